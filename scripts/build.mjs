@@ -1,0 +1,8 @@
+// Compiles src/ to dist/ (what `npm start`, the `kvoyant` command and the package's exports run).
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { bin, install, root } from './set-up.mjs';
+
+install();
+bin('tsc', ['-p', 'tsconfig.build.json']);
+chmodSync(join(root, 'dist', 'cli', 'main.js'), 0o755);

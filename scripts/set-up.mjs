@@ -1,0 +1,40 @@
+// Installs the dependencies once: what `npm start` and `npm test` need before anything else can run.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const stamp = join(root, 'node_modules', '.kvoyant-lock');
+
+/** Runs a command in the project's root; ends this process with the command's own exit code if it fails. */
+export function run(command, args) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  if (result.error) {
+    console.error(`kvoyant: could not run ${command}: ${result.error.message}`);
+    process.exit(1);
+  }
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/** `npm ci`, unless node_modules was installed from this very lock file. */
+export function install() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    console.error(`kvoyant needs Node >= 20.19; this is ${process.versions.node}`);
+    process.exit(1);
+  }
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  console.error('kvoyant: installing dependencies (npm ci)');
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeFileSync(stamp, lock);
+}
+
+/** Runs a program of node_modules/.bin. */
+export function bin(name, args) {
+  run(join(root, 'node_modules', '.bin', process.platform === 'win32' ? `${name}.cmd` : name), args);
+}

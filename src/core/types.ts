@@ -1,0 +1,190 @@
+// The values that cross the edge of the routing library: prompts, KV events, requests, decisions, loads.
+
+/** Position of a worker in every column of a router; reused after the worker's removal. */
+export type WorkerIndex = number;
+
+/** One booked sequence of one prompt: slot and generation in one number; a stale one is refused, not misread. */
+export type Booking = number;
+
+/**
+ * The full blocks of one prompt at one block size.
+ * `sequence` holds two words a block (low, high) of the chained 64-bit sequence hash: equal hashes mean equal
+ * content of the block and of all before it. See block-hash.ts for the hash.
+ */
+export interface BlockHashes {
+  readonly blockSize: number;
+  readonly count: number;
+  readonly sequence: Uint32Array;
+  /** Tokens that one hashed block stands for: `blockSize`, except where the blocks were cut from bytes. */
+  readonly blockTokens: number;
+}
+
+/** One prompt, hashed once for each block size of the pool. */
+export interface Prompt {
+  /** Input sequence length in tokens, the partial last block included. */
+  readonly isl: number;
+  readonly hashes: readonly BlockHashes[];
+}
+
+/**
+ * Blocks that an engine has cached, in chain order; the first one's parent is `parent` (null: the root).
+ * `hashes` and `parent` are the engine's own 64-bit hashes as two words each (low, high): handles, never recomputed.
+ */
+export interface BlocksStored {
+  readonly kind: 'stored';
+  readonly hashes: Uint32Array;
+  readonly parent: Uint32Array | null;
+  /** Token ids of all blocks, `blockSize` each; shorter if the engine did not say (then only the complete blocks count). */
+  readonly tokens: Uint32Array;
+  readonly blockSize: number;
+  /** LoRA adapter, or null for the base model. */
+  readonly lora: string | null;
+  /** Cache salt; only ever set where `parent` is null (children inherit it through the chain). */
+  readonly salt: string | null;
+  /** For each block what else separates its content (media in it), or null; null as a whole: nothing does. */
+  readonly extras: readonly (string | null)[] | null;
+}
+
+/** Blocks of which the engine dropped one copy each. */
+export interface BlocksRemoved {
+  readonly kind: 'removed';
+  readonly hashes: Uint32Array;
+}
+
+/** The engine dropped its whole prefix cache. */
+export interface BlocksCleared {
+  readonly kind: 'cleared';
+}
+
+export type KvEvent = BlocksStored | BlocksRemoved | BlocksCleared;
+
+/** What an event did to the index; everything but `applied` is a reason to look at the feed. */
+export interface KvEventOutcome {
+  /** Blocks stored or removed. */
+  readonly appliedBlocks: number;
+  /** Stored blocks dropped because their parent is unknown (a hole in the feed). */
+  readonly orphanBlocks: number;
+  /** Removed blocks that the index did not know. */
+  readonly unknownBlocks: number;
+}
+
+/**
+ * Where the knowledge of a worker's blocks comes from: its KV events, or a mirror of our own decisions (LRU, sized
+ * to the worker's capacity).
+ */
+export type IndexSource = 'events' | 'approximate';
+
+export interface WorkerSpec {
+  /** Unique among the live workers of a router: URL # data-parallel rank. */
+  readonly id: string;
+  readonly blockSize: number;
+  /** KV capacity in blocks of `blockSize`; sizes the mirror of an approximate worker. */
+  readonly capacityBlocks: number;
+  readonly source: IndexSource;
+}
+
+export interface RouteRequest {
+  /** One or more prompts that go to the same worker, each booked on its own. */
+  readonly prompts: readonly Prompt[];
+  /** Sequences sampled from each prompt (OpenAI's `n`); default 1. */
+  readonly sequences?: number;
+  /** Upper bound of the output tokens of one sequence, where known: ends the assumed growth of a silent request. */
+  readonly maxOutputTokens?: number;
+  /** The answer comes in one piece: first token and growth are estimated (see silent-progress.ts). Default false. */
+  readonly silent?: boolean;
+  readonly overlapWeight?: number;
+  readonly temperature?: number;
+  /** Workers that must not be chosen (tried already). */
+  readonly excluded?: ReadonlySet<WorkerIndex>;
+  /** Refused if a live booking has the same id. Only embedders set it: ids of clients are not unique. */
+  readonly id?: string;
+}
+
+/** Every cost term of one candidate. Lower cost wins. */
+export interface CandidateCost {
+  readonly worker: WorkerIndex;
+  /** In tokens for `kv`; in requests for `least-requests` and `power-of-two`; 0 where the policy has no cost. */
+  readonly cost: number;
+  /** Leading prompt blocks that the worker holds or has been promised. */
+  readonly overlapBlocks: number;
+  /** The part of `overlapBlocks` that only requests in flight vouch for. */
+  readonly promisedBlocks: number;
+  readonly overlapTokens: number;
+  /** Prompt tokens that the worker would have to compute. */
+  readonly uncachedTokens: number;
+  readonly activePrefillTokens: number;
+  readonly activeBlocks: number;
+  /** Blocks that this request would add to `activeBlocks`. */
+  readonly newBlocks: number;
+  readonly runningRequests: number;
+}
+
+/** Why this worker: lowest cost, drawn among equals, the only candidate, drawn by temperature, or the policy's own turn. */
+export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn';
+
+export interface Decision {
+  readonly policy: string;
+  readonly worker: WorkerIndex;
+  readonly reason: DecisionReason;
+  /** Of the chosen worker, before this request was booked. */
+  readonly overlapTokens: number;
+  readonly overlapBlocks: number;
+  /** Of the chosen worker: `isl - overlapTokens`, at least 1 a prompt. */
+  readonly uncachedTokens: number;
+  readonly isl: number;
+  /** Every candidate, in order of worker index; built when asked for. */
+  candidates(): CandidateCost[];
+}
+
+export interface Routed {
+  readonly kind: 'routed';
+  readonly decision: Decision;
+  /** One for each prompt, in order. */
+  readonly bookings: readonly Booking[];
+}
+
+export interface Refused {
+  readonly kind: 'refused';
+  /** `no-worker`: none is routable; `all-excluded`: some are, but all were excluded; `duplicate-id`: see `RouteRequest.id`. */
+  readonly reason: 'no-worker' | 'all-excluded' | 'duplicate-id';
+}
+
+/**
+ * How a booking ended. `done`: the stream ended normally. `failed`: the upstream failed or was never reached.
+ * `aborted`: the client went away. Promised blocks outlive the booking only where a first token proves them computed.
+ */
+export type Outcome = 'done' | 'failed' | 'aborted';
+
+export interface WorkerLoad {
+  readonly index: WorkerIndex;
+  readonly id: string;
+  /** Raised when the worker is removed and added again: a new process. */
+  readonly incarnation: number;
+  /** Raised when all that was known of the worker's blocks was dropped. */
+  readonly viewEpoch: number;
+  readonly routable: boolean;
+  readonly blockSize: number;
+  readonly capacityBlocks: number;
+  readonly source: IndexSource;
+  /** Distinct full blocks of the requests in flight + the blocks that single sequences fill. */
+  readonly activeBlocks: number;
+  /** Prompt tokens booked and not computed yet. */
+  readonly activePrefillTokens: number;
+  readonly runningRequests: number;
+  /** Distinct blocks in the index for this worker. */
+  readonly heldBlocks: number;
+  /** Observed prefill speed; 0 before anything was observed. */
+  readonly prefillTokensPerS: number;
+  /** Observed gap between two tokens of a stream; 0 before anything was observed. */
+  readonly tokenGapMs: number;
+  /** Observed delay of KV events behind the first token. */
+  readonly eventLagMs: number;
+}
+
+export interface RouterCounters {
+  readonly routed: number;
+  readonly refused: number;
+  readonly released: number;
+  /** Calls on bookings that had ended (or never were): no-ops. */
+  readonly stale: number;
+}

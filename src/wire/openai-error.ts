@@ -1,0 +1,31 @@
+// The error envelope of the OpenAI API: what every refusal towards a client looks like.
+
+export interface OpenAiErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | number | null;
+  };
+}
+
+/** An expected failure of a request, with the status and envelope that the client gets. */
+export class RequestError extends Error {
+  readonly status: number;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string, param: string | null = null) {
+    super(message);
+    this.name = 'RequestError';
+    this.status = status;
+    this.code = code;
+    this.param = param;
+    this.type = status >= 500 ? 'server_error' : 'invalid_request_error';
+  }
+
+  body(): OpenAiErrorBody {
+    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
+  }
+}
