@@ -107,7 +107,7 @@ export interface CandidateCost {
   readonly cost: number;
   /** Leading prompt blocks that the worker holds or has been promised. */
   readonly overlapBlocks: number;
-  /** The part of `overlapBlocks` that only requests in flight vouch for. */
+  /** Leading prompt blocks that requests in flight there contain: credited whether or not the engine announced them yet. */
   readonly promisedBlocks: number;
   readonly overlapTokens: number;
   /** Prompt tokens that the worker would have to compute. */
@@ -119,8 +119,11 @@ export interface CandidateCost {
   readonly runningRequests: number;
 }
 
-/** Why this worker: lowest cost, drawn among equals, the only candidate, drawn by temperature, or the policy's own turn. */
-export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn';
+/**
+ * Why this worker: it alone had the lowest cost; drawn among several with the lowest cost; it was the only candidate;
+ * drawn by temperature; its turn came (round robin); drawn without regard to all costs (random, power of two).
+ */
+export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw';
 
 export interface Decision {
   readonly policy: string;

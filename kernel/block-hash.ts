@@ -1,0 +1,87 @@
+// The hash kernel of src/core/block-hash.ts, in AssemblyScript: XXH64 (Collet, seed 0) over blocks of token ids.
+// Built by scripts/build-kernel.mjs into src/core/block-hash-kernel.generated.ts.
+
+const P1: u64 = 0x9e3779b185ebca87;
+const P2: u64 = 0xc2b2ae3d27d4eb4f;
+const P3: u64 = 0x165667b19e3779f9;
+const P4: u64 = 0x85ebca77c2b2ae63;
+const P5: u64 = 0x27d4eb2f165667c5;
+
+@inline function round(acc: u64, lane: u64): u64 {
+  return rotl<u64>(acc + lane * P2, 31) * P1;
+}
+
+@inline function merge(hash: u64, acc: u64): u64 {
+  return (hash ^ round(0, acc)) * P1 + P4;
+}
+
+@inline function avalanche(hash: u64): u64 {
+  hash = (hash ^ (hash >> 33)) * P2;
+  hash = (hash ^ (hash >> 29)) * P3;
+  return hash ^ (hash >> 32);
+}
+
+/** XXH64 of `length` bytes at `at`, seed 0. */
+export function bytes(at: usize, length: usize): u64 {
+  const end = at + length;
+  let hash: u64;
+  if (length >= 32) {
+    let a: u64 = P1 + P2;
+    let b: u64 = P2;
+    let c: u64 = 0;
+    let d: u64 = 0 - P1;
+    const last = end - 32;
+    do {
+      a = round(a, load<u64>(at));
+      b = round(b, load<u64>(at, 8));
+      c = round(c, load<u64>(at, 16));
+      d = round(d, load<u64>(at, 24));
+      at += 32;
+    } while (at <= last);
+    hash = rotl<u64>(a, 1) + rotl<u64>(b, 7) + rotl<u64>(c, 12) + rotl<u64>(d, 18);
+    hash = merge(merge(merge(merge(hash, a), b), c), d);
+  } else {
+    hash = P5;
+  }
+  hash += <u64>length;
+  while (at + 8 <= end) {
+    hash = rotl<u64>(hash ^ round(0, load<u64>(at)), 27) * P1 + P4;
+    at += 8;
+  }
+  if (at + 4 <= end) {
+    hash = rotl<u64>(hash ^ (<u64>load<u32>(at) * P1), 23) * P2 + P3;
+    at += 4;
+  }
+  while (at < end) {
+    hash = rotl<u64>(hash ^ (<u64>load<u8>(at) * P5), 11) * P1;
+    at++;
+  }
+  return avalanche(hash);
+}
+
+/** XXH64 of the 16 bytes parent || block, seed 0. */
+@inline function link(parent: u64, block: u64): u64 {
+  let hash: u64 = P5 + 16;
+  hash = rotl<u64>(hash ^ round(0, parent), 27) * P1 + P4;
+  hash = rotl<u64>(hash ^ round(0, block), 27) * P1 + P4;
+  return avalanche(hash);
+}
+
+/**
+ * Sequence hashes of `count` blocks of `blockBytes` bytes each, that lie one after another at `at`. The parent's
+ * sequence hash stands at `out`; the new ones follow it.
+ */
+export function sequence(at: usize, count: i32, blockBytes: usize, out: usize): void {
+  let parent = load<u64>(out);
+  for (let i = 0; i < count; i++) {
+    parent = link(parent, bytes(at, blockBytes));
+    at += blockBytes;
+    out += 8;
+    store<u64>(out, parent);
+  }
+}
+
+/** XXH64 of the bytes at `at`, written to `out`. */
+export function bytesTo(at: usize, length: usize, out: usize): void {
+  store<u64>(out, bytes(at, length));
+}

@@ -1,0 +1,152 @@
+// A table from 64-bit keys (two words) to a fixed number of 32-bit values: open addressing in one typed array.
+
+/**
+ * Slots lie one after another in `slots`: low word, high word, then the values. The offset that `find` and `insert`
+ * return points at a slot's first word; it is good until the next `insert` or `remove`. Linear probing with backward
+ * shift, so removal leaves nothing behind and constant churn keeps constant memory; the table also shrinks.
+ */
+export class HashTable {
+  /** Do not keep this reference across `insert` or `remove`: the table may have moved. */
+  slots: Uint32Array;
+  /** Whether the last `insert` made a new entry (its values are zero). */
+  inserted = false;
+
+  readonly #stride: number;
+  #size = 0;
+  #capacity: number;
+  #shift: number;
+
+  /** @param valueWords 32-bit values per key */
+  constructor(valueWords: number) {
+    this.#stride = 2 + valueWords;
+    this.#capacity = capacityMin;
+    this.#shift = 32 - Math.log2(capacityMin);
+    this.slots = new Uint32Array(this.#capacity * this.#stride);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes of the backing array. */
+  get bytes(): number {
+    return this.slots.byteLength;
+  }
+
+  /** Offset of the key's slot in `slots`, or -1. O(1) expected. */
+  find(low: number, high: number): number {
+    if ((low | high) === 0) low = zeroKeyLow;
+    const slots = this.slots;
+    const end = this.#capacity * this.#stride;
+    let at = this.#home(low, high);
+    for (;;) {
+      const slotLow = slots[at]!;
+      const slotHigh = slots[at + 1]!;
+      if (slotLow === low && slotHigh === high) return at;
+      if ((slotLow | slotHigh) === 0) return -1;
+      at += this.#stride;
+      if (at === end) at = 0;
+    }
+  }
+
+  /** Offset of the key's slot, made if need be (see `inserted`). O(1) expected. */
+  insert(low: number, high: number): number {
+    if ((low | high) === 0) low = zeroKeyLow;
+    if (this.#size * 8 >= this.#capacity * 5) this.#resize(this.#capacity * 2);
+    const slots = this.slots;
+    const end = this.#capacity * this.#stride;
+    let at = this.#home(low, high);
+    for (;;) {
+      const slotLow = slots[at]!;
+      const slotHigh = slots[at + 1]!;
+      if (slotLow === low && slotHigh === high) {
+        this.inserted = false;
+        return at;
+      }
+      if ((slotLow | slotHigh) === 0) {
+        slots[at] = low;
+        slots[at + 1] = high;
+        this.#size++;
+        this.inserted = true;
+        return at;
+      }
+      at += this.#stride;
+      if (at === end) at = 0;
+    }
+  }
+
+  /** Removes the entry at an offset that `find` or `insert` has just returned. */
+  remove(at: number): void {
+    const slots = this.slots;
+    const stride = this.#stride;
+    const end = this.#capacity * stride;
+    let hole = at;
+    let next = at;
+    for (;;) {
+      next += stride;
+      if (next === end) next = 0;
+      const low = slots[next]!;
+      const high = slots[next + 1]!;
+      if ((low | high) === 0) break;
+      const home = this.#home(low, high);
+      // The entry may move back into the hole unless its home lies cyclically in (hole, next].
+      const stays = hole < next ? home > hole && home <= next : home > hole || home <= next;
+      if (!stays) {
+        slots.copyWithin(hole, next, next + stride);
+        hole = next;
+      }
+    }
+    slots.fill(0, hole, hole + stride);
+    this.#size--;
+    if (this.#capacity > capacityMin && this.#size * 8 < this.#capacity) this.#resize(this.#capacity / 2);
+  }
+
+  clear(): void {
+    this.#size = 0;
+    this.#capacity = capacityMin;
+    this.#shift = 32 - Math.log2(capacityMin);
+    this.slots = new Uint32Array(this.#capacity * this.#stride);
+  }
+
+  /** Offset of the first entry at or after `at`, or -1: `for (let at = t.next(0); at >= 0; at = t.next(at + t.stride))`. */
+  next(at: number): number {
+    const slots = this.slots;
+    for (let slot = at; slot < slots.length; slot += this.#stride) {
+      if ((slots[slot]! | slots[slot + 1]!) !== 0) return slot;
+    }
+    return -1;
+  }
+
+  /** Words from one slot to the next. */
+  get stride(): number {
+    return this.#stride;
+  }
+
+  #home(low: number, high: number): number {
+    return (Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> this.#shift) * this.#stride;
+  }
+
+  #resize(capacity: number): void {
+    const old = this.slots;
+    const stride = this.#stride;
+    this.#capacity = capacity;
+    this.#shift = 32 - Math.log2(capacity);
+    const slots = new Uint32Array(capacity * stride);
+    this.slots = slots;
+    for (let from = 0; from < old.length; from += stride) {
+      const low = old[from]!;
+      const high = old[from + 1]!;
+      if ((low | high) === 0) continue;
+      let at = this.#home(low, high);
+      while ((slots[at]! | slots[at + 1]!) !== 0) {
+        at += stride;
+        if (at === slots.length) at = 0;
+      }
+      for (let word = 0; word < stride; word++) slots[at + word] = old[from + word]!;
+    }
+  }
+}
+
+const capacityMin = 16;
+/** Stands for the key 0, since an empty slot holds 0: one more collision in 2^64. */
+const zeroKeyLow = 0x9e3779b9;

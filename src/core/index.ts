@@ -1,0 +1,31 @@
+// The routing library: everything an embedder needs to route requests over workers that hold KV caches.
+
+export { BlockHasher, type Namespace } from './block-hash.ts';
+export type { Candidates } from './candidates.ts';
+export { createPolicy, type PolicyName, policyNames } from './policies/catalogue.ts';
+export type { KvOptions } from './policies/kv.ts';
+export type { Choice, Policy, PolicyRequest } from './policy.ts';
+export { Random } from './random.ts';
+export { Router, type RouterOptions } from './router.ts';
+export type {
+  BlockHashes,
+  BlocksCleared,
+  BlocksRemoved,
+  BlocksStored,
+  Booking,
+  CandidateCost,
+  Decision,
+  DecisionReason,
+  IndexSource,
+  KvEvent,
+  KvEventOutcome,
+  Outcome,
+  Prompt,
+  Refused,
+  Routed,
+  RouteRequest,
+  RouterCounters,
+  WorkerIndex,
+  WorkerLoad,
+  WorkerSpec,
+} from './types.ts';

@@ -1,0 +1,82 @@
+// The policies without a cache index that every other one is compared with.
+
+import type { Candidates } from '../candidates.ts';
+import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import type { WorkerIndex } from '../types.ts';
+
+/** Each worker in its turn, by worker index; a worker that may not be chosen is passed over. */
+export function roundRobin(): Policy<{ next: WorkerIndex }> {
+  return {
+    name: 'round-robin',
+    monotone: false,
+    usesOverlap: false,
+    init: () => ({ next: 0 }),
+    choose(_request, candidates, _random, state): Choice {
+      clearCosts(candidates);
+      if (candidates.count === 1) return { position: 0, reason: 'only' };
+      for (let i = 0; i < candidates.count; i++) {
+        if (candidates.worker[i]! >= state.next) return { position: i, reason: 'turn' };
+      }
+      return { position: 0, reason: 'turn' };
+    },
+    onBooked(state, worker): void {
+      state.next = worker + 1;
+    },
+  };
+}
+
+/** Any worker, uniformly. */
+export function randomPolicy(): Policy<null> {
+  return {
+    name: 'random',
+    monotone: false,
+    usesOverlap: false,
+    init: () => null,
+    choose(_request, candidates, random): Choice {
+      clearCosts(candidates);
+      if (candidates.count === 1) return { position: 0, reason: 'only' };
+      return { position: random.below(candidates.count), reason: 'draw' };
+    },
+  };
+}
+
+/** The worker with the fewest requests in flight, drawn among equals. */
+export function leastRequests(): Policy<null> {
+  return {
+    name: 'least-requests',
+    monotone: true,
+    usesOverlap: false,
+    init: () => null,
+    choose(_request, candidates, random): Choice {
+      costByRequests(candidates);
+      return lowestCost(candidates, random);
+    },
+  };
+}
+
+/** The one of two workers, drawn at random, that has fewer requests in flight; the first of them if they are equal. */
+export function powerOfTwo(): Policy<null> {
+  return {
+    name: 'power-of-two',
+    monotone: true,
+    usesOverlap: false,
+    init: () => null,
+    choose(_request, candidates, random): Choice {
+      costByRequests(candidates);
+      const { count, cost } = candidates;
+      if (count === 1) return { position: 0, reason: 'only' };
+      const first = random.below(count);
+      const other = random.below(count - 1);
+      const second = other < first ? other : other + 1;
+      return { position: cost[first]! <= cost[second]! ? first : second, reason: 'draw' };
+    },
+  };
+}
+
+function clearCosts(candidates: Candidates): void {
+  candidates.cost.fill(0, 0, candidates.count);
+}
+
+function costByRequests(candidates: Candidates): void {
+  for (let i = 0; i < candidates.count; i++) candidates.cost[i] = candidates.runningRequests[i]!;
+}

@@ -1,0 +1,468 @@
+// The facade: overlaps -> costs -> choice -> booking as one synchronous step, and the life of each booking after it.
+
+import { ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
+import { assert } from './assert.ts';
+import { BlockHasher } from './block-hash.ts';
+import { Candidates, expand } from './candidates.ts';
+import { EventLag } from './event-lag.ts';
+import { LingeringPromises } from './lingering-promises.ts';
+import { LruMirror } from './lru-mirror.ts';
+import { ObservedSpeed } from './observed-speed.ts';
+import type { Policy } from './policy.ts';
+import { PrefixIndex } from './prefix-index.ts';
+import { Random } from './random.ts';
+import { SilentProgress } from './silent-progress.ts';
+import type {
+  BlockHashes,
+  Booking,
+  CandidateCost,
+  Decision,
+  DecisionReason,
+  IndexSource,
+  KvEvent,
+  KvEventOutcome,
+  Outcome,
+  Prompt,
+  Refused,
+  Routed,
+  RouteRequest,
+  RouterCounters,
+  WorkerIndex,
+  WorkerLoad,
+  WorkerSpec,
+} from './types.ts';
+import { WorkerTable } from './worker-table.ts';
+
+export interface RouterOptions {
+  readonly policy: Policy;
+  readonly seed: number;
+  /** Blocks promised by requests in flight count as overlap before the engine announces them. Default true. */
+  readonly inFlightCredit?: boolean;
+  /** When the load is counted. `first-token` exists to show what late booking costs. Default `choice`. */
+  readonly bookAt?: 'choice' | 'first-token';
+  /** Shared with others of the same thread; default: one of its own. */
+  readonly hasher?: BlockHasher;
+}
+
+/**
+ * Routes the requests of one pool: workers that serve the same model. Time comes with every call, in milliseconds on
+ * any clock that never goes back. Nothing here waits, reads a clock or draws chance other than from the seed.
+ */
+export class Router {
+  readonly #policy: Policy;
+  readonly #state: unknown;
+  readonly #random: Random;
+  readonly #inFlightCredit: boolean;
+  readonly #countAtChoice: boolean;
+  readonly #workers = new WorkerTable();
+  readonly #ledger = new ActiveBlocks(this.#workers);
+  readonly #index: PrefixIndex;
+  readonly #promises: LingeringPromises;
+  readonly #lag: EventLag;
+  readonly #speed = new ObservedSpeed();
+  readonly #silent: SilentProgress;
+  readonly #mirrors: (LruMirror | undefined)[] = [];
+  readonly #candidates = new Candidates();
+  /** Live bookings by the id that the embedder gave them. */
+  readonly #byId = new Map<string, number>();
+  #activeRuns: Int32Array = new Int32Array(0);
+  #overlaps: Int32Array = new Int32Array(0);
+  #zeros: Int32Array = new Int32Array(0);
+  #routed = 0;
+  #refused = 0;
+  #released = 0;
+  #stale = 0;
+
+  constructor(options: RouterOptions) {
+    this.#policy = options.policy;
+    this.#state = options.policy.init();
+    this.#random = new Random(options.seed);
+    this.#inFlightCredit = options.inFlightCredit ?? true;
+    this.#countAtChoice = (options.bookAt ?? 'choice') === 'choice';
+    this.#index = new PrefixIndex(options.hasher ?? new BlockHasher());
+    this.#promises = new LingeringPromises(this.#index);
+    this.#lag = new EventLag(this.#index);
+    this.#silent = new SilentProgress(this.#ledger, this.#speed, (record, nowMs) => this.#prefillDone(record, nowMs));
+  }
+
+  addWorker(spec: WorkerSpec): WorkerIndex {
+    const worker = this.#workers.add(spec);
+    this.#index.addWorker(worker);
+    this.#speed.reset(worker);
+    this.#lag.reset(worker);
+    this.#mirrors[worker] = this.#newMirror(worker);
+    return worker;
+  }
+
+  /** Its blocks are forgotten and its bookings end; later calls on them are counted no-ops. */
+  removeWorker(worker: WorkerIndex): void {
+    this.#workers.assertLive(worker);
+    for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
+    this.#promises.drop(worker);
+    this.#index.removeWorker(worker);
+    this.#mirrors[worker] = undefined;
+    this.#workers.remove(worker);
+  }
+
+  /** A worker that is not routable takes no new requests; what is in flight there stays counted. */
+  setRoutable(worker: WorkerIndex, routable: boolean): void {
+    this.#workers.assertLive(worker);
+    this.#workers.routable[worker] = routable ? 1 : 0;
+  }
+
+  setCapacity(worker: WorkerIndex, capacityBlocks: number): void {
+    this.#workers.assertLive(worker);
+    assert(capacityBlocks >= 1, 'a capacity is at least one block');
+    this.#workers.capacityBlocks[worker] = capacityBlocks;
+    this.#mirrors[worker]?.setCapacity(capacityBlocks);
+  }
+
+  /** What was known of its blocks is forgotten; requests in flight keep the block size they were booked with. */
+  setBlockSize(worker: WorkerIndex, blockSize: number): void {
+    this.#workers.assertLive(worker);
+    assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
+    this.#workers.blockSize[worker] = blockSize;
+    this.dropBlocks(worker);
+  }
+
+  /** What was known of its blocks is forgotten. */
+  setSource(worker: WorkerIndex, source: IndexSource): void {
+    this.#workers.setSource(worker, source);
+    this.dropBlocks(worker);
+  }
+
+  /** Forgets the worker's blocks, not its load: its feed restarted, or has a gap that nothing can fill. */
+  dropBlocks(worker: WorkerIndex): void {
+    this.#workers.assertLive(worker);
+    this.#index.clear(worker);
+    this.#promises.drop(worker);
+    this.#lag.reset(worker);
+    this.#mirrors[worker] = this.#newMirror(worker);
+    this.#workers.viewEpoch[worker]!++;
+  }
+
+  /** Block sizes of the live workers: a prompt is hashed once for each. */
+  blockSizes(): number[] {
+    const sizes = new Set<number>();
+    for (let worker = 0; worker < this.#workers.count; worker++) {
+      if (this.#workers.live[worker] === 1) sizes.add(this.#workers.blockSize[worker]!);
+    }
+    return [...sizes];
+  }
+
+  /**
+   * Chooses a worker and books every prompt there, before it returns.
+   * O(blocks + workers); the prompts must carry hashes for every size of `blockSizes()`.
+   */
+  route(request: RouteRequest, nowMs: number): Routed | Refused {
+    assert(request.prompts.length > 0, 'a request has a prompt');
+    this.advance(nowMs);
+    if (request.id !== undefined && this.#byId.has(request.id)) return this.#refuse('duplicate-id');
+    const candidates = this.#candidates;
+    const routable = this.#collectCandidates(request);
+    if (candidates.count === 0) return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
+    for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
+
+    let isl = 0;
+    for (const prompt of request.prompts) isl += prompt.isl;
+    const { overlapWeight, temperature } = request;
+    const choice = this.#policy.choose({ isl, overlapWeight, temperature }, candidates, this.#random, this.#state);
+    const { position, reason } = choice;
+    const worker = candidates.worker[position]!;
+    const decision = new RecordedDecision(this.#policy.name, reason, isl, candidates, position);
+    const bookings = request.prompts.map((prompt) => this.#book(request, prompt, decision, nowMs));
+    this.#policy.onBooked?.(this.#state, worker);
+    this.#routed++;
+    return { kind: 'routed', decision, bookings };
+  }
+
+  /** The prompt is computed: its prefill tokens leave the load. Idempotent; a stale booking is a counted no-op. */
+  firstToken(booking: Booking, nowMs: number): void {
+    const record = this.#find(booking);
+    if (!record || record.hadFirstToken) return;
+    this.#prefillDone(record, nowMs);
+  }
+
+  /** `tokens` more output tokens of one sequence; any number, across any number of block boundaries. */
+  outputTokens(booking: Booking, tokens: number, nowMs: number, sequence = 0): void {
+    const record = this.#find(booking);
+    if (!record) return;
+    if (!record.hadFirstToken) this.#prefillDone(record, nowMs);
+    if (record.lastTokenMs > 0 && tokens > 0 && record.outputTokens.length === 1) {
+      this.#speed.streamed(record.worker, tokens, nowMs - record.lastTokenMs);
+    }
+    record.lastTokenMs = nowMs;
+    this.#ledger.setOutputTokens(record, record.outputTokens[sequence]! + tokens, sequence);
+  }
+
+  /** Corrects the output tokens of one sequence to a total that the engine has reported. */
+  setOutputTokens(booking: Booking, totalTokens: number, sequence = 0): void {
+    const record = this.#find(booking);
+    if (record) this.#ledger.setOutputTokens(record, totalTokens, sequence);
+  }
+
+  /** Ends a booking: its whole load leaves in this step. Once; every further call is a counted no-op. */
+  release(booking: Booking, outcome: Outcome, nowMs: number): void {
+    const record = this.#find(booking);
+    if (!record) return;
+    const { worker, hashes } = record;
+    const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
+    this.#close(record);
+    this.#released++;
+    if (!computed || !this.#policy.usesOverlap) return;
+    const mirror = this.#mirrors[worker];
+    if (mirror) mirror.touch(hashes);
+    else if (this.#inFlightCredit) this.#promises.add(hashes, worker, this.#lag.lagMs(worker), nowMs);
+  }
+
+  /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
+  applyKvEvent(worker: WorkerIndex, event: KvEvent, nowMs: number): KvEventOutcome {
+    this.#workers.assertLive(worker);
+    if (!this.#policy.usesOverlap || this.#mirrors[worker]) return nothingApplied;
+    const outcome = this.#index.apply(worker, event);
+    switch (event.kind) {
+      case 'stored':
+        this.#lag.stored(worker, nowMs);
+        this.#promises.confirm(worker);
+        break;
+      case 'cleared':
+        this.#promises.drop(worker);
+        this.#workers.viewEpoch[worker]!++;
+        break;
+      case 'removed':
+        break;
+    }
+    return outcome;
+  }
+
+  /** Brings everything that depends on time alone to `nowMs`. `route` does it too; call it before reading loads. */
+  advance(nowMs: number): void {
+    this.#silent.advance(nowMs);
+    this.#promises.expire(nowMs);
+  }
+
+  /** O(1) */
+  load(worker: WorkerIndex): WorkerLoad {
+    const workers = this.#workers;
+    workers.assertLive(worker);
+    return {
+      index: worker,
+      id: workers.id(worker),
+      incarnation: workers.incarnation[worker]!,
+      viewEpoch: workers.viewEpoch[worker]!,
+      routable: workers.routable[worker] === 1,
+      blockSize: workers.blockSize[worker]!,
+      capacityBlocks: workers.capacityBlocks[worker]!,
+      source: workers.source(worker),
+      activeBlocks: workers.activeBlocks[worker]!,
+      activePrefillTokens: workers.activePrefillTokens[worker]!,
+      runningRequests: workers.runningRequests[worker]!,
+      heldBlocks: this.#index.heldBlocks(worker),
+      prefillTokensPerS: this.#speed.prefillTokensPerS(worker),
+      tokenGapMs: this.#speed.tokenGapMs(worker),
+      eventLagMs: this.#lag.lagMs(worker),
+    };
+  }
+
+  /** All live workers. O(workers) */
+  loads(): WorkerLoad[] {
+    const loads: WorkerLoad[] = [];
+    for (let worker = 0; worker < this.#workers.count; worker++) {
+      if (this.#workers.live[worker] === 1) loads.push(this.load(worker));
+    }
+    return loads;
+  }
+
+  /** Bookings that have not ended. */
+  get liveBookings(): number {
+    return this.#ledger.liveBookings;
+  }
+
+  counters(): RouterCounters {
+    return { routed: this.#routed, refused: this.#refused, released: this.#released, stale: this.#stale };
+  }
+
+  /** Recomputes every total from scratch. For tests and soaks. @throws Error naming the difference. */
+  assertConsistent(): void {
+    this.#ledger.assertConsistent();
+    this.#index.assertConsistent();
+    this.#promises.assertConsistent();
+  }
+
+  /** Fills the columns that do not depend on the prompt. @returns the number of routable workers. */
+  #collectCandidates(request: RouteRequest): number {
+    const workers = this.#workers;
+    const candidates = this.#candidates;
+    candidates.reset(workers.count);
+    if (this.#overlaps.length < workers.count) {
+      this.#activeRuns = new Int32Array(workers.live.length);
+      this.#overlaps = new Int32Array(workers.live.length);
+      this.#zeros = new Int32Array(workers.live.length);
+    }
+    let routable = 0;
+    for (let worker = 0; worker < workers.count; worker++) {
+      if (workers.routable[worker] === 0) continue;
+      routable++;
+      if (request.excluded?.has(worker)) continue;
+      const i = candidates.count++;
+      candidates.worker[i] = worker;
+      candidates.blockSize[i] = workers.blockSize[worker]!;
+      candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]!;
+      candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
+      candidates.runningRequests[i] = workers.runningRequests[worker]!;
+      candidates.overlapBlocks[i] = 0;
+      candidates.promisedBlocks[i] = 0;
+      candidates.overlapTokens[i] = 0;
+      candidates.uncachedTokens[i] = 0;
+      candidates.newBlocks[i] = 0;
+    }
+    return routable;
+  }
+
+  /** Adds the terms of one prompt to the columns of every candidate. */
+  #addTerms(prompt: Prompt, sequences: number): void {
+    const candidates = this.#candidates;
+    const workerCount = this.#workers.count;
+    const active = this.#activeRuns.fill(0, 0, workerCount);
+    const overlaps = this.#overlaps.fill(0, 0, workerCount);
+    for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
+    if (this.#policy.usesOverlap) {
+      if (this.#inFlightCredit) {
+        overlaps.set(workerCount === active.length ? active : active.subarray(0, workerCount));
+        for (const hashes of prompt.hashes) {
+          this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
+        }
+        for (let i = 0; i < candidates.count; i++) {
+          candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
+        }
+      }
+      for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
+    }
+    for (let i = 0; i < candidates.count; i++) {
+      const worker = candidates.worker[i]!;
+      const hashes = hashesOf(prompt, candidates.blockSize[i]!);
+      const overlapBlocks = overlaps[worker]!;
+      const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks);
+      const tailTokens = Math.max(0, prompt.isl - Math.round(hashes.count * hashes.blockTokens));
+      candidates.overlapBlocks[i]! += overlapBlocks;
+      candidates.overlapTokens[i]! += overlapTokens;
+      candidates.uncachedTokens[i]! += Math.max(1, prompt.isl - overlapTokens);
+      candidates.newBlocks[i]! += hashes.count - active[worker]! + sequences * blocksOf(tailTokens, hashes.blockSize);
+    }
+  }
+
+  #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number): Booking {
+    const workers = this.#workers;
+    const { worker } = decision;
+    const hashes = hashesOf(prompt, workers.blockSize[worker]!);
+    const record = this.#ledger.open(worker, hashes, prompt.isl, request.sequences ?? 1, nowMs);
+    // Of several prompts each sees what those before it have promised on the worker.
+    record.uncachedTokens =
+      request.prompts.length === 1 ? decision.uncachedTokens : this.#uncachedTokens(prompt, hashes, worker);
+    record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+    record.silent = request.silent ?? false;
+    if (request.id !== undefined) {
+      record.id = request.id;
+      this.#byId.set(request.id, (this.#byId.get(request.id) ?? 0) + 1);
+    }
+    if (this.#countAtChoice) {
+      if (workers.activePrefillTokens[worker] === 0) this.#speed.prefillStarts(worker, nowMs);
+      this.#ledger.count(record, record.uncachedTokens);
+    }
+    if (record.silent) this.#silent.booked(record, nowMs);
+    return record.booking;
+  }
+
+  #uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
+    const overlaps = this.#overlaps.fill(0, 0, this.#workers.count);
+    if (this.#policy.usesOverlap) {
+      if (this.#inFlightCredit) {
+        this.#ledger.addLeadingRuns(hashes, overlaps);
+        this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, this.#workers.count);
+      }
+      this.#index.overlaps(hashes, overlaps, this.#workers.count);
+    }
+    return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, overlaps[worker]!));
+  }
+
+  #prefillDone(record: BookingRecord, nowMs: number): void {
+    const { worker } = record;
+    record.firstTokenMs = nowMs;
+    if (record.counted) {
+      this.#ledger.endPrefill(record);
+      if (!record.silent) this.#speed.prefillEnds(worker, record.uncachedTokens, nowMs);
+    } else {
+      record.hadFirstToken = true;
+      this.#ledger.count(record, 0);
+    }
+    if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
+    if (!this.#policy.usesOverlap) return;
+    const mirror = this.#mirrors[worker];
+    if (mirror) mirror.touch(record.hashes);
+    else if (!record.silent) this.#lag.firstToken(worker, record.hashes, nowMs);
+  }
+
+  #close(record: BookingRecord): void {
+    if (record.id !== undefined) {
+      const rest = this.#byId.get(record.id)! - 1;
+      if (rest > 0) this.#byId.set(record.id, rest);
+      else this.#byId.delete(record.id);
+    }
+    this.#ledger.close(record);
+  }
+
+  #find(booking: Booking): BookingRecord | undefined {
+    const record = this.#ledger.find(booking);
+    if (!record) this.#stale++;
+    return record;
+  }
+
+  #newMirror(worker: WorkerIndex): LruMirror | undefined {
+    if (this.#workers.source(worker) === 'events') return undefined;
+    return new LruMirror(this.#index, worker, this.#workers.capacityBlocks[worker]!);
+  }
+
+  #refuse(reason: Refused['reason']): Refused {
+    this.#refused++;
+    return { kind: 'refused', reason };
+  }
+}
+
+const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
+
+class RecordedDecision implements Decision {
+  readonly policy: string;
+  readonly worker: WorkerIndex;
+  readonly reason: DecisionReason;
+  readonly overlapTokens: number;
+  readonly overlapBlocks: number;
+  readonly uncachedTokens: number;
+  readonly isl: number;
+  readonly #rows: Float64Array;
+
+  constructor(policy: string, reason: DecisionReason, isl: number, candidates: Candidates, position: number) {
+    this.policy = policy;
+    this.reason = reason;
+    this.isl = isl;
+    this.worker = candidates.worker[position]!;
+    this.overlapTokens = candidates.overlapTokens[position]!;
+    this.overlapBlocks = candidates.overlapBlocks[position]!;
+    this.uncachedTokens = candidates.uncachedTokens[position]!;
+    this.#rows = candidates.copy();
+  }
+
+  candidates(): CandidateCost[] {
+    return expand(this.#rows);
+  }
+}
+
+/** Tokens that the engine will not compute again: at least one it always does. */
+function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number): number {
+  return Math.max(0, Math.min(Math.floor(overlapBlocks * hashes.blockTokens), prompt.isl - 1));
+}
+
+function hashesOf(prompt: Prompt, blockSize: number): BlockHashes {
+  const { hashes } = prompt;
+  for (let i = 0; i < hashes.length; i++) if (hashes[i]!.blockSize === blockSize) return hashes[i]!;
+  throw new Error(`kvoyant: broken invariant: a prompt is hashed for block size ${blockSize} of its pool`);
+}
