@@ -1,0 +1,291 @@
+// The life of bookings in the router: credit for what is promised, release on every path, silent requests, refusals.
+
+import { describe, expect, it } from 'vitest';
+import { createPolicy, Router } from '../../src/core/index.ts';
+import { announced, promptOf, range, routerOf } from './router-harness.ts';
+
+const prompt = range(0, 40);
+
+describe('booking', () => {
+  it('a burst sees its own effect: new prompts spread, equal ones go where the first went', () => {
+    const { route } = routerOf(4);
+    const firsts = [0, 100, 200, 300].map((start) => route(range(start, start + 40)).decision);
+    expect(new Set(firsts.map((decision) => decision.worker)).size).toBe(4);
+    expect(firsts.map((decision) => decision.uncachedTokens)).toEqual([40, 40, 40, 40]);
+    const again = route(range(200, 240)).decision;
+    expect(again).toMatchObject({ worker: firsts[2]!.worker, overlapTokens: 39, uncachedTokens: 1, reason: 'cost' });
+  });
+
+  it('without in-flight credit the second prompt is uncached everywhere, yet its blocks are no new ones on the first worker', () => {
+    const { route } = routerOf(4, { inFlightCredit: false, policyOptions: { form: '1731' } });
+    const first = route(prompt);
+    const second = route(prompt);
+    expect(second.decision.uncachedTokens).toBe(40);
+    const costs = second.decision.candidates();
+    expect(costs.map((cost) => cost.newBlocks)).toEqual(
+      costs.map((c) => (c.worker === first.decision.worker ? 0 : 10)),
+    );
+  });
+
+  it('growth = ceil((ISL + output) / blockSize) for prompts around a block boundary, across several boundaries at once', () => {
+    for (const isl of [7, 8, 9]) {
+      const { router, route } = routerOf(1);
+      const [booking] = route(range(0, isl)).bookings;
+      let output = 0;
+      for (const tokens of [0, 1, 1, 2, 9, 4, 1]) {
+        router.outputTokens(booking!, tokens, 1);
+        output += tokens;
+        expect(router.load(0).activeBlocks).toBe(Math.ceil((isl + output) / 4));
+      }
+      router.release(booking!, 'done', 2);
+      expect(router.load(0).activeBlocks).toBe(0);
+    }
+  });
+
+  it('several sequences grow on their own and share the prompt', () => {
+    const { router, route } = routerOf(1);
+    const [booking] = route(range(0, 10), { sequences: 3 }).bookings;
+    expect(router.load(0).activeBlocks).toBe(2 + 3);
+    router.outputTokens(booking!, 3, 1, 0);
+    router.outputTokens(booking!, 7, 1, 2);
+    expect(router.load(0).activeBlocks).toBe(2 + 2 + 1 + 3);
+  });
+
+  it('an array of prompts is one booking each on one worker, each seeing what those before it promised', () => {
+    const { router } = routerOf(3);
+    const routed = router.route({ prompts: [promptOf(prompt, 4), promptOf(prompt, 4), promptOf([9, 9], 4)] }, 0);
+    if (routed.kind === 'refused') throw new Error(routed.reason);
+    expect(routed.bookings).toHaveLength(3);
+    const { worker } = routed.decision;
+    expect(router.load(worker)).toMatchObject({
+      activeBlocks: 10 + 1,
+      activePrefillTokens: 40 + 1 + 2,
+      runningRequests: 3,
+    });
+    for (const booking of routed.bookings) router.release(booking, 'failed', 0);
+    expect(router.load(worker)).toMatchObject({ activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 });
+  });
+
+  it('late and double calls are counted no-ops, also after the slot is in use again', () => {
+    const { router, route } = routerOf(1);
+    const [old] = route(prompt).bookings;
+    router.release(old!, 'done', 0);
+    const [young] = route(prompt).bookings;
+    router.release(old!, 'done', 0);
+    router.firstToken(old!, 0);
+    router.outputTokens(old!, 100, 0);
+    expect(router.counters()).toMatchObject({ routed: 2, released: 1, stale: 3 });
+    expect(router.load(0)).toMatchObject({ activeBlocks: 10, runningRequests: 1 });
+    router.release(young!, 'done', 0);
+    expect(router.liveBookings).toBe(0);
+  });
+
+  it('a new incarnation has neither the old blocks nor the old load, and late releases cannot touch it', () => {
+    const { router, route } = routerOf(1);
+    const [old] = route(prompt).bookings;
+    router.applyKvEvent(0, announced(prompt, 4), 0);
+    router.removeWorker(0);
+    expect(router.route({ prompts: [promptOf(prompt, 4)] }, 0)).toEqual({ kind: 'refused', reason: 'no-worker' });
+    router.addWorker({ id: 'w0', blockSize: 4, capacityBlocks: 10, source: 'events' });
+    expect(router.load(0)).toMatchObject({ activeBlocks: 0, heldBlocks: 0, runningRequests: 0 });
+    const again = route(prompt);
+    expect(again.decision.overlapTokens).toBe(0);
+    router.release(old!, 'done', 0);
+    expect(router.load(0).runningRequests).toBe(1);
+  });
+
+  it('a worker that is not routable keeps its load and gets nothing new', () => {
+    const { router, route } = routerOf(2);
+    const { decision } = route(prompt);
+    router.setRoutable(decision.worker, false);
+    expect(route(prompt).decision).toMatchObject({ worker: 1 - decision.worker, reason: 'only' });
+    expect(router.load(decision.worker).activeBlocks).toBe(10);
+    router.setRoutable(1 - decision.worker, false);
+    expect(router.route({ prompts: [promptOf(prompt, 4)] }, 0)).toEqual({ kind: 'refused', reason: 'no-worker' });
+  });
+
+  it('refuses when all routable workers are excluded, and ids that are live', () => {
+    const { router, route } = routerOf(2);
+    const request = { prompts: [promptOf(prompt, 4)], excluded: new Set([0, 1]) };
+    expect(router.route(request, 0)).toEqual({ kind: 'refused', reason: 'all-excluded' });
+    const [booking] = route(prompt, { id: 'a' }).bookings;
+    expect(router.route({ prompts: [promptOf(prompt, 4)], id: 'a' }, 0)).toEqual({
+      kind: 'refused',
+      reason: 'duplicate-id',
+    });
+    router.release(booking!, 'aborted', 0);
+    route(prompt, { id: 'a' });
+    expect(router.counters().refused).toBe(2);
+  });
+
+  it('late booking counts nothing before the first token', () => {
+    const { router, route } = routerOf(1, { bookAt: 'first-token' });
+    const [booking] = route(prompt).bookings;
+    const [failed] = route(prompt).bookings;
+    expect(router.load(0)).toMatchObject({ activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 });
+    router.firstToken(booking!, 5);
+    expect(router.load(0)).toMatchObject({ activeBlocks: 10, activePrefillTokens: 0, runningRequests: 1 });
+    router.release(failed!, 'failed', 6);
+    router.release(booking!, 'done', 6);
+    router.assertConsistent();
+    expect(router.load(0).activeBlocks).toBe(0);
+  });
+
+  it('weight 0 keeps no index and still counts shared blocks once', () => {
+    const { router, route } = routerOf(1, { policyOptions: { overlapWeight: 0 } });
+    router.applyKvEvent(0, announced(prompt, 4), 0);
+    expect(router.load(0).heldBlocks).toBe(0);
+    route(prompt);
+    expect(route(prompt).decision).toMatchObject({ overlapTokens: 0 });
+    expect(router.load(0).activeBlocks).toBe(10);
+  });
+});
+
+describe('in-flight credit', () => {
+  it('is withdrawn at once by failure, and by an abort before the first token', () => {
+    for (const outcome of ['failed', 'aborted'] as const) {
+      const { router, route } = routerOf(1);
+      router.release(route(prompt).bookings[0]!, outcome, 0);
+      expect(route(prompt).decision.overlapTokens).toBe(0);
+    }
+  });
+
+  it('outlives a normal end until the event, or until 250 ms have passed', () => {
+    const { router, route } = routerOf(1);
+    const overlapAt = (nowMs: number): number => {
+      const { decision, bookings } = route(prompt, {}, nowMs);
+      router.release(bookings[0]!, 'failed', nowMs);
+      return decision.overlapBlocks;
+    };
+    router.release(route(prompt, {}, 0).bookings[0]!, 'done', 100);
+    expect(overlapAt(349)).toBe(10);
+    expect(overlapAt(351)).toBe(0);
+    router.release(route(prompt, {}, 400).bookings[0]!, 'done', 400);
+    router.applyKvEvent(0, announced(prompt, 4), 450);
+    expect(overlapAt(10_000)).toBe(10);
+  });
+
+  it('a confirmed promise does not outlive the eviction of its blocks', () => {
+    const { router, route } = routerOf(1);
+    router.release(route(prompt, {}, 0).bookings[0]!, 'done', 0);
+    router.applyKvEvent(0, announced(prompt, 4), 10);
+    router.applyKvEvent(0, { kind: 'cleared' }, 20);
+    expect(route(prompt, {}, 30).decision.overlapBlocks).toBe(0);
+    expect(router.load(0).viewEpoch).toBe(1);
+  });
+
+  it('lingers for twice the measured lag of the events', () => {
+    const { router, route } = routerOf(1);
+    const [booking] = route(prompt, {}, 0).bookings;
+    router.firstToken(booking!, 1000);
+    router.applyKvEvent(0, announced(prompt, 4), 1400);
+    expect(router.load(0).eventLagMs).toBe(400);
+    router.release(booking!, 'done', 1500);
+    const other = range(100, 140);
+    router.release(route(other, {}, 2000).bookings[0]!, 'done', 2000);
+    const seen = route(other, {}, 2799);
+    expect(seen.decision.overlapBlocks).toBe(10);
+    router.release(seen.bookings[0]!, 'failed', 2799);
+    expect(route(other, {}, 2801).decision.overlapBlocks).toBe(0);
+  });
+
+  it('joins events behind it: promised blocks 0..4, announced 5..9', () => {
+    const { router, route } = routerOf(1);
+    router.applyKvEvent(0, announced(prompt, 4), 0);
+    const hashes = announced(prompt.slice(0, 20), 4);
+    if (hashes.kind !== 'stored') throw new Error('unreachable');
+    router.applyKvEvent(0, { kind: 'removed', hashes: hashes.hashes }, 0);
+    route(prompt.slice(0, 20));
+    expect(route(prompt).decision).toMatchObject({ overlapBlocks: 10 });
+  });
+});
+
+describe('approximate mode', () => {
+  it('mirrors our own decisions at the first token, least recently used out first, within the capacity', () => {
+    const { router, route } = routerOf(1, { source: 'approximate', capacityBlocks: 20, inFlightCredit: false });
+    const use = (tokens: number[], nowMs: number): number => {
+      const { decision, bookings } = route(tokens, {}, nowMs);
+      router.firstToken(bookings[0]!, nowMs);
+      router.release(bookings[0]!, 'done', nowMs);
+      return decision.overlapBlocks;
+    };
+    expect(use(range(0, 40), 0)).toBe(0);
+    expect(use(range(100, 140), 1)).toBe(0);
+    expect(use(range(0, 40), 2)).toBe(10);
+    expect(use(range(200, 220), 3)).toBe(0);
+    expect(router.load(0).heldBlocks).toBe(20);
+    expect(use(range(100, 140), 4)).toBe(5);
+    expect(use(range(0, 40), 5)).toBe(5);
+    router.setCapacity(0, 3);
+    expect(router.load(0).heldBlocks).toBe(3);
+    router.assertConsistent();
+  });
+
+  it('ignores events, and starts anew when the source changes', () => {
+    const { router, route } = routerOf(1, { source: 'approximate' });
+    router.applyKvEvent(0, announced(prompt, 4), 0);
+    expect(router.load(0).heldBlocks).toBe(0);
+    router.firstToken(route(prompt).bookings[0]!, 0);
+    expect(router.load(0).heldBlocks).toBe(10);
+    router.setSource(0, 'events');
+    expect(router.load(0)).toMatchObject({ heldBlocks: 0, viewEpoch: 1, source: 'events' });
+    router.applyKvEvent(0, announced(prompt, 4), 0);
+    expect(router.load(0).heldBlocks).toBe(10);
+  });
+});
+
+describe('silent requests', () => {
+  it('prefill is done when a later booking on the worker gets its first token', () => {
+    const { router, route } = routerOf(1);
+    route(prompt, { silent: true });
+    const [later] = route(range(100, 120)).bookings;
+    expect(router.load(0).activePrefillTokens).toBe(60);
+    router.firstToken(later!, 3);
+    expect(router.load(0).activePrefillTokens).toBe(0);
+  });
+
+  it('an earlier booking proves nothing', () => {
+    const { router, route } = routerOf(1);
+    const [earlier] = route(range(100, 120)).bookings;
+    route(prompt, { silent: true });
+    router.firstToken(earlier!, 3);
+    expect(router.load(0).activePrefillTokens).toBe(40);
+  });
+
+  it('else after uncached tokens / observed rate; then output grows at the observed gap up to its bound', () => {
+    const { router, route } = routerOf(1);
+    const [teacher] = route(range(1000, 1400), {}, 1000).bookings;
+    router.firstToken(teacher!, 1400); // 400 tokens in 400 ms
+    router.outputTokens(teacher!, 1, 1400);
+    router.outputTokens(teacher!, 1, 1420); // a gap of 20 ms
+    router.release(teacher!, 'done', 1430);
+    expect(router.load(0)).toMatchObject({ prefillTokensPerS: 1000, tokenGapMs: 20 });
+
+    route(prompt, { silent: true, maxOutputTokens: 9 }, 2000);
+    router.advance(2039);
+    expect(router.load(0)).toMatchObject({ activePrefillTokens: 40, activeBlocks: 10 });
+    router.advance(2040);
+    expect(router.load(0)).toMatchObject({ activePrefillTokens: 0, activeBlocks: 11 });
+    router.advance(2040 + 79);
+    expect(router.load(0).activeBlocks).toBe(11);
+    router.advance(2040 + 80); // the fifth token begins a block
+    expect(router.load(0).activeBlocks).toBe(12);
+    router.advance(60_000);
+    expect(router.load(0).activeBlocks).toBe(13);
+    router.assertConsistent();
+  });
+});
+
+it('the same seed and calls give the same decisions', () => {
+  const run = (): number[] => {
+    const router = new Router({ policy: createPolicy('kv', { temperature: 0.5 }), seed: 7 });
+    for (let i = 0; i < 8; i++) router.addWorker({ id: `w${i}`, blockSize: 4, capacityBlocks: 10, source: 'events' });
+    return range(0, 200).map((i) => {
+      const routed = router.route({ prompts: [promptOf(range(i % 5, 30), 4)] }, i);
+      return routed.kind === 'routed' ? routed.decision.worker : -1;
+    });
+  };
+  const decisions = run();
+  expect(run()).toEqual(decisions);
+  expect(new Set(decisions).size).toBeGreaterThan(4);
+});
