@@ -1,0 +1,11 @@
+// The bench of the core runs, on the workload that its checksums name, and finds every overlap right.
+
+import { expect, it, vi } from 'vitest';
+import { benchDecision } from '../../bench/decision.ts';
+
+it('runs small', () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  benchDecision(300);
+  expect(log.mock.calls.flat().join('\n')).toContain('overlaps that differ from the truth, 300 prompts x 64: 0');
+  log.mockRestore();
+});
