@@ -4,7 +4,7 @@ export { BlockHasher, type Namespace } from './block-hash.ts';
 export type { Candidates } from './candidates.ts';
 export { createPolicy, type PolicyName, policyNames } from './policies/catalogue.ts';
 export type { KvOptions } from './policies/kv.ts';
-export type { Choice, Policy, PolicyRequest } from './policy.ts';
+export type { Choice, Policy, PolicyBooking, PolicyRequest } from './policy.ts';
 export { Random } from './random.ts';
 export { Router, type RouterOptions } from './router.ts';
 export type {

@@ -2,11 +2,14 @@
 
 import type { Candidates } from './candidates.ts';
 import type { Random } from './random.ts';
-import type { DecisionReason, WorkerIndex } from './types.ts';
+import type { DecisionReason, Prompt, WorkerIndex } from './types.ts';
 
 /** What of a request may bear on the choice beside the candidates' columns. */
 export interface PolicyRequest {
+  readonly nowMs: number;
+  /** Tokens of all its prompts. */
   readonly isl: number;
+  readonly prompts: readonly Prompt[];
   /** Overrides of this request; undefined: the policy's own. */
   readonly overlapWeight: number | undefined;
   readonly temperature: number | undefined;
@@ -18,9 +21,21 @@ export interface Choice {
   readonly reason: DecisionReason;
 }
 
+/** One prompt in flight, as far as a policy may remember it. */
+export interface PolicyBooking {
+  readonly worker: WorkerIndex;
+  /** Unique over the router's life, ascending in order of booking. */
+  readonly order: number;
+  readonly isl: number;
+  /** Prompt tokens that the worker had to compute, as predicted at the choice. */
+  readonly uncachedTokens: number;
+  readonly bookedMs: number;
+}
+
 /**
  * `choose` has no effect but for the `cost` column and the draws from `random`: the same columns, state and random
- * state give the same choice. State changes only in `onBooked`, which the router calls in the same synchronous step.
+ * state give the same choice. State changes only in the `on...` calls, which the router makes in the same synchronous
+ * step as the change itself: once for each prompt when it is booked, at its first token, and when it is released.
  */
 export interface Policy<S = unknown> {
   readonly name: string;
@@ -34,7 +49,11 @@ export interface Policy<S = unknown> {
   init(): S;
   /** @param candidates at least one */
   choose(request: PolicyRequest, candidates: Candidates, random: Random, state: S): Choice;
-  onBooked?(state: S, worker: WorkerIndex): void;
+  onBooked?(state: S, booking: PolicyBooking, request: PolicyRequest): void;
+  onFirstToken?(state: S, booking: PolicyBooking, nowMs: number): void;
+  onReleased?(state: S, booking: PolicyBooking): void;
+  /** After the release of all its bookings. */
+  onWorkerRemoved?(state: S, worker: WorkerIndex): void;
 }
 
 /** The position with the lowest cost, drawn uniformly among equals. */

@@ -8,7 +8,7 @@ import { EventLag } from './event-lag.ts';
 import { LingeringPromises } from './lingering-promises.ts';
 import { LruMirror } from './lru-mirror.ts';
 import { ObservedSpeed } from './observed-speed.ts';
-import type { Policy } from './policy.ts';
+import type { Policy, PolicyRequest } from './policy.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import { Random } from './random.ts';
 import { SilentProgress } from './silent-progress.ts';
@@ -102,6 +102,7 @@ export class Router {
     this.#index.removeWorker(worker);
     this.#mirrors[worker] = undefined;
     this.#workers.remove(worker);
+    this.#policy.onWorkerRemoved?.(this.#state, worker);
   }
 
   /** A worker that is not routable takes no new requests; what is in flight there stays counted. */
@@ -165,13 +166,16 @@ export class Router {
 
     let isl = 0;
     for (const prompt of request.prompts) isl += prompt.isl;
-    const { overlapWeight, temperature } = request;
-    const choice = this.#policy.choose({ isl, overlapWeight, temperature }, candidates, this.#random, this.#state);
-    const { position, reason } = choice;
-    const worker = candidates.worker[position]!;
+    const { prompts, overlapWeight, temperature } = request;
+    const asked: PolicyRequest = { nowMs, isl, prompts, overlapWeight, temperature };
+    const { position, reason } = this.#policy.choose(asked, candidates, this.#random, this.#state);
     const decision = new RecordedDecision(this.#policy.name, reason, isl, candidates, position);
-    const bookings = request.prompts.map((prompt) => this.#book(request, prompt, decision, nowMs));
-    this.#policy.onBooked?.(this.#state, worker);
+    const bookings: Booking[] = [];
+    for (const prompt of prompts) {
+      const record = this.#book(request, prompt, decision, nowMs);
+      this.#policy.onBooked?.(this.#state, record, asked);
+      bookings.push(record.booking);
+    }
     this.#routed++;
     return { kind: 'routed', decision, bookings };
   }
@@ -351,7 +355,7 @@ export class Router {
     }
   }
 
-  #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number): Booking {
+  #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number): BookingRecord {
     const workers = this.#workers;
     const { worker } = decision;
     const hashes = hashesOf(prompt, workers.blockSize[worker]!);
@@ -370,7 +374,7 @@ export class Router {
       this.#ledger.count(record, record.uncachedTokens);
     }
     if (record.silent) this.#silent.booked(record, nowMs);
-    return record.booking;
+    return record;
   }
 
   #uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
@@ -395,6 +399,7 @@ export class Router {
       record.hadFirstToken = true;
       this.#ledger.count(record, 0);
     }
+    this.#policy.onFirstToken?.(this.#state, record, nowMs);
     if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
     if (!this.#policy.usesOverlap) return;
     const mirror = this.#mirrors[worker];
@@ -408,6 +413,7 @@ export class Router {
       if (rest > 0) this.#byId.set(record.id, rest);
       else this.#byId.delete(record.id);
     }
+    this.#policy.onReleased?.(this.#state, record);
     this.#ledger.close(record);
   }
 

@@ -50,7 +50,9 @@ function candidatesOf(rows: readonly Row[]): Candidates {
   return candidates;
 }
 
-const request = { isl, overlapWeight: undefined, temperature: undefined };
+const request = { nowMs: 0, isl, prompts: [], overlapWeight: undefined, temperature: undefined };
+
+const bookingOf = (worker: number, order: number) => ({ worker, order, isl, uncachedTokens: isl, bookedMs: 0 });
 
 describe.each(policies)('%s', (_name, make) => {
   it('chooses one of the candidates, the same one for the same view and random state, without an effect', () => {
@@ -93,7 +95,7 @@ describe.each(policies)('%s', (_name, make) => {
     const chosen = new Map<number, number>();
     for (let i = 0; i < 400; i++) {
       const { position } = policy.choose(request, candidates, random, state);
-      policy.onBooked?.(state, candidates.worker[position]!);
+      policy.onBooked?.(state, bookingOf(candidates.worker[position]!, i), request);
       chosen.set(position, (chosen.get(position) ?? 0) + 1);
     }
     expect(chosen.size).toBe(4);

@@ -19,8 +19,8 @@ export function roundRobin(): Policy<{ next: WorkerIndex }> {
       }
       return { position: 0, reason: 'turn' };
     },
-    onBooked(state, worker): void {
-      state.next = worker + 1;
+    onBooked(state, booking): void {
+      state.next = booking.worker + 1;
     },
   };
 }

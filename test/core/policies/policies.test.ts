@@ -5,7 +5,7 @@ import { Candidates } from '../../../src/core/candidates.ts';
 import { createPolicy, type KvOptions, Random } from '../../../src/core/index.ts';
 import { announced, range, routerOf } from '../router-harness.ts';
 
-const request = { isl: 100, overlapWeight: undefined, temperature: undefined };
+const request = { nowMs: 0, isl: 100, prompts: [], overlapWeight: undefined, temperature: undefined };
 
 /** Two workers: A has computed nothing and is idle; B holds 64 of 100 tokens and is busy. Blocks of 16. */
 function twoWorkers(): Candidates {
