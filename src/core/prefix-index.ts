@@ -225,17 +225,23 @@ export class PrefixIndex {
 
   #stored(worker: WorkerIndex, event: BlocksStored): KvEventOutcome {
     const blockCount = event.hashes.length / 2;
-    const full = Math.min(blockCount, Math.floor(event.tokens.length / event.blockSize));
-    const parent = event.parent ? this.#sequenceOf(worker, event.parent) : this.#hasher.root(event.blockSize, event);
-    if (!parent) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
-    const sequence = event.extras
-      ? this.#chainWithExtras(event, full, parent)
-      : this.#hasher.chain(event.tokens, full, event.blockSize, parent);
+    const sequence = event.sequence ?? this.#sequenceOfStored(worker, event);
+    if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
+    const full = sequence.length / 2;
     const handles = event.hashes;
     for (let i = 0; i < 2 * full; i += 2) {
       this.addCopy(worker, handles[i]!, handles[i + 1]!, sequence[i]!, sequence[i + 1]!);
     }
     return { appliedBlocks: full, orphanBlocks: blockCount - full, unknownBlocks: 0 };
+  }
+
+  /** Sequence hashes of the complete blocks, or null if the parent is unknown: a position is never guessed. */
+  #sequenceOfStored(worker: WorkerIndex, event: BlocksStored): Uint32Array | null {
+    const full = Math.min(event.hashes.length / 2, Math.floor(event.tokens.length / event.blockSize));
+    const parent = event.parent ? this.#sequenceOf(worker, event.parent) : this.#hasher.root(event.blockSize, event);
+    if (!parent) return null;
+    if (event.extras) return this.#chainWithExtras(event, full, parent);
+    return this.#hasher.chain(event.tokens, full, event.blockSize, parent);
   }
 
   #chainWithExtras(event: BlocksStored, full: number, parent: Uint32Array): Uint32Array {

@@ -43,6 +43,8 @@ export interface BlocksStored {
   readonly salt: string | null;
   /** For each block what else separates its content (media in it), or null; null as a whole: nothing does. */
   readonly extras: readonly (string | null)[] | null;
+  /** Our own sequence hashes (two words a block) from a sender that knows them, such as the lab: no token is looked at. */
+  readonly sequence?: Uint32Array;
 }
 
 /** Blocks of which the engine dropped one copy each. */
