@@ -60,6 +60,11 @@ export function blocksOf(tokens: number, blockSize: number): number {
   return Math.ceil(tokens / blockSize);
 }
 
+/** Prompt tokens of the part that fills no block. */
+export function tailTokensOf(isl: number, hashes: BlockHashes): number {
+  return Math.max(0, isl - Math.round(hashes.count * hashes.blockTokens));
+}
+
 /**
  * Active blocks of a worker = distinct full prompt blocks of its counted bookings + the own blocks of each, that is
  * ceil((ISL + output) / blockSize) - floor(ISL / blockSize) for each sequence. All counts are integers; all are zero
@@ -95,7 +100,7 @@ export class ActiveBlocks {
     record.hashes = hashes;
     record.isl = isl;
     record.blockSize = hashes.blockSize;
-    record.tailTokens = Math.max(0, isl - Math.round(hashes.count * hashes.blockTokens));
+    record.tailTokens = tailTokensOf(isl, hashes);
     record.counted = false;
     record.prefillTokens = 0;
     record.uncachedTokens = 0;

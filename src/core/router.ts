@@ -1,19 +1,19 @@
 // The facade: overlaps -> costs -> choice -> booking as one synchronous step, and the life of each booking after it.
 
-import { ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
+import { ActiveBlocks, type BookingRecord } from './active-blocks.ts';
 import { assert } from './assert.ts';
 import { BlockHasher } from './block-hash.ts';
-import { Candidates, expand } from './candidates.ts';
+import { type Candidates, expand } from './candidates.ts';
 import { EventLag } from './event-lag.ts';
 import { LingeringPromises } from './lingering-promises.ts';
 import { LruMirror } from './lru-mirror.ts';
 import { ObservedSpeed } from './observed-speed.ts';
+import { hashesOf, Placements } from './placements.ts';
 import type { Policy, PolicyRequest } from './policy.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import { Random } from './random.ts';
 import { SilentProgress } from './silent-progress.ts';
 import type {
-  BlockHashes,
   Booking,
   CandidateCost,
   Decision,
@@ -62,12 +62,9 @@ export class Router {
   readonly #speed = new ObservedSpeed();
   readonly #silent: SilentProgress;
   readonly #mirrors: (LruMirror | undefined)[] = [];
-  readonly #candidates = new Candidates();
+  readonly #placements: Placements;
   /** Live bookings by the id that the embedder gave them. */
   readonly #byId = new Map<string, number>();
-  #activeRuns: Int32Array = new Int32Array(0);
-  #overlaps: Int32Array = new Int32Array(0);
-  #zeros: Int32Array = new Int32Array(0);
   #routed = 0;
   #refused = 0;
   #released = 0;
@@ -82,6 +79,10 @@ export class Router {
     this.#index = new PrefixIndex(options.hasher ?? new BlockHasher());
     this.#promises = new LingeringPromises(this.#index);
     this.#lag = new EventLag(this.#index);
+    this.#placements = new Placements(this.#workers, this.#ledger, this.#index, this.#promises, {
+      overlap: this.#policy.usesOverlap,
+      promised: this.#inFlightCredit,
+    });
     this.#silent = new SilentProgress(this.#ledger, this.#speed, (record, nowMs) => this.#prefillDone(record, nowMs));
   }
 
@@ -159,11 +160,9 @@ export class Router {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
     if (request.id !== undefined && this.#byId.has(request.id)) return this.#refuse('duplicate-id');
-    const candidates = this.#candidates;
-    const routable = this.#collectCandidates(request);
+    const routable = this.#placements.fill(request);
+    const { candidates } = this.#placements;
     if (candidates.count === 0) return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
-    for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
-
     let isl = 0;
     for (const prompt of request.prompts) isl += prompt.isl;
     const { prompts, overlapWeight, temperature } = request;
@@ -293,68 +292,6 @@ export class Router {
     this.#promises.assertConsistent();
   }
 
-  /** Fills the columns that do not depend on the prompt. @returns the number of routable workers. */
-  #collectCandidates(request: RouteRequest): number {
-    const workers = this.#workers;
-    const candidates = this.#candidates;
-    candidates.reset(workers.count);
-    if (this.#overlaps.length < workers.count) {
-      this.#activeRuns = new Int32Array(workers.live.length);
-      this.#overlaps = new Int32Array(workers.live.length);
-      this.#zeros = new Int32Array(workers.live.length);
-    }
-    let routable = 0;
-    for (let worker = 0; worker < workers.count; worker++) {
-      if (workers.routable[worker] === 0) continue;
-      routable++;
-      if (request.excluded?.has(worker)) continue;
-      const i = candidates.count++;
-      candidates.worker[i] = worker;
-      candidates.blockSize[i] = workers.blockSize[worker]!;
-      candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]!;
-      candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
-      candidates.runningRequests[i] = workers.runningRequests[worker]!;
-      candidates.overlapBlocks[i] = 0;
-      candidates.promisedBlocks[i] = 0;
-      candidates.overlapTokens[i] = 0;
-      candidates.uncachedTokens[i] = 0;
-      candidates.newBlocks[i] = 0;
-    }
-    return routable;
-  }
-
-  /** Adds the terms of one prompt to the columns of every candidate. */
-  #addTerms(prompt: Prompt, sequences: number): void {
-    const candidates = this.#candidates;
-    const workerCount = this.#workers.count;
-    const active = this.#activeRuns.fill(0, 0, workerCount);
-    const overlaps = this.#overlaps.fill(0, 0, workerCount);
-    for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
-    if (this.#policy.usesOverlap) {
-      if (this.#inFlightCredit) {
-        overlaps.set(workerCount === active.length ? active : active.subarray(0, workerCount));
-        for (const hashes of prompt.hashes) {
-          this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
-        }
-        for (let i = 0; i < candidates.count; i++) {
-          candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
-        }
-      }
-      for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
-    }
-    for (let i = 0; i < candidates.count; i++) {
-      const worker = candidates.worker[i]!;
-      const hashes = hashesOf(prompt, candidates.blockSize[i]!);
-      const overlapBlocks = overlaps[worker]!;
-      const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks);
-      const tailTokens = Math.max(0, prompt.isl - Math.round(hashes.count * hashes.blockTokens));
-      candidates.overlapBlocks[i]! += overlapBlocks;
-      candidates.overlapTokens[i]! += overlapTokens;
-      candidates.uncachedTokens[i]! += Math.max(1, prompt.isl - overlapTokens);
-      candidates.newBlocks[i]! += hashes.count - active[worker]! + sequences * blocksOf(tailTokens, hashes.blockSize);
-    }
-  }
-
   #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number): BookingRecord {
     const workers = this.#workers;
     const { worker } = decision;
@@ -362,7 +299,7 @@ export class Router {
     const record = this.#ledger.open(worker, hashes, prompt.isl, request.sequences ?? 1, nowMs);
     // Of several prompts each sees what those before it have promised on the worker.
     record.uncachedTokens =
-      request.prompts.length === 1 ? decision.uncachedTokens : this.#uncachedTokens(prompt, hashes, worker);
+      request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
     record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
     record.silent = request.silent ?? false;
     if (request.id !== undefined) {
@@ -375,18 +312,6 @@ export class Router {
     }
     if (record.silent) this.#silent.booked(record, nowMs);
     return record;
-  }
-
-  #uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
-    const overlaps = this.#overlaps.fill(0, 0, this.#workers.count);
-    if (this.#policy.usesOverlap) {
-      if (this.#inFlightCredit) {
-        this.#ledger.addLeadingRuns(hashes, overlaps);
-        this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, this.#workers.count);
-      }
-      this.#index.overlaps(hashes, overlaps, this.#workers.count);
-    }
-    return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, overlaps[worker]!));
   }
 
   #prefillDone(record: BookingRecord, nowMs: number): void {
@@ -460,15 +385,4 @@ class RecordedDecision implements Decision {
   candidates(): CandidateCost[] {
     return expand(this.#rows);
   }
-}
-
-/** Tokens that the engine will not compute again: at least one it always does. */
-function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number): number {
-  return Math.max(0, Math.min(Math.floor(overlapBlocks * hashes.blockTokens), prompt.isl - 1));
-}
-
-function hashesOf(prompt: Prompt, blockSize: number): BlockHashes {
-  const { hashes } = prompt;
-  for (let i = 0; i < hashes.length; i++) if (hashes[i]!.blockSize === blockSize) return hashes[i]!;
-  throw new Error(`kvoyant: broken invariant: a prompt is hashed for block size ${blockSize} of its pool`);
 }
