@@ -10,7 +10,7 @@ const CR = 0x0d;
  */
 export class SseSplitter {
   /** Bytes of the event that is not complete yet; longer ones end the stream with an error. */
-  static readonly eventBytesMax = 16 * 1024 * 1024;
+  static readonly eventBytesMax: number = 16 * 1024 * 1024;
 
   readonly #onData: (data: string) => void;
   #rest: Buffer = Buffer.alloc(0);
