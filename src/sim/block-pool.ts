@@ -1,0 +1,196 @@
+// The KV blocks of one engine: which are free, in which order they are evicted, which content they hold.
+
+/** Block 0 is never handed out: engines use it as the null block, here it also closes the ring of free blocks. */
+const NULL_BLOCK = 0;
+
+/** Called with the hash (low, high) of a block whose content is dropped. */
+export type OnEvicted = (low: number, high: number) => void;
+
+/**
+ * Semantics of vLLM's block pool. Free blocks form a queue; allocation takes from the front. A block that holds hashed
+ * content keeps it while free and can be hit; its content is dropped only when the block is taken for something else.
+ * The same content may sit in several blocks: a hit takes the copy that has been there longest.
+ *
+ * All columns are indexed by block. O(1) for every call, the chain walk of `find` apart.
+ */
+export class BlockPool {
+  /** Highest count of blocks, the null block included. */
+  static readonly blocksMax: number = 1 << 24;
+
+  /** Blocks, the null block included. */
+  readonly blockCount: number;
+  readonly #freeUnhashedFirst: boolean;
+  readonly #onEvicted: OnEvicted;
+  #freeCount: number;
+
+  /** Ring of free blocks in order of eviction, closed by the null block. */
+  readonly #nextFree: Int32Array;
+  readonly #previousFree: Int32Array;
+  /** Sequences that use the block. */
+  readonly #references: Int32Array;
+
+  readonly #isHashed: Uint8Array;
+  readonly #hashLow: Uint32Array;
+  readonly #hashHigh: Uint32Array;
+  /** Hash table with one queue of blocks a bucket, oldest first; 0 ends a queue. */
+  readonly #bucketMask: number;
+  readonly #bucketFirst: Int32Array;
+  readonly #bucketLast: Int32Array;
+  readonly #nextInBucket: Int32Array;
+  readonly #previousInBucket: Int32Array;
+
+  /**
+   * @param blockCount 2 .. blocksMax, the null block included
+   * @param freeUnhashedFirst where a freed block without hashed content goes: to the front of the queue (vLLM since
+   * 2026), else to the back like the others
+   */
+  constructor(blockCount: number, freeUnhashedFirst: boolean, onEvicted: OnEvicted) {
+    if (!Number.isInteger(blockCount) || blockCount < 2 || blockCount > BlockPool.blocksMax) {
+      throw new RangeError(`blockCount must be an integer in 2 .. ${BlockPool.blocksMax}, got ${blockCount}`);
+    }
+    this.blockCount = blockCount;
+    this.#freeUnhashedFirst = freeUnhashedFirst;
+    this.#onEvicted = onEvicted;
+    this.#freeCount = blockCount - 1;
+    this.#nextFree = new Int32Array(blockCount);
+    this.#previousFree = new Int32Array(blockCount);
+    for (let block = 0; block < blockCount; block++) {
+      this.#nextFree[block] = block + 1 === blockCount ? NULL_BLOCK : block + 1;
+      this.#previousFree[block] = block === NULL_BLOCK ? blockCount - 1 : block - 1;
+    }
+    this.#references = new Int32Array(blockCount);
+    this.#isHashed = new Uint8Array(blockCount);
+    this.#hashLow = new Uint32Array(blockCount);
+    this.#hashHigh = new Uint32Array(blockCount);
+    const bucketCount = 2 ** Math.ceil(Math.log2(blockCount) + 1);
+    this.#bucketMask = bucketCount - 1;
+    this.#bucketFirst = new Int32Array(bucketCount);
+    this.#bucketLast = new Int32Array(bucketCount);
+    this.#nextInBucket = new Int32Array(blockCount);
+    this.#previousInBucket = new Int32Array(blockCount);
+  }
+
+  get freeCount(): number {
+    return this.#freeCount;
+  }
+
+  /** Share of the blocks that are in use, 0 .. 1. */
+  get usage(): number {
+    return 1 - this.#freeCount / (this.blockCount - 1);
+  }
+
+  isFree(block: number): boolean {
+    return this.#references[block] === 0;
+  }
+
+  /** The longest-held block with this content, or 0. */
+  find(low: number, high: number): number {
+    let block = this.#bucketFirst[this.#bucketOf(low, high)]!;
+    while (block !== 0 && (this.#hashLow[block] !== low || this.#hashHigh[block] !== high)) {
+      block = this.#nextInBucket[block]!;
+    }
+    return block;
+  }
+
+  /** Adds a user to a block that holds content, free or not. */
+  touch(block: number): void {
+    if (this.#references[block] === 0) this.#unlinkFree(block);
+    this.#references[block]!++;
+  }
+
+  /** Takes the first free block for one user and drops what it held. The caller has checked `freeCount`. */
+  allocate(): number {
+    const block = this.#nextFree[NULL_BLOCK]!;
+    if (block === NULL_BLOCK) throw new Error('allocate: no free block');
+    this.#unlinkFree(block);
+    this.#references[block] = 1;
+    if (this.#isHashed[block] === 1) {
+      this.#dropContent(block);
+      this.#onEvicted(this.#hashLow[block]!, this.#hashHigh[block]!);
+    }
+    return block;
+  }
+
+  /** Declares the content of a block in use, so that others can hit it. */
+  cache(block: number, low: number, high: number): void {
+    if (this.#references[block] === 0 || this.#isHashed[block] === 1) {
+      throw new Error(`cache: block ${block} is free or holds content already`);
+    }
+    this.#isHashed[block] = 1;
+    this.#hashLow[block] = low;
+    this.#hashHigh[block] = high;
+    const bucket = this.#bucketOf(low, high);
+    const last = this.#bucketLast[bucket]!;
+    this.#previousInBucket[block] = last;
+    this.#nextInBucket[block] = 0;
+    this.#bucketLast[bucket] = block;
+    if (last === 0) this.#bucketFirst[bucket] = block;
+    else this.#nextInBucket[last] = block;
+  }
+
+  /** Takes a user away; the last one's leaving makes the block free. */
+  free(block: number): void {
+    const references = this.#references[block]!;
+    if (references <= 0) throw new Error(`free: block ${block} is free already`);
+    this.#references[block] = references - 1;
+    if (references > 1) return;
+    const toFront = this.#freeUnhashedFirst && this.#isHashed[block] === 0;
+    const before = toFront ? NULL_BLOCK : this.#previousFree[NULL_BLOCK]!;
+    const after = this.#nextFree[before]!;
+    this.#nextFree[before] = block;
+    this.#previousFree[block] = before;
+    this.#nextFree[block] = after;
+    this.#previousFree[after] = block;
+    this.#freeCount++;
+  }
+
+  /** Forgets the content of all blocks, without a call of `onEvicted`. Refused (false) while any block is in use. */
+  clear(): boolean {
+    if (this.#freeCount !== this.blockCount - 1) return false;
+    this.#isHashed.fill(0);
+    this.#bucketFirst.fill(0);
+    this.#bucketLast.fill(0);
+    return true;
+  }
+
+  /** Free blocks in the order in which they would be taken. */
+  freeQueue(): number[] {
+    const queue: number[] = [];
+    for (let block = this.#nextFree[NULL_BLOCK]!; block !== NULL_BLOCK; block = this.#nextFree[block]!) {
+      queue.push(block);
+    }
+    return queue;
+  }
+
+  /** The hash (low, high) of every block that holds content, one entry a copy. */
+  contents(): [low: number, high: number][] {
+    const list: [number, number][] = [];
+    for (let block = 1; block < this.blockCount; block++) {
+      if (this.#isHashed[block] === 1) list.push([this.#hashLow[block]!, this.#hashHigh[block]!]);
+    }
+    return list;
+  }
+
+  #bucketOf(low: number, high: number): number {
+    return (low ^ Math.imul(high, 0x9e3779b1)) & this.#bucketMask;
+  }
+
+  #unlinkFree(block: number): void {
+    const before = this.#previousFree[block]!;
+    const after = this.#nextFree[block]!;
+    this.#nextFree[before] = after;
+    this.#previousFree[after] = before;
+    this.#freeCount--;
+  }
+
+  #dropContent(block: number): void {
+    const bucket = this.#bucketOf(this.#hashLow[block]!, this.#hashHigh[block]!);
+    const before = this.#previousInBucket[block]!;
+    const after = this.#nextInBucket[block]!;
+    if (before === 0) this.#bucketFirst[bucket] = after;
+    else this.#nextInBucket[before] = after;
+    if (after === 0) this.#bucketLast[bucket] = before;
+    else this.#previousInBucket[after] = before;
+    this.#isHashed[block] = 0;
+  }
+}

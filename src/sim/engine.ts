@@ -1,0 +1,225 @@
+// A simulated inference engine under any clock: requests in; steps out, each with its time, tokens and KV events.
+
+import { assert } from '../core/assert.ts';
+import type { KvEvent } from '../core/types.ts';
+import { type BlockHash, mixBlockHash } from './block-hash.ts';
+import { EngineRequest, type EngineRequestSpec, type FinishReason } from './engine-request.ts';
+import { type PrefixCacheCounters, Scheduler, type SchedulerOptions } from './scheduler.ts';
+import { l40sLlama8b, type StepLoad, type StepTime } from './step-time.ts';
+
+/** The next output token of a request. Must depend on nothing but the request. */
+export type SampleToken = (request: EngineRequest) => number;
+
+export interface EngineOptions extends SchedulerOptions {
+  /** Longest sequence, prompt and output; the engine lowers it to what its pool can hold. */
+  readonly contextTokensMax: number;
+  /** Requests waiting and running; more are refused. */
+  readonly unfinishedMax: number;
+  readonly stepTime: StepTime;
+  readonly blockHash: BlockHash;
+  readonly sampleToken: SampleToken;
+}
+
+/** An L40S that serves Llama-3.1-8B: 11,625 usable blocks of 16 are 186,000 tokens of KV. */
+export const engineDefaults: EngineOptions = {
+  blockSize: 16,
+  blocks: 11_626,
+  stepTokensMax: 2048,
+  sequencesMax: 256,
+  order: 'fcfs',
+  reserveWholePrompt: true,
+  freeUnhashedFirst: true,
+  contextTokensMax: 32_768,
+  unfinishedMax: 65_536,
+  stepTime: l40sLlama8b,
+  blockHash: mixBlockHash,
+  sampleToken: seededToken(32_000),
+};
+
+/** Draws tokens below `vocabularySize` that depend on the request's seed and the position alone. */
+export function seededToken(vocabularySize: number): SampleToken {
+  return (request) => {
+    let z = (Math.imul(request.seed, 0x9e3779b1) + Math.imul(request.outputTokens + 1, 0x85ebca77)) | 0;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return ((z ^ (z >>> 15)) >>> 0) % vocabularySize;
+  };
+}
+
+/** `overloaded`: `unfinishedMax` reached. `prompt-too-long`: leaves no room for one output token. */
+export type RefusalReason = 'empty-prompt' | 'prompt-too-long' | 'overloaded';
+
+export type Submission =
+  | { readonly kind: 'accepted'; readonly request: EngineRequest }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason };
+
+/** One step. Valid until the next call of `step`: the engine uses its lists again. */
+export interface EngineStep {
+  readonly stepNs: number;
+  readonly load: Readonly<StepLoad>;
+  /** Requests that got one token each (the last of their `tokens`), in order of scheduling. */
+  readonly sampled: readonly EngineRequest[];
+  /** The part of `sampled` that ended with that token. */
+  readonly finished: readonly EngineRequest[];
+  readonly preempted: readonly EngineRequest[];
+  /** To be published once, when the step's time is over. Not used again by the engine. */
+  readonly events: readonly KvEvent[];
+}
+
+/** Totals since the start. */
+export interface EngineCounters extends Readonly<PrefixCacheCounters> {
+  readonly steps: number;
+  readonly busyNs: number;
+  /** Prompt tokens of the requests that have sampled a first token; `cachedPromptTokens` of them came from the cache. */
+  readonly promptTokens: number;
+  readonly cachedPromptTokens: number;
+  /** Prefill tokens computed, those of unfinished prompts and those computed again after a preemption included. */
+  readonly prefillTokens: number;
+  readonly outputTokens: number;
+  readonly finished: Readonly<Record<FinishReason, number>>;
+  readonly aborted: number;
+}
+
+export class Engine {
+  readonly contextTokensMax: number;
+  readonly #options: EngineOptions;
+  readonly #scheduler: Scheduler;
+  readonly #sampled: EngineRequest[] = [];
+  readonly #finished: EngineRequest[] = [];
+  #nextId = 0;
+  #steps = 0;
+  #busyNs = 0;
+  #promptTokens = 0;
+  #cachedPromptTokens = 0;
+  #prefillTokens = 0;
+  #outputTokens = 0;
+  readonly #finishedBy: Record<FinishReason, number> = { stop: 0, length: 0 };
+  #aborted = 0;
+
+  constructor(options: EngineOptions) {
+    for (const name of ['blockSize', 'stepTokensMax', 'sequencesMax', 'contextTokensMax', 'unfinishedMax'] as const) {
+      const value = options[name];
+      if (!Number.isInteger(value) || value < 1)
+        throw new RangeError(`${name} must be a positive integer, got ${value}`);
+    }
+    this.#options = options;
+    this.#scheduler = new Scheduler(options);
+    // A sequence that fills the whole pool can still run alone, so every admitted request ends.
+    this.contextTokensMax = Math.min(options.contextTokensMax, (options.blocks - 1) * options.blockSize);
+  }
+
+  get waitingCount(): number {
+    return this.#scheduler.waitingCount;
+  }
+
+  get runningCount(): number {
+    return this.#scheduler.runningCount;
+  }
+
+  /** Share of the KV blocks in use, 0 .. 1. */
+  get kvUsage(): number {
+    return this.#scheduler.pool.usage;
+  }
+
+  get counters(): EngineCounters {
+    return {
+      ...this.#scheduler.counters,
+      steps: this.#steps,
+      busyNs: this.#busyNs,
+      promptTokens: this.#promptTokens,
+      cachedPromptTokens: this.#cachedPromptTokens,
+      prefillTokens: this.#prefillTokens,
+      outputTokens: this.#outputTokens,
+      finished: { ...this.#finishedBy },
+      aborted: this.#aborted,
+    };
+  }
+
+  submit(spec: EngineRequestSpec): Submission {
+    assert(spec.outputTokensMax >= 1, 'a request asks for one output token or more');
+    if (spec.prompt.length === 0) return { kind: 'refused', reason: 'empty-prompt' };
+    if (spec.prompt.length >= this.contextTokensMax) return { kind: 'refused', reason: 'prompt-too-long' };
+    if (this.waitingCount + this.runningCount >= this.#options.unfinishedMax) {
+      return { kind: 'refused', reason: 'overloaded' };
+    }
+    const hasher = this.#options.blockHash(spec.lora ?? null, spec.salt ?? null);
+    const request = new EngineRequest(this.#nextId++, spec, this.contextTokensMax, hasher);
+    this.#scheduler.enqueue(request);
+    return { kind: 'accepted', request };
+  }
+
+  /** Ends a request early and frees its blocks; false if it has ended already. */
+  abort(request: EngineRequest): boolean {
+    if (request.status === 'finished' || request.status === 'aborted') return false;
+    this.#scheduler.remove(request);
+    request.status = 'aborted';
+    this.#aborted++;
+    return true;
+  }
+
+  /**
+   * Drops the prefix cache; false while blocks are in use (`preemptRunning` frees them first). The cleared event comes
+   * with the next step.
+   */
+  resetPrefixCache(preemptRunning = false): boolean {
+    return this.#scheduler.resetPrefixCache(preemptRunning);
+  }
+
+  /** Does one step; null (and no time passes) when there is nothing to do. */
+  step(): EngineStep | null {
+    if (this.waitingCount + this.runningCount === 0) return null;
+    const scheduler = this.#scheduler;
+    scheduler.schedule();
+    assert(scheduler.scheduled.length > 0 || scheduler.preempted.length > 0, 'a step with requests computes something');
+    const { load } = scheduler;
+    const stepNs = load.tokens === 0 ? 0 : Math.round(this.#options.stepTime(load) * 1e6);
+    this.#sampled.length = 0;
+    this.#finished.length = 0;
+    for (const request of scheduler.scheduled) {
+      if (request.computedTokens === request.tokenCount) this.#sample(request);
+    }
+    for (const request of this.#finished) scheduler.remove(request);
+    for (const request of this.#finished) request.status = 'finished';
+    this.#steps++;
+    this.#busyNs += stepNs;
+    this.#prefillTokens += load.prefillTokens;
+    this.#outputTokens += this.#sampled.length;
+    return {
+      stepNs,
+      load,
+      sampled: this.#sampled,
+      finished: this.#finished,
+      preempted: scheduler.preempted,
+      events: scheduler.takeEvents(),
+    };
+  }
+
+  /** @throws Error if the pool's free blocks and the blocks in use don't add up. */
+  assertConsistent(): void {
+    this.#scheduler.assertConsistent();
+  }
+
+  /** Free blocks in the order in which they would be taken. */
+  freeQueue(): number[] {
+    return this.#scheduler.pool.freeQueue();
+  }
+
+  /** The hash (low, high) of every block that holds cached content, one entry a copy. */
+  cachedContents(): [low: number, high: number][] {
+    return this.#scheduler.pool.contents();
+  }
+
+  #sample(request: EngineRequest): void {
+    if (request.outputTokens === 0) {
+      this.#promptTokens += request.promptTokens;
+      this.#cachedPromptTokens += request.cachedTokens;
+    }
+    request.appendToken(this.#options.sampleToken(request));
+    this.#sampled.push(request);
+    if (request.tokenCount >= request.tokensMax) request.finishReason = 'length';
+    else if (request.outputTokens >= request.stopAfterTokens) request.finishReason = 'stop';
+    else return;
+    this.#finishedBy[request.finishReason]++;
+    this.#finished.push(request);
+  }
+}

@@ -1,0 +1,27 @@
+// The simulated engine as a library: block pool, scheduler and step times under any clock.
+
+export { type BlockHash, mixBlockHash, type SequenceHasher } from './block-hash.ts';
+export { BlockPool, type OnEvicted } from './block-pool.ts';
+export {
+  Engine,
+  type EngineCounters,
+  type EngineOptions,
+  type EngineStep,
+  engineDefaults,
+  type RefusalReason,
+  type SampleToken,
+  type Submission,
+  seededToken,
+} from './engine.ts';
+export { EngineRequest, type EngineRequestSpec, type FinishReason, type RequestStatus } from './engine-request.ts';
+export type { SchedulerOptions } from './scheduler.ts';
+export {
+  constantStepTime,
+  l40sLlama8b,
+  l40sLlama8bAnalytic,
+  type StepLoad,
+  type StepTime,
+  type StepTimeProfile,
+  stepTimeProfiles,
+} from './step-time.ts';
+export type { QueueOrder } from './waiting-queue.ts';

@@ -1,0 +1,70 @@
+// How long one engine step takes, from what is in its batch.
+
+/** What one step computes. */
+export interface StepLoad {
+  /** All tokens of the step, prefill and decode. */
+  tokens: number;
+  /** Tokens of prompts (and of what a preempted sequence computes again). */
+  prefillTokens: number;
+  /** Sum over prefill chunks of n x start + n (n + 1) / 2: (token, context) pairs that attention visits. */
+  prefillPairs: number;
+  /** Sum of the context lengths of the decoding sequences. */
+  decodeContextTokens: number;
+  /** Sequences in the batch. */
+  sequences: number;
+  /** Sequences that sample a token at the end of the step. */
+  sampled: number;
+}
+
+/** Milliseconds of a step. */
+export type StepTime = (load: StepLoad) => number;
+
+// Llama-3.1-8B in bf16: FLOP of attention for one (token, context) pair; KV bytes of one token.
+const ATTENTION_FLOP_PER_PAIR = 524_288;
+const KV_BYTES_PER_TOKEN = 131_072;
+
+/**
+ * L40S with Llama-3.1-8B, fitted to published operator tables of that card (ai-dynamo/aiconfigurator, vLLM 0.24.0):
+ * matrix products by batch tokens, attention of prefill at 180 TFLOPS, reading of decode contexts at 680 GB/s, 3 ms fixed.
+ */
+export function l40sLlama8b(load: StepLoad): number {
+  // The fit counts half a square of pairs a chunk, n x (start + n / 2).
+  const pairs = load.prefillPairs - load.prefillTokens / 2;
+  const attentionMs = (pairs * ATTENTION_FLOP_PER_PAIR) / 180e9;
+  const kvMs = (load.decodeContextTokens * KV_BYTES_PER_TOKEN) / 680e6;
+  return gemmMs(load.tokens) + attentionMs + kvMs + 3;
+}
+
+/** Linear to 256 tokens (weights are read anyway), proportional from 1,024 on (compute-bound), straight lines between. */
+function gemmMs(tokens: number): number {
+  if (tokens <= 256) return 19 + 0.026 * tokens;
+  if (tokens >= 1024) return 0.0595 * tokens;
+  const [fromTokens, fromMs, toTokens, toMs] = tokens <= 512 ? [256, 25.656, 512, 30.8] : [512, 30.8, 1024, 60.928];
+  return fromMs + ((toMs - fromMs) * (tokens - fromTokens)) / (toTokens - fromTokens);
+}
+
+/**
+ * The same card and model from first principles: weights and KV read at 77 % of 864 GB/s, compute at 190 TFLOPS,
+ * the two overlapping as measured on a sister card (exponent 1.6).
+ */
+export function l40sLlama8bAnalytic(load: StepLoad): number {
+  const weightsMs = 15.009e12 / (0.77 * 864e9);
+  const computeMs = (13.96e12 * load.tokens + 1.05e12 * load.sampled) / 190e12;
+  const kvMs = (KV_BYTES_PER_TOKEN * 1e3 * load.decodeContextTokens) / (0.77 * 864e9);
+  const attentionMs = (ATTENTION_FLOP_PER_PAIR * load.prefillPairs) / 190e9;
+  const overlappedMs = (weightsMs ** 1.6 + computeMs ** 1.6) ** (1 / 1.6);
+  return 2 + 0.01 * load.sequences + overlappedMs + kvMs + attentionMs;
+}
+
+/** Every step takes the same time: for tests that are not about speed. */
+export function constantStepTime(stepMs: number): StepTime {
+  return () => stepMs;
+}
+
+export type StepTimeProfile = 'l40s-llama8b' | 'l40s-llama8b-analytic' | 'constant';
+
+export const stepTimeProfiles: Readonly<Record<StepTimeProfile, StepTime>> = {
+  'l40s-llama8b': l40sLlama8b,
+  'l40s-llama8b-analytic': l40sLlama8bAnalytic,
+  constant: constantStepTime(25),
+};

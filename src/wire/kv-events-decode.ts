@@ -1,0 +1,266 @@
+// Reads a batch of KV events from the MessagePack payload of an engine: every form that vLLM, SGLang and others send.
+
+import { Unpackr } from 'msgpackr';
+import type { BlocksRemoved, BlocksStored, KvEvent } from '../core/types.ts';
+import { readExtraKeys } from './kv-events-extra-keys.ts';
+import { type GuardReason, refuseMessagePack } from './kv-events-guard.ts';
+
+/** Tokens of one block; a larger size is a fault of the sender. */
+export const blockSizeMax = 65_536;
+
+/**
+ * Why an event of a batch was left out. `medium`: not the device's memory. `locality`: another node's.
+ * `attention-kind`: a KV-cache group that does not keep the whole prefix. `placeholder`: says neither tokens nor block
+ * size. `unknown-type`: a tag that we do not know. `malformed`: a field has the wrong form.
+ */
+export type SkipReason = 'medium' | 'locality' | 'attention-kind' | 'placeholder' | 'unknown-type' | 'malformed';
+
+export interface KvBatch {
+  readonly kind: 'batch';
+  /** Seconds since the epoch by the engine's clock. */
+  readonly timestampS: number;
+  /** Data-parallel rank; null: not said, so it is the rank of the connection. */
+  readonly rank: number | null;
+  readonly events: readonly KvEvent[];
+  /** Events left out, by reason. */
+  readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
+}
+
+export interface KvBatchFailure {
+  readonly kind: 'failed';
+  readonly reason: GuardReason | 'not-message-pack' | 'not-a-batch';
+}
+
+/** An event in map form: any key may be absent or of any type. */
+interface EventMap {
+  readonly type?: unknown;
+  readonly block_hashes?: unknown;
+  readonly parent_block_hash?: unknown;
+  readonly token_ids?: unknown;
+  readonly block_size?: unknown;
+  readonly lora_id?: unknown;
+  readonly lora_name?: unknown;
+  readonly medium?: unknown;
+  readonly locality?: unknown;
+  readonly extra_keys?: unknown;
+  readonly cache_salt?: unknown;
+  readonly group_idx?: unknown;
+  readonly kv_cache_spec_kind?: unknown;
+}
+
+/** The fields of an event in either form; undefined: absent. */
+interface RawEvent {
+  readonly tag: unknown;
+  readonly hashes: unknown;
+  readonly parent: unknown;
+  readonly tokens: unknown;
+  readonly blockSize: unknown;
+  readonly loraId: unknown;
+  readonly loraName: unknown;
+  readonly medium: unknown;
+  readonly locality: unknown;
+  readonly extraKeys: unknown;
+  readonly salt: unknown;
+  readonly group: unknown;
+  readonly attentionKind: unknown;
+}
+
+// Block hashes are 64-bit integers: as doubles they would lose bits in silence.
+const unpackr = new Unpackr({ int64AsType: 'bigint', useRecords: false, mapsAsObjects: true });
+
+const deviceMedia: ReadonlySet<unknown> = new Set(['GPU', 'DEVICE', null, undefined]);
+const localLocalities: ReadonlySet<unknown> = new Set(['LOCAL', null, undefined]);
+const wholePrefixKinds: ReadonlySet<unknown> = new Set([
+  'full_attention',
+  'mla_attention',
+  'sink_full_attention',
+  null,
+  undefined,
+]);
+
+/** Never throws: a payload that can't be read is a failure value, an event that can't be read is counted and left out. */
+export function decodeKvBatch(payload: Uint8Array): KvBatch | KvBatchFailure {
+  const refused = refuseMessagePack(payload);
+  if (refused !== null) return { kind: 'failed', reason: refused };
+  let batch: unknown;
+  try {
+    batch = unpackr.unpack(payload);
+  } catch {
+    // The guard knows no text encoding and no key types; what it lets through may still not decode.
+    return { kind: 'failed', reason: 'not-message-pack' };
+  }
+  if (!Array.isArray(batch)) return { kind: 'failed', reason: 'not-a-batch' };
+  const [timestamp, rawEvents, rank] = batch as unknown[];
+  if (!isNumeric(timestamp) || !Array.isArray(rawEvents)) return { kind: 'failed', reason: 'not-a-batch' };
+  const events: KvEvent[] = [];
+  const skipped: Partial<Record<SkipReason, number>> = {};
+  for (const raw of rawEvents) {
+    const event = decodeEvent(raw);
+    if (typeof event === 'string') skipped[event] = (skipped[event] ?? 0) + 1;
+    else events.push(event);
+  }
+  return {
+    kind: 'batch',
+    timestampS: Number(timestamp),
+    rank: readInteger(rank, 0xffffffff),
+    events,
+    skipped,
+  };
+}
+
+function decodeEvent(value: unknown): KvEvent | SkipReason {
+  if (typeof value !== 'object' || value === null) return 'malformed';
+  const raw = Array.isArray(value) ? fromArray(value) : fromMap(value);
+  switch (raw.tag) {
+    case 'BlockStored':
+      return excluded(raw) ?? decodeStored(raw);
+    case 'BlockRemoved':
+      return excluded(raw) ?? decodeRemoved(raw);
+    case 'AllBlocksCleared':
+      return { kind: 'cleared' };
+    default:
+      return typeof raw.tag === 'string' ? 'unknown-type' : 'malformed';
+  }
+}
+
+function excluded(raw: RawEvent): SkipReason | null {
+  if (!deviceMedia.has(raw.medium)) return 'medium';
+  if (!localLocalities.has(raw.locality)) return 'locality';
+  if (!wholePrefixKinds.has(raw.attentionKind)) return 'attention-kind';
+  return null;
+}
+
+function decodeStored(raw: RawEvent): BlocksStored | SkipReason {
+  const blockSize = readInteger(raw.blockSize, blockSizeMax);
+  if (!Array.isArray(raw.tokens) || blockSize === null) return 'malformed';
+  if (blockSize === 0 || raw.tokens.length === 0) return 'placeholder';
+  const group = groupOf(raw);
+  const hashes = hashWords(raw.hashes, group);
+  // A root block of llm-d-inference-sim has the parent 0 instead of nil.
+  const isRoot = raw.parent === null || raw.parent === undefined || readInteger(raw.parent, 0) === 0;
+  const parent = isRoot ? null : hashWords([raw.parent], group);
+  const tokens = tokenWords(raw.tokens);
+  if (hashes === null || tokens === null || (!isRoot && parent === null)) return 'malformed';
+  const salt = isRoot && typeof raw.salt === 'string' ? raw.salt : null;
+  const keys = readExtraKeys(raw.extraKeys, hashes.length / 2, isRoot, loraOf(raw), salt);
+  return { kind: 'stored', hashes, parent, tokens, blockSize, ...keys };
+}
+
+function decodeRemoved(raw: RawEvent): BlocksRemoved | SkipReason {
+  const hashes = hashWords(raw.hashes, groupOf(raw));
+  return hashes === null ? 'malformed' : { kind: 'removed', hashes };
+}
+
+/** Positions are those of vLLM up to 0.23; where the tail starts, other senders put one more list in between. */
+function fromArray(fields: readonly unknown[]): RawEvent {
+  const isStored = fields[0] === 'BlockStored';
+  const tail = readTail(fields, isStored ? 9 : 3);
+  // SGLang's arrays carry {cache_salt} where vLLM has the adapter's name.
+  const seventh = isStored ? fields[7] : undefined;
+  const isSaltField = typeof seventh === 'object' && seventh !== null;
+  return {
+    tag: fields[0],
+    hashes: fields[1],
+    parent: fields[2],
+    tokens: fields[3],
+    blockSize: fields[4],
+    loraId: fields[5],
+    medium: isStored ? fields[6] : fields[2],
+    loraName: isSaltField ? undefined : seventh,
+    salt: isSaltField ? (seventh as EventMap).cache_salt : undefined,
+    extraKeys: fields[8],
+    locality: undefined,
+    ...tail,
+  };
+}
+
+/** By type and order: the text is the attention kind, a number before it the group, one after it the window. */
+function readTail(fields: readonly unknown[], start: number): Pick<RawEvent, 'group' | 'attentionKind'> {
+  let group: unknown;
+  for (let i = start; i < fields.length; i++) {
+    const field = fields[i];
+    if (typeof field === 'string') return { group, attentionKind: field };
+    if (isNumeric(field)) group ??= field;
+  }
+  return { group, attentionKind: undefined };
+}
+
+function fromMap(map: EventMap): RawEvent {
+  return {
+    tag: map.type,
+    hashes: map.block_hashes,
+    parent: map.parent_block_hash,
+    tokens: map.token_ids,
+    blockSize: map.block_size,
+    loraId: map.lora_id,
+    loraName: map.lora_name,
+    medium: map.medium,
+    locality: map.locality,
+    extraKeys: map.extra_keys,
+    salt: map.cache_salt,
+    group: map.group_idx,
+    attentionKind: map.kv_cache_spec_kind,
+  };
+}
+
+function loraOf(raw: RawEvent): string | null {
+  if (typeof raw.loraName === 'string') return raw.loraName;
+  return isNumeric(raw.loraId) ? String(raw.loraId) : null;
+}
+
+function groupOf(raw: RawEvent): number {
+  return readInteger(raw.group, 0xffffffff) ?? 0;
+}
+
+/**
+ * Two words (low, high) a hash, or null if one is no hash. Groups of a hybrid model hash the same tokens alike: a
+ * group other than 0 is mixed in, so that handles of different groups never meet. Odd factors: no group maps to 0.
+ */
+function hashWords(hashes: unknown, group: number): Uint32Array | null {
+  if (!Array.isArray(hashes)) return null;
+  const groupLow = Math.imul(group, 0x9e3779b1);
+  const groupHigh = Math.imul(group, 0x85ebca77);
+  const words = new Uint32Array(hashes.length * 2);
+  let at = 0;
+  for (const hash of hashes as unknown[]) {
+    if (typeof hash === 'bigint') {
+      const bits = BigInt.asUintN(64, hash);
+      words[at] = Number(bits & 0xffffffffn);
+      words[at + 1] = Number(bits >> 32n);
+    } else if (typeof hash === 'number' && Number.isInteger(hash)) {
+      // Shorter wire forms only: 32 bits, with or without sign.
+      words[at] = hash;
+      words[at + 1] = hash < 0 ? 0xffffffff : 0;
+    } else if (hash instanceof Uint8Array && hash.length >= 8) {
+      const view = new DataView(hash.buffer, hash.byteOffset + hash.length - 8, 8);
+      words[at] = view.getUint32(4);
+      words[at + 1] = view.getUint32(0);
+    } else {
+      return null;
+    }
+    words[at] = words[at]! ^ groupLow;
+    words[at + 1] = words[at + 1]! ^ groupHigh;
+    at += 2;
+  }
+  return words;
+}
+
+function tokenWords(tokens: readonly unknown[]): Uint32Array | null {
+  const words = new Uint32Array(tokens.length);
+  for (let i = 0; i < words.length; i++) {
+    const id = readInteger(tokens[i], 0xffffffff);
+    if (id === null) return null;
+    words[i] = id;
+  }
+  return words;
+}
+
+/** An integer in 0 .. max of any wire width, or null. */
+function readInteger(value: unknown, max: number): number | null {
+  const number = typeof value === 'bigint' ? Number(value) : value;
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= max ? number : null;
+}
+
+function isNumeric(value: unknown): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint';
+}

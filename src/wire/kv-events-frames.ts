@@ -1,0 +1,31 @@
+// The three ZMQ frames around a batch of KV events: topic, sequence number, payload.
+
+export interface KvFrames {
+  readonly kind: 'frames';
+  readonly topic: string;
+  /** From 0, one more a batch, for each publisher. */
+  readonly seq: number;
+  readonly payload: Uint8Array;
+}
+
+/** `frame-count`: not three frames. `seq`: not eight bytes, or above 2^53 (the end marker of a replay is all ones). */
+export interface KvFramesFailure {
+  readonly kind: 'failed';
+  readonly reason: 'frame-count' | 'seq';
+}
+
+export function writeKvFrames(topic: string, seq: number, payload: Uint8Array): [string, Buffer, Uint8Array] {
+  const seqBytes = Buffer.allocUnsafe(8);
+  seqBytes.writeBigUInt64BE(BigInt(seq));
+  return [topic, seqBytes, payload];
+}
+
+export function readKvFrames(frames: readonly Uint8Array[]): KvFrames | KvFramesFailure {
+  const [topic, seqBytes, payload] = frames;
+  if (frames.length !== 3 || !topic || !seqBytes || !payload) return { kind: 'failed', reason: 'frame-count' };
+  if (seqBytes.length !== 8) return { kind: 'failed', reason: 'seq' };
+  const view = new DataView(seqBytes.buffer, seqBytes.byteOffset, 8);
+  const seq = view.getUint32(0) * 4294967296 + view.getUint32(4);
+  if (!Number.isSafeInteger(seq)) return { kind: 'failed', reason: 'seq' };
+  return { kind: 'frames', topic: Buffer.from(topic).toString('utf8'), seq, payload };
+}

@@ -1,0 +1,191 @@
+// What a client asks for: the bodies of the two completion routes, checked once and brought into one form.
+
+import { z } from 'zod';
+import type { ChatInput } from '../tokens/tokenizer.ts';
+import { malformed, unservable } from './api-error.ts';
+
+/** Answers of one request: prompts x n. */
+export const choicesMax = 1024;
+
+export type PromptInput =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'ids'; readonly ids: Uint32Array }
+  | { readonly kind: 'chat'; readonly chat: ChatInput };
+
+export interface GenerationRequest {
+  readonly api: 'completions' | 'chat';
+  readonly model: string | null;
+  /** One or more. */
+  readonly prompts: readonly PromptInput[];
+  /** Null: as many as fit the context. */
+  readonly outputTokensMax: number | null;
+  readonly outputTokensMin: number;
+  readonly ignoreEos: boolean;
+  /** Answers to each prompt. */
+  readonly n: number;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly continuousUsage: boolean;
+  readonly returnTokenIds: boolean;
+  readonly priority: number;
+  readonly requestId: string | null;
+  readonly salt: string | null;
+}
+
+const count = z.int().min(0);
+
+const commonFields = {
+  model: z.string().nullish(),
+  max_tokens: z.int().nullish(),
+  min_tokens: count.nullish(),
+  ignore_eos: z.boolean().nullish(),
+  n: z.int().min(1).max(choicesMax).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .looseObject({ include_usage: z.boolean().nullish(), continuous_usage_stats: z.boolean().nullish() })
+    .nullish(),
+  return_token_ids: z.boolean().nullish(),
+  priority: z.int().nullish(),
+  request_id: z.string().nullish(),
+  cache_salt: z.string().min(1).nullish(),
+};
+
+const completionsBody = z.looseObject({ ...commonFields, prompt: z.unknown() });
+const chatBody = z.looseObject({
+  ...commonFields,
+  max_completion_tokens: z.int().nullish(),
+  messages: z.array(z.looseObject({})).min(1),
+  tools: z.array(z.unknown()).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+});
+
+type CommonBody = z.infer<z.ZodObject<typeof commonFields>>;
+
+/** vLLM's own default for completions; chat has none. */
+const completionTokensDefault = 16;
+
+/** @throws ApiError 400 */
+export function readCompletions(body: unknown): GenerationRequest {
+  const fields = check(completionsBody, body);
+  return {
+    api: 'completions',
+    prompts: readPrompts(fields.prompt),
+    outputTokensMax: fields.max_tokens ?? completionTokensDefault,
+    ...readCommon(fields),
+  };
+}
+
+/** @throws ApiError 400 */
+export function readChat(body: unknown): GenerationRequest {
+  const fields = check(chatBody, body);
+  return {
+    api: 'chat',
+    prompts: [{ kind: 'chat', chat: chatInput(fields) }],
+    outputTokensMax: fields.max_completion_tokens ?? fields.max_tokens ?? null,
+    ...readCommon(fields),
+  };
+}
+
+const tokenizeBody = z.looseObject({
+  model: z.string().nullish(),
+  prompt: z.string().nullish(),
+  add_special_tokens: z.boolean().nullish(),
+  messages: z.array(z.looseObject({})).min(1).nullish(),
+  tools: z.array(z.unknown()).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+});
+
+export interface TokenizeRequest {
+  readonly model: string | null;
+  readonly input: { readonly text: string; readonly addSpecialTokens: boolean } | { readonly chat: ChatInput };
+}
+
+/** @throws ApiError 400 */
+export function readTokenize(body: unknown): TokenizeRequest {
+  const fields = check(tokenizeBody, body);
+  const model = fields.model ?? null;
+  if (fields.messages) return { model, input: { chat: chatInput({ ...fields, messages: fields.messages }) } };
+  if (typeof fields.prompt !== 'string') throw malformed('prompt or messages is required', 'prompt');
+  return { model, input: { text: fields.prompt, addSpecialTokens: fields.add_special_tokens ?? true } };
+}
+
+const detokenizeBody = z.looseObject({ model: z.string().nullish(), tokens: z.array(count) });
+
+/** @throws ApiError 400 */
+export function readDetokenize(body: unknown): { readonly model: string | null; readonly tokens: readonly number[] } {
+  const { model, tokens } = check(detokenizeBody, body);
+  return { model: model ?? null, tokens };
+}
+
+type CommonRequest = Omit<GenerationRequest, 'api' | 'prompts' | 'outputTokensMax'>;
+
+function readCommon(fields: CommonBody): CommonRequest {
+  const stream = fields.stream ?? false;
+  if (fields.stream_options && !stream) {
+    throw malformed('stream_options can only be set when stream is true', 'stream_options');
+  }
+  const includeUsage = fields.stream_options?.include_usage ?? false;
+  return {
+    model: fields.model ?? null,
+    outputTokensMin: fields.min_tokens ?? 0,
+    ignoreEos: fields.ignore_eos ?? false,
+    n: fields.n ?? 1,
+    stream,
+    includeUsage,
+    continuousUsage: includeUsage && (fields.stream_options?.continuous_usage_stats ?? false),
+    returnTokenIds: fields.return_token_ids ?? false,
+    priority: fields.priority ?? 0,
+    requestId: fields.request_id ?? null,
+    salt: fields.cache_salt ?? null,
+  };
+}
+
+interface ChatFields {
+  readonly messages: readonly Record<string, unknown>[];
+  readonly tools?: readonly unknown[] | null | undefined;
+  readonly add_generation_prompt?: boolean | null | undefined;
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
+}
+
+function chatInput(fields: ChatFields): ChatInput {
+  return {
+    messages: fields.messages,
+    tools: fields.tools,
+    addGenerationPrompt: fields.add_generation_prompt ?? true,
+    chatTemplateKwargs: fields.chat_template_kwargs,
+  };
+}
+
+/** A text, a list of texts, a list of token ids, or a list of such lists. */
+function readPrompts(prompt: unknown): PromptInput[] {
+  if (typeof prompt === 'string') return [{ kind: 'text', text: prompt }];
+  if (!Array.isArray(prompt) || prompt.length === 0) {
+    throw malformed('prompt must be a text, token ids, or a list of these that is not empty', 'prompt');
+  }
+  if (typeof prompt[0] === 'number') return [{ kind: 'ids', ids: tokenIds(prompt) }];
+  if (prompt.length > choicesMax) throw unservable(`more than ${choicesMax} prompts in one request`, 'prompt');
+  return prompt.map((item: unknown): PromptInput => {
+    return typeof item === 'string' ? { kind: 'text', text: item } : { kind: 'ids', ids: tokenIds(item) };
+  });
+}
+
+function tokenIds(list: unknown): Uint32Array {
+  if (!Array.isArray(list)) throw malformed('prompt must hold texts or lists of token ids', 'prompt');
+  const ids = new Uint32Array(list.length);
+  for (let i = 0; i < ids.length; i++) {
+    const id: unknown = list[i];
+    if (typeof id !== 'number' || id >>> 0 !== id) throw malformed(`prompt[${i}] is not a token id`, 'prompt');
+    ids[i] = id;
+  }
+  return ids;
+}
+
+function check<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const field = issue?.path.join('.') ?? '';
+  throw malformed(`${field || 'body'}: ${issue?.message}`, field || null);
+}

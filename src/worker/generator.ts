@@ -1,0 +1,154 @@
+// From a checked request to an answer under way: tokens, limits, submission, abort when the client leaves.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../core/random.ts';
+import type { EngineRequestSpec } from '../sim/index.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
+import { Answer } from './answer.ts';
+import { answerFormat } from './answer-format.ts';
+import { unknownModel, unservable } from './api-error.ts';
+import type { EngineRuntime } from './engine-runtime.ts';
+import { choicesMax, type GenerationRequest, type PromptInput } from './generation-request.ts';
+import type { OutputVocabulary } from './output-vocabulary.ts';
+
+/** Mean of the answer lengths drawn where the client leaves it to the model. */
+const answerTokensMean = 128;
+const fingerprint = 'kvoyant-sim';
+/** Overrides the drawn answer length. */
+const outputLengthHeader = 'x-mock-output-len';
+
+export interface GeneratorContext {
+  readonly model: string;
+  readonly tokenizer: Tokenizer;
+  readonly vocabulary: OutputVocabulary;
+  readonly runtime: EngineRuntime;
+  readonly apiOverheadMs: number;
+  readonly seed: number;
+}
+
+export class Generator {
+  readonly #context: GeneratorContext;
+  readonly #random: Random;
+
+  /** @param random of the ids of requests that bring none */
+  constructor(context: GeneratorContext, random: Random) {
+    this.#context = context;
+    this.#random = random;
+  }
+
+  /** Resolves when the answer is under way (or the client gone); the engine's steps do the rest. @throws ApiError */
+  async answer(generation: GenerationRequest, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { model, runtime, vocabulary, apiOverheadMs } = this.#context;
+    if (generation.model !== null && generation.model !== model) throw unknownModel(generation.model);
+    checkRank(header(request, 'x-data-parallel-rank'));
+    if (generation.prompts.length * generation.n > choicesMax) {
+      throw unservable(`More than ${choicesMax} answers in one request.`, 'n');
+    }
+    const prompts = await Promise.all(generation.prompts.map((prompt) => this.#encode(prompt)));
+    if (apiOverheadMs > 0) await sleep(apiOverheadMs);
+    if (response.destroyed) return;
+
+    const id = header(request, 'x-request-id') ?? generation.requestId ?? this.#newId();
+    const random = new Random(seedOf(this.#context.seed, id));
+    const outputLength = readOutputLength(header(request, outputLengthHeader));
+    const specs = prompts.flatMap((prompt) => this.#specs(prompt, generation, random, outputLength));
+    const head = {
+      id: `${generation.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${id}`,
+      createdS: Math.floor(Date.now() / 1000),
+      model,
+      fingerprint,
+    };
+    const requests = runtime.submit(specs);
+    const answer = new Answer(generation, answerFormat(generation.api, head), response, vocabulary, requests);
+    response.once('close', () => {
+      if (!answer.isFinished) runtime.abort(answer);
+    });
+    runtime.begin(answer);
+  }
+
+  async #encode(prompt: PromptInput): Promise<Uint32Array> {
+    const { tokenizer } = this.#context;
+    switch (prompt.kind) {
+      case 'text':
+        return tokenizer.encode(prompt.text);
+      case 'chat':
+        return (await tokenizer.encodeChat(prompt.chat)).ids;
+      case 'ids': {
+        const unknown = prompt.ids.find((id) => id >= tokenizer.vocabSize);
+        if (unknown !== undefined) throw unservable(`Token id ${unknown} is out of vocabulary.`, 'prompt');
+        return prompt.ids;
+      }
+    }
+  }
+
+  /** The n sequences of one prompt. */
+  #specs(
+    prompt: Uint32Array,
+    generation: GenerationRequest,
+    random: Random,
+    outputLength: number | null,
+  ): EngineRequestSpec[] {
+    const outputTokensMax = outputBound(prompt.length, generation, this.#context.runtime.engine.contextTokensMax);
+    return Array.from({ length: generation.n }, () => {
+      const drawn = Math.max(generation.outputTokensMin, 1 + Math.floor(random.exponential(answerTokensMean)));
+      const stopAfterTokens = outputLength ?? (generation.ignoreEos ? Number.POSITIVE_INFINITY : drawn);
+      const { priority, salt } = generation;
+      return { prompt, outputTokensMax, stopAfterTokens, priority, salt, seed: random.uint32() };
+    });
+  }
+
+  #newId(): string {
+    return Array.from({ length: 4 }, () => this.#random.uint32().toString(16).padStart(8, '0')).join('');
+  }
+}
+
+/** @throws ApiError 400 */
+function outputBound(promptTokens: number, { outputTokensMax }: GenerationRequest, contextTokensMax: number): number {
+  const room = contextTokensMax - promptTokens;
+  if (room < 0) {
+    throw unservable(
+      `The prompt has ${promptTokens} tokens; this model's maximum context length is ${contextTokensMax} tokens.`,
+      'prompt',
+    );
+  }
+  const bound = outputTokensMax === null ? room : outputTokensMax;
+  if (room === 0 || bound < 1) {
+    throw unservable(`max_tokens must be at least 1, got ${Math.min(room, bound)}.`, 'max_tokens');
+  }
+  if (bound > room) {
+    throw unservable(
+      `max_tokens is too large: ${bound}. This model's maximum context length is ${contextTokensMax} tokens and the ` +
+        `request has ${promptTokens} input tokens.`,
+      'max_tokens',
+    );
+  }
+  return bound;
+}
+
+/** Only rank 0 is behind this door; what is no number is ignored, as vLLM does. @throws ApiError 400 */
+function checkRank(rank: string | null): void {
+  if (rank !== null && /^[+-]?\d+$/.test(rank.trim()) && Number(rank) !== 0) {
+    throw unservable(`data_parallel_rank ${Number(rank)} is out of range [0, 1).`);
+  }
+}
+
+/** @throws ApiError 400 */
+function readOutputLength(length: string | null): number | null {
+  if (length === null) return null;
+  if (!/^[1-9]\d*$/.test(length))
+    throw unservable(`${outputLengthHeader} must be a positive integer.`, outputLengthHeader);
+  return Number(length);
+}
+
+function header(request: IncomingMessage, name: string): string | null {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : null;
+}
+
+/** FNV-1a over the id, started from the engine's seed. */
+function seedOf(engineSeed: number, id: string): number {
+  let hash = (0x811c9dc5 ^ engineSeed) | 0;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
+  return hash;
+}

@@ -1,0 +1,117 @@
+// Simulated engines in real time, as a program starts them: N workers, each with its own HTTP port and event feed.
+
+import { type EngineOptions, engineDefaults, type StepTime, stepTimeProfiles } from '../sim/index.ts';
+import { loadTokenizer } from '../tokens/load-tokenizer.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
+import { checkOptions, type SimWorkersOptions } from './options.ts';
+import { OutputVocabulary } from './output-vocabulary.ts';
+import { sha256BlockHash } from './sha256-block-hash.ts';
+import { SimWorker } from './sim-worker.ts';
+
+export { OptionError, type SimWorkersOptions, simWorkersDefaults } from './options.ts';
+export type { SimWorker } from './sim-worker.ts';
+
+/** PYTHONHASHSEED of the simulated engines. */
+const hashSeed = '0';
+
+export interface StartOptions extends Partial<Omit<SimWorkersOptions, 'tokenizer'>> {
+  /** A loaded one is used as it is, and left open at the end. */
+  readonly tokenizer?: string | Tokenizer;
+  /** Takes the place of the profile's. */
+  readonly stepTime?: StepTime;
+}
+
+export interface SimWorkers {
+  readonly workers: readonly SimWorker[];
+  /** Kills every worker and starts an empty one on the same ports; event batches count from 0 again. */
+  restart(): Promise<void>;
+  /** Drops worker `index` as a crash would. */
+  kill(index: number): Promise<void>;
+  /** Starts an empty engine on the ports of a killed worker. */
+  start(index: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * @throws OptionError for a value that is not allowed
+ * @throws TokenizerError
+ * @throws Error naming an address that can't be had
+ */
+export async function startSimWorkers(startOptions: StartOptions = {}): Promise<SimWorkers> {
+  const { tokenizer: given, stepTime, ...settings } = startOptions;
+  const options = checkOptions(typeof given === 'string' ? { ...settings, tokenizer: given } : settings);
+  const tokenizer = typeof given === 'object' ? given : await loadTokenizer(options.tokenizer);
+  const closeTokenizer = async (): Promise<void> => {
+    if (typeof given !== 'object') await tokenizer.close();
+  };
+  const workers: SimWorker[] = [];
+  const killAll = async (): Promise<void> => {
+    await Promise.all(workers.map((worker) => worker.kill()));
+  };
+  try {
+    const vocabulary = await OutputVocabulary.load(tokenizer, options.seed);
+    const engine = engineOptions(options, vocabulary, stepTime);
+    for (let index = 0; index < options.count; index++) {
+      const worker = new SimWorker({
+        ...options,
+        port: options.port === 0 ? 0 : options.port + index,
+        kvEventsPort: eventsPort(options, index),
+        // Engines of one process must not give their requests the same ids.
+        seed: (options.seed + Math.imul(index, 0x9e3779b1)) | 0,
+        engine,
+        tokenizer,
+        vocabulary,
+      });
+      await worker.start();
+      workers.push(worker);
+    }
+  } catch (error) {
+    await killAll();
+    await closeTokenizer();
+    throw error;
+  }
+  return {
+    workers,
+    kill: (index) => at(workers, index).kill(),
+    start: (index) => at(workers, index).start(),
+    restart: async () => {
+      await killAll();
+      for (const worker of workers) await worker.start();
+    },
+    close: async () => {
+      await killAll();
+      await closeTokenizer();
+    },
+  };
+}
+
+function engineOptions(
+  options: SimWorkersOptions,
+  vocabulary: OutputVocabulary,
+  stepTime: StepTime | undefined,
+): EngineOptions {
+  return {
+    ...engineDefaults,
+    blockSize: options.blockSize,
+    blocks: options.blocks,
+    stepTokensMax: options.maxNumBatchedTokens,
+    sequencesMax: options.maxNumSeqs,
+    contextTokensMax: options.maxModelLen,
+    unfinishedMax: options.maxNumQueuedReqs,
+    order: options.schedulingPolicy,
+    stepTime: stepTime ?? stepTimeProfiles[options.profile],
+    blockHash: sha256BlockHash(hashSeed),
+    sampleToken: vocabulary.sampler(),
+  };
+}
+
+function eventsPort({ kvEvents, kvEventsPort }: SimWorkersOptions, index: number): number | null {
+  if (!kvEvents) return null;
+  return kvEventsPort === 0 ? 0 : kvEventsPort + index;
+}
+
+function at(workers: readonly SimWorker[], index: number): SimWorker {
+  const worker = workers[index];
+  if (worker === undefined) throw new RangeError(`no worker ${index}: there are ${workers.length}`);
+  return worker;
+}

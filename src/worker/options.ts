@@ -1,0 +1,130 @@
+// What can be set for simulated engines: names as on vLLM's command line, checked values, defaults.
+
+import { z } from 'zod';
+import { BlockPool, engineDefaults, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
+
+export const workersMax = 1024;
+
+export interface SimWorkersOptions {
+  readonly count: number;
+  readonly host: string;
+  /** Of the first engine, the others follow; 0: any free ones. */
+  readonly port: number;
+  readonly kvEvents: boolean;
+  /** Of the first engine's publisher, the others follow; 0: any free ones. */
+  readonly kvEventsPort: number;
+  readonly model: string;
+  /** `builtin` or the path of a tokenizer.json. */
+  readonly tokenizer: string;
+  readonly blockSize: number;
+  /** The null block included. */
+  readonly blocks: number;
+  readonly maxNumBatchedTokens: number;
+  readonly maxNumSeqs: number;
+  readonly maxModelLen: number;
+  /** Requests waiting and running; more get 503. */
+  readonly maxNumQueuedReqs: number;
+  readonly schedulingPolicy: 'fcfs' | 'priority';
+  readonly profile: StepTimeProfile;
+  /** Simulated seconds in one real second. */
+  readonly speedup: number;
+  readonly seed: number;
+  /** Simulated milliseconds between arrival and submission. */
+  readonly apiOverheadMs: number;
+  readonly apiKey: string | null;
+}
+
+export const simWorkersDefaults: SimWorkersOptions = {
+  count: 1,
+  host: '127.0.0.1',
+  port: 8100,
+  kvEvents: true,
+  kvEventsPort: 0,
+  model: 'sim-llama-3.1-8b',
+  tokenizer: 'builtin',
+  blockSize: engineDefaults.blockSize,
+  blocks: engineDefaults.blocks,
+  maxNumBatchedTokens: engineDefaults.stepTokensMax,
+  maxNumSeqs: engineDefaults.sequencesMax,
+  maxModelLen: engineDefaults.contextTokensMax,
+  maxNumQueuedReqs: engineDefaults.unfinishedMax,
+  schedulingPolicy: 'fcfs',
+  profile: 'l40s-llama8b',
+  speedup: 1,
+  seed: 0,
+  apiOverheadMs: 2,
+  apiKey: null,
+};
+
+const profiles = Object.keys(stepTimeProfiles) as StepTimeProfile[];
+
+function integer(min: number, max: number): z.ZodType<number> {
+  const allowed = `must be an integer in ${min} .. ${max}`;
+  return z.int(allowed).min(min, allowed).max(max, allowed);
+}
+
+function number(min: number, max: number): z.ZodType<number> {
+  const allowed = `must be a number in ${min} .. ${max}`;
+  return z.number(allowed).min(min, allowed).max(max, allowed);
+}
+
+const port = integer(0, 65_535);
+const text = z.string('must be a text').min(1, 'must not be empty');
+
+const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
+  count: integer(1, workersMax),
+  host: text,
+  port,
+  kvEvents: z.boolean('must be true or false'),
+  kvEventsPort: port,
+  model: text,
+  tokenizer: text,
+  blockSize: integer(1, 4096),
+  blocks: integer(2, BlockPool.blocksMax),
+  maxNumBatchedTokens: integer(1, 1_000_000),
+  maxNumSeqs: integer(1, 65_536),
+  maxModelLen: integer(2, 16_000_000),
+  maxNumQueuedReqs: integer(1, 1_000_000),
+  schedulingPolicy: z.enum(['fcfs', 'priority'], 'must be fcfs or priority'),
+  profile: z.enum(profiles, `must be one of ${profiles.join(', ')}`),
+  speedup: number(0.001, 100_000),
+  seed: integer(0, 0xffffffff),
+  apiOverheadMs: number(0, 60_000),
+  apiKey: text.nullable(),
+});
+
+/** A setting has a value that is not allowed. */
+export class OptionError extends Error {
+  /** The command-line flag of the setting. */
+  readonly flag: string;
+
+  constructor(flag: string, message: string) {
+    super(`${flag} ${message}`);
+    this.name = 'OptionError';
+    this.flag = flag;
+  }
+}
+
+/** Fills in the defaults. @throws OptionError */
+export function checkOptions(options: Partial<SimWorkersOptions>): SimWorkersOptions {
+  const result = schema.safeParse({ ...simWorkersDefaults, ...options });
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw new OptionError(flagOf(String(issue?.path[0] ?? 'option')), issue?.message ?? 'is not allowed');
+  }
+  const checked = result.data;
+  for (const [key, first] of [
+    ['port', checked.port],
+    ['kvEventsPort', checked.kvEventsPort],
+  ] as const) {
+    if (first !== 0 && first + checked.count - 1 > 65_535) {
+      throw new OptionError(flagOf(key), `leaves no room for ${checked.count} ports up to 65535`);
+    }
+  }
+  return checked;
+}
+
+/** maxNumSeqs -> --max-num-seqs */
+function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

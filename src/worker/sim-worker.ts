@@ -1,0 +1,110 @@
+// The life of one simulated engine behind its sockets: start, kill, start again on the same ports.
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { EngineOptions } from '../sim/index.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
+import { EngineRuntime } from './engine-runtime.ts';
+import { HttpServer } from './http-server.ts';
+import { KvPublisher } from './kv-publisher.ts';
+import type { OutputVocabulary } from './output-vocabulary.ts';
+
+/** Idle connections are closed after so long, as uvicorn does. */
+const keepAliveMs = 5000;
+
+export interface SimWorkerOptions {
+  readonly host: string;
+  /** 0: any free one; kept for later starts. */
+  readonly port: number;
+  /** 0: any free one; kept for later starts. Null: no events. */
+  readonly kvEventsPort: number | null;
+  readonly model: string;
+  readonly apiKey: string | null;
+  readonly apiOverheadMs: number;
+  readonly speedup: number;
+  readonly seed: number;
+  readonly engine: EngineOptions;
+  readonly tokenizer: Tokenizer;
+  readonly vocabulary: OutputVocabulary;
+}
+
+interface Running {
+  readonly server: Server;
+  readonly runtime: EngineRuntime;
+  readonly publisher: KvPublisher | null;
+}
+
+export class SimWorker {
+  readonly #options: SimWorkerOptions;
+  #port: number;
+  #kvEventsPort: number | null;
+  #running: Running | null = null;
+
+  constructor(options: SimWorkerOptions) {
+    this.#options = options;
+    this.#port = options.port;
+    this.#kvEventsPort = options.kvEventsPort;
+  }
+
+  /** Known after the first start. */
+  get url(): string {
+    return `http://${this.#options.host}:${this.#port}`;
+  }
+
+  /** Endpoint of the event publisher, known after the first start; null: no events. */
+  get kvEvents(): string | null {
+    return this.#kvEventsPort === null ? null : `tcp://${this.#options.host}:${this.#kvEventsPort}`;
+  }
+
+  /** The engine that runs now; null after a kill. */
+  get runtime(): EngineRuntime | null {
+    return this.#running?.runtime ?? null;
+  }
+
+  /** An empty engine whose events count from 0. @throws Error naming the address that can't be had */
+  async start(): Promise<void> {
+    if (this.#running !== null) return;
+    const options = this.#options;
+    const publisher = this.#kvEventsPort === null ? null : await KvPublisher.bind(options.host, this.#kvEventsPort);
+    const runtime = new EngineRuntime(options.engine, options.speedup, publisher);
+    const http = new HttpServer({
+      ...options,
+      runtime,
+      publisher,
+      blockSize: options.engine.blockSize,
+      blocks: options.engine.blocks,
+      apiOverheadMs: options.apiOverheadMs / options.speedup,
+    });
+    const server = createServer({ keepAliveTimeout: keepAliveMs }, http.handle);
+    try {
+      await listen(server, options.host, this.#port);
+    } catch (error) {
+      runtime.stop();
+      throw new Error(`no HTTP server on ${options.host}:${this.#port}: ${(error as Error).message}`, { cause: error });
+    }
+    this.#port = (server.address() as AddressInfo).port;
+    this.#kvEventsPort = publisher?.port ?? null;
+    this.#running = { server, runtime, publisher };
+  }
+
+  /** As if its process had died: every socket is dropped at once, nothing is said. Resolves when the port is free. */
+  async kill(): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    running.runtime.stop();
+    const closed = new Promise<void>((resolve) => running.server.close(() => resolve()));
+    running.server.closeAllConnections();
+    await closed;
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

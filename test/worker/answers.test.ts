@@ -1,0 +1,179 @@
+// The answers of a simulated engine against those captured from a real vLLM, and what clients can ask for.
+
+import { describe, expect, it } from 'vitest';
+import captured from '../golden/kv-engine-answers.json' with { type: 'json' };
+import { post, readEvents, startOne } from './fleet.ts';
+
+/** Keys in order, leaves by type: what stays of an answer when its values are taken away. */
+function shapeOf(value: unknown): unknown {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return typeof value[0] === 'number' ? 'numbers' : value.map(shapeOf);
+  if (typeof value !== 'object') return typeof value;
+  return Object.entries(value).map(([key, entry]) => [key, shapeOf(entry)]);
+}
+
+function shapeOfText(text: string): unknown {
+  return text === '[DONE]' ? text : shapeOf(JSON.parse(text));
+}
+
+function capturedEvents(name: keyof typeof captured): string[] {
+  return captured[name]
+    .split('\n\n')
+    .flatMap((event) => (event.trim() === '' ? [] : [event.trim().replace(/^data: /, '')]));
+}
+
+const messages = [{ role: 'user', content: 'hello' }];
+const streamWithUsage = { stream: true, stream_options: { include_usage: true }, ignore_eos: true };
+
+interface CompletionBody {
+  readonly id: string;
+  readonly choices: readonly {
+    readonly index: number;
+    readonly text: string;
+    readonly finish_reason: string;
+    readonly token_ids: readonly number[] | null;
+  }[];
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly prompt_tokens_details: { readonly cached_tokens: number };
+  };
+}
+
+async function complete(url: string, fields: object, headers: Record<string, string> = {}): Promise<CompletionBody> {
+  const body = { ignore_eos: true, return_token_ids: true, ...fields };
+  const response = await post(`${url}/v1/completions`, body, headers);
+  expect(response.status).toBe(200);
+  return (await response.json()) as CompletionBody;
+}
+
+describe('answers have the shape of captured ones', () => {
+  it.each([
+    ['completions-stream-usage', '/v1/completions', { prompt: [1, 2, 3], max_tokens: 4, ...streamWithUsage }],
+    [
+      'completions-stream-ids',
+      '/v1/completions',
+      { prompt: [1, 2, 3], max_tokens: 3, stream: true, ignore_eos: true, return_token_ids: true },
+    ],
+    ['chat-stream-usage', '/v1/chat/completions', { messages, max_tokens: 4, ...streamWithUsage }],
+    [
+      'chat-stream-continuous-ids',
+      '/v1/chat/completions',
+      {
+        messages,
+        max_tokens: 3,
+        ...streamWithUsage,
+        stream_options: { include_usage: true, continuous_usage_stats: true },
+        return_token_ids: true,
+      },
+    ],
+  ] as const)('%s', async (name, path, body) => {
+    const response = await post(`${await startOne()}${path}`, body);
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    expect((await readEvents(response)).map(shapeOfText)).toEqual(capturedEvents(name).map(shapeOfText));
+  });
+
+  it.each([
+    ['completions-nonstream', '/v1/completions', { prompt: [1, 2, 3], max_tokens: 2, ignore_eos: true }],
+    ['chat-nonstream', '/v1/chat/completions', { messages, max_tokens: 2, ignore_eos: true }],
+  ] as const)('%s', async (name, path, body) => {
+    const response = await post(`${await startOne()}${path}`, body);
+    expect(shapeOfText(await response.text())).toEqual(shapeOfText(captured[name]));
+  });
+});
+
+describe('answers', () => {
+  it('stream the text and the token ids of the plain answer to the same request id', async () => {
+    const url = await startOne();
+    const fields = { prompt: 'once upon', max_tokens: 200, ignore_eos: true, return_token_ids: true };
+    const headers = { 'x-request-id': 'same' };
+    const plain = await complete(url, fields, headers);
+    const events = await readEvents(await post(`${url}/v1/completions`, { ...fields, stream: true }, headers));
+    const chunks = events.slice(0, -1).map((event) => (JSON.parse(event) as CompletionBody).choices[0]!);
+    expect(chunks.map(({ text }) => text).join('')).toBe(plain.choices[0]!.text);
+    expect(chunks.flatMap(({ token_ids }) => token_ids ?? [])).toEqual(plain.choices[0]!.token_ids);
+    // Incomplete characters: no text in their own chunk, a replacement character in a later one.
+    expect(chunks.some(({ text }) => text === '')).toBe(true);
+    expect(plain.choices[0]!.text).toContain('\ufffd');
+  });
+
+  it('carry the id of the header, else of the body, else one of their own', async () => {
+    const url = await startOne();
+    const fields = { prompt: 'a', max_tokens: 1 };
+    expect((await complete(url, { ...fields, request_id: 'body' }, { 'x-request-id': 'header' })).id).toBe(
+      'cmpl-header',
+    );
+    expect((await complete(url, { ...fields, request_id: 'body' })).id).toBe('cmpl-body');
+    const own = [await complete(url, fields), await complete(url, fields)].map(({ id }) => id);
+    expect(own[0]).toMatch(/^cmpl-[0-9a-f]{32}$/);
+    expect(own[0]).not.toBe(own[1]);
+  });
+
+  it('serve requests with equal ids at the same time', async () => {
+    const url = await startOne();
+    const both = await Promise.all(
+      ['one', 'two'].map((prompt) => complete(url, { prompt, max_tokens: 5, request_id: 'x' })),
+    );
+    expect(both.map(({ usage }) => usage.completion_tokens)).toEqual([5, 5]);
+  });
+
+  it('take all four forms of prompts', async () => {
+    const url = await startOne();
+    const choicesOf = async (prompt: unknown) => {
+      const { choices, usage } = await complete(url, { prompt, max_tokens: 2 });
+      return [choices.map(({ index }) => index), usage.prompt_tokens, usage.completion_tokens];
+    };
+    expect(await choicesOf('abc')).toEqual([[0], 3, 2]);
+    expect(await choicesOf(['abc', 'de'])).toEqual([[0, 1], 5, 4]);
+    expect(await choicesOf([7, 8, 9])).toEqual([[0], 3, 2]);
+    expect(await choicesOf([[7, 8], [9]])).toEqual([[0, 1], 3, 4]);
+  });
+
+  it('give n sequences that differ over a prompt that counts once', async () => {
+    const url = await startOne({ blockSize: 4 });
+    const { choices, usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 6, n: 3 });
+    expect(choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(new Set(choices.map(({ text }) => text)).size).toBe(3);
+    expect(usage).toMatchObject({
+      prompt_tokens: 9,
+      completion_tokens: 18,
+      prompt_tokens_details: { cached_tokens: 0 },
+    });
+    const events = await readEvents(
+      await post(`${url}/v1/chat/completions`, { messages, max_tokens: 2, n: 2, stream: true, ignore_eos: true }),
+    );
+    const indexes = events.slice(0, -1).map((event) => (JSON.parse(event) as CompletionBody).choices[0]!.index);
+    expect(indexes.sort()).toEqual([0, 0, 0, 1, 1, 1]);
+  });
+
+  it('tell cached tokens, and salts keep prompts apart', async () => {
+    const url = await startOne({ blockSize: 4 });
+    const cached = async (cacheSalt?: string) => {
+      const { usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 1, cache_salt: cacheSalt });
+      return usage.prompt_tokens_details.cached_tokens;
+    };
+    expect([await cached(), await cached(), await cached('a'), await cached('a'), await cached('b')]).toEqual([
+      0, 8, 0, 8, 0,
+    ]);
+  });
+
+  it('end by themselves unless told to ignore that', async () => {
+    const url = await startOne();
+    const ended = await complete(url, { prompt: 'a', max_tokens: 4000, ignore_eos: false, request_id: 'r' });
+    expect(ended.choices[0]!.finish_reason).toBe('stop');
+    expect(ended.usage.completion_tokens).toBeLessThan(4000);
+    const again = await complete(url, { prompt: 'a', max_tokens: 4000, ignore_eos: false, request_id: 'r' });
+    expect(again.choices).toEqual(ended.choices);
+    const told = await complete(url, { prompt: 'a', max_tokens: 9 }, { 'x-mock-output-len': '5' });
+    expect(told.choices[0]).toMatchObject({ finish_reason: 'stop', token_ids: { length: 5 } });
+    const cut = await complete(url, { prompt: 'a', max_tokens: 9 }, { 'x-mock-output-len': '50' });
+    expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', token_ids: { length: 9 } });
+  });
+
+  it('fill the context where chat sets no bound', async () => {
+    const url = await startOne({ maxModelLen: 60 });
+    const response = await post(`${url}/v1/chat/completions`, { messages, ignore_eos: true });
+    const { usage } = (await response.json()) as CompletionBody;
+    expect(usage.prompt_tokens + usage.completion_tokens).toBe(60);
+  });
+});

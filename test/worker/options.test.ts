@@ -1,0 +1,30 @@
+// Settings of simulated engines: a wrong value names its flag and what is allowed.
+
+import { describe, expect, it } from 'vitest';
+import { checkOptions } from '../../src/worker/options.ts';
+
+describe('checkOptions', () => {
+  it('fills in the defaults', () => {
+    expect(checkOptions({ count: 3 })).toMatchObject({
+      count: 3,
+      blockSize: 16,
+      blocks: 11_626,
+      profile: 'l40s-llama8b',
+    });
+  });
+
+  it.each([
+    [{ count: 0 }, '--count must be an integer in 1 .. 1024'],
+    [{ count: Number.NaN }, '--count must be an integer in 1 .. 1024'],
+    [{ maxNumBatchedTokens: 1.5 }, '--max-num-batched-tokens must be an integer in 1 .. 1000000'],
+    [{ blocks: 1 }, '--blocks must be an integer in 2 .. 16777216'],
+    [{ speedup: 0 }, '--speedup must be a number in 0.001 .. 100000'],
+    [{ profile: 'h100' as 'constant' }, '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, constant'],
+    [{ schedulingPolicy: 'lifo' as 'fcfs' }, '--scheduling-policy must be fcfs or priority'],
+    [{ model: '' }, '--model must not be empty'],
+    [{ port: 65_535, count: 2 }, '--port leaves no room for 2 ports up to 65535'],
+    [{ kvEventsPort: 65_535, count: 2 }, '--kv-events-port leaves no room for 2 ports up to 65535'],
+  ])('%j', (options, message) => {
+    expect(() => checkOptions(options)).toThrow(message);
+  });
+});

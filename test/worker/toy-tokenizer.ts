@@ -1,0 +1,16 @@
+// A tokenizer whose tokens are the bytes of the text: small enough to start an engine for every test.
+
+import type { ChatInput, Tokenizer } from '../../src/tokens/tokenizer.ts';
+
+export const toyTokenizer: Tokenizer = {
+  name: 'toy',
+  vocabSize: 1200,
+  encode: (text) => Uint32Array.from(Buffer.from(text)),
+  decode: (ids) => Buffer.from(Array.from(ids, (id) => id & 0xff)).toString('utf8'),
+  renderChat: ({ messages }: ChatInput) => ({
+    text: messages.map(({ role, content }) => `<${String(role)}>${String(content)}`).join(''),
+    exact: true,
+  }),
+  encodeChat: (chat) => ({ ids: Uint32Array.from(Buffer.from(toyTokenizer.renderChat(chat).text)), exact: true }),
+  close: () => Promise.resolve(),
+};
