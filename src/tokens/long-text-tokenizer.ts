@@ -1,0 +1,45 @@
+// The built-in tokenizer for an event loop: texts that would hold it up go to a thread.
+import type { BuiltinTokenizer } from './builtin-tokenizer.ts';
+import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
+import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
+
+/** Text that is tokenized in the calling thread: 2 ms as a rule, tens of ms at the very worst. */
+const inlineCharsMax = 65_536;
+
+/** Same ids on either path. The thread starts with the first long text. */
+export class LongTextTokenizer implements Tokenizer {
+  readonly name: string;
+  readonly vocabSize: number;
+  readonly #inline: BuiltinTokenizer;
+  readonly #thread: TokenizerThread;
+
+  constructor(inline: BuiltinTokenizer, options: ThreadOptions = {}) {
+    this.name = inline.name;
+    this.vocabSize = inline.vocabSize;
+    this.#inline = inline;
+    this.#thread = new TokenizerThread({ kind: 'builtin' }, options);
+  }
+
+  encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
+    if (text.length <= inlineCharsMax) return this.#inline.encode(text, options);
+    return this.#thread.encode(text, options?.addSpecialTokens ?? true);
+  }
+
+  decode(ids: ArrayLike<number>): string {
+    return this.#inline.decode(ids);
+  }
+
+  renderChat(chat: ChatInput): RenderedChat {
+    return this.#inline.renderChat(chat);
+  }
+
+  encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat> {
+    const { text, exact } = this.renderChat(chat);
+    const ids = this.encode(text, { addSpecialTokens: false });
+    return ids instanceof Uint32Array ? { ids, exact } : ids.then((done) => ({ ids: done, exact }));
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+}

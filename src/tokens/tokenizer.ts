@@ -1,0 +1,97 @@
+// The contract between text and token ids that gateway and engine share.
+
+export interface Tokenizer {
+  /** Shown in logs and on /workers: `builtin:cl100k_base` or the path of a tokenizer.json. */
+  readonly name: string;
+  /** Every id is below it. */
+  readonly vocabSize: number;
+  /**
+   * Exact ids of `text`. Added tokens (`<|im_end|>`) that occur in it are recognised, as engines do.
+   * Where the ids are at hand at once they come as they are, else as a promise.
+   * @throws TokenizerError, or the promise rejects with one.
+   */
+  encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array>;
+  /** Text of `ids`, added tokens included; bytes that are not UTF-8 and ids without a token become U+FFFD. */
+  decode(ids: ArrayLike<number>): string | Promise<string>;
+  /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field. */
+  renderChat(chat: ChatInput): RenderedChat;
+  /** Ids of `renderChat`'s text, without further special tokens: the template writes its own. */
+  encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat>;
+  /** Ends what runs in the background; calls still waiting fail with `closed`. */
+  close(): Promise<void>;
+}
+
+export interface EncodeOptions {
+  /** As in the engines' /v1/completions: BOS and the like, where the tokenizer has them. Default true. */
+  readonly addSpecialTokens?: boolean | undefined;
+}
+
+/** The fields of a chat request that the template sees. */
+export interface ChatInput {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly unknown[] | null | undefined;
+  /** Ends the prompt with the opening of the assistant's turn. Default true. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** More variables of the template; they win over the fields above, but for `messages`. */
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | null | undefined;
+}
+
+/** A message as it came from the client, with what else the template may read. */
+export interface ChatMessage {
+  readonly role?: unknown;
+  /** A string, null, or a list of parts. */
+  readonly content?: unknown;
+  readonly tool_calls?: unknown;
+  readonly [field: string]: unknown;
+}
+
+export interface RenderedChat {
+  readonly text: string;
+  /**
+   * False where a message has a part that is no text (an image): its tokens are the engine's own affair. `text` is
+   * then the part before, cut behind an added token, so that its tokens are a prefix of the engine's.
+   */
+  readonly exact: boolean;
+}
+
+export interface EncodedChat {
+  readonly ids: Uint32Array;
+  /** See `RenderedChat`. */
+  readonly exact: boolean;
+}
+
+export type TokenizerErrorCode =
+  /** The file or folder given as tokenizer is not there. */
+  | 'tokenizer-missing'
+  /** It is there but is no tokenizer that can be used. */
+  | 'tokenizer-unsupported'
+  /** Chat was asked of a tokenizer without a chat template. */
+  | 'chat-template-missing'
+  /** The chat template does not parse. */
+  | 'chat-template-invalid'
+  /** The chat template does not accept these messages. */
+  | 'chat-template-refused'
+  /** A message lacks the shape that every template expects. */
+  | 'message-invalid'
+  /** The tokenizer could not encode or decode this input. */
+  | 'tokenizer-failed'
+  /** As many texts wait for the thread as may. */
+  | 'queue-full'
+  /** The tokenizer's thread ended with this call in flight; the next call starts another. */
+  | 'thread-died'
+  /** `close` was called. */
+  | 'closed';
+
+/** An expected failure of a tokenizer. */
+export class TokenizerError extends Error {
+  readonly code: TokenizerErrorCode;
+  /** The field of the request, or the option, that is at fault. */
+  readonly param: string | null;
+
+  constructor(code: TokenizerErrorCode, message: string, param: string | null = null) {
+    super(message);
+    this.name = 'TokenizerError';
+    this.code = code;
+    this.param = param;
+  }
+}

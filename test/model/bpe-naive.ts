@@ -1,0 +1,28 @@
+// Byte-pair encoding by its definition: words from a regex, merges by searching all pairs again each time.
+
+const pattern =
+  /'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
+
+/** The words that cl100k's split pattern makes of a text. */
+export function naiveWords(text: string): string[] {
+  return text.match(pattern) ?? [];
+}
+
+/** @param ranks token (bytes as a latin1 string) -> rank, which is the id too */
+export function naiveMerge(bytes: Uint8Array, ranks: ReadonlyMap<string, number>): number[] {
+  let parts = Array.from(bytes, (byte) => String.fromCharCode(byte));
+  for (;;) {
+    let lowest = Number.POSITIVE_INFINITY;
+    let at = -1;
+    for (let index = 0; index + 1 < parts.length; index++) {
+      const rank = ranks.get(parts[index]! + parts[index + 1]!);
+      if (rank !== undefined && rank < lowest) {
+        lowest = rank;
+        at = index;
+      }
+    }
+    if (at === -1) break;
+    parts = [...parts.slice(0, at), parts[at]! + parts[at + 1]!, ...parts.slice(at + 2)];
+  }
+  return parts.map((part) => ranks.get(part)!);
+}

@@ -1,0 +1,11 @@
+// The tokenizer bench runs, and finds the ids of its prompts equal to js-tiktoken's.
+import { expect, it, vi } from 'vitest';
+import { benchTokens } from '../../bench/tokens.ts';
+
+it('runs small', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  await benchTokens(3);
+  const printed = log.mock.calls.flat().join('\n');
+  log.mockRestore();
+  expect(printed.match(/prompts with other ids: 0/g)).toHaveLength(3);
+});

@@ -1,0 +1,113 @@
+// Chat templates: what they are given, what they refuse, and where certainty ends.
+import { describe, expect, it } from 'vitest';
+import { ChatTemplate } from '../../src/tokens/chat-template.ts';
+import { type ChatInput, TokenizerError } from '../../src/tokens/tokenizer.ts';
+
+const joined = new ChatTemplate('{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}', {}, [
+  '[user]',
+  '[tool]',
+]);
+const walking = new ChatTemplate(
+  "{% for message in messages %}<{{ message['role'] }}>{% for part in message['content'] %}({{ part.text }}){% endfor %}{% endfor %}",
+  {},
+  ['<user>'],
+);
+
+function refusal(template: ChatTemplate, chat: ChatInput): TokenizerError {
+  try {
+    template.render(chat);
+  } catch (error) {
+    if (error instanceof TokenizerError) return error;
+    throw error;
+  }
+  throw new Error('the template took it');
+}
+
+describe('content', () => {
+  const parts = [
+    { type: 'text', text: 'one' },
+    { type: 'text', text: 'two' },
+  ];
+
+  it('of text parts is joined by newlines, unless the template walks over the parts', () => {
+    const chat = { messages: [{ role: 'user', content: parts }] };
+    expect(joined.render(chat)).toEqual({ text: '[user]one\ntwo', exact: true });
+    expect(walking.render(chat)).toEqual({ text: '<user>(one)(two)', exact: true });
+  });
+
+  it('may be absent', () => {
+    expect(joined.render({ messages: [{ role: 'user', content: '' }, { role: 'tool' }] }).text).toBe('[user][tool]');
+  });
+
+  it.each([joined, walking])('with an image is certain only up to the token before it', (template) => {
+    const chat = {
+      messages: [
+        { role: 'user', content: parts },
+        { role: 'user', content: [...parts, { type: 'image_url' }] },
+      ],
+    };
+    const { text, exact } = template.render(chat);
+    const full = template.render({ messages: [...chat.messages.slice(0, 1), { role: 'user', content: 'x' }] }).text;
+    expect(exact).toBe(false);
+    expect(full.startsWith(text)).toBe(true);
+    expect(text.endsWith(template === joined ? '[user]' : '<user>')).toBe(true);
+    expect(text.length).toBeGreaterThan(8);
+  });
+
+  it('before which no added token stands is not certain at all', () => {
+    const template = new ChatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}', {}, ['<s>']);
+    expect(template.render({ messages: [{ role: 'user', content: [{ type: 'audio' }] }] })).toEqual({
+      text: '',
+      exact: false,
+    });
+  });
+
+  it('of another shape is refused by name', () => {
+    expect(refusal(joined, { messages: [{ role: 'user', content: 7 }] })).toMatchObject({
+      code: 'message-invalid',
+      param: 'messages[0].content',
+    });
+    expect(refusal(joined, { messages: [{ role: 'user', content: '' }, { content: 'x' }] })).toMatchObject({
+      code: 'message-invalid',
+      param: 'messages[1].role',
+    });
+  });
+});
+
+describe('variables', () => {
+  it('of the tokenizer, of the request and of the request alone reach the template', () => {
+    const template = new ChatTemplate(
+      '{{ bos_token }}{% if tools is not none %}T{{ tools | length }}{% endif %}{% if thinking %}!{% endif %}{% if add_generation_prompt %}>{% endif %}',
+      { bos_token: '<s>' },
+      [],
+    );
+    expect(template.render({ messages: [] }).text).toBe('<s>>');
+    expect(template.render({ messages: [], addGenerationPrompt: false, tools: [{}, {}] }).text).toBe('<s>T2');
+    expect(template.render({ messages: [], chatTemplateKwargs: { thinking: true, bos_token: '' } }).text).toBe('!>');
+  });
+
+  it('hold the arguments of tool calls as values', () => {
+    const template = new ChatTemplate('{{ messages[0].tool_calls[0].function.arguments.city }}', {}, []);
+    const call = (text: string): ChatInput => ({
+      messages: [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: text } }] }],
+    });
+    expect(template.render(call('{"city":"Ulm"}')).text).toBe('Ulm');
+    expect(template.render(call('')).text).toBe('');
+    expect(refusal(template, call('{')).param).toBe('messages[0].tool_calls[0].function.arguments');
+  });
+});
+
+describe('errors', () => {
+  it('of a template that does not parse are found when it is made', () => {
+    expect(() => new ChatTemplate('{% for %}', {}, [])).toThrow(
+      expect.objectContaining({ code: 'chat-template-invalid' }),
+    );
+  });
+
+  it('that a template raises carry its words', () => {
+    const template = new ChatTemplate("{{ raise_exception('roles must alternate') }}", {}, []);
+    const error = refusal(template, { messages: [] });
+    expect(error).toMatchObject({ code: 'chat-template-refused', param: 'messages' });
+    expect(error.message).toContain('roles must alternate');
+  });
+});

@@ -1,0 +1,145 @@
+// Hugging Face tokenizers through the thread: ids, text, chat, and files that are not what they should be.
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { HuggingFaceTokenizer } from '../../src/tokens/hugging-face-tokenizer.ts';
+import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import type { Tokenizer } from '../../src/tokens/tokenizer.ts';
+import { byteLevel, type TokenizerFolder, tokenizerFolder, wordLevel } from './hugging-face-files.ts';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+function folder(files: Readonly<Record<string, unknown>>): TokenizerFolder {
+  const made = tokenizerFolder(files);
+  cleanUps.push(() => made.remove());
+  return made;
+}
+
+async function load(path: string): Promise<Tokenizer> {
+  const tokenizer = await loadTokenizer(path);
+  cleanUps.push(() => tokenizer.close());
+  return tokenizer;
+}
+
+const chat = { messages: [{ role: 'user', content: 'hello world' }] };
+const template = '{{ bos_token }}{% for m in messages %}<turn>{{ m.role }} {{ m.content }}{% endfor %}';
+
+describe('ids', () => {
+  it('of a word-level tokenizer, with and without its special tokens', async () => {
+    const { path } = folder({ 'tokenizer.json': wordLevel });
+    const tokenizer = await load(path);
+    expect(tokenizer.name).toBe(join(path, 'tokenizer.json'));
+    expect(tokenizer.vocabSize).toBe(6);
+    expect(await tokenizer.encode('hello world')).toEqual(Uint32Array.of(0, 1, 2));
+    expect(await tokenizer.encode('hello world', { addSpecialTokens: false })).toEqual(Uint32Array.of(1, 2));
+    expect(await tokenizer.encode('hello<turn>other', { addSpecialTokens: false })).toEqual(Uint32Array.of(1, 5, 4));
+    expect(await tokenizer.decode([])).toBe('');
+  });
+
+  it('of a byte-level BPE, there and back', async () => {
+    const merges = [
+      ['h', 'e'],
+      ['l', 'l'],
+      ['he', 'll'],
+      ['Ġ', 'w'],
+    ] as const;
+    const tokenizer = await load(join(folder({ 'tokenizer.json': byteLevel(merges) }).path, 'tokenizer.json'));
+    const ids = await tokenizer.encode('hell wé<|end|>');
+    expect(Array.from(ids)).toEqual([258, 259, 0xc3, 0xa9, 260]);
+    for (const text of ['hell wé<|end|>', ' 語 👩🏽‍💻 \n', 'a']) {
+      expect(await tokenizer.decode(await tokenizer.encode(text))).toBe(text);
+    }
+  });
+});
+
+describe('chat', () => {
+  const config = { bos_token: { content: '<s>' }, eos_token: '?', chat_template: template };
+
+  it('goes through the template of the configuration, without a second BOS', async () => {
+    const tokenizer = await load(folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': config }).path);
+    expect(tokenizer.renderChat(chat)).toEqual({ text: '<s><turn>user hello world', exact: true });
+    const { ids, exact } = await tokenizer.encodeChat(chat);
+    expect(Array.from(ids)).toEqual([0, 5, 3, 1, 2]);
+    expect(exact).toBe(true);
+    const image = { messages: [...chat.messages, { role: 'user', content: [{ type: 'image' }] }] };
+    expect(Array.from((await tokenizer.encodeChat(image)).ids)).toEqual([0, 5, 3, 1, 2, 5]);
+  });
+
+  it('prefers chat_template.jinja, and the template for tools where there are tools', async () => {
+    const named = [
+      { name: 'default', template: 'plain' },
+      { name: 'tool_use', template: 'tools' },
+    ];
+    const files = folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': { ...config, chat_template: named } });
+    const listed = await load(files.path);
+    expect(listed.renderChat(chat).text).toBe('plain');
+    expect(listed.renderChat({ ...chat, tools: [] }).text).toBe('plain');
+    expect(listed.renderChat({ ...chat, tools: [{}] }).text).toBe('tools');
+    files.write('chat_template.jinja', 'from the file');
+    expect((await load(files.path)).renderChat({ ...chat, tools: [{}] }).text).toBe('from the file');
+  });
+
+  it('without a template is refused, and text still works', async () => {
+    const tokenizer = await load(folder({ 'tokenizer.json': wordLevel }).path);
+    expect(() => tokenizer.renderChat(chat)).toThrow(expect.objectContaining({ code: 'chat-template-missing' }));
+    await expect(tokenizer.encodeChat(chat)).rejects.toMatchObject({ code: 'chat-template-missing' });
+    expect((await tokenizer.encode('hello')).length).toBe(2);
+  });
+});
+
+describe('files', () => {
+  it.each([
+    ['a folder that is not there', {}, 'nowhere', 'tokenizer-missing'],
+    ['a folder without tokenizer.json', {}, '', 'tokenizer-missing'],
+    ['a file that is not there', {}, 'other.json', 'tokenizer-missing'],
+    ['a file that is no JSON', { 'tokenizer.json': '{"model":' }, '', 'tokenizer-unsupported'],
+    ['JSON that is no object', { 'tokenizer.json': '7' }, '', 'tokenizer-unsupported'],
+    ['JSON that is no tokenizer', { 'tokenizer.json': '{}' }, '', 'tokenizer-unsupported'],
+    [
+      'an unknown kind of model',
+      { 'tokenizer.json': { ...wordLevel, model: { type: 'Telepathy', vocab: { hello: 1 } } } },
+      '',
+      'tokenizer-unsupported',
+    ],
+    [
+      'a configuration that is no JSON',
+      { 'tokenizer.json': wordLevel, 'tokenizer_config.json': '{' },
+      '',
+      'tokenizer-unsupported',
+    ],
+    [
+      'a chat template that does not parse',
+      { 'tokenizer.json': wordLevel, 'chat_template.jinja': '{% for %}' },
+      '',
+      'chat-template-invalid',
+    ],
+  ])('%s fails with its name', async (_what, files, name, code) => {
+    const { path } = folder(files);
+    const failure = loadTokenizer(join(path, name));
+    await expect(failure).rejects.toMatchObject({ name: 'TokenizerError', code });
+    if (code !== 'chat-template-invalid') await expect(failure).rejects.toThrow(path);
+  });
+
+  it('may hold a vocabulary that lacks parts of a text', async () => {
+    const files = folder({ 'tokenizer.json': { ...wordLevel, model: { type: 'WordLevel', vocab: { hello: 1 } } } });
+    const tokenizer = await load(files.path);
+    await expect(tokenizer.encode('unheard')).rejects.toMatchObject({ code: 'tokenizer-failed' });
+    expect(Array.from(await tokenizer.encode('hello'))).toEqual([0, 1]);
+  });
+});
+
+it('takes no more texts than its queue', async () => {
+  const { path } = folder({ 'tokenizer.json': wordLevel });
+  const tokenizer = await HuggingFaceTokenizer.load(path, { queuedTextsMax: 3 });
+  cleanUps.push(() => tokenizer.close());
+  const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => tokenizer.encode('hello')));
+  expect(outcomes.map((outcome) => outcome.status)).toEqual([
+    'fulfilled',
+    'fulfilled',
+    'fulfilled',
+    'rejected',
+    'rejected',
+  ]);
+});

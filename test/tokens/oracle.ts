@@ -1,0 +1,34 @@
+// js-tiktoken as the judge of the built-in tokenizer, and the characters on which it may be asked.
+import { createHash } from 'node:crypto';
+import { Tiktoken } from 'js-tiktoken/lite';
+import cl100k from 'js-tiktoken/ranks/cl100k_base';
+import { characterClasses, letter, newline, number, other, space } from '../../src/tokens/character-classes.ts';
+
+const tiktoken = new Tiktoken(cl100k, { '<|im_start|>': 100264, '<|im_end|>': 100265 });
+
+/** Ids of a text, added tokens recognised. */
+export function oracleIds(text: string): number[] {
+  return tiktoken.encode(text, 'all');
+}
+
+/** The class of a code point by the regex engine of the Node that runs this. */
+export function nodeClass(codePoint: number): number {
+  const character = String.fromCodePoint(codePoint);
+  if (character === '\n' || character === '\r') return newline;
+  if (/^\p{L}$/u.test(character)) return letter;
+  if (/^\p{N}$/u.test(character)) return number;
+  return /^\s$/u.test(character) ? space : other;
+}
+
+/** Code points that this Node's Unicode classifies otherwise than ours: the oracle's regex errs on them, or we do. */
+export function disputedCodePoints(): Set<number> {
+  const disputed = new Set<number>();
+  for (let codePoint = 0; codePoint < characterClasses.length; codePoint++) {
+    if (characterClasses[codePoint] !== nodeClass(codePoint)) disputed.add(codePoint);
+  }
+  return disputed;
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

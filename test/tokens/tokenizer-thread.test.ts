@@ -1,0 +1,81 @@
+// The tokenizer's thread: a bounded queue, deaths, new starts, the end.
+import { afterEach, describe, expect, it } from 'vitest';
+import { TokenizerThread } from '../../src/tokens/tokenizer-thread.ts';
+
+/**
+ * A thread that answers the text `hold` only at the next other text, dies of `exit` and `throw`, and encodes the rest
+ * as the number of texts it has seen.
+ */
+const script = `
+import { parentPort } from 'node:worker_threads';
+let seen = 0;
+const held = [];
+parentPort.on('message', ({ id, task }) => {
+  seen++;
+  if (task.kind !== 'encode') return parentPort.postMessage({ kind: 'failed', id, code: 'tokenizer-failed', reason: 'no' });
+  if (task.text === 'exit') process.exit(3);
+  if (task.text === 'throw') throw new Error('thrown in the thread');
+  held.push(id);
+  if (task.text === 'hold') return;
+  for (const each of held.splice(0)) parentPort.postMessage({ kind: 'done', id: each, result: Uint32Array.of(seen) });
+});`;
+const entry = new URL(`data:text/javascript,${encodeURIComponent(script)}`);
+
+const open: TokenizerThread[] = [];
+function thread(options: { queuedTextsMax?: number; entry?: URL } = {}): TokenizerThread {
+  const made = new TokenizerThread({ kind: 'builtin' }, { entry, ...options });
+  open.push(made);
+  return made;
+}
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((each) => each.close()));
+});
+
+describe('TokenizerThread', () => {
+  it('answers each call, in order', async () => {
+    const tokenizer = thread();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => tokenizer.encode('x', true)));
+    expect(answers.map((ids) => ids[0])).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
+  it('passes on what the thread could not do', async () => {
+    const tokenizer = thread();
+    await expect(tokenizer.decode([1])).rejects.toMatchObject({ code: 'tokenizer-failed', message: 'no' });
+    await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(2));
+  });
+
+  it('refuses more texts than may wait, and takes them again later', async () => {
+    const tokenizer = thread({ queuedTextsMax: 2 });
+    const held = tokenizer.encode('hold', true);
+    const second = tokenizer.encode('x', true);
+    await expect(tokenizer.encode('x', true)).rejects.toMatchObject({ code: 'queue-full' });
+    await Promise.all([held, second]);
+    await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(3));
+  });
+
+  it.each(['exit', 'throw'])('fails all that waits when the thread ends by %s, then starts another', async (end) => {
+    const tokenizer = thread();
+    await tokenizer.encode('x', true);
+    const waiting = [tokenizer.encode('hold', true), tokenizer.encode(end, true), tokenizer.encode('x', true)];
+    const outcomes = await Promise.allSettled(waiting);
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'thread-died' } });
+    }
+    await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(1));
+  });
+
+  it('that cannot even start fails its calls', async () => {
+    const tokenizer = thread({ entry: new URL('file:///no/such/module.js') });
+    await expect(tokenizer.encode('x', true)).rejects.toMatchObject({ code: 'thread-died' });
+    await expect(tokenizer.describe()).rejects.toMatchObject({ code: 'thread-died' });
+  });
+
+  it('fails what waits when it is closed, and all later calls', async () => {
+    const tokenizer = thread();
+    const held = expect(tokenizer.encode('hold', true)).rejects.toMatchObject({ code: 'closed' });
+    await tokenizer.close();
+    await held;
+    await expect(tokenizer.encode('x', true)).rejects.toMatchObject({ code: 'closed' });
+    await tokenizer.close();
+  });
+});
