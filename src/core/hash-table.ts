@@ -92,11 +92,12 @@ export class HashTable {
       // The entry may move back into the hole unless its home lies cyclically in (hole, next].
       const stays = hole < next ? home > hole && home <= next : home > hole || home <= next;
       if (!stays) {
-        slots.copyWithin(hole, next, next + stride);
+        // Slots are a few words: a loop beats the call of a built-in.
+        for (let word = 0; word < stride; word++) slots[hole + word] = slots[next + word]!;
         hole = next;
       }
     }
-    slots.fill(0, hole, hole + stride);
+    for (let word = 0; word < stride; word++) slots[hole + word] = 0;
     this.#size--;
     if (this.#capacity > capacityMin && this.#size * 8 < this.#capacity) this.#resize(this.#capacity / 2);
   }

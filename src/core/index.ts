@@ -2,7 +2,15 @@
 
 export { BlockHasher, type Namespace } from './block-hash.ts';
 export type { Candidates } from './candidates.ts';
-export { createPolicy, type PolicyName, policyNames } from './policies/catalogue.ts';
+export {
+  createPolicy,
+  type LabPolicyName,
+  labPolicyNames,
+  type PolicyName,
+  type PolicyOptions,
+  policyNames,
+} from './policies/catalogue.ts';
+export type { EngineModel } from './policies/engine-model.ts';
 export type { KvOptions } from './policies/kv.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './policy.ts';
 export { Random } from './random.ts';

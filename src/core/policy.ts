@@ -30,6 +30,8 @@ export interface PolicyBooking {
   /** Prompt tokens that the worker had to compute, as predicted at the choice. */
   readonly uncachedTokens: number;
   readonly bookedMs: number;
+  /** Output tokens of each sequence so far. */
+  readonly outputTokens: readonly number[];
 }
 
 /**

@@ -38,8 +38,11 @@ export interface RouterOptions {
   readonly seed: number;
   /** Blocks promised by requests in flight count as overlap before the engine announces them. Default true. */
   readonly inFlightCredit?: boolean;
-  /** When the load is counted. `first-token` exists to show what late booking costs. Default `choice`. */
-  readonly bookAt?: 'choice' | 'first-token';
+  /**
+   * When the load is counted. The others exist to show what late booking costs: `first-token`, or `told`, when `count`
+   * is called. Default `choice`.
+   */
+  readonly bookAt?: 'choice' | 'first-token' | 'told';
   /** Shared with others of the same thread; default: one of its own. */
   readonly hasher?: BlockHasher;
 }
@@ -53,7 +56,7 @@ export class Router {
   readonly #state: unknown;
   readonly #random: Random;
   readonly #inFlightCredit: boolean;
-  readonly #countAtChoice: boolean;
+  readonly #bookAt: 'choice' | 'first-token' | 'told';
   readonly #workers = new WorkerTable();
   readonly #ledger = new ActiveBlocks(this.#workers);
   readonly #index: PrefixIndex;
@@ -65,6 +68,8 @@ export class Router {
   readonly #placements: Placements;
   /** Live bookings by the id that the embedder gave them. */
   readonly #byId = new Map<string, number>();
+  /** Bookings whose load waits for `count`. */
+  readonly #untold = new Map<Booking, PolicyRequest>();
   #routed = 0;
   #refused = 0;
   #released = 0;
@@ -75,7 +80,7 @@ export class Router {
     this.#state = options.policy.init();
     this.#random = new Random(options.seed);
     this.#inFlightCredit = options.inFlightCredit ?? true;
-    this.#countAtChoice = (options.bookAt ?? 'choice') === 'choice';
+    this.#bookAt = options.bookAt ?? 'choice';
     this.#index = new PrefixIndex(options.hasher ?? new BlockHasher());
     this.#promises = new LingeringPromises(this.#index);
     this.#lag = new EventLag(this.#index);
@@ -172,11 +177,23 @@ export class Router {
     const bookings: Booking[] = [];
     for (const prompt of prompts) {
       const record = this.#book(request, prompt, decision, nowMs);
-      this.#policy.onBooked?.(this.#state, record, asked);
+      if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
+      else this.#policy.onBooked?.(this.#state, record, asked);
       bookings.push(record.booking);
     }
     this.#routed++;
     return { kind: 'routed', decision, bookings };
+  }
+
+  /** With `bookAt: 'told'`: the load of the booking counts from now on. Once; before its first token. */
+  count(booking: Booking, nowMs: number): void {
+    const asked = this.#untold.get(booking);
+    const record = this.#find(booking);
+    if (!record || !asked) return;
+    this.#untold.delete(booking);
+    assert(!record.counted, 'a load is told before the first token');
+    this.#count(record, nowMs);
+    this.#policy.onBooked?.(this.#state, record, asked);
   }
 
   /** The prompt is computed: its prefill tokens leave the load. Idempotent; a stale booking is a counted no-op. */
@@ -306,12 +323,15 @@ export class Router {
       record.id = request.id;
       this.#byId.set(request.id, (this.#byId.get(request.id) ?? 0) + 1);
     }
-    if (this.#countAtChoice) {
-      if (workers.activePrefillTokens[worker] === 0) this.#speed.prefillStarts(worker, nowMs);
-      this.#ledger.count(record, record.uncachedTokens);
-    }
+    if (this.#bookAt === 'choice') this.#count(record, nowMs);
     if (record.silent) this.#silent.booked(record, nowMs);
     return record;
+  }
+
+  #count(record: BookingRecord, nowMs: number): void {
+    const { worker } = record;
+    if (this.#workers.activePrefillTokens[worker] === 0) this.#speed.prefillStarts(worker, nowMs);
+    this.#ledger.count(record, record.uncachedTokens);
   }
 
   #prefillDone(record: BookingRecord, nowMs: number): void {
@@ -338,7 +358,8 @@ export class Router {
       if (rest > 0) this.#byId.set(record.id, rest);
       else this.#byId.delete(record.id);
     }
-    this.#policy.onReleased?.(this.#state, record);
+    // What the policy was not told of does not end for it either.
+    if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
     this.#ledger.close(record);
   }
 

@@ -105,7 +105,7 @@ export interface RouteRequest {
 /** Every cost term of one candidate. Lower cost wins. */
 export interface CandidateCost {
   readonly worker: WorkerIndex;
-  /** In tokens for `kv`; in requests for `least-requests` and `power-of-two`; 0 where the policy has no cost. */
+  /** In the policy's own unit (tokens for `kv`, requests for `least-requests`, ...); 0 where it has no cost. */
   readonly cost: number;
   /** Leading prompt blocks that the worker holds or has been promised. */
   readonly overlapBlocks: number;
@@ -122,10 +122,11 @@ export interface CandidateCost {
 }
 
 /**
- * Why this worker: it alone had the lowest cost; drawn among several with the lowest cost; it was the only candidate;
- * drawn by temperature; its turn came (round robin); drawn without regard to all costs (random, power of two).
+ * Why this worker: it alone had the lowest cost; taken among several with the lowest cost; it was the only candidate;
+ * drawn by temperature; its turn came (round robin); drawn without regard to all costs (random, power of two); the
+ * prompt's prefix belongs to it, by a rule that comes before the cost.
  */
-export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw';
+export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw' | 'affinity';
 
 export interface Decision {
   readonly policy: string;

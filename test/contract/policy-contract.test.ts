@@ -1,16 +1,32 @@
 // The contract that every policy fulfils: pure choice, monotone costs where declared, the same seed and view the same choice.
 
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Candidates } from '../../src/core/candidates.ts';
-import { createPolicy, type Policy, policyNames, Random } from '../../src/core/index.ts';
+import {
+  BlockHasher,
+  createPolicy,
+  labPolicyNames,
+  type Policy,
+  type PolicyBooking,
+  type PolicyRequest,
+  Random,
+} from '../../src/core/index.ts';
 
 const policies: [string, () => Policy][] = [
-  ...policyNames.map((name): [string, () => Policy] => [name, () => createPolicy(name)]),
+  ...labPolicyNames.map((name): [string, () => Policy] => [name, () => createPolicy(name)]),
   ['kv, form 1731', () => createPolicy('kv', { form: '1731' })],
   ['kv, weight 0', () => createPolicy('kv', { overlapWeight: 0 })],
   ['kv, temperature 0.5', () => createPolicy('kv', { temperature: 0.5 })],
+  ['sglang-cache-aware, library', () => createPolicy('sglang-cache-aware', { defaults: 'library' })],
+  ['sglang-cache-aware, smallest tree', () => createPolicy('sglang-cache-aware', { missRule: 'smallest-tree' })],
+  ['dynamo, all terms', () => createPolicy('dynamo', { overlapCredit: 2, activeRequestWeight: 1 })],
+  ['marginal-cost, fixed', () => createPolicy('marginal-cost', { recomputeWeight: 1 })],
 ];
+
+/** Those whose choice follows rules that overrule the cost, or that have no cost. */
+const notMonotone = ['round-robin', 'random', 'prefix-hash', 'sglang-cache-aware', 'sticky-token-load'];
 
 interface Row {
   overlapBlocks: number;
@@ -50,9 +66,72 @@ function candidatesOf(rows: readonly Row[]): Candidates {
   return candidates;
 }
 
-const request = { nowMs: 0, isl, prompts: [], overlapWeight: undefined, temperature: undefined };
+const hasher = new BlockHasher();
 
-const bookingOf = (worker: number, order: number) => ({ worker, order, isl, uncachedTokens: isl, bookedMs: 0 });
+/** The first tokens tell requests apart. */
+function requestOf(first: number, nowMs = 0): PolicyRequest {
+  const prompt = { isl, hashes: [hasher.hash(new Uint32Array(isl).fill(first), blockSize)] };
+  return { nowMs, isl, prompts: [prompt], overlapWeight: undefined, temperature: undefined };
+}
+
+const request = requestOf(0);
+
+function bookingOf(worker: number, order: number): PolicyBooking {
+  return { worker, order, isl, uncachedTokens: isl, bookedMs: 0, outputTokens: [0] };
+}
+
+const costsOf = (policy: Policy, state: unknown, candidates: Candidates, nowMs = 0): number[] => {
+  policy.choose({ ...requestOf(999, nowMs), temperature: 0 }, candidates, new Random(1), state);
+  return [...candidates.cost.subarray(0, candidates.count)];
+};
+
+const all = (state: unknown): string => inspect(state, { depth: Number.POSITIVE_INFINITY, maxArrayLength: null });
+
+const step = fc.record({
+  kind: fc.constantFrom('booked', 'booked', 'first-token', 'released'),
+  /** The worker of a booking; of the other steps, which of the live bookings. */
+  which: fc.nat(7),
+  elapsedMs: fc.nat(200),
+});
+
+interface Step {
+  kind: string;
+  which: number;
+  elapsedMs: number;
+}
+
+/** The state of a policy that has followed these lives; `end` releases what they have left in flight. */
+function lived(policy: Policy, steps: readonly Step[]): { state: unknown; nowMs: number; end: () => void } {
+  const state = policy.init();
+  const live: { booking: PolicyBooking; hadFirstToken: boolean }[] = [];
+  let nowMs = 0;
+  let order = 0;
+  const release = (one: (typeof live)[number]): void => {
+    live.splice(live.indexOf(one), 1);
+    policy.onReleased?.(state, one.booking);
+  };
+  for (const { kind, which, elapsedMs } of steps) {
+    nowMs += elapsedMs;
+    const one = live[which];
+    if (kind === 'booked') {
+      const booking = bookingOf(which, order++);
+      live.push({ booking, hadFirstToken: false });
+      policy.onBooked?.(state, booking, requestOf(which, nowMs));
+    } else if (one && kind === 'released') {
+      release(one);
+    } else if (one && !one.hadFirstToken) {
+      one.hadFirstToken = true;
+      policy.onFirstToken?.(state, one.booking, nowMs);
+    }
+  }
+  return {
+    state,
+    nowMs,
+    end: () => {
+      while (live.length > 0) release(live[0]!);
+    },
+  };
+}
 
 describe.each(policies)('%s', (_name, make) => {
   it('chooses one of the candidates, the same one for the same view and random state, without an effect', () => {
@@ -66,9 +145,9 @@ describe.each(policies)('%s', (_name, make) => {
         expect(choice.position).toBeGreaterThanOrEqual(0);
         expect(choice.position).toBeLessThan(rows.length);
         if (rows.length === 1) expect(choice.reason).toBe('only');
-        const before = JSON.stringify(state);
+        const before = all(state);
         for (let i = 0; i < 3; i++) expect(choose()).toEqual(choice);
-        expect(JSON.stringify(state)).toBe(before);
+        expect(all(state)).toBe(before);
       }),
     );
   });
@@ -94,8 +173,9 @@ describe.each(policies)('%s', (_name, make) => {
     const candidates = candidatesOf([equal, equal, equal, equal]);
     const chosen = new Map<number, number>();
     for (let i = 0; i < 400; i++) {
-      const { position } = policy.choose(request, candidates, random, state);
-      policy.onBooked?.(state, bookingOf(candidates.worker[position]!, i), request);
+      const fresh = requestOf(i);
+      const { position } = policy.choose(fresh, candidates, random, state);
+      policy.onBooked?.(state, bookingOf(candidates.worker[position]!, i), fresh);
       chosen.set(position, (chosen.get(position) ?? 0) + 1);
     }
     expect(chosen.size).toBe(4);
@@ -104,17 +184,12 @@ describe.each(policies)('%s', (_name, make) => {
 
   it('has monotone costs if it says so', () => {
     const policy = make();
-    if (!policy.monotone) {
-      expect(['round-robin', 'random']).toContain(policy.name);
-      return;
-    }
-    const costOf = (one: Row): number => {
-      const candidates = candidatesOf([one]);
-      policy.choose({ ...request, temperature: 0 }, candidates, new Random(1), policy.init());
-      return candidates.cost[0]!;
-    };
+    expect(policy.monotone).toBe(!notMonotone.includes(policy.name));
+    if (!policy.monotone) return;
     fc.assert(
-      fc.property(row, (one) => {
+      fc.property(row, fc.array(step, { maxLength: 20 }), (one, steps) => {
+        const { state, nowMs } = lived(policy, steps);
+        const costOf = (row: Row): number => costsOf(policy, state, candidatesOf([row]), nowMs)[0]!;
         const cost = costOf(one);
         if (one.overlapBlocks < promptBlocks) {
           expect(costOf({ ...one, overlapBlocks: one.overlapBlocks + 1 })).toBeLessThanOrEqual(cost);
@@ -124,5 +199,32 @@ describe.each(policies)('%s', (_name, make) => {
         expect(costOf({ ...one, runningRequests: one.runningRequests + 1 })).toBeGreaterThanOrEqual(cost);
       }),
     );
+  });
+
+  it('remembers no load once nothing is in flight', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const policy = make();
+        const { state, nowMs, end } = lived(policy, steps);
+        end();
+        if (policy.name === 'sglang-cache-aware') for (let w = 0; w < 8; w++) policy.onWorkerRemoved?.(state, w);
+        const idle = { overlapBlocks: 3, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 };
+        const costs = costsOf(policy, state, candidatesOf([idle, idle, idle, idle]), nowMs);
+        expect(costs).toEqual(costsOf(policy, policy.init(), candidatesOf([idle, idle, idle, idle]), nowMs));
+      }),
+    );
+  });
+
+  it('gives a worker that comes under the index of one that went no load of it', () => {
+    const policy = make();
+    const { state, end } = lived(
+      policy,
+      [0, 1, 2].map(() => ({ kind: 'booked', which: 2, elapsedMs: 1 })),
+    );
+    end();
+    policy.onWorkerRemoved?.(state, 2);
+    const row = { overlapBlocks: 0, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 };
+    const costs = costsOf(policy, state, candidatesOf([row, row]), 3);
+    expect(costs[1]).toBe(costs[0]);
   });
 });

@@ -4,6 +4,7 @@ import {
   BlockHasher,
   createPolicy,
   type KvEvent,
+  type KvOptions,
   type Policy,
   type Prompt,
   type Routed,
@@ -47,8 +48,7 @@ export interface Harness {
 
 export function routerOf(
   workerCount: number,
-  options: Partial<RouterOptions> &
-    Partial<Omit<WorkerSpec, 'id'>> & { policyOptions?: Parameters<typeof createPolicy>[1] } = {},
+  options: Partial<RouterOptions> & Partial<Omit<WorkerSpec, 'id'>> & { policyOptions?: KvOptions } = {},
 ): Harness {
   const { blockSize = 4, capacityBlocks = 1000, source = 'events', policyOptions, ...rest } = options;
   const policy: Policy = rest.policy ?? createPolicy('kv', policyOptions);

@@ -1,0 +1,40 @@
+// The cost of NVIDIA Dynamo 1.6 with its defaults: prefill in flight and new, less the overlap, + blocks to be held.
+
+import { type Choice, lowestCost, type Policy } from '../policy.ts';
+
+export interface DynamoOptions {
+  /** Blocks of prefill that one block of overlap takes away. Default 1. */
+  readonly overlapCredit?: number;
+  /** Weight of the prefill term. Default 1. */
+  readonly prefillScale?: number;
+  /** Blocks that one request in flight counts for. Default 0. */
+  readonly activeRequestWeight?: number;
+}
+
+/**
+ * cost(w), in blocks = prefillScale x max(0, (activePrefillTokens(w) + ISL) / blockSize - overlapCredit x overlapBlocks(w))
+ * + activeBlocks(w) + newBlocks(w) + activeRequestWeight x runningRequests(w); lowest wins, uniform draw among equals.
+ *
+ * Source: ai-dynamo/dynamo 1.6.x, default selector, temperature 0, credit decay 0, one tier of memory. The active blocks
+ * are those of our ledger: open tails and output count, which Dynamo leaves out unless told to track output blocks.
+ */
+export function dynamo(options: DynamoOptions = {}): Policy<null> {
+  const { overlapCredit = 1, prefillScale = 1, activeRequestWeight = 0 } = options;
+  return {
+    name: 'dynamo',
+    monotone: true,
+    usesOverlap: true,
+    init: () => null,
+    choose(request, candidates, random): Choice {
+      const { cost, blockSize, overlapBlocks, activePrefillTokens, activeBlocks, newBlocks, runningRequests } =
+        candidates;
+      for (let i = 0; i < candidates.count; i++) {
+        const rawPrefill = (activePrefillTokens[i]! + request.isl) / blockSize[i]!;
+        const prefill = Math.max(0, rawPrefill - overlapCredit * overlapBlocks[i]!);
+        const decode = activeBlocks[i]! + newBlocks[i]!;
+        cost[i] = prefillScale * prefill + decode + activeRequestWeight * runningRequests[i]!;
+      }
+      return lowestCost(candidates, random);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+// Consistent hashing of the prompt's first tokens with bounded load, as SMG's `prefix_hash`.
+
+import type { Candidates } from '../candidates.ts';
+import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import type { BlockHashes } from '../types.ts';
+import { finestHashes } from './finest-hashes.ts';
+import { HashRing } from './hash-ring.ts';
+
+export interface PrefixHashOptions {
+  /** The key is the block that completes them; the last full block of a shorter prompt. Default 256. */
+  readonly prefixTokens?: number;
+  /** Points of one worker on the ring. Default 150. */
+  readonly nodesPerWorker?: number;
+  /** A worker with more than this many times the average of requests in flight is passed over. Default 1.25. */
+  readonly loadBound?: number;
+}
+
+/**
+ * Walks the ring from the hash of the prompt's first tokens to the first worker whose load is within the bound. Load =
+ * requests in flight, and so is the cost column. A prompt without a full block goes to the fewest requests. Source:
+ * SMG `prefix_hash` with its defaults; its hashes (xxh3, BLAKE3) differ from ours, which moves keys but no share.
+ */
+export function prefixHash(options: PrefixHashOptions = {}): Policy<null> {
+  const { prefixTokens = 256, nodesPerWorker = 150, loadBound = 1.25 } = options;
+  const ring = new HashRing(nodesPerWorker);
+  /** Scratch: worker -> position among the candidates within the bound, -1 outside a choice. */
+  let positions = new Int32Array(0);
+
+  function walk(candidates: Candidates, low: number, high: number): number {
+    const { count, worker, runningRequests } = candidates;
+    const workerCount = worker[count - 1]! + 1;
+    ring.cover(workerCount);
+    if (positions.length < workerCount) positions = new Int32Array(2 * workerCount).fill(-1);
+    let total = 0;
+    for (let i = 0; i < count; i++) total += runningRequests[i]!;
+    const most = (loadBound * total) / count;
+    for (let i = 0; i < count; i++) if (runningRequests[i]! <= most) positions[worker[i]!] = i;
+    const start = ring.start(low, high);
+    let found = -1;
+    for (let step = 0; step < ring.length && found < 0; step++) {
+      found = positions[ring.workerAt((start + step) % ring.length)] ?? -1;
+    }
+    for (let i = 0; i < count; i++) positions[worker[i]!] = -1;
+    return found;
+  }
+
+  return {
+    name: 'prefix-hash',
+    monotone: false,
+    usesOverlap: false,
+    init: () => null,
+    choose(request, candidates, random): Choice {
+      const { count, cost, runningRequests } = candidates;
+      for (let i = 0; i < count; i++) cost[i] = runningRequests[i]!;
+      const hashes = finestHashes(request);
+      if (!hashes || count === 1) return lowestCost(candidates, random);
+      const block = keyBlock(hashes, prefixTokens);
+      const position = walk(candidates, hashes.sequence[2 * block]!, hashes.sequence[2 * block + 1]!);
+      return position < 0 ? lowestCost(candidates, random) : { position, reason: 'affinity' };
+    },
+  };
+}
+
+function keyBlock(hashes: BlockHashes, prefixTokens: number): number {
+  return Math.min(Math.ceil(prefixTokens / hashes.blockTokens), hashes.count) - 1;
+}

@@ -1,0 +1,137 @@
+// SGLang's cache-aware routing in tree mode: the owner of a long enough match, the least loaded worker otherwise.
+
+import type { Candidates } from '../candidates.ts';
+import type { Choice, Policy } from '../policy.ts';
+import type { WorkerIndex } from '../types.ts';
+import { finestHashes } from './finest-hashes.ts';
+import { TenantTree } from './tenant-tree.ts';
+
+export interface SglangCacheAwareOptions {
+  /** Which of the program's two sets of defaults the options below start from. Default `cli`. */
+  readonly defaults?: keyof typeof defaultSets;
+  /** Matched share of the prompt above which its owner is taken. */
+  readonly cacheThreshold?: number;
+  /** The fleet is out of balance when its spread of requests is above `balanceAbs` and its most above `balanceRel` x its least. */
+  readonly balanceAbs?: number;
+  readonly balanceRel?: number;
+  /** Tokens that one worker may have in the tree after an eviction. */
+  readonly treeTokensMax?: number;
+  readonly evictionIntervalMs?: number;
+  /** Blocks in the tree at any time, over all workers: beyond, each keeps its share of half of this. Default 2^23. */
+  readonly heldBlocksMax?: number;
+  /** Where a prompt goes that nobody owns: `smallest-tree` is the rule of older versions. Default `least-requests`. */
+  readonly missRule?: 'least-requests' | 'smallest-tree';
+}
+
+const defaultSets = {
+  library: {
+    cacheThreshold: 0.5,
+    balanceAbs: 32,
+    balanceRel: 1.1,
+    evictionIntervalMs: 30_000,
+    treeTokensMax: 10_000,
+  },
+  cli: {
+    cacheThreshold: 0.3,
+    balanceAbs: 64,
+    balanceRel: 1.5,
+    evictionIntervalMs: 120_000,
+    treeTokensMax: 67_108_864,
+  },
+} as const;
+
+interface State {
+  readonly tree: TenantTree;
+  /** Prompts sent to each worker over its life. */
+  readonly processed: number[];
+  /** Undefined before the first prompt. */
+  evictedMs: number | undefined;
+}
+
+/**
+ * 1. Out of balance: the fewest requests in flight, ties by prompts processed so far, then by index.
+ * 2. Else, matched / ISL > `cacheThreshold`: the worker that was sent the matched node last; the first candidate if that
+ *    one may not be chosen.
+ * 3. Else the miss rule, with the same ties.
+ * The prompt enters the tree when it is booked, in all three cases. The cost column holds what was compared: requests in
+ * flight, or blocks in the tree. Not monotone, since the thresholds overrule it.
+ *
+ * Source: SMG `cache_aware`, tree mode, with its two sets of defaults; pages of the pool's smallest block, the partial
+ * last one part of the ISL. The tree of a worker that leaves is dropped (there it ages out), since indices are reused.
+ */
+export function sglangCacheAware(options: SglangCacheAwareOptions = {}): Policy<State> {
+  const { defaults = 'cli', missRule = 'least-requests', heldBlocksMax = 2 ** 23, ...own } = options;
+  const { cacheThreshold, balanceAbs, balanceRel, treeTokensMax, evictionIntervalMs } = {
+    ...defaultSets[defaults],
+    ...own,
+  };
+
+  function outOfBalance({ count, runningRequests }: Candidates): boolean {
+    let least = runningRequests[0]!;
+    let most = least;
+    for (let i = 1; i < count; i++) {
+      least = Math.min(least, runningRequests[i]!);
+      most = Math.max(most, runningRequests[i]!);
+    }
+    return most - least > balanceAbs && most > balanceRel * least;
+  }
+
+  return {
+    name: 'sglang-cache-aware',
+    monotone: false,
+    usesOverlap: false,
+    init: () => ({ tree: new TenantTree(), processed: [], evictedMs: undefined }),
+    choose(request, candidates, _random, { tree, processed }): Choice {
+      const { count, worker, cost, runningRequests } = candidates;
+      for (let i = 0; i < count; i++) cost[i] = runningRequests[i]!;
+      if (count === 1) return { position: 0, reason: 'only' };
+      if (outOfBalance(candidates)) return lowest(candidates, processed);
+      const hashes = finestHashes(request);
+      const match = hashes && tree.match(hashes);
+      if (match && match.blocks * hashes.blockTokens > cacheThreshold * request.prompts[0]!.isl) {
+        return { position: Math.max(0, positionOf(match.owner, candidates)), reason: 'affinity' };
+      }
+      if (missRule === 'smallest-tree') for (let i = 0; i < count; i++) cost[i] = tree.blocksOf(worker[i]!);
+      return lowest(candidates, processed);
+    },
+    onBooked(state, { worker }, request): void {
+      const { tree, processed } = state;
+      processed[worker] = (processed[worker] ?? 0) + 1;
+      state.evictedMs ??= request.nowMs;
+      const hashes = finestHashes(request);
+      if (!hashes) return;
+      tree.insert(hashes, worker);
+      if (request.nowMs - state.evictedMs >= evictionIntervalMs) {
+        tree.evict(treeTokensMax / hashes.blockTokens);
+        state.evictedMs = request.nowMs;
+      }
+      if (tree.heldBlocks > heldBlocksMax) tree.evict(heldBlocksMax / 2 / processed.length);
+    },
+    onWorkerRemoved({ tree, processed }, worker): void {
+      tree.removeTenant(worker);
+      processed[worker] = 0;
+    },
+  };
+}
+
+/** By cost, then requests in flight, then prompts processed so far, then index. */
+function lowest({ count, worker, cost, runningRequests }: Candidates, processed: readonly number[]): Choice {
+  let position = 0;
+  let reason: Choice['reason'] = 'cost';
+  for (let i = 1; i < count; i++) {
+    const difference = cost[i]! - cost[position]!;
+    const further =
+      runningRequests[i]! - runningRequests[position]! ||
+      (processed[worker[i]!] ?? 0) - (processed[worker[position]!] ?? 0);
+    if (difference < 0) reason = 'cost';
+    else if (difference === 0) reason = 'tie';
+    if ((difference || further) < 0) position = i;
+  }
+  return { position, reason };
+}
+
+/** -1: not a candidate. */
+function positionOf(owner: WorkerIndex, { count, worker }: Candidates): number {
+  for (let i = 0; i < count; i++) if (worker[i] === owner) return i;
+  return -1;
+}

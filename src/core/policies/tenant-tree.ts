@@ -1,0 +1,226 @@
+// A router's guess of what engines cache: a radix tree of the prompts it has sent, with the workers that they went to.
+//
+// A node is a stretch of blocks; its tenancies are the workers that were sent it. A worker of a node is one of every
+// node above it. Blocks are chained hashes, so a node is found by its first block, wherever it hangs.
+
+import { assert } from '../assert.ts';
+import { DueQueue } from '../due-queue.ts';
+import type { BlockHashes, WorkerIndex } from '../types.ts';
+
+interface Tenancy {
+  readonly node: Node;
+  readonly worker: WorkerIndex;
+  /** Number of the insertion that used it last. */
+  usedAt: number;
+  /** Nodes right below that have the worker too; 0: a leaf of this worker. */
+  below: number;
+}
+
+/** Two words a block, its own blocks only. */
+class Node {
+  hashes: Uint32Array;
+  parent: Node | null;
+  tenancies: Tenancy[] = [];
+
+  constructor(hashes: Uint32Array, parent: Node | null) {
+    this.hashes = hashes;
+    this.parent = parent;
+  }
+
+  get blocks(): number {
+    return this.hashes.length / 2;
+  }
+
+  of(worker: WorkerIndex): Tenancy | undefined {
+    const { tenancies } = this;
+    for (let i = 0; i < tenancies.length; i++) if (tenancies[i]!.worker === worker) return tenancies[i];
+    return undefined;
+  }
+
+  /** The worker that was sent this node last. */
+  get owner(): WorkerIndex {
+    let latest = this.tenancies[0]!;
+    for (const tenancy of this.tenancies) if (tenancy.usedAt > latest.usedAt) latest = tenancy;
+    return latest.worker;
+  }
+}
+
+export interface Match {
+  readonly blocks: number;
+  /** Of the deepest node that the match reached; -1 without a match. */
+  readonly owner: WorkerIndex;
+}
+
+const noMatch: Match = { blocks: 0, owner: -1 };
+
+export class TenantTree {
+  readonly #byFirst = new Map<number, Node>();
+  /** By worker. */
+  readonly #blocks: number[] = [];
+  #heldBlocks = 0;
+  #insertions = 0;
+
+  /** Blocks of all workers together; one held by two counts twice. */
+  get heldBlocks(): number {
+    return this.#heldBlocks;
+  }
+
+  /** Blocks of the tree that were sent to the worker. O(1) */
+  blocksOf(worker: WorkerIndex): number {
+    return this.#blocks[worker] ?? 0;
+  }
+
+  /** The longest known prefix. O(nodes on the path) */
+  match(hashes: BlockHashes): Match {
+    let at = 0;
+    let last: Node | undefined;
+    while (at < hashes.count) {
+      const node = this.#starting(hashes, at);
+      if (!node) break;
+      const matched = matchLength(node, hashes, at);
+      at += matched;
+      last = node;
+      if (matched < node.blocks) break;
+    }
+    return last ? { blocks: at, owner: last.owner } : noMatch;
+  }
+
+  /** A prompt was sent to a worker, which owns its nodes from now on. O(nodes on the path) */
+  insert(hashes: BlockHashes, worker: WorkerIndex): void {
+    const usedAt = ++this.#insertions;
+    let parent: Node | null = null;
+    for (let at = 0; at < hashes.count; ) {
+      let node = this.#starting(hashes, at);
+      if (!node) {
+        node = new Node(hashes.sequence.slice(2 * at, 2 * hashes.count), parent);
+        this.#byFirst.set(firstKey(node.hashes, 0), node);
+      } else {
+        const matched = matchLength(node, hashes, at);
+        if (matched < node.blocks) node = this.#split(node, matched);
+      }
+      this.#touch(node, worker, usedAt);
+      at += node.blocks;
+      parent = node;
+    }
+  }
+
+  /**
+   * Takes leaves, least recently used first, from every worker with more than `blocksMax` until it has no more than
+   * that. A leaf goes as a whole. O(nodes)
+   */
+  evict(blocksMax: number): void {
+    if (!this.#blocks.some((blocks) => blocks > blocksMax)) return;
+    const leaves = new DueQueue<Tenancy>();
+    for (const node of this.#byFirst.values()) {
+      for (const tenancy of node.tenancies) {
+        if (tenancy.below === 0 && this.blocksOf(tenancy.worker) > blocksMax) leaves.push(tenancy.usedAt, tenancy);
+      }
+    }
+    for (;;) {
+      const leaf = leaves.popDue(Number.POSITIVE_INFINITY);
+      if (!leaf) return;
+      if (this.blocksOf(leaf.worker) <= blocksMax) continue;
+      this.#leave(leaf);
+      const above = leaf.node.parent?.of(leaf.worker);
+      if (above?.below === 0) leaves.push(above.usedAt, above);
+    }
+  }
+
+  /** Forgets a worker. O(nodes) */
+  removeTenant(worker: WorkerIndex): void {
+    for (const node of this.#byFirst.values()) {
+      const tenancy = node.of(worker);
+      if (tenancy) this.#leave(tenancy);
+    }
+  }
+
+  /** Recomputes what is kept as totals. @throws Error naming the one that differs. */
+  assertConsistent(): void {
+    const blocks: number[] = [];
+    for (const node of this.#byFirst.values()) {
+      assert(node.tenancies.length > 0, 'a node has a tenant');
+      for (const { worker, usedAt } of node.tenancies) {
+        blocks[worker] = (blocks[worker] ?? 0) + node.blocks;
+        const above = node.parent?.of(worker);
+        assert(node.parent === null || (above !== undefined && above.usedAt >= usedAt), 'a tenant has all above');
+      }
+    }
+    const below = new Map<Tenancy, number>();
+    for (const { parent, tenancies } of this.#byFirst.values()) {
+      for (const { worker } of tenancies) {
+        const above = parent?.of(worker);
+        if (above) below.set(above, (below.get(above) ?? 0) + 1);
+      }
+    }
+    for (const { tenancies } of this.#byFirst.values()) {
+      for (const tenancy of tenancies) assert(tenancy.below === (below.get(tenancy) ?? 0), 'nodes below are counted');
+    }
+    let held = 0;
+    this.#blocks.forEach((known, worker) => {
+      assert(known === (blocks[worker] ?? 0), 'blocks of a worker are those of its nodes');
+      held += known;
+    });
+    assert(this.#heldBlocks === held, 'held blocks are those of all workers');
+  }
+
+  #starting(hashes: BlockHashes, block: number): Node | undefined {
+    return this.#byFirst.get(firstKey(hashes.sequence, block));
+  }
+
+  #touch(node: Node, worker: WorkerIndex, usedAt: number): void {
+    const known = node.of(worker);
+    if (known) {
+      known.usedAt = usedAt;
+      return;
+    }
+    node.tenancies.push({ node, worker, usedAt, below: 0 });
+    const above = node.parent?.of(worker);
+    if (above) above.below++;
+    this.#count(node, worker, 1);
+  }
+
+  #leave(tenancy: Tenancy): void {
+    const { node, worker } = tenancy;
+    node.tenancies = node.tenancies.filter((one) => one !== tenancy);
+    if (node.tenancies.length === 0) this.#byFirst.delete(firstKey(node.hashes, 0));
+    const above = node.parent?.of(worker);
+    if (above) above.below--;
+    this.#count(node, worker, -1);
+  }
+
+  #count(node: Node, worker: WorkerIndex, sign: 1 | -1): void {
+    this.#blocks[worker] = this.blocksOf(worker) + sign * node.blocks;
+    this.#heldBlocks += sign * node.blocks;
+  }
+
+  /** Cuts a node behind its first `blocks`. The lower part keeps the object. @returns the new upper part. */
+  #split(lower: Node, blocks: number): Node {
+    const upper = new Node(lower.hashes.slice(0, 2 * blocks), lower.parent);
+    for (const { worker, usedAt } of lower.tenancies) upper.tenancies.push({ node: upper, worker, usedAt, below: 1 });
+    lower.hashes = lower.hashes.slice(2 * blocks);
+    lower.parent = upper;
+    this.#byFirst.set(firstKey(upper.hashes, 0), upper);
+    this.#byFirst.set(firstKey(lower.hashes, 0), lower);
+    return upper;
+  }
+}
+
+/** 53 of a block's 64 bits, which a number holds exactly: enough where a wrong guess costs one cache miss. */
+function firstKey(sequence: Uint32Array, block: number): number {
+  return sequence[2 * block]! + (sequence[2 * block + 1]! & 0x1fffff) * 2 ** 32;
+}
+
+/** Blocks of the node that the prompt has from block `at` on; at least 1, since the node was found by its first. O(log) */
+function matchLength(node: Node, { sequence, count }: BlockHashes, at: number): number {
+  const length = Math.min(node.blocks, count - at);
+  let matched = 1;
+  let parted = length + 1;
+  while (parted - matched > 1) {
+    const probe = matched === 1 && parted === length + 1 ? length : (matched + parted) >>> 1;
+    const from = 2 * (probe - 1);
+    const to = 2 * (at + probe - 1);
+    if (node.hashes[from] === sequence[to] && node.hashes[from + 1] === sequence[to + 1]) matched = probe;
+    else parted = probe;
+  }
+  return matched;
+}

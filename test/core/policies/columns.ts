@@ -1,0 +1,56 @@
+// What the tests of policies share: candidates from rows, bookings, requests with made-up hashes.
+
+import { Candidates } from '../../../src/core/candidates.ts';
+import type { BlockHashes, PolicyBooking, PolicyRequest, Prompt } from '../../../src/core/index.ts';
+import { hasher } from '../router-harness.ts';
+
+export interface Columns {
+  worker?: number;
+  blockSize?: number;
+  overlapBlocks?: number;
+  overlapTokens?: number;
+  uncachedTokens?: number;
+  newBlocks?: number;
+  activePrefillTokens?: number;
+  activeBlocks?: number;
+  runningRequests?: number;
+}
+
+/** One candidate a row, at worker indices 0, 1, ... unless a row says otherwise; what is left out is 0 (blocks of 16). */
+export function candidatesOf(...rows: readonly Columns[]): Candidates {
+  const candidates = new Candidates();
+  candidates.reset(rows.length);
+  candidates.count = rows.length;
+  for (const [i, row] of rows.entries()) {
+    candidates.worker[i] = row.worker ?? i;
+    candidates.blockSize[i] = row.blockSize ?? 16;
+    candidates.overlapBlocks[i] = row.overlapBlocks ?? 0;
+    candidates.promisedBlocks[i] = 0;
+    candidates.overlapTokens[i] = row.overlapTokens ?? 0;
+    candidates.uncachedTokens[i] = row.uncachedTokens ?? 0;
+    candidates.newBlocks[i] = row.newBlocks ?? 0;
+    candidates.activePrefillTokens[i] = row.activePrefillTokens ?? 0;
+    candidates.activeBlocks[i] = row.activeBlocks ?? 0;
+    candidates.runningRequests[i] = row.runningRequests ?? 0;
+  }
+  return candidates;
+}
+
+export function requestOf(isl: number, prompts: readonly Prompt[] = [], nowMs = 0): PolicyRequest {
+  return { nowMs, isl, prompts, overlapWeight: undefined, temperature: undefined };
+}
+
+/** A request of one prompt with these tokens. */
+export function promptRequest(tokens: readonly number[], blockSize = 4, nowMs = 0): PolicyRequest {
+  const hashes = hasher.hash(Uint32Array.from(tokens), blockSize);
+  return requestOf(tokens.length, [{ isl: tokens.length, hashes: [hashes] }], nowMs);
+}
+
+export function bookingOf(worker: number, order: number, more: Partial<PolicyBooking> = {}): PolicyBooking {
+  return { worker, order, isl: 100, uncachedTokens: 100, bookedMs: 0, outputTokens: [0], ...more };
+}
+
+/** The chain of hashes of a prompt whose blocks are these ids; equal prefixes of ids, equal hashes. */
+export function chainOf(ids: readonly number[], blockSize = 1): BlockHashes {
+  return hasher.hash(Uint32Array.from(ids.flatMap((id) => new Array<number>(blockSize).fill(id))), blockSize);
+}

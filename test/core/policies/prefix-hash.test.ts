@@ -1,0 +1,88 @@
+// Consistent hashing with bounded load: the same prefix, the same worker, until that one has too much to do.
+
+import { describe, expect, it } from 'vitest';
+import { createPolicy, type PolicyRequest, Random } from '../../../src/core/index.ts';
+import { range } from '../router-harness.ts';
+import { type Columns, candidatesOf, promptRequest, requestOf } from './columns.ts';
+
+const policy = createPolicy('prefix-hash');
+
+function workerFor(request: PolicyRequest, rows: readonly Columns[], seed = 1): number {
+  const candidates = candidatesOf(...rows);
+  return candidates.worker[policy.choose(request, candidates, new Random(seed), null).position]!;
+}
+
+const idle: Columns[] = [{}, {}, {}, {}];
+/** Prompts of 300 tokens that differ from the first token on; blocks of 16. */
+const prompt = (i: number): PolicyRequest => promptRequest(range(1000 * i, 1000 * i + 300), 16);
+
+describe('prefix-hash', () => {
+  it('knows a prompt by its first 256 tokens', () => {
+    const shared = range(0, 256);
+    const other = [...range(0, 255), 9999];
+    const target = workerFor(promptRequest(shared, 16), idle);
+    for (let i = 0; i < 20; i++) {
+      expect(workerFor(promptRequest([...shared, ...range(1000 * i, 1000 * i + 200)], 16), idle, i)).toBe(target);
+    }
+    const targets = new Set(range(0, 20).map((i) => workerFor(promptRequest([...other, ...range(0, i)], 16), idle)));
+    expect(targets.size).toBe(1);
+  });
+
+  it('knows a shorter prompt by its last full block, and the block that completes 256 tokens by any size', () => {
+    // 40 tokens in blocks of 16: the second block, so that tokens 32 .. 39 do not matter. Blocks of 100: the third.
+    const short = range(0, 32);
+    expect(workerFor(promptRequest([...short, 7, 7], 16), idle)).toBe(workerFor(promptRequest(short, 16), idle));
+    const differing = range(0, 40).map((i) =>
+      workerFor(promptRequest([...range(0, 200), ...range(i, i + 150)], 100), idle),
+    );
+    expect(new Set(differing).size).toBe(4);
+  });
+
+  it('spreads prefixes evenly and moves only those of a worker that leaves', () => {
+    const targets = range(0, 2000).map((i) => workerFor(prompt(i), idle));
+    for (const worker of range(0, 4)) {
+      const share = targets.filter((target) => target === worker).length / targets.length;
+      expect(share).toBeGreaterThan(0.17);
+      expect(share).toBeLessThan(0.33);
+    }
+    const rest = [{ worker: 0 }, { worker: 1 }, { worker: 3 }];
+    for (const [i, target] of targets.entries()) {
+      const now = workerFor(prompt(i), rest);
+      if (target === 2) expect(now).not.toBe(2);
+      else expect(now).toBe(target);
+    }
+    const more = range(0, 40).map((worker) => ({ worker }));
+    for (const [i, target] of targets.slice(0, 200).entries()) {
+      const now = workerFor(prompt(i), more);
+      expect(now === target || now > 3).toBe(true);
+    }
+  });
+
+  it('passes over a worker with more than 1.25 times the average', () => {
+    // 5 + 1 + 1 + 1 = 8, on average 2: the bound is 2.5. 3 + 3 + 3 + 1 = 10: 3.125.
+    const targets = range(0, 100).map((i) => workerFor(prompt(i), idle));
+    expect(targets).toContain(0);
+    const overloaded = [{ runningRequests: 5 }, ...range(0, 3).map(() => ({ runningRequests: 1 }))];
+    const bounded = range(0, 100).map((i) => workerFor(prompt(i), overloaded));
+    expect(bounded).not.toContain(0);
+    for (const [i, target] of targets.entries()) if (target !== 0) expect(bounded[i]).toBe(target);
+    const within = [...range(0, 3).map(() => ({ runningRequests: 3 })), { runningRequests: 1 }];
+    expect(range(0, 100).map((i) => workerFor(prompt(i), within))).toEqual(targets);
+  });
+
+  it('takes the fewest requests for a prompt without a full block', () => {
+    const rows = [{ runningRequests: 2 }, { runningRequests: 1 }];
+    expect(workerFor(promptRequest([1, 2, 3], 16), rows)).toBe(1);
+    expect(workerFor(requestOf(3), rows)).toBe(1);
+  });
+
+  it('knows a request by its first prompt, at the smallest block size of the pool', () => {
+    const [first] = prompt(1).prompts;
+    const [second] = prompt(2).prompts;
+    const target = workerFor(prompt(1), idle);
+    expect(workerFor(requestOf(600, [first!, second!]), idle)).toBe(target);
+    const coarse = promptRequest(range(1000, 1300), 128).prompts[0]!.hashes;
+    const mixed = { isl: 300, hashes: [...coarse, ...first!.hashes] };
+    expect(workerFor(requestOf(300, [mixed]), idle)).toBe(target);
+  });
+});
