@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// The `kvoyant` program: finds the subcommand, and loads only what that one needs.
+
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+
+const subcommands: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
+  serve: {
+    summary: 'route OpenAI API requests over inference engines',
+    load: async () => (await import('./serve.ts')).serveCommand(),
+  },
+  'sim-worker': {
+    summary: 'run simulated inference engines',
+    load: async () => (await import('./sim-worker.ts')).simWorkerCommand(),
+  },
+  demo: {
+    summary: 'compare policies over simulated engines, then serve on',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+};
+
+const program = new Command('kvoyant')
+  .description('An LLM inference router: by the KV cache that workers hold and the load that they are going to have.')
+  .version(await version(), '-V, --version', 'show the version');
+
+const [first = '', second = ''] = process.argv.slice(2);
+const name = first === 'help' ? second : first;
+for (const [command, { summary, load }] of Object.entries(subcommands)) {
+  if (command === name) program.addCommand(await load());
+  // Stands in the list of commands; never run.
+  else program.command(command).description(summary);
+}
+if (first === '') program.help({ error: true });
+await program.parseAsync();
+
+async function version(): Promise<string> {
+  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}

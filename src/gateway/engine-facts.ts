@@ -1,0 +1,120 @@
+// Gathers from an engine, and from what the operator has set, all that routing has to know of its workers.
+
+import type { Tokenizer } from '../tokens/tokenizer.ts';
+import type { GatewayConfig } from './config.ts';
+import type { Engine } from './engine.ts';
+import { type CacheConfig, type FeedSource, type ModelEntry, ProbeError } from './engine-probe.ts';
+import type { EngineSpec } from './engine-spec.ts';
+import { compareTokenizers, type TokenizerVerdict } from './tokenizer-parity.ts';
+import type { WorkerTraits } from './worker.ts';
+
+/** Where nothing tells it: vLLM's own default. */
+const assumedBlockSize = 16;
+
+export interface RankFacts {
+  readonly rank: number;
+  readonly traits: WorkerTraits;
+  readonly feed: FeedSource | null;
+}
+
+export interface EngineFacts {
+  /** At least one. */
+  readonly models: readonly ModelEntry[];
+  /** By rank; at least one. */
+  readonly ranks: readonly RankFacts[];
+  readonly tokenizer: TokenizerVerdict;
+}
+
+/** The engine answers, but must not be used as configured. */
+export class EngineUnfit extends Error {
+  override readonly name = 'EngineUnfit';
+}
+
+/**
+ * @throws ProbeError if the engine can't be reached
+ * @throws EngineUnfit if it must not be used
+ */
+export async function learnFacts(
+  engine: Engine,
+  config: GatewayConfig,
+  tokenizer: Tokenizer | null,
+): Promise<EngineFacts> {
+  const { spec, probe } = engine;
+  const models = spec.model === undefined ? await probe.models() : [statedModel(spec.model)];
+  if (models.length === 0) throw new EngineUnfit('it lists no model');
+  const caches = await optional(probe.cacheConfigs());
+  const sources = spec.kvEvents === undefined ? await optional(probe.feedSources()) : [];
+  const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
+  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...sources.map(({ rank }) => rank)]);
+  const rankFacts = (rank: number): RankFacts => {
+    const feed = statedFeed(spec, rank) ?? sources.find((source) => source.rank === rank) ?? null;
+    const cache = caches.find((config) => config.rank === rank);
+    return { rank, feed, traits: traitsOf(engine, config, cache, feed !== null && tokenizer !== null) };
+  };
+  return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };
+}
+
+function traitsOf(
+  { spec }: Engine,
+  config: GatewayConfig,
+  cache: CacheConfig | undefined,
+  usesEvents: boolean,
+): WorkerTraits {
+  const setBlockSize = spec.blockSize ?? (config.blockSize === 'auto' ? null : config.blockSize);
+  const toldBlockSize = cache?.blockSize ?? null;
+  const toldBlocks = cache?.capacityBlocks ?? null;
+  return {
+    blockSize: setBlockSize ?? toldBlockSize ?? assumedBlockSize,
+    blockSizeFrom: setBlockSize !== null ? 'setting' : toldBlockSize !== null ? 'engine' : 'assumed',
+    capacityBlocks: spec.capacityBlocks ?? toldBlocks ?? config.defaultCapacityBlocks,
+    capacityFrom: spec.capacityBlocks !== undefined ? 'setting' : toldBlocks !== null ? 'engine' : 'assumed',
+    source: usesEvents ? 'events' : 'approximate',
+  };
+}
+
+/** The built-in vocabulary fits few engines, so those must prove it; one given by the operator is doubted only on evidence. */
+async function checkTokenizer(
+  { probe }: Engine,
+  model: string,
+  config: GatewayConfig,
+  tokenizer: Tokenizer | null,
+): Promise<TokenizerVerdict> {
+  if (tokenizer === null) return { text: 'unchecked', chat: 'unchecked' };
+  const verdict = await compareTokenizers(probe, model, tokenizer);
+  if (config.trustTokenizer) return verdict;
+  if (verdict.text === 'differs') {
+    throw new EngineUnfit(`its /tokenize gives other token ids than ${tokenizer.name}`);
+  }
+  if (verdict.text === 'unavailable' && config.tokenizer === 'builtin') {
+    throw new EngineUnfit('it has no /tokenize to show that its tokenizer is the built-in one');
+  }
+  return verdict;
+}
+
+/** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. */
+async function optional<T>(answer: Promise<T[]>): Promise<T[]> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ProbeError && error.status > 0) return [];
+    throw error;
+  }
+}
+
+function statedModel(id: string): ModelEntry {
+  const description = { id, object: 'model', created: 0, owned_by: 'kvoyant' };
+  return { id, parent: null, description };
+}
+
+/** Every rank has publishers of its own, on the ports that follow those of rank 0. */
+function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number): FeedSource | null {
+  if (kvEvents === undefined) return null;
+  const ofRank = (endpoint: string): string =>
+    endpoint.replace(/(?<=^tcp:.*:)\d+$/, (port) => String(Number(port) + rank));
+  return {
+    rank,
+    endpoint: ofRank(kvEvents),
+    replayEndpoint: kvReplay === undefined ? null : ofRank(kvReplay),
+    topic: '',
+  };
+}

@@ -1,0 +1,210 @@
+// Follows one engine through its life: joins it to a pool, looks after it, loses it, finds it again.
+
+import type { Logger } from 'pino';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
+import type { GatewayConfig } from './config.ts';
+import type { Engine } from './engine.ts';
+import { type EngineFacts, EngineUnfit, learnFacts, type RankFacts } from './engine-facts.ts';
+import { type FeedSource, ProbeError } from './engine-probe.ts';
+import { EventIntake } from './event-intake.ts';
+import { KvFeed } from './kv-feed.ts';
+import type { Pools } from './pools.ts';
+import { Worker } from './worker.ts';
+
+/** Between two looks at an engine that is ready. */
+const readyIntervalMs = 5000;
+/** Probes without an answer until a ready engine counts as down; one refused connection is enough. */
+const missedProbesMax = 3;
+/** How long a worker waits for its feed to be up to date before it takes requests without. */
+const feedCurrentMsMax = 2000;
+
+export class EngineMonitor {
+  readonly engine: Engine;
+  readonly #config: GatewayConfig;
+  readonly #tokenizer: Tokenizer | null;
+  readonly #pools: Pools;
+  readonly #log: Logger;
+  #closed = false;
+  #wake: (() => void) | null = null;
+  #missedProbes = 0;
+  /** The process was seen to be gone: what it held in its cache is lost. */
+  #processGone = false;
+
+  constructor(engine: Engine, config: GatewayConfig, tokenizer: Tokenizer | null, pools: Pools, log: Logger) {
+    this.engine = engine;
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+    this.#pools = pools;
+    this.#log = log.child({ engine: engine.url });
+  }
+
+  /** Runs until `close`. */
+  async run(): Promise<void> {
+    while (!this.#closed) {
+      if (this.engine.state === 'ready') await this.#check();
+      else await this.#join();
+      if (this.#closed) return;
+      await this.#sleep(this.engine.state === 'ready' ? readyIntervalMs : this.#config.probeIntervalMs);
+    }
+  }
+
+  /** A request could not connect: no further one goes there until a probe has. */
+  suspect(reason: string, refused: boolean): void {
+    this.#processGone ||= refused;
+    if (this.engine.state !== 'ready') return;
+    this.engine.setState('suspect', reason);
+    this.#log.warn({ reason }, 'engine suspected');
+    this.#wake?.();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wake?.();
+    for (const worker of this.engine.workers) worker.feed?.close();
+    await this.engine.upstream.close();
+  }
+
+  async #check(): Promise<void> {
+    try {
+      await this.engine.probe.health();
+      this.#missedProbes = 0;
+    } catch (error) {
+      if (!(error instanceof ProbeError)) throw error;
+      // An engine without /health is not ill; one that answers with 5xx says that it is.
+      if (error.status > 0 && error.status < 500) return;
+      this.#missedProbes += 1;
+      if (error.refused || error.status >= 500 || this.#missedProbes >= missedProbesMax) this.#lost(error);
+    }
+  }
+
+  #lost(error: ProbeError): void {
+    this.#processGone ||= error.refused;
+    const { state } = this.engine;
+    const first = state === 'ready' || state === 'suspect';
+    this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', error.message);
+    if (first) this.#log.warn({ reason: error.message }, 'engine down');
+    else this.#log.debug({ reason: error.message }, 'engine not reached');
+  }
+
+  async #join(): Promise<void> {
+    let facts: EngineFacts;
+    try {
+      facts = await learnFacts(this.engine, this.#config, this.#tokenizer);
+    } catch (error) {
+      if (this.#closed) return;
+      if (error instanceof ProbeError) this.#lost(error);
+      else if (error instanceof EngineUnfit) this.#refuse(error);
+      else throw error;
+      return;
+    }
+    if (this.#closed) return;
+    this.#adopt(facts);
+    await Promise.all(this.engine.workers.map((worker) => worker.feed?.whenCurrent(feedCurrentMsMax)));
+    if (this.#closed) return;
+    this.#missedProbes = 0;
+    this.engine.setState('ready', null);
+    for (const worker of this.engine.workers) this.#announce(worker);
+  }
+
+  #refuse(error: EngineUnfit): void {
+    if (this.engine.state !== 'refused' || this.engine.reason !== error.message) {
+      this.#log.error({ reason: error.message }, 'engine refused');
+    }
+    this.engine.setState('refused', error.message);
+  }
+
+  /** Brings the engine's workers in line with what it says of itself. */
+  #adopt(facts: EngineFacts): void {
+    const { engine } = this;
+    const stays = engine.workers.length === facts.ranks.length && facts.models.some((model) => engine.lists(model.id));
+    engine.models = facts.models;
+    engine.tokenizer = facts.tokenizer;
+    if (!stays) this.#replaceWorkers(facts);
+    for (const [i, worker] of engine.workers.entries()) {
+      if (stays) this.#update(worker, facts.ranks[i]!);
+      worker.membership!.pool.membersChanged();
+    }
+    this.#processGone = false;
+  }
+
+  #update(worker: Worker, { traits, feed }: RankFacts): void {
+    const { pool, index } = worker.membership!;
+    const before = worker.traits;
+    // What the same process has said in an event is worth more than an assumption.
+    const { blockSize, blockSizeFrom } = traits.blockSizeFrom === 'assumed' && !this.#processGone ? before : traits;
+    worker.traits = { ...traits, blockSize, blockSizeFrom };
+    if (traits.capacityBlocks !== before.capacityBlocks) pool.router.setCapacity(index, traits.capacityBlocks);
+    if (blockSize !== before.blockSize) pool.router.setBlockSize(index, blockSize);
+    if (traits.source !== before.source) pool.router.setSource(index, traits.source);
+    this.#connectFeed(worker, feed);
+    if (!this.#processGone) return;
+    pool.router.dropBlocks(index);
+    worker.feed?.expectNewPublisher();
+  }
+
+  #replaceWorkers(facts: EngineFacts): void {
+    const { engine } = this;
+    for (const { membership, feed } of engine.workers) {
+      membership?.pool.remove(membership.index);
+      feed?.close();
+    }
+    engine.workers = facts.ranks.map(({ rank, traits }) => new Worker(engine, rank, traits));
+    const pool = this.#pools.poolFor(facts.models);
+    for (const [i, worker] of engine.workers.entries()) {
+      worker.membership = { pool, index: pool.add(worker) };
+      this.#connectFeed(worker, facts.ranks[i]!.feed);
+    }
+  }
+
+  /** Keeps a subscription to the same address, however often the engine goes and comes. */
+  #connectFeed(worker: Worker, feed: FeedSource | null): void {
+    worker.offeredFeed = feed;
+    if (worker.feed !== null && worker.feed.status.endpoint === feed?.endpoint) return;
+    worker.feed?.close();
+    worker.feed = null;
+    if (feed === null || worker.traits.source === 'approximate') return;
+    worker.feed = new KvFeed(feed, new EventIntake(worker, this.#log));
+    worker.feed.open();
+  }
+
+  #announce(worker: Worker): void {
+    const { traits, feed, offeredFeed } = worker;
+    const { models, tokenizer, state } = this.engine;
+    const line = {
+      worker: worker.id,
+      models: models.map(({ id }) => id),
+      blockSize: `${traits.blockSize} (${traits.blockSizeFrom})`,
+      capacityBlocks: `${traits.capacityBlocks} (${traits.capacityFrom})`,
+      tokenizer: this.#tokenizer === null ? 'none' : { name: this.#tokenizer.name, ...tokenizer },
+      events: offeredFeed === null ? 'none' : `${offeredFeed.endpoint} (${feed?.status.state ?? 'not used'})`,
+      source: traits.source,
+      state,
+    };
+    this.#log.info(line, 'worker ready');
+    if (feed === null && offeredFeed !== null) {
+      this.#log.warn(
+        { worker: worker.id },
+        'KV events are not used: without a tokenizer no prompt can be matched with them',
+      );
+    }
+    if (feed?.status.state === 'connecting') {
+      this.#log.warn({ worker: worker.id, endpoint: feed.status.endpoint }, 'KV event feed does not connect yet');
+    }
+    if (tokenizer.chat === 'differs') {
+      this.#log.warn(
+        { worker: worker.id },
+        'the chat template differs from the engine: blocks of chats may never match',
+      );
+    }
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

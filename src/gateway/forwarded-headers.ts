@@ -1,0 +1,74 @@
+// Which headers cross the gateway, in either direction.
+
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** Meant for one connection only (RFC 9110, 7.6.1). */
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Set by the gateway itself; `accept-encoding` is left out so that the stream stays readable on its way.
+ */
+const replacedInRequests: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'accept-encoding',
+  'x-request-id',
+  'x-data-parallel-rank',
+]);
+
+const ownPrefix = 'x-kvoyant-';
+
+/** Headers of a client's request for the engine, as name, value, name, value; without those that name the request. */
+export function requestHeaders(rawHeaders: readonly string[], engineApiKey: string | null): string[] {
+  const named = connectionTokens(rawHeaders);
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (hopByHop.has(name) || replacedInRequests.has(name) || name.startsWith(ownPrefix) || named.has(name)) continue;
+    if (name === 'authorization' && engineApiKey !== null) continue;
+    headers.push(name, rawHeaders[i + 1]!);
+  }
+  if (engineApiKey !== null) headers.push('authorization', `Bearer ${engineApiKey}`);
+  return headers;
+}
+
+/** Headers of an engine's response for the client, likewise. */
+export function responseHeaders(headers: IncomingHttpHeaders): string[] {
+  const passed: string[] = [];
+  const named = new Set(splitTokens(headers.connection ?? ''));
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
+    if (name === 'x-request-id' || name.startsWith(ownPrefix)) continue;
+    if (typeof value === 'string') passed.push(name, value);
+    else for (const single of value) passed.push(name, single);
+  }
+  return passed;
+}
+
+function connectionTokens(rawHeaders: readonly string[]): Set<string> {
+  const tokens = new Set<string>();
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.toLowerCase() !== 'connection') continue;
+    for (const token of splitTokens(rawHeaders[i + 1]!)) tokens.add(token);
+  }
+  return tokens;
+}
+
+function splitTokens(value: string): string[] {
+  return value
+    .toLowerCase()
+    .split(',')
+    .map((token) => token.trim())
+    .filter((token) => token !== '');
+}

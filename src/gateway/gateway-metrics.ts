@@ -1,0 +1,148 @@
+// The gateway's Prometheus metrics: every name in one place.
+
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { WorkerLoad } from '../core/index.ts';
+import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
+import type { Engine } from './engine.ts';
+import type { Pools } from './pools.ts';
+import type { Worker } from './worker.ts';
+
+/** Stands for models that no worker lists: names that clients make up must not become labels. */
+export const unknownModel = '(unknown)';
+
+export class GatewayMetrics {
+  readonly registry: Registry = new Registry();
+  readonly requests: Counter<'model' | 'status'>;
+  readonly decisions: Counter<'policy' | 'reason'>;
+  readonly unansweredAttempts: Counter<'failure'>;
+  readonly retries: Counter;
+  readonly aborted: Counter;
+  readonly tokenizerFailures: Counter<'code'>;
+  readonly unobservedStreams: Counter;
+  readonly promptTokens: Counter;
+  readonly outputTokens: Counter;
+  readonly predictedCachedTokens: Counter;
+  readonly actualCachedTokens: Counter;
+  readonly ttftS: BucketHistogram;
+  readonly itlS: BucketHistogram;
+
+  constructor(pools: Pools, engines: readonly Engine[]) {
+    const registers = [this.registry];
+    const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> =>
+      new Counter({ name, help, labelNames, registers });
+
+    this.requests = counter('kvoyant_requests_total', 'Answered requests by model and status (499: client gone).', [
+      'model',
+      'status',
+    ]);
+    this.decisions = counter('kvoyant_decisions_total', 'Routing decisions by policy and reason.', [
+      'policy',
+      'reason',
+    ]);
+    this.unansweredAttempts = counter('kvoyant_unanswered_attempts_total', 'Attempts without any answer, by failure.', [
+      'failure',
+    ]);
+    this.retries = counter('kvoyant_retries_total', 'Attempts beyond the first of their request.', []);
+    this.aborted = counter('kvoyant_aborted_requests_total', 'Requests whose client went away.', []);
+    this.tokenizerFailures = counter('kvoyant_tokenizer_failures_total', 'Prompts routed by their bytes, by cause.', [
+      'code',
+    ]);
+    this.unobservedStreams = counter(
+      'kvoyant_unobserved_streams_total',
+      'Streams with events too large to observe.',
+      [],
+    );
+    this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
+    this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
+    const compared = 'of requests whose engine reports its cached tokens.';
+    this.predictedCachedTokens = counter('kvoyant_predicted_cached_tokens_total', `Overlap predicted, ${compared}`, []);
+    this.actualCachedTokens = counter('kvoyant_actual_cached_tokens_total', `Cached prompt tokens, ${compared}`, []);
+    this.ttftS = new BucketHistogram(
+      this.registry,
+      'kvoyant_time_to_first_token_seconds',
+      'From the arrival of a streaming request to its first token.',
+      latencyBucketsS,
+    );
+    this.itlS = new BucketHistogram(
+      this.registry,
+      'kvoyant_inter_token_latency_seconds',
+      'Gap between neighbouring tokens of a stream.',
+      latencyBucketsS,
+    );
+    registerLoads(this.registry, pools);
+    registerFeeds(this.registry, engines);
+    registerEngines(this.registry, engines);
+  }
+}
+
+const loadGauges: readonly (readonly [name: string, help: string, read: (load: WorkerLoad) => number])[] = [
+  ['kvoyant_active_blocks', 'KV blocks of the requests in flight.', (load) => load.activeBlocks],
+  ['kvoyant_active_prefill_tokens', 'Prompt tokens booked and not computed yet.', (load) => load.activePrefillTokens],
+  ['kvoyant_running_requests', 'Bookings in flight.', (load) => load.runningRequests],
+  ['kvoyant_held_blocks', 'Blocks that the prefix index knows of.', (load) => load.heldBlocks],
+  ['kvoyant_capacity_blocks', 'KV capacity.', (load) => load.capacityBlocks],
+  ['kvoyant_prefill_tokens_per_second', 'Observed prefill speed.', (load) => load.prefillTokensPerS],
+  [
+    'kvoyant_kv_event_lag_seconds',
+    'Observed delay of KV events behind the first token.',
+    (load) => load.eventLagMs / 1000,
+  ],
+];
+
+function registerLoads(registry: Registry, pools: Pools): void {
+  for (const [name, help, read] of loadGauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { router } of pools) {
+          router.advance(performance.now());
+          for (const load of router.loads()) this.set({ worker: load.id }, read(load));
+        }
+      },
+    });
+  }
+}
+
+const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => number])[] = [
+  ['batch', ({ feed }) => feed?.status.batches ?? 0],
+  ['lost-batch', ({ feed }) => feed?.status.lostBatches ?? 0],
+  ['gap', ({ feed }) => feed?.status.gaps ?? 0],
+  ['restart', ({ feed }) => feed?.status.restarts ?? 0],
+  ['malformed', ({ feed }) => feed?.status.malformed ?? 0],
+  ['skipped-event', ({ events }) => events.skippedEvents],
+  ['applied-block', ({ events }) => events.appliedBlocks],
+  ['orphan-block', ({ events }) => events.orphanBlocks],
+  ['unknown-block', ({ events }) => events.unknownBlocks],
+];
+
+function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
+  new Counter({
+    name: 'kvoyant_kv_events_total',
+    help: 'What came of the KV events of each worker.',
+    labelNames: ['worker', 'kind'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const worker of engines.flatMap(({ workers }) => workers)) {
+        for (const [kind, read] of feedCounters) this.inc({ worker: worker.id, kind }, read(worker));
+      }
+    },
+  });
+}
+
+function registerEngines(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_engine_ready',
+    help: '1: the engine takes requests.',
+    labelNames: ['engine'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { url, state } of engines) this.set({ engine: url }, state === 'ready' ? 1 : 0);
+    },
+  });
+}

@@ -1,0 +1,141 @@
+// Watches one attempt of an inference request: its tokens feed the ledger, its end releases the bookings.
+
+import type { Logger } from 'pino';
+import type { BookingLease } from './booking-lease.ts';
+import { readBodyUsage, type Usage } from './completion-chunk.ts';
+import type { DecisionRecord } from './decision-log.ts';
+import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { RelayOutcome, RelayWatch } from './relay.ts';
+import { StreamObserver } from './stream-observer.ts';
+
+/** A longer answer in one piece is not read for its usage. */
+const observedBodyBytesMax = 4 * 1024 * 1024;
+
+export interface InferenceWatchOptions {
+  readonly lease: BookingLease;
+  readonly record: DecisionRecord;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  /** Prompts times sequences. */
+  readonly choices: number;
+  /** Arrival of the request. */
+  readonly startedMs: number;
+  /** Told of the usage that the engine reports at the end. */
+  onUsage(usage: Usage): void;
+  /** Called last. */
+  onSettled(outcome: RelayOutcome): void;
+}
+
+export class InferenceWatch implements RelayWatch {
+  readonly #options: InferenceWatchOptions;
+  #status = 0;
+  #observer: StreamObserver | null = null;
+  /** The answer as far as it came, where it comes in one piece; null: not collected. */
+  #body: Buffer[] | null = null;
+  #bodyBytes = 0;
+  #nowMs = 0;
+  #lastTokenMs = 0;
+
+  constructor(options: InferenceWatchOptions) {
+    this.#options = options;
+  }
+
+  head(status: number, contentType: string): void {
+    this.#status = status;
+    if (status !== 200) return;
+    if (contentType.startsWith('text/event-stream')) {
+      this.#observer = new StreamObserver(this.#options.choices, {
+        tokens: (choice, count) => this.#tokens(choice, count),
+        totalTokens: (count) => this.#options.lease.totalTokens(count),
+      });
+    } else {
+      this.#body = [];
+    }
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#observer !== null) this.#observe(this.#observer, chunk);
+    else if (this.#body !== null) this.#collect(this.#body, chunk);
+  }
+
+  end(): Error | null {
+    if (this.#observer === null || this.#observer.complete || this.#observer.error !== null) return null;
+    return new Error('the stream ended without an end of its answer');
+  }
+
+  settled(outcome: RelayOutcome): void {
+    const { lease, record, metrics, onUsage, onSettled, startedMs } = this.#options;
+    const nowMs = performance.now();
+    const usage = this.#usage(outcome);
+    const error = this.#error(outcome);
+    record.outcome = outcome.kind === 'gone' ? 'aborted' : error === null ? 'done' : 'failed';
+    lease.release(record.outcome, nowMs);
+    record.status = this.#status === 0 ? null : this.#status;
+    record.error = error;
+    record.durationMs = nowMs - startedMs;
+    record.outputTokens = this.#observer?.outputTokens ?? usage?.completionTokens ?? null;
+    record.usage = usage;
+    if (record.outputTokens !== null) metrics.outputTokens.inc(record.outputTokens);
+    if (usage !== null) {
+      metrics.promptTokens.inc(usage.promptTokens);
+      if (usage.cachedTokens !== null) {
+        metrics.predictedCachedTokens.inc(record.decision.overlapTokens);
+        metrics.actualCachedTokens.inc(usage.cachedTokens);
+      }
+      onUsage(usage);
+    }
+    onSettled(outcome);
+  }
+
+  #observe(observer: StreamObserver, chunk: Buffer): void {
+    this.#nowMs = performance.now();
+    try {
+      observer.push(chunk);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // The client's stream goes on; only its tokens are counted no longer.
+      this.#observer = null;
+      this.#options.metrics.unobservedStreams.inc();
+      this.#options.log.warn({ requestId: this.#options.record.requestId }, error.message);
+    }
+  }
+
+  #collect(body: Buffer[], chunk: Buffer): void {
+    this.#bodyBytes += chunk.length;
+    if (this.#bodyBytes > observedBodyBytesMax) this.#body = null;
+    else body.push(chunk);
+  }
+
+  #tokens(choice: number, count: number): void {
+    const { lease, record, metrics, startedMs } = this.#options;
+    const nowMs = this.#nowMs;
+    lease.tokens(choice, count, nowMs);
+    if (record.ttftMs === null) {
+      record.ttftMs = nowMs - startedMs;
+      metrics.ttftS.record(record.ttftMs / 1000);
+    } else if (this.#options.choices === 1 && count > 0) {
+      metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);
+    }
+    this.#lastTokenMs = nowMs;
+  }
+
+  #usage(outcome: RelayOutcome): Usage | null {
+    if (this.#observer !== null) return this.#observer.usage;
+    if (this.#body === null || outcome.kind !== 'answered') return null;
+    return readBodyUsage(Buffer.concat(this.#body, this.#bodyBytes));
+  }
+
+  /** Why the answer is no good, in words for the record; null: it is. */
+  #error(outcome: RelayOutcome): string | null {
+    switch (outcome.kind) {
+      case 'answered':
+        if (outcome.status >= 400) return `the engine answered with status ${outcome.status}`;
+        return this.#observer?.error ?? null;
+      case 'unanswered':
+      case 'cut':
+        return outcome.error.message;
+      case 'gone':
+        return 'the client went away';
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
+
+import type { RequestError } from '../wire/openai-error.ts';
+import { attemptsMax, noteFailure } from './attempt-failure.ts';
+import type { Engine } from './engine.ts';
+import type { Exchange } from './exchange.ts';
+import { requestHeaders } from './forwarded-headers.ts';
+import type { GatewayContext } from './gateway-context.ts';
+import { noWorkers } from './pools.ts';
+import { type RelayOutcome, relay } from './relay.ts';
+import { readBody } from './request-body.ts';
+
+/** @throws RequestError if the client has to be told; nothing has been sent then. */
+export async function passThrough(context: GatewayContext, exchange: Exchange): Promise<void> {
+  const body = await readBody(exchange.request, context.config.bodyBytesMax);
+  if (body === null) return;
+  const model = readModel(exchange, body);
+  if (model !== null) exchange.model = context.pools.resolve(model).model;
+  const tried = new Set<Engine>();
+  let failure: RequestError | null = null;
+  while (tried.size < attemptsMax && !exchange.gone) {
+    const engine = leastRequests(context.engines, model, tried);
+    if (engine === null) break;
+    if (tried.size > 0) context.metrics.retries.inc();
+    tried.add(engine);
+    const outcome = await send(exchange, engine, body);
+    if (outcome.kind !== 'unanswered') return;
+    failure = noteFailure(context, engine, outcome);
+  }
+  throw failure ?? noWorkers('none is ready');
+}
+
+function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOutcome> {
+  const { method, url, rawHeaders } = exchange.request;
+  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null);
+  headers.push('x-request-id', exchange.id);
+  engine.inFlight += 1;
+  return new Promise((resolve) => {
+    relay(
+      exchange,
+      {
+        upstream: engine.upstream,
+        method: method!,
+        path: url!,
+        headers,
+        body: body.length === 0 ? null : body,
+        extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
+      },
+      {
+        head: () => undefined,
+        data: () => undefined,
+        end: () => null,
+        settled: (outcome) => {
+          engine.inFlight -= 1;
+          resolve(outcome);
+        },
+      },
+    );
+  });
+}
+
+function leastRequests(engines: readonly Engine[], model: string | null, tried: ReadonlySet<Engine>): Engine | null {
+  let least: Engine | null = null;
+  for (const engine of engines) {
+    if (engine.state !== 'ready' || tried.has(engine) || (model !== null && !engine.lists(model))) continue;
+    if (least === null || engine.inFlight < least.inFlight) least = engine;
+  }
+  return least;
+}
+
+/** @returns null if the body names no model: it may be of any kind, its form is the engine's business. */
+function readModel(exchange: Exchange, body: Buffer): string | null {
+  if (body.length === 0 || !(exchange.header('content-type') ?? '').startsWith('application/json')) return null;
+  try {
+    const { model } = JSON.parse(body.toString('utf8')) as { model?: unknown };
+    return typeof model === 'string' ? model : null;
+  } catch {
+    // Not JSON after all: the engine says so better than we can.
+    return null;
+  }
+}

@@ -1,0 +1,93 @@
+// The workers that share a model, and the router that keeps their load.
+
+import { createPolicy, type Policy, Router, type WorkerIndex } from '../core/index.ts';
+import { ByteRatio } from './byte-ratio.ts';
+import type { GatewayConfig } from './config.ts';
+import type { ModelEntry } from './engine-probe.ts';
+import type { Worker } from './worker.ts';
+
+export class Pool {
+  /** The first model that it served. */
+  readonly name: string;
+  readonly router: Router;
+  readonly byteRatio: ByteRatio = new ByteRatio();
+  readonly #workers = new Map<WorkerIndex, Worker>();
+  #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
+  /** For each model the workers that don't list it. */
+  readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
+
+  constructor(name: string, config: GatewayConfig) {
+    this.name = name;
+    this.router = new Router({
+      policy: policyOf(config),
+      seed: config.seed,
+      inFlightCredit: config.inFlightCredit,
+      bookAt: config.bookAt,
+    });
+  }
+
+  get workers(): Iterable<Worker> {
+    return this.#workers.values();
+  }
+
+  /** Names for decision records: a snapshot, shared until the members change. */
+  get workerIds(): ReadonlyMap<WorkerIndex, string> {
+    this.#workerIds ??= new Map([...this.#workers].map(([index, { id }]) => [index, id]));
+    return this.#workerIds;
+  }
+
+  get empty(): boolean {
+    return this.#workers.size === 0;
+  }
+
+  worker(index: WorkerIndex): Worker {
+    const worker = this.#workers.get(index);
+    if (worker === undefined) throw new Error(`pool ${this.name} has no worker ${index}`);
+    return worker;
+  }
+
+  /** As the first worker that lists it describes it; undefined: none does. */
+  model(id: string): ModelEntry | undefined {
+    for (const { engine } of this.#workers.values()) {
+      const entry = engine.models.find((model) => model.id === id);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** Workers that must not get a request for this model; shared, not to be changed. */
+  excludedFor(model: string): ReadonlySet<WorkerIndex> {
+    const known = this.#excluded.get(model);
+    if (known !== undefined) return known;
+    const excluded = new Set<WorkerIndex>();
+    for (const [index, worker] of this.#workers) if (!worker.engine.lists(model)) excluded.add(index);
+    // Only models that some worker lists are remembered, so clients can't fill the map.
+    if (excluded.size < this.#workers.size) this.#excluded.set(model, excluded);
+    return excluded;
+  }
+
+  add(worker: Worker): WorkerIndex {
+    const { blockSize, capacityBlocks, source } = worker.traits;
+    const index = this.router.addWorker({ id: worker.id, blockSize, capacityBlocks, source });
+    this.router.setRoutable(index, false);
+    this.#workers.set(index, worker);
+    this.membersChanged();
+    return index;
+  }
+
+  remove(index: WorkerIndex): void {
+    this.router.removeWorker(index);
+    this.#workers.delete(index);
+    this.membersChanged();
+  }
+
+  /** To be called when an engine's list of models has changed. */
+  membersChanged(): void {
+    this.#workerIds = null;
+    this.#excluded.clear();
+  }
+}
+
+function policyOf({ policy, overlapWeight, temperature, kvForm }: GatewayConfig): Policy {
+  return policy === 'kv' ? createPolicy(policy, { overlapWeight, temperature, form: kvForm }) : createPolicy(policy);
+}

@@ -1,0 +1,96 @@
+// The connections to one engine: how requests get there, and what a failure on the way means.
+
+import type { Socket } from 'node:net';
+import { buildConnector, type Dispatcher, Pool } from 'undici';
+
+/** uvicorn closes idle connections after 5 s; ours must be the first to go, or a request meets a closing socket. */
+const idleSocketMsMax = 4000;
+const connectMsMax = 5000;
+
+/**
+ * Why an engine did not answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
+ * connection turned out to be closed. `reset`: the connection ended after the request was on its way.
+ */
+export type UpstreamFailure = 'unreachable' | 'stale' | 'reset';
+
+/** Errors of a connection that was never made. */
+const unreachableCodes: ReadonlySet<string | undefined> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+export class Upstream {
+  readonly #basePath: string;
+  readonly #pool: Pool;
+  /** Without keep-alive: every request has a connection of its own. */
+  readonly #fresh: Pool;
+  /** Errors of connections that had answered at least one request. */
+  readonly #ofUsedConnections = new WeakSet<Error>();
+
+  /** @param url base address; its path goes in front of every request's path */
+  constructor(url: string) {
+    const { origin, pathname } = new URL(url);
+    this.#basePath = pathname.replace(/\/+$/, '');
+    const options: Pool.Options = {
+      connect: this.#connector(),
+      // An answer takes as long as it takes; the client's patience is the only limit.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: idleSocketMsMax,
+      keepAliveMaxTimeout: idleSocketMsMax,
+      connections: null,
+    };
+    this.#pool = new Pool(origin, { ...options, pipelining: 1 });
+    this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
+  }
+
+  /** For control requests. */
+  get dispatcher(): Dispatcher {
+    return this.#pool;
+  }
+
+  path(path: string): string {
+    return this.#basePath + path;
+  }
+
+  dispatch(
+    options: Omit<Dispatcher.DispatchOptions, 'origin'>,
+    handler: Dispatcher.DispatchHandler,
+    fresh = false,
+  ): void {
+    const target = fresh ? this.#fresh : this.#pool;
+    target.dispatch({ ...options, path: this.path(options.path) }, handler);
+  }
+
+  /** @param error of a request of which no byte of an answer has come */
+  classify(error: Error): UpstreamFailure {
+    const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
+    if (unreachableCodes.has(code)) return 'unreachable';
+    return this.#ofUsedConnections.has(error) || (socket?.bytesRead ?? 0) > 0 ? 'stale' : 'reset';
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.destroy(), this.#fresh.destroy()]);
+  }
+
+  #connector(): buildConnector.connector {
+    const connect = buildConnector({ timeout: connectMsMax });
+    return (options, callback) => {
+      connect(options, (...result) => {
+        const [error, socket] = result;
+        // Ahead of undici's own listener, which hands the bare error to the request.
+        if (error === null) (socket as Socket).on('error', (failure) => this.#note(failure, socket as Socket));
+        callback(...result);
+      });
+    };
+  }
+
+  #note(failure: Error, socket: Socket): void {
+    if (socket.bytesRead > 0) this.#ofUsedConnections.add(failure);
+  }
+}

@@ -1,0 +1,136 @@
+// A tiny OpenAI-shaped engine whose every answer a test decides: it refuses, resets, cuts, hangs or answers at will.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface FakeRequest {
+  readonly path: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+  readonly response: ServerResponse;
+  readonly socket: Socket;
+}
+
+export type Behaviour = (request: FakeRequest) => unknown;
+
+export interface FakeEngineOptions {
+  readonly models?: readonly string[];
+  readonly port?: number;
+  readonly metrics?: string;
+}
+
+export class FakeEngine {
+  readonly requests: FakeRequest[] = [];
+  /** Requests whose connection ended before their answer was complete. */
+  aborted = 0;
+  behaviour: Behaviour = (request) => streamTokens(request, 3);
+  models: readonly string[];
+  metrics: string | undefined;
+  port = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(options: FakeEngineOptions) {
+    this.models = options.models ?? ['fake'];
+    this.metrics = options.metrics;
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  static async start(options: FakeEngineOptions = {}): Promise<FakeEngine> {
+    const engine = new FakeEngine(options);
+    await new Promise<void>((resolve) => {
+      engine.#server.listen({ port: options.port ?? 0, host: '127.0.0.1', backlog: 4096 }, resolve);
+    });
+    engine.port = (engine.#server.address() as AddressInfo).port;
+    return engine;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Ends every connection at once, as a killed process does. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? '';
+    if (path === '/health') {
+      response.end();
+    } else if (path === '/v1/models' && request.method === 'GET') {
+      const data = this.models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'test', parent: null }));
+      replyJson(response, 200, { object: 'list', data });
+    } else if (path === '/metrics' && this.metrics !== undefined) {
+      response.end(this.metrics);
+    } else if (path === '/metrics' || path === '/kv_event_sources' || path === '/tokenize') {
+      replyJson(response, 404, { detail: 'Not Found' });
+    } else {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      response.on('close', () => {
+        if (!response.writableFinished) this.aborted += 1;
+      });
+      const fake: FakeRequest = {
+        path,
+        headers: request.headers,
+        body: Buffer.concat(chunks).toString('utf8'),
+        response,
+        socket: request.socket,
+      };
+      this.requests.push(fake);
+      await this.behaviour(fake);
+    }
+  }
+}
+
+export function replyJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(value));
+}
+
+export function openStream({ response }: FakeRequest): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+}
+
+export function sendToken({ response }: FakeRequest, text: string, finish: string | null = null): void {
+  const choices = [{ index: 0, delta: { content: text }, logprobs: null, finish_reason: finish, token_ids: null }];
+  const chunk = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'fake', choices };
+  response.write(`data: ${JSON.stringify(chunk)}\n\n`);
+}
+
+export function endStream({ response }: FakeRequest, promptTokens: number, tokens: number): void {
+  const usage = {
+    prompt_tokens: promptTokens,
+    total_tokens: promptTokens + tokens,
+    completion_tokens: tokens,
+    prompt_tokens_details: { cached_tokens: 0 },
+  };
+  const chunk = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'fake', choices: [], usage };
+  response.end(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+}
+
+export function streamTokens(request: FakeRequest, tokens: number): void {
+  openStream(request);
+  for (let i = 1; i <= tokens; i++) sendToken(request, `t${i}`, i === tokens ? 'length' : null);
+  endStream(request, 10, tokens);
+}
+
+export function replyWhole({ response }: FakeRequest, content: string): void {
+  replyJson(response, 200, {
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1,
+    model: 'fake',
+    choices: [{ index: 0, message: { role: 'assistant', content }, logprobs: null, finish_reason: 'stop' }],
+    usage: { prompt_tokens: 10, total_tokens: 12, completion_tokens: 2, prompt_tokens_details: null },
+  });
+}

@@ -1,0 +1,168 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { endStream, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
+import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
+
+let harness: Harness;
+beforeEach(() => {
+  harness = new Harness();
+});
+afterEach(async () => {
+  await harness.end();
+});
+
+describe('relay', () => {
+  it('passes a stream on byte for byte, with its status and headers', async () => {
+    const engine = await harness.engine();
+    const sent: string[] = [];
+    engine.behaviour = (request) => {
+      const write = request.response.write.bind(request.response);
+      request.response.write = ((chunk: string) => {
+        sent.push(chunk);
+        return write(chunk);
+      }) as typeof write;
+      request.response.setHeader('x-engine', 'yes');
+      streamTokens(request, 5);
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = await post(
+      gateway,
+      '/v1/chat/completions',
+      { ...chatBody, stream: true },
+      { 'x-request-id': 'r-1' },
+    );
+    expect(answer.status).toBe(200);
+    expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8');
+    expect(answer.headers['x-engine']).toBe('yes');
+    expect(answer.headers['x-request-id']).toBe('r-1');
+    expect(answer.headers['x-kvoyant-worker']).toBe(`${engine.url}#0`);
+    expect(answer.headers['x-kvoyant-overlap-tokens']).toBe('0');
+    expect(answer.body.startsWith(sent.join(''))).toBe(true);
+    expect(answer.body.endsWith('data: [DONE]\n\n')).toBe(true);
+  });
+
+  it('sends the body unchanged, the request id and the authorization of the client', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = (request) => replyWhole(request, 'hi');
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const body = `{ "messages":[{"role":"user","content":"é\\u00e9"}],\n "model": "fake", "unknown_field": [1, 2.50] }`;
+    await post(gateway, '/v1/chat/completions', body, { authorization: 'Bearer client', 'x-request-id': 'abc' });
+    const [seen] = engine.requests;
+    expect(seen!.body).toBe(body);
+    expect(seen!.headers['x-request-id']).toBe('abc');
+    expect(seen!.headers.authorization).toBe('Bearer client');
+    expect(seen!.headers.host).toBe(`127.0.0.1:${engine.port}`);
+  });
+
+  it("sends a worker's own key in place of the client's", async () => {
+    const engine = await harness.engine();
+    engine.behaviour = (request) => replyWhole(request, 'hi');
+    const gateway = await harness.gateway({ workers: [`${engine.url},api-key=secret`] });
+    await post(gateway, '/v1/chat/completions', chatBody, { authorization: 'Bearer client' });
+    expect(engine.requests[0]!.headers.authorization).toBe('Bearer secret');
+  });
+
+  it('counts the request while it runs: prefill until the first token, then growing blocks', async () => {
+    const engine = await harness.engine();
+    let next = (): void => undefined;
+    engine.behaviour = async (request) => {
+      const step = (): Promise<void> =>
+        new Promise((resolve) => {
+          next = resolve;
+        });
+      await step();
+      openStream(request);
+      sendToken(request, 'a');
+      await step();
+      for (let i = 0; i < 40; i++) sendToken(request, 'b', i === 39 ? 'stop' : null);
+      await step();
+      endStream(request, 10, 41);
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
+    await eventually(() => engine.requests.length === 1);
+    const load = async () => (await loads(gateway)).workers[0]!;
+    expect(await load()).toMatchObject({ runningRequests: 1 });
+    const booked = await load();
+    expect(booked.activePrefillTokens).toBeGreaterThan(0);
+    next();
+    await eventually(async () => (await load()).activePrefillTokens === 0);
+    expect((await load()).runningRequests).toBe(1);
+    next();
+    await eventually(async () => (await load()).activeBlocks >= booked.activeBlocks + 2);
+    next();
+    await answer;
+    await atRest(gateway);
+  });
+
+  it('passes on an error status of the engine as it came', async () => {
+    const engine = await harness.engine();
+    const error = { error: { message: 'too long', type: 'BadRequestError', param: null, code: 400 } };
+    engine.behaviour = ({ response }) => replyJson(response, 400, error);
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = await post(gateway, '/v1/completions', { model: 'fake', prompt: [1, 2, 3] });
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.body)).toEqual(error);
+    const { decisions } = (await getJson(gateway, '/decisions')) as {
+      decisions: { outcome: string; status: number }[];
+    };
+    expect(decisions[0]).toMatchObject({ outcome: 'failed', status: 400 });
+  });
+
+  it('ends a stream that the engine cut with an error event', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = async (request) => {
+      openStream(request);
+      sendToken(request, 'a');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      request.socket.resetAndDestroy();
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
+    expect(answer.status).toBe(200);
+    const events = answer.body.split('\n\n').filter((event) => event.trim() !== '');
+    expect(JSON.parse(events.at(-1)!.slice(6))).toMatchObject({ error: { code: 'upstream_failed' } });
+    expect(answer.body).not.toContain('[DONE]');
+  });
+
+  it('breaks off an answer in one piece that the engine cut', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = async ({ response, socket }) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
+      response.write('{"id":');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      socket.resetAndDestroy();
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    await expect(post(gateway, '/v1/chat/completions', chatBody)).rejects.toThrow();
+  });
+
+  it('relays through backpressure: a slow client holds a fast engine back', async () => {
+    const engine = await harness.engine();
+    const total = 64 * 1024 * 1024;
+    let written = 0;
+    engine.behaviour = async (request) => {
+      openStream(request);
+      let wake = (): void => undefined;
+      request.response.on('drain', () => wake()).on('close', () => wake());
+      const filler = 'x'.repeat(65_536);
+      while (written < total && !request.response.destroyed) {
+        const more = request.response.write(`: ${filler}\n\n`);
+        written += filler.length;
+        if (more) continue;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (!request.response.destroyed) request.response.end('data: [DONE]\n\n');
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ ...chatBody, stream: true }),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(written).toBeLessThan(total / 2);
+    const bytes = (await response.arrayBuffer()).byteLength;
+    expect(bytes).toBeGreaterThan(total);
+  });
+});

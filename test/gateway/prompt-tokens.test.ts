@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { BlockHasher } from '../../src/core/index.ts';
+import { hashContents, type PromptContent, promptBytes, readContents } from '../../src/gateway/prompt-tokens.ts';
+import { type InferenceApi, readInferenceRequest } from '../../src/gateway/request-intake.ts';
+import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
+
+const read = (api: InferenceApi, body: object) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));
+
+/** One token a character; `later` gives promises, and refuses chats. */
+function tokenizer(later: boolean): Tokenizer {
+  const encode = (text: string): Uint32Array => Uint32Array.from(text, (character) => character.charCodeAt(0));
+  return {
+    name: 'characters',
+    vocabSize: 65_536,
+    encode: (text) => (later ? Promise.resolve(encode(text)) : encode(text)),
+    decode: (ids) => String.fromCharCode(...Array.from(ids)),
+    renderChat: () => ({ text: '', exact: true }),
+    encodeChat: ({ messages }) => {
+      const error = new TokenizerError('chat-template-refused', 'no', 'messages');
+      if (later) return Promise.reject(error);
+      if (messages.length > 1) throw error;
+      return { ids: encode(JSON.stringify(messages[0])), exact: true };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+const chat = { messages: [{ role: 'user', content: 'abc' }] };
+const longChat = { messages: [...chat.messages, { role: 'assistant', content: 'd' }] };
+
+describe('readContents', () => {
+  it('has tokens at once where the tokenizer has them at once', () => {
+    const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(false), fail);
+    expect(contents).toEqual([tokens(97, 98), tokens(99)]);
+    const [message] = chat.messages;
+    const [content] = readContents(read('chat', chat), tokenizer(false), fail) as PromptContent[];
+    expect(content).toEqual(tokens(...Buffer.from(JSON.stringify(message))));
+  });
+
+  it('waits for tokens that come later', async () => {
+    const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(true), fail);
+    expect(contents).toBeInstanceOf(Promise);
+    expect(await contents).toEqual([tokens(97, 98), tokens(99)]);
+  });
+
+  it('takes token ids as they are, with and without a tokenizer', () => {
+    for (const given of [tokenizer(true), null]) {
+      expect(readContents(read('completions', { prompt: [[7, 8], [9]] }), given, fail)).toMatchObject([
+        tokens(7, 8),
+        tokens(9),
+      ]);
+    }
+  });
+
+  it('falls back to bytes, and says so, where the tokenizer fails now or later', async () => {
+    for (const later of [false, true]) {
+      const codes: string[] = [];
+      const contents = await readContents(read('chat', longChat), tokenizer(later), ({ code }) => codes.push(code));
+      expect(contents).toMatchObject([{ kind: 'bytes' }]);
+      expect(codes).toEqual(['chat-template-refused']);
+    }
+  });
+
+  it('without a tokenizer gives chats that begin alike bytes that begin alike', async () => {
+    const bytesOf = async (body: object): Promise<string> => {
+      const [content] = await readContents(read('chat', body), null, fail);
+      return content!.kind === 'bytes' ? Buffer.from(content!.bytes).toString() : 'tokens';
+    };
+    const short = await bytesOf(chat);
+    expect((await bytesOf(longChat)).startsWith(short)).toBe(true);
+    expect(await bytesOf({ ...chat, tools: [{ a: 1 }] })).not.toBe(short);
+  });
+});
+
+describe('hashContents', () => {
+  const hasher = new BlockHasher();
+
+  it('hashes every prompt once for each block size', () => {
+    const [prompt] = hashContents([tokens(1, 2, 3, 4, 5)], hasher, [2, 4], 4, {});
+    expect(prompt!.isl).toBe(5);
+    expect(prompt!.hashes.map(({ blockSize, count }) => [blockSize, count])).toEqual([
+      [2, 2],
+      [4, 1],
+    ]);
+  });
+
+  it('takes bytes for as many tokens as they are said to make', () => {
+    const content = { kind: 'bytes' as const, bytes: Buffer.alloc(100) };
+    const [prompt] = hashContents([content], hasher, [4], 5, {});
+    expect(prompt!.isl).toBe(20);
+    expect(prompt!.hashes[0]).toMatchObject({ count: 6, blockTokens: 16 / 5 });
+    expect(promptBytes([content, content])).toBe(200);
+    expect(promptBytes([content, tokens(1)])).toBe(null);
+  });
+});
+
+function tokens(...ids: number[]) {
+  return { kind: 'tokens' as const, tokens: Uint32Array.from(ids) };
+}
+
+function fail(error: TokenizerError): never {
+  throw error;
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { choicesMax, type InferenceApi, readInferenceRequest } from '../../src/gateway/request-intake.ts';
+import { RequestError } from '../../src/wire/openai-error.ts';
+
+const read = (api: InferenceApi, body: unknown) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));
+
+function refusal(api: InferenceApi, body: unknown): Pick<RequestError, 'status' | 'param'> {
+  try {
+    read(api, body);
+  } catch (error) {
+    if (error instanceof RequestError) return { status: error.status, param: error.param };
+    throw error;
+  }
+  throw new Error('accepted');
+}
+
+describe('readInferenceRequest', () => {
+  it('reads the four forms of a completions prompt', () => {
+    const forms = [
+      ['one', [{ kind: 'text', text: 'one', addSpecialTokens: true }]],
+      [['one', 'two'], ['one', 'two'].map((text) => ({ kind: 'text', text, addSpecialTokens: true }))],
+      [[1, 2, 4294967295], [{ kind: 'tokens', tokens: Uint32Array.of(1, 2, 4294967295) }]],
+      [
+        [[1], [2, 3]],
+        [
+          { kind: 'tokens', tokens: Uint32Array.of(1) },
+          { kind: 'tokens', tokens: Uint32Array.of(2, 3) },
+        ],
+      ],
+    ] as const;
+    for (const [prompt, prompts] of forms) expect(read('completions', { prompt }).prompts).toEqual(prompts);
+  });
+
+  it('takes null for absent, and knows the defaults', () => {
+    const request = read('completions', {
+      model: null,
+      prompt: 'x',
+      n: null,
+      stream: null,
+      max_tokens: null,
+      cache_salt: null,
+    });
+    expect(request).toMatchObject({ model: null, sequences: 1, stream: false, maxOutputTokens: 16, cacheSalt: null });
+    expect(read('chat', { messages: [{ role: 'user' }] }).maxOutputTokens).toBe(null);
+  });
+
+  it('prefers max_completion_tokens in chat', () => {
+    const messages = [{ role: 'user', content: 'x' }];
+    expect(read('chat', { messages, max_tokens: 7 }).maxOutputTokens).toBe(7);
+    expect(read('chat', { messages, max_tokens: 7, max_completion_tokens: 5 }).maxOutputTokens).toBe(5);
+  });
+
+  it('keeps of a chat what its template may read', () => {
+    const messages = [{ role: 'user', content: [{ type: 'text', text: 'x' }], name: 'n' }];
+    const tools = [{ type: 'function' }];
+    const [prompt] = read('chat', { messages, tools, chat_template_kwargs: { think: true } }).prompts;
+    expect(prompt).toEqual({
+      kind: 'chat',
+      chat: { messages, tools, addGenerationPrompt: true, chatTemplateKwargs: { think: true } },
+    });
+  });
+
+  it.each([
+    ['completions', {}, 'prompt'],
+    ['completions', { prompt: [] }, 'prompt'],
+    ['completions', { prompt: {} }, 'prompt'],
+    ['completions', { prompt: ['a', 1] }, 'prompt[1]'],
+    ['completions', { prompt: [1, 'a'] }, 'prompt[1]'],
+    ['completions', { prompt: [1, -1] }, 'prompt[1]'],
+    ['completions', { prompt: [1, 0.5] }, 'prompt[1]'],
+    ['completions', { prompt: [[1], []] }, 'prompt[1]'],
+    ['completions', { prompt: [[1], [2, 2 ** 32]] }, 'prompt[1][1]'],
+    ['completions', { prompt: 'x', n: choicesMax + 1 }, 'n'],
+    ['completions', { prompt: ['x', 'y'], n: choicesMax }, 'n'],
+    ['completions', { prompt: Array.from({ length: choicesMax + 1 }, () => 'x') }, 'prompt'],
+    ['completions', { prompt: 'x', cache_salt: 1 }, 'cache_salt'],
+    ['chat', { messages: [] }, 'messages'],
+    ['chat', { messages: ['x'] }, 'messages[0]'],
+    ['chat', { messages: [{ role: 'user' }, { role: 7 }] }, 'messages[1]'],
+    ['chat', { messages: [{ role: 'user' }], tools: {} }, 'tools'],
+    ['chat', { messages: [{ role: 'user' }], max_completion_tokens: 1.5 }, 'max_completion_tokens'],
+    ['chat', { messages: [{ role: 'user' }], chat_template_kwargs: [] }, 'chat_template_kwargs'],
+  ] as const)('refuses of %s %j: %s', (api, body, param) => {
+    expect(refusal(api, body)).toEqual({ status: 400, param });
+  });
+
+  it('refuses what is no JSON object', () => {
+    for (const body of ['', '{', 'null', '[]', '7']) {
+      expect(() => readInferenceRequest('chat', Buffer.from(body))).toThrow(RequestError);
+    }
+  });
+});

@@ -1,0 +1,107 @@
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { BucketHistogram } from '../../src/gateway/bucket-histogram.ts';
+import { ByteRatio } from '../../src/gateway/byte-ratio.ts';
+import { readBodyUsage } from '../../src/gateway/completion-chunk.ts';
+import { readCacheConfigs } from '../../src/gateway/engine-probe.ts';
+import { requestHeaders, responseHeaders } from '../../src/gateway/forwarded-headers.ts';
+
+describe('forwarded headers', () => {
+  it('leave out what is meant for one connection, and what the gateway sets', () => {
+    const raw = [
+      ['Host', 'x'],
+      ['Connection', 'close, X-Hop'],
+      ['X-Hop', '1'],
+      ['Transfer-Encoding', 'chunked'],
+      ['Content-Length', '5'],
+      ['Accept-Encoding', 'gzip'],
+      ['X-Kvoyant-Temperature', '1'],
+      ['X-Request-Id', 'r'],
+      ['Authorization', 'Bearer c'],
+      ['X-Session-ID', 's'],
+      ['Content-Type', 'application/json'],
+    ].flat();
+    expect(requestHeaders(raw, null)).toEqual(
+      [
+        ['authorization', 'Bearer c'],
+        ['x-session-id', 's'],
+        ['content-type', 'application/json'],
+      ].flat(),
+    );
+    expect(requestHeaders(raw, 'own')).toEqual(
+      [
+        ['x-session-id', 's'],
+        ['content-type', 'application/json'],
+        ['authorization', 'Bearer own'],
+      ].flat(),
+    );
+  });
+
+  it('of a response keep repeated ones apart', () => {
+    const headers = {
+      'set-cookie': ['a=1', 'b=2'],
+      connection: 'x-hop',
+      'x-hop': '1',
+      'x-request-id': 'r',
+      server: 's',
+    };
+    expect(responseHeaders(headers)).toEqual(['set-cookie', 'a=1', 'set-cookie', 'b=2', 'server', 's']);
+  });
+});
+
+describe('readCacheConfigs', () => {
+  it("reads vLLM's gauge for every rank, less the block that holds nothing", () => {
+    const metrics = [
+      '# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig',
+      'vllm:cache_config_info{_block_size_resolved="True",block_size="32",engine="0",num_cpu_blocks="None",num_gpu_blocks="200"} 1.0',
+      'vllm:cache_config_info{num_gpu_blocks="None",engine="1",block_size="16"} 1.0',
+      'vllm:num_requests_running{engine="0"} 0.0',
+    ].join('\n');
+    expect(readCacheConfigs(metrics)).toEqual([
+      { rank: 0, blockSize: 32, capacityBlocks: 199 },
+      { rank: 1, blockSize: 16, capacityBlocks: null },
+    ]);
+  });
+});
+
+describe('ByteRatio', () => {
+  it('starts at four bytes a token and follows what engines report', () => {
+    const ratio = new ByteRatio();
+    expect(ratio.bytesPerToken).toBe(4);
+    for (let i = 0; i < 500; i++) ratio.observe(3000, 1000);
+    expect(ratio.bytesPerToken).toBeCloseTo(3, 5);
+    for (let i = 0; i < 500; i++) ratio.observe(1_000_000, 1);
+    expect(ratio.bytesPerToken).toBeLessThanOrEqual(64);
+  });
+});
+
+describe('readBodyUsage', () => {
+  it('reads the usage of an answer in one piece, whatever else it is', () => {
+    const usage = { prompt_tokens: 14, total_tokens: 16, completion_tokens: 2, prompt_tokens_details: null };
+    expect(readBodyUsage(Buffer.from(JSON.stringify({ choices: [], usage })))).toEqual({
+      promptTokens: 14,
+      completionTokens: 2,
+      cachedTokens: null,
+    });
+    for (const body of ['', 'null', '[]', '{"usage":7}', 'oops']) expect(readBodyUsage(Buffer.from(body))).toBe(null);
+  });
+});
+
+describe('BucketHistogram', () => {
+  it('counts into cumulated buckets', async () => {
+    const registry = new Registry();
+    const histogram = new BucketHistogram(registry, 'gap_seconds', 'A gap.', [0.1, 1]);
+    histogram.record(0.1);
+    histogram.record(0.5, 2);
+    histogram.record(7);
+    expect((await registry.metrics()).trim().split('\n')).toEqual([
+      '# HELP gap_seconds A gap.',
+      '# TYPE gap_seconds histogram',
+      'gap_seconds_bucket{le="0.1"} 1',
+      'gap_seconds_bucket{le="1"} 3',
+      'gap_seconds_bucket{le="+Inf"} 4',
+      'gap_seconds_sum 8.1',
+      'gap_seconds_count 4',
+    ]);
+  });
+});

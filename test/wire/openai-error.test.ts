@@ -1,0 +1,17 @@
+import { describe, expect, it } from 'vitest';
+import { RequestError } from '../../src/wire/openai-error.ts';
+
+describe('RequestError', () => {
+  it('has the envelope of the OpenAI API', () => {
+    const error = new RequestError(400, 'invalid_value', 'n must be an integer', 'n');
+    expect(error.body()).toEqual({
+      error: { message: 'n must be an integer', type: 'invalid_request_error', param: 'n', code: 'invalid_value' },
+    });
+  });
+
+  it('tells faults of the server from those of the client', () => {
+    expect(new RequestError(499, 'c', 'm').type).toBe('invalid_request_error');
+    expect(new RequestError(500, 'c', 'm').type).toBe('server_error');
+    expect(new RequestError(503, 'c', 'm').body().error.param).toBe(null);
+  });
+});

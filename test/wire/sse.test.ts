@@ -1,0 +1,82 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SseSplitter } from '../../src/wire/sse.ts';
+
+function split(...pieces: readonly (string | Buffer)[]): string[] {
+  const events: string[] = [];
+  const splitter = new SseSplitter((data) => events.push(data));
+  for (const piece of pieces) splitter.push(Buffer.from(piece as string));
+  return events;
+}
+
+/** The whole text at once, as the HTML standard says, for the part that we use. */
+function splitNaively(text: string): string[] {
+  const events: string[] = [];
+  let data: string[] = [];
+  const lines = text.split('\n');
+  for (const line of lines.slice(0, -1).map((raw) => raw.replace(/\r$/, ''))) {
+    if (line === '' && data.length > 0) {
+      events.push(data.join('\n'));
+      data = [];
+    } else if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''));
+  }
+  return events;
+}
+
+describe('SseSplitter', () => {
+  it('gives the data of each event', () => {
+    expect(split('data: one\n\ndata:two\n\n')).toEqual(['one', 'two']);
+    expect(split('data:  kept\n\n')).toEqual([' kept']);
+    expect(split('data:\n\n')).toEqual(['']);
+  });
+
+  it('joins several lines of data', () => {
+    expect(split('data: one\ndata: two\n\n')).toEqual(['one\ntwo']);
+  });
+
+  it('skips comments, other fields, and events without data', () => {
+    expect(split(': ping\n\nevent: x\nid: 7\n\nretry: 1\ndata: a\n\ndatum: b\n\n')).toEqual(['a']);
+  });
+
+  it('waits for the blank line', () => {
+    expect(split('data: a\n')).toEqual([]);
+    expect(split('data: a\n', '\n')).toEqual(['a']);
+    expect(split('data: a\r\n', '\r', '\n')).toEqual(['a']);
+  });
+
+  it('refuses an event without end', () => {
+    const splitter = new SseSplitter(() => undefined);
+    const piece = Buffer.alloc(SseSplitter.eventBytesMax / 4 + 1, 'x');
+    for (let i = 0; i < 3; i++) splitter.push(piece);
+    expect(() => splitter.push(piece)).toThrow(RangeError);
+
+    const lines = new SseSplitter(() => undefined);
+    const line = Buffer.from(`data: ${'x'.repeat(SseSplitter.eventBytesMax / 4)}\n`);
+    for (let i = 0; i < 4; i++) lines.push(line);
+    expect(() => lines.push(line)).toThrow(RangeError);
+  });
+
+  it('finds the same events wherever the bytes are cut', () => {
+    const line = fc.oneof(
+      fc.string({ unit: 'binary' }).map((text) => `data: ${text.replace(/[\r\n]/g, '')}`),
+      fc.constantFrom('', '', ': c', 'data:', 'data:x', 'data: é🧭', 'event: e', 'data', 'dat: x'),
+    );
+    const text = fc
+      .array(fc.tuple(line, fc.constantFrom('\n', '\r\n')), { maxLength: 20 })
+      .map((lines) => lines.flat().join(''));
+    fc.assert(
+      fc.property(text, fc.infiniteStream(fc.integer({ min: 1, max: 12 })), (whole, cuts) => {
+        const bytes = Buffer.from(whole);
+        const pieces: Buffer[] = [];
+        for (let at = 0; at < bytes.length; ) {
+          const length = cuts.next().value as number;
+          pieces.push(bytes.subarray(at, at + length));
+          at += length;
+        }
+        const expected = splitNaively(bytes.toString());
+        expect(split(...pieces)).toEqual(expected);
+        expect(split(...[...bytes].map((byte) => Buffer.from([byte])))).toEqual(expected);
+      }),
+    );
+  });
+});
