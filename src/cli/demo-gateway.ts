@@ -1,0 +1,76 @@
+// What the demonstration asks of a running gateway: whether its workers are ready, and what load it still sees.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
+import { z } from 'zod';
+
+const REQUEST_TIMEOUT_MS = 5000;
+const POLL_MS = 50;
+
+const workersAnswer = z.object({ workers: z.array(z.object({ url: z.string(), state: z.string() })) });
+
+/** The part of `GET /loads` that must be zero when nothing is in flight. */
+export interface Loads {
+  readonly workers: readonly {
+    readonly id: string;
+    readonly activeBlocks: number;
+    readonly activePrefillTokens: number;
+    readonly runningRequests: number;
+  }[];
+}
+
+const loadsAnswer: z.ZodType<Loads> = z.object({
+  workers: z.array(
+    z.object({
+      id: z.string(),
+      activeBlocks: z.number(),
+      activePrefillTokens: z.number(),
+      runningRequests: z.number(),
+    }),
+  ),
+});
+
+const modelsAnswer = z.object({ data: z.array(z.object({ id: z.string() })).min(1) });
+
+/** @throws Error that says which workers are not ready, after `timeoutMs`. */
+export async function waitUntilReady(gateway: string, workerCount: number, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    const { workers } = workersAnswer.parse(await getJson(gateway, '/workers'));
+    if (workers.filter(({ state }) => state === 'ready').length === workerCount) return;
+    if (performance.now() > deadlineMs) {
+      const states = workers.map(({ url, state }) => `${url} is ${state}`).join(', ');
+      throw new Error(`not all ${workerCount} workers were ready within ${timeoutMs} ms: ${states}`);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** The first model that the gateway serves. */
+export async function servedModel(gateway: string): Promise<string> {
+  return modelsAnswer.parse(await getJson(gateway, '/v1/models')).data[0]!.id;
+}
+
+/** The loads, once they are zero; as they are after `timeoutMs` otherwise. */
+export async function loadsAtRest(gateway: string, timeoutMs: number): Promise<Loads> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    const loads = loadsAnswer.parse(await getJson(gateway, '/loads'));
+    if (loadsAreZero(loads) || performance.now() > deadlineMs) return loads;
+    await sleep(POLL_MS);
+  }
+}
+
+export function loadsAreZero({ workers }: Loads): boolean {
+  return workers.every(
+    (load) => load.activeBlocks === 0 && load.activePrefillTokens === 0 && load.runningRequests === 0,
+  );
+}
+
+async function getJson(gateway: string, path: string): Promise<unknown> {
+  const response = await request(new URL(path, gateway), {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+  });
+  if (response.statusCode === 200) return await response.body.json();
+  throw new Error(`GET ${gateway}${path} answered ${response.statusCode}: ${await response.body.text()}`);
+}

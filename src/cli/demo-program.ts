@@ -1,0 +1,111 @@
+// A kvoyant command as a process of its own, whose end is bound to ours.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+
+/** Lines of output kept to explain a failure. */
+const OUTPUT_LINES_MAX = 40;
+const STOP_GRACE_MS = 3000;
+
+/** Run before the program: it ends when the channel to its parent does, even where the parent was killed. */
+const END_WITH_PARENT = `data:text/javascript,${encodeURIComponent(
+  "process.on('disconnect', () => process.exit()); process.channel?.unref();",
+)}`;
+
+const running = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class DemoProgram {
+  readonly #name: string;
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly #listeners = new Set<(line: string) => void>();
+  readonly #ended: Promise<never>;
+  #stopping = false;
+
+  /** @param script the program that understands `args`; @param name for messages */
+  constructor(name: string, script: string, args: readonly string[]) {
+    this.#name = name;
+    this.#child = spawn(process.execPath, ['--import', END_WITH_PARENT, script, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // Its own process group: Ctrl-C reaches this process alone, which then stops the program in good order.
+      detached: true,
+      env: withoutOurSettings(process.env),
+    });
+    running.add(this.#child);
+    this.#child.once('exit', () => running.delete(this.#child));
+    this.#read(this.#child.stdout!);
+    this.#read(this.#child.stderr!);
+    this.#ended = new Promise((_, reject) => {
+      this.#child.once('error', (error) => reject(new Error(`${name} could not be started: ${error.message}`)));
+      this.#child.once('close', (code, signal) => {
+        const output = this.#lines.map((line) => `\n  ${line}`).join('');
+        reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`}; its last output:${output}`));
+      });
+    });
+    // Whoever runs the program watches its end only while that matters.
+    this.#ended.catch(() => {});
+  }
+
+  /** Rejects with the last output if the program ends before it is stopped. */
+  get died(): Promise<never> {
+    return this.#ended.catch((error: unknown) =>
+      this.#stopping ? new Promise<never>(() => {}) : Promise.reject(error),
+    );
+  }
+
+  /** The first `count` lines that match. @throws Error if the program ends, or is silent for too long. */
+  async lines(pattern: RegExp, count: number, timeoutMs: number): Promise<RegExpExecArray[]> {
+    const matches: RegExpExecArray[] = [];
+    let stopWaiting = (): void => {};
+    const found = new Promise<RegExpExecArray[]>((resolve, reject) => {
+      const take = (line: string): void => {
+        const match = pattern.exec(line);
+        if (match !== null && matches.push(match) === count) resolve(matches);
+      };
+      for (const line of this.#lines) take(line);
+      this.#listeners.add(take);
+      const timer = setTimeout(() => {
+        const said = this.#lines.at(-1) ?? 'nothing';
+        reject(new Error(`${this.#name} was not ready within ${timeoutMs} ms; it last said: ${said}`));
+      }, timeoutMs);
+      stopWaiting = () => {
+        clearTimeout(timer);
+        this.#listeners.delete(take);
+      };
+    });
+    try {
+      return await Promise.race([found, this.#ended]);
+    } finally {
+      stopWaiting();
+    }
+  }
+
+  /** Asks it to end, then makes it end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_GRACE_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  #read(stream: Readable): void {
+    createInterface({ input: stream }).on('line', (line) => {
+      this.#lines.push(line);
+      if (this.#lines.length > OUTPUT_LINES_MAX) this.#lines.shift();
+      for (const listener of this.#listeners) listener(line);
+    });
+  }
+}
+
+/** What a user has set for a gateway of their own must not change a comparison. */
+function withoutOurSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('KVOYANT_')));
+}

@@ -1,0 +1,93 @@
+// One row of the demonstration: fresh engines, a fresh gateway, one workload, and what came of it.
+import { difference, type PromptTokens, prefixHitRate, readPromptTokens } from '../load/engine-counters.ts';
+import { completionBody, type LoadRequest } from '../load/load-request.ts';
+import { OpenAiClient } from '../load/openai-client.ts';
+import { type LoadProgress, runOpenLoop } from '../load/run-load.ts';
+import { imbalance } from '../report/imbalance.ts';
+import { describeFailures, type RunSummary, summarizeRun } from '../report/run-summary.ts';
+import type { TextRequest } from '../trace/text-request.ts';
+import { type Cluster, type ClusterOptions, startCluster } from './demo-cluster.ts';
+import { type Loads, loadsAtRest } from './demo-gateway.ts';
+
+const REST_TIMEOUT_MS = 2000;
+
+/** Each shorter than a block, so that nothing of them is cached: they warm code and connections, not caches. */
+export const WARM_UP_REQUESTS = 256;
+
+export interface RowResult {
+  readonly run: RunSummary;
+  /** Cached over input tokens, counted by the engines. */
+  readonly prefixHitRate: number;
+  /** Prompt tokens that the busiest worker computed. */
+  readonly prefillTokensMax: number;
+  readonly prefillMaxOverMean: number;
+  readonly loadsAfter: Loads;
+  /** Of requests, or of the bookkeeping: empty if all is well. */
+  readonly problems: readonly string[];
+}
+
+export interface RowOptions extends ClusterOptions {
+  readonly requests: readonly TextRequest[];
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: LoadProgress) => void;
+}
+
+export async function runRow(options: RowOptions): Promise<RowResult> {
+  const cluster = await startCluster(options);
+  try {
+    return await Promise.race([measure(cluster, options), cluster.died]);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+async function measure({ gateway, engines, model }: Cluster, options: RowOptions): Promise<RowResult> {
+  const client = new OpenAiClient(gateway);
+  const completion = (index: number, arrivalMs: number, prompt: string, maxTokens: number): LoadRequest => ({
+    index,
+    arrivalMs: arrivalMs / options.speedup,
+    path: '/v1/completions',
+    body: completionBody(model, prompt, maxTokens),
+  });
+  try {
+    const warmUp = Array.from({ length: WARM_UP_REQUESTS }, (_, i) => completion(i, 0, `warm-up ${i}`, 2));
+    const warmUpProblems = describeFailures(await runOpenLoop(client, warmUp, { signal: options.signal }));
+    await loadsAtRest(gateway, REST_TIMEOUT_MS);
+    const before = await Promise.all(engines.map(readPromptTokens));
+    const requests = options.requests.map((one, i) => completion(i, one.arrivalMs, one.prompt, one.maxTokens));
+    const records = await runOpenLoop(client, requests, options);
+    options.signal.throwIfAborted();
+    const loadsAfter = await loadsAtRest(gateway, REST_TIMEOUT_MS);
+    const after = await Promise.all(engines.map(readPromptTokens));
+    const counted = after.map((tokens, i) => difference(tokens, before[i]!));
+    const run = summarizeRun(records);
+    const spread = imbalance(counted.map(({ computed }) => computed));
+    return {
+      run,
+      prefixHitRate: prefixHitRate(counted),
+      prefillTokensMax: spread.max,
+      prefillMaxOverMean: spread.maxOverMean,
+      loadsAfter,
+      problems: [
+        ...warmUpProblems.map((problem) => `warm-up: ${problem}`),
+        ...describeFailures(records),
+        ...disagreements(run, counted),
+      ],
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+/** The usage of the streams and the counters of the engines are two views of the same tokens. */
+function disagreements(run: RunSummary, engines: readonly PromptTokens[]): string[] {
+  // Requests that failed were counted by an engine, or not.
+  if (run.failed > 0) return [];
+  const cached = engines.reduce((sum, engine) => sum + engine.cached, 0);
+  const computed = engines.reduce((sum, engine) => sum + engine.computed, 0);
+  if (cached === run.cachedTokens && cached + computed === run.promptTokens) return [];
+  return [
+    `the engines counted ${cached} of ${cached + computed} prompt tokens as cached, ` +
+      `the streams report ${run.cachedTokens} of ${run.promptTokens}`,
+  ];
+}

@@ -1,0 +1,143 @@
+// A whole demonstration: workload by workload, row by row, then a gateway that stays.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { Progress } from '../report/progress.ts';
+import { formatNumber } from '../report/text-table.ts';
+import { loadTokenizer } from '../tokens/load-tokenizer.ts';
+import type { TextCodec } from '../trace/text-source.ts';
+import { startCluster } from './demo-cluster.ts';
+import { loadsAreZero } from './demo-gateway.ts';
+import { COLUMN_NOTES, type RowJson, resultTable, rowJson } from './demo-report.ts';
+import { type RowResult, runRow } from './demo-run.ts';
+import { notesOf, ROW_FLAGS, type RowName, WORKLOADS, type WorkloadName } from './demo-workloads.ts';
+
+export interface DemoOptions {
+  /** The program that knows the commands `sim-worker` and `serve`. */
+  readonly script: string;
+  readonly workloads: readonly WorkloadName[];
+  /** Default: those of each workload. */
+  readonly rows?: readonly RowName[];
+  readonly workers: number;
+  readonly speedup: number;
+  readonly seed: number;
+  /** Share of each workload's requests. */
+  readonly scale: number;
+  readonly serveOn: boolean;
+  readonly port: number;
+  readonly signal: AbortSignal;
+  readonly print: (line: string) => void;
+  readonly progress: Progress;
+  readonly writeJson: (figures: DemoFigures) => Promise<void>;
+}
+
+export type DemoFigures = Partial<Record<WorkloadName, Partial<Record<RowName, RowJson>>>>;
+
+/** @returns the exit code: 1 if a request failed or a load was not zero at rest. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const { print, progress } = options;
+  progress.note(intro(options));
+  const codec = await loadTokenizer('builtin');
+  const figures: DemoFigures = {};
+  const problems: string[] = [];
+  try {
+    for (const name of options.workloads) {
+      const rows = await runWorkload(name, codec, options);
+      figures[name] = Object.fromEntries([...rows].map(([row, result]) => [row, rowJson(result)]));
+      for (const [row, result] of rows) problems.push(...rowProblems(result).map((text) => `${name}, ${row}: ${text}`));
+      const notes = notesOf(WORKLOADS[name], [...rows.keys()]);
+      for (const line of ['', title(name, options), '', ...resultTable(rows), '', ...notes]) print(line);
+    }
+  } finally {
+    await codec.close();
+  }
+  if (options.workloads.length > 0) for (const line of ['', ...COLUMN_NOTES, speedLine(options)]) print(line);
+  for (const problem of problems) print(`PROBLEM  ${problem}`);
+  await options.writeJson(figures);
+  if (options.serveOn) await serveOn(options);
+  return problems.length === 0 ? 0 : 1;
+}
+
+async function runWorkload(
+  name: WorkloadName,
+  codec: TextCodec,
+  options: DemoOptions,
+): Promise<Map<RowName, RowResult>> {
+  const { progress } = options;
+  const workload = WORKLOADS[name];
+  progress.update(`${name}: writing prompts`);
+  const requests = await workload.generate(codec, options.seed, options.scale);
+  const rows = options.rows ?? (options.workloads.length === 1 ? workload.rows : workload.tourRows);
+  const results = new Map<RowName, RowResult>();
+  for (const [at, row] of rows.entries()) {
+    const label = `${name}, ${row} (${at + 1} of ${rows.length})`;
+    progress.update(`${label}: starting ${options.workers} engines and the gateway`);
+    const result = await runRow({
+      ...options,
+      port: 0,
+      gatewayFlags: ROW_FLAGS[row],
+      requests,
+      onProgress: ({ done, failed, sent, total }) =>
+        progress.update(`${label}: ${sent} sent, ${done} of ${total} done${failed > 0 ? `, ${failed} FAILED` : ''}`),
+    });
+    results.set(row, result);
+    const { run } = result;
+    const seconds = formatNumber(run.makespanMs / 1000, 1);
+    progress.note(`${label}: ${run.requests - run.failed} of ${run.requests} requests in ${seconds} s`);
+  }
+  return results;
+}
+
+function rowProblems({ problems, loadsAfter }: RowResult): string[] {
+  if (loadsAreZero(loadsAfter)) return [...problems];
+  return [...problems, `loads are not zero at rest: ${JSON.stringify(loadsAfter.workers)}`];
+}
+
+async function serveOn(options: DemoOptions): Promise<void> {
+  const { print, signal } = options;
+  const port = await freePort(options.port, print);
+  const cluster = await startCluster({ ...options, port, gatewayFlags: ROW_FLAGS.kv });
+  try {
+    print('');
+    print(`Serving on ${cluster.gateway}, policy kv, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
+    print('');
+    print(
+      `  curl -N ${cluster.gateway}/v1/completions -H 'content-type: application/json' ` +
+        `-d '{"model":"${cluster.model}","prompt":"Hello","max_tokens":16,"stream":true}'`,
+    );
+    print('');
+    print(`Also: ${cluster.gateway}/workers  /loads  /decisions  /metrics`);
+    const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
+    await Promise.race([stopped, cluster.died]);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** The port itself if nobody listens there, else 0. */
+async function freePort(port: number, print: (line: string) => void): Promise<number> {
+  const probe = createServer();
+  try {
+    probe.listen(port, '127.0.0.1');
+    await once(probe, 'listening');
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error) || error.code !== 'EADDRINUSE') throw error;
+    print(`Port ${port} is taken; another one is used.`);
+    return 0;
+  }
+}
+
+function intro({ workers }: DemoOptions): string {
+  return `kvoyant: ${workers} simulated engines (one L40S with an 8B model each) behind a real gateway, over HTTP`;
+}
+
+function title(name: WorkloadName, { speedup }: DemoOptions): string {
+  return speedup === 1 ? WORKLOADS[name].title : `${WORKLOADS[name].title}; at ${speedup} times real speed`;
+}
+
+function speedLine({ speedup, seed }: DemoOptions): string {
+  const speed = speedup === 1 ? 'in real time' : `${speedup} times as fast as real ones, arrivals too`;
+  return `Simulated engines run ${speed}; all else is real. Seed ${seed}.`;
+}

@@ -1,0 +1,94 @@
+// What the demonstration compares: its workloads, the rows of each, and what to keep in mind when reading them.
+import { wrapText } from '../report/wrap-text.ts';
+import {
+  COLD_BURST,
+  PR_1731,
+  type SharedPrefixBurst,
+  type SharedPrefixStream,
+  sharedPrefixBurst,
+  sharedPrefixStream,
+} from '../trace/shared-prefix.ts';
+import type { TextRequest } from '../trace/text-request.ts';
+import type { TextCodec } from '../trace/text-source.ts';
+
+export const ROW_NAMES = ['round-robin', 'kv', 'kv-weight-0', 'kv-no-credit', 'kv-late-booking'] as const;
+export type RowName = (typeof ROW_NAMES)[number];
+
+/** The flags of `kvoyant serve` that make a row what it is. */
+export const ROW_FLAGS: Readonly<Record<RowName, readonly string[]>> = {
+  'round-robin': ['--policy', 'round-robin'],
+  kv: ['--policy', 'kv'],
+  'kv-weight-0': ['--policy', 'kv', '--overlap-weight', '0'],
+  'kv-no-credit': ['--policy', 'kv', '--no-in-flight-credit'],
+  'kv-late-booking': ['--policy', 'kv', '--book-at', 'first-token'],
+};
+
+export const WORKLOAD_NAMES = ['burst', 'pr1731'] as const;
+export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
+
+export interface DemoWorkload {
+  readonly title: string;
+  /** Where the workload is run by itself. */
+  readonly rows: readonly RowName[];
+  /** Where all workloads are run, which is to take less than two minutes. */
+  readonly tourRows: readonly RowName[];
+  /** @param scale of the number of requests: 1 for the workload as published */
+  generate(codec: TextCodec, seed: number, scale: number): Promise<TextRequest[]>;
+  /** How to read its table. */
+  readonly note: string;
+  /** How to read one of its rows: the rest of a sentence that begins with the row's name. */
+  readonly rowNotes: Partial<Record<RowName, string>>;
+}
+
+const scaled = (count: number, scale: number): number => Math.max(1, Math.round(count * scale));
+
+const burst = (scale: number): SharedPrefixBurst => ({
+  ...COLD_BURST,
+  promptsPerGroup: scaled(COLD_BURST.promptsPerGroup, scale),
+});
+
+const stream = (scale: number): SharedPrefixStream => ({ ...PR_1731, requests: scaled(PR_1731.requests, scale) });
+
+export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
+  burst: {
+    title: 'Cold burst: 64 groups x 16 prompts at once; 2,048 shared + 128 own tokens in, 64 out',
+    rows: ROW_NAMES,
+    tourRows: ROW_NAMES,
+    generate: (codec, seed, scale) => sharedPrefixBurst(burst(scale), codec, seed),
+    note:
+      'Most requests are routed before an engine has announced a block: what counts is what the router remembers of ' +
+      'its own choices. At best each prefix is computed once: hit rate 0.88, 32,768 prefill tokens on each of 8 workers.',
+    rowNotes: {
+      'kv-weight-0':
+        'counts no prefill. On a cold burst weights 0 and 1 coincide: a token to compute is also a token of a new ' +
+        'block. What differs comes from prefills that end while requests still arrive, and from chance.',
+      'kv-no-credit':
+        'does not count the blocks that requests in flight are going to leave. New blocks alone still draw equal ' +
+        'prefixes together, but the prefill term takes every request for a full prefill and pulls them apart again. ' +
+        'Credit adds more the more prefill weighs, nothing at weight 0, and little once caches are warm.',
+      'kv-late-booking': 'counts a request only from its first token on: most of a burst does not see the rest of it.',
+    },
+  },
+  pr1731: {
+    title: 'PR #1731: 10 prefixes of 3,500 tokens; 7,000 tokens in, 100 out; 180 requests, Poisson 12/s',
+    rows: ROW_NAMES,
+    tourRows: ['round-robin', 'kv'],
+    generate: (codec, seed, scale) => sharedPrefixStream(stream(scale), codec, seed),
+    note:
+      'Here every prefix fits every cache (35,000 of 186,000 tokens), so that policies differ by a few per cent and ' +
+      'round robin may win. The hit rate is below 0.5 because caches are cold: each worker computes a prefix before it ' +
+      'has it.',
+    rowNotes: {
+      'kv-late-booking':
+        'is the exception: requests that arrive while others still wait for their first token do not see them.',
+    },
+  },
+};
+
+const NOTE_COLUMNS = 118;
+
+/** What to print below the table of these rows. */
+export function notesOf({ note, rowNotes }: DemoWorkload, rows: readonly RowName[]): string[] {
+  const ofRows = rows.flatMap((row) => (rowNotes[row] === undefined ? [] : [`${row} ${rowNotes[row]}`]));
+  return [note, ...ofRows].flatMap((text) => wrapText(text, NOTE_COLUMNS, text === note ? '' : '  '));
+}

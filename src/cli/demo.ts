@@ -1,0 +1,112 @@
+// `kvoyant demo`: routes real requests over simulated engines under several policies, shows the figures, serves on.
+import { open, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { Progress } from '../report/progress.ts';
+import { type DemoOptions, runDemo } from './demo-session.ts';
+import { ROW_NAMES, type RowName, WORKLOAD_NAMES, type WorkloadName } from './demo-workloads.ts';
+
+interface Flags {
+  readonly once?: true;
+  readonly json?: string;
+  readonly rows?: readonly RowName[];
+  readonly workers: number;
+  readonly speedup: number;
+  readonly seed: number;
+  readonly port: number;
+  readonly scale: number;
+}
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description('run the workloads over simulated engines under several policies, then serve on until Ctrl-C')
+    .addArgument(new Argument('[workload]', 'run this one only').choices(WORKLOAD_NAMES))
+    .option('--once', 'end after the tables; exit code 1 if a request failed or a load is not zero')
+    .option('--json <file>', 'write the figures to this file')
+    .option(
+      '--rows <list>',
+      `what to compare, of ${ROW_NAMES.join(', ')}; default: all, fewer if both workloads run`,
+      rowNames,
+    )
+    .option('--workers <n>', 'simulated engines', integer('--workers', 1, 64), 8)
+    .option(
+      '--speedup <f>',
+      'run the engines and the arrivals faster than real ones',
+      number('--speedup', 0.1, 1000),
+      1,
+    )
+    .option('--seed <n>', 'of prompts, arrivals and ties', integer('--seed', 0, 4_294_967_295), 1)
+    .option('--port <n>', 'where the gateway serves on afterwards', integer('--port', 0, 65_535), 8000)
+    .addOption(
+      new Option('--scale <f>', 'share of the requests')
+        .argParser(number('--scale', 0.001, 100))
+        .default(1)
+        .hideHelp(),
+    )
+    .action(async (workload: WorkloadName | undefined, flags: Flags) => {
+      process.exitCode = await demo(workload, flags);
+    });
+}
+
+async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<number> {
+  const interrupt = new AbortController();
+  const onSignal = (): void => interrupt.abort();
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const options: DemoOptions = {
+    ...flags,
+    script: fileURLToPath(new URL('./main.js', import.meta.url)),
+    workloads: workload === undefined ? WORKLOAD_NAMES : [workload],
+    serveOn: flags.once !== true,
+    signal: interrupt.signal,
+    print: (line) => process.stdout.write(`${line}\n`),
+    progress: new Progress(process.stderr, () => performance.now()),
+    writeJson: async (figures) => {
+      if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(figures, null, 2)}\n`);
+    },
+  };
+  try {
+    if (flags.json !== undefined) await checkWritable(flags.json);
+    return await runDemo(options);
+  } catch (error) {
+    options.progress.clear();
+    if (interrupt.signal.aborted) return 130;
+    process.stderr.write(`kvoyant demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** Better now than after two minutes. @throws Error that names the flag. */
+async function checkWritable(file: string): Promise<void> {
+  try {
+    await (await open(file, 'a')).close();
+  } catch (error) {
+    throw new Error(`--json must be a file that can be written: ${(error as Error).message}`);
+  }
+}
+
+function rowNames(text: string): RowName[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !ROW_NAMES.some((known) => known === name));
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`--rows: ${JSON.stringify(unknown)} is none of ${ROW_NAMES.join(', ')}.`);
+  }
+  return ROW_NAMES.filter((name) => names.includes(name));
+}
+
+function integer(flag: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`${flag} must be an integer from ${min} to ${max}.`);
+  };
+}
+
+function number(flag: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`${flag} must be a number from ${min} to ${max}.`);
+  };
+}

@@ -1,0 +1,42 @@
+// What the engines themselves count: prompt tokens by where they came from.
+import { request } from 'undici';
+import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
+
+/** Of one engine since it started, or between two readings. */
+export interface PromptTokens {
+  readonly computed: number;
+  readonly cached: number;
+}
+
+const BY_SOURCE = 'vllm:prompt_tokens_by_source_total';
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** @param url of the engine, without a path. @throws Error that names the engine if it has no such counters. */
+export async function readPromptTokens(url: string): Promise<PromptTokens> {
+  const response = await request(new URL('/metrics', url), {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+  });
+  const text = await response.body.text();
+  if (response.statusCode !== 200) throw new Error(`${url}/metrics answered ${response.statusCode}`);
+  const samples = parsePrometheusText(text);
+  const computed = sumSamples(samples, BY_SOURCE, { source: 'local_compute' });
+  const cached = sumSamples(samples, BY_SOURCE, { source: 'local_cache_hit' });
+  if (computed === null || cached === null) throw new Error(`${url}/metrics has no ${BY_SOURCE}`);
+  return { computed, cached };
+}
+
+export function difference(after: PromptTokens, before: PromptTokens): PromptTokens {
+  return { computed: after.computed - before.computed, cached: after.cached - before.cached };
+}
+
+/** Cached over input tokens, counted by the engines; 0 if they had no input. */
+export function prefixHitRate(engines: readonly PromptTokens[]): number {
+  let cached = 0;
+  let input = 0;
+  for (const engine of engines) {
+    cached += engine.cached;
+    input += engine.cached + engine.computed;
+  }
+  return input === 0 ? 0 : cached / input;
+}

@@ -1,0 +1,117 @@
+// Drives a client through a workload: open loop (at given times) or closed loop (so many at once).
+import { setMaxListeners } from 'node:events';
+import type { RequestRecord } from '../report/request-record.ts';
+import type { LoadRequest } from './load-request.ts';
+import type { OpenAiClient } from './openai-client.ts';
+
+export interface LoadProgress {
+  readonly sent: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  /** Aborts what is under way; what was not sent yet is recorded as aborted too. */
+  readonly signal?: AbortSignal;
+  /** Called when a request was sent or has ended. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/**
+ * Sends each request at its `arrivalMs`, whatever has become of those before it. Latencies count from the scheduled
+ * arrival. @returns one record for each request, in the order given
+ */
+export async function runOpenLoop(
+  client: OpenAiClient,
+  requests: readonly LoadRequest[],
+  options: LoadOptions = {},
+): Promise<RequestRecord[]> {
+  const tracked = new TrackedSends(client, requests, options);
+  const originMs = client.now();
+  const order = requests.map((_, at) => at).sort((a, b) => requests[a]!.arrivalMs - requests[b]!.arrivalMs || a - b);
+  for (const at of order) {
+    const startMs = originMs + requests[at]!.arrivalMs;
+    await sleepUntil(startMs, client.now, options.signal);
+    void tracked.send(at, startMs);
+  }
+  return tracked.records();
+}
+
+/** Keeps up to `concurrency` requests under way until all are done. Latencies count from the moment of sending. */
+export async function runClosedLoop(
+  client: OpenAiClient,
+  requests: readonly LoadRequest[],
+  concurrency: number,
+  options: LoadOptions = {},
+): Promise<RequestRecord[]> {
+  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
+    throw new RangeError(`concurrency must be a positive integer, got ${concurrency}`);
+  }
+  const tracked = new TrackedSends(client, requests, options);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < requests.length) await tracked.send(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, requests.length) }, lane));
+  return tracked.records();
+}
+
+class TrackedSends {
+  readonly #client: OpenAiClient;
+  readonly #requests: readonly LoadRequest[];
+  readonly #options: LoadOptions;
+  readonly #pending: Promise<RequestRecord>[] = [];
+  #sent = 0;
+  #done = 0;
+  #failed = 0;
+
+  constructor(client: OpenAiClient, requests: readonly LoadRequest[], options: LoadOptions) {
+    this.#client = client;
+    this.#requests = requests;
+    this.#options = options;
+    // A listener for each request under way is no leak.
+    if (options.signal !== undefined) setMaxListeners(0, options.signal);
+  }
+
+  send(at: number, startMs?: number): Promise<RequestRecord> {
+    const pending = this.#client.send(this.#requests[at]!, this.#options.signal, startMs).then((record) => {
+      this.#done++;
+      if (record.failure !== null) this.#failed++;
+      this.#report();
+      return record;
+    });
+    this.#pending[at] = pending;
+    this.#sent++;
+    this.#report();
+    return pending;
+  }
+
+  records(): Promise<RequestRecord[]> {
+    return Promise.all(this.#pending);
+  }
+
+  #report(): void {
+    this.#options.onProgress?.({
+      sent: this.#sent,
+      done: this.#done,
+      failed: this.#failed,
+      total: this.#requests.length,
+    });
+  }
+}
+
+/** Returns at once, without giving way, if the time has come: a burst leaves in one go. */
+async function sleepUntil(timeMs: number, now: () => number, signal: AbortSignal | undefined): Promise<void> {
+  for (let leftMs = timeMs - now(); leftMs > 0 && signal?.aborted !== true; leftMs = timeMs - now()) {
+    await new Promise<void>((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, leftMs);
+      signal?.addEventListener('abort', finish, { once: true });
+    });
+  }
+}

@@ -1,0 +1,115 @@
+// Measures one stream: first token, gaps, usage and end, from its data events and the times they came.
+import type { RequestFailure } from '../report/request-record.ts';
+import { readChunk, type StreamUsage } from './chunk.ts';
+
+/**
+ * For streams of one choice. Tokens of a chunk = its token ids, else the growth of its running usage, else one; the
+ * final usage corrects the sum. Tokens that it adds shared a chunk with others: gaps of 0 ms. Gaps thus sum up to the
+ * time from the first to the last token, and there is one less than there are tokens.
+ */
+export class StreamMeter {
+  /** A stream that claims more is not believed. */
+  static readonly outputTokensMax = 1_000_000;
+
+  readonly #gapsMs: number[] = [];
+  #firstTokenMs: number | null = null;
+  #lastTokenMs = 0;
+  #tokens = 0;
+  #promptTokens: number | null = null;
+  #cachedTokens: number | null = null;
+  #done = false;
+  #failure: RequestFailure | null = null;
+
+  /** True once nothing that follows can matter: the end mark, or a failure. */
+  get ended(): boolean {
+    return this.#done || this.#failure !== null;
+  }
+
+  get firstTokenMs(): number | null {
+    return this.#firstTokenMs;
+  }
+
+  get outputTokens(): number {
+    return this.#tokens;
+  }
+
+  get promptTokens(): number | null {
+    return this.#promptTokens;
+  }
+
+  get cachedTokens(): number | null {
+    return this.#cachedTokens;
+  }
+
+  get failure(): RequestFailure | null {
+    return this.#failure;
+  }
+
+  gapsMs(): Float64Array {
+    return Float64Array.from(this.#gapsMs);
+  }
+
+  data(data: string, nowMs: number): void {
+    if (this.ended) return;
+    const chunk = readChunk(data, this.#firstTokenMs !== null);
+    switch (chunk.kind) {
+      case 'tokens': {
+        const running = chunk.usage?.completionTokens;
+        this.#tokensCame(Math.max(1, chunk.tokens ?? (running == null ? 1 : running - this.#tokens)), nowMs);
+        this.#usageCame(chunk.usage);
+        return;
+      }
+      case 'no-tokens':
+        this.#usageCame(chunk.usage);
+        return;
+      case 'done':
+        this.#done = true;
+        return;
+      case 'error':
+        this.#failure = { kind: 'error-event', message: chunk.message };
+        return;
+      case 'malformed':
+        this.#failure = { kind: 'protocol', message: chunk.message };
+        return;
+    }
+  }
+
+  /** The connection closed: a failure unless the end mark had come. */
+  closed(): void {
+    if (!this.ended) this.fail({ kind: 'cut', message: 'the stream ended without [DONE]' });
+  }
+
+  /** The first failure stays; after the end mark nothing fails any more. */
+  fail(failure: RequestFailure): void {
+    if (!this.ended) this.#failure = failure;
+  }
+
+  #tokensCame(tokens: number, nowMs: number): void {
+    if (!this.#believed(this.#tokens + tokens)) return;
+    if (this.#firstTokenMs === null) this.#firstTokenMs = nowMs;
+    else this.#gapsMs.push(nowMs - this.#lastTokenMs);
+    for (let extra = 1; extra < tokens; extra++) this.#gapsMs.push(0);
+    this.#lastTokenMs = nowMs;
+    this.#tokens += tokens;
+  }
+
+  #usageCame(usage: StreamUsage | null): void {
+    if (usage === null) return;
+    this.#promptTokens = usage.promptTokens ?? this.#promptTokens;
+    this.#cachedTokens = usage.cachedTokens ?? this.#cachedTokens;
+    if (usage.completionTokens !== null && this.#tokens > 0) this.#correctTokens(Math.max(1, usage.completionTokens));
+  }
+
+  #correctTokens(tokens: number): void {
+    if (tokens === this.#tokens || !this.#believed(tokens)) return;
+    while (this.#gapsMs.length < tokens - 1) this.#gapsMs.push(0);
+    this.#gapsMs.length = tokens - 1;
+    this.#tokens = tokens;
+  }
+
+  #believed(tokens: number): boolean {
+    if (tokens <= StreamMeter.outputTokensMax) return true;
+    this.#failure = { kind: 'protocol', message: `more than ${StreamMeter.outputTokensMax} output tokens` };
+    return false;
+  }
+}

@@ -1,0 +1,123 @@
+// A histogram whose buckets widen with the value: fixed size, mergeable, with a bound on the relative error of quantiles.
+
+/** Values share their top `SIGNIFICANT_BITS` bits with all others of their bucket. */
+const SIGNIFICANT_BITS = 7;
+const HALF = 1 << (SIGNIFICANT_BITS - 1);
+const BUCKET_COUNT = (32 - SIGNIFICANT_BITS + 2) * HALF;
+const UNITS_MAX = 2 ** 32 - 1;
+
+/**
+ * Counts values of 0 .. `valueMax` in whole units of `resolution`. Below 128 units a bucket is one unit wide, above it
+ * is at most 1/64 of its value wide; quantiles answer with the middle of a bucket. 14 KiB, about 5 ns a record.
+ */
+export class LogHistogram {
+  /** Of a quantile, in addition to half a `resolution` of rounding. */
+  static readonly relativeErrorMax: number = 2 ** -SIGNIFICANT_BITS;
+
+  readonly resolution: number;
+  /** Larger values count as this one, and in `clamped`. */
+  readonly valueMax: number;
+  // Doubles are exact up to 2^53; a busy server would overflow 32-bit counts within days.
+  readonly #counts = new Float64Array(BUCKET_COUNT);
+  #count = 0;
+  #clamped = 0;
+  #sum = 0;
+  #min = Number.POSITIVE_INFINITY;
+  #max = Number.NEGATIVE_INFINITY;
+
+  /** @param resolution width of the narrowest bucket, in the unit of the values (0.01 for milliseconds: up to 12 h) */
+  constructor(resolution: number) {
+    if (!(resolution > 0) || !Number.isFinite(resolution)) {
+      throw new RangeError(`resolution must be a positive number, got ${resolution}`);
+    }
+    this.resolution = resolution;
+    this.valueMax = UNITS_MAX * resolution;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** How many of `count` exceeded `valueMax`. */
+  get clamped(): number {
+    return this.#clamped;
+  }
+
+  /** Exact sum of all values as they came. */
+  get sum(): number {
+    return this.#sum;
+  }
+
+  /** Exact; NaN if empty, as are `min` and `max`. */
+  get mean(): number {
+    return this.#count === 0 ? Number.NaN : this.#sum / this.#count;
+  }
+
+  get min(): number {
+    return this.#count === 0 ? Number.NaN : this.#min;
+  }
+
+  get max(): number {
+    return this.#count === 0 ? Number.NaN : this.#max;
+  }
+
+  /** @throws RangeError for a negative value or NaN. */
+  record(value: number): void {
+    if (!(value >= 0)) throw new RangeError(`a histogram counts values from 0 up, got ${value}`);
+    let units = Math.round(value / this.resolution);
+    if (units > UNITS_MAX) {
+      units = UNITS_MAX;
+      this.#clamped++;
+    }
+    this.#counts[bucketOf(units)]!++;
+    this.#count++;
+    this.#sum += value;
+    if (value < this.#min) this.#min = value;
+    if (value > this.#max) this.#max = value;
+  }
+
+  /** The nearest-rank quantile within `relativeErrorMax`, never outside `min` .. `max`; NaN if empty. @param q 0 .. 1 */
+  quantile(q: number): number {
+    if (!(q >= 0 && q <= 1)) throw new RangeError(`a quantile lies in 0 .. 1, got ${q}`);
+    if (this.#count === 0) return Number.NaN;
+    const rank = Math.max(1, Math.ceil(q * this.#count));
+    let seen = 0;
+    let bucket = -1;
+    while (seen < rank) seen += this.#counts[++bucket]!;
+    return Math.min(this.#max, Math.max(this.#min, middleOf(bucket) * this.resolution));
+  }
+
+  /** How many values lie at or below `value`, to the precision of its bucket (for cumulative exports). */
+  countAtMost(value: number): number {
+    if (!(value >= 0)) return 0;
+    const last = bucketOf(Math.min(UNITS_MAX, Math.round(value / this.resolution)));
+    let seen = 0;
+    for (let bucket = 0; bucket <= last; bucket++) seen += this.#counts[bucket]!;
+    return seen;
+  }
+
+  /** Adds all that `other` has counted. @throws RangeError if the resolutions differ. */
+  merge(other: LogHistogram): void {
+    if (other.resolution !== this.resolution) {
+      throw new RangeError(`cannot merge a resolution of ${other.resolution} into one of ${this.resolution}`);
+    }
+    for (let bucket = 0; bucket < BUCKET_COUNT; bucket++) this.#counts[bucket]! += other.#counts[bucket]!;
+    this.#count += other.#count;
+    this.#clamped += other.#clamped;
+    this.#sum += other.#sum;
+    this.#min = Math.min(this.#min, other.#min);
+    this.#max = Math.max(this.#max, other.#max);
+  }
+}
+
+/** Octave k > 0 owns the HALF buckets that start at (k + 1) * HALF; octave 0 owns the first 2 * HALF, one unit each. */
+function bucketOf(units: number): number {
+  const shift = Math.max(0, 32 - Math.clz32(units) - SIGNIFICANT_BITS);
+  return shift * HALF + (units >>> shift);
+}
+
+function middleOf(bucket: number): number {
+  const shift = Math.max(0, Math.floor(bucket / HALF) - 1);
+  const lowest = (bucket - shift * HALF) * 2 ** shift;
+  return lowest + (2 ** shift - 1) / 2;
+}

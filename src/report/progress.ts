@@ -1,0 +1,58 @@
+// One line that says how far a long run is: rewritten in place on a terminal, a sparse line each few seconds elsewhere.
+
+export interface ProgressSink {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+const RETURN_AND_ERASE = '\r\u001b[2K';
+
+/** A terminal that does not say how wide it is has 0 or no columns. */
+const COLUMNS_UNKNOWN = 80;
+
+export class Progress {
+  /** Between two rewrites on a terminal. */
+  static readonly rewriteGapMs = 100;
+  /** Between two lines in a file or pipe. */
+  static readonly lineGapMs = 5000;
+
+  readonly #sink: ProgressSink;
+  readonly #now: () => number;
+  #shown = false;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  /** @param now monotonic, in milliseconds */
+  constructor(sink: ProgressSink, now: () => number) {
+    this.#sink = sink;
+    this.#now = now;
+  }
+
+  /** Shows the line unless one was shown a moment ago. */
+  update(line: string): void {
+    const nowMs = this.#now();
+    const terminal = this.#sink.isTTY === true;
+    if (nowMs - this.#lastMs < (terminal ? Progress.rewriteGapMs : Progress.lineGapMs)) return;
+    this.#lastMs = nowMs;
+    if (terminal) {
+      // A line that wraps could not be erased.
+      this.#sink.write(`${RETURN_AND_ERASE}${line.slice(0, (this.#sink.columns || COLUMNS_UNKNOWN) - 1)}`);
+      this.#shown = true;
+    } else {
+      this.#sink.write(`${line}\n`);
+    }
+  }
+
+  /** Removes the line from a terminal; the next update shows at once. */
+  clear(): void {
+    if (this.#shown) this.#sink.write(RETURN_AND_ERASE);
+    this.#shown = false;
+    this.#lastMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** A line that stays. */
+  note(line: string): void {
+    this.clear();
+    this.#sink.write(`${line}\n`);
+  }
+}

@@ -1,0 +1,70 @@
+// Plain text tables: columns aligned with spaces, readable in any terminal and in a file.
+
+export interface Column {
+  readonly title: string;
+  /** Default: right, as numbers want it. */
+  readonly align?: 'left' | 'right';
+  /** Neighbouring columns of one group stand under its name. */
+  readonly group?: string;
+}
+
+const GAP = '  ';
+
+/** Lines of the table, without newlines at their ends. @throws RangeError if a row has not one cell for each column. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+  const lines = [columns.map((column) => column.title), ...rows];
+  for (const line of lines) {
+    if (line.length !== columns.length) {
+      throw new RangeError(`a row has ${line.length} cells for ${columns.length} columns: ${line.join(' | ')}`);
+    }
+  }
+  const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
+  const spans = groupSpans(columns);
+  for (const span of spans) widths[span.from]! += Math.max(0, span.name.length - spanWidth(span, widths));
+  const format = (cells: readonly string[]): string =>
+    cells
+      .map((cell, at) => (columns[at]!.align === 'left' ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)))
+      .join(GAP)
+      .trimEnd();
+  const names = spans.map((span) => centred(span.name, spanWidth(span, widths))).join(GAP);
+  const rule = widths.map((width) => '-'.repeat(width)).join(GAP);
+  return [...(names.trim() === '' ? [] : [names.trimEnd()]), format(lines[0]!), rule, ...rows.map(format)];
+}
+
+/** Columns `from` to before `to`; no group: one column without a name. */
+interface GroupSpan {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+function groupSpans(columns: readonly Column[]): GroupSpan[] {
+  const spans: GroupSpan[] = [];
+  for (let from = 0; from < columns.length; from = spans.at(-1)!.to) {
+    const { group } = columns[from]!;
+    let to = from + 1;
+    while (group !== undefined && columns[to]?.group === group) to++;
+    spans.push({ name: group ?? '', from, to });
+  }
+  return spans;
+}
+
+function spanWidth({ from, to }: GroupSpan, widths: readonly number[]): number {
+  return widths.slice(from, to).reduce((sum, width) => sum + width, GAP.length * (to - from - 1));
+}
+
+/** Dashes on both sides show how far a name reaches. */
+function centred(name: string, width: number): string {
+  if (name === '') return ' '.repeat(width);
+  const room = width - name.length - 2;
+  if (room < 2) return name.padStart(width);
+  return `${'-'.repeat(Math.floor(room / 2))} ${name} ${'-'.repeat(Math.ceil(room / 2))}`;
+}
+
+/** With thousands separated by commas; `n/a` for what is not a finite number. */
+export function formatNumber(value: number, digits = 0): string {
+  if (!Number.isFinite(value)) return 'n/a';
+  const [whole, fraction] = value.toFixed(digits).split('.');
+  const grouped = whole!.replace(/\B(?=(\d{3})+$)/g, ',');
+  return fraction === undefined ? grouped : `${grouped}.${fraction}`;
+}

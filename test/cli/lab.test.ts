@@ -1,0 +1,184 @@
+// The lab's commands: figures on file, comparisons that go on where they were, errors in a line.
+
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { CommanderError } from 'commander';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { labCommand } from '../../src/cli/lab.ts';
+import { ResultsFolder } from '../../src/cli/lab-results.ts';
+import { answer } from '../../src/cli/lab-thread.ts';
+import { type Execute, LabThreads } from '../../src/cli/lab-threads.ts';
+import type { WorkloadSpec } from '../../src/cli/lab-workload.ts';
+import { type LabJob, parsePolicySpec, type RunResult, runSpecDefaults, toJson } from '../../src/lab/index.ts';
+
+let folder: string;
+let printed: string[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kvoyant-lab-'));
+  printed = [];
+  vi.spyOn(console, 'log').mockImplementation((line = '') => void printed.push(String(line)));
+  vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await rm(folder, { recursive: true });
+});
+
+async function lab(...args: string[]): Promise<void> {
+  const command = labCommand();
+  for (const one of [command, ...command.commands]) one.exitOverride();
+  await command.parseAsync(args, { from: 'user' });
+}
+
+const spec: WorkloadSpec = {
+  name: 'gsp-4x256',
+  file: null,
+  seed: 1,
+  requests: 60,
+  arrivals: { kind: 'own' },
+  jitterMs: 0,
+  traceBlockTokens: null,
+  tokenizer: 'builtin',
+};
+
+const job = (policy: string): LabJob & { kind: 'run' } => ({
+  kind: 'run',
+  spec: toJson({ ...runSpecDefaults, policy: parsePolicySpec(policy) }),
+  speed: 1,
+});
+
+describe('lab run', () => {
+  it('writes the same figures for the same seed, and a page', async () => {
+    const files = ['a.json', 'b.json'].map((name) => join(folder, name));
+    const page = join(folder, 'page.html');
+    const args = ['run', '--workload', 'zipf', '--requests', '80', '--rate', '12', '--policy', 'round-robin,kv'];
+    for (const file of files) await lab(...args, '--json', file, '--html', page);
+    const [first, second] = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+    expect(first).toBe(second);
+    const { runs } = JSON.parse(first!) as { runs: RunResult[] };
+    expect(runs.map((run) => run.spec.policy)).toEqual(['round-robin', 'kv']);
+    expect(runs[1]!.workload).toMatchObject({ name: 'zipf', requests: 80 });
+    expect(runs[1]!.measured).toMatchObject({ requests: 72, failed: 0 });
+    expect(printed.some((line) => line.startsWith('kv  '))).toBe(true);
+    expect(await readFile(page, 'utf8')).toContain('<title>kvoyant lab: zipf</title>');
+  });
+
+  it('reads a gzipped trace, and takes its KV capacity from it', async () => {
+    const trace = join(folder, 'my-trace.jsonl.gz');
+    const line = (timestamp: number, ids: number[]): string =>
+      JSON.stringify({ timestamp, input_length: ids.length * 512, output_length: 5, hash_ids: ids });
+    const lines = [line(0, [0, 1, 2]), line(500, [0, 1, 3]), line(1500, [0, 1, 2])];
+    await writeFile(trace, gzipSync(`${lines.join('\n')}\n`));
+    const json = join(folder, 'run.json');
+    await lab('run', '--workload', trace, '--warmup', '0', '--workers', '1', '--json', json);
+    const { runs } = JSON.parse(await readFile(json, 'utf8')) as { runs: RunResult[] };
+    expect(runs[0]!.workload.name).toBe('my-trace.jsonl');
+    expect(runs[0]!.spec.kvTokens).toBe(2_000_000);
+    // 1,024 tokens of the second prompt; of the third all but the block that has to be computed.
+    expect(runs[0]!.cache.hitRate).toBeCloseTo((1024 + 1520) / (3 * 1536), 6);
+    expect(runs[0]!.cache.ceilingReached).toBe(1);
+  });
+
+  it.each([
+    [['run', '--workload', 'no-such'], 'workload "no-such" is neither a file nor one of pr1731-fixed'],
+    [['run', '--workload', 'zipf', '--policy', 'best'], '"best" is none of kv'],
+    [['run', '--workload', 'zipf', '--policy', 'kv,kv'], 'kv is given twice'],
+    [['run', '--workload', 'zipf', '--workers', '0'], 'integer from 1 to 1024'],
+    [['run', '--workload', 'zipf', '--rate', '3', '--speed', '2'], 'cannot be used with option'],
+    [['compare', '--loads', '0.5,,0.9'], 'An item of the list is empty'],
+    [['capacity', '--workloads', 'gsp-64x16', '--policies', 'kv', '--seeds', '1'], 'all requests arrive at once'],
+  ])('says in a line what is wrong: %s', async (args, message) => {
+    const out = args[0] === 'run' ? [] : ['--out', folder];
+    const failure = await lab(...args, ...out).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(CommanderError);
+    expect((failure as CommanderError).message).toContain(message);
+  });
+});
+
+describe('lab compare', () => {
+  it('runs every cell once, on threads, and goes on where it was', async () => {
+    const args = ['compare', '--workloads', 'zipf,gsp-4x256', '--requests', '100', '--seeds', '2', '--out', folder];
+    await lab(...args, '--policies', 'round-robin,kv', '--loads', '0.5,0.9', '--threads', '2');
+    const jobs = await readdir(join(folder, 'jobs'));
+    // Zipf at two loads, the burst as it is; two policies and two seeds each.
+    expect(jobs.filter((name) => name.startsWith('run-')).length).toBe(2 * 2 * 2 + 2 * 2);
+    expect(jobs.filter((name) => name.startsWith('probe-zipf-round-robin')).length).toBeGreaterThan(6);
+    const report = await readFile(join(folder, 'report.html'), 'utf8');
+    expect(report).toContain('TTFT over load');
+    expect(printed.filter((line) => line.startsWith('kv  '))).toHaveLength(3);
+    const before = printed.splice(0);
+    await lab(...args, '--policies', 'round-robin,kv', '--loads', '0.5,0.9', '--threads', '1');
+    expect(printed).toEqual(before);
+    expect(await readdir(join(folder, 'jobs'))).toEqual(jobs);
+    await lab(...args, '--policies', 'round-robin,kv,lmetric', '--loads', '0.5,0.9', '--threads', '1');
+    expect(await readdir(join(folder, 'jobs'))).toHaveLength(jobs.length + 6);
+  });
+});
+
+describe('lab capacity', () => {
+  it('finds what each policy can carry', async () => {
+    const args = ['--workloads', 'zipf', '--requests', '200', '--seeds', '1', '--out', folder];
+    await lab('capacity', ...args, '--policies', 'round-robin,what-if', '--threads', '1');
+    const { capacities } = JSON.parse(await readFile(join(folder, 'capacity.json'), 'utf8')) as {
+      capacities: { policy: string; capacity: { speed: number; speedBound: number } }[];
+    };
+    const [roundRobin, whatIf] = capacities.map(({ capacity }) => capacity);
+    expect(whatIf!.speed).toBeGreaterThan(roundRobin!.speed);
+    expect(whatIf!.speedBound).toBe(roundRobin!.speedBound);
+    expect(await readFile(join(folder, 'capacity.html'), 'utf8')).toContain('TTFT up to the capacity');
+  });
+});
+
+describe('ResultsFolder', () => {
+  it('executes a job once, and again when its file is cut or of another job', async () => {
+    let executed = 0;
+    const execute: Execute = async (workload, asked) => {
+      executed++;
+      const reply = await answer({ id: 0, workload, job: asked });
+      if (reply.kind === 'failed') throw new Error(reply.message);
+      return reply.result as never;
+    };
+    const open = (): Promise<ResultsFolder> => ResultsFolder.open(folder, execute);
+    const first = await (await open()).execute(spec, job('kv'));
+    expect(await (await open()).execute(spec, job('kv'))).toEqual(first);
+    expect(executed).toBe(1);
+    await (await open()).execute(spec, job('lmetric'));
+    await (await open()).execute({ ...spec, seed: 2 }, job('kv'));
+    expect(executed).toBe(3);
+    const [name] = await readdir(join(folder, 'jobs'));
+    await writeFile(join(folder, 'jobs', name!), '{"version": 1, "workl');
+    await (await open()).execute(spec, job('kv'));
+    await (await open()).execute(spec, job('lmetric'));
+    await (await open()).execute({ ...spec, seed: 2 }, job('kv'));
+    expect(executed).toBe(4);
+  });
+});
+
+describe('LabThreads', () => {
+  it('answers in any number of threads as in one, and tells what went wrong', async () => {
+    const threads = new LabThreads(2);
+    try {
+      const policies = ['kv', 'round-robin', 'lmetric'];
+      const [done, failed] = await Promise.all([
+        Promise.all(policies.map((policy) => threads.execute(spec, job(policy)))),
+        threads.execute({ ...spec, name: 'nothing' }, job('kv')).then(
+          () => null,
+          (error: Error) => error.message,
+        ),
+      ]);
+      for (const [at, policy] of policies.entries()) {
+        expect(await answer({ id: 0, workload: spec, job: job(policy) })).toMatchObject({ result: done[at] });
+      }
+      expect(failed).toContain('workload nothing is not shipped');
+    } finally {
+      await threads.close();
+    }
+  });
+});

@@ -1,0 +1,13 @@
+// The vocabulary of an independent tokenizer package, as the generators want it.
+import { Tiktoken } from 'js-tiktoken/lite';
+import cl100k from 'js-tiktoken/ranks/cl100k_base';
+import type { TextCodec } from '../../src/trace/text-source.ts';
+
+export function tiktokenCodec(): TextCodec {
+  const tiktoken = new Tiktoken(cl100k);
+  return {
+    vocabSize: 100_000,
+    encode: (text) => Uint32Array.from(tiktoken.encode(text, [], [])),
+    decode: (ids) => tiktoken.decode(Array.from(ids)),
+  };
+}
