@@ -29,10 +29,10 @@ export const policyNames = [
 
 export type PolicyName = (typeof policyNames)[number];
 
-/** All: also those that have to be told how fast the engines are, and the control that no traffic should meet. */
-export const labPolicyNames = [...policyNames, 'what-if', 'marginal-cost', 'max-prefix'] as const;
+export type LabPolicyName = PolicyName | 'what-if' | 'marginal-cost' | 'max-prefix';
 
-export type LabPolicyName = (typeof labPolicyNames)[number];
+/** All: also those that have to be told how fast the engines are, and the control that no traffic should meet. */
+export const labPolicyNames: readonly LabPolicyName[] = [...policyNames, 'what-if', 'marginal-cost', 'max-prefix'];
 
 /** What can be set about each; undefined: nothing. */
 export interface PolicyOptions {
