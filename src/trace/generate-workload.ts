@@ -1,0 +1,83 @@
+// The shipped synthetic workloads by name, at any number of requests, rate and arrival process.
+import { type ArrivalProcess, speedUp, withArrivals } from './arrival-process.ts';
+import { generatedSharedPrefix } from './generators/burst.ts';
+import { MULTI_TURN, MULTI_TURN_LONG } from './generators/conversations.ts';
+import type { Generator } from './generators/generator.ts';
+import { ELEPHANTS_MICE, PREFIX_FREE, REASONING } from './generators/lengths-only.ts';
+import { backToBack, PR_1731_FIXED, PR_1731_ISL, PR_1731_OSL, ZIPF } from './generators/shared-prefixes.ts';
+import { TOOL_LIKE } from './generators/tool-like.ts';
+import { orderedWorkload, type Workload } from './workload.ts';
+
+const generators = {
+  'pr1731-fixed': PR_1731_FIXED,
+  'pr1731-isl': PR_1731_ISL,
+  'pr1731-osl': PR_1731_OSL,
+  'gsp-64x16': generatedSharedPrefix(64, 16),
+  'gsp-4x256': generatedSharedPrefix(4, 256),
+  'gsp-1x1024': generatedSharedPrefix(1, 1024),
+  'gsp-zipf': generatedSharedPrefix(64, 16, 1),
+  'b2b-150x5': backToBack(250),
+  'b2b-150x5-long': backToBack(1000),
+  zipf: ZIPF,
+  'multi-turn': MULTI_TURN,
+  'multi-turn-long': MULTI_TURN_LONG,
+  'tool-like': TOOL_LIKE,
+  reasoning: REASONING,
+  'elephants-mice': ELEPHANTS_MICE,
+  'prefix-free': PREFIX_FREE,
+} as const satisfies Readonly<Record<string, Generator>>;
+
+export type WorkloadName = keyof typeof generators;
+
+export const workloadNames: readonly WorkloadName[] = Object.keys(generators) as WorkloadName[];
+
+export const isWorkloadName = (name: string): name is WorkloadName => Object.hasOwn(generators, name);
+
+/** KV capacity of a worker in the calibrated L40S / 8B engine that the workloads were made for. */
+export const GENERATED_KV_TOKENS_PER_WORKER = 186_000;
+
+const requestsDefault = 3000;
+
+export interface GenerateOptions {
+  /** Default 3,000; one pass over the corpus for `gsp-*`. */
+  readonly requests?: number;
+  /** The workload's own arrivals at another mean rate, as if all clocks outside the engines ran faster. */
+  readonly ratePerS?: number;
+  /** Instead of the workload's own arrivals. */
+  readonly arrivals?: ArrivalProcess;
+}
+
+/** The mean rate of a workload's own arrivals; null: all at once. */
+export const ownRatePerS = (name: WorkloadName): number | null => generators[name].ratePerS;
+
+/**
+ * Same name, seed and options: the same workload. Another rate changes no prompt and no length, and scales all arrivals
+ * alike; a workload whose requests come all at once gets Poisson arrivals at that rate.
+ * @throws RangeError naming the option that makes no sense
+ */
+export function generateWorkload(name: WorkloadName, seed: number, options: GenerateOptions = {}): Workload {
+  const { requests, ratePerS, arrivals } = options;
+  const generator: Generator = generators[name];
+  const requestCount = requests ?? generator.requestsDefault ?? requestsDefault;
+  if (!Number.isSafeInteger(requestCount) || requestCount < 1) {
+    throw new RangeError(`requests must be a positive integer, got ${requestCount}`);
+  }
+  if (ratePerS !== undefined && !(ratePerS > 0 && Number.isFinite(ratePerS))) {
+    throw new RangeError(`ratePerS must be a positive number, got ${ratePerS}`);
+  }
+  if (ratePerS !== undefined && arrivals !== undefined) {
+    throw new RangeError('give either ratePerS or arrivals, which has a rate of its own');
+  }
+  const workload = orderedWorkload({
+    name,
+    ...generator.generate(seed, requestCount),
+    kvTokensPerWorker: GENERATED_KV_TOKENS_PER_WORKER,
+    notes: generator.note === undefined ? [] : [generator.note],
+  });
+  const process = arrivals ?? (generator.ratePerS === null && ratePerS !== undefined ? poisson(ratePerS) : undefined);
+  if (process !== undefined) return withArrivals(workload, process, seed);
+  if (ratePerS === undefined || generator.ratePerS === null) return workload;
+  return speedUp(workload, ratePerS / generator.ratePerS);
+}
+
+const poisson = (ratePerS: number): ArrivalProcess => ({ kind: 'poisson', ratePerS });

@@ -1,0 +1,73 @@
+// Reads a trace file, or a folder of them, in whichever format it is.
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { firstRequests, jitterArrivals, speedUp } from './arrival-process.ts';
+import { AGENT_SESSIONS } from './readers/agent-session-reader.ts';
+import { AGENT_TEXT } from './readers/agent-text-reader.ts';
+import { AZURE } from './readers/azure-reader.ts';
+import { MOONCAKE } from './readers/mooncake-reader.ts';
+import type { Reader, ReaderOptions, TraceFile } from './readers/reader.ts';
+import { RECORDING } from './readers/recording-reader.ts';
+import { TraceError } from './trace-error.ts';
+import { traceLines } from './trace-lines.ts';
+import { orderedWorkload, type Workload } from './workload.ts';
+
+const readers: readonly Reader[] = [RECORDING, MOONCAKE, AZURE, AGENT_SESSIONS, AGENT_TEXT];
+
+export interface ReadOptions extends ReaderOptions {
+  /** Only so many requests, the first to arrive. */
+  readonly requests?: number;
+  /** Adds a uniform delay of 0 .. `jitterMs` to every arrival; 3,000 for Mooncake's ticks. */
+  readonly jitterMs?: number;
+  /** Arrivals and think times divided by it. */
+  readonly speed?: number;
+}
+
+/**
+ * The first note of the workload says which format was found. A folder is one workload of all files in it.
+ * @throws TraceError saying what is wrong in which file, line and field
+ */
+export async function readWorkload(path: string, options: ReadOptions = {}): Promise<Workload> {
+  const paths = await filesOf(path);
+  const reader = await detectReader(paths[0]!);
+  const files = paths.map((file): TraceFile => ({ path: file, lines: traceLines(file) }));
+  const trace = await reader.read(files, options);
+  if (trace.requests.length === 0) throw new TraceError('trace-invalid', `${path}: has no request`);
+  let workload = orderedWorkload({
+    ...trace,
+    name: basename(path),
+    notes: [`format: ${reader.format}`, ...trace.notes],
+  });
+  if (options.requests !== undefined) workload = firstRequests(workload, options.requests);
+  if (options.jitterMs !== undefined) workload = jitterArrivals(workload, options.jitterMs, options.seed ?? 0);
+  if (options.speed !== undefined) workload = speedUp(workload, options.speed);
+  return workload;
+}
+
+async function filesOf(path: string): Promise<string[]> {
+  const unreadable = (cause: Error): never => {
+    throw new TraceError('trace-unreadable', `${path}: can't be read: ${cause.message}`, { cause });
+  };
+  const found = await stat(path).catch(unreadable);
+  if (!found.isDirectory()) return [path];
+  const entries = await readdir(path, { withFileTypes: true }).catch(unreadable);
+  const names = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map(({ name }) => name);
+  if (names.length === 0) throw new TraceError('trace-unreadable', `${path}: a folder without files`);
+  return names.sort().map((name) => join(path, name));
+}
+
+async function detectReader(path: string): Promise<Reader> {
+  for await (const { text } of traceLines(path)) {
+    const reader = readers.find((candidate) => candidate.recognises(text));
+    if (reader !== undefined) return reader;
+    const accepted = readers.map(({ format, firstLine }) => `\n  ${format}: ${firstLine}`).join('');
+    throw new TraceError(
+      'trace-unknown',
+      `${path}: unknown format; it begins with ${text.slice(0, shownMax)}\naccepted, plain or gzipped, by their first line:${accepted}`,
+    );
+  }
+  throw new TraceError('trace-unknown', `${path}: is empty`);
+}
+
+/** Characters of an unknown first line in the message. */
+const shownMax = 120;

@@ -1,0 +1,114 @@
+// The recording of real traffic: one JSON line a request, with lengths and block ids and without any text.
+import type { BlockHashes } from '../core/types.ts';
+import { SequenceNumbering } from './sequence-numbering.ts';
+import { TraceFields } from './trace-fields.ts';
+
+const formatName = 'kvoyant-recording';
+const formatVersion = 1;
+
+/** A finished request as the gateway saw it. */
+export interface FinishedRequest {
+  /** From the start of the recording. */
+  readonly arrivalMs: number;
+  readonly isl: number;
+  /** Output tokens up to its end, or to the moment at which the client went away. */
+  readonly osl: number;
+  readonly hashes: BlockHashes;
+  /** The client went away, or the request failed. */
+  readonly cancelled: boolean;
+}
+
+/** What a line says. */
+export interface RecordedRequest {
+  readonly arrivalMs: number;
+  readonly isl: number;
+  readonly osl: number;
+  /** Of the full blocks, numbered in order of first appearance, chained. */
+  readonly blockIds: Int32Array;
+  readonly cancelled: boolean;
+}
+
+/** Makes the lines of one recording. They may be written in any order of arrival, the header first. */
+export class RequestRecorder {
+  readonly #blockTokens: number;
+  readonly #numbering: SequenceNumbering;
+
+  /** @param blocksMax distinct blocks that it remembers: see `SequenceNumbering` */
+  constructor(blockTokens: number, blocksMax: number = SequenceNumbering.blocksMaxDefault) {
+    this.#blockTokens = blockTokens;
+    this.#numbering = new SequenceNumbering(blocksMax);
+  }
+
+  /** First line of the file, without its newline. */
+  header(): string {
+    return JSON.stringify({ format: formatName, version: formatVersion, blockTokens: this.#blockTokens });
+  }
+
+  /** A line, without its newline. O(blocks) */
+  line({ arrivalMs, isl, osl, hashes, cancelled }: FinishedRequest): string {
+    // Blocks that were cut from bytes may be more than the estimated tokens make.
+    const count = Math.min(hashes.count, Math.ceil(isl / this.#blockTokens));
+    const blockIds = this.#numbering.numbers(hashes.sequence, count);
+    return encodeRequest({ arrivalMs, isl, osl, blockIds, cancelled });
+  }
+}
+
+/** `blockRuns` lists runs of consecutive ids as [first, count]: new blocks are numbered one after another. */
+export function encodeRequest({ arrivalMs, isl, osl, blockIds, cancelled }: RecordedRequest): string {
+  return JSON.stringify({ arrivalMs, isl, osl, blockRuns: runsOf(blockIds), cancelled });
+}
+
+/** @throws TraceError naming line and field */
+export function decodeRequest(at: string, line: string, blockTokens: number): RecordedRequest {
+  const fields = TraceFields.parse(at, line);
+  const isl = fields.count(1, 'isl');
+  return {
+    arrivalMs: fields.amount('arrivalMs'),
+    isl,
+    osl: fields.count(0, 'osl'),
+    blockIds: idsOf(fields, Math.ceil(isl / blockTokens)),
+    cancelled: fields.boolean('cancelled'),
+  };
+}
+
+export function isHeader(line: string): boolean {
+  return line.startsWith('{') && line.includes(`"format":"${formatName}"`);
+}
+
+/** @returns tokens a block @throws TraceError naming line and field */
+export function decodeHeader(at: string, line: string): number {
+  const fields = TraceFields.parse(at, line);
+  if (fields.string('format') !== formatName) fields.refuse('format', `must be ${formatName}`);
+  const version = fields.count(1, 'version');
+  if (version !== formatVersion) fields.refuse('version', `${version} is not known, ${formatVersion} is`);
+  return fields.count(1, 'blockTokens');
+}
+
+function runsOf(blockIds: Int32Array): [first: number, count: number][] {
+  const runs: [first: number, count: number][] = [];
+  for (const id of blockIds) {
+    const run = runs.at(-1);
+    if (run !== undefined && id === run[0] + run[1]) run[1]++;
+    else runs.push([id, 1]);
+  }
+  return runs;
+}
+
+function idsOf(fields: TraceFields, blocksMax: number): Int32Array {
+  const blockIds: number[] = [];
+  for (const run of fields.array('blockRuns')) {
+    if (!isRun(run)) fields.refuse('blockRuns', `must list [first, count], got ${JSON.stringify(run)}`);
+    const [first, count] = run;
+    if (blockIds.length + count > blocksMax) fields.refuse('blockRuns', `more blocks than isl makes, ${blocksMax}`);
+    for (let i = 0; i < count; i++) blockIds.push(first + i);
+  }
+  return Int32Array.from(blockIds);
+}
+
+function isRun(run: unknown): run is [first: number, count: number] {
+  if (!Array.isArray(run) || run.length !== 2) return false;
+  const [first, count] = run;
+  return (
+    Number.isSafeInteger(first) && Number.isSafeInteger(count) && first >= 0 && count >= 1 && first + count <= 2 ** 31
+  );
+}

@@ -1,0 +1,97 @@
+// A workload: which requests arrive when, how long they are, and which of them share content.
+import { assert } from '../core/assert.ts';
+
+/**
+ * Content is given by ids of content blocks, chained: an equal id at the same place means equal content of the block
+ * and of all before it. `blockIds` covers the leading blocks of the prompt, at most `ceil(isl / contentBlockTokens)`:
+ * a partial last block may have an id (as in Mooncake traces), which then stands for the tokens that are there. Tokens
+ * behind the last id are the request's own and equal nobody else's.
+ *
+ * Engine blocks of any size follow from this. Let `t` be the last token (from 0) of a full engine block, and
+ * `i = floor(t / contentBlockTokens)`. The content up to `t` is identified by `(blockIds[i], t % contentBlockTokens)`,
+ * or, where there is no `blockIds[i]`, by the request and `t`.
+ *
+ * An answer that is part of a later prompt has no ids of its own: it lies in blocks of the later prompt that are new
+ * there, so no engine finds it in its cache. No public trace says which blocks those would be.
+ */
+export interface WorkloadRequest {
+  /** From the start of the workload. With `after`: when the source saw it arrive, of no effect on a run. */
+  readonly arrivalMs: number;
+  /** Prompt tokens, from 1. */
+  readonly isl: number;
+  /** Answer tokens, from 1. */
+  readonly osl: number;
+  /** Do not write to it: requests share arrays. */
+  readonly blockIds: Int32Array;
+  /** Requests of one conversation or agent run, numbered from 0. */
+  readonly session?: number;
+  /** Closed loop: it arrives `thinkMs` after the end of an earlier request, whenever that is. */
+  readonly after?: Predecessor;
+}
+
+export interface Predecessor {
+  /** Index in `Workload.requests`, below the own one. */
+  readonly request: number;
+  readonly thinkMs: number;
+}
+
+export interface Workload {
+  readonly name: string;
+  readonly contentBlockTokens: number;
+  /** Every id in `blockIds` is below it; ids are dense, so it sizes columns. */
+  readonly blockIdCount: number;
+  /** In order of `arrivalMs`. */
+  readonly requests: readonly WorkloadRequest[];
+  /** Requests that have arrived wait, in order, while so many are in flight; without it none waits. */
+  readonly concurrencyMax?: number;
+  /** The KV capacity that the source ran or was studied with. */
+  readonly kvTokensPerWorker?: number;
+  /** What a reader of results must know about it. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Sorts the requests by arrival, which moves the indices in `after` along, and checks every invariant above.
+ * Requests that arrive together keep their order.
+ */
+export function orderedWorkload(draft: Workload): Workload {
+  const order = draft.requests.map((_, index) => index);
+  order.sort((a, b) => draft.requests[a]!.arrivalMs - draft.requests[b]!.arrivalMs || a - b);
+  const moved = order.some((from, to) => from !== to);
+  const workload = moved ? { ...draft, requests: permuted(draft.requests, order) } : draft;
+  checkWorkload(workload);
+  return workload;
+}
+
+function permuted(requests: readonly WorkloadRequest[], order: readonly number[]): WorkloadRequest[] {
+  const newIndex = new Int32Array(order.length);
+  for (const [to, from] of order.entries()) newIndex[from] = to;
+  return order.map((from) => {
+    const request = requests[from]!;
+    if (request.after === undefined) return request;
+    return { ...request, after: { ...request.after, request: newIndex[request.after.request]! } };
+  });
+}
+
+/** @throws Error naming the broken invariant */
+export function checkWorkload(workload: Workload): void {
+  const { contentBlockTokens, blockIdCount, requests, concurrencyMax } = workload;
+  assert(isCount(contentBlockTokens), 'contentBlockTokens is a positive integer');
+  assert(concurrencyMax === undefined || isCount(concurrencyMax), 'concurrencyMax is a positive integer');
+  let previousMs = 0;
+  for (const [index, { arrivalMs, isl, osl, blockIds, after }] of requests.entries()) {
+    assert(Number.isFinite(arrivalMs) && arrivalMs >= previousMs, 'requests stand in order of arrival, from 0');
+    previousMs = arrivalMs;
+    assert(isCount(isl) && isCount(osl), 'isl and osl are positive integers');
+    assert(blockIds.length <= Math.ceil(isl / contentBlockTokens), 'no block id lies beyond the prompt');
+    for (const id of blockIds) assert(id >= 0 && id < blockIdCount, 'block ids lie in 0 .. blockIdCount - 1');
+    if (after === undefined) continue;
+    assert(after.request >= 0 && after.request < index, 'a request comes after an earlier one');
+    assert(Number.isFinite(after.thinkMs) && after.thinkMs >= 0, 'thinkMs is not negative');
+  }
+}
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
+
+/** Of a request that shares nothing. */
+export const NO_BLOCKS: Int32Array = new Int32Array(0);
