@@ -6,8 +6,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stamp = join(root, 'node_modules', '.kvoyant-lock');
-
 /** Runs a command in the project's root; ends this process with the command's own exit code if it fails. */
 export function run(command, args) {
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
@@ -18,19 +16,20 @@ export function run(command, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-/** `npm ci`, unless node_modules was installed from this very lock file. */
-export function install() {
+/** `npm ci` in a folder, unless its node_modules was installed from this very lock file. */
+export function install(folder = root) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     console.error(`kvoyant needs Node >= 20.19; this is ${process.versions.node}`);
     process.exit(1);
   }
+  const stamp = join(folder, 'node_modules', '.kvoyant-lock');
   const lock = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
+    .update(readFileSync(join(folder, 'package-lock.json')))
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
-  console.error('kvoyant: installing dependencies (npm ci)');
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  console.error(`kvoyant: installing dependencies (npm ci in ${folder})`);
+  run('npm', ['ci', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   writeFileSync(stamp, lock);
 }
 

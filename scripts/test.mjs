@@ -1,7 +1,9 @@
 // `npm test`: installs, then type check, lint, build and every test.
-import { bin, install } from './set-up.mjs';
+import { join } from 'node:path';
+import { bin, install, root } from './set-up.mjs';
 
 install();
+install(join(root, 'test'));
 bin('tsc', ['--noEmit', '-p', 'tsconfig.json']);
 bin('biome', ['check', '--error-on-warnings']);
 await import('./build.mjs');
