@@ -6,6 +6,13 @@ export interface SequenceHasher {
   next(tokens: Uint32Array, from: number, to: number, out: Uint32Array, at: number): void;
 }
 
+/** A prompt known by its hashes alone, without tokens; `hasher` is asked block after block, for the output, too. */
+export interface HashedPrompt {
+  readonly tokenCount: number;
+  /** Its hashes are our own sequence hashes. Looks at no token. */
+  readonly hasher: SequenceHasher;
+}
+
 /** Starts a sequence. Adapter and salt keep equal tokens apart. */
 export type BlockHash = (lora: string | null, salt: string | null) => SequenceHasher;
 

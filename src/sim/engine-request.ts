@@ -1,10 +1,10 @@
 // One sequence inside a simulated engine: its tokens, its blocks, how far it is computed.
 
-import type { SequenceHasher } from './block-hash.ts';
+import type { HashedPrompt, SequenceHasher } from './block-hash.ts';
 
 export interface EngineRequestSpec {
-  /** Not changed by anybody as long as the request lives; several requests may share it. */
-  readonly prompt: Uint32Array;
+  /** Token ids, not changed by anybody as long as the request lives; several requests may share them. */
+  readonly prompt: Uint32Array | HashedPrompt;
   /** The answer is cut after so many tokens (finish reason `length`). */
   readonly outputTokensMax: number;
   /** The answer ends by itself after so many tokens, if that is earlier (finish reason `stop`). Default: it does not. */
@@ -18,6 +18,11 @@ export interface EngineRequestSpec {
 }
 
 export type RequestStatus = 'waiting' | 'running' | 'preempted' | 'finished' | 'aborted';
+
+/** Tokens of the prompt of a request. */
+export function promptTokensOf({ prompt }: EngineRequestSpec): number {
+  return prompt instanceof Uint32Array ? prompt.length : prompt.tokenCount;
+}
 
 /** `length`: cut by its own or the engine's limit. `stop`: ended by itself. */
 export type FinishReason = 'stop' | 'length';
@@ -37,7 +42,7 @@ export class EngineRequest {
 
   status: RequestStatus = 'waiting';
   finishReason: FinishReason | null = null;
-  /** Prompt and output. The first `tokenCount` entries count; they never change once written. */
+  /** Prompt and output. The first `tokenCount` entries count; they never change once written. Empty if only hashes are known. */
   tokens: Uint32Array;
   tokenCount: number;
   /** Leading tokens whose KV is computed (or scheduled in the current step). */
@@ -55,19 +60,22 @@ export class EngineRequest {
   /** Two words (low, high) a full block; the first `hashedBlocks` are known. */
   hashes: Uint32Array = new Uint32Array(0);
   #hashedBlocks = 0;
+  /** Whether the prompt came as hashes: then `tokens` stays empty. */
+  readonly isHashedOnly: boolean;
   readonly #hasher: SequenceHasher;
 
   constructor(id: number, spec: EngineRequestSpec, contextTokensMax: number, hasher: SequenceHasher) {
     this.id = id;
-    this.promptTokens = spec.prompt.length;
-    this.tokensMax = Math.min(contextTokensMax, spec.prompt.length + spec.outputTokensMax);
+    this.promptTokens = promptTokensOf(spec);
+    this.tokensMax = Math.min(contextTokensMax, this.promptTokens + spec.outputTokensMax);
     this.stopAfterTokens = spec.stopAfterTokens ?? Number.POSITIVE_INFINITY;
     this.priority = spec.priority ?? 0;
     this.lora = spec.lora ?? null;
     this.salt = spec.salt ?? null;
     this.seed = spec.seed ?? id;
-    this.tokens = spec.prompt;
-    this.tokenCount = spec.prompt.length;
+    this.isHashedOnly = !(spec.prompt instanceof Uint32Array);
+    this.tokens = spec.prompt instanceof Uint32Array ? spec.prompt : noTokens;
+    this.tokenCount = this.promptTokens;
     this.#hasher = hasher;
   }
 
@@ -76,6 +84,10 @@ export class EngineRequest {
   }
 
   appendToken(token: number): void {
+    if (this.isHashedOnly) {
+      this.tokenCount++;
+      return;
+    }
     if (this.tokenCount === this.tokens.length) {
       const grown = new Uint32Array(Math.min(this.tokensMax, this.tokenCount + Math.max(64, this.tokenCount >> 2)));
       grown.set(this.tokens);
@@ -107,3 +119,5 @@ export class EngineRequest {
     }
   }
 }
+
+const noTokens = new Uint32Array(0);

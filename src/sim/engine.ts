@@ -3,7 +3,7 @@
 import { assert } from '../core/assert.ts';
 import type { KvEvent } from '../core/types.ts';
 import { type BlockHash, mixBlockHash } from './block-hash.ts';
-import { EngineRequest, type EngineRequestSpec, type FinishReason } from './engine-request.ts';
+import { EngineRequest, type EngineRequestSpec, type FinishReason, promptTokensOf } from './engine-request.ts';
 import { type PrefixCacheCounters, Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { l40sLlama8b, type StepLoad, type StepTime } from './step-time.ts';
 
@@ -29,6 +29,7 @@ export const engineDefaults: EngineOptions = {
   order: 'fcfs',
   reserveWholePrompt: true,
   freeUnhashedFirst: true,
+  joinRemovals: false,
   contextTokensMax: 32_768,
   unfinishedMax: 65_536,
   stepTime: l40sLlama8b,
@@ -137,12 +138,16 @@ export class Engine {
 
   submit(spec: EngineRequestSpec): Submission {
     assert(spec.outputTokensMax >= 1, 'a request asks for one output token or more');
-    if (spec.prompt.length === 0) return { kind: 'refused', reason: 'empty-prompt' };
-    if (spec.prompt.length >= this.contextTokensMax) return { kind: 'refused', reason: 'prompt-too-long' };
+    const promptTokens = promptTokensOf(spec);
+    if (promptTokens === 0) return { kind: 'refused', reason: 'empty-prompt' };
+    if (promptTokens >= this.contextTokensMax) return { kind: 'refused', reason: 'prompt-too-long' };
     if (this.waitingCount + this.runningCount >= this.#options.unfinishedMax) {
       return { kind: 'refused', reason: 'overloaded' };
     }
-    const hasher = this.#options.blockHash(spec.lora ?? null, spec.salt ?? null);
+    const hasher =
+      spec.prompt instanceof Uint32Array
+        ? this.#options.blockHash(spec.lora ?? null, spec.salt ?? null)
+        : spec.prompt.hasher;
     const request = new EngineRequest(this.#nextId++, spec, this.contextTokensMax, hasher);
     this.#scheduler.enqueue(request);
     return { kind: 'accepted', request };

@@ -1,6 +1,6 @@
 // The simulated engine as a library: block pool, scheduler and step times under any clock.
 
-export { type BlockHash, mixBlockHash, type SequenceHasher } from './block-hash.ts';
+export { type BlockHash, type HashedPrompt, mixBlockHash, type SequenceHasher } from './block-hash.ts';
 export { BlockPool, type OnEvicted } from './block-pool.ts';
 export {
   Engine,

@@ -21,6 +21,8 @@ export interface SchedulerOptions {
   readonly reserveWholePrompt: boolean;
   /** See BlockPool. */
   readonly freeUnhashedFirst: boolean;
+  /** Blocks that go one after another share a removed event; engines send one for each. */
+  readonly joinRemovals: boolean;
 }
 
 /** Totals since the start, in tokens unless named otherwise. */
@@ -55,12 +57,14 @@ export class Scheduler {
   readonly #waiting: WaitingQueue;
   readonly #running: EngineRequest[] = [];
   #events: KvEvent[] = [];
+  /** Hashes (low, high) of evicted blocks that are not announced yet. */
+  readonly #removed: number[] = [];
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#waiting = new WaitingQueue(options.order);
     this.#pool = new BlockPool(options.blocks, options.freeUnhashedFirst, (low, high) => {
-      this.#events.push({ kind: 'removed', hashes: Uint32Array.of(low, high) });
+      this.#removed.push(low, high);
     });
   }
 
@@ -92,6 +96,7 @@ export class Scheduler {
 
   /** Everything announced since the last call. */
   takeEvents(): KvEvent[] {
+    this.#announceRemoved();
     const events = this.#events;
     this.#events = [];
     return events;
@@ -103,6 +108,7 @@ export class Scheduler {
       for (let request = this.#running.pop(); request; request = this.#running.pop()) this.#preempt(request);
     }
     if (!this.#pool.clear()) return false;
+    this.#announceRemoved();
     this.#events.push({ kind: 'cleared' });
     return true;
   }
@@ -228,17 +234,32 @@ export class Scheduler {
     }
     request.storedBlocks = full;
     // Views, not copies: hashes and tokens never change once written.
+    const stored = hashes.subarray(from * 2, full * 2);
     const event: BlocksStored = {
       kind: 'stored',
-      hashes: hashes.subarray(from * 2, full * 2),
+      hashes: stored,
       parent: from === 0 ? null : hashes.subarray(from * 2 - 2, from * 2),
       tokens: request.tokens.subarray(from * blockSize, full * blockSize),
       blockSize,
       lora: request.lora,
       salt: from === 0 ? request.salt : null,
       extras: null,
+      ...(request.isHashedOnly ? { sequence: stored } : {}),
     };
+    this.#announceRemoved();
     this.#events.push(event);
+  }
+
+  #announceRemoved(): void {
+    const removed = this.#removed;
+    if (removed.length === 0) return;
+    if (this.#options.joinRemovals) this.#events.push({ kind: 'removed', hashes: new Uint32Array(removed) });
+    else {
+      for (let at = 0; at < removed.length; at += 2) {
+        this.#events.push({ kind: 'removed', hashes: Uint32Array.of(removed[at]!, removed[at + 1]!) });
+      }
+    }
+    removed.length = 0;
   }
 
   #pickVictim(): EngineRequest {

@@ -83,6 +83,23 @@ describe('lab run', () => {
     expect(runs[0]!.cache.ceilingReached).toBe(1);
   });
 
+  it('compares trace files beside shipped workloads', async () => {
+    const trace = join(folder, 'own.jsonl');
+    const lines = Array.from({ length: 40 }, (_, at) =>
+      JSON.stringify({
+        timestamp: at * 300,
+        input_length: 1024,
+        output_length: 20,
+        hash_ids: [at % 4, 100 + (at % 8)],
+      }),
+    );
+    await writeFile(trace, `${lines.join('\n')}\n`);
+    const args = ['--workloads', 'gsp-1x1024', '--policies', 'round-robin,kv', '--seeds', '1', '--threads', '1'];
+    await lab('compare', trace, ...args, '--requests', '40', '--out', folder);
+    const { runs } = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as { runs: RunResult[] };
+    expect(runs.map(({ workload }) => workload.name)).toEqual(['gsp-1x1024', 'gsp-1x1024', 'own.jsonl', 'own.jsonl']);
+  });
+
   it.each([
     [['run', '--workload', 'no-such'], 'workload "no-such" is neither a file nor one of pr1731-fixed'],
     [['run', '--workload', 'zipf', '--policy', 'best'], '"best" is none of kv'],
@@ -112,13 +129,30 @@ describe('lab compare', () => {
     expect(jobs.filter((name) => name.startsWith('probe-zipf-round-robin')).length).toBeGreaterThan(6);
     const report = await readFile(join(folder, 'report.html'), 'utf8');
     expect(report).toContain('TTFT over load');
-    expect(printed.filter((line) => line.startsWith('kv  '))).toHaveLength(3);
+    // Zipf at two loads, the burst, and the row of the summary.
+    expect(printed.filter((line) => line.startsWith('kv  '))).toHaveLength(4);
+    expect(printed.join('\n')).toContain('gsp-4x256: all requests at once');
     const before = printed.splice(0);
     await lab(...args, '--policies', 'round-robin,kv', '--loads', '0.5,0.9', '--threads', '1');
     expect(printed).toEqual(before);
     expect(await readdir(join(folder, 'jobs'))).toEqual(jobs);
     await lab(...args, '--policies', 'round-robin,kv,lmetric', '--loads', '0.5,0.9', '--threads', '1');
     expect(await readdir(join(folder, 'jobs'))).toHaveLength(jobs.length + 6);
+  });
+});
+
+describe('lab paper', () => {
+  it('draws the three experiments and what stands beside them', async () => {
+    const plots = join(folder, 'plots');
+    await lab('paper', '--requests', '100', '--workers', '2', '--plots', plots, '--out', folder, '--threads', '2');
+    const names = (await readdir(plots)).sort();
+    expect(names.filter((name) => name.startsWith('pr1731-')).length).toBe(3 * 2 * 2);
+    expect(names.filter((name) => name.endsWith('-hit-rate.svg')).length).toBe(5);
+    for (const name of names) {
+      const svg = await readFile(join(plots, name), 'utf8');
+      expect(svg.startsWith('<svg ') && svg.endsWith('</svg>\n')).toBe(true);
+    }
+    expect(printed.join('\n')).toContain('pr1731-isl (ISL varied), block 16, 64 requests in flight');
   });
 });
 

@@ -1,0 +1,33 @@
+// What each thread of a comparison runs: builds the workload of a job, executes the job, sends the result back.
+
+import { parentPort } from 'node:worker_threads';
+import { executeJob, type LabJob } from '../lab/index.ts';
+import type { Workload } from '../trace/workload.ts';
+import type { ThreadAnswer, ThreadQuestion } from './lab-threads.ts';
+import { buildWorkload, type WorkloadSpec } from './lab-workload.ts';
+
+/** Workloads kept, the latest used: jobs of one workload come close together. */
+const workloadsMax = 4;
+const workloads = new Map<string, Workload>();
+
+async function workloadOf(spec: WorkloadSpec): Promise<Workload> {
+  const key = JSON.stringify(spec);
+  const workload = workloads.get(key) ?? (await buildWorkload(spec));
+  workloads.delete(key);
+  workloads.set(key, workload);
+  if (workloads.size > workloadsMax) workloads.delete(workloads.keys().next().value!);
+  return workload;
+}
+
+/** The answer to one question; what goes wrong is an answer, too. */
+export async function answer({ id, workload, job }: ThreadQuestion): Promise<ThreadAnswer> {
+  try {
+    return { id, kind: 'done', result: executeJob<LabJob>(job, await workloadOf(workload)) };
+  } catch (error) {
+    return { id, kind: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+parentPort?.on('message', (question: ThreadQuestion) => {
+  void answer(question).then((reply) => parentPort?.postMessage(reply));
+});

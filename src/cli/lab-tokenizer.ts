@@ -1,0 +1,22 @@
+// A tokenizer that is loaded when the first text needs it: few traces are text, and a vocabulary takes a while to load.
+
+import { loadTokenizer, type Tokenizer } from '../tokens/index.ts';
+
+export class TokenizerOnDemand implements Pick<Tokenizer, 'encode' | 'close'> {
+  readonly #spec: string;
+  #loading: Promise<Tokenizer> | undefined;
+
+  /** @param spec as of `loadTokenizer` */
+  constructor(spec: string) {
+    this.#spec = spec;
+  }
+
+  async encode(...input: Parameters<Tokenizer['encode']>): Promise<Uint32Array> {
+    this.#loading ??= loadTokenizer(this.#spec);
+    return (await this.#loading).encode(...input);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#loading)?.close();
+  }
+}

@@ -1,0 +1,95 @@
+// The workload of an experiment: a shipped generator by name or a trace file, as plain data that a thread can build.
+
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { jitterArrivals, speedUp, withArrivals } from '../trace/arrival-process.ts';
+import { generateWorkload, isWorkloadName, workloadNames } from '../trace/generate-workload.ts';
+import { readWorkload } from '../trace/read-workload.ts';
+import type { Workload } from '../trace/workload.ts';
+import { LabError } from './lab-error.ts';
+import { TokenizerOnDemand } from './lab-tokenizer.ts';
+
+export interface WorkloadSpec {
+  /** Shown in results; unique in a comparison. */
+  readonly name: string;
+  /** A file is known by what a change of it would change. */
+  readonly file: { readonly path: string; readonly bytes: number; readonly modifiedMs: number } | null;
+  /** Of the generator, the jitter, and what a trace leaves open. */
+  readonly seed: number;
+  /** The first so many; null: as many as there are, 3,000 of a generator. */
+  readonly requests: number | null;
+  readonly arrivals: Arrivals;
+  readonly jitterMs: number;
+  /** Tokens of one block of `hash_ids`, where the trace does not say; null: the format's default. */
+  readonly traceBlockTokens: number | null;
+  /** For traces of raw text. */
+  readonly tokenizer: string;
+}
+
+export type Arrivals =
+  | { readonly kind: 'own' }
+  | { readonly kind: 'speed'; readonly factor: number }
+  | { readonly kind: 'rate'; readonly perS: number }
+  | { readonly kind: 'closed-loop'; readonly concurrency: number };
+
+/** @throws LabError `workload-unknown` */
+export async function findWorkload(nameOrPath: string): Promise<Pick<WorkloadSpec, 'name' | 'file'>> {
+  if (isWorkloadName(nameOrPath)) return { name: nameOrPath, file: null };
+  const found = await stat(nameOrPath).catch(() => null);
+  if (found === null) {
+    throw new LabError(
+      'workload-unknown',
+      `workload ${JSON.stringify(nameOrPath)} is neither a file nor one of ${workloadNames.join(', ')}`,
+    );
+  }
+  const file = { path: nameOrPath, bytes: found.size, modifiedMs: found.mtimeMs };
+  return { name: basename(nameOrPath).replace(/\.gz$/, ''), file };
+}
+
+export async function buildWorkload(spec: WorkloadSpec): Promise<Workload> {
+  const base = spec.file === null ? generated(spec) : await fromFile(spec, spec.file.path);
+  return { ...arrivingAs(base, spec), name: spec.name };
+}
+
+function generated({ name, seed, requests, jitterMs }: WorkloadSpec): Workload {
+  if (!isWorkloadName(name)) throw new LabError('workload-unknown', `workload ${name} is not shipped`);
+  const workload = generateWorkload(name, seed, requests === null ? {} : { requests });
+  return jitterMs > 0 ? jitterArrivals(workload, jitterMs, seed) : workload;
+}
+
+async function fromFile(spec: WorkloadSpec, path: string): Promise<Workload> {
+  const tokenizer = new TokenizerOnDemand(spec.tokenizer);
+  try {
+    return await readWorkload(path, {
+      seed: spec.seed,
+      tokenizer,
+      ...(spec.requests === null ? {} : { requests: spec.requests }),
+      ...(spec.jitterMs === 0 ? {} : { jitterMs: spec.jitterMs }),
+      ...(spec.traceBlockTokens === null ? {} : { blockTokens: spec.traceBlockTokens }),
+    });
+  } finally {
+    await tokenizer.close();
+  }
+}
+
+function arrivingAs(workload: Workload, { arrivals, seed }: WorkloadSpec): Workload {
+  switch (arrivals.kind) {
+    case 'own':
+      return workload;
+    case 'speed':
+      return speedUp(workload, arrivals.factor);
+    case 'rate': {
+      const own = ownRatePerS(workload);
+      if (own !== null) return speedUp(workload, arrivals.perS / own);
+      return withArrivals(workload, { kind: 'poisson', ratePerS: arrivals.perS }, seed);
+    }
+    case 'closed-loop':
+      return withArrivals(workload, { kind: 'closed-loop', concurrency: arrivals.concurrency }, seed);
+  }
+}
+
+/** Over the span of the arrivals; null if all arrive at once. */
+export function ownRatePerS({ requests }: Workload): number | null {
+  const spanMs = requests.at(-1)!.arrivalMs - requests[0]!.arrivalMs;
+  return spanMs === 0 ? null : (requests.length / spanMs) * 1000;
+}

@@ -1,0 +1,76 @@
+// From the content ids of a workload to sequence hashes of engine blocks, without a token in sight.
+//
+// The content up to token t, the last of an engine block, is named by (content block id, place of t in it) where the
+// workload gives an id, else by (request, t): see `WorkloadRequest`. Ids are chained, so that the name stands for all
+// that comes before, too. The hash is a bijection of the name: unequal content never has equal hashes.
+
+import type { BlockHashes } from '../core/types.ts';
+import type { SequenceHasher } from '../sim/index.ts';
+import type { WorkloadRequest } from '../trace/workload.ts';
+
+/** Sequence hashes of the full blocks of a prompt. O(blocks) @param index of the request in its workload */
+export function hashPrompt(
+  request: WorkloadRequest,
+  index: number,
+  contentBlockTokens: number,
+  blockSize: number,
+): BlockHashes {
+  const count = Math.floor(request.isl / blockSize);
+  const sequence = new Uint32Array(2 * count);
+  const { blockIds } = request;
+  const own = wordOfRequest(index);
+  for (let block = 0; block < count; block++) {
+    const last = (block + 1) * blockSize - 1;
+    const content = Math.floor(last / contentBlockTokens);
+    if (content < blockIds.length) {
+      writeHash(wordOfContent(blockIds[content]!), last % contentBlockTokens, blockSize, sequence, 2 * block);
+    } else {
+      writeHash(own, last, blockSize, sequence, 2 * block);
+    }
+  }
+  return { blockSize, count, sequence, blockTokens: blockSize };
+}
+
+/** What an engine asks for the hashes of one request: those of the prompt, then private ones for its output. */
+export class ContentHasher implements SequenceHasher {
+  readonly #prompt: BlockHashes;
+  readonly #own: number;
+
+  constructor(prompt: BlockHashes, index: number) {
+    this.#prompt = prompt;
+    this.#own = wordOfRequest(index);
+  }
+
+  next(_tokens: Uint32Array, from: number, to: number, out: Uint32Array, at: number): void {
+    const { blockSize, count, sequence } = this.#prompt;
+    const block = from / blockSize;
+    if (block < count) {
+      out[at] = sequence[2 * block]!;
+      out[at + 1] = sequence[2 * block + 1]!;
+    } else {
+      writeHash(this.#own, to - 1, blockSize, out, at);
+    }
+  }
+}
+
+/** Even words stand for content blocks (ids are below 2^31), odd ones for requests. */
+const wordOfContent = (id: number): number => mixed(id * 2);
+const wordOfRequest = (index: number): number => mixed(index * 2 + 1);
+
+/**
+ * Neighbouring blocks get neighbouring low words, so that tables which look at the low bits alone (the engine's) find
+ * them in neighbouring places: most of the lab's time goes into cache misses. Places are below 2^20 blocks.
+ */
+function writeHash(word: number, place: number, blockSize: number, out: Uint32Array, at: number): void {
+  const blocks = Math.floor(place / blockSize);
+  const rest = place - blocks * blockSize;
+  out[at] = Math.imul(word, 0xc2b2ae3d) + blocks + (rest << 20);
+  out[at + 1] = word;
+}
+
+/** A bijection of 32 bits. */
+function mixed(word: number): number {
+  let z = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return z ^ (z >>> 15);
+}

@@ -1,0 +1,133 @@
+// What no router can beat on this engine: a lower bound of the mean TTFT, an upper bound of the rate that N workers take.
+
+import { assert } from '../core/assert.ts';
+import type { StepTime } from '../sim/index.ts';
+import type { Workload } from '../trace/workload.ts';
+import { EventQueue } from './event-queue.ts';
+import { infiniteCacheTokens } from './hit-ceiling.ts';
+import { engineOptions, type RunSpec } from './run-spec.ts';
+import { type PrefillTiming, soloPrefillNs } from './slo.ts';
+
+/** Least time that each unit of work takes, whatever shares its step with it. */
+export interface WorkFloor {
+  readonly msPerToken: number;
+  readonly msPerPair: number;
+  readonly msPerContextToken: number;
+}
+
+/** Measured on the step time itself, so that it holds for any profile whose steps cost at least linearly. */
+export function workFloor({ stepTime, stepTokensMax }: PrefillTiming): WorkFloor {
+  const idle = { prefillTokens: 0, prefillPairs: 0, decodeContextTokens: 0, sequences: 1, sampled: 0 };
+  const baseMs = stepTime({ ...idle, tokens: 1 });
+  let msPerToken = Number.POSITIVE_INFINITY;
+  for (let tokens = 1; tokens <= stepTokensMax; tokens++) {
+    msPerToken = Math.min(msPerToken, plainStepMs(stepTime, tokens) / tokens);
+  }
+  const many = 1e9;
+  return {
+    msPerToken,
+    msPerPair: (stepTime({ ...idle, tokens: 1, prefillPairs: many }) - baseMs) / many,
+    msPerContextToken: (stepTime({ ...idle, tokens: 1, decodeContextTokens: many }) - baseMs) / many,
+  };
+}
+
+/** Prefill without attention. */
+function plainStepMs(stepTime: StepTime, tokens: number): number {
+  return stepTime({ tokens, prefillTokens: tokens, prefillPairs: 0, decodeContextTokens: 0, sequences: 1, sampled: 0 });
+}
+
+/** Milliseconds of compute of a prefill that finds `cachedTokens` of `isl` tokens. */
+export function prefillWorkMs(floor: WorkFloor, isl: number, cachedTokens: number): number {
+  const uncached = isl - cachedTokens;
+  return uncached * floor.msPerToken + floor.msPerPair * uncached * (cachedTokens + uncached / 2);
+}
+
+/**
+ * Lower bound of the mean TTFT of some requests, in milliseconds: the larger of
+ * - each alone on an idle worker, with all cached that ever came before;
+ * - all on one worker of N times the speed that always works on what has the least left (optimal for the sum of
+ *   completion times on one machine, and pooling relaxes everything else). Only where arrivals don't depend on the
+ *   outcome.
+ * @param cachedTokens by index, from an infinite cache
+ */
+export function ttftBoundMs(
+  workload: Workload,
+  firstIndex: number,
+  cachedTokens: Float64Array,
+  workers: number,
+  timing: PrefillTiming,
+): number {
+  const { requests } = workload;
+  const count = requests.length - firstIndex;
+  assert(count > 0, 'a bound is over at least one request');
+  const floor = workFloor(timing);
+  let aloneNs = 0;
+  const jobs: Job[] = [];
+  let openLoop = workload.concurrencyMax === undefined;
+  for (let index = firstIndex; index < requests.length; index++) {
+    const { isl, arrivalMs, after } = requests[index]!;
+    aloneNs += soloPrefillNs(timing, isl, cachedTokens[index]!);
+    jobs.push({ arrivalMs, workMs: prefillWorkMs(floor, isl, cachedTokens[index]!) / workers });
+    if (after !== undefined) openLoop = false;
+  }
+  const aloneMs = aloneNs / 1e6 / count;
+  return openLoop ? Math.max(aloneMs, shortestRemainingFirstMs(jobs)) : aloneMs;
+}
+
+interface Job {
+  readonly arrivalMs: number;
+  readonly workMs: number;
+}
+
+/** Mean time from arrival to end under preemptive shortest remaining work. O(n log n) @param jobs in order of arrival */
+export function shortestRemainingFirstMs(jobs: readonly Job[]): number {
+  const waiting = new EventQueue<Job>();
+  let nowMs = 0;
+  let totalMs = 0;
+  const workUntil = (untilMs: number): void => {
+    while (waiting.size > 0 && nowMs < untilMs) {
+      const leftMs = waiting.nextAt;
+      const job = waiting.pop()!;
+      if (nowMs + leftMs > untilMs) {
+        waiting.push(leftMs - (untilMs - nowMs), 0, job);
+        nowMs = untilMs;
+      } else {
+        nowMs += leftMs;
+        totalMs += nowMs - job.arrivalMs;
+      }
+    }
+    if (untilMs !== Number.POSITIVE_INFINITY) nowMs = Math.max(nowMs, untilMs);
+  };
+  for (const job of jobs) {
+    workUntil(job.arrivalMs);
+    waiting.push(job.workMs, 0, job);
+  }
+  workUntil(Number.POSITIVE_INFINITY);
+  return totalMs / jobs.length;
+}
+
+/** `rateScaleBound` of a run. */
+export function speedBound(workload: Workload, spec: RunSpec): number {
+  const cachedTokens = infiniteCacheTokens(workload, spec.blockSize);
+  return rateScaleBound(workload, cachedTokens, spec.workers, engineOptions(spec));
+}
+
+/**
+ * By how much the arrivals could be sped up before the workers had more work than time, with every hit of an infinite
+ * cache: an upper bound of stable rates. Infinite where all requests arrive at once.
+ */
+export function rateScaleBound(
+  workload: Workload,
+  cachedTokens: Float64Array,
+  workers: number,
+  timing: PrefillTiming,
+): number {
+  const floor = workFloor(timing);
+  let workMs = 0;
+  for (const [index, { isl, osl }] of workload.requests.entries()) {
+    const decodeMs = (isl + osl / 2) * floor.msPerContextToken + floor.msPerToken;
+    workMs += prefillWorkMs(floor, isl, cachedTokens[index]!) + (osl - 1) * decodeMs;
+  }
+  const spanMs = workload.requests.at(-1)!.arrivalMs - workload.requests[0]!.arrivalMs;
+  return spanMs === 0 ? Number.POSITIVE_INFINITY : (workers * spanMs) / workMs;
+}

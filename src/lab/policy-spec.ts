@@ -1,0 +1,102 @@
+// One row of a comparison as text: a policy with its options, and how well its router sees.
+
+import { createPolicy, type LabPolicyName, labPolicyNames, type Policy, type PolicyOptions } from '../core/index.ts';
+
+export interface PolicySpec {
+  /** As written: `kv`, `kv:form=1731:temperature=0.5`, `kv:credit=off`. */
+  readonly text: string;
+  readonly name: LabPolicyName;
+  /** Of the policy itself. */
+  readonly options: Readonly<Record<string, number | string>>;
+  readonly inFlightCredit: boolean;
+  /** From the end of an engine's step to the arrival of its KV events at the router. */
+  readonly eventDelayMs: number;
+  /** From reading the loads to booking; the request leaves for its worker when it is booked. */
+  readonly bookDelayMs: number;
+}
+
+/** What can be set of each policy: a number from 0 up, or one of some words. */
+const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' | readonly string[]>>>> = {
+  kv: { overlapWeight: 'number', temperature: 'number', form: ['1895', '1731'] },
+  'round-robin': {},
+  random: {},
+  'least-requests': {},
+  'power-of-two': {},
+  'prefix-hash': { prefixTokens: 'number', nodesPerWorker: 'number', loadBound: 'number' },
+  'sglang-cache-aware': {
+    defaults: ['cli', 'library'],
+    cacheThreshold: 'number',
+    balanceAbs: 'number',
+    balanceRel: 'number',
+    treeTokensMax: 'number',
+    evictionIntervalMs: 'number',
+    missRule: ['least-requests', 'smallest-tree'],
+  },
+  dynamo: { overlapCredit: 'number', prefillScale: 'number', activeRequestWeight: 'number' },
+  lmetric: {},
+  lpwl: {},
+  'sticky-token-load': { warmMatchMin: 'number', prefillGapTokensMax: 'number' },
+  'what-if': {},
+  'marginal-cost': { recomputeWeight: 'number', decodeWeight: 'number' },
+  'max-prefix': {},
+};
+
+const delayMsMax = 3_600_000;
+
+/** @throws RangeError that says what is wrong with the text */
+export function parsePolicySpec(text: string): PolicySpec {
+  const [head = '', ...settings] = text.split(':');
+  const name = labPolicyNames.find((candidate) => candidate === head);
+  if (name === undefined) {
+    throw new RangeError(`policy ${JSON.stringify(head)} is none of ${labPolicyNames.join(', ')}`);
+  }
+  const options: Record<string, number | string> = {};
+  let inFlightCredit = true;
+  let eventDelayMs = 0;
+  let bookDelayMs = 0;
+  for (const setting of settings) {
+    const [key = '', value = ''] = setting.split('=', 2);
+    if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
+    else if (key === 'event-delay-ms') eventDelayMs = amount(text, key, value, delayMsMax);
+    else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
+    else options[camelCase(key)] = option(text, name, key, value);
+  }
+  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs };
+}
+
+/** A new policy with a state of its own. @param engineSpeed for those that have to be told */
+export function policyOf({ name, options }: PolicySpec, workers: number, engineSpeed: number): Policy {
+  const speeds = new Array<number>(workers).fill(engineSpeed);
+  const told = name === 'what-if' || name === 'marginal-cost' ? { ...options, speeds } : options;
+  // `parsePolicySpec` has checked every option against `settable`.
+  return createPolicy(name, told as PolicyOptions[typeof name]);
+}
+
+function option(text: string, name: LabPolicyName, key: string, value: string): number | string {
+  const kind = settable[name][camelCase(key)];
+  if (kind === undefined) {
+    const own = Object.keys(settable[name]).map(kebabCase);
+    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms'];
+    throw new RangeError(`policy ${text}: ${JSON.stringify(key)} is none of ${all.join(', ')}`);
+  }
+  return kind === 'number' ? amount(text, key, value, Number.MAX_VALUE) : oneOf(text, key, value, kind);
+}
+
+function amount(text: string, key: string, value: string, max: number): number {
+  const number = Number(value);
+  if (value.trim() !== '' && number >= 0 && number <= max) return number;
+  throw new RangeError(`policy ${text}: ${key} is a number from 0 up, not ${JSON.stringify(value)}`);
+}
+
+function oneOf(text: string, key: string, value: string, words: readonly string[]): string {
+  if (words.includes(value)) return value;
+  throw new RangeError(`policy ${text}: ${key} is one of ${words.join(', ')}, not ${JSON.stringify(value)}`);
+}
+
+function camelCase(key: string): string {
+  return key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function kebabCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

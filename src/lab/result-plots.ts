@@ -1,0 +1,65 @@
+// The plots of an experiment: TTFT as a distribution and over the load, hit rates, the load of each worker over time.
+
+import { type BarChart, barChart } from '../report/svg-bars.ts';
+import { linePlot, type Series } from '../report/svg-plot.ts';
+import type { PolicyRuns } from './report-section.ts';
+import { meanOver } from './result-table.ts';
+import type { RunResult } from './run-result.ts';
+
+/** Distribution of TTFT of the first seed. */
+export function ttftCdfPlot(title: string, policies: readonly PolicyRuns[]): string {
+  return linePlot({
+    title,
+    xLabel: 'TTFT, s',
+    yLabel: 'share of requests',
+    xLog: true,
+    series: policies.map(({ policy, runs }) => ({
+      name: policy,
+      points: runs[0]!.ttftQuantilesMs.flatMap((ms, percent) =>
+        ms === null ? [] : [[ms / 1000, percent / 100] as const],
+      ),
+    })),
+  });
+}
+
+export function hitRatePlot(title: string, policies: readonly PolicyRuns[]): string {
+  const chart: BarChart = {
+    title,
+    xLabel: 'prefix hit rate (share of prompt tokens)',
+    bars: policies.map(({ policy, runs }) => ({
+      name: policy,
+      value: meanOver(runs, ({ cache }) => cache.hitRate) ?? 0,
+    })),
+    references: [
+      { name: 'infinite cache', value: meanOver(policies[0]!.runs, ({ cache }) => cache.ceiling) ?? 0 },
+      { name: 'pooled LRU', value: meanOver(policies[0]!.runs, ({ cache }) => cache.pooledLru) ?? 0 },
+    ],
+  };
+  return barChart(chart);
+}
+
+/** Requests waiting and running in each engine. */
+export function workerLoadPlot(title: string, { load }: RunResult): string {
+  return linePlot({
+    title,
+    xLabel: 'time, s',
+    yLabel: 'requests in the engine',
+    height: 220,
+    series: load.unfinished.map((samples, worker) => ({
+      name: `worker ${worker}`,
+      points: thinned(samples.map((value, at) => [load.timesS[at]!, value] as const)),
+    })),
+  });
+}
+
+/** Mean TTFT over the load. */
+export function ttftOverLoadPlot(title: string, xLabel: string, series: readonly Series[]): string {
+  return linePlot({ title, xLabel, yLabel: 'mean TTFT, s', yLog: true, marks: true, series });
+}
+
+const pointsMax = 120;
+
+function thinned<T>(points: readonly T[]): T[] {
+  const every = Math.ceil(points.length / pointsMax);
+  return points.filter((_, at) => at % every === 0);
+}

@@ -1,0 +1,270 @@
+// The figures of one run as plain data: the same bytes for the same workload and spec.
+
+import { imbalance } from '../report/imbalance.ts';
+import { quantile, type Summary, summarize } from '../report/summary.ts';
+import { pooledLruHitRate } from '../trace/hit-ceilings.ts';
+import type { Workload } from '../trace/workload.ts';
+import { infiniteCacheTokens } from './hit-ceiling.ts';
+import { rateScaleBound, ttftBoundMs } from './latency-bound.ts';
+import type { LoadSeriesData } from './load-series.ts';
+import type { RequestLog } from './request-log.ts';
+import { engineOptions, type RunSpec, type RunSpecJson, toJson } from './run-spec.ts';
+import { firstMeasured, type SimulationResult } from './simulation.ts';
+import { ttftLimitNs } from './slo.ts';
+
+/** Values that do not exist are null: latencies without requests, quantiles that fall on a failed one. */
+export interface RunResult {
+  readonly format: 'kvoyant-lab-run/1';
+  readonly workload: {
+    readonly name: string;
+    readonly requests: number;
+    readonly islMean: number;
+    readonly oslMean: number;
+    /** Over the span of the arrivals; null where all arrive at once or in a closed loop. */
+    readonly ratePerS: number | null;
+    readonly concurrencyMax: number | null;
+    readonly notes: readonly string[];
+  };
+  readonly spec: RunSpecJson;
+  readonly measured: MeasuredFigures;
+  /** The requests that warmed the caches up. */
+  readonly coldStart: { readonly requests: number; readonly ttftMs: SummaryJson };
+  /** Done requests over the time from the first arrival to the last token, warm-up and drain included. */
+  readonly requestsPerS: number;
+  readonly outputTokensPerS: number;
+  readonly makespanS: number;
+  readonly cache: CacheFigures;
+  readonly bounds: {
+    /** No policy has a lower mean TTFT on this engine. */
+    readonly ttftMeanMs: number;
+    /** Bound over what was reached: 1 is the possible. */
+    readonly ttftReached: number | null;
+    /** The arrivals sped up by more than this are more work than time; null where all arrive at once. */
+    readonly rateScale: number | null;
+  };
+  readonly workers: {
+    readonly prefillTokens: readonly number[];
+    readonly prefillTokensMax: number;
+    readonly prefillMaxOverMean: number;
+    readonly requests: readonly number[];
+    readonly preemptions: number;
+  };
+  /** TTFT of the done requests at 0, 1, .. 100 %. */
+  readonly ttftQuantilesMs: readonly (number | null)[];
+  /** Sums over `ttftBlocksMax` stretches of the measured requests, for intervals of paired ratios. */
+  readonly ttftBlocks: { readonly sumMs: readonly number[]; readonly requests: readonly number[] };
+  readonly load: LoadSeriesData;
+}
+
+export interface MeasuredFigures {
+  readonly requests: number;
+  readonly failed: number;
+  readonly good: number;
+  readonly goodShare: number | null;
+  /** Good requests over the time from the first measured arrival to the last token. */
+  readonly goodputPerS: number;
+  /** Means are of the done requests; in quantiles a failed one counts as infinite. */
+  readonly ttftMs: SummaryJson;
+  /** (E2E - TTFT) / (OSL - 1) of each request. */
+  readonly tpotMs: SummaryJson;
+  /** All gaps between neighbouring tokens; quantiles within 1 %. */
+  readonly itlMs: SummaryJson;
+  readonly e2eMs: SummaryJson;
+}
+
+/** Token-weighted, over all requests of the run. */
+export interface CacheFigures {
+  /** Prompt tokens that the engines took from their caches. */
+  readonly hitRate: number;
+  /** The same as the router predicted it when it chose. */
+  readonly predictedHitRate: number;
+  /** Of an infinite cache that all workers share. */
+  readonly ceiling: number;
+  /** Of one LRU cache as large as all workers together. */
+  readonly pooledLru: number;
+  /** `hitRate` over `ceiling`; null where there is nothing to hit. */
+  readonly ceilingReached: number | null;
+}
+
+export interface SummaryJson {
+  readonly mean: number | null;
+  readonly p50: number | null;
+  readonly p99: number | null;
+}
+
+export const ttftBlocksMax = 32;
+
+export function resultOf(workload: Workload, spec: RunSpec, simulated: SimulationResult): RunResult {
+  const { log, engines } = simulated;
+  const { requests } = workload;
+  const first = firstMeasured(workload, spec);
+  const reusableTokens = infiniteCacheTokens(workload, spec.blockSize);
+  const timing = engineOptions(spec);
+  const measured = measure(workload, spec, log, first, simulated.endNs);
+  const boundMs = ttftBoundMs(workload, first, reusableTokens, spec.workers, timing);
+  const rateScale = rateScaleBound(workload, reusableTokens, spec.workers, timing);
+  const makespanS = (simulated.endNs - firstArrivalNs(log, 0)) / 1e9;
+  let done = 0;
+  let outputTokens = 0;
+  for (const [index, { osl }] of requests.entries()) {
+    if (!log.isDone(index)) continue;
+    done++;
+    outputTokens += osl;
+  }
+  const prefillTokens = engines.map((engine) => engine.counters.prefillTokens);
+  const spread = imbalance(prefillTokens);
+  const spanS = (requests.at(-1)!.arrivalMs - requests[0]!.arrivalMs) / 1000;
+  const isOpen = workload.concurrencyMax === undefined && spanS > 0;
+  const coldTtfts = columnMs(log, 0, first, (index) => log.ttftMs(index));
+  return {
+    format: 'kvoyant-lab-run/1',
+    workload: {
+      name: workload.name,
+      requests: requests.length,
+      islMean: rounded(mean(requests, ({ isl }) => isl)),
+      oslMean: rounded(mean(requests, ({ osl }) => osl)),
+      ratePerS: isOpen ? rounded(requests.length / spanS) : null,
+      concurrencyMax: workload.concurrencyMax ?? null,
+      notes: workload.notes,
+    },
+    spec: toJson(spec),
+    measured,
+    coldStart: { requests: first, ttftMs: summaryJson(summarize(coldTtfts)) },
+    requestsPerS: rounded(done / makespanS),
+    outputTokensPerS: rounded(outputTokens / makespanS),
+    makespanS: rounded(makespanS),
+    cache: cacheFigures(workload, spec, log, reusableTokens),
+    bounds: {
+      ttftMeanMs: rounded(boundMs),
+      ttftReached: orNull(boundMs / (measured.ttftMs.mean ?? Number.NaN)),
+      rateScale: isOpen ? rounded(rateScale) : null,
+    },
+    workers: {
+      prefillTokens,
+      prefillTokensMax: spread.max,
+      prefillMaxOverMean: rounded(spread.maxOverMean),
+      requests: engines.map((_, worker) => log.worker.reduce((count, of) => count + (of === worker ? 1 : 0), 0)),
+      preemptions: engines.reduce((count, engine) => count + engine.counters.preemptions, 0),
+    },
+    ttftQuantilesMs: quantilesMs(columnMs(log, first, requests.length, (index) => log.ttftMs(index))),
+    ttftBlocks: ttftBlocks(log, first),
+    load: simulated.load.data(),
+  };
+}
+
+/** Good measured requests. */
+export function countGood(workload: Workload, spec: RunSpec, log: RequestLog): number {
+  const timing = engineOptions(spec);
+  let good = 0;
+  for (let index = firstMeasured(workload, spec); index < log.count; index++) {
+    if (!log.isDone(index)) continue;
+    const { isl, osl } = workload.requests[index]!;
+    const inTime = log.ttftMs(index) * 1e6 <= ttftLimitNs(spec.slo, timing, isl);
+    if (inTime && !(log.tpotMs(index, osl) > spec.slo.tpotMs)) good++;
+  }
+  return good;
+}
+
+function measure(workload: Workload, spec: RunSpec, log: RequestLog, first: number, endNs: number): MeasuredFigures {
+  const { requests } = workload;
+  const count = requests.length - first;
+  const ttfts = columnMs(log, first, requests.length, (index) => log.ttftMs(index));
+  const e2es = columnMs(log, first, requests.length, (index) => log.e2eMs(index));
+  const tpots = columnMs(log, first, requests.length, (index) => log.tpotMs(index, requests[index]!.osl));
+  const failed = count - ttfts.length;
+  const good = countGood(workload, spec, log);
+  const { gapsMs } = log;
+  return {
+    requests: count,
+    failed,
+    good,
+    goodShare: orNull(good / count),
+    goodputPerS: rounded((good / (endNs - firstArrivalNs(log, first))) * 1e9),
+    ttftMs: withFailures(ttfts, failed),
+    tpotMs: summaryJson(summarize(tpots)),
+    itlMs: summaryJson({ mean: gapsMs.mean, p50: gapsMs.quantile(0.5), p99: gapsMs.quantile(0.99) }),
+    e2eMs: withFailures(e2es, failed),
+  };
+}
+
+function cacheFigures(workload: Workload, spec: RunSpec, log: RequestLog, reusableTokens: Float64Array): CacheFigures {
+  let isl = 0;
+  let cached = 0;
+  let predicted = 0;
+  let reusable = 0;
+  for (const [index, request] of workload.requests.entries()) {
+    if (!log.isDone(index)) continue;
+    isl += request.isl;
+    cached += log.cachedTokens[index]!;
+    predicted += log.predictedTokens[index]!;
+    reusable += reusableTokens[index]!;
+  }
+  return {
+    hitRate: rounded(cached / isl),
+    predictedHitRate: rounded(predicted / isl),
+    ceiling: rounded(reusable / isl),
+    // Content blocks are finer or coarser than the engine's: never more than the ceiling.
+    pooledLru: rounded(Math.min(pooledLruHitRate(workload, spec.workers * spec.kvTokens), reusable / isl)),
+    ceilingReached: orNull(cached / reusable),
+  };
+}
+
+/** Values of the done requests that have one. */
+function columnMs(log: RequestLog, from: number, to: number, of: (index: number) => number): Float64Array {
+  const values: number[] = [];
+  for (let index = from; index < to; index++) {
+    if (!log.isDone(index)) continue;
+    const value = of(index);
+    if (!Number.isNaN(value)) values.push(value);
+  }
+  return Float64Array.from(values);
+}
+
+function withFailures(values: Float64Array, failed: number): SummaryJson {
+  const all = new Float64Array(values.length + failed).fill(Number.POSITIVE_INFINITY);
+  all.set(values);
+  return summaryJson({ ...summarize(all), mean: summarize(values).mean });
+}
+
+function quantilesMs(values: Float64Array): (number | null)[] {
+  const sorted = values.slice().sort();
+  return Array.from({ length: 101 }, (_, percent) => orNull(quantile(sorted, percent / 100)));
+}
+
+function ttftBlocks(log: RequestLog, first: number): RunResult['ttftBlocks'] {
+  const blocks = Math.min(ttftBlocksMax, log.count - first);
+  const sumMs = new Array<number>(blocks).fill(0);
+  const counts = new Array<number>(blocks).fill(0);
+  for (let index = first; index < log.count; index++) {
+    if (!log.isDone(index)) continue;
+    const block = Math.floor(((index - first) * blocks) / (log.count - first));
+    sumMs[block]! += log.ttftMs(index);
+    counts[block]!++;
+  }
+  return { sumMs: sumMs.map(rounded), requests: counts };
+}
+
+function firstArrivalNs(log: RequestLog, from: number): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (let index = from; index < log.count; index++) {
+    if (log.arrivalNs[index]! < first) first = log.arrivalNs[index]!;
+  }
+  return first;
+}
+
+function mean<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0) / items.length;
+}
+
+function summaryJson({ mean: meanValue, p50, p99 }: Summary): SummaryJson {
+  return { mean: orNull(meanValue), p50: orNull(p50), p99: orNull(p99) };
+}
+
+/** Seven digits are more than any figure is good for, and keep files small. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(7));
+}
+
+function orNull(value: number): number | null {
+  return Number.isFinite(value) ? rounded(value) : null;
+}

@@ -1,0 +1,299 @@
+// A whole cluster in virtual time: the router of the gateway over simulated engines, one discrete event after another.
+//
+// Time is integer nanoseconds. Events of one instant come in this order: ends of steps (by worker), KV events, bookings,
+// arrivals; then every idle engine that has work starts a step. A step's KV events reach the router before its tokens.
+
+import { assert } from '../core/assert.ts';
+import { Router } from '../core/router.ts';
+import type { BlockHashes, Booking, Decision, KvEvent, WorkerIndex } from '../core/types.ts';
+import { Engine, type EngineStep } from '../sim/index.ts';
+import type { Workload } from '../trace/workload.ts';
+import { ArrivalGate } from './arrival-gate.ts';
+import { ContentHasher, hashPrompt } from './content-hash.ts';
+import { EventQueue } from './event-queue.ts';
+import { LoadSeries } from './load-series.ts';
+import { policyOf } from './policy-spec.ts';
+import { RequestLog } from './request-log.ts';
+import { engineOptions, type RunSpec } from './run-spec.ts';
+import { SloWatch } from './slo-watch.ts';
+
+/** For those who look on. */
+export interface SimulationWatch {
+  onDecision?(request: number, decision: Decision, nowNs: number): void;
+  /** At the end of the step, before anything of it is applied. The step is the engine's scratch. */
+  onStep?(worker: WorkerIndex, step: EngineStep, engine: Engine, nowNs: number): void;
+}
+
+export interface SimulationLimits {
+  /** The run stops when more measured requests than this have missed the SLO: enough to know that it failed. */
+  readonly missesMax?: number;
+}
+
+export interface SimulationResult {
+  readonly log: RequestLog;
+  readonly load: LoadSeries;
+  readonly engines: readonly Engine[];
+  readonly router: Router;
+  /** End of the last step. */
+  readonly endNs: number;
+  /** More than `missesMax` requests missed the SLO. */
+  readonly stoppedEarly: boolean;
+}
+
+type LabEvent =
+  | { readonly kind: 'step-end'; readonly worker: WorkerIndex }
+  | { readonly kind: 'kv-events'; readonly worker: WorkerIndex; readonly events: readonly KvEvent[] }
+  | { readonly kind: 'booking'; readonly request: number; readonly routed: Placed }
+  /** A held request takes the place of one that has ended. */
+  | { readonly kind: 'admission'; readonly request: number }
+  | { readonly kind: 'arrival'; readonly request: number };
+
+const rank: Readonly<Record<LabEvent['kind'], number>> = {
+  'step-end': 0,
+  'kv-events': 1,
+  booking: 2,
+  admission: 3,
+  arrival: 4,
+};
+
+interface Placed {
+  readonly worker: WorkerIndex;
+  readonly booking: Booking;
+  readonly hashes: BlockHashes;
+}
+
+interface LabWorker {
+  readonly engine: Engine;
+  /** The step in the works; null when idle. */
+  step: EngineStep | null;
+  /** Request of the workload by the engine's own number. */
+  readonly requests: number[];
+}
+
+/** Same workload and spec: same result, to the last bit. */
+export function simulate(
+  workload: Workload,
+  spec: RunSpec,
+  limits: SimulationLimits = {},
+  watch: SimulationWatch = {},
+): SimulationResult {
+  return new Simulation(workload, spec, limits, watch).run();
+}
+
+/** Requests below this index warm the caches up: their latencies do not count. */
+export function firstMeasured(workload: Workload, spec: RunSpec): number {
+  const { requests } = workload;
+  const allAtOnce = requests.every(({ arrivalMs }) => arrivalMs === requests[0]!.arrivalMs);
+  return allAtOnce && workload.concurrencyMax === undefined ? 0 : Math.floor(requests.length * spec.warmupShare);
+}
+
+class Simulation {
+  readonly #workload: Workload;
+  readonly #spec: RunSpec;
+  readonly #watch: SimulationWatch;
+  readonly #slo: SloWatch;
+  readonly #router: Router;
+  readonly #workers: LabWorker[];
+  readonly #queue = new EventQueue<LabEvent>();
+  readonly #log: RequestLog;
+  readonly #load: LoadSeries;
+  readonly #firstMeasured: number;
+  readonly #bookings: Booking[] = [];
+  readonly #gate: ArrivalGate;
+  #nowNs = 0;
+  #endNs = 0;
+
+  constructor(workload: Workload, spec: RunSpec, limits: SimulationLimits, watch: SimulationWatch) {
+    this.#workload = workload;
+    this.#spec = spec;
+    this.#watch = watch;
+    this.#gate = new ArrivalGate(workload);
+    const options = engineOptions(spec);
+    this.#log = new RequestLog(workload.requests.length);
+    this.#load = new LoadSeries(spec.workers);
+    this.#firstMeasured = firstMeasured(workload, spec);
+    const missesMax = limits.missesMax ?? Number.POSITIVE_INFINITY;
+    this.#slo = new SloWatch(workload, spec.slo, options, this.#log, this.#firstMeasured, missesMax);
+    const { policy } = spec;
+    this.#router = new Router({
+      policy: policyOf(policy, spec.workers, spec.engineSpeed),
+      seed: spec.seed,
+      inFlightCredit: policy.inFlightCredit,
+      bookAt: booksLate(spec) ? 'told' : 'choice',
+    });
+    const capacityBlocks = options.blocks - 1;
+    this.#workers = Array.from({ length: spec.workers }, (_, index) => {
+      this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source: 'events' });
+      return { engine: new Engine(options), step: null, requests: [] };
+    });
+    for (const [index, { arrivalMs, after }] of workload.requests.entries()) {
+      if (after === undefined) this.#push(Math.round(arrivalMs * 1e6), { kind: 'arrival', request: index });
+    }
+  }
+
+  run(): SimulationResult {
+    while (this.#queue.size > 0 && !this.#slo.isLost) {
+      this.#nowNs = this.#queue.nextAt;
+      if (this.#load.nextNs < this.#nowNs) this.#load.sampleTo(this.#nowNs, (worker) => this.#readLoad(worker));
+      while (this.#queue.nextAt === this.#nowNs) this.#apply(this.#queue.pop()!);
+      for (let worker = 0; worker < this.#workers.length; worker++) this.#startStep(worker);
+    }
+    return {
+      log: this.#log,
+      load: this.#load,
+      engines: this.#workers.map(({ engine }) => engine),
+      router: this.#router,
+      endNs: this.#endNs,
+      stoppedEarly: this.#slo.isLost,
+    };
+  }
+
+  #push(timeNs: number, event: LabEvent): void {
+    this.#queue.push(timeNs, rank[event.kind], event);
+  }
+
+  get #nowMs(): number {
+    return this.#nowNs / 1e6;
+  }
+
+  #apply(event: LabEvent): void {
+    switch (event.kind) {
+      case 'arrival':
+        if (this.#gate.arrived(event.request)) this.#admit(event.request);
+        break;
+      case 'admission':
+        this.#admit(event.request);
+        break;
+      case 'booking':
+        if (booksLate(this.#spec)) this.#router.count(event.routed.booking, this.#nowMs);
+        this.#submit(event.request, event.routed);
+        break;
+      case 'kv-events':
+        for (const kvEvent of event.events) this.#router.applyKvEvent(event.worker, kvEvent, this.#nowMs);
+        break;
+      case 'step-end':
+        this.#endStep(event.worker);
+        break;
+    }
+  }
+
+  #admit(request: number): void {
+    this.#log.arrivalNs[request] = this.#nowNs;
+    this.#log.setFate(request, 'running');
+    this.#route(request);
+  }
+
+  #route(request: number): void {
+    const { requests, contentBlockTokens } = this.#workload;
+    const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
+    const prompt = { isl: requests[request]!.isl, hashes: [hashes] };
+    const routed = this.#router.route({ prompts: [prompt] }, this.#nowMs);
+    if (routed.kind === 'refused') {
+      this.#fail(request, 'refused');
+      return;
+    }
+    const { decision } = routed;
+    this.#log.worker[request] = decision.worker;
+    this.#log.predictedTokens[request] = decision.overlapTokens;
+    this.#watch.onDecision?.(request, decision, this.#nowNs);
+    const booking = routed.bookings[0]!;
+    this.#bookings[request] = booking;
+    const placed = { worker: decision.worker, booking, hashes };
+    const delayNs = Math.round(this.#spec.policy.bookDelayMs * 1e6);
+    if (delayNs === 0) this.#submit(request, placed);
+    else this.#push(this.#nowNs + delayNs, { kind: 'booking', request, routed: placed });
+  }
+
+  #submit(request: number, { worker, booking, hashes }: Placed): void {
+    const { isl, osl } = this.#workload.requests[request]!;
+    const { engine, requests } = this.#workers[worker]!;
+    if (isl + osl > engine.contextTokensMax) {
+      this.#router.release(booking, 'failed', this.#nowMs);
+      this.#fail(request, 'too-long');
+      return;
+    }
+    const hasher = new ContentHasher(hashes, request);
+    const submission = engine.submit({ prompt: { tokenCount: isl, hasher }, outputTokensMax: osl });
+    assert(submission.kind === 'accepted', 'an engine of the lab takes every request that fits its KV');
+    requests[submission.request.id] = request;
+  }
+
+  #startStep(index: WorkerIndex): void {
+    const worker = this.#workers[index]!;
+    if (worker.step !== null) return;
+    worker.step = worker.engine.step();
+    if (worker.step !== null) this.#push(this.#nowNs + worker.step.stepNs, { kind: 'step-end', worker: index });
+  }
+
+  #endStep(index: WorkerIndex): void {
+    const worker = this.#workers[index]!;
+    const { step } = worker;
+    assert(step !== null, 'a step that ends has begun');
+    worker.step = null;
+    this.#endNs = this.#nowNs;
+    this.#watch.onStep?.(index, step, worker.engine, this.#nowNs);
+    this.#deliver(index, step.events);
+    for (const engineRequest of step.sampled) {
+      const request = worker.requests[engineRequest.id]!;
+      if (engineRequest.outputTokens === 1) this.#firstToken(request, engineRequest.cachedTokens);
+      else this.#laterToken(request);
+    }
+    for (const engineRequest of step.finished) this.#finish(worker.requests[engineRequest.id]!);
+  }
+
+  #deliver(worker: WorkerIndex, events: readonly KvEvent[]): void {
+    if (events.length === 0) return;
+    const delayNs = Math.round(this.#spec.policy.eventDelayMs * 1e6);
+    if (delayNs > 0) this.#push(this.#nowNs + delayNs, { kind: 'kv-events', worker, events });
+    else for (const event of events) this.#router.applyKvEvent(worker, event, this.#nowMs);
+  }
+
+  #firstToken(request: number, cachedTokens: number): void {
+    this.#log.firstTokenNs[request] = this.#nowNs;
+    this.#log.lastTokenNs[request] = this.#nowNs;
+    this.#log.cachedTokens[request] = cachedTokens;
+    const booking = this.#bookings[request]!;
+    this.#router.firstToken(booking, this.#nowMs);
+    this.#router.outputTokens(booking, 1, this.#nowMs);
+    this.#slo.firstToken(request);
+  }
+
+  #laterToken(request: number): void {
+    const { lastTokenNs, gapsMs } = this.#log;
+    if (request >= this.#firstMeasured) gapsMs.record((this.#nowNs - lastTokenNs[request]!) / 1e6);
+    lastTokenNs[request] = this.#nowNs;
+    this.#router.outputTokens(this.#bookings[request]!, 1, this.#nowMs);
+  }
+
+  #finish(request: number): void {
+    this.#router.release(this.#bookings[request]!, 'done', this.#nowMs);
+    this.#log.setFate(request, 'done');
+    this.#slo.done(request);
+    this.#end(request);
+  }
+
+  #fail(request: number, fate: 'too-long' | 'refused'): void {
+    this.#log.setFate(request, fate);
+    this.#slo.failed(request);
+    this.#end(request);
+  }
+
+  /** What waited for the end of a request goes on. */
+  #end(request: number): void {
+    const { followers, admitted } = this.#gate.ended(request);
+    for (const { request: follower, thinkMs } of followers) {
+      this.#push(this.#nowNs + Math.round(thinkMs * 1e6), { kind: 'arrival', request: follower });
+    }
+    if (admitted !== null) this.#push(this.#nowNs, { kind: 'admission', request: admitted });
+  }
+
+  #readLoad(worker: WorkerIndex): { unfinished: number; kvUsage: number } {
+    const { engine } = this.#workers[worker]!;
+    return { unfinished: engine.waitingCount + engine.runningCount, kvUsage: engine.kvUsage };
+  }
+}
+
+/** Round robin reads no load, so its turn moves on with the choice however late it books. */
+function booksLate({ policy }: RunSpec): boolean {
+  return policy.bookDelayMs > 0 && policy.name !== 'round-robin';
+}

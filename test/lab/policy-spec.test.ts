@@ -1,0 +1,40 @@
+// Policies as text: what is accepted, and what is said about what is not.
+
+import { describe, expect, it } from 'vitest';
+import { labPolicyNames } from '../../src/core/index.ts';
+import { parsePolicySpec } from '../../src/lab/index.ts';
+import { policyOf } from '../../src/lab/policy-spec.ts';
+
+describe('parsePolicySpec', () => {
+  it('reads the options of the policy and of what its router sees', () => {
+    expect(parsePolicySpec('kv:form=1731:temperature=0.5:credit=off:event-delay-ms=50:book-delay-ms=2.5')).toEqual({
+      text: 'kv:form=1731:temperature=0.5:credit=off:event-delay-ms=50:book-delay-ms=2.5',
+      name: 'kv',
+      options: { form: '1731', temperature: 0.5 },
+      inFlightCredit: false,
+      eventDelayMs: 50,
+      bookDelayMs: 2.5,
+    });
+    expect(parsePolicySpec('sglang-cache-aware:defaults=library:balance-abs=8').options).toEqual({
+      defaults: 'library',
+      balanceAbs: 8,
+    });
+  });
+
+  it.each(labPolicyNames)('makes a policy of %s', (name) => {
+    expect(policyOf(parsePolicySpec(name), 4, 2).name).toBe(name);
+  });
+
+  it.each([
+    ['best', '"best" is none of kv, round-robin'],
+    ['kv:heat=1', '"heat" is none of overlap-weight, temperature, form, credit'],
+    ['lmetric:form=1731', '"form" is none of credit'],
+    ['kv:form=1732', 'form is one of 1895, 1731, not "1732"'],
+    ['kv:temperature=', 'temperature is a number from 0 up, not ""'],
+    ['kv:temperature=-1', 'temperature is a number from 0 up, not "-1"'],
+    ['kv:credit=maybe', 'credit is one of on, off'],
+    ['kv:book-delay-ms=soon', 'book-delay-ms is a number'],
+  ])('refuses %s', (text, message) => {
+    expect(() => parsePolicySpec(text)).toThrow(message);
+  });
+});
