@@ -17,6 +17,10 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     summary: 'compare policies over simulated engines, then serve on',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
+  lab: {
+    summary: 'compare policies on workloads and traces in virtual time',
+    load: async () => (await import('./lab.ts')).labCommand(),
+  },
 };
 
 const program = new Command('kvoyant')
