@@ -1,7 +1,7 @@
 // Horizontal bars with a mark for what could have been reached, as one SVG image.
 
 import { linearScale } from './svg-scale.ts';
-import { colour, svgImage, svgLabel, svgLine } from './svg-text.ts';
+import { colour, svgImage, svgLabel, svgLine, widestPixels } from './svg-text.ts';
 
 export interface Bar {
   readonly name: string;
@@ -19,11 +19,11 @@ export interface BarChart {
 
 const barHeight = 18;
 const top = 48;
-const nameWidth = 190;
 
 export function barChart({ title, xLabel, bars, references, width = 560 }: BarChart): string {
   const bottom = top + bars.length * barHeight;
   const height = bottom + 40;
+  const nameWidth = 16 + Math.ceil(widestPixels(bars.map(({ name }) => name)));
   const highest = [...bars, ...references].reduce((most, { value }) => Math.max(most, value), 0);
   const x = linearScale(0, highest, nameWidth, width - 30);
   return svgImage(width, height, title, [

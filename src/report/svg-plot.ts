@@ -1,7 +1,7 @@
 // A plot of lines over two axes, as one SVG image.
 
 import { linearScale, logScale, type Scale } from './svg-scale.ts';
-import { colour, lineStyle, pixels, svgImage, svgLabel, svgLine } from './svg-text.ts';
+import { colour, lineStyle, pixels, svgImage, svgLabel, svgLine, widestPixels } from './svg-text.ts';
 
 export interface Series {
   readonly name: string;
@@ -26,10 +26,10 @@ export interface Plot {
 
 const margin = { top: 30, right: 16, bottom: 42, left: 58 };
 const legendRowHeight = 16;
-const legendColumnWidth = 190;
 
 export function linePlot(plot: Plot): string {
   const width = plot.width ?? 560;
+  const legendColumnWidth = 40 + widestPixels(plot.series.map(({ name }) => name));
   const columns = Math.max(1, Math.floor((width - margin.left) / legendColumnWidth));
   const legendHeight = Math.ceil(plot.series.length / columns) * legendRowHeight;
   const height = (plot.height ?? 320) + legendHeight;
@@ -67,7 +67,7 @@ export function linePlot(plot: Plot): string {
     svgLabel(0, 0, plot.yLabel, 'middle', ` transform="translate(14 ${(margin.top + bottom) / 2}) rotate(-90)"`),
     ...lines.flatMap((points, index) => drawLine(points, x, y, index, plot.marks ?? false)),
     ...plot.series.flatMap(({ name }, index) => {
-      const at = margin.left + (index % columns) * legendColumnWidth;
+      const at = Math.round(margin.left + (index % columns) * legendColumnWidth);
       const row = bottom + margin.bottom + Math.floor(index / columns) * legendRowHeight;
       return [
         `<path d="M${at} ${row}h18" fill="none" stroke-width="2" ${lineStyle(index)}/>`,

@@ -56,6 +56,11 @@ export function svgLine(x1: number, y1: number, x2: number, y2: number, stroke: 
   return `<line x1="${pixels(x1)}" y1="${pixels(y1)}" x2="${pixels(x2)}" y2="${pixels(y2)}" stroke="${stroke}"/>`;
 }
 
+/** About as wide as the widest of some labels is drawn. */
+export function widestPixels(labels: readonly string[]): number {
+  return labels.reduce((widest, label) => Math.max(widest, label.length * 6.4), 0);
+}
+
 /** A tenth of a pixel is enough and keeps files small. */
 export function pixels(value: number): string {
   return String(Math.round(value * 10) / 10);
