@@ -160,6 +160,7 @@ export class ActiveBlocks {
       this.endPrefill(record);
       if (record.lastRun) this.#workers.activeBlocks[worker]! -= this.#runs.remove(record.lastRun, worker);
       this.#workers.activeBlocks[worker]! -= record.ownBlocks;
+      this.#workers.ownBlocks[worker]! -= record.ownBlocks;
       this.#workers.runningRequests[worker]!--;
     }
     record.live = false;
@@ -191,6 +192,7 @@ export class ActiveBlocks {
         running++;
       }
       assert(this.#workers.activeBlocks[worker] === blocks.size + own, 'active blocks = distinct blocks + own blocks');
+      assert(this.#workers.ownBlocks[worker] === own, 'own blocks = those of the bookings');
       assert(this.#workers.activePrefillTokens[worker] === prefill, 'active prefill tokens = those of the bookings');
       assert(this.#workers.runningRequests[worker] === running, 'running requests = counted bookings');
     }
@@ -211,6 +213,7 @@ export class ActiveBlocks {
       own += blocksOf(record.tailTokens + record.outputTokens[i]!, record.blockSize);
     }
     this.#workers.activeBlocks[record.worker]! += own - record.ownBlocks;
+    this.#workers.ownBlocks[record.worker]! += own - record.ownBlocks;
     record.ownBlocks = own;
   }
 }

@@ -16,8 +16,12 @@ export class Candidates {
   overlapTokens: Float64Array = new Float64Array(0);
   uncachedTokens: Float64Array = new Float64Array(0);
   newBlocks: Int32Array = new Int32Array(0);
+  /** The part of `newBlocks` that is no full prompt block. */
+  newOwnBlocks: Int32Array = new Int32Array(0);
   activePrefillTokens: Float64Array = new Float64Array(0);
   activeBlocks: Int32Array = new Int32Array(0);
+  /** The part of `activeBlocks` that is no full prompt block. */
+  ownBlocks: Int32Array = new Int32Array(0);
   runningRequests: Int32Array = new Int32Array(0);
   /** Lowest wins; zero where the policy has none. */
   cost: Float64Array = new Float64Array(0);
@@ -33,6 +37,8 @@ export class Candidates {
     this.overlapTokens = new Float64Array(capacity);
     this.uncachedTokens = new Float64Array(capacity);
     this.newBlocks = new Int32Array(capacity);
+    this.newOwnBlocks = new Int32Array(capacity);
+    this.ownBlocks = new Int32Array(capacity);
     this.activePrefillTokens = new Float64Array(capacity);
     this.activeBlocks = new Int32Array(capacity);
     this.runningRequests = new Int32Array(capacity);

@@ -74,12 +74,14 @@ export class Placements {
       candidates.blockSize[i] = workers.blockSize[worker]!;
       candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]!;
       candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
+      candidates.ownBlocks[i] = workers.ownBlocks[worker]!;
       candidates.runningRequests[i] = workers.runningRequests[worker]!;
       candidates.overlapBlocks[i] = 0;
       candidates.promisedBlocks[i] = 0;
       candidates.overlapTokens[i] = 0;
       candidates.uncachedTokens[i] = 0;
       candidates.newBlocks[i] = 0;
+      candidates.newOwnBlocks[i] = 0;
     }
     return routable;
   }
@@ -94,11 +96,12 @@ export class Placements {
       const overlapBlocks = this.#overlaps[worker]!;
       const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks);
       const tailTokens = tailTokensOf(prompt.isl, hashes);
-      const newBlocks = hashes.count - this.#activeRuns[worker]! + sequences * blocksOf(tailTokens, hashes.blockSize);
+      const newOwnBlocks = sequences * blocksOf(tailTokens, hashes.blockSize);
       candidates.overlapBlocks[i]! += overlapBlocks;
       candidates.overlapTokens[i]! += overlapTokens;
       candidates.uncachedTokens[i]! += Math.max(1, prompt.isl - overlapTokens);
-      candidates.newBlocks[i]! += newBlocks;
+      candidates.newBlocks[i]! += hashes.count - this.#activeRuns[worker]! + newOwnBlocks;
+      candidates.newOwnBlocks[i]! += newOwnBlocks;
     }
   }
 

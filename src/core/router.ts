@@ -3,7 +3,6 @@
 import { ActiveBlocks, type BookingRecord } from './active-blocks.ts';
 import { assert } from './assert.ts';
 import { BlockHasher } from './block-hash.ts';
-import { type Candidates, expand } from './candidates.ts';
 import { EventLag } from './event-lag.ts';
 import { LingeringPromises } from './lingering-promises.ts';
 import { LruMirror } from './lru-mirror.ts';
@@ -12,12 +11,11 @@ import { hashesOf, Placements } from './placements.ts';
 import type { Policy, PolicyRequest } from './policy.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import { Random } from './random.ts';
+import { RecordedDecision } from './recorded-decision.ts';
 import { SilentProgress } from './silent-progress.ts';
 import type {
   Booking,
-  CandidateCost,
   Decision,
-  DecisionReason,
   IndexSource,
   KvEvent,
   KvEventOutcome,
@@ -381,29 +379,3 @@ export class Router {
 }
 
 const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
-
-class RecordedDecision implements Decision {
-  readonly policy: string;
-  readonly worker: WorkerIndex;
-  readonly reason: DecisionReason;
-  readonly overlapTokens: number;
-  readonly overlapBlocks: number;
-  readonly uncachedTokens: number;
-  readonly isl: number;
-  readonly #rows: Float64Array;
-
-  constructor(policy: string, reason: DecisionReason, isl: number, candidates: Candidates, position: number) {
-    this.policy = policy;
-    this.reason = reason;
-    this.isl = isl;
-    this.worker = candidates.worker[position]!;
-    this.overlapTokens = candidates.overlapTokens[position]!;
-    this.overlapBlocks = candidates.overlapBlocks[position]!;
-    this.uncachedTokens = candidates.uncachedTokens[position]!;
-    this.#rows = candidates.copy();
-  }
-
-  candidates(): CandidateCost[] {
-    return expand(this.#rows);
-  }
-}

@@ -20,6 +20,8 @@ export class WorkerTable {
   capacityBlocks: Float64Array = new Float64Array(8);
   /** Distinct full blocks in flight + the blocks that single sequences fill. */
   activeBlocks: Int32Array = new Int32Array(8);
+  /** The part of `activeBlocks` that single sequences fill: prompt tails and output. */
+  ownBlocks: Int32Array = new Int32Array(8);
   /** Prompt tokens booked and not computed yet. */
   activePrefillTokens: Float64Array = new Float64Array(8);
   runningRequests: Int32Array = new Int32Array(8);
@@ -45,6 +47,7 @@ export class WorkerTable {
     this.blockSize[worker] = spec.blockSize;
     this.capacityBlocks[worker] = spec.capacityBlocks;
     this.activeBlocks[worker] = 0;
+    this.ownBlocks[worker] = 0;
     this.activePrefillTokens[worker] = 0;
     this.runningRequests[worker] = 0;
     return worker;
@@ -84,6 +87,7 @@ export class WorkerTable {
     this.blockSize = grown(this.blockSize, new Int32Array(length));
     this.capacityBlocks = grown(this.capacityBlocks, new Float64Array(length));
     this.activeBlocks = grown(this.activeBlocks, new Int32Array(length));
+    this.ownBlocks = grown(this.ownBlocks, new Int32Array(length));
     this.activePrefillTokens = grown(this.activePrefillTokens, new Float64Array(length));
     this.runningRequests = grown(this.runningRequests, new Int32Array(length));
   }

@@ -51,7 +51,9 @@ export class SequenceNumbering {
       this.#old = this.#young;
       this.#young = new HashTable(1);
     }
-    this.#young.slots[this.#young.insert(low, high) + 2] = number;
+    // The slots are read after the insertion, which may move them.
+    const at = this.#young.insert(low, high);
+    this.#young.slots[at + 2] = number;
     return number;
   }
 

@@ -6,9 +6,12 @@ export class KvEventMirror {
   /** Copies by content. */
   readonly copies: Map<string, number> = new Map();
   readonly #blockSize: number;
+  readonly #hashedOnly: boolean;
 
-  constructor(blockSize: number) {
+  /** @param hashedOnly the events come without tokens */
+  constructor(blockSize: number, hashedOnly = false) {
     this.#blockSize = blockSize;
+    this.#hashedOnly = hashedOnly;
   }
 
   /** @throws Error for events that no engine may send: an unknown parent, a removal of what is not there. */
@@ -19,7 +22,9 @@ export class KvEventMirror {
       else {
         if (event.parent !== null && !this.copies.has(contentKey(event.parent, 0))) throw new Error('unknown parent');
         if (event.blockSize !== this.#blockSize) throw new Error('another block size');
-        if (event.tokens.length !== (event.hashes.length / 2) * this.#blockSize) throw new Error('tokens do not fit');
+        const tokens = this.#hashedOnly ? 0 : (event.hashes.length / 2) * this.#blockSize;
+        if (event.tokens.length !== tokens) throw new Error('tokens do not fit');
+        if (this.#hashedOnly && event.sequence !== event.hashes) throw new Error('hashes are not ours');
         for (let i = 0; i < event.hashes.length; i += 2) {
           const key = contentKey(event.hashes, i);
           this.copies.set(key, (this.copies.get(key) ?? 0) + 1);

@@ -12,6 +12,14 @@ describe('SequenceNumbering', () => {
     expect(numbering.count).toBe(3);
   });
 
+  it('keeps the number of the hash with which its table grows', () => {
+    const numbering = new SequenceNumbering();
+    const hashes = Array.from({ length: 100 }, (_, i) => i + 1);
+    const given = hashes.map((hash) => number(numbering, hash));
+    expect(hashes.map((hash) => number(numbering, hash))).toEqual(given);
+    expect(new Set(given).size).toBe(100);
+  });
+
   it('never holds more than its bound, and never gives two hashes one number', () => {
     fc.assert(
       fc.property(

@@ -13,10 +13,11 @@ export interface DynamoOptions {
 
 /**
  * cost(w), in blocks = prefillScale x max(0, (activePrefillTokens(w) + ISL) / blockSize - overlapCredit x overlapBlocks(w))
- * + activeBlocks(w) + newBlocks(w) + activeRequestWeight x runningRequests(w); lowest wins, uniform draw among equals.
+ * + active prompt blocks(w) + new prompt blocks(w) + activeRequestWeight x runningRequests(w); lowest wins, drawn among
+ * equals.
  *
- * Source: ai-dynamo/dynamo 1.6.x, default selector, temperature 0, credit decay 0, one tier of memory. The active blocks
- * are those of our ledger: open tails and output count, which Dynamo leaves out unless told to track output blocks.
+ * Source: ai-dynamo/dynamo 1.6.x, default selector, temperature 0, credit decay 0, one tier of memory, output blocks not
+ * tracked: only full prompt blocks count as active.
  */
 export function dynamo(options: DynamoOptions = {}): Policy<null> {
   const { overlapCredit = 1, prefillScale = 1, activeRequestWeight = 0 } = options;
@@ -26,12 +27,12 @@ export function dynamo(options: DynamoOptions = {}): Policy<null> {
     usesOverlap: true,
     init: () => null,
     choose(request, candidates, random): Choice {
-      const { cost, blockSize, overlapBlocks, activePrefillTokens, activeBlocks, newBlocks, runningRequests } =
-        candidates;
+      const { cost, blockSize, overlapBlocks, activePrefillTokens, runningRequests } = candidates;
+      const { activeBlocks, ownBlocks, newBlocks, newOwnBlocks } = candidates;
       for (let i = 0; i < candidates.count; i++) {
         const rawPrefill = (activePrefillTokens[i]! + request.isl) / blockSize[i]!;
         const prefill = Math.max(0, rawPrefill - overlapCredit * overlapBlocks[i]!);
-        const decode = activeBlocks[i]! + newBlocks[i]!;
+        const decode = activeBlocks[i]! - ownBlocks[i]! + newBlocks[i]! - newOwnBlocks[i]!;
         cost[i] = prefillScale * prefill + decode + activeRequestWeight * runningRequests[i]!;
       }
       return lowestCost(candidates, random);
