@@ -1,11 +1,13 @@
-// What tokenizing a prompt of 7,000 tokens costs: the built-in tokenizer beside js-tiktoken, on the same texts.
+// What tokenizing a prompt of 7,000 tokens costs: ours beside the Rust `tokenizers` package and js-tiktoken.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
 import { BuiltinTokenizer, loadVocabulary } from '../src/tokens/builtin-tokenizer.ts';
-import { environment, print, quantiles, timeEach } from './measure.ts';
+import { bpeOfImage, loadByteLevel } from '../src/tokens/byte-level-loader.ts';
+import { environment, print, type Quantiles, quantiles } from './measure.ts';
 
 const promptTokens = 7000;
 
@@ -19,7 +21,27 @@ const corpora: Readonly<Record<string, { readonly folders: readonly string[]; re
 /** Base64 without a break: minutes of work for the oracle, whose time grows with the square of a word's length. */
 const longRuns = /wasm|tests/;
 
-/** Prompts of exactly 7,000 tokens, cut one after another from a corpus. */
+/** A file of the packages that only tests and benches use; `npm test` installs them. */
+const llamaFile = join('test', 'node_modules', '@lenml', 'tokenizer-llama3_1', 'models', 'tokenizer.json');
+
+/** The part of the Rust package that is used. */
+interface RustPackage {
+  readonly Tokenizer: {
+    fromFile(file: string): {
+      encode(text: string, pair: null, options: { addSpecialTokens: boolean }): Promise<{ getIds(): number[] }>;
+    };
+  };
+}
+
+interface Contestant {
+  readonly name: string;
+  encode(text: string): ArrayLike<number> | Promise<ArrayLike<number>>;
+}
+
+/** Ours first, then the other one; both have the same vocabulary. */
+type Match = readonly [ours: Contestant, theirs: Contestant];
+
+/** Prompts of 7,000 tokens of cl100k_base, cut one after another from a corpus. */
 function promptsOf(kind: string, promptsMax: number, tokenizer: BuiltinTokenizer): string[] {
   const { folders, files } = corpora[kind]!;
   const paths = folders.flatMap((folder) => {
@@ -37,36 +59,82 @@ function promptsOf(kind: string, promptsMax: number, tokenizer: BuiltinTokenizer
   return prompts;
 }
 
+async function time({ encode }: Contestant, prompts: readonly string[]): Promise<Quantiles> {
+  const samples = new Float64Array(prompts.length);
+  for (const [index, prompt] of prompts.entries()) {
+    const start = process.hrtime.bigint();
+    await encode(prompt);
+    samples[index] = Number(process.hrtime.bigint() - start) / 1000;
+  }
+  return quantiles(samples);
+}
+
+/** Makes the contestants afresh: ours remember nothing then. */
+async function loadMatches(): Promise<() => Match[]> {
+  const require = createRequire(resolve('test', 'package.json'));
+  const { Tokenizer } = require('tokenizers') as RustPackage;
+  const vocabulary = await loadVocabulary();
+  const tiktoken = new Tiktoken(cl100k);
+  const rust = Tokenizer.fromFile(llamaFile);
+  const loaded = await loadByteLevel(llamaFile, null);
+  if (loaded.kind === 'other') throw new Error(loaded.reason);
+  return () => {
+    const builtin = new BuiltinTokenizer(vocabulary);
+    const bpe = bpeOfImage(loaded.image);
+    return [
+      [
+        { name: 'Llama 3.1, ours', encode: (text) => bpe.encode(text, false) },
+        {
+          name: 'Llama 3.1, tokenizers (Rust)',
+          encode: async (text) => (await rust.encode(text, null, { addSpecialTokens: false })).getIds(),
+        },
+      ],
+      [
+        { name: 'cl100k, ours', encode: (text) => builtin.encode(text) },
+        { name: 'cl100k, js-tiktoken', encode: (text) => tiktoken.encode(text, [], []) },
+      ],
+    ];
+  };
+}
+
+async function different([ours, theirs]: Match, prompts: readonly string[]): Promise<number> {
+  let count = 0;
+  for (const prompt of prompts) {
+    const [own, other] = [Array.from(await ours.encode(prompt)), Array.from(await theirs.encode(prompt))];
+    if (own.join() !== other.join()) count++;
+  }
+  return count;
+}
+
 /**
- * Cold: texts not seen before, by a tokenizer that has seen others. Warm: the same ones again, words and segments
- * remembered. js-tiktoken remembers nothing, so it has one figure.
+ * Cold: texts not seen before, by tokenizers that have seen others. Warm: the same ones again, with whatever each
+ * remembers. Wall time until the ids are there.
  * @param promptsMax of each kind
  */
 export async function benchTokens(promptsMax: number): Promise<void> {
-  const loadStart = process.hrtime.bigint();
-  const vocabulary = await loadVocabulary();
-  const loadMs = Number(process.hrtime.bigint() - loadStart) / 1e6;
-  const oracle = new Tiktoken(cl100k);
-
+  const newMatches = await loadMatches();
+  const cutter = new BuiltinTokenizer(await loadVocabulary());
   console.log(environment());
-  console.log(`prompts of ${promptTokens} tokens of cl100k_base; vocabulary parsed in ${loadMs.toFixed(0)} ms\n`);
+  console.log(`prompts of ${promptTokens} tokens of cl100k_base\n`);
   console.log(`${'microseconds a prompt'.padEnd(52)} ${'p50'.padStart(9)} ${'p99'.padStart(9)}`);
   for (const kind of Object.keys(corpora)) {
-    const tokenizer = new BuiltinTokenizer(vocabulary);
-    const prompts = promptsOf(kind, promptsMax, new BuiltinTokenizer(vocabulary));
-    const warmUp = Math.min(10, prompts.length >> 1);
-    for (const prompt of prompts.slice(0, warmUp)) tokenizer.encode(prompt);
+    const prompts = promptsOf(kind, promptsMax, cutter);
+    const warmUp = Math.min(20, prompts.length >> 1);
     const timed = prompts.slice(warmUp);
-    const run = (encode: (text: string) => ArrayLike<number>): Float64Array =>
-      timeEach(timed.length, (index) => encode(timed[index]!));
-    const cold = quantiles(run((text) => tokenizer.encode(text)));
-    const warm = quantiles(run((text) => tokenizer.encode(text)));
-    const theirs = quantiles(run((text) => oracle.encode(text, [], [])));
-    const different = timed.filter((text) => tokenizer.encode(text).join() !== oracle.encode(text, [], []).join());
-    print(`${kind}: built-in, cold (${timed.length} prompts)`, cold);
-    print(`${kind}: built-in, warm`, warm);
-    print(`${kind}: js-tiktoken`, theirs);
-    const ratios = [theirs.p50 / cold.p50, theirs.p50 / warm.p50].map((ratio) => `${ratio.toFixed(0)}x`);
-    console.log(`${kind}: ${ratios.join(' and ')} as fast; prompts with other ids: ${different.length}\n`);
+    for (const match of newMatches()) {
+      const cold: Quantiles[] = [];
+      const warm: Quantiles[] = [];
+      for (const contestant of match) {
+        await time(contestant, prompts.slice(0, warmUp));
+        cold.push(await time(contestant, timed));
+        warm.push(await time(contestant, timed));
+        print(`${kind}: ${contestant.name}, cold (${timed.length} prompts)`, cold.at(-1)!);
+        print(`${kind}: ${contestant.name}, warm`, warm.at(-1)!);
+      }
+      const ratio = (passes: readonly Quantiles[]): string => `${(passes[1]!.p50 / passes[0]!.p50).toFixed(1)}x`;
+      console.log(
+        `${kind}: ours is ${ratio(cold)} as fast cold, ${ratio(warm)} warm; prompts with other ids: ${await different(match, timed)}\n`,
+      );
+    }
   }
 }

@@ -1,40 +1,122 @@
 // Finds the tokens that stand outside the vocabulary's merges (`<|im_start|>`) in a text.
-import { assert } from '../core/assert.ts';
+import type { AddedTokenSpec } from './byte-level-spec.ts';
+import { isWhite, isWordCharacter } from './hugging-face-unicode.ts';
 
-export interface AddedToken {
-  readonly text: string;
-  readonly id: number;
+/** A part of a text: an added token, or, with `token` undefined, what stands between two of them (never empty). */
+export interface TextPart {
+  readonly from: number;
+  readonly to: number;
+  readonly token: AddedTokenSpec | undefined;
 }
 
-/** All of them start with `<|`, so that one `indexOf` passes over text that has none. */
+/** By UTF-16 code unit; `token` where a token ends. */
+interface TrieNode {
+  readonly next: Map<number, TrieNode>;
+  token: AddedTokenSpec | undefined;
+}
+
+/** As the Rust `tokenizers` package does: leftmost first, of those that start together the longest. */
 export class AddedTokens {
-  readonly #tokens: readonly AddedToken[];
+  readonly #root: TrieNode = { next: new Map(), token: undefined };
+  /** What all tokens with one first character have in common: `indexOf` passes over text that has none of them. */
+  readonly #openings: readonly string[];
 
-  constructor(tokens: readonly AddedToken[]) {
-    for (const token of tokens) assert(token.text.startsWith(opening), `added tokens start with ${opening}`);
-    // Longest first: of two that start at one position the longer one is meant.
-    this.#tokens = tokens.toSorted((a, b) => b.text.length - a.text.length);
+  constructor(tokens: readonly AddedTokenSpec[]) {
+    const openings = new Map<string, string>();
+    for (const token of tokens) {
+      const opening = openings.get(token.text[0]!);
+      openings.set(token.text[0]!, opening === undefined ? token.text : commonStart(opening, token.text));
+      let node = this.#root;
+      for (let at = 0; at < token.text.length; at++) {
+        const codeUnit = token.text.charCodeAt(at);
+        const next = node.next.get(codeUnit) ?? { next: new Map(), token: undefined };
+        node.next.set(codeUnit, next);
+        node = next;
+      }
+      node.token = token;
+    }
+    this.#openings = [...openings.values()];
   }
 
-  /** Position of the first added token at or behind `from`, or -1. */
-  indexIn(text: string, from: number): number {
-    let at = text.indexOf(opening, from);
-    while (at !== -1 && this.at(text, at) === undefined) at = text.indexOf(opening, at + 1);
-    return at;
+  /** The parts of a text, in order and without a gap. */
+  split(text: string): TextPart[] {
+    const parts: TextPart[] = [];
+    /** End of the last part. */
+    let done = 0;
+    const positions = this.#openings.map((opening) => text.indexOf(opening));
+    for (let at = 0; at < text.length; ) {
+      const start = this.#nextOpening(text, at, positions);
+      if (start === -1) break;
+      const token = this.#longestAt(text, start);
+      if (token === undefined) {
+        at = start + 1;
+        continue;
+      }
+      // A token that may not stand here is passed over all the same.
+      at = start + token.text.length;
+      if (token.singleWord && !standsAlone(text, start, at)) continue;
+      const from = token.lstrip ? whiteStart(text, done, start) : start;
+      const to = token.rstrip ? whiteEnd(text, at) : at;
+      if (done < from) parts.push({ from: done, to: from, token: undefined });
+      // Nothing is left of a token whose characters all went to the one before.
+      if (from < to) parts.push({ from, to, token });
+      done = to;
+    }
+    if (done < text.length) parts.push({ from: done, to: text.length, token: undefined });
+    return parts;
   }
 
-  /** The added token that starts at this position. */
-  at(text: string, position: number): AddedToken | undefined {
-    return this.#tokens.find((token) => text.startsWith(token.text, position));
+  /** @param positions of each opening, at or behind the last place looked at; -1: none left */
+  #nextOpening(text: string, from: number, positions: number[]): number {
+    let nearest = -1;
+    for (let index = 0; index < positions.length; index++) {
+      let position = positions[index]!;
+      if (position !== -1 && position < from) {
+        position = text.indexOf(this.#openings[index]!, from);
+        positions[index] = position;
+      }
+      if (position !== -1 && (nearest === -1 || position < nearest)) nearest = position;
+    }
+    return nearest;
   }
 
-  byId(id: number): AddedToken | undefined {
-    return this.#tokens.find((token) => token.id === id);
-  }
-
-  get texts(): string[] {
-    return this.#tokens.map((token) => token.text);
+  #longestAt(text: string, start: number): AddedTokenSpec | undefined {
+    let longest: AddedTokenSpec | undefined;
+    let node: TrieNode | undefined = this.#root;
+    for (let at = start; node !== undefined; at++) {
+      longest = node.token ?? longest;
+      node = at < text.length ? node.next.get(text.charCodeAt(at)) : undefined;
+    }
+    return longest;
   }
 }
 
-const opening = '<|';
+function commonStart(one: string, other: string): string {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return one.slice(0, length);
+}
+
+function standsAlone(text: string, from: number, to: number): boolean {
+  return !isWordCharacter(codePointBefore(text, from)) && !isWordCharacter(text.codePointAt(to) ?? -1);
+}
+
+/** -1 at the start of the text. */
+function codePointBefore(text: string, at: number): number {
+  const last = text.charCodeAt(at - 1);
+  const isPair = (last & 0xfc00) === 0xdc00 && (text.charCodeAt(at - 2) & 0xfc00) === 0xd800;
+  return at === 0 ? -1 : isPair ? text.codePointAt(at - 2)! : last;
+}
+
+/** Start of the whitespace that ends at `to`, not before `from`. All of it is in Unicode's first plane. */
+function whiteStart(text: string, from: number, to: number): number {
+  let at = Math.max(from, to);
+  while (at > from && isWhite(text.charCodeAt(at - 1))) at--;
+  return at;
+}
+
+function whiteEnd(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isWhite(text.charCodeAt(at))) at++;
+  return at;
+}

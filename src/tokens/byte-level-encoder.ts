@@ -1,32 +1,44 @@
 // Text without added tokens -> token ids: split into words, look each up, merge the ones that are no token.
 import { ByteMerger } from './merge-bytes.ts';
-import { wordEnd } from './split-words.ts';
+import type { Merges } from './merges.ts';
+import type { TextSplitter } from './text-splitter.ts';
 import type { TokenBuffer } from './token-buffer.ts';
 import { hashBytes, type Vocabulary } from './vocabulary.ts';
 import { WordCache } from './word-cache.ts';
+import type { WordScanner } from './word-scanner.ts';
 
 /** UTF-8 bytes of one UTF-16 code unit, at most. */
 const codeUnitBytesMax = 3;
 /** Scratch for longer texts is not kept. */
 const keptBytesMax = 1 << 20;
 
-/** Byte-level BPE with cl100k's split pattern. Not shared: it keeps its scratch. */
+/** Byte-level BPE of any vocabulary and split pattern. Not shared: it keeps its scratch. */
 export class ByteLevelEncoder {
   readonly #vocabulary: Vocabulary;
+  readonly #splitter: TextSplitter;
   readonly #merger: ByteMerger;
   readonly #words: WordCache = new WordCache();
   readonly #utf8 = new TextEncoder();
   #scratch: Uint8Array = new Uint8Array(16_384);
 
-  constructor(vocabulary: Vocabulary) {
+  constructor(vocabulary: Vocabulary, merges: Merges, splitter: TextSplitter) {
     this.#vocabulary = vocabulary;
-    this.#merger = new ByteMerger(vocabulary);
+    this.#splitter = splitter;
+    this.#merger = new ByteMerger(vocabulary, merges);
   }
 
   /** Appends the ids of `text`. Lone surrogates count as U+FFFD. */
   append(text: string, out: TokenBuffer): void {
-    const vocabulary = this.#vocabulary;
-    const words = this.#words;
+    switch (this.#splitter.kind) {
+      case 'scanner':
+        this.#appendText(text, this.#splitter.scanner, out);
+        break;
+      case 'regexes':
+        for (const word of this.#splitter.split(text)) this.#appendText(word, wholeText, out);
+    }
+  }
+
+  #appendText(text: string, scanner: WordScanner, out: TokenBuffer): void {
     const bytes = this.#scratchFor(text.length * codeUnitBytesMax);
     const end = this.#utf8.encodeInto(text, bytes).written;
     // A token has at least one byte.
@@ -34,21 +46,26 @@ export class ByteLevelEncoder {
     let position = out.length;
     let next = 0;
     for (let at = 0; at < end; at = next) {
-      next = wordEnd(bytes, at, end);
-      const hash = hashBytes(bytes, at, next);
-      const id = next - at <= vocabulary.tokenBytesMax ? vocabulary.find(bytes, at, next, hash) : -1;
-      if (id !== -1) {
-        tokens[position++] = id;
-        continue;
-      }
-      const from = position;
-      position = words.read(bytes, at, next, hash, tokens, from);
-      if (position === -1) {
-        position = this.#merger.merge(bytes, at, next, tokens, from);
-        words.write(bytes, at, next, hash, tokens, from, position);
-      }
+      next = scanner.wordEnd(bytes, at, end);
+      position = this.#appendWord(bytes, at, next, tokens, position);
     }
     out.length = position;
+  }
+
+  /** Writes the ids of one word to `tokens` and returns the position behind them. */
+  #appendWord(bytes: Uint8Array, start: number, end: number, tokens: Uint32Array, position: number): number {
+    const vocabulary = this.#vocabulary;
+    const hash = hashBytes(bytes, start, end);
+    const id = end - start <= vocabulary.tokenBytesMax ? vocabulary.find(bytes, start, end, hash) : -1;
+    if (id !== -1) {
+      tokens[position] = id;
+      return position + 1;
+    }
+    const known = this.#words.read(bytes, start, end, hash, tokens, position);
+    if (known !== -1) return known;
+    const merged = this.#merger.merge(bytes, start, end, tokens, position);
+    this.#words.write(bytes, start, end, hash, tokens, position, merged);
+    return merged;
   }
 
   #scratchFor(byteCount: number): Uint8Array {
@@ -58,3 +75,6 @@ export class ByteLevelEncoder {
     return scratch;
   }
 }
+
+/** For words that were split before. */
+const wholeText: WordScanner = { wordEnd: (_bytes, _at, end) => end, alwaysSplits: () => false };

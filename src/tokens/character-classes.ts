@@ -1,25 +1,56 @@
-// The class of every code point, from a generated table: the same on every Node, whatever Unicode it knows.
+// The classes of characters that split patterns tell apart, from generated tables: the same on every Node.
 import { classRuns } from './character-classes.generated.ts';
+import { expandRuns } from './expand-runs.ts';
+import { categories, categoryTable, isWhite } from './hugging-face-unicode.ts';
 
 export const other = 0;
+/** In tables that tell cases apart: a letter of neither case. */
 export const letter = 1;
 export const number = 2;
-/** Whitespace (ECMAScript's `\s`) except CR and LF. */
+/** Whitespace except CR and LF. */
 export const space = 3;
 /** CR or LF. */
 export const newline = 4;
+/** These three are in tables that tell cases apart only. */
+export const upper = 5;
+export const lower = 6;
+export const mark = 7;
 
-/** Class by code point. Read only. Surrogates are `other`, as is U+FFFD, which stands for a lone one in UTF-8. */
-export const characterClasses: Uint8Array = expand(classRuns);
+/** Class by code point; read only. Lone surrogates are `other`, as is U+FFFD, which stands for them in UTF-8. */
+export type CharacterClasses = Uint8Array;
 
-function expand(runs: string): Uint8Array {
-  const classes = new Uint8Array(0x110000);
-  let at = 0;
-  for (const run of runs.split(' ')) {
-    const length = Number.parseInt(run.slice(1), 36);
-    classes.fill(Number(run[0]), at, at + length);
-    at += length;
-  }
+/** As OpenAI's tiktoken sees them: Unicode 17, whitespace as in ECMAScript. */
+export function tiktokenClasses(): CharacterClasses {
+  tiktoken ??= withNewlines(expandRuns(classRuns));
+  return tiktoken;
+}
+
+/** As the Rust `tokenizers` package sees them. */
+export function huggingFaceClasses(): CharacterClasses {
+  huggingFace ??= fromCategories({ L: letter, N: number });
+  return huggingFace;
+}
+
+/** The same, with letters told apart by case, and marks. */
+export function huggingFaceCasedClasses(): CharacterClasses {
+  huggingFaceCased ??= fromCategories({ L: letter, N: number, Lu: upper, Lt: upper, Ll: lower, M: mark });
+  return huggingFaceCased;
+}
+
+// A table is a megabyte that most processes never need.
+let tiktoken: CharacterClasses | undefined;
+let huggingFace: CharacterClasses | undefined;
+let huggingFaceCased: CharacterClasses | undefined;
+
+/** @param classOf by category (`Lu`) or group of categories (`L`) */
+function fromCategories(classOf: Readonly<Record<string, number>>): CharacterClasses {
+  const byCategory = categories.map((category) => classOf[category] ?? classOf[category[0]!] ?? other);
+  const classes = categoryTable().map((category) => byCategory[category]!);
+  for (let codePoint = 0; codePoint < classes.length; codePoint++) if (isWhite(codePoint)) classes[codePoint] = space;
+  return withNewlines(classes);
+}
+
+function withNewlines(classes: Uint8Array): CharacterClasses {
   classes[0x0a] = newline;
   classes[0x0d] = newline;
   return classes;

@@ -1,6 +1,6 @@
 // Reads the cl100k_base vocabulary out of the js-tiktoken package.
 import { assert } from '../core/assert.ts';
-import { Vocabulary } from './vocabulary.ts';
+import { Vocabulary, vocabularySlots } from './vocabulary.ts';
 
 /** The package's ranks: `! FIRST_RANK TOKEN TOKEN ...`, tokens in base64, ranks counted up from the first. */
 export function parseRanks(ranks: string): Vocabulary {
@@ -28,7 +28,22 @@ export function parseRanks(ranks: string): Vocabulary {
       }
     }
   }
-  return new Vocabulary(bytes.slice(0, written), starts.slice(0, count + 1));
+  return vocabularyOf(bytes.slice(0, written), starts.slice(0, count + 1));
+}
+
+/** @param starts offsets into `bytes`, one more than there are tokens */
+export function vocabularyOf(bytes: Uint8Array, starts: Uint32Array): Vocabulary {
+  const byteIds = new Uint32Array(256);
+  const ids = new Uint32Array(starts.length - 1);
+  let singleBytes = 0;
+  for (let id = 0; id < ids.length; id++) {
+    ids[id] = id;
+    if (starts[id + 1]! - starts[id]! !== 1) continue;
+    byteIds[bytes[starts[id]!]!] = id;
+    singleBytes++;
+  }
+  assert(singleBytes === 256, 'every byte is a token, once');
+  return new Vocabulary({ bytes, starts, slots: vocabularySlots(bytes, starts, ids), byteIds });
 }
 
 const blank = 0x20;

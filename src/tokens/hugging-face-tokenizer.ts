@@ -1,24 +1,9 @@
 // Any other tokenizer: a Hugging Face tokenizer.json through @huggingface/tokenizers, in a thread.
-import { readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { ChatTemplate } from './chat-template.ts';
-import {
-  type ChatInput,
-  type EncodedChat,
-  type EncodeOptions,
-  type RenderedChat,
-  type Tokenizer,
-  TokenizerError,
-} from './tokenizer.ts';
+import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
+import { type ChatTemplates, chatTemplatesOf, renderChat, type TokenizerFiles } from './tokenizer-files.ts';
 import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
 
-interface ChatTemplates {
-  readonly standard: ChatTemplate;
-  /** For requests with tools, where the model brings its own. */
-  readonly tools: ChatTemplate | undefined;
-}
-
-/** Slower than the built-in one by far (tens of ms for 7,000 tokens), but not in the calling thread. */
+/** Slower than byte-level BPE by far (tens of ms for 7,000 tokens), but not in the calling thread. */
 export class HuggingFaceTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
@@ -32,24 +17,13 @@ export class HuggingFaceTokenizer implements Tokenizer {
     this.#templates = templates;
   }
 
-  /**
-   * @param path a tokenizer.json or its folder; tokenizer_config.json and chat_template.jinja are looked for beside it
-   * @throws TokenizerError `tokenizer-missing`, `tokenizer-unsupported` or `chat-template-invalid`
-   */
-  static async load(path: string, options: ThreadOptions = {}): Promise<HuggingFaceTokenizer> {
-    const tokenizerFile = await findTokenizerFile(path);
-    const folder = dirname(tokenizerFile);
-    const configFile = join(folder, 'tokenizer_config.json');
-    const configText = await readIfThere(configFile);
-    const config = configText === undefined ? {} : parseConfig(configFile, configText);
-    const thread = new TokenizerThread(
-      { kind: 'hugging-face', tokenizerFile, configFile: configText === undefined ? null : configFile },
-      options,
-    );
+  /** @throws TokenizerError `tokenizer-unsupported` or `chat-template-invalid` */
+  static async load(files: TokenizerFiles, options: ThreadOptions = {}): Promise<HuggingFaceTokenizer> {
+    const { tokenizerFile, configFile } = files;
+    const thread = new TokenizerThread({ kind: 'hugging-face', tokenizerFile, configFile }, options);
     try {
       const { vocabSize, addedTokens } = await thread.describe();
-      const jinja = await readIfThere(join(folder, 'chat_template.jinja'));
-      return new HuggingFaceTokenizer(tokenizerFile, vocabSize, thread, chatTemplates(jinja, config, addedTokens));
+      return new HuggingFaceTokenizer(tokenizerFile, vocabSize, thread, chatTemplatesOf(files, addedTokens));
     } catch (error) {
       await thread.close();
       throw error;
@@ -65,12 +39,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   renderChat(chat: ChatInput): RenderedChat {
-    const templates = this.#templates;
-    if (templates === undefined) {
-      throw new TokenizerError('chat-template-missing', `${this.name} comes without a chat template`, 'messages');
-    }
-    const hasTools = (chat.tools?.length ?? 0) > 0;
-    return (hasTools ? (templates.tools ?? templates.standard) : templates.standard).render(chat);
+    return renderChat(this.name, this.#templates, chat);
   }
 
   async encodeChat(chat: ChatInput): Promise<EncodedChat> {
@@ -81,78 +50,4 @@ export class HuggingFaceTokenizer implements Tokenizer {
   close(): Promise<void> {
     return this.#thread.close();
   }
-}
-
-async function findTokenizerFile(path: string): Promise<string> {
-  const file = basename(path).endsWith('.json') ? path : join(path, 'tokenizer.json');
-  try {
-    if ((await stat(file)).isFile()) return file;
-  } catch (error) {
-    if (!isAbsence(error)) throw error;
-  }
-  throw new TokenizerError('tokenizer-missing', `there is no file ${file}`);
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw error;
-  }
-}
-
-function isAbsence(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
-interface TokenizerConfig {
-  readonly chat_template?: unknown;
-  readonly [field: string]: unknown;
-}
-
-function parseConfig(file: string, text: string): TokenizerConfig {
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch (error) {
-    throw new TokenizerError('tokenizer-unsupported', `${file} is not JSON: ${String(error)}`);
-  }
-  if (typeof config !== 'object' || config === null) {
-    throw new TokenizerError('tokenizer-unsupported', `${file} does not hold a JSON object`);
-  }
-  return config as TokenizerConfig;
-}
-
-/** The file wins over the configuration, whose `chat_template` is one text or a list of named ones. */
-function chatTemplates(
-  jinja: string | undefined,
-  config: TokenizerConfig,
-  addedTokens: readonly string[],
-): ChatTemplates | undefined {
-  const variables = specialTokenVariables(config);
-  const make = (source: string): ChatTemplate => new ChatTemplate(source, variables, addedTokens);
-  const configured = config.chat_template;
-  if (jinja !== undefined) return { standard: make(jinja), tools: undefined };
-  if (typeof configured === 'string') return { standard: make(configured), tools: undefined };
-  if (!Array.isArray(configured)) return undefined;
-  const named = new Map<unknown, unknown>(
-    (configured as { name?: unknown; template?: unknown }[]).map(({ name, template }) => [name, template]),
-  );
-  const standard = named.get('default');
-  const tools = named.get('tool_use');
-  if (typeof standard !== 'string') return undefined;
-  return { standard: make(standard), tools: typeof tools === 'string' ? make(tools) : undefined };
-}
-
-/** `bos_token`, `eos_token` and their like, given as text or as an object with `content`. */
-function specialTokenVariables(config: TokenizerConfig): Record<string, string> {
-  const variables: Record<string, string> = {};
-  for (const [field, value] of Object.entries(config)) {
-    if (!field.endsWith('_token')) continue;
-    const text = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-    if (typeof text === 'string') variables[field] = text;
-  }
-  return variables;
 }

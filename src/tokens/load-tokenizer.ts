@@ -1,14 +1,39 @@
 // Loads the tokenizer that a `--tokenizer` value names.
 import { loadBuiltinTokenizer } from './builtin-tokenizer.ts';
+import { loadByteLevel } from './byte-level-loader.ts';
+import { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
 import { HuggingFaceTokenizer } from './hugging-face-tokenizer.ts';
+import { cacheFolder, ImageFolder } from './image-folder.ts';
 import { LongTextTokenizer } from './long-text-tokenizer.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import { chatTemplatesOf, readTokenizerFiles } from './tokenizer-files.ts';
+import type { ThreadOptions } from './tokenizer-thread.ts';
+
+export interface LoadOptions extends ThreadOptions {
+  /** Where images of tokenizers are kept for faster starts; null: nowhere. Default: see `cacheFolder`. */
+  readonly imagesPath?: string | null | undefined;
+  /** Told of what works but could work better: no fast tokenizer for this file, an image that could not be kept. */
+  readonly onNotice?: ((notice: string) => void) | undefined;
+}
 
 /**
+ * Byte-level BPE is done by our own code, in the calling thread for texts of usual length; everything else by
+ * @huggingface/tokenizers in a thread.
  * @param spec `builtin`, or the path of a Hugging Face tokenizer.json or of its folder
  * @throws TokenizerError `tokenizer-missing`, `tokenizer-unsupported` or `chat-template-invalid`
  */
-export async function loadTokenizer(spec: string): Promise<Tokenizer> {
-  if (spec === 'builtin') return new LongTextTokenizer(await loadBuiltinTokenizer());
-  return HuggingFaceTokenizer.load(spec);
+export async function loadTokenizer(spec: string, options: LoadOptions = {}): Promise<Tokenizer> {
+  if (spec === 'builtin') return new LongTextTokenizer(await loadBuiltinTokenizer(), { kind: 'builtin' }, options);
+  const files = await readTokenizerFiles(spec);
+  const { tokenizerFile } = files;
+  const path = options.imagesPath === undefined ? cacheFolder(process.env) : options.imagesPath;
+  const loaded = await loadByteLevel(tokenizerFile, path === null ? null : new ImageFolder(path));
+  if (loaded.kind === 'other') {
+    options.onNotice?.(`${tokenizerFile} is tokenized by the library, in a thread: ${loaded.reason}`);
+    return HuggingFaceTokenizer.load(files, options);
+  }
+  const { bpe, image, unkept } = loaded;
+  if (unkept !== null) options.onNotice?.(`the image of ${tokenizerFile} could not be kept: ${unkept.message}`);
+  const inline = new ByteLevelTokenizer(tokenizerFile, bpe, chatTemplatesOf(files, bpe.addedTexts));
+  return new LongTextTokenizer(inline, { kind: 'byte-level', image: image.memory }, options);
 }

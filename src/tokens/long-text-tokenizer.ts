@@ -1,7 +1,7 @@
-// The built-in tokenizer for an event loop: texts that would hold it up go to a thread.
-import type { BuiltinTokenizer } from './builtin-tokenizer.ts';
+// A byte-level tokenizer for an event loop: texts that would hold it up go to a thread.
+import type { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
-import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
+import { type ThreadOptions, type ThreadSource, TokenizerThread } from './tokenizer-thread.ts';
 
 /** Text that is tokenized in the calling thread: 2 ms as a rule, tens of ms at the very worst. */
 const inlineCharsMax = 65_536;
@@ -10,14 +10,15 @@ const inlineCharsMax = 65_536;
 export class LongTextTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
-  readonly #inline: BuiltinTokenizer;
+  readonly #inline: ByteLevelTokenizer;
   readonly #thread: TokenizerThread;
 
-  constructor(inline: BuiltinTokenizer, options: ThreadOptions = {}) {
+  /** @param source where the thread finds the same tokenizer */
+  constructor(inline: ByteLevelTokenizer, source: ThreadSource, options: ThreadOptions = {}) {
     this.name = inline.name;
     this.vocabSize = inline.vocabSize;
     this.#inline = inline;
-    this.#thread = new TokenizerThread({ kind: 'builtin' }, options);
+    this.#thread = new TokenizerThread(source, options);
   }
 
   encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {

@@ -1,24 +1,26 @@
 // Byte-pair merging of one word: always the merge with the lowest rank next, the leftmost among equals.
 import { MergeHeap } from './merge-heap.ts';
+import { type Merges, noMerge } from './merges.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** Above this many bytes a heap finds the next merge, below a scan of all pairs does. */
 const scannedBytesMax = 64;
 /** Scratch for longer words is not kept. */
 const keptBytesMax = 65_536;
-const noMerge = 0x7fffffff;
 
 /** Merges words into token ids; keeps its scratch, so it is for one caller at a time. */
 export class ByteMerger {
   readonly #vocabulary: Vocabulary;
-  /** By symbol: where it starts, its id, and the id of its merge with the next symbol (`noMerge`: none). */
+  readonly #merges: Merges;
+  /** By symbol: where it starts, its id, and the rank of its merge with the next symbol. */
   readonly #starts: Int32Array = new Int32Array(scannedBytesMax + 1);
   readonly #ids: Int32Array = new Int32Array(scannedBytesMax);
   readonly #ranks: Int32Array = new Int32Array(scannedBytesMax);
   #long: LongWordScratch = new LongWordScratch(1024);
 
-  constructor(vocabulary: Vocabulary) {
+  constructor(vocabulary: Vocabulary, merges: Merges) {
     this.#vocabulary = vocabulary;
+    this.#merges = merges;
   }
 
   /** Writes the ids of `bytes[start..end)` to `out` from `at` on and returns the position behind them. */
@@ -31,6 +33,7 @@ export class ByteMerger {
   /** O(n^2) for n bytes, with small constants. */
   #mergeByScan(bytes: Uint8Array, start: number, end: number, out: Uint32Array, at: number): number {
     const vocabulary = this.#vocabulary;
+    const merges = this.#merges;
     const starts = this.#starts;
     const ids = this.#ids;
     const ranks = this.#ranks;
@@ -38,7 +41,8 @@ export class ByteMerger {
     for (let symbol = 0; symbol < count; symbol++) {
       starts[symbol] = start + symbol;
       ids[symbol] = vocabulary.byteId(bytes[start + symbol]!);
-      ranks[symbol] = symbol + 1 < count ? rankOf(vocabulary, bytes, start + symbol, start + symbol + 2) : noMerge;
+      ranks[symbol] =
+        symbol + 1 < count ? merges.byteRank(bytes[start + symbol]!, bytes[start + symbol + 1]!) : noMerge;
     }
     starts[count] = end;
     for (;;) {
@@ -51,7 +55,7 @@ export class ByteMerger {
         }
       }
       if (symbol === -1) break;
-      ids[symbol] = lowest;
+      ids[symbol] = merges.token(lowest);
       for (let index = symbol + 1; index + 1 < count; index++) {
         starts[index] = starts[index + 1]!;
         ids[index] = ids[index + 1]!;
@@ -59,8 +63,18 @@ export class ByteMerger {
       }
       count--;
       starts[count] = end;
-      if (symbol + 1 < count) ranks[symbol] = rankOf(vocabulary, bytes, starts[symbol]!, starts[symbol + 2]!);
-      if (symbol > 0) ranks[symbol - 1] = rankOf(vocabulary, bytes, starts[symbol - 1]!, starts[symbol + 1]!);
+      if (symbol + 1 < count) {
+        ranks[symbol] = merges.rank(ids[symbol]!, ids[symbol + 1]!, bytes, starts[symbol]!, starts[symbol + 2]!);
+      }
+      if (symbol > 0) {
+        ranks[symbol - 1] = merges.rank(
+          ids[symbol - 1]!,
+          ids[symbol]!,
+          bytes,
+          starts[symbol - 1]!,
+          starts[symbol + 1]!,
+        );
+      }
     }
     for (let symbol = 0; symbol < count; symbol++) out[at + symbol] = ids[symbol]!;
     return at + count;
@@ -69,6 +83,7 @@ export class ByteMerger {
   /** O(n log n) for n bytes. A symbol is known by the offset of its first byte in the word. */
   #mergeByHeap(bytes: Uint8Array, start: number, end: number, out: Uint32Array, at: number): number {
     const vocabulary = this.#vocabulary;
+    const merges = this.#merges;
     const length = end - start;
     const scratch = this.#scratchFor(length);
     const { ids, next, previous, ranks, heap } = scratch;
@@ -77,13 +92,13 @@ export class ByteMerger {
       ids[symbol] = vocabulary.byteId(bytes[start + symbol]!);
       next[symbol] = symbol + 1;
       previous[symbol] = symbol - 1;
-      const rank = symbol + 1 < length ? rankOf(vocabulary, bytes, start + symbol, start + symbol + 2) : noMerge;
+      const rank = symbol + 1 < length ? merges.byteRank(bytes[start + symbol]!, bytes[start + symbol + 1]!) : noMerge;
       ranks[symbol] = rank;
       if (rank !== noMerge) heap.append(rank, symbol);
     }
     heap.order();
-    const rerank = (symbol: number, until: number): void => {
-      const rank = rankOf(vocabulary, bytes, start + symbol, start + until);
+    const rerank = (symbol: number, neighbour: number, until: number): void => {
+      const rank = merges.rank(ids[symbol]!, ids[neighbour]!, bytes, start + symbol, start + until);
       ranks[symbol] = rank;
       if (rank !== noMerge) heap.push(rank, symbol);
     };
@@ -95,17 +110,17 @@ export class ByteMerger {
       if (ranks[symbol] !== rank) continue;
       const swallowed = next[symbol]!;
       const following = next[swallowed]!;
-      ids[symbol] = rank;
+      ids[symbol] = merges.token(rank);
       next[symbol] = following;
       ranks[swallowed] = noMerge;
       if (following < length) {
         previous[following] = symbol;
-        rerank(symbol, next[following]!);
+        rerank(symbol, following, next[following]!);
       } else {
         ranks[symbol] = noMerge;
       }
       const before = previous[symbol]!;
-      if (before !== -1) rerank(before, following);
+      if (before !== -1) rerank(before, symbol, following);
     }
     let position = at;
     for (let symbol = 0; symbol < length; symbol = next[symbol]!) out[position++] = ids[symbol]!;
@@ -118,11 +133,6 @@ export class ByteMerger {
     if (length <= keptBytesMax) this.#long = scratch;
     return scratch;
   }
-}
-
-function rankOf(vocabulary: Vocabulary, bytes: Uint8Array, start: number, end: number): number {
-  const id = vocabulary.merged(bytes, start, end);
-  return id === -1 ? noMerge : id;
 }
 
 class LongWordScratch {

@@ -4,7 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { assert } from '../core/assert.ts';
 import { loadBuiltinTokenizer } from './builtin-tokenizer.ts';
+import { bpeOfImage } from './byte-level-loader.ts';
 import { TokenizerError } from './tokenizer.ts';
+import { openImage } from './tokenizer-image.ts';
 import type {
   ThreadReply,
   ThreadRequest,
@@ -36,6 +38,14 @@ async function load(source: ThreadSource): Promise<Engine> {
         description: { vocabSize: builtin.vocabSize, addedTokens: [] },
         encode: (text) => builtin.encode(text),
         decode: (ids) => builtin.decode(ids),
+      };
+    }
+    case 'byte-level': {
+      const bpe = bpeOfImage(openImage(source.image));
+      return {
+        description: { vocabSize: bpe.vocabSize, addedTokens: bpe.addedTexts },
+        encode: (text, addSpecialTokens) => bpe.encode(text, addSpecialTokens),
+        decode: (ids) => bpe.decode(ids),
       };
     }
     case 'hugging-face': {

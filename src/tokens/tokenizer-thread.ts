@@ -5,6 +5,8 @@ import { TokenizerError, type TokenizerErrorCode } from './tokenizer.ts';
 /** What the thread is to load. */
 export type ThreadSource =
   | { readonly kind: 'builtin' }
+  /** An image that was checked or just made (tokenizer-image.ts). */
+  | { readonly kind: 'byte-level'; readonly image: SharedArrayBuffer }
   /** `configFile` is the tokenizer_config.json beside the other, where there is one. */
   | { readonly kind: 'hugging-face'; readonly tokenizerFile: string; readonly configFile: string | null };
 

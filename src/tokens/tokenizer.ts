@@ -79,6 +79,12 @@ export type TokenizerErrorCode =
   | 'queue-full'
   /** The tokenizer's thread ended with this call in flight; the next call starts another. */
   | 'thread-died'
+  /** The engine that was asked could not be reached, or not in time. */
+  | 'engine-unreachable'
+  /** The engine that was asked refused this text or these messages. */
+  | 'engine-refused'
+  /** What the engine answered is not what it should be. */
+  | 'engine-answer-invalid'
   /** `close` was called. */
   | 'closed';
 

@@ -1,27 +1,46 @@
-// Added tokens: found where they stand, the longer of two, and nowhere else.
+// Added tokens: found where they stand, the longer of two, with what their flags take, and nowhere else.
 import { expect, it } from 'vitest';
 import { AddedTokens } from '../../src/tokens/added-tokens.ts';
+import type { AddedTokenSpec } from '../../src/tokens/byte-level-spec.ts';
 
-const tokens = new AddedTokens([
-  { text: '<|a|>', id: 7 },
-  { text: '<|a|><|b|>', id: 8 },
-  { text: '<|b|>', id: 9 },
-]);
+function token(text: string, id: number, flags: Partial<AddedTokenSpec> = {}): AddedTokenSpec {
+  return { text, id, lstrip: false, rstrip: false, normalized: false, singleWord: false, ...flags };
+}
 
-it('finds the first one behind a position', () => {
-  expect(tokens.indexIn('x<|a|>y<|b|>', 0)).toBe(1);
-  expect(tokens.indexIn('x<|a|>y<|b|>', 2)).toBe(7);
-  expect(tokens.indexIn('<|<|<|b|>', 0)).toBe(4);
-  expect(tokens.indexIn('<|a|', 0)).toBe(-1);
+/** Parts as text, tokens in brackets. */
+function split(tokens: readonly AddedTokenSpec[], text: string): string[] {
+  return new AddedTokens(tokens)
+    .split(text)
+    .map(({ from, to, token: found }) => (found ? `[${text.slice(from, to)}]` : text.slice(from, to)));
+}
+
+const angled = [token('<|a|>', 7), token('<|a|><|b|>', 8), token('<|b|>', 9), token('[INST]', 10), token('  ', 11)];
+
+it('finds the leftmost first, and the longest of those that start together', () => {
+  expect(split(angled, 'x<|a|>y<|b|>')).toEqual(['x', '[<|a|>]', 'y', '[<|b|>]']);
+  expect(split(angled, '<|a|><|b|>')).toEqual(['[<|a|><|b|>]']);
+  expect(split(angled, '<|a|><|c|>')).toEqual(['[<|a|>]', '<|c|>']);
+  expect(split(angled, '<|<|<|b|>')).toEqual(['<|<|', '[<|b|>]']);
+  expect(split(angled, '[INST]   <|a|')).toEqual(['[[INST]]', '[  ]', ' <|a|']);
 });
 
-it('means the longer of two that start together', () => {
-  expect(tokens.at('<|a|><|b|>', 0)?.id).toBe(8);
-  expect(tokens.at('<|a|><|c|>', 0)?.id).toBe(7);
-  expect(tokens.at('<|a|>', 1)).toBeUndefined();
-  expect(tokens.byId(9)?.text).toBe('<|b|>');
+it('leaves a text without any in one part, and an empty one in none', () => {
+  expect(split(angled, '<|a|')).toEqual(['<|a|']);
+  expect(split(angled, '')).toEqual([]);
+  expect(split([], '<|a|>')).toEqual(['<|a|>']);
 });
 
-it('refuses a token that its search would miss', () => {
-  expect(() => new AddedTokens([{ text: '[INST]', id: 1 }])).toThrow('added tokens start with <|');
+it('takes the whitespace that the flags say, each once', () => {
+  const stripping = [token('<l>', 1, { lstrip: true }), token('<r>', 2, { rstrip: true })];
+  expect(split(stripping, 'a \n<l> b')).toEqual(['a', '[ \n<l>]', ' b']);
+  expect(split(stripping, 'a <r>\u3000 b')).toEqual(['a ', '[<r>\u3000 ]', 'b']);
+  expect(split([...stripping, token('  ', 3, { lstrip: true })], '<r>  a')).toEqual(['[<r>  ]', 'a']);
+  expect(split(stripping, '<r>  <l>')).toEqual(['[<r>  ]', '[<l>]']);
+});
+
+it('passes over a token inside a word where it must stand alone', () => {
+  const alone = [token('me', 1, { singleWord: true }), token('em', 2)];
+  expect(split(alone, 'some me, home')).toEqual(['some ', '[me]', ', home']);
+  // Passed over as a whole: what starts inside is not looked at.
+  expect(split(alone, 'xmem em')).toEqual(['xmem ', '[em]']);
 });

@@ -1,10 +1,11 @@
 // The generated character classes against their checksum and, where its Unicode is the same, against Node's own.
 import { expect, it } from 'vitest';
 import { classesSha256, unicodeVersion } from '../../src/tokens/character-classes.generated.ts';
-import { characterClasses, newline, space } from '../../src/tokens/character-classes.ts';
+import { newline, space, tiktokenClasses } from '../../src/tokens/character-classes.ts';
 import { disputedCodePoints, sha256 } from './oracle.ts';
 
 it('expands to the table that was generated', () => {
+  const characterClasses = tiktokenClasses();
   expect(characterClasses[0x0a]).toBe(newline);
   expect(characterClasses[0x0d]).toBe(newline);
   const generated = characterClasses.slice();

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { byteCharacters } from '../../src/tokens/byte-level-alphabet.ts';
 
 export interface TokenizerFolder {
   readonly path: string;
@@ -18,8 +19,9 @@ export function tokenizerFolder(files: Readonly<Record<string, unknown>>): Token
   return { path, write, remove: () => rmSync(path, { recursive: true }) };
 }
 
-function addedToken(id: number, content: string): Record<string, unknown> {
-  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+/** Flags are off, unless given. */
+export function addedToken(id: number, content: string, flags: Record<string, boolean> = {}): Record<string, unknown> {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true, ...flags };
 }
 
 /** One token a word, `<s>` in front of every text where special tokens are asked for; no token for unknown words. */
@@ -40,7 +42,7 @@ export const wordLevel: Readonly<Record<string, unknown>> = {
 
 /** Byte-level BPE over the 256 bytes and a few merges, with the pre-tokenizer of GPT-2. */
 export function byteLevel(merges: readonly (readonly [string, string])[]): Record<string, unknown> {
-  const tokens = [...byteCharacters(), ...merges.map((pair) => pair.join(''))];
+  const tokens = [...byteCharacters, ...merges.map((pair) => pair.join(''))];
   return {
     version: '1.0',
     added_tokens: [addedToken(tokens.length, '<|end|>')],
@@ -59,13 +61,4 @@ export function byteLevel(merges: readonly (readonly [string, string])[]): Recor
       merges: merges.map((pair) => pair.join(' ')),
     },
   };
-}
-
-/** The visible characters that GPT-2's format writes for bytes 0 to 255. */
-function byteCharacters(): string[] {
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) => {
-    const visible = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    return String.fromCharCode(visible ? byte : next++);
-  });
 }

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HuggingFaceTokenizer } from '../../src/tokens/hugging-face-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../../src/tokens/tokenizer.ts';
+import { readTokenizerFiles } from '../../src/tokens/tokenizer-files.ts';
 import { byteLevel, type TokenizerFolder, tokenizerFolder, wordLevel } from './hugging-face-files.ts';
 
 const cleanUps: (() => unknown)[] = [];
@@ -18,7 +19,7 @@ function folder(files: Readonly<Record<string, unknown>>): TokenizerFolder {
 }
 
 async function load(path: string): Promise<Tokenizer> {
-  const tokenizer = await loadTokenizer(path);
+  const tokenizer = await loadTokenizer(path, { imagesPath: null });
   cleanUps.push(() => tokenizer.close());
   return tokenizer;
 }
@@ -117,7 +118,7 @@ describe('files', () => {
     ],
   ])('%s fails with its name', async (_what, files, name, code) => {
     const { path } = folder(files);
-    const failure = loadTokenizer(join(path, name));
+    const failure = loadTokenizer(join(path, name), { imagesPath: null });
     await expect(failure).rejects.toMatchObject({ name: 'TokenizerError', code });
     if (code !== 'chat-template-invalid') await expect(failure).rejects.toThrow(path);
   });
@@ -132,7 +133,7 @@ describe('files', () => {
 
 it('takes no more texts than its queue', async () => {
   const { path } = folder({ 'tokenizer.json': wordLevel });
-  const tokenizer = await HuggingFaceTokenizer.load(path, { queuedTextsMax: 3 });
+  const tokenizer = await HuggingFaceTokenizer.load(await readTokenizerFiles(path), { queuedTextsMax: 3 });
   cleanUps.push(() => tokenizer.close());
   const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => tokenizer.encode('hello')));
   expect(outcomes.map((outcome) => outcome.status)).toEqual([

@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
 import { describe, expect, it } from 'vitest';
-import { parseRanks } from '../../src/tokens/cl100k-vocabulary.ts';
+import { parseRanks, vocabularyOf } from '../../src/tokens/cl100k-vocabulary.ts';
 import { ByteMerger } from '../../src/tokens/merge-bytes.ts';
-import { Vocabulary } from '../../src/tokens/vocabulary.ts';
+import { noMerge, PairMerges, pairTables, TokenMerges } from '../../src/tokens/merges.ts';
+import type { Vocabulary } from '../../src/tokens/vocabulary.ts';
 import { naiveMerge } from '../model/bpe-naive.ts';
 
 function latin1(bytes: Uint8Array): string {
@@ -33,14 +34,14 @@ function denseVocabulary(): Vocabulary {
   const all = [...new Set([...tokens, ...words.map((word) => word.join(''))])];
   const starts = [0];
   for (const token of all) starts.push(starts.at(-1)! + token.length);
-  return new Vocabulary(Buffer.from(all.join(''), 'latin1'), Uint32Array.from(starts));
+  return vocabularyOf(Buffer.from(all.join(''), 'latin1'), Uint32Array.from(starts));
 }
 
 describe('ByteMerger', () => {
   const cl100kVocabulary = parseRanks(cl100k.bpe_ranks);
 
   it('equals the naive twin on cl100k, on either side of the change from scan to heap', () => {
-    const merger = new ByteMerger(cl100kVocabulary);
+    const merger = new ByteMerger(cl100kVocabulary, new TokenMerges(cl100kVocabulary));
     const ranks = ranksOf(cl100kVocabulary);
     const word = fc.oneof(
       fc.uint8Array({ minLength: 1, maxLength: 200 }),
@@ -58,7 +59,7 @@ describe('ByteMerger', () => {
 
   it('equals the naive twin on a vocabulary made of ambiguities', () => {
     const vocabulary = denseVocabulary();
-    const merger = new ByteMerger(vocabulary);
+    const merger = new ByteMerger(vocabulary, new TokenMerges(vocabulary));
     const ranks = ranksOf(vocabulary);
     fc.assert(
       fc.property(fc.array(fc.constantFrom(97, 98, 99), { minLength: 1, maxLength: 160 }), (values) => {
@@ -69,8 +70,32 @@ describe('ByteMerger', () => {
     );
   });
 
+  it('equals the naive twin where the merges are a list of pairs', () => {
+    const vocabulary = denseVocabulary();
+    const ranks = ranksOf(vocabulary);
+    // Every way to make a token of two others is a merge, in the order of the tokens: what tiktoken's form means.
+    const merges: number[][] = [];
+    for (const [token, id] of ranks) {
+      for (let cut = 1; cut < token.length; cut++) {
+        const [left, right] = [ranks.get(token.slice(0, cut)), ranks.get(token.slice(cut))];
+        if (left !== undefined && right !== undefined) merges.push([left, right, id]);
+      }
+    }
+    const column = (index: number): Uint32Array => Uint32Array.from(merges, (merge) => merge[index]!);
+    const pairs = new PairMerges(pairTables(column(0), column(1), column(2)), vocabulary);
+    expect(pairs.rank(vocabulary.size + 5, 97)).toBe(noMerge);
+    const merger = new ByteMerger(vocabulary, pairs);
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(97, 98, 99), { minLength: 1, maxLength: 160 }), (values) => {
+        const bytes = Uint8Array.from(values);
+        expect(mergeWith(merger, bytes)).toEqual(naiveMerge(bytes, ranks));
+      }),
+      { numRuns: 800, seed: 7 },
+    );
+  });
+
   it('merges words of growing length with the same scratch', () => {
-    const merger = new ByteMerger(cl100kVocabulary);
+    const merger = new ByteMerger(cl100kVocabulary, new TokenMerges(cl100kVocabulary));
     const ranks = ranksOf(cl100kVocabulary);
     for (const length of [65, 1025, 3000, 70, 64, 1]) {
       const bytes = Uint8Array.from({ length }, (_, at) => 97 + ((at * at) % 7));

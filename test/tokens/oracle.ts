@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
-import { characterClasses, letter, newline, number, other, space } from '../../src/tokens/character-classes.ts';
+import { letter, newline, number, other, space, tiktokenClasses } from '../../src/tokens/character-classes.ts';
 
 const tiktoken = new Tiktoken(cl100k, { '<|im_start|>': 100264, '<|im_end|>': 100265 });
 
@@ -22,9 +22,10 @@ export function nodeClass(codePoint: number): number {
 
 /** Code points that this Node's Unicode classifies otherwise than ours: the oracle's regex errs on them, or we do. */
 export function disputedCodePoints(): Set<number> {
+  const classes = tiktokenClasses();
   const disputed = new Set<number>();
-  for (let codePoint = 0; codePoint < characterClasses.length; codePoint++) {
-    if (characterClasses[codePoint] !== nodeClass(codePoint)) disputed.add(codePoint);
+  for (let codePoint = 0; codePoint < classes.length; codePoint++) {
+    if (classes[codePoint] !== nodeClass(codePoint)) disputed.add(codePoint);
   }
   return disputed;
 }

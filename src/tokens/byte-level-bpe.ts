@@ -1,0 +1,139 @@
+// Byte-level BPE of whole texts, exact and in the calling thread: added tokens, normalization, segments, words.
+
+import { AddedTokens } from './added-tokens.ts';
+import { ByteLevelEncoder } from './byte-level-encoder.ts';
+import type { AddedTokenSpec, ByteLevelSpec } from './byte-level-spec.ts';
+import { normalizeNfc } from './hugging-face-unicode.ts';
+import type { Merges } from './merges.ts';
+import { SegmentCache } from './segment-cache.ts';
+import type { TextSplitter } from './text-splitter.ts';
+import { TokenBuffer } from './token-buffer.ts';
+import type { Vocabulary } from './vocabulary.ts';
+
+/** Memory of the segment cache. */
+const segmentCacheBytesMax = 32 * 1024 * 1024;
+/** A segment ends at the first certain word boundary behind so many characters. */
+const segmentChars = 2048;
+/** Shorter segments are encoded faster than they are looked up and kept. */
+const cachedSegmentCharsMin = 64;
+
+export interface ByteLevelParts {
+  readonly spec: Pick<ByteLevelSpec, 'addedTokens' | 'nfc' | 'blankBefore' | 'idsBefore' | 'idsBehind'>;
+  readonly vocabulary: Vocabulary;
+  readonly merges: Merges;
+  readonly splitter: TextSplitter;
+  readonly segmentCacheBytesMax?: number | undefined;
+}
+
+/** Not shared between threads; everything is synchronous. */
+export class ByteLevelBpe {
+  readonly vocabSize: number;
+  readonly addedTexts: readonly string[];
+  readonly #spec: ByteLevelParts['spec'];
+  readonly #vocabulary: Vocabulary;
+  readonly #splitter: TextSplitter;
+  readonly #encoder: ByteLevelEncoder;
+  readonly #rawTokens: AddedTokens;
+  /** Null where none is looked for in normalized text. */
+  readonly #normalizedTokens: AddedTokens | null;
+  readonly #addedById: ReadonlyMap<number, AddedTokenSpec>;
+  readonly #segments: SegmentCache;
+  readonly #out = new TokenBuffer();
+
+  constructor(parts: ByteLevelParts) {
+    const { spec, vocabulary, merges, splitter } = parts;
+    const { addedTokens } = spec;
+    this.#spec = spec;
+    this.#vocabulary = vocabulary;
+    this.#splitter = splitter;
+    this.#encoder = new ByteLevelEncoder(vocabulary, merges, splitter);
+    this.#rawTokens = new AddedTokens(addedTokens.filter(({ normalized }) => !normalized));
+    const normalized = addedTokens.filter((token) => token.normalized);
+    const normalize = (text: string): string => (spec.nfc ? normalizeNfc(text) : text);
+    this.#normalizedTokens =
+      normalized.length === 0
+        ? null
+        : new AddedTokens(normalized.map((token) => ({ ...token, text: normalize(token.text) })));
+    this.#addedById = new Map(addedTokens.map((token) => [token.id, token]));
+    this.#segments = new SegmentCache(parts.segmentCacheBytesMax ?? segmentCacheBytesMax);
+    this.vocabSize = addedTokens.reduce((size, { id }) => Math.max(size, id + 1), vocabulary.size);
+    this.addedTexts = addedTokens.map(({ text }) => text);
+  }
+
+  /** @param addSpecialTokens puts BOS and the like around the text */
+  encode(text: string, addSpecialTokens: boolean): Uint32Array {
+    const out = this.#out;
+    out.clear();
+    if (addSpecialTokens) for (const id of this.#spec.idsBefore) out.push(id);
+    for (const { from, to, token } of this.#rawTokens.split(text)) {
+      if (token !== undefined) out.push(token.id);
+      else this.#appendUnnormalized(text.slice(from, to));
+    }
+    if (addSpecialTokens) for (const id of this.#spec.idsBehind) out.push(id);
+    return out.copyFrom(0);
+  }
+
+  /** Bytes that are no UTF-8, and ids without a token, become U+FFFD. */
+  decode(ids: ArrayLike<number>): string {
+    return Buffer.concat(Array.from(ids, (id) => this.#bytesOf(id))).toString();
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    const added = this.#addedById.get(id);
+    if (added !== undefined) return Buffer.from(added.text);
+    const bytes = id < this.#vocabulary.size ? this.#vocabulary.tokenBytes(id) : noBytes;
+    return bytes.length > 0 ? bytes : Buffer.from('\ufffd');
+  }
+
+  #appendUnnormalized(text: string): void {
+    const normalized = this.#spec.nfc ? normalizeNfc(text) : text;
+    if (this.#normalizedTokens === null) {
+      this.#appendPlain(normalized);
+      return;
+    }
+    for (const { from, to, token } of this.#normalizedTokens.split(normalized)) {
+      if (token !== undefined) this.#out.push(token.id);
+      else this.#appendPlain(normalized.slice(from, to));
+    }
+  }
+
+  /** Appends a text in which no added token is, segment by segment. */
+  #appendPlain(text: string): void {
+    const plain = this.#spec.blankBefore === 'text' && !text.startsWith(' ') ? ` ${text}` : text;
+    let next = 0;
+    for (let at = 0; at < plain.length; at = next) {
+      next = this.#segmentEnd(plain, at);
+      this.#appendSegment(plain.slice(at, next));
+    }
+  }
+
+  /**
+   * End of the segment that starts at `from`. It depends on nothing behind it but the one next character, so prompts
+   * with the same beginning have the same first segments.
+   */
+  #segmentEnd(text: string, from: number): number {
+    if (this.#splitter.kind === 'regexes') return text.length;
+    const { scanner } = this.#splitter;
+    for (let at = from + segmentChars; at < text.length; at++) {
+      if (scanner.alwaysSplits(text.charCodeAt(at - 1), text.charCodeAt(at))) return at;
+    }
+    return text.length;
+  }
+
+  #appendSegment(segment: string): void {
+    if (segment.length < cachedSegmentCharsMin) {
+      this.#encoder.append(segment, this.#out);
+      return;
+    }
+    const known = this.#segments.get(segment);
+    if (known !== undefined) {
+      this.#out.append(known);
+      return;
+    }
+    const from = this.#out.length;
+    this.#encoder.append(segment, this.#out);
+    this.#segments.set(segment, this.#out.copyFrom(from));
+  }
+}
+
+const noBytes = new Uint8Array(0);

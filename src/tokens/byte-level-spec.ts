@@ -1,0 +1,206 @@
+// Reads how a Hugging Face tokenizer.json splits, normalizes and completes texts, where that is byte-level BPE.
+import { normalizeNfc } from './hugging-face-unicode.ts';
+
+/** An added token with its flags, as the file gives it. */
+export interface AddedTokenSpec {
+  readonly id: number;
+  readonly text: string;
+  /** Takes the whitespace before it with it. */
+  readonly lstrip: boolean;
+  /** Takes the whitespace behind it with it. */
+  readonly rstrip: boolean;
+  /** Looked for in the normalized text, after those that are not. */
+  readonly normalized: boolean;
+  /** Not found inside a word. */
+  readonly singleWord: boolean;
+}
+
+/** Everything of the file but the vocabulary. JSON can hold it. */
+export interface ByteLevelSpec {
+  readonly addedTokens: readonly AddedTokenSpec[];
+  readonly nfc: boolean;
+  /** Regexes, each applied to what the one before it left in one piece; every match and every gap is a piece. */
+  readonly patterns: readonly string[];
+  /** What gets a blank in front if it has none: a text between added tokens, every word of it, or neither. */
+  readonly blankBefore: 'text' | 'word' | 'nothing';
+  /** Ids in front of and behind a text where special tokens are asked for. */
+  readonly idsBefore: readonly number[];
+  readonly idsBehind: readonly number[];
+  /** A word that is a token is that token, whatever the merges make of it. */
+  readonly wordsFirst: boolean;
+}
+
+/** Thrown for a file that is something else than byte-level BPE of the kinds known here; says what. */
+export class OtherTokenizer extends Error {}
+
+export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Truncation and padding are left out: engines switch both off for every request.
+ * @throws OtherTokenizer
+ */
+export function readByteLevelSpec(file: unknown): ByteLevelSpec {
+  const root = objectAt(file, 'the file');
+  const model = objectAt(root['model'], 'model');
+  requireByteLevelModel(model);
+  const { patterns, blankBefore } = readPreTokenizer(root['pre_tokenizer']);
+  const { before, behind } = readPostProcessor(root['post_processor']);
+  return {
+    addedTokens: readAddedTokens(root['added_tokens']),
+    nfc: readNormalizer(root['normalizer']),
+    patterns,
+    blankBefore,
+    idsBefore: before,
+    idsBehind: behind,
+    wordsFirst: model['ignore_merges'] === true,
+  };
+}
+
+/** Anything that changes what is merged, or how, is refused, unless it is switched off. */
+function requireByteLevelModel(model: Json): void {
+  if (model['type'] !== 'BPE') refuse(`model.type is ${JSON.stringify(model['type'])}`);
+  for (const field of ['dropout', 'continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback']) {
+    if (model[field]) refuse(`model.${field} is set`);
+  }
+}
+
+function readNormalizer(value: unknown): boolean {
+  if (value === null || value === undefined) return false;
+  const normalizer = objectAt(value, 'normalizer');
+  switch (normalizer['type']) {
+    case 'NFC':
+      return true;
+    case 'Sequence':
+      return listAt(normalizer['normalizers'], 'normalizer.normalizers').map(readNormalizer).includes(true);
+    default:
+      return refuse(`normalizer.type is ${JSON.stringify(normalizer['type'])}`);
+  }
+}
+
+interface PreTokenizer {
+  readonly patterns: string[];
+  readonly blankBefore: ByteLevelSpec['blankBefore'];
+}
+
+/** Any number of splits, then one ByteLevel, which may split once more. */
+function readPreTokenizer(value: unknown): PreTokenizer {
+  const outer = objectAt(value, 'pre_tokenizer');
+  const steps = outer['type'] === 'Sequence' ? listAt(outer['pretokenizers'], 'pre_tokenizer.pretokenizers') : [outer];
+  const patterns = steps.slice(0, -1).map(readSplit);
+  const last = objectAt(steps.at(-1), 'pre_tokenizer');
+  if (last['type'] !== 'ByteLevel') refuse(`pre_tokenizer ends with ${JSON.stringify(last['type'])}`);
+  const blank = last['add_prefix_space'] !== false;
+  const blankBefore = !blank ? 'nothing' : patterns.length === 0 ? 'text' : 'word';
+  if (last['use_regex'] !== false) {
+    if (blankBefore === 'word') refuse('pre_tokenizer splits again behind the blanks that it puts in');
+    patterns.push(gpt2Pattern);
+  }
+  return { patterns, blankBefore };
+}
+
+function readSplit(value: unknown): string {
+  const split = objectAt(value, 'pre_tokenizer');
+  if (split['type'] !== 'Split') refuse(`pre_tokenizer has a ${JSON.stringify(split['type'])}`);
+  if (split['behavior'] !== 'Isolated' || split['invert'] !== false) refuse('pre_tokenizer splits in another way');
+  const pattern = objectAt(split['pattern'], 'pre_tokenizer.pattern')['Regex'];
+  return typeof pattern === 'string' ? pattern : refuse('pre_tokenizer.pattern is no regex');
+}
+
+interface Surroundings {
+  readonly before: readonly number[];
+  readonly behind: readonly number[];
+}
+
+function readPostProcessor(value: unknown): Surroundings {
+  if (value === null || value === undefined) return { before: [], behind: [] };
+  const processor = objectAt(value, 'post_processor');
+  switch (processor['type']) {
+    case 'ByteLevel':
+      return { before: [], behind: [] };
+    case 'TemplateProcessing':
+      return readTemplate(processor);
+    case 'BertProcessing':
+    case 'RobertaProcessing':
+      return { before: [idOf(processor['cls'])], behind: [idOf(processor['sep'])] };
+    case 'Sequence': {
+      const all = listAt(processor['processors'], 'post_processor.processors').map(readPostProcessor);
+      const adding = all.filter(({ before, behind }) => before.length + behind.length > 0);
+      if (adding.length > 1) refuse('post_processor adds special tokens twice');
+      return adding[0] ?? { before: [], behind: [] };
+    }
+    default:
+      return refuse(`post_processor.type is ${JSON.stringify(processor['type'])}`);
+  }
+}
+
+function readTemplate(processor: Json): Surroundings {
+  const before: number[] = [];
+  const behind: number[] = [];
+  let texts = 0;
+  for (const piece of listAt(processor['single'], 'post_processor.single')) {
+    const { SpecialToken: special, Sequence: sequence } = objectAt(piece, 'post_processor.single');
+    if (sequence !== undefined) {
+      if (objectAt(sequence, 'post_processor.single')['id'] !== 'A') refuse('post_processor.single has another text');
+      texts++;
+      continue;
+    }
+    const name = String(objectAt(special, 'post_processor.single')['id']);
+    const token = objectAt(processor['special_tokens'], 'post_processor.special_tokens')[name];
+    const ids = listAt(objectAt(token, `post_processor.special_tokens.${name}`)['ids'], 'post_processor ids');
+    (texts === 0 ? before : behind).push(...ids.map(requireId));
+  }
+  if (texts !== 1) refuse(`post_processor.single has the text ${texts} times`);
+  return { before, behind };
+}
+
+/** `["<s>", 0]` */
+function idOf(value: unknown): number {
+  return requireId(listAt(value, 'post_processor')[1]);
+}
+
+function readAddedTokens(value: unknown): AddedTokenSpec[] {
+  const tokens = listAt(value ?? [], 'added_tokens').map((each): AddedTokenSpec => {
+    const token = objectAt(each, 'added_tokens');
+    const text = token['content'];
+    if (typeof text !== 'string' || text === '') return refuse('an added token has no content');
+    return {
+      id: requireId(token['id']),
+      text,
+      lstrip: flagAt(token, 'lstrip'),
+      rstrip: flagAt(token, 'rstrip'),
+      normalized: flagAt(token, 'normalized'),
+      singleWord: flagAt(token, 'single_word'),
+    };
+  });
+  // Which of two the package finds is chance, where normalization makes them equal too.
+  const found = tokens.map(({ text, normalized }) => (normalized ? normalizeNfc(text) : text));
+  for (const texts of [tokens.map(({ text }) => text), found]) {
+    if (new Set(texts).size < tokens.length) refuse('two added tokens are equal');
+  }
+  return tokens;
+}
+
+function flagAt(token: Json, field: string): boolean {
+  const flag = token[field];
+  return typeof flag === 'boolean' ? flag : refuse(`an added token lacks the flag ${field}`);
+}
+
+function requireId(value: unknown): number {
+  return Number.isInteger(value) && (value as number) >= 0 ? (value as number) : refuse('an id is no number');
+}
+
+function objectAt(value: unknown, field: string): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Json)
+    : refuse(`${field} is no object`);
+}
+
+function listAt(value: unknown, field: string): readonly unknown[] {
+  return Array.isArray(value) ? value : refuse(`${field} is no list`);
+}
+
+function refuse(reason: string): never {
+  throw new OtherTokenizer(reason);
+}

@@ -1,0 +1,39 @@
+// A byte-level BPE with its chat templates, in the calling thread.
+import type { ByteLevelBpe } from './byte-level-bpe.ts';
+import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
+import { type ChatTemplates, renderChat } from './tokenizer-files.ts';
+
+/** Everything is synchronous: 7,000 tokens take about 1 ms, less where segments were seen before. */
+export class ByteLevelTokenizer implements Tokenizer {
+  readonly name: string;
+  readonly vocabSize: number;
+  readonly #bpe: ByteLevelBpe;
+  readonly #templates: ChatTemplates | undefined;
+
+  constructor(name: string, bpe: ByteLevelBpe, templates: ChatTemplates | undefined) {
+    this.name = name;
+    this.vocabSize = bpe.vocabSize;
+    this.#bpe = bpe;
+    this.#templates = templates;
+  }
+
+  encode(text: string, options?: EncodeOptions): Uint32Array {
+    return this.#bpe.encode(text, options?.addSpecialTokens ?? true);
+  }
+
+  decode(ids: ArrayLike<number>): string {
+    return this.#bpe.decode(ids);
+  }
+
+  renderChat(chat: ChatInput): RenderedChat {
+    return renderChat(this.name, this.#templates, chat);
+  }
+
+  encodeChat(chat: ChatInput): EncodedChat {
+    const { text, exact } = this.renderChat(chat);
+    return { ids: this.#bpe.encode(text, false), exact };
+  }
+
+  /** Does nothing: nothing runs. */
+  async close(): Promise<void> {}
+}

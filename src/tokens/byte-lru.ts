@@ -1,0 +1,49 @@
+// A map that forgets its least recently used entries above a bound in bytes.
+
+/** The sizes of entries are the caller's to say; an entry larger than the bound is not kept. */
+export class ByteLru<Value> {
+  readonly bytesMax: number;
+  readonly #sizeOf: (key: string, value: Value) => number;
+  #bytes = 0;
+  /** In order of last use. */
+  readonly #entries = new Map<string, Value>();
+
+  /** @param sizeOf bytes of an entry; the same whenever it is asked */
+  constructor(bytesMax: number, sizeOf: (key: string, value: Value) => number) {
+    this.bytesMax = bytesMax;
+    this.#sizeOf = sizeOf;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: string): Value | undefined {
+    const value = this.#entries.get(key);
+    if (value === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    return value;
+  }
+
+  /** Takes a key that is not there. */
+  set(key: string, value: Value): void {
+    const bytes = this.#sizeOf(key, value);
+    if (bytes > this.bytesMax) return;
+    this.#entries.set(key, value);
+    this.#bytes += bytes;
+    while (this.#bytes > this.bytesMax) this.#dropOldest();
+  }
+
+  #dropOldest(): void {
+    for (const [key, value] of this.#entries) {
+      this.#entries.delete(key);
+      this.#bytes -= this.#sizeOf(key, value);
+      return;
+    }
+  }
+}

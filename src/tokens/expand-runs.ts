@@ -1,0 +1,16 @@
+// Expands the run lengths in which the generated tables of characters are written.
+
+/** Unicode's code points: the size of every table. */
+const codePointCount = 0x110000;
+
+/** @param runs from U+0000 on, parted by blanks: one digit of value, then the length, both in base 36 */
+export function expandRuns(runs: string): Uint8Array {
+  const values = new Uint8Array(codePointCount);
+  let at = 0;
+  for (const run of runs.split(' ')) {
+    const length = Number.parseInt(run.slice(1), 36);
+    values.fill(Number.parseInt(run[0]!, 36), at, at + length);
+    at += length;
+  }
+  return values;
+}

@@ -1,0 +1,66 @@
+// Splits a text into words: by a hand-written scanner where the pattern is a known one, else by regexes.
+import { gpt2Pattern } from './byte-level-spec.ts';
+import { huggingFaceCasedClasses, huggingFaceClasses } from './character-classes.ts';
+import { Cl100kScanner } from './cl100k-scanner.ts';
+import { Gpt2Scanner } from './gpt2-scanner.ts';
+import { O200kScanner } from './o200k-scanner.ts';
+import { translatePattern } from './oniguruma-pattern.ts';
+import type { WordScanner } from './word-scanner.ts';
+
+export type TextSplitter =
+  | { readonly kind: 'scanner'; readonly scanner: WordScanner }
+  | { readonly kind: 'regexes'; readonly split: (text: string) => readonly string[] };
+
+const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+const prefix = '[^\\r\\n\\p{L}\\p{N}]?';
+const spaces = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+const upper = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
+const lower = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
+
+const cl100kLike = (numbers: string): string =>
+  `${contractions}|${prefix}\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${spaces}`;
+const o200kLike = (numbers: string, contraction: string): string =>
+  `${prefix}${upper}*${lower}+${contraction}|${prefix}${upper}+${lower}*${contraction}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${spaces}`;
+
+/** Exact texts of patterns -> their scanners. */
+const scanners: ReadonlyMap<string, () => WordScanner> = new Map<string, () => WordScanner>([
+  [gpt2Pattern, () => new Gpt2Scanner(huggingFaceClasses())],
+  [cl100kLike('\\p{N}{1,3}'), () => new Cl100kScanner(huggingFaceClasses(), 3, 'folded')],
+  [cl100kLike('\\p{N}'), () => new Cl100kScanner(huggingFaceClasses(), 1, 'folded')],
+  [o200kLike('\\p{N}{1,3}', `${contractions}?`), () => new O200kScanner(huggingFaceCasedClasses(), 3, 'folded')],
+  [o200kLike('\\p{N}', ''), () => new O200kScanner(huggingFaceCasedClasses(), 1, null)],
+]);
+
+/**
+ * @param patterns each applied to the pieces that the one before it made; every match and every gap is a piece
+ * @param blankBefore every word that starts with another character gets a blank in front
+ * @throws UnknownPattern
+ */
+export function makeSplitter(patterns: readonly string[], blankBefore: boolean): TextSplitter {
+  const scanner = patterns.length === 1 && !blankBefore ? scanners.get(patterns[0]!) : undefined;
+  if (scanner !== undefined) return { kind: 'scanner', scanner: scanner() };
+  const regexes = patterns.map(translatePattern);
+  return {
+    kind: 'regexes',
+    split(text) {
+      // What a lone surrogate is in UTF-8, which is what the pattern is meant to see.
+      let pieces = [text.replace(loneSurrogate, '\ufffd')];
+      for (const regex of regexes) pieces = pieces.flatMap((piece) => matchesAndGaps(piece, regex));
+      return blankBefore ? pieces.map((piece) => (piece.startsWith(' ') ? piece : ` ${piece}`)) : pieces;
+    },
+  };
+}
+
+const loneSurrogate = /\p{Surrogate}/gu;
+
+function matchesAndGaps(text: string, regex: RegExp): string[] {
+  const pieces: string[] = [];
+  let done = 0;
+  for (const { 0: match, index } of text.matchAll(regex)) {
+    if (done < index) pieces.push(text.slice(done, index));
+    pieces.push(match);
+    done = index + match.length;
+  }
+  if (done < text.length) pieces.push(text.slice(done));
+  return pieces;
+}

@@ -1,0 +1,57 @@
+// What a hand-written scanner of a split pattern offers, and the reading of UTF-8 that all of them share.
+import type { CharacterClasses } from './character-classes.ts';
+
+/** Finds the words that a split pattern makes of a text. */
+export interface WordScanner {
+  /**
+   * End (exclusive) of the word that starts at `at`; `at < end`, both on character boundaries of well-formed UTF-8.
+   * What lies before `at` plays no part: the patterns look ahead only.
+   */
+  wordEnd(bytes: Uint8Array, at: number, end: number): number;
+  /**
+   * Whether every split of a text that contains `before` followed by `after` (UTF-16 code units) has a word boundary
+   * between them, and the words on either side are those of the two parts taken alone. May say no where it is so.
+   */
+  alwaysSplits(before: number, after: number): boolean;
+}
+
+/** Length of the UTF-8 character with this first byte. */
+export function characterBytes(lead: number): number {
+  if (lead < 0x80) return 1;
+  if (lead < 0xe0) return 2;
+  return lead < 0xf0 ? 3 : 4;
+}
+
+/** Class of the character that starts at `at`. */
+export function classAt(classes: CharacterClasses, bytes: Uint8Array, at: number): number {
+  const lead = bytes[at]!;
+  return lead < 0x80 ? classes[lead]! : wideClassAt(classes, bytes, at, lead);
+}
+
+function wideClassAt(classes: CharacterClasses, bytes: Uint8Array, at: number, lead: number): number {
+  const second = bytes[at + 1]! & 0x3f;
+  if (lead < 0xe0) return classes[((lead & 0x1f) << 6) | second]!;
+  const third = bytes[at + 2]! & 0x3f;
+  if (lead < 0xf0) return classes[((lead & 0x0f) << 12) | (second << 6) | third]!;
+  return classes[((lead & 0x07) << 18) | (second << 12) | (third << 6) | (bytes[at + 3]! & 0x3f)]!;
+}
+
+/** End of the run of characters of one class from `from` on, of at most `countMax` characters. */
+export function runEnd(
+  classes: CharacterClasses,
+  wanted: number,
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  countMax: number,
+): number {
+  let at = from;
+  for (let taken = 0; taken < countMax && at < end && classAt(classes, bytes, at) === wanted; taken++) {
+    at += characterBytes(bytes[at]!);
+  }
+  return at;
+}
+
+export function isSurrogate(codeUnit: number): boolean {
+  return (codeUnit & 0xf800) === 0xd800;
+}

@@ -1,0 +1,125 @@
+// The tokenizer that asks an engine: what it asks, what it remembers, and how it fails.
+import { afterEach, describe, expect, it } from 'vitest';
+import { type AskEngine, EngineTokenizer, type EngineTokenizerOptions } from '../../src/tokens/engine-tokenizer.ts';
+
+const open: EngineTokenizer[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((tokenizer) => tokenizer.close()));
+});
+
+interface Asked {
+  readonly path: string;
+  readonly body: Record<string, unknown>;
+}
+
+/** An engine whose tokens are the lengths of what it was sent, and the questions it got. */
+function engine(options: Partial<EngineTokenizerOptions> = {}): { tokenizer: EngineTokenizer; asked: Asked[] } {
+  const asked: Asked[] = [];
+  const ask: AskEngine = async (path, body) => {
+    asked.push({ path, body: body as Record<string, unknown> });
+    if (path === '/detokenize') return { status: 200, body: { prompt: 'text' } };
+    const { length } = JSON.stringify(body);
+    return { status: 200, body: { count: 2, max_model_len: 10, tokens: [length, 7] } };
+  };
+  const tokenizer = new EngineTokenizer({ model: 'm', ask, ...options });
+  open.push(tokenizer);
+  return { tokenizer, asked };
+}
+
+const answering = (status: number, body: unknown): EngineTokenizer =>
+  engine({ ask: async () => ({ status, body }) }).tokenizer;
+
+/** Settles only when its signal aborts. */
+const silent: AskEngine = (_path, _body, signal) =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+
+const chat = { messages: [{ role: 'user', content: 'Hi' }] };
+
+describe('questions', () => {
+  it('are the fields that the engine takes', async () => {
+    const { tokenizer, asked } = engine();
+    await tokenizer.encode('a');
+    await tokenizer.encode('a', { addSpecialTokens: false });
+    await tokenizer.encodeChat(chat);
+    await tokenizer.encodeChat({ ...chat, tools: [{}], addGenerationPrompt: false, chatTemplateKwargs: { x: 1 } });
+    expect(await tokenizer.decode([1, 2])).toBe('text');
+    expect(asked).toEqual([
+      { path: '/tokenize', body: { model: 'm', prompt: 'a', add_special_tokens: true } },
+      { path: '/tokenize', body: { model: 'm', prompt: 'a', add_special_tokens: false } },
+      { path: '/tokenize', body: { model: 'm', ...chat, add_generation_prompt: true, add_special_tokens: false } },
+      {
+        path: '/tokenize',
+        body: {
+          model: 'm',
+          ...chat,
+          add_generation_prompt: false,
+          add_special_tokens: false,
+          tools: [{}],
+          chat_template_kwargs: { x: 1 },
+        },
+      },
+      { path: '/detokenize', body: { model: 'm', tokens: [1, 2] } },
+    ]);
+  });
+
+  it('are asked once, by all who want to know, and not again', async () => {
+    const { tokenizer, asked } = engine();
+    const both = await Promise.all([tokenizer.encode('a'), tokenizer.encode('a'), tokenizer.encode('b')]);
+    expect(both[0]).toBe(both[1]);
+    expect(asked.length).toBe(2);
+    expect(tokenizer.encode('a')).toBe(both[0]);
+    expect(asked.length).toBe(2);
+  });
+
+  it('whose answer was forgotten are asked again, within the bound', async () => {
+    const { tokenizer, asked } = engine({ cacheBytesMax: 1200 });
+    for (const text of ['a', 'b', 'c', 'c', 'a']) await tokenizer.encode(text);
+    expect(asked.map(({ body }) => body['prompt'])).toEqual(['a', 'b', 'c', 'a']);
+    expect(tokenizer.cacheBytes).toBeLessThanOrEqual(1200);
+    expect(tokenizer.cacheBytes).toBeGreaterThan(600);
+  });
+
+  it('about an image are not asked', async () => {
+    const { tokenizer, asked } = engine();
+    const parts = [{ type: 'text', text: 'What?' }, { type: 'image_url' }];
+    const encoded = await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts }] });
+    expect(encoded).toEqual({ ids: new Uint32Array(0), exact: false });
+    expect((await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts.slice(0, 1) }] })).exact).toBe(true);
+    expect(asked.length).toBe(1);
+  });
+});
+
+describe('failures', () => {
+  it('have codes, and are not remembered', async () => {
+    await expect(answering(404, null).encode('a')).rejects.toMatchObject({ code: 'engine-refused' });
+    for (const body of [null, {}, { tokens: 'x' }, { tokens: [1.5] }, { tokens: [-1] }]) {
+      await expect(answering(200, body).encode('a')).rejects.toMatchObject({ code: 'engine-answer-invalid' });
+    }
+    await expect(answering(200, {}).decode([1])).rejects.toMatchObject({ code: 'engine-answer-invalid' });
+    expect(() => answering(200, {}).renderChat(chat)).toThrow(
+      expect.objectContaining({ code: 'chat-template-missing' }),
+    );
+    let calls = 0;
+    const { tokenizer } = engine({
+      ask: async () => {
+        if (calls++ === 0) throw new Error('refused');
+        return { status: 200, body: { tokens: [3] } };
+      },
+    });
+    await expect(tokenizer.encode('a')).rejects.toMatchObject({ code: 'engine-unreachable' });
+    expect(await tokenizer.encode('a')).toEqual(Uint32Array.of(3));
+  });
+
+  it('are an answer that does not come, and a question too many', async () => {
+    const late = engine({ ask: silent, timeoutMs: 20 }).tokenizer;
+    await expect(late.encode('a')).rejects.toMatchObject({ code: 'engine-unreachable' });
+    const busy = engine({ ask: silent, questionsMax: 1 }).tokenizer;
+    const first = expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
+    await expect(busy.encode('b')).rejects.toMatchObject({ code: 'queue-full' });
+    await busy.close();
+    await first;
+    await expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
+  });
+});
