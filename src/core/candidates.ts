@@ -3,7 +3,7 @@
 import type { CandidateCost, WorkerIndex } from './types.ts';
 
 /** Words of one candidate in `Candidates.copy`. */
-const columnsPerCandidate = 10;
+const columnsPerCandidate = 11;
 
 /** Scratch that the router fills before each choice; the policy reads it and writes `cost`. Workers ascend. */
 export class Candidates {
@@ -23,6 +23,8 @@ export class Candidates {
   /** The part of `activeBlocks` that is no full prompt block. */
   ownBlocks: Int32Array = new Int32Array(0);
   runningRequests: Int32Array = new Int32Array(0);
+  /** Taken off the cost of the worker that the request has an affinity to, by policies whose cost is in tokens. */
+  affinityTokens: Float64Array = new Float64Array(0);
   /** Lowest wins; zero where the policy has none. */
   cost: Float64Array = new Float64Array(0);
 
@@ -42,7 +44,37 @@ export class Candidates {
     this.activePrefillTokens = new Float64Array(capacity);
     this.activeBlocks = new Int32Array(capacity);
     this.runningRequests = new Int32Array(capacity);
+    this.affinityTokens = new Float64Array(capacity);
     this.cost = new Float64Array(capacity);
+  }
+
+  /** Leaves only the candidates whose flag is not 0. */
+  keep(flags: Uint8Array): void {
+    let kept = 0;
+    for (let i = 0; i < this.count; i++) {
+      if (flags[i] === 0) continue;
+      if (kept < i) for (const column of this.#filled()) column[kept] = column[i]!;
+      kept++;
+    }
+    this.count = kept;
+  }
+
+  #filled(): (Int32Array | Float64Array)[] {
+    return [
+      this.worker,
+      this.blockSize,
+      this.overlapBlocks,
+      this.promisedBlocks,
+      this.overlapTokens,
+      this.uncachedTokens,
+      this.newBlocks,
+      this.newOwnBlocks,
+      this.activePrefillTokens,
+      this.activeBlocks,
+      this.ownBlocks,
+      this.runningRequests,
+      this.affinityTokens,
+    ];
   }
 
   /** A copy that outlives the next choice; `expand` reads it. */
@@ -59,6 +91,7 @@ export class Candidates {
       rows[at++] = this.activeBlocks[i]!;
       rows[at++] = this.newBlocks[i]!;
       rows[at++] = this.runningRequests[i]!;
+      rows[at++] = this.affinityTokens[i]!;
     }
     return rows;
   }
@@ -79,6 +112,7 @@ export function expand(rows: Float64Array): CandidateCost[] {
       activeBlocks: rows[at + 7]!,
       newBlocks: rows[at + 8]!,
       runningRequests: rows[at + 9]!,
+      affinityTokens: rows[at + 10]!,
     });
   }
   return costs;

@@ -1,5 +1,13 @@
 // The routing library: everything an embedder needs to route requests over workers that hold KV caches.
 
+export {
+  Admission,
+  type AdmissionOptions,
+  type Admitted,
+  type Applicant,
+  type Entry,
+  type Waiting,
+} from './admission.ts';
 export { BlockHasher, type Namespace } from './block-hash.ts';
 export type { Candidates } from './candidates.ts';
 export {
@@ -14,8 +22,10 @@ export type { EngineModel } from './policies/engine-model.ts';
 export type { KvOptions } from './policies/kv.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './policy.ts';
 export { Random } from './random.ts';
-export { Router, type RouterOptions } from './router.ts';
+export { Router } from './router.ts';
+export type { RouterOptions } from './router-options.ts';
 export type {
+  Affinity,
   BlockHashes,
   BlocksCleared,
   BlocksRemoved,
@@ -24,6 +34,7 @@ export type {
   CandidateCost,
   Decision,
   DecisionReason,
+  Held,
   IndexSource,
   KvEvent,
   KvEventOutcome,

@@ -76,6 +76,7 @@ export class Placements {
       candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
       candidates.ownBlocks[i] = workers.ownBlocks[worker]!;
       candidates.runningRequests[i] = workers.runningRequests[worker]!;
+      candidates.affinityTokens[i] = request.affinity?.worker === worker ? request.affinity.tokens : 0;
       candidates.overlapBlocks[i] = 0;
       candidates.promisedBlocks[i] = 0;
       candidates.overlapTokens[i] = 0;

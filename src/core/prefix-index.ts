@@ -6,6 +6,7 @@
 
 import { assert } from './assert.ts';
 import type { BlockHasher } from './block-hash.ts';
+import { CoarseBlocks } from './coarse-blocks.ts';
 import { HashTable } from './hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from './types.ts';
 
@@ -15,6 +16,8 @@ class Holdings {
   readonly handles = new HashTable(3);
   /** Sequence hash -> [number of further handles], where more than one handle leads to the same block. */
   readonly shared = new HashTable(1);
+  /** Between the events and the handles, where the engine's pages are smaller than the blocks indexed. */
+  coarse: CoarseBlocks | null = null;
   blocks = 0;
 }
 
@@ -58,13 +61,30 @@ export class PrefixIndex {
     this.#holdings[worker] = undefined;
   }
 
+  /**
+   * From now on the worker's events are of pages of `pageSize` tokens, indexed as blocks of `blockSize`; equal: as they
+   * come. Forgets everything that the worker holds.
+   */
+  setPages(worker: WorkerIndex, pageSize: number, blockSize: number): void {
+    this.clear(worker);
+    const sink = {
+      held: (low: number, high: number) => {
+        this.addCopy(worker, low, high, low, high);
+      },
+      dropped: (low: number, high: number) => {
+        this.removeCopy(worker, low, high);
+      },
+    };
+    this.#of(worker).coarse = pageSize === blockSize ? null : new CoarseBlocks(this.#hasher, pageSize, blockSize, sink);
+  }
+
   /** Applies one event of one worker. O(blocks of the event); a clear is O(blocks held). */
   apply(worker: WorkerIndex, event: KvEvent): KvEventOutcome {
     switch (event.kind) {
       case 'stored':
-        return this.#stored(worker, event);
+        return this.#of(worker).coarse?.store(event) ?? this.#stored(worker, event);
       case 'removed':
-        return this.#removed(worker, event);
+        return this.#of(worker).coarse?.remove(event) ?? this.#removed(worker, event);
       case 'cleared': {
         const held = this.heldBlocks(worker);
         this.clear(worker);
@@ -76,6 +96,7 @@ export class PrefixIndex {
   /** Forgets everything that the worker holds. */
   clear(worker: WorkerIndex): void {
     const holdings = this.#of(worker);
+    holdings.coarse?.clear();
     const handles = holdings.handles;
     for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
       this.#unset(worker, handles.slots[at + 2]!, handles.slots[at + 3]!);
@@ -98,7 +119,9 @@ export class PrefixIndex {
   /** Bytes of all tables. O(workers). */
   get bytes(): number {
     let bytes = this.#blocks.bytes;
-    for (const holdings of this.#holdings) if (holdings) bytes += holdings.handles.bytes + holdings.shared.bytes;
+    for (const holdings of this.#holdings) {
+      if (holdings) bytes += holdings.handles.bytes + holdings.shared.bytes + (holdings.coarse?.bytes ?? 0);
+    }
     return bytes;
   }
 

@@ -3,6 +3,7 @@
 import { ActiveBlocks, type BookingRecord } from './active-blocks.ts';
 import { assert } from './assert.ts';
 import { BlockHasher } from './block-hash.ts';
+import { BookingIds } from './booking-ids.ts';
 import { EventLag } from './event-lag.ts';
 import { LingeringPromises } from './lingering-promises.ts';
 import { LruMirror } from './lru-mirror.ts';
@@ -12,10 +13,13 @@ import type { Policy, PolicyRequest } from './policy.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import { Random } from './random.ts';
 import { RecordedDecision } from './recorded-decision.ts';
+import { Room } from './room.ts';
+import type { RouterOptions } from './router-options.ts';
 import { SilentProgress } from './silent-progress.ts';
 import type {
   Booking,
   Decision,
+  Held,
   IndexSource,
   KvEvent,
   KvEventOutcome,
@@ -29,21 +33,8 @@ import type {
   WorkerLoad,
   WorkerSpec,
 } from './types.ts';
+import { readLoad } from './worker-load.ts';
 import { WorkerTable } from './worker-table.ts';
-
-export interface RouterOptions {
-  readonly policy: Policy;
-  readonly seed: number;
-  /** Blocks promised by requests in flight count as overlap before the engine announces them. Default true. */
-  readonly inFlightCredit?: boolean;
-  /**
-   * When the load is counted. The others exist to show what late booking costs: `first-token`, or `told`, when `count`
-   * is called. Default `choice`.
-   */
-  readonly bookAt?: 'choice' | 'first-token' | 'told';
-  /** Shared with others of the same thread; default: one of its own. */
-  readonly hasher?: BlockHasher;
-}
 
 /**
  * Routes the requests of one pool: workers that serve the same model. Time comes with every call, in milliseconds on
@@ -64,14 +55,12 @@ export class Router {
   readonly #silent: SilentProgress;
   readonly #mirrors: (LruMirror | undefined)[] = [];
   readonly #placements: Placements;
-  /** Live bookings by the id that the embedder gave them. */
-  readonly #byId = new Map<string, number>();
+  readonly #room: Room;
+  readonly #onRoomChange: () => void;
+  readonly #ids = new BookingIds();
   /** Bookings whose load waits for `count`. */
   readonly #untold = new Map<Booking, PolicyRequest>();
-  #routed = 0;
-  #refused = 0;
-  #released = 0;
-  #stale = 0;
+  readonly #counters = { routed: 0, refused: 0, released: 0, releasedBlocks: 0, stale: 0 };
 
   constructor(options: RouterOptions) {
     this.#policy = options.policy;
@@ -86,15 +75,19 @@ export class Router {
       overlap: this.#policy.usesOverlap,
       promised: this.#inFlightCredit,
     });
+    this.#room = new Room(this.#workers, this.#placements.candidates);
+    this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     this.#silent = new SilentProgress(this.#ledger, this.#speed, (record, nowMs) => this.#prefillDone(record, nowMs));
   }
 
   addWorker(spec: WorkerSpec): WorkerIndex {
     const worker = this.#workers.add(spec);
     this.#index.addWorker(worker);
+    this.#index.setPages(worker, spec.pageSize ?? spec.blockSize, spec.blockSize);
     this.#speed.reset(worker);
     this.#lag.reset(worker);
     this.#mirrors[worker] = this.#newMirror(worker);
+    this.#onRoomChange();
     return worker;
   }
 
@@ -107,26 +100,38 @@ export class Router {
     this.#mirrors[worker] = undefined;
     this.#workers.remove(worker);
     this.#policy.onWorkerRemoved?.(this.#state, worker);
+    this.#onRoomChange();
   }
 
   /** A worker that is not routable takes no new requests; what is in flight there stays counted. */
   setRoutable(worker: WorkerIndex, routable: boolean): void {
     this.#workers.assertLive(worker);
     this.#workers.routable[worker] = routable ? 1 : 0;
+    this.#onRoomChange();
   }
 
-  setCapacity(worker: WorkerIndex, capacityBlocks: number): void {
-    this.#workers.assertLive(worker);
-    assert(capacityBlocks >= 1, 'a capacity is at least one block');
-    this.#workers.capacityBlocks[worker] = capacityBlocks;
+  /** @param known false: an assumption, by which no request is held */
+  setCapacity(worker: WorkerIndex, capacityBlocks: number, known = true): void {
+    this.#workers.setCapacity(worker, capacityBlocks, known);
     this.#mirrors[worker]?.setCapacity(capacityBlocks);
+    this.#onRoomChange();
   }
 
-  /** What was known of its blocks is forgotten; requests in flight keep the block size they were booked with. */
-  setBlockSize(worker: WorkerIndex, blockSize: number): void {
+  /** @param requestsMax infinite: no limit is known */
+  setRunningRequestsMax(worker: WorkerIndex, requestsMax: number): void {
+    this.#workers.setRunningRequestsMax(worker, requestsMax);
+    this.#onRoomChange();
+  }
+
+  /**
+   * What was known of its blocks is forgotten; requests in flight keep the block size they were booked with.
+   * @param pageSize of the worker's KV events, where its pages are smaller than the blocks to route by; divides them
+   */
+  setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number = blockSize): void {
     this.#workers.assertLive(worker);
     assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
     this.#workers.blockSize[worker] = blockSize;
+    this.#index.setPages(worker, pageSize, blockSize);
     this.dropBlocks(worker);
   }
 
@@ -144,15 +149,13 @@ export class Router {
     this.#lag.reset(worker);
     this.#mirrors[worker] = this.#newMirror(worker);
     this.#workers.viewEpoch[worker]!++;
+    // Its block size may be another.
+    this.#onRoomChange();
   }
 
   /** Block sizes of the live workers: a prompt is hashed once for each. */
   blockSizes(): number[] {
-    const sizes = new Set<number>();
-    for (let worker = 0; worker < this.#workers.count; worker++) {
-      if (this.#workers.live[worker] === 1) sizes.add(this.#workers.blockSize[worker]!);
-    }
-    return [...sizes];
+    return this.#workers.blockSizes();
   }
 
   /**
@@ -160,12 +163,29 @@ export class Router {
    * O(blocks + workers); the prompts must carry hashes for every size of `blockSizes()`.
    */
   route(request: RouteRequest, nowMs: number): Routed | Refused {
+    return this.#fill(request, nowMs) ?? this.#chooseAndBook(request, nowMs);
+  }
+
+  /**
+   * As `route`, but held while no worker has room for the request (see room.ts).
+   * @param closed workers whose room is kept for others
+   */
+  admit(request: RouteRequest, nowMs: number, closed: ReadonlySet<WorkerIndex> = noneClosed): Routed | Refused | Held {
+    return this.#fill(request, nowMs) ?? this.#room.narrow(request, closed) ?? this.#chooseAndBook(request, nowMs);
+  }
+
+  /** Fills the candidates. @returns why there is none, or null */
+  #fill(request: RouteRequest, nowMs: number): Refused | null {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
-    if (request.id !== undefined && this.#byId.has(request.id)) return this.#refuse('duplicate-id');
+    if (request.id !== undefined && this.#ids.has(request.id)) return this.#refuse('duplicate-id');
     const routable = this.#placements.fill(request);
+    if (this.#placements.candidates.count > 0) return null;
+    return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
+  }
+
+  #chooseAndBook(request: RouteRequest, nowMs: number): Routed {
     const { candidates } = this.#placements;
-    if (candidates.count === 0) return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
     let isl = 0;
     for (const prompt of request.prompts) isl += prompt.isl;
     const { prompts, overlapWeight, temperature } = request;
@@ -179,7 +199,7 @@ export class Router {
       else this.#policy.onBooked?.(this.#state, record, asked);
       bookings.push(record.booking);
     }
-    this.#routed++;
+    this.#counters.routed++;
     return { kind: 'routed', decision, bookings };
   }
 
@@ -216,7 +236,9 @@ export class Router {
   /** Corrects the output tokens of one sequence to a total that the engine has reported. */
   setOutputTokens(booking: Booking, totalTokens: number, sequence = 0): void {
     const record = this.#find(booking);
-    if (record) this.#ledger.setOutputTokens(record, totalTokens, sequence);
+    if (!record) return;
+    this.#ledger.setOutputTokens(record, totalTokens, sequence);
+    this.#onRoomChange();
   }
 
   /** Ends a booking: its whole load leaves in this step. Once; every further call is a counted no-op. */
@@ -226,7 +248,8 @@ export class Router {
     const { worker, hashes } = record;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
     this.#close(record);
-    this.#released++;
+    this.#counters.released++;
+    this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(hashes);
@@ -259,36 +282,25 @@ export class Router {
     this.#promises.expire(nowMs);
   }
 
+  /** Requests in a row that the worker has computed, but whose blocks no KV event told of within seconds. */
+  missedEvents(worker: WorkerIndex, nowMs: number): number {
+    this.#workers.assertLive(worker);
+    return this.#lag.missed(worker, nowMs);
+  }
+
+  /** Distinct blocks in the index for the worker. O(1) */
+  heldBlocks(worker: WorkerIndex): number {
+    return this.#index.heldBlocks(worker);
+  }
+
   /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
-    const workers = this.#workers;
-    workers.assertLive(worker);
-    return {
-      index: worker,
-      id: workers.id(worker),
-      incarnation: workers.incarnation[worker]!,
-      viewEpoch: workers.viewEpoch[worker]!,
-      routable: workers.routable[worker] === 1,
-      blockSize: workers.blockSize[worker]!,
-      capacityBlocks: workers.capacityBlocks[worker]!,
-      source: workers.source(worker),
-      activeBlocks: workers.activeBlocks[worker]!,
-      activePrefillTokens: workers.activePrefillTokens[worker]!,
-      runningRequests: workers.runningRequests[worker]!,
-      heldBlocks: this.#index.heldBlocks(worker),
-      prefillTokensPerS: this.#speed.prefillTokensPerS(worker),
-      tokenGapMs: this.#speed.tokenGapMs(worker),
-      eventLagMs: this.#lag.lagMs(worker),
-    };
+    return readLoad({ workers: this.#workers, index: this.#index, speed: this.#speed, lag: this.#lag }, worker);
   }
 
   /** All live workers. O(workers) */
   loads(): WorkerLoad[] {
-    const loads: WorkerLoad[] = [];
-    for (let worker = 0; worker < this.#workers.count; worker++) {
-      if (this.#workers.live[worker] === 1) loads.push(this.load(worker));
-    }
-    return loads;
+    return this.#workers.indexes().map((worker) => this.load(worker));
   }
 
   /** Bookings that have not ended. */
@@ -297,7 +309,7 @@ export class Router {
   }
 
   counters(): RouterCounters {
-    return { routed: this.#routed, refused: this.#refused, released: this.#released, stale: this.#stale };
+    return { ...this.#counters };
   }
 
   /** Recomputes every total from scratch. For tests and soaks. @throws Error naming the difference. */
@@ -319,7 +331,7 @@ export class Router {
     record.silent = request.silent ?? false;
     if (request.id !== undefined) {
       record.id = request.id;
-      this.#byId.set(request.id, (this.#byId.get(request.id) ?? 0) + 1);
+      this.#ids.opened(request.id);
     }
     if (this.#bookAt === 'choice') this.#count(record, nowMs);
     if (record.silent) this.#silent.booked(record, nowMs);
@@ -351,19 +363,17 @@ export class Router {
   }
 
   #close(record: BookingRecord): void {
-    if (record.id !== undefined) {
-      const rest = this.#byId.get(record.id)! - 1;
-      if (rest > 0) this.#byId.set(record.id, rest);
-      else this.#byId.delete(record.id);
-    }
+    if (record.id !== undefined) this.#ids.closed(record.id);
     // What the policy was not told of does not end for it either.
     if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
+    const before = this.#workers.activeBlocks[record.worker]!;
     this.#ledger.close(record);
+    this.#counters.releasedBlocks += before - this.#workers.activeBlocks[record.worker]!;
   }
 
   #find(booking: Booking): BookingRecord | undefined {
     const record = this.#ledger.find(booking);
-    if (!record) this.#stale++;
+    if (!record) this.#counters.stale++;
     return record;
   }
 
@@ -373,9 +383,11 @@ export class Router {
   }
 
   #refuse(reason: Refused['reason']): Refused {
-    this.#refused++;
+    this.#counters.refused++;
     return { kind: 'refused', reason };
   }
 }
+
+const noneClosed: ReadonlySet<WorkerIndex> = new Set();
 
 const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };

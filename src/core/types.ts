@@ -80,9 +80,21 @@ export interface WorkerSpec {
   /** Unique among the live workers of a router: URL # data-parallel rank. */
   readonly id: string;
   readonly blockSize: number;
+  /** Tokens of one block in its KV events, where that is less than `blockSize`; divides it. Default: `blockSize`. */
+  readonly pageSize?: number;
   /** KV capacity in blocks of `blockSize`; sizes the mirror of an approximate worker. */
   readonly capacityBlocks: number;
+  /** False: `capacityBlocks` is an assumption, by which no request is held. Default true. */
+  readonly capacityKnown?: boolean;
+  /** Bookings that the worker takes at a time, where that is known; see room.ts. Default: no limit. */
+  readonly runningRequestsMax?: number;
   readonly source: IndexSource;
+}
+
+/** Makes one worker cheaper for one request by so many tokens, for policies whose cost is in tokens. */
+export interface Affinity {
+  readonly worker: WorkerIndex;
+  readonly tokens: number;
 }
 
 export interface RouteRequest {
@@ -98,6 +110,7 @@ export interface RouteRequest {
   readonly temperature?: number;
   /** Workers that must not be chosen (tried already). */
   readonly excluded?: ReadonlySet<WorkerIndex>;
+  readonly affinity?: Affinity;
   /** Refused if a live booking has the same id. Only embedders set it: ids of clients are not unique. */
   readonly id?: string;
 }
@@ -119,6 +132,8 @@ export interface CandidateCost {
   /** Blocks that this request would add to `activeBlocks`. */
   readonly newBlocks: number;
   readonly runningRequests: number;
+  /** What `RouteRequest.affinity` takes off the cost. */
+  readonly affinityTokens: number;
 }
 
 /**
@@ -155,6 +170,13 @@ export interface Refused {
   readonly reason: 'no-worker' | 'all-excluded' | 'duplicate-id';
 }
 
+/** Every worker that may take the request is full; nothing was booked. */
+export interface Held {
+  readonly kind: 'held';
+  /** The worker that lacks the fewest blocks, among those whose room is not kept for others; null: there is none. */
+  readonly nearest: WorkerIndex | null;
+}
+
 /**
  * How a booking ended. `done`: the stream ended normally. `failed`: the upstream failed or was never reached.
  * `aborted`: the client went away. Promised blocks outlive the booking only where a first token proves them computed.
@@ -171,6 +193,9 @@ export interface WorkerLoad {
   readonly routable: boolean;
   readonly blockSize: number;
   readonly capacityBlocks: number;
+  readonly capacityKnown: boolean;
+  /** Null: no limit is known. */
+  readonly runningRequestsMax: number | null;
   readonly source: IndexSource;
   /** Distinct full blocks of the requests in flight + the blocks that single sequences fill. */
   readonly activeBlocks: number;
@@ -191,6 +216,8 @@ export interface RouterCounters {
   readonly routed: number;
   readonly refused: number;
   readonly released: number;
+  /** Active blocks that ends of bookings have set free. */
+  readonly releasedBlocks: number;
   /** Calls on bookings that had ended (or never were): no-ops. */
   readonly stale: number;
 }

@@ -18,6 +18,10 @@ export class WorkerTable {
   viewEpoch: Uint32Array = new Uint32Array(8);
   blockSize: Int32Array = new Int32Array(8);
   capacityBlocks: Float64Array = new Float64Array(8);
+  /** `capacityBlocks` where it is known, else infinite. */
+  knownCapacityBlocks: Float64Array = new Float64Array(8);
+  /** Infinite: no limit is known. */
+  runningRequestsMax: Float64Array = new Float64Array(8);
   /** Distinct full blocks in flight + the blocks that single sequences fill. */
   activeBlocks: Int32Array = new Int32Array(8);
   /** The part of `activeBlocks` that single sequences fill: prompt tails and output. */
@@ -33,7 +37,6 @@ export class WorkerTable {
   add(spec: WorkerSpec): WorkerIndex {
     assert(!this.#byId.has(spec.id), `worker id ${spec.id} is unique`);
     assert(Number.isInteger(spec.blockSize) && spec.blockSize >= 1, 'a block size is an integer from 1 up');
-    assert(spec.capacityBlocks >= 1, 'a capacity is at least one block');
     const worker = this.#free.pop() ?? this.count++;
     assert(worker < WorkerTable.workersMax, 'a router has at most workersMax workers');
     if (worker >= this.live.length) this.#grow();
@@ -45,7 +48,8 @@ export class WorkerTable {
     this.incarnation[worker]!++;
     this.viewEpoch[worker] = 0;
     this.blockSize[worker] = spec.blockSize;
-    this.capacityBlocks[worker] = spec.capacityBlocks;
+    this.setCapacity(worker, spec.capacityBlocks, spec.capacityKnown ?? true);
+    this.setRunningRequestsMax(worker, spec.runningRequestsMax ?? Number.POSITIVE_INFINITY);
     this.activeBlocks[worker] = 0;
     this.ownBlocks[worker] = 0;
     this.activePrefillTokens[worker] = 0;
@@ -65,6 +69,18 @@ export class WorkerTable {
     return this.#ids[worker]!;
   }
 
+  /** Of the live workers, ascending. */
+  indexes(): WorkerIndex[] {
+    const indexes: WorkerIndex[] = [];
+    for (let worker = 0; worker < this.count; worker++) if (this.live[worker] === 1) indexes.push(worker);
+    return indexes;
+  }
+
+  /** The different ones of the live workers. */
+  blockSizes(): number[] {
+    return [...new Set(this.indexes().map((worker) => this.blockSize[worker]!))];
+  }
+
   source(worker: WorkerIndex): IndexSource {
     return this.#sources[worker]!;
   }
@@ -72,6 +88,19 @@ export class WorkerTable {
   setSource(worker: WorkerIndex, source: IndexSource): void {
     this.assertLive(worker);
     this.#sources[worker] = source;
+  }
+
+  setCapacity(worker: WorkerIndex, capacityBlocks: number, known: boolean): void {
+    this.assertLive(worker);
+    assert(capacityBlocks >= 1, 'a capacity is at least one block');
+    this.capacityBlocks[worker] = capacityBlocks;
+    this.knownCapacityBlocks[worker] = known ? capacityBlocks : Number.POSITIVE_INFINITY;
+  }
+
+  setRunningRequestsMax(worker: WorkerIndex, requestsMax: number): void {
+    this.assertLive(worker);
+    assert(requestsMax >= 1, 'a worker takes at least one request');
+    this.runningRequestsMax[worker] = requestsMax;
   }
 
   assertLive(worker: WorkerIndex): void {
@@ -86,6 +115,8 @@ export class WorkerTable {
     this.viewEpoch = grown(this.viewEpoch, new Uint32Array(length));
     this.blockSize = grown(this.blockSize, new Int32Array(length));
     this.capacityBlocks = grown(this.capacityBlocks, new Float64Array(length));
+    this.knownCapacityBlocks = grown(this.knownCapacityBlocks, new Float64Array(length));
+    this.runningRequestsMax = grown(this.runningRequestsMax, new Float64Array(length));
     this.activeBlocks = grown(this.activeBlocks, new Int32Array(length));
     this.ownBlocks = grown(this.ownBlocks, new Int32Array(length));
     this.activePrefillTokens = grown(this.activePrefillTokens, new Float64Array(length));

@@ -14,8 +14,9 @@ export interface KvOptions {
 }
 
 /**
- * cost(w) = overlapWeight x (activePrefillTokens(w) + uncachedTokens(w)) + (activeBlocks(w) + newBlocks(w)) x blockSize(w),
- * in tokens, so that workers with different block sizes compare. Form `1731` leaves `activePrefillTokens` out.
+ * cost(w) = overlapWeight x (activePrefillTokens(w) + uncachedTokens(w)) + (activeBlocks(w) + newBlocks(w)) x blockSize(w)
+ * - affinityTokens(w), in tokens, so that workers with different block sizes compare. Form `1731` leaves
+ * `activePrefillTokens` out.
  */
 export function kv(options: KvOptions = {}): Policy<null> {
   const { overlapWeight = 1, temperature = 0, form = '1895' } = options;
@@ -26,10 +27,11 @@ export function kv(options: KvOptions = {}): Policy<null> {
     init: () => null,
     choose(request: PolicyRequest, candidates: Candidates, random: Random): Choice {
       const weight = request.overlapWeight ?? overlapWeight;
-      const { cost, uncachedTokens, activePrefillTokens, activeBlocks, newBlocks, blockSize } = candidates;
+      const { cost, uncachedTokens, activePrefillTokens, activeBlocks, newBlocks, blockSize, affinityTokens } =
+        candidates;
       for (let i = 0; i < candidates.count; i++) {
         const prefill = uncachedTokens[i]! + (form === '1895' ? activePrefillTokens[i]! : 0);
-        cost[i] = weight * prefill + (activeBlocks[i]! + newBlocks[i]!) * blockSize[i]!;
+        cost[i] = weight * prefill + (activeBlocks[i]! + newBlocks[i]!) * blockSize[i]! - affinityTokens[i]!;
       }
       const heat = request.temperature ?? temperature;
       return heat > 0 ? drawByTemperature(candidates, heat, random) : lowestCost(candidates, random);

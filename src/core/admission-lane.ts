@@ -1,0 +1,84 @@
+// Requests that wait for the same workers: a binary heap by priority, then arrival, from which any one can be taken out.
+
+/** One place in the queue. */
+export class LanePlace<T> {
+  readonly item: T;
+  readonly lane: string;
+  /** Lower first. */
+  readonly priority: number;
+  readonly arrival: number;
+  /** What it asks for, were nothing of it shared with other requests. */
+  readonly blocks: number;
+  /** Position in its heap; -1: it waits no longer. */
+  at = -1;
+
+  constructor(item: T, lane: string, priority: number, arrival: number, blocks: number) {
+    this.item = item;
+    this.lane = lane;
+    this.priority = priority;
+    this.arrival = arrival;
+    this.blocks = blocks;
+  }
+
+  isBefore(other: LanePlace<T>): boolean {
+    return this.priority === other.priority ? this.arrival < other.arrival : this.priority < other.priority;
+  }
+}
+
+export class AdmissionLane<T> {
+  readonly #heap: LanePlace<T>[] = [];
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  get first(): LanePlace<T> | undefined {
+    return this.#heap[0];
+  }
+
+  /** O(log n) */
+  push(place: LanePlace<T>): void {
+    this.#put(place, this.#heap.length);
+    this.#rise(place);
+  }
+
+  /** O(log n) @param place one that waits in this lane */
+  remove(place: LanePlace<T>): void {
+    const last = this.#heap.pop()!;
+    if (last !== place) {
+      this.#put(last, place.at);
+      this.#rise(last);
+      this.#sink(last);
+    }
+    place.at = -1;
+  }
+
+  #rise(place: LanePlace<T>): void {
+    while (place.at > 0) {
+      const parent = this.#heap[(place.at - 1) >>> 1]!;
+      if (parent.isBefore(place)) return;
+      this.#swap(place, parent);
+    }
+  }
+
+  #sink(place: LanePlace<T>): void {
+    for (;;) {
+      const left = this.#heap[2 * place.at + 1];
+      const right = this.#heap[2 * place.at + 2];
+      const child = left !== undefined && right?.isBefore(left) ? right : left;
+      if (child === undefined || place.isBefore(child)) return;
+      this.#swap(place, child);
+    }
+  }
+
+  #swap(a: LanePlace<T>, b: LanePlace<T>): void {
+    const { at } = a;
+    this.#put(a, b.at);
+    this.#put(b, at);
+  }
+
+  #put(place: LanePlace<T>, at: number): void {
+    this.#heap[at] = place;
+    place.at = at;
+  }
+}

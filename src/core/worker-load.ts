@@ -1,0 +1,39 @@
+// What a worker carries now, as one value for those who look on.
+
+import type { EventLag } from './event-lag.ts';
+import type { ObservedSpeed } from './observed-speed.ts';
+import type { PrefixIndex } from './prefix-index.ts';
+import type { WorkerIndex, WorkerLoad } from './types.ts';
+import type { WorkerTable } from './worker-table.ts';
+
+export interface LoadSources {
+  readonly workers: WorkerTable;
+  readonly index: PrefixIndex;
+  readonly speed: ObservedSpeed;
+  readonly lag: EventLag;
+}
+
+/** O(1) */
+export function readLoad({ workers, index, speed, lag }: LoadSources, worker: WorkerIndex): WorkerLoad {
+  workers.assertLive(worker);
+  const runningRequestsMax = workers.runningRequestsMax[worker]!;
+  return {
+    index: worker,
+    id: workers.id(worker),
+    incarnation: workers.incarnation[worker]!,
+    viewEpoch: workers.viewEpoch[worker]!,
+    routable: workers.routable[worker] === 1,
+    blockSize: workers.blockSize[worker]!,
+    capacityBlocks: workers.capacityBlocks[worker]!,
+    capacityKnown: Number.isFinite(workers.knownCapacityBlocks[worker]),
+    runningRequestsMax: Number.isFinite(runningRequestsMax) ? runningRequestsMax : null,
+    source: workers.source(worker),
+    activeBlocks: workers.activeBlocks[worker]!,
+    activePrefillTokens: workers.activePrefillTokens[worker]!,
+    runningRequests: workers.runningRequests[worker]!,
+    heldBlocks: index.heldBlocks(worker),
+    prefillTokensPerS: speed.prefillTokensPerS(worker),
+    tokenGapMs: speed.tokenGapMs(worker),
+    eventLagMs: lag.lagMs(worker),
+  };
+}
