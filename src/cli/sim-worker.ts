@@ -1,6 +1,7 @@
 // The command `kvoyant sim-worker`: simulated engines behind OpenAI-shaped HTTP and ZMQ KV events.
 
 import { Command } from 'commander';
+import { kvEventsFormats } from '../wire/kv-events.ts';
 import { OptionError, type SimWorkersOptions, simWorkersDefaults, startSimWorkers } from '../worker/index.ts';
 
 const defaults = simWorkersDefaults;
@@ -13,6 +14,15 @@ export function simWorkerCommand(): Command {
     .option('--port <n>', 'port of the first engine, the others follow; 0: any free ones', toNumber, defaults.port)
     .option('--no-kv-events', 'publish no KV events')
     .option('--kv-events-port <n>', 'port of the first publisher; 0: any free ones', toNumber, defaults.kvEventsPort)
+    .option(
+      '--kv-events-connect <address>',
+      'connect to a subscriber that binds there (the others to the ports behind)',
+    )
+    .option('--kv-events-topic <text>', 'topic of the KV events', defaults.kvEventsTopic)
+    .option('--kv-events-format <name>', kvEventsFormats.join(', '), defaults.kvEventsFormat)
+    .option('--no-kv-replay', 'KV events can not be asked for again')
+    .option('--legacy-replay', 'replayed KV events without a topic, as before vLLM 0.26', defaults.legacyReplay)
+    .option('--buffer-steps <n>', 'batches of KV events kept for replays', toNumber, defaults.bufferSteps)
     .option('--model <name>', 'name of the served model', defaults.model)
     .option('--tokenizer <spec>', 'builtin, or the path of a tokenizer.json', defaults.tokenizer)
     .option('--block-size <tokens>', 'tokens in a KV block', toNumber, defaults.blockSize)

@@ -1,9 +1,8 @@
-// Reads a batch of KV events from the MessagePack payload of an engine: every form that vLLM, SGLang and others send.
+// Reads one KV event of an engine from MessagePack: every form that vLLM, SGLang and others send.
 
 import { Unpackr } from 'msgpackr';
 import type { BlocksRemoved, BlocksStored, KvEvent } from '../core/types.ts';
 import { readExtraKeys } from './kv-events-extra-keys.ts';
-import { type GuardReason, refuseMessagePack } from './kv-events-guard.ts';
 
 /** Tokens of one block; a larger size is a fault of the sender. */
 export const blockSizeMax = 65_536;
@@ -14,22 +13,6 @@ export const blockSizeMax = 65_536;
  * size. `unknown-type`: a tag that we do not know. `malformed`: a field has the wrong form.
  */
 export type SkipReason = 'medium' | 'locality' | 'attention-kind' | 'placeholder' | 'unknown-type' | 'malformed';
-
-export interface KvBatch {
-  readonly kind: 'batch';
-  /** Seconds since the epoch by the engine's clock. */
-  readonly timestampS: number;
-  /** Data-parallel rank; null: not said, so it is the rank of the connection. */
-  readonly rank: number | null;
-  readonly events: readonly KvEvent[];
-  /** Events left out, by reason. */
-  readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
-}
-
-export interface KvBatchFailure {
-  readonly kind: 'failed';
-  readonly reason: GuardReason | 'not-message-pack' | 'not-a-batch';
-}
 
 /** An event in map form: any key may be absent or of any type. */
 interface EventMap {
@@ -78,34 +61,23 @@ const wholePrefixKinds: ReadonlySet<unknown> = new Set([
   undefined,
 ]);
 
-/** Never throws: a payload that can't be read is a failure value, an event that can't be read is counted and left out. */
-export function decodeKvBatch(payload: Uint8Array): KvBatch | KvBatchFailure {
-  const refused = refuseMessagePack(payload);
-  if (refused !== null) return { kind: 'failed', reason: refused };
-  let batch: unknown;
+/** Reads one event of a batch, given as its MessagePack bytes. Never throws: what can't be read is told by its reason. */
+export function decodeKvEvent(payload: Uint8Array, start: number, end: number): KvEvent | SkipReason {
+  let value: unknown;
   try {
-    batch = unpackr.unpack(payload);
+    value = unpackr.unpack(payload, { start, end });
   } catch {
-    // The guard knows no text encoding and no key types; what it lets through may still not decode.
-    return { kind: 'failed', reason: 'not-message-pack' };
+    // The walk over the payload knows no text encoding and no key types; what it lets through may still not decode.
+    return 'malformed';
   }
-  if (!Array.isArray(batch)) return { kind: 'failed', reason: 'not-a-batch' };
-  const [timestamp, rawEvents, rank] = batch as unknown[];
-  if (!isNumeric(timestamp) || !Array.isArray(rawEvents)) return { kind: 'failed', reason: 'not-a-batch' };
-  const events: KvEvent[] = [];
-  const skipped: Partial<Record<SkipReason, number>> = {};
-  for (const raw of rawEvents) {
-    const event = decodeEvent(raw);
-    if (typeof event === 'string') skipped[event] = (skipped[event] ?? 0) + 1;
-    else events.push(event);
-  }
-  return {
-    kind: 'batch',
-    timestampS: Number(timestamp),
-    rank: readInteger(rank, 0xffffffff),
-    events,
-    skipped,
-  };
+  return decodeEvent(value);
+}
+
+/** A number of any wire form, or null. */
+export function decodeNumber(payload: Uint8Array, start: number, end: number): number | null {
+  const head = payload[start]!;
+  const isNumber = head < 0x80 || head >= 0xe0 || (head >= 0xca && head <= 0xd3);
+  return isNumber ? Number(unpackr.unpack(payload, { start, end })) : null;
 }
 
 function decodeEvent(value: unknown): KvEvent | SkipReason {

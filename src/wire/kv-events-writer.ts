@@ -38,6 +38,18 @@ export class MessagePackWriter {
     this.#bytes.writeUInt32BE(low, at + 5);
   }
 
+  /** The same bits as a signed integer. */
+  int64(low: number, high: number): void {
+    if (high >>> 31 === 0) {
+      this.uint64(low, high);
+      return;
+    }
+    const at = this.#take(9);
+    this.#bytes[at] = 0xd3;
+    this.#bytes.writeUInt32BE(high, at + 1);
+    this.#bytes.writeUInt32BE(low, at + 5);
+  }
+
   text(value: string): void {
     const length = Buffer.byteLength(value);
     if (length < 0x20) this.#byte(0xa0 | length);

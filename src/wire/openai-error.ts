@@ -9,20 +9,35 @@ export interface OpenAiErrorBody {
   };
 }
 
+const typesOfStatus: ReadonlyMap<number, string> = new Map([
+  [401, 'authentication_error'],
+  [403, 'permission_error'],
+  [429, 'rate_limit_error'],
+]);
+
 /** An expected failure of a request, with the status and envelope that the client gets. */
 export class RequestError extends Error {
   readonly status: number;
   readonly type: string;
   readonly param: string | null;
   readonly code: string;
+  /** When the client may try again; null: nothing is known. */
+  readonly retryAfterS: number | null;
 
-  constructor(status: number, code: string, message: string, param: string | null = null) {
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    param: string | null = null,
+    retryAfterS: number | null = null,
+  ) {
     super(message);
     this.name = 'RequestError';
     this.status = status;
     this.code = code;
     this.param = param;
-    this.type = status >= 500 ? 'server_error' : 'invalid_request_error';
+    this.retryAfterS = retryAfterS;
+    this.type = status >= 500 ? 'server_error' : (typesOfStatus.get(status) ?? 'invalid_request_error');
   }
 
   body(): OpenAiErrorBody {

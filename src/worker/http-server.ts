@@ -120,16 +120,19 @@ export class HttpServer {
   #eventSources(): object {
     const { publisher } = this.#context;
     if (publisher === null) return {};
+    const { endpoint, replayEndpoint, options } = publisher;
+    // An endpoint without a wildcard tells vLLM's clients that the engine connects; so a bound one is told with it.
+    const told = options.connect ?? endpoint.replace(/^tcp:\/\/.*(?=:\d+$)/, 'tcp://*');
     return {
       '0': {
         enable_kv_cache_events: true,
         publisher: 'zmq',
-        endpoint: publisher.endpoint,
-        replay_endpoint: null,
-        buffer_steps: 0,
+        endpoint: told,
+        replay_endpoint: replayEndpoint,
+        buffer_steps: options.bufferSteps,
         hwm: highWaterMark,
         max_queue_size: highWaterMark,
-        topic: '',
+        topic: options.topic,
       },
     };
   }

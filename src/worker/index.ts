@@ -1,13 +1,16 @@
 // Simulated engines in real time, as a program starts them: N workers, each with its own HTTP port and event feed.
 
+import type { KvEvent } from '../core/types.ts';
 import { type EngineOptions, engineDefaults, type StepTime, stepTimeProfiles } from '../sim/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
+import type { KvPublisherOptions, PublishFault } from './kv-publisher.ts';
 import { checkOptions, type SimWorkersOptions } from './options.ts';
 import { OutputVocabulary } from './output-vocabulary.ts';
 import { sha256BlockHash } from './sha256-block-hash.ts';
 import { SimWorker } from './sim-worker.ts';
 
+export type { PublishFault } from './kv-publisher.ts';
 export { OptionError, type SimWorkersOptions, simWorkersDefaults } from './options.ts';
 export type { SimWorker } from './sim-worker.ts';
 
@@ -19,6 +22,8 @@ export interface StartOptions extends Partial<Omit<SimWorkersOptions, 'tokenizer
   readonly tokenizer?: string | Tokenizer;
   /** Takes the place of the profile's. */
   readonly stepTime?: StepTime;
+  /** What becomes of each batch of KV events of worker `index` on its way out: for tests of subscribers. */
+  readonly publishFault?: (index: number, seq: number, events: readonly KvEvent[]) => PublishFault;
 }
 
 export interface SimWorkers {
@@ -38,7 +43,7 @@ export interface SimWorkers {
  * @throws Error naming an address that can't be had
  */
 export async function startSimWorkers(startOptions: StartOptions = {}): Promise<SimWorkers> {
-  const { tokenizer: given, stepTime, ...settings } = startOptions;
+  const { tokenizer: given, stepTime, publishFault, ...settings } = startOptions;
   const options = checkOptions(typeof given === 'string' ? { ...settings, tokenizer: given } : settings);
   const tokenizer = typeof given === 'object' ? given : await loadTokenizer(options.tokenizer);
   const closeTokenizer = async (): Promise<void> => {
@@ -55,7 +60,7 @@ export async function startSimWorkers(startOptions: StartOptions = {}): Promise<
       const worker = new SimWorker({
         ...options,
         port: options.port === 0 ? 0 : options.port + index,
-        kvEventsPort: eventsPort(options, index),
+        kvEvents: publisherOptions(options, index, publishFault),
         // Engines of one process must not give their requests the same ids.
         seed: (options.seed + Math.imul(index, 0x9e3779b1)) | 0,
         engine,
@@ -105,9 +110,28 @@ function engineOptions(
   };
 }
 
-function eventsPort({ kvEvents, kvEventsPort }: SimWorkersOptions, index: number): number | null {
-  if (!kvEvents) return null;
-  return kvEventsPort === 0 ? 0 : kvEventsPort + index;
+function publisherOptions(
+  options: SimWorkersOptions,
+  index: number,
+  publishFault: StartOptions['publishFault'],
+): KvPublisherOptions | null {
+  if (!options.kvEvents) return null;
+  const { host, kvEventsPort, kvEventsConnect, kvEventsTopic, kvEventsFormat, kvReplay, legacyReplay } = options;
+  return {
+    host,
+    port: kvEventsPort === 0 ? 0 : kvEventsPort + index,
+    connect: kvEventsConnect === null ? null : addToPort(kvEventsConnect, index),
+    topic: kvEventsTopic,
+    format: kvEventsFormat,
+    replay: !kvReplay ? null : legacyReplay ? 'legacy' : 'topic',
+    replayPort: 0,
+    bufferSteps: options.bufferSteps,
+    ...(publishFault === undefined ? {} : { fault: (seq, events) => publishFault(index, seq, events) }),
+  };
+}
+
+function addToPort(endpoint: string, index: number): string {
+  return endpoint.replace(/\d+$/, (port) => String(Number(port) + index));
 }
 
 function at(workers: readonly SimWorker[], index: number): SimWorker {

@@ -1,57 +1,113 @@
-// Publishes an engine's KV events over ZMQ, one batch a step, numbered from 0.
+// Publishes an engine's KV events over ZMQ, one batch a step, numbered from 0, and sends kept ones again when asked.
 
-import { Publisher } from 'zeromq';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Publisher, Router } from 'zeromq';
 import type { KvEvent } from '../core/types.ts';
-import { encodeKvBatch, writeKvFrames } from '../wire/kv-events.ts';
+import {
+  encodeKvBatch,
+  type KvEventsFormat,
+  readReplayRequest,
+  writeKvFrames,
+  writeReplayEnd,
+} from '../wire/kv-events.ts';
+import { BatchRing } from './batch-ring.ts';
 
 /** Batches that ZMQ keeps for a slow subscriber; beyond it that subscriber loses batches. vLLM's default. */
 export const highWaterMark = 100_000;
 /** The port of a publisher that was just closed becomes free a moment later. */
 const bindAttemptsMax = 50;
 const bindRetryMs = 20;
+/** A client that takes no replies is given up after so long, so that it can't hold up the others. */
+const replaySendMs = 2000;
+
+/** What becomes of a batch on its way out, in tests of subscribers; a replay always has it. */
+export type PublishFault = 'none' | 'drop' | 'twice' | { readonly delayMs: number };
+
+export interface KvPublisherOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Connect to this address of a subscriber that binds, instead of binding. */
+  readonly connect: string | null;
+  readonly topic: string;
+  readonly format: KvEventsFormat;
+  /** Null: no replay socket. `legacy`: without a topic in the replies. */
+  readonly replay: 'topic' | 'legacy' | null;
+  /** 0: any free one. */
+  readonly replayPort: number;
+  /** Batches kept for replays. */
+  readonly bufferSteps: number;
+  readonly fault?: (seq: number, events: readonly KvEvent[]) => PublishFault;
+}
 
 export class KvPublisher {
+  readonly options: KvPublisherOptions;
+  /** As bound, or as connected to. */
   readonly endpoint: string;
+  readonly replayEndpoint: string | null;
   readonly #socket: Publisher;
+  readonly #replay: Router | null;
+  readonly #ring: BatchRing;
   #seq = 0;
   /** Sends go out one after the other: a ZMQ socket takes one at a time. */
   #sending: Promise<void> = Promise.resolve();
   #closed = false;
 
-  private constructor(socket: Publisher, endpoint: string) {
+  private constructor(options: KvPublisherOptions, socket: Publisher, replay: Router | null) {
+    this.options = options;
+    this.endpoint = options.connect ?? lastEndpoint(socket);
+    this.replayEndpoint = replay === null ? null : lastEndpoint(replay);
     this.#socket = socket;
-    this.endpoint = endpoint;
+    this.#replay = replay;
+    this.#ring = new BatchRing(options.bufferSteps);
   }
 
-  /** @param port 0: any free one */
-  static async bind(host: string, port: number): Promise<KvPublisher> {
-    const socket = new Publisher({ sendHighWaterMark: highWaterMark, linger: 0 });
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await socket.bind(`tcp://${host}:${port === 0 ? '*' : port}`);
-        break;
-      } catch (error) {
-        const inUse = (error as { code?: string }).code === 'EADDRINUSE';
-        if (!inUse || attempt === bindAttemptsMax) {
-          socket.close();
-          throw new Error(`no KV event publisher on ${host}:${port}: ${(error as Error).message}`, { cause: error });
-        }
-        await new Promise((resolve) => setTimeout(resolve, bindRetryMs));
-      }
+  /** @throws Error naming an address that can't be had */
+  static async open(options: KvPublisherOptions): Promise<KvPublisher> {
+    const { host, port, connect, replay, replayPort } = options;
+    const socket = new Publisher({ sendHighWaterMark: highWaterMark, linger: 0, reconnectInterval: bindRetryMs });
+    const router = replay === null ? null : new Router({ linger: 0, sendTimeout: replaySendMs, mandatory: true });
+    try {
+      if (connect === null) await bind(socket, host, port);
+      else socket.connect(connect);
+      if (router !== null) await bind(router, host, replayPort);
+    } catch (error) {
+      socket.close();
+      router?.close();
+      throw error;
     }
-    const endpoint = socket.lastEndpoint;
-    if (endpoint === null) throw new Error('a bound ZMQ socket has an endpoint');
-    return new KvPublisher(socket, endpoint);
+    const publisher = new KvPublisher(options, socket, router);
+    if (router !== null) void publisher.#serveReplays(router);
+    return publisher;
   }
 
-  get port(): number {
-    return Number(/:(\d+)$/.exec(this.endpoint)?.[1]);
+  get port(): number | null {
+    return this.options.connect === null ? portOf(this.endpoint) : null;
+  }
+
+  get replayPort(): number | null {
+    return this.replayEndpoint === null ? null : portOf(this.replayEndpoint);
+  }
+
+  /** Number of the next batch. */
+  get nextSeq(): number {
+    return this.#seq;
   }
 
   /** @param timestampS seconds since the epoch */
   publish(timestampS: number, events: readonly KvEvent[]): void {
-    const frames = writeKvFrames('', this.#seq++, encodeKvBatch(timestampS, 0, events));
-    this.#sending = this.#sending.then(() => this.#send(frames));
+    const { topic, format, fault } = this.options;
+    const seq = this.#seq++;
+    const payload = encodeKvBatch(timestampS, 0, events, format);
+    this.#ring.add(seq, payload);
+    const frames = writeKvFrames(topic, seq, payload);
+    const fate = fault?.(seq, events) ?? 'none';
+    if (fate === 'drop') return;
+    this.#sending = this.#sending.then(async () => {
+      if (typeof fate === 'object') await sleep(fate.delayMs);
+      await this.#send(frames);
+      if (fate === 'twice') await this.#send(frames);
+    });
   }
 
   async #send(frames: readonly (string | Uint8Array)[]): Promise<void> {
@@ -64,9 +120,55 @@ export class KvPublisher {
     }
   }
 
+  async #serveReplays(router: Router): Promise<void> {
+    const { topic, replay } = this.options;
+    const withTopic = replay === 'topic';
+    for await (const frames of router) {
+      const request = readReplayRequest(frames);
+      if (request === null) continue;
+      const front = [request.identity, ''];
+      try {
+        for (const { seq, payload } of this.#ring.from(request.fromSeq)) {
+          await router.send([...front, ...writeKvFrames(topic, seq, payload).slice(withTopic ? 0 : 1)]);
+        }
+        await router.send([...front, ...writeReplayEnd(withTopic)]);
+      } catch (error) {
+        // The client has gone, or takes nothing.
+        const { code } = error as NodeJS.ErrnoException;
+        if (!this.#closed && code !== 'EAGAIN' && code !== 'EHOSTUNREACH') throw error;
+      }
+    }
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket.close();
+    this.#replay?.close();
   }
+}
+
+async function bind(socket: Publisher | Router, host: string, port: number): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await socket.bind(`tcp://${host}:${port === 0 ? '*' : port}`);
+      return;
+    } catch (error) {
+      const inUse = (error as { code?: string }).code === 'EADDRINUSE';
+      if (!inUse || attempt === bindAttemptsMax) {
+        throw new Error(`no KV event publisher on ${host}:${port}: ${(error as Error).message}`, { cause: error });
+      }
+      await sleep(bindRetryMs);
+    }
+  }
+}
+
+function lastEndpoint(socket: Publisher | Router): string {
+  const endpoint = socket.lastEndpoint;
+  if (endpoint === null) throw new Error('a bound ZMQ socket has an endpoint');
+  return endpoint;
+}
+
+function portOf(endpoint: string): number {
+  return Number(/:(\d+)$/.exec(endpoint)?.[1]);
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { BlockPool, engineDefaults, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
+import { type KvEventsFormat, kvEventsFormats } from '../wire/kv-events.ts';
 
 export const workersMax = 1024;
 
@@ -13,6 +14,16 @@ export interface SimWorkersOptions {
   readonly kvEvents: boolean;
   /** Of the first engine's publisher, the others follow; 0: any free ones. */
   readonly kvEventsPort: number;
+  /** Where a subscriber binds, of the first engine, the others follow by port; null: the engines bind. */
+  readonly kvEventsConnect: string | null;
+  readonly kvEventsTopic: string;
+  readonly kvEventsFormat: KvEventsFormat;
+  /** Batches can be asked for again. */
+  readonly kvReplay: boolean;
+  /** Replies to such requests have no topic, as before vLLM 0.26. */
+  readonly legacyReplay: boolean;
+  /** Batches kept for such requests. */
+  readonly bufferSteps: number;
   readonly model: string;
   /** `builtin` or the path of a tokenizer.json. */
   readonly tokenizer: string;
@@ -40,6 +51,12 @@ export const simWorkersDefaults: SimWorkersOptions = {
   port: 8100,
   kvEvents: true,
   kvEventsPort: 0,
+  kvEventsConnect: null,
+  kvEventsTopic: '',
+  kvEventsFormat: 'map',
+  kvReplay: true,
+  legacyReplay: false,
+  bufferSteps: 10_000,
   model: 'sim-llama-3.1-8b',
   tokenizer: 'builtin',
   blockSize: engineDefaults.blockSize,
@@ -69,6 +86,7 @@ function number(min: number, max: number): z.ZodType<number> {
 }
 
 const port = integer(0, 65_535);
+const endpointForm = 'must be like tcp://127.0.0.1:5557';
 const text = z.string('must be a text').min(1, 'must not be empty');
 
 const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
@@ -77,6 +95,15 @@ const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
   port,
   kvEvents: z.boolean('must be true or false'),
   kvEventsPort: port,
+  kvEventsConnect: z
+    .string(endpointForm)
+    .regex(/^tcp:\/\/\S+:\d+$/, endpointForm)
+    .nullable(),
+  kvEventsTopic: z.string('must be a text'),
+  kvEventsFormat: z.enum(kvEventsFormats, `must be one of ${kvEventsFormats.join(', ')}`),
+  kvReplay: z.boolean('must be true or false'),
+  legacyReplay: z.boolean('must be true or false'),
+  bufferSteps: integer(1, 10_000_000),
   model: text,
   tokenizer: text,
   blockSize: integer(1, 4096),

@@ -6,7 +6,7 @@ import type { EngineOptions } from '../sim/index.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { EngineRuntime } from './engine-runtime.ts';
 import { HttpServer } from './http-server.ts';
-import { KvPublisher } from './kv-publisher.ts';
+import { KvPublisher, type KvPublisherOptions } from './kv-publisher.ts';
 import type { OutputVocabulary } from './output-vocabulary.ts';
 
 /** Idle connections are closed after so long, as uvicorn does. */
@@ -16,8 +16,8 @@ export interface SimWorkerOptions {
   readonly host: string;
   /** 0: any free one; kept for later starts. */
   readonly port: number;
-  /** 0: any free one; kept for later starts. Null: no events. */
-  readonly kvEventsPort: number | null;
+  /** Null: no events. Ports of 0 are any free ones, kept for later starts. */
+  readonly kvEvents: KvPublisherOptions | null;
   readonly model: string;
   readonly apiKey: string | null;
   readonly apiOverheadMs: number;
@@ -37,13 +37,14 @@ interface Running {
 export class SimWorker {
   readonly #options: SimWorkerOptions;
   #port: number;
-  #kvEventsPort: number | null;
+  #kvEvents: KvPublisherOptions | null;
+  #kvEventsEndpoint: string | null = null;
   #running: Running | null = null;
 
   constructor(options: SimWorkerOptions) {
     this.#options = options;
     this.#port = options.port;
-    this.#kvEventsPort = options.kvEventsPort;
+    this.#kvEvents = options.kvEvents;
   }
 
   /** Known after the first start. */
@@ -53,7 +54,7 @@ export class SimWorker {
 
   /** Endpoint of the event publisher, known after the first start; null: no events. */
   get kvEvents(): string | null {
-    return this.#kvEventsPort === null ? null : `tcp://${this.#options.host}:${this.#kvEventsPort}`;
+    return this.#kvEventsEndpoint;
   }
 
   /** The engine that runs now; null after a kill. */
@@ -61,11 +62,16 @@ export class SimWorker {
     return this.#running?.runtime ?? null;
   }
 
+  /** The publisher of the engine that runs now; null after a kill, and without events. */
+  get publisher(): KvPublisher | null {
+    return this.#running?.publisher ?? null;
+  }
+
   /** An empty engine whose events count from 0. @throws Error naming the address that can't be had */
   async start(): Promise<void> {
     if (this.#running !== null) return;
     const options = this.#options;
-    const publisher = this.#kvEventsPort === null ? null : await KvPublisher.bind(options.host, this.#kvEventsPort);
+    const publisher = this.#kvEvents === null ? null : await KvPublisher.open(this.#kvEvents);
     const runtime = new EngineRuntime(options.engine, options.speedup, publisher);
     const http = new HttpServer({
       ...options,
@@ -83,7 +89,11 @@ export class SimWorker {
       throw new Error(`no HTTP server on ${options.host}:${this.#port}: ${(error as Error).message}`, { cause: error });
     }
     this.#port = (server.address() as AddressInfo).port;
-    this.#kvEventsPort = publisher?.port ?? null;
+    if (publisher !== null) {
+      const { options: given, endpoint, port, replayPort } = publisher;
+      this.#kvEvents = { ...given, port: port ?? given.port, replayPort: replayPort ?? given.replayPort };
+      this.#kvEventsEndpoint = endpoint;
+    }
     this.#running = { server, runtime, publisher };
   }
 

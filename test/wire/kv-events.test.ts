@@ -4,30 +4,17 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { BlocksStored, KvEvent } from '../../src/core/types.ts';
-import { decodeKvBatch, encodeKvBatch, type KvBatch, readKvFrames, writeKvFrames } from '../../src/wire/kv-events.ts';
+import { decodeKvBatch, encodeKvBatch, type KvBatch, KvBatchReader } from '../../src/wire/kv-events.ts';
 import { containersMax, nestingMax, payloadBytesMax } from '../../src/wire/kv-events-guard.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
+import { allOnes, decoded, H, stored, timestampS, words } from './kv-event-values.ts';
 
 const { vectors } = golden;
-const timestampS = 1757500000.25;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-
-function decoded(hex: string): KvBatch {
-  const batch = decodeKvBatch(Buffer.from(hex, 'hex'));
-  if (batch.kind !== 'batch') throw new Error(batch.reason);
-  return batch;
-}
 
 function decodedEvent(event: unknown): KvBatch {
   return decoded(packr.pack([timestampS, [event], 0]).toString('hex'));
-}
-
-/** Two words (low, high) a hash. */
-function words(...hashes: bigint[]): Uint32Array {
-  return Uint32Array.from(
-    hashes.flatMap((hash) => [Number(BigInt.asUintN(32, hash)), Number(BigInt.asUintN(64, hash) >> 32n)]),
-  );
 }
 
 function decimals(hashWords: Uint32Array | null): string[] | null {
@@ -38,23 +25,6 @@ function decimals(hashWords: Uint32Array | null): string[] | null {
   }
   return list;
 }
-
-function stored(fields: Partial<BlocksStored>): BlocksStored {
-  return {
-    kind: 'stored',
-    hashes: words(7n),
-    parent: null,
-    tokens: Uint32Array.of(1, 2, 3, 4),
-    blockSize: 4,
-    lora: null,
-    salt: null,
-    extras: null,
-    ...fields,
-  };
-}
-
-const H = 0xdeadbeef12345678n;
-const allOnes = 0xffffffffffffffffn;
 
 describe('decodeKvBatch: every generation of the format', () => {
   const cases: [name: keyof typeof vectors, rank: number | null, events: KvEvent[]][] = [
@@ -356,6 +326,36 @@ describe('decodeKvBatch: hostile payloads', () => {
     }
   });
 
+  it('reads the same in pieces as at once', () => {
+    for (const hex of [...Object.values(vectors), ...golden.workedTrace]) {
+      const bytes = Buffer.from(hex, 'hex');
+      for (const itemsMax of [1, 2, 3]) {
+        const reader = new KvBatchReader(bytes);
+        let pieces = 1;
+        let head = reader.open(itemsMax);
+        for (; head === null; head = reader.open(itemsMax)) pieces += 1;
+        expect(pieces).toBeGreaterThan(1);
+        const whole = decoded(hex);
+        expect(head).toEqual({ kind: 'head', timestampS: whole.timestampS, rank: whole.rank });
+        const events: unknown[] = [];
+        for (let event = reader.next(); event !== null; event = reader.next()) events.push(event);
+        expect(events.filter((event) => typeof event !== 'string')).toEqual(whole.events);
+        expect(reader.next()).toBeNull();
+      }
+    }
+  });
+
+  it('takes neither a rank nor what is behind it for events', () => {
+    const bytes = (batch: unknown): Buffer => packr.pack(batch);
+    const removed = ['BlockRemoved', [7]];
+    const event = { kind: 'removed', hashes: words(7n) };
+    for (const rank of [[removed], { a: removed }, 'x', null, -1, 1.5]) {
+      expect(decodeKvBatch(bytes([1, [removed], rank, [removed]]))).toMatchObject({ rank: null, events: [event] });
+    }
+    expect(decodeKvBatch(bytes([1, [], [removed]]))).toMatchObject({ events: [] });
+    expect(decodeKvBatch(bytes([[removed], [removed]]))).toEqual({ kind: 'failed', reason: 'not-a-batch' });
+  });
+
   it('survives random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
@@ -420,36 +420,5 @@ describe('encodeKvBatch', () => {
         expect(batch).toEqual({ kind: 'batch', timestampS, rank, events, skipped: {} });
       }),
     );
-  });
-});
-
-describe('frames', () => {
-  it('round-trip', () => {
-    const payload = Buffer.from('80', 'hex');
-    const [topic, seq] = writeKvFrames('kv', 2 ** 40 + 3, payload);
-    expect(readKvFrames([Buffer.from(topic), seq, payload])).toEqual({
-      kind: 'frames',
-      topic: 'kv',
-      seq: 2 ** 40 + 3,
-      payload,
-    });
-  });
-
-  it.each(Object.values(captures).flat())(
-    'number a captured batch as it was: $what',
-    ({ topic, seqHex, payloadHex }) => {
-      const frames = [Buffer.from(topic), Buffer.from(seqHex, 'hex'), Buffer.from(payloadHex, 'hex')];
-      const read = readKvFrames(frames);
-      if (read.kind !== 'frames') throw new Error(read.reason);
-      expect(writeKvFrames(read.topic, read.seq, read.payload)[1].toString('hex')).toBe(seqHex);
-    },
-  );
-
-  it('are refused with a reason', () => {
-    const bytes = Buffer.alloc(8);
-    expect(readKvFrames([bytes, bytes])).toEqual({ kind: 'failed', reason: 'frame-count' });
-    expect(readKvFrames([bytes, bytes, bytes, bytes])).toEqual({ kind: 'failed', reason: 'frame-count' });
-    expect(readKvFrames([bytes, Buffer.alloc(7), bytes])).toEqual({ kind: 'failed', reason: 'seq' });
-    expect(readKvFrames([bytes, Buffer.alloc(8, 0xff), bytes])).toEqual({ kind: 'failed', reason: 'seq' });
   });
 });

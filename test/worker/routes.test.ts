@@ -150,7 +150,15 @@ describe('routes', () => {
     const fleet = await startFleet();
     const [{ url, kvEvents }] = fleet.workers as [(typeof fleet.workers)[number]];
     expect(await (await fetch(`${url}/kv_event_sources`)).json()).toMatchObject({
-      '0': { enable_kv_cache_events: true, publisher: 'zmq', endpoint: kvEvents, replay_endpoint: null, topic: '' },
+      '0': {
+        enable_kv_cache_events: true,
+        publisher: 'zmq',
+        // With a wildcard, as of an engine that binds.
+        endpoint: kvEvents!.replace('127.0.0.1', '*'),
+        replay_endpoint: fleet.workers[0]!.publisher!.replayEndpoint,
+        buffer_steps: 10_000,
+        topic: '',
+      },
     });
     const silent = await startFleet({ kvEvents: false });
     expect(silent.workers[0]!.kvEvents).toBeNull();

@@ -1,0 +1,158 @@
+// How many KV events a second a feed takes in through sockets, and for how long it ever holds the event loop.
+//
+// A publisher in a process of its own sends batches of 16 one-block events over ZMQ, as of an engine whose cache is
+// full: eight stores, eight removals of what was stored half a round before. A feed applies them to a router. A timer
+// beside it stands for everything else that a gateway does: its lateness is what a decision would have to wait.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import { pino } from 'pino';
+import type { BlocksStored, KvEvent } from '../src/core/index.ts';
+import { resolveConfig } from '../src/gateway/config.ts';
+import { Engine } from '../src/gateway/engine.ts';
+import { EventIntake } from '../src/gateway/event-intake.ts';
+import { IntakeBudget } from '../src/gateway/intake-budget.ts';
+import { KvFeed } from '../src/gateway/kv-feed.ts';
+import { Pool } from '../src/gateway/pool.ts';
+import { Worker } from '../src/gateway/worker.ts';
+import { encodeKvBatch } from '../src/wire/kv-events.ts';
+import { environment } from './measure.ts';
+
+const blockSize = 16;
+const chainBlocks = 8;
+const eventsPerMessage = 2 * chainBlocks;
+/** Different messages: half as many chains are held at a time. */
+const roundMessages = 4096;
+const url = 'http://127.0.0.1:9';
+
+export interface IntakeFigures {
+  readonly messages: number;
+  readonly lostBatches: number;
+  readonly heldBlocks: number;
+  readonly seconds: number;
+  /** Of this process, in cores. */
+  readonly cpuShare: number;
+  readonly lateP99Ms: number;
+  readonly lateMaxMs: number;
+}
+
+export async function measureIntake(messagesPerS: number, seconds: number): Promise<IntakeFigures> {
+  // Run from the project's root; plain JavaScript, since it is started as it is.
+  const child = spawn(process.execPath, ['bench/kv-intake-publisher.mjs', String(messagesPerS), String(seconds)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const { value: endpoint } = await lines.next();
+  for (const payload of roundOfPayloads()) child.stdin.write(Buffer.concat([lengthOf(payload), payload]));
+  child.stdin.write(lengthOf(Buffer.alloc(0)));
+  const { feed, heldBlocks, close } = follow(String(endpoint));
+  await feed.whenCurrent(5000);
+  // The publisher learns of the subscription just after the handshake.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const late = monitorEventLoopDelay({ resolution: 1 });
+  late.enable();
+  const cpu = process.cpuUsage();
+  const startMs = performance.now();
+  child.stdin.write('!');
+  const published = Number((await lines.next()).value);
+  while (feed.status.lastSeq < published - 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  const took = (performance.now() - startMs) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  late.disable();
+  const { batches, lostBatches } = feed.status;
+  const figures: IntakeFigures = {
+    messages: batches,
+    lostBatches,
+    heldBlocks: heldBlocks(),
+    seconds: took,
+    cpuShare: (user + system) / 1e6 / took,
+    lateP99Ms: late.percentile(99) / 1e6,
+    lateMaxMs: late.max / 1e6,
+  };
+  child.stdin.end();
+  await once(child, 'exit');
+  await close();
+  return figures;
+}
+
+export async function benchIntake(messagesPerS: number, seconds: number): Promise<void> {
+  console.log(environment());
+  const figures = await measureIntake(messagesPerS, seconds);
+  const { messages, lostBatches, heldBlocks, cpuShare } = figures;
+  const perS = messages / figures.seconds;
+  console.log(`asked for    ${messagesPerS} messages/s of ${eventsPerMessage} one-block events for ${seconds} s`);
+  console.log(`taken in     ${perS.toFixed(0)} messages/s, ${(perS * eventsPerMessage).toFixed(0)} events/s`);
+  console.log(`lost         ${lostBatches} of ${messages} batches; ${heldBlocks} blocks held at the end`);
+  console.log(
+    `CPU          ${(100 * cpuShare).toFixed(0)} % of a core, ${((1e6 * cpuShare) / perS).toFixed(1)} us a message`,
+  );
+  console.log(
+    `a 1 ms timer fires after ${figures.lateP99Ms.toFixed(1)} ms (p99), ${figures.lateMaxMs.toFixed(1)} ms (max)`,
+  );
+}
+
+function follow(endpoint: string): {
+  readonly feed: KvFeed;
+  readonly heldBlocks: () => number;
+  readonly close: () => Promise<void>;
+} {
+  const engine = new Engine({ url });
+  const worker = new Worker(engine, 0, {
+    blockSize,
+    blockSizeFrom: 'engine',
+    pageSize: blockSize,
+    pageSizeTold: false,
+    pageSizeUnfit: null,
+    capacityBlocks: roundMessages * chainBlocks,
+    capacityFrom: 'engine',
+    source: 'events',
+  });
+  const pool = new Pool('bench', resolveConfig({ workers: [url] }));
+  const index = pool.add(worker);
+  worker.membership = { pool, index };
+  const budget = new IntakeBudget(() => performance.now());
+  const intake = new EventIntake(worker, pino({ level: 'silent' }));
+  const feed = new KvFeed({ mode: 'connect', endpoint, topic: '', replayEndpoint: null }, intake, budget);
+  worker.feed = feed;
+  feed.open();
+  return {
+    feed,
+    heldBlocks: () => pool.router.heldBlocks(index),
+    close: async () => {
+      feed.close();
+      await engine.upstream.close();
+    },
+  };
+}
+
+function roundOfPayloads(): Buffer[] {
+  const chains = Array.from({ length: roundMessages }, (_, chain) => chainOf(chain));
+  return chains.map((stores, i) => {
+    const old = chains[(i + roundMessages / 2) % roundMessages]!;
+    const removals = old.toReversed().map(({ hashes }): KvEvent => ({ kind: 'removed', hashes }));
+    return encodeKvBatch(i, 0, [...stores, ...removals]);
+  });
+}
+
+/** One store for each block; hashes and tokens tell the chains apart. */
+function chainOf(chain: number): BlocksStored[] {
+  const hash = (block: number): Uint32Array => Uint32Array.of(chain * chainBlocks + block + 1, 0x9e3779b9);
+  return Array.from({ length: chainBlocks }, (_, block) => ({
+    kind: 'stored',
+    hashes: hash(block),
+    parent: block === 0 ? null : hash(block - 1),
+    tokens: Uint32Array.from({ length: blockSize }, (_, i) => (chain * 7919 + block * 104_729 + i * 31) % 128_000),
+    blockSize,
+    lora: null,
+    salt: null,
+    extras: null,
+  }));
+}
+
+function lengthOf(payload: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(payload.length);
+  return length;
+}

@@ -1,0 +1,6 @@
+// Runs the intake bench in full: `npm run bench:kv-intake [-- MESSAGES_PER_S [SECONDS]]`.
+
+import { benchIntake } from './kv-intake.ts';
+
+const [messagesPerS = 12_000, seconds = 10] = process.argv.slice(2).map(Number);
+await benchIntake(messagesPerS, seconds);

@@ -1,0 +1,9 @@
+// The bench of the event intake runs, small, and loses nothing.
+
+import { expect, it } from 'vitest';
+import { measureIntake } from '../../bench/kv-intake.ts';
+
+it('runs small', async () => {
+  const figures = await measureIntake(500, 0.5);
+  expect(figures).toMatchObject({ messages: 250, lostBatches: 0, heldBlocks: 250 * 8 });
+});
