@@ -1,7 +1,7 @@
 // `kvoyant lab stats`: what a trace or a shipped workload is like, before any policy is run on it.
 import { Command } from 'commander';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
-import { loadTokenizer, type Tokenizer, TokenizerError } from '../tokens/index.ts';
+import { TokenizerError } from '../tokens/index.ts';
 import { jitterArrivals } from '../trace/arrival-process.ts';
 import {
   GENERATED_KV_TOKENS_PER_WORKER,
@@ -14,6 +14,7 @@ import { type Spread, type WorkloadStatistics, workloadStatistics } from '../tra
 import { TraceError } from '../trace/trace-error.ts';
 import type { Workload } from '../trace/workload.ts';
 import { addWorkloadFlags, integer, type WorkloadFlags } from './lab-flags.ts';
+import { TokenizerOnDemand } from './lab-tokenizer.ts';
 
 interface Flags extends WorkloadFlags {
   readonly seed: number;
@@ -73,25 +74,6 @@ async function load(nameOrPath: string, flags: Flags): Promise<Workload> {
     });
   } finally {
     await tokenizer.close();
-  }
-}
-
-/** Few traces are text, and a vocabulary takes a while to load. */
-class TokenizerOnDemand implements Pick<Tokenizer, 'encode' | 'close'> {
-  readonly #spec: string;
-  #loading: Promise<Tokenizer> | undefined;
-
-  constructor(spec: string) {
-    this.#spec = spec;
-  }
-
-  async encode(...input: Parameters<Tokenizer['encode']>): Promise<Uint32Array> {
-    this.#loading ??= loadTokenizer(this.#spec);
-    return (await this.#loading).encode(...input);
-  }
-
-  async close(): Promise<void> {
-    await (await this.#loading)?.close();
   }
 }
 

@@ -9,6 +9,14 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     summary: 'route OpenAI API requests over inference engines',
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
+  check: {
+    summary: 'check a configuration file, and show what it comes to',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  key: {
+    summary: 'make an API key, and the hash of it that goes into the configuration',
+    load: async () => (await import('./key.ts')).keyCommand(),
+  },
   'sim-worker': {
     summary: 'run simulated inference engines',
     load: async () => (await import('./sim-worker.ts')).simWorkerCommand(),

@@ -3,12 +3,16 @@
 import { RequestError } from '../wire/openai-error.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
+import type { Fleet } from './fleet.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { replyJson, replyText } from './http-reply.ts';
+import { unescapeId } from './path-id.ts';
 import type { Worker } from './worker.ts';
 
-export function answerModels({ pools }: GatewayContext, { response }: Exchange): void {
-  const data = [...pools.models().values()].map(({ description }) => description);
+/** The models that the client's key opens. */
+export function answerModels({ pools }: GatewayContext, { key, response }: Exchange): void {
+  const opened = [...pools.models().values()].filter(({ id }) => key === null || (key.models?.includes(id) ?? true));
+  const data = opened.map(({ description }) => description);
   replyJson(response, 200, { object: 'list', data });
 }
 
@@ -17,10 +21,11 @@ export function answerHealth(_context: GatewayContext, { response }: Exchange): 
   replyText(response, 200, 'text/plain', 'ok\n');
 }
 
-/** 200 as soon as, and as long as, some worker can take requests. */
-export function answerReady({ engines }: GatewayContext, { response }: Exchange): void {
-  const ready = engines.filter(({ state }) => state === 'ready').length;
-  replyJson(response, ready > 0 ? 200 : 503, { ready: ready > 0, readyEngines: ready, engines: engines.length });
+/** 200 as soon as, and as long as, some worker can take requests and the gateway has not been told to stop. */
+export function answerReady({ engines, stopping }: GatewayContext, { response }: Exchange): void {
+  const readyEngines = engines.filter(({ takesRequests }) => takesRequests).length;
+  const ready = readyEngines > 0 && !stopping;
+  replyJson(response, ready ? 200 : 503, { ready, stopping, readyEngines, engines: engines.length });
 }
 
 export async function answerMetrics({ metrics: { registry } }: GatewayContext, { response }: Exchange): Promise<void> {
@@ -28,26 +33,28 @@ export async function answerMetrics({ metrics: { registry } }: GatewayContext, {
 }
 
 /** Every worker in whatever state; an engine that has not joined yet stands for its workers. */
-export function answerWorkers({ engines }: GatewayContext, { response }: Exchange): void {
+export function answerWorkers({ engines, fleet }: GatewayContext, { response }: Exchange): void {
   const workers = engines.flatMap((engine) =>
     engine.workers.length === 0
-      ? [describeEngine(engine)]
-      : engine.workers.map((worker) => ({ ...describeEngine(engine), ...describeWorker(worker) })),
+      ? [describeEngine(engine, fleet)]
+      : engine.workers.map((worker) => ({ ...describeEngine(engine, fleet), ...describeWorker(worker) })),
   );
   replyJson(response, 200, { workers });
 }
 
-/** What is in flight on every worker that has joined. */
+/** What is in flight on every worker that has joined, and what waits in every pool. */
 export function answerLoads({ pools }: GatewayContext, { response }: Exchange): void {
   const workers: object[] = [];
+  const queues: object[] = [];
   for (const pool of pools) {
+    queues.push({ pool: pool.name, waiting: pool.desk.waiting, waitingBlocks: pool.desk.waitingBlocks });
     pool.router.advance(performance.now());
     for (const { index, id, ...load } of pool.router.loads()) {
       const { engine, rank } = pool.worker(index);
       workers.push({ id, url: engine.url, rank, model: engine.models[0]?.id, state: engine.state, ...load });
     }
   }
-  replyJson(response, 200, { workers });
+  replyJson(response, 200, { workers, queues });
 }
 
 export function answerDecisions({ decisions }: GatewayContext, { response }: Exchange): void {
@@ -68,15 +75,8 @@ export function answerDecisionsOf({ decisions }: GatewayContext, { response }: E
   replyJson(response, 200, { decisions: records });
 }
 
-function unescapeId(escaped: string): string {
-  try {
-    return decodeURIComponent(escaped);
-  } catch {
-    throw new RequestError(400, 'invalid_value', 'the request id is not well escaped', 'id');
-  }
-}
-
-function describeEngine(engine: Engine): object {
+/** Nothing of it is a secret. */
+export function describeEngine(engine: Engine, fleet: Fleet): object {
   return {
     id: null,
     url: engine.url,
@@ -85,6 +85,10 @@ function describeEngine(engine: Engine): object {
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
     requestsInFlight: engine.inFlight,
+    draining: engine.draining,
+    /** Nothing new comes, and nothing is under way: it may be stopped. */
+    drained: engine.draining && engine.inFlight === 0,
+    leaving: fleet.leaving(engine),
   };
 }
 
@@ -95,6 +99,7 @@ function describeWorker(worker: Worker): object {
     rank,
     pool: membership?.pool.name ?? null,
     ...traits,
+    trust: worker.trust(performance.now()),
     eventsOffered: offeredFeed,
     feed: feed?.status ?? null,
     events,

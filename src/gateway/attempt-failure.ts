@@ -1,28 +1,57 @@
-// What follows from an attempt that an engine did not answer: the engine is suspected, the client hears of it at the end.
+// What follows from an attempt that failed: for the engine's health, for the client's next chance, for its answer.
 
 import { RequestError } from '../wire/openai-error.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import type { RelayOutcome } from './relay.ts';
+import type { AttemptFailure, RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
 
 /** Engines that one request may be sent to before the gateway gives up. */
 export const attemptsMax = 16;
+/** A request that was at this many engines when they died may be what kills them. */
+export const deathsMax = 2;
+/** How long an engine that is full comes second. */
+const fullMs = 1000;
+/** When a client that met full engines may come again. */
+const fullRetryAfterS = 1;
+
+/** The engine broke down with the request in its hands. */
+export function isDeath(failure: AttemptFailure): boolean {
+  return failure === 'reset' || failure === 'cut' || failure === 'silent';
+}
 
 /** @returns the error that the client gets if no further engine is tried. */
-export function noteFailure(
-  { monitors, metrics, log }: GatewayContext,
-  engine: Engine,
-  outcome: Unanswered,
-): RequestError {
+export function noteFailure(context: GatewayContext, engine: Engine, outcome: Unanswered): RequestError {
   const { failure, error } = outcome;
-  metrics.unansweredAttempts.inc({ failure });
-  log.debug({ engine: engine.url, failure, reason: error.message }, 'engine did not answer');
-  if (failure === 'unreachable') {
-    const refused = (error as { code?: string }).code === 'ECONNREFUSED';
-    monitors.get(engine)?.suspect(error.message, refused);
-    return new RequestError(502, 'upstream_unreachable', 'no engine could be reached');
+  const monitor = context.monitors.get(engine);
+  context.metrics.unansweredAttempts.inc({ failure });
+  context.log.debug({ engine: engine.url, failure, reason: error.message }, 'engine did not answer');
+  switch (failure) {
+    case 'unreachable':
+      monitor?.suspect(error.message, (error as { code?: string }).code === 'ECONNREFUSED');
+      return new RequestError(502, 'upstream_unreachable', 'no engine could be reached');
+    case 'full':
+      engine.fullUntilMs = performance.now() + fullMs;
+      return new RequestError(502, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
+    case 'silent':
+      return new RequestError(504, 'upstream_silent', 'the engine went silent before it answered');
+    case 'error':
+      monitor?.failed(error.message);
+      return new RequestError(502, 'upstream_failed', 'the engine failed before it answered');
+    case 'stale':
+    case 'reset':
+    case 'cut':
+      monitor?.failed(error.message);
+      return new RequestError(502, 'upstream_failed', 'the engine broke the connection before it answered');
   }
-  return new RequestError(502, 'upstream_failed', 'the engine broke the connection before it answered');
+}
+
+/** What an attempt that reached the client says of the engine's health. 4xx and 503 say nothing against it. */
+export function noteAnswer({ monitors }: GatewayContext, engine: Engine, outcome: RelayOutcome): void {
+  if (outcome.kind === 'cut') monitors.get(engine)?.failed(outcome.error.message);
+  if (outcome.kind !== 'answered') return;
+  const { status } = outcome;
+  if (status < 500 && status !== 429) monitors.get(engine)?.worked();
+  else if (status >= 500 && status !== 503) monitors.get(engine)?.failed(`it answered with status ${status}`);
 }

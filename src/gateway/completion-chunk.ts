@@ -3,7 +3,7 @@
 export interface CompletionChunk {
   readonly choices?: readonly CompletionChoice[] | null;
   readonly usage?: unknown;
-  readonly error?: { readonly message?: unknown } | string | null;
+  readonly error?: { readonly message?: unknown; readonly code?: unknown } | string | null;
 }
 
 interface CompletionChoice {

@@ -2,6 +2,7 @@
 
 import type { CandidateCost, Decision, Outcome } from '../core/index.ts';
 import type { Usage } from './completion-chunk.ts';
+import type { WorkerTrust } from './worker-trust.ts';
 
 /** One routed attempt; a request that was retried has one record an attempt. */
 export class DecisionRecord {
@@ -12,6 +13,8 @@ export class DecisionRecord {
   readonly worker: string;
   readonly attempt: number;
   readonly decision: Decision;
+  /** Of the chosen worker, at the choice. */
+  readonly trust: WorkerTrust;
   readonly #workerIds: ReadonlyMap<number, string>;
   /** Null: under way. */
   outcome: Outcome | null = null;
@@ -23,7 +26,7 @@ export class DecisionRecord {
   usage: Usage | null = null;
 
   constructor(
-    fields: Pick<DecisionRecord, 'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision'>,
+    fields: Pick<DecisionRecord, 'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'trust'>,
     workerIds: ReadonlyMap<number, string>,
   ) {
     this.requestId = fields.requestId;
@@ -32,6 +35,7 @@ export class DecisionRecord {
     this.worker = fields.worker;
     this.attempt = fields.attempt;
     this.decision = fields.decision;
+    this.trust = fields.trust;
     this.#workerIds = workerIds;
   }
 
@@ -46,6 +50,7 @@ export class DecisionRecord {
       attempt: this.attempt,
       policy: decision.policy,
       reason: decision.reason,
+      trust: this.trust,
       isl: decision.isl,
       overlapBlocks: decision.overlapBlocks,
       overlapTokens: decision.overlapTokens,

@@ -5,6 +5,8 @@ import type { GatewayConfig } from './config.ts';
 import type { Engine } from './engine.ts';
 import { type CacheConfig, type FeedSource, type ModelEntry, ProbeError } from './engine-probe.ts';
 import type { EngineSpec } from './engine-spec.ts';
+import { statedEndpoint } from './feed-address.ts';
+import { routingBlockSize } from './feed-block-size.ts';
 import { compareTokenizers, type TokenizerVerdict } from './tokenizer-parity.ts';
 import type { WorkerTraits } from './worker.ts';
 
@@ -62,9 +64,19 @@ function traitsOf(
 ): WorkerTraits {
   const setBlockSize = spec.blockSize ?? (config.blockSize === 'auto' ? null : config.blockSize);
   const toldBlockSize = cache?.blockSize ?? null;
-  const toldBlocks = cache?.capacityBlocks ?? null;
+  const pageSize = toldBlockSize ?? setBlockSize ?? assumedBlockSize;
+  // A setting that is no multiple stands; whether it can is up to the events.
+  const fitting = routingBlockSize(pageSize, setBlockSize);
+  const blockSize = fitting ?? setBlockSize!;
+  const toldBlocks =
+    cache === undefined || cache.capacityBlocks === null
+      ? null
+      : Math.max(1, Math.floor((cache.capacityBlocks * pageSize) / blockSize));
   return {
-    blockSize: setBlockSize ?? toldBlockSize ?? assumedBlockSize,
+    blockSize,
+    pageSize: fitting === null ? blockSize : pageSize,
+    pageSizeTold: false,
+    pageSizeUnfit: null,
     blockSizeFrom: setBlockSize !== null ? 'setting' : toldBlockSize !== null ? 'engine' : 'assumed',
     capacityBlocks: spec.capacityBlocks ?? toldBlocks ?? config.defaultCapacityBlocks,
     capacityFrom: spec.capacityBlocks !== undefined ? 'setting' : toldBlocks !== null ? 'engine' : 'assumed',
@@ -109,12 +121,14 @@ function statedModel(id: string): ModelEntry {
 /** Every rank has publishers of its own, on the ports that follow those of rank 0. */
 function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number): FeedSource | null {
   if (kvEvents === undefined) return null;
+  const { mode, endpoint } = statedEndpoint(kvEvents);
   const ofRank = (endpoint: string): string =>
     endpoint.replace(/(?<=^tcp:.*:)\d+$/, (port) => String(Number(port) + rank));
   return {
     rank,
-    endpoint: ofRank(kvEvents),
-    replayEndpoint: kvReplay === undefined ? null : ofRank(kvReplay),
+    mode,
+    endpoint: ofRank(endpoint),
+    replayEndpoint: kvReplay === undefined ? null : ofRank(statedEndpoint(kvReplay).endpoint),
     topic: '',
   };
 }

@@ -7,9 +7,13 @@ import type { Engine } from './engine.ts';
 import { type EngineFacts, EngineUnfit, learnFacts, type RankFacts } from './engine-facts.ts';
 import { type FeedSource, ProbeError } from './engine-probe.ts';
 import { EventIntake } from './event-intake.ts';
+import { FailureStreak } from './failure-streak.ts';
+import { isSameAddress } from './feed-address.ts';
+import type { IntakeBudget } from './intake-budget.ts';
 import { KvFeed } from './kv-feed.ts';
 import type { Pools } from './pools.ts';
-import { Worker } from './worker.ts';
+import { SilenceGuard } from './silence-guard.ts';
+import { isCapacityKnown, updatedTraits, Worker } from './worker.ts';
 
 /** Between two looks at an engine that is ready. */
 const readyIntervalMs = 5000;
@@ -23,28 +27,55 @@ export class EngineMonitor {
   readonly #config: GatewayConfig;
   readonly #tokenizer: Tokenizer | null;
   readonly #pools: Pools;
+  readonly #intakeBudget: IntakeBudget;
   readonly #log: Logger;
   #closed = false;
   #wake: (() => void) | null = null;
   #missedProbes = 0;
+  readonly #streak = new FailureStreak();
+  readonly #silence: SilenceGuard;
+  /** Suspected of being frozen: what it says when asked proves nothing. */
+  #silent = false;
+  /** It failed, so it has to prove itself when it is back. */
+  #proves = false;
+  #restUntilMs = 0;
   /** The process was seen to be gone: what it held in its cache is lost. */
   #processGone = false;
 
-  constructor(engine: Engine, config: GatewayConfig, tokenizer: Tokenizer | null, pools: Pools, log: Logger) {
+  constructor(
+    engine: Engine,
+    config: GatewayConfig,
+    tokenizer: Tokenizer | null,
+    pools: Pools,
+    intakeBudget: IntakeBudget,
+    log: Logger,
+  ) {
     this.engine = engine;
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#pools = pools;
+    this.#intakeBudget = intakeBudget;
     this.#log = log.child({ engine: engine.url });
+    this.#silence = new SilenceGuard(
+      engine,
+      {
+        onSuspect: (reason) => this.#suspectSilence(reason),
+        onHeard: () => this.#heard(),
+        onLost: (reason, lives) => this.#lostInSilence(reason, lives),
+      },
+      this.#log,
+    );
   }
 
   /** Runs until `close`. */
   async run(): Promise<void> {
     while (!this.#closed) {
       if (this.engine.state === 'ready') await this.#check();
-      else await this.#join();
+      else if (!this.#silent && performance.now() >= this.#restUntilMs) await this.#join();
       if (this.#closed) return;
-      await this.#sleep(this.engine.state === 'ready' ? readyIntervalMs : this.#config.probeIntervalMs);
+      const restMs = this.#restUntilMs - performance.now();
+      const ready = this.engine.state === 'ready';
+      await this.#sleep(ready ? readyIntervalMs : Math.max(this.#config.probeIntervalMs, restMs));
     }
   }
 
@@ -52,16 +83,66 @@ export class EngineMonitor {
   suspect(reason: string, refused: boolean): void {
     this.#processGone ||= refused;
     if (this.engine.state !== 'ready') return;
+    this.#proves = true;
     this.engine.setState('suspect', reason);
     this.#log.warn({ reason }, 'engine suspected');
     this.#wake?.();
   }
 
+  /** A request failed in its hands; some in a row, or the one on trial, put it out. */
+  failed(reason: string): void {
+    if (this.engine.state !== 'ready') return;
+    if (this.#streak.failed(this.engine.onTrial)) this.#putOut(reason);
+    // It may be gone altogether: a look at it tells.
+    this.#wake?.();
+  }
+
+  /** It has answered a request, or begun to. */
+  worked(): void {
+    this.#streak.worked();
+    this.engine.onTrial = false;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    this.#silence.close();
     this.#wake?.();
     for (const worker of this.engine.workers) worker.feed?.close();
     await this.engine.upstream.close();
+  }
+
+  /** Out until it has rested; then it has to prove itself. */
+  #putOut(reason: string): void {
+    this.#proves = true;
+    this.#restUntilMs = performance.now() + this.#streak.restMs;
+    this.engine.setState('down', reason);
+    this.#log.warn({ reason, restMs: this.#streak.restMs }, 'engine out');
+  }
+
+  #suspectSilence(reason: string): void {
+    if (this.engine.state !== 'ready') return;
+    this.#silent = true;
+    this.engine.setState('suspect', reason);
+  }
+
+  #heard(): void {
+    if (!this.#silent) return;
+    this.#silent = false;
+    if (this.engine.state === 'suspect') this.engine.setState('ready', null);
+  }
+
+  #lostInSilence(reason: string, lives: boolean): void {
+    this.#silent = false;
+    const { state } = this.engine;
+    if (state !== 'ready' && state !== 'suspect') return;
+    if (lives) {
+      this.#streak.trip();
+      this.#putOut(reason);
+    } else {
+      this.engine.setState('down', reason);
+      this.#log.warn({ reason }, 'engine down');
+    }
+    this.#wake?.();
   }
 
   async #check(): Promise<void> {
@@ -82,6 +163,7 @@ export class EngineMonitor {
     const { state } = this.engine;
     const first = state === 'ready' || state === 'suspect';
     this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', error.message);
+    if (first) this.#proves = true;
     if (first) this.#log.warn({ reason: error.message }, 'engine down');
     else this.#log.debug({ reason: error.message }, 'engine not reached');
   }
@@ -102,6 +184,8 @@ export class EngineMonitor {
     await Promise.all(this.engine.workers.map((worker) => worker.feed?.whenCurrent(feedCurrentMsMax)));
     if (this.#closed) return;
     this.#missedProbes = 0;
+    this.engine.onTrial = this.#proves;
+    this.#proves = false;
     this.engine.setState('ready', null);
     for (const worker of this.engine.workers) this.#announce(worker);
   }
@@ -130,16 +214,19 @@ export class EngineMonitor {
   #update(worker: Worker, { traits, feed }: RankFacts): void {
     const { pool, index } = worker.membership!;
     const before = worker.traits;
-    // What the same process has said in an event is worth more than an assumption.
-    const { blockSize, blockSizeFrom } = traits.blockSizeFrom === 'assumed' && !this.#processGone ? before : traits;
-    worker.traits = { ...traits, blockSize, blockSizeFrom };
-    if (traits.capacityBlocks !== before.capacityBlocks) pool.router.setCapacity(index, traits.capacityBlocks);
-    if (blockSize !== before.blockSize) pool.router.setBlockSize(index, blockSize);
+    worker.traits = this.#processGone ? traits : updatedTraits(before, traits);
+    const { blockSize, pageSize, capacityBlocks } = worker.traits;
+    if (capacityBlocks !== before.capacityBlocks || worker.traits.capacityFrom !== before.capacityFrom) {
+      pool.router.setCapacity(index, capacityBlocks, isCapacityKnown(worker.traits));
+    }
+    if (blockSize !== before.blockSize || pageSize !== before.pageSize) {
+      pool.router.setBlockSize(index, blockSize, pageSize);
+    }
     if (traits.source !== before.source) pool.router.setSource(index, traits.source);
     this.#connectFeed(worker, feed);
     if (!this.#processGone) return;
-    pool.router.dropBlocks(index);
-    worker.feed?.expectNewPublisher();
+    if (worker.feed === null) pool.router.dropBlocks(index);
+    else worker.feed.publisherGone();
   }
 
   #replaceWorkers(facts: EngineFacts): void {
@@ -159,11 +246,11 @@ export class EngineMonitor {
   /** Keeps a subscription to the same address, however often the engine goes and comes. */
   #connectFeed(worker: Worker, feed: FeedSource | null): void {
     worker.offeredFeed = feed;
-    if (worker.feed !== null && worker.feed.status.endpoint === feed?.endpoint) return;
+    if (worker.feed !== null && feed !== null && isSameAddress(worker.feed.address, feed)) return;
     worker.feed?.close();
     worker.feed = null;
     if (feed === null || worker.traits.source === 'approximate') return;
-    worker.feed = new KvFeed(feed, new EventIntake(worker, this.#log));
+    worker.feed = new KvFeed(feed, new EventIntake(worker, this.#log), this.#intakeBudget);
     worker.feed.open();
   }
 

@@ -1,6 +1,6 @@
 // What an engine says about itself over HTTP: models, cache, KV event sources, token ids, health.
 
-import type { FeedAddress } from './kv-feed.ts';
+import { announcedEndpoint, type FeedAddress, reachable } from './feed-address.ts';
 import type { Upstream } from './upstream.ts';
 
 const answerMsMax = 5000;
@@ -97,8 +97,8 @@ export class EngineProbe {
       if (!/^\d+$/.test(rank)) continue;
       sources.push({
         rank: Number(rank),
-        endpoint: this.#reachable(endpoint),
-        replayEndpoint: typeof replay === 'string' ? this.#reachable(replay) : null,
+        ...announcedEndpoint(endpoint, this.#url.hostname),
+        replayEndpoint: typeof replay === 'string' ? reachable(replay, this.#url.hostname) : null,
         topic: typeof topic === 'string' ? topic : '',
       });
     }
@@ -114,11 +114,6 @@ export class EngineProbe {
     const tokens = answer?.tokens;
     if (!Array.isArray(tokens)) throw new ProbeError('/tokenize returns no tokens', 200, false);
     return tokens as number[];
-  }
-
-  /** An address as bound, `*` and its like included -> one to connect to. */
-  #reachable(endpoint: string): string {
-    return endpoint.replace(/^tcp:\/\/(\*|0\.0\.0\.0|\[::\])(?=:)/, `tcp://${this.#url.hostname}`);
   }
 
   async #fetch(method: 'GET' | 'POST', path: string, body: string | null = null): Promise<string> {

@@ -1,5 +1,6 @@
 // One engine process behind a URL: what is known of it, and whether it takes requests.
 
+import { EngineCalls } from './engine-calls.ts';
 import { EngineProbe, type ModelEntry } from './engine-probe.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import type { TokenizerVerdict } from './tokenizer-parity.ts';
@@ -20,15 +21,22 @@ export class Engine {
   models: readonly ModelEntry[] = [];
   workers: readonly Worker[] = [];
   tokenizer: TokenizerVerdict = { text: 'unchecked', chat: 'unchecked' };
+  readonly calls: EngineCalls = new EngineCalls();
   /** Requests under way, those of the pass-through included. */
   inFlight = 0;
+  /** Back after a failure, and nothing has been answered since: one request at a time goes there. */
+  onTrial = false;
+  /** It said that it takes no more requests; until then others come first. */
+  fullUntilMs = 0;
   #state: EngineState = 'joining';
   #reason: string | null = null;
+  #draining = false;
 
-  constructor(spec: EngineSpec) {
+  /** @param ca authorities that its certificate may come from, in PEM; null: those that Node trusts */
+  constructor(spec: EngineSpec, ca: string | null = null) {
     this.spec = spec;
     this.url = spec.url;
-    this.upstream = new Upstream(spec.url);
+    this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null });
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
   }
 
@@ -41,14 +49,39 @@ export class Engine {
     return this.#reason;
   }
 
+  /** Whether new requests may go there. */
+  get takesRequests(): boolean {
+    return this.#state === 'ready' && !this.#draining;
+  }
+
+  /** Others come first: it is full, or one request is just trying whether it works. */
+  isSecondChoice(nowMs: number): boolean {
+    return nowMs < this.fullUntilMs || (this.onTrial && this.inFlight > 0);
+  }
+
+  /** Nothing new goes there, whatever its state; what is under way ends as it would. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  setDraining(draining: boolean): void {
+    this.#draining = draining;
+    this.#applyRoutable();
+  }
+
   lists(model: string): boolean {
     return this.models.some(({ id }) => id === model);
   }
 
-  /** Requests are routed to its workers only while it is `ready`; bookings stay whatever the state. */
+  /** Requests are routed to its workers only while it is `ready` and not draining; bookings stay whatever the state. */
   setState(state: EngineState, reason: string | null): void {
     this.#state = state;
     this.#reason = reason;
-    for (const { membership } of this.workers) membership?.pool.router.setRoutable(membership.index, state === 'ready');
+    this.#applyRoutable();
+  }
+
+  #applyRoutable(): void {
+    const routable = this.takesRequests;
+    for (const { membership } of this.workers) membership?.pool.router.setRoutable(membership.index, routable);
   }
 }

@@ -2,6 +2,9 @@
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RequestError } from '../wire/openai-error.ts';
+import type { ApiKey } from './api-keys.ts';
+import type { DecisionRecord } from './decision-log.ts';
 
 /** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
 const requestIdLengthMax = 256;
@@ -12,9 +15,15 @@ export class Exchange {
   readonly id: string;
   /** By the monotonic clock of `performance.now()`. */
   readonly startedMs: number;
-  /** The model it asks for, once known to be served. */
-  model: string | null = null;
+  /** Whose request it is; null: no key was needed. */
+  key: ApiKey | null = null;
+  /** Of the newest attempt of an inference request. */
+  record: DecisionRecord | null = null;
+  /** An error event may be appended to the answer. */
+  streamsEvents = false;
+  #model: string | null = null;
   #gone = false;
+  #limit: string | null = null;
   #onGone: (() => void) | null = null;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
@@ -32,6 +41,36 @@ export class Exchange {
     return this.#gone;
   }
 
+  /** The model it asks for, once known to be served. */
+  get model(): string | null {
+    return this.#model;
+  }
+
+  /** @throws RequestError 403 if the client's key does not open the model, which some worker serves */
+  asksFor(model: string): void {
+    this.#model = model;
+    const { key } = this;
+    if (key === null || key.models === null || key.models.includes(model)) return;
+    throw new RequestError(
+      403,
+      'model_not_allowed',
+      `the key ${key.name} does not open the model ${JSON.stringify(model)}`,
+      'model',
+    );
+  }
+
+  /** The limit that has ended it, or null. */
+  get limit(): string | null {
+    return this.#limit;
+  }
+
+  /** Whoever works on it hears that the client is gone, and leaves the response alone. @param limit the one it exceeds */
+  abandon(limit: string): void {
+    if (this.#gone) return;
+    this.#limit = limit;
+    this.#leave();
+  }
+
   /** Calls back once, as soon as the client is gone; the newest callback replaces the one before. */
   whenGone(callback: () => void): void {
     if (this.#gone) callback();
@@ -44,7 +83,10 @@ export class Exchange {
   }
 
   #lost(): void {
-    if (this.#gone || this.response.writableFinished) return;
+    if (!this.#gone && !this.response.writableFinished) this.#leave();
+  }
+
+  #leave(): void {
     this.#gone = true;
     this.#onGone?.();
   }

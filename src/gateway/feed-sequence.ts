@@ -6,8 +6,11 @@
  */
 export type SequenceVerdict = 'next' | 'late-join' | 'gap' | 'restart' | 'overlap';
 
+/** Engines count from 0, llm-d-inference-sim from 1. */
+export const firstSeqMax = 1;
+
 /**
- * A publisher counts its batches from 0 and never sends one twice on a live connection. So a step back is a restart,
+ * A publisher counts its batches up and never sends one twice on a live connection. So a step back is a restart,
  * unless a replay made on the same connection ran ahead of the live batches.
  */
 export class FeedSequence {
@@ -15,11 +18,17 @@ export class FeedSequence {
   /** Of this connection: the last live batch, and the last one of a replay. */
   #lastLive = -1;
   #replayedTo = -1;
+  #missing = 0;
   #lostBatches = 0;
 
   /** Number of the last batch; -1 before the first. */
   get last(): number {
     return this.#last;
+  }
+
+  /** Batches that never came right in front of the last one. */
+  get missing(): number {
+    return this.#missing;
   }
 
   /** Batches that never came, of gaps and of late joins. */
@@ -30,9 +39,7 @@ export class FeedSequence {
   /** What `accept` would say; without effect. */
   judge(seq: number): SequenceVerdict {
     if (seq > this.#lastLive && seq <= this.#replayedTo) return 'overlap';
-    if (seq === this.#last + 1) return 'next';
-    if (seq <= this.#last) return 'restart';
-    return this.#last === -1 ? 'late-join' : 'gap';
+    return seq <= this.#last ? 'restart' : this.#judgeAhead(seq);
   }
 
   /** Takes a live batch; what is missing in front of it is lost. */
@@ -44,10 +51,10 @@ export class FeedSequence {
     return verdict;
   }
 
-  /** Takes a batch of a replay that began behind `last`. */
+  /** Takes a batch of a replay. */
   acceptReplayed(seq: number): SequenceVerdict {
     if (seq <= this.#last) return 'overlap';
-    const verdict = seq === this.#last + 1 ? 'next' : this.#last === -1 ? 'late-join' : 'gap';
+    const verdict = this.#judgeAhead(seq);
     this.#advance(seq);
     this.#replayedTo = seq;
     return verdict;
@@ -59,14 +66,20 @@ export class FeedSequence {
     this.#replayedTo = -1;
   }
 
-  /** The publisher is known to be gone: whatever comes next is from a new one. */
+  /** What comes next is from a new publisher, or is taken as if it were. */
   reset(): void {
     this.#last = -1;
     this.connected();
   }
 
+  #judgeAhead(seq: number): SequenceVerdict {
+    if (this.#last === -1) return seq <= firstSeqMax ? 'next' : 'late-join';
+    return seq === this.#last + 1 ? 'next' : 'gap';
+  }
+
   #advance(seq: number): void {
-    this.#lostBatches += seq - this.#last - 1;
+    this.#missing = this.#last === -1 && seq <= firstSeqMax ? 0 : seq - this.#last - 1;
+    this.#lostBatches += this.#missing;
     this.#last = seq;
   }
 }

@@ -2,13 +2,18 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { WorkerLoad } from '../core/index.ts';
+import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import type { Engine } from './engine.ts';
+import { LabelCap } from './label-cap.ts';
 import type { Pools } from './pools.ts';
 import type { Worker } from './worker.ts';
 
 /** Stands for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
+
+/** Engines may list any number of adapters. */
+const modelLabelsMax = 256;
 
 export class GatewayMetrics {
   readonly registry: Registry = new Registry();
@@ -19,12 +24,17 @@ export class GatewayMetrics {
   readonly aborted: Counter;
   readonly tokenizerFailures: Counter<'code'>;
   readonly unobservedStreams: Counter;
+  /** By the name of the setting that is the limit. */
+  readonly limited: Counter<'limit'>;
+  readonly recordedLines: Counter<'fate'>;
   readonly promptTokens: Counter;
   readonly outputTokens: Counter;
   readonly predictedCachedTokens: Counter;
   readonly actualCachedTokens: Counter;
   readonly ttftS: BucketHistogram;
   readonly itlS: BucketHistogram;
+  readonly admission: AdmissionMetrics;
+  readonly #models = new LabelCap(modelLabelsMax);
 
   constructor(pools: Pools, engines: readonly Engine[]) {
     const registers = [this.registry];
@@ -52,6 +62,12 @@ export class GatewayMetrics {
       'Streams with events too large to observe.',
       [],
     );
+    this.limited = counter('kvoyant_limited_total', 'What was refused or ended by a limit, by the name of the limit.', [
+      'limit',
+    ]);
+    this.recordedLines = counter('kvoyant_recorded_lines_total', 'Lines for the recording, by what became of them.', [
+      'fate',
+    ]);
     this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
     this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
     const compared = 'of requests whose engine reports its cached tokens.';
@@ -69,9 +85,16 @@ export class GatewayMetrics {
       'Gap between neighbouring tokens of a stream.',
       latencyBucketsS,
     );
+    this.admission = new AdmissionMetrics(this.registry, pools);
     registerLoads(this.registry, pools);
     registerFeeds(this.registry, engines);
+    registerTrust(this.registry, engines);
     registerEngines(this.registry, engines);
+  }
+
+  /** The label of a model that some worker lists, or listed once. */
+  modelLabel(model: string): string {
+    return this.#models.of(model);
   }
 }
 
@@ -112,6 +135,10 @@ const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => 
   ['lost-batch', ({ feed }) => feed?.status.lostBatches ?? 0],
   ['gap', ({ feed }) => feed?.status.gaps ?? 0],
   ['restart', ({ feed }) => feed?.status.restarts ?? 0],
+  ['replayed-batch', ({ feed }) => feed?.status.replayedBatches ?? 0],
+  ['failed-replay', ({ feed }) => feed?.status.failedReplays ?? 0],
+  ['resync', ({ feed }) => feed?.status.resyncs ?? 0],
+  ['duplicate-batch', ({ feed }) => feed?.status.duplicates ?? 0],
   ['malformed', ({ feed }) => feed?.status.malformed ?? 0],
   ['skipped-event', ({ events }) => events.skippedEvents],
   ['applied-block', ({ events }) => events.appliedBlocks],
@@ -129,6 +156,22 @@ function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
       this.reset();
       for (const worker of engines.flatMap(({ workers }) => workers)) {
         for (const [kind, read] of feedCounters) this.inc({ worker: worker.id, kind }, read(worker));
+      }
+    },
+  });
+}
+
+function registerTrust(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_worker_trust',
+    help: '1: how far the knowledge of the blocks of a worker can be trusted, and why no further.',
+    labelNames: ['worker', 'kind', 'reason'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const worker of engines.flatMap(({ workers }) => workers)) {
+        const { kind, reason } = worker.trust(performance.now());
+        this.set({ worker: worker.id, kind, reason: reason ?? '' }, 1);
       }
     },
   });

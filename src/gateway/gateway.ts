@@ -1,24 +1,38 @@
 // Puts a gateway together from its configuration, starts it, and ends it in order.
 
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
+import { Access, describeAccess } from './access.ts';
+import { AnswerDeadlines } from './answer-deadlines.ts';
 import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config.ts';
+import { ReloadQueue, reload } from './config-reload.ts';
 import { DecisionLog } from './decision-log.ts';
+import { descriptorWarning } from './descriptor-limit.ts';
 import { Engine } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
+import { Fleet } from './fleet.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
+import { IntakeBudget } from './intake-budget.ts';
+import { KeyLimits } from './key-limits.ts';
+import { type ConfigChanges, LiveConfig } from './live-config.ts';
 import { Pools } from './pools.ts';
+import { type ReferencedFiles, readReferencedFiles } from './referenced-files.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { createGatewayServer } from './server.ts';
+import { openTrafficRecorder, type TrafficRecorder } from './traffic-recorder.ts';
+import { type Resolve, systemResolve, WorkerDiscovery } from './worker-discovery.ts';
 
 /** Connections that wait to be accepted: a burst of a thousand must not be refused. */
 const backlogMax = 4096;
 const idleSweepMs = 50;
 
 export interface Gateway {
+  /** As of the last reload. */
   readonly config: GatewayConfig;
   /** Without a slash at its end. */
   readonly url: string;
@@ -28,61 +42,148 @@ export interface Gateway {
   router(model: string): Router | null;
   /** Resolves once as many engines are ready; rejects after `timeoutMs`. Default: all of them. */
   whenReady(timeoutMs: number, engineCount?: number): Promise<void>;
-  /** Takes no more requests, lets answers end for `shutdownGraceMs`, then breaks them off. */
+  /**
+   * Takes another configuration as far as that goes without a restart. Null: it is wrong, or can't be got at; then
+   * nothing has changed. Either way the log says so.
+   */
+  reload(load: () => GatewayOptions | Promise<GatewayOptions>): Promise<ConfigChanges | null>;
+  /**
+   * Is not ready any more, takes requests on for `shutdownNoticeMs`, then no new connections; lets answers end for
+   * `shutdownGraceMs`, then breaks them off.
+   */
   close(): Promise<void>;
+}
+
+/** What the outside world is, for tests. */
+export interface GatewaySurroundings {
+  /** Addresses of a host name. */
+  readonly resolve?: Resolve;
+  /** Takes the lines of the log; default: stderr. */
+  readonly logTo?: DestinationStream;
 }
 
 /**
  * Starts to listen, and to look for its engines; they need not be up.
  * @throws ConfigError for a wrong setting; TokenizerError if the tokenizer can't be loaded
  */
-export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const config = resolveConfig(options);
-  const log = createLog(config);
+export async function startGateway(options: GatewayOptions, surroundings: GatewaySurroundings = {}): Promise<Gateway> {
+  const live = new LiveConfig(resolveConfig(options));
+  const config = live.current;
+  const files = await readReferencedFiles(config);
+  const log = createLog(config, surroundings.logTo);
   const tokenizer = config.tokenizer === 'none' ? null : await loadTokenizer(config.tokenizer);
   const pools = new Pools(config);
-  const engines = config.workers.map((spec) => new Engine(spec));
-  const monitors = new Map(
-    engines.map((engine) => [engine, new EngineMonitor(engine, config, tokenizer, pools, log)] as const),
-  );
+  const intakeBudget = new IntakeBudget(() => performance.now());
+  const fleet = new Fleet({
+    create: (spec) => {
+      const engine = new Engine(spec, files.workerCa);
+      return { engine, monitor: new EngineMonitor(engine, config, tokenizer, pools, intakeBudget, log) };
+    },
+    drainMsMax: () => live.current.workerDrainMsMax,
+    log,
+  });
+  const discovery = new WorkerDiscovery(fleet, surroundings.resolve ?? systemResolve, config.dnsIntervalMs, log);
+  const metrics = new GatewayMetrics(pools, fleet.engines);
+  let stopping = false;
+  let recorder: TrafficRecorder | null = null;
   const context: GatewayContext = {
-    config,
+    get config() {
+      return live.current;
+    },
+    get stopping() {
+      return stopping;
+    },
     tokenizer,
     hasher: new BlockHasher(),
     pools,
-    engines,
-    monitors,
-    metrics: new GatewayMetrics(pools, engines),
+    engines: fleet.engines,
+    monitors: fleet.monitors,
+    fleet,
+    access: new Access(),
+    keyLimits: new KeyLimits(),
+    deadlines: new AnswerDeadlines(
+      () => live.current,
+      (limit) => metrics.limited.inc({ limit }),
+    ),
+    retryBudget: new RetryBudget(),
+    metrics,
     decisions: new DecisionLog(config.decisionsMax),
+    get recorder() {
+      return recorder;
+    },
     log,
   };
-  const server = createGatewayServer(context);
-  await listen(server, config);
-  const lives = [...monitors.values()].map((monitor) => monitor.run());
+  const server = createGatewayServer(context, files.tls);
+  const apply = (current: GatewayConfig, { workers, apiKeys, tls }: ReferencedFiles): void => {
+    log.level = current.logLevel;
+    server.maxConnections = current.connectionsMax;
+    if (tls !== null && server instanceof TlsServer) server.setSecureContext(tls);
+    context.access.configure([...current.apiKeys, ...apiKeys], current.adminKey);
+    const specs = [...current.workers, ...workers];
+    fleet.want(
+      'config',
+      specs.filter(({ dns }) => dns !== true),
+    );
+    discovery.follow(specs.filter(({ dns }) => dns === true));
+  };
+  try {
+    recorder = await openTrafficRecorder(config, {
+      hasher: context.hasher,
+      log,
+      onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
+    });
+    // Before the first request can come: no moment without the keys.
+    apply(config, files);
+    await listen(server, config);
+  } catch (error) {
+    await recorder?.close();
+    context.deadlines.close();
+    await discovery.close();
+    await fleet.close();
+    await tokenizer?.close();
+    throw error;
+  }
+  announce(log, config, config.apiKeys.length + files.apiKeys.length);
+  const reloads = new ReloadQueue();
   let closing: Promise<void> | null = null;
   return {
-    config,
+    get config() {
+      return live.current;
+    },
     url: addressOf(server, config),
     tokenizerName: tokenizer?.name ?? 'none',
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
-    whenReady: (timeoutMs, engineCount = engines.length) => whenReady(engines, engineCount, timeoutMs),
+    whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
+    reload: (load) => reloads.run(() => (stopping ? Promise.resolve(null) : reload(live, load, apply, log))),
     close: () => {
       closing ??= (async () => {
-        await closeServer(server, config.shutdownGraceMs);
-        await Promise.all([...monitors.values()].map((monitor) => monitor.close()));
-        await Promise.all(lives);
+        stopping = true;
+        const { shutdownNoticeMs, shutdownGraceMs } = live.current;
+        log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
+        if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
+        await closeServer(server, shutdownGraceMs);
+        context.deadlines.close();
+        await discovery.close();
+        await fleet.close();
         await tokenizer?.close();
+        await recorder?.close();
       })();
       return closing;
     },
   };
 }
 
-function createLog({ logLevel }: GatewayConfig): Logger {
-  return pino({ level: logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+function createLog({ logLevel }: GatewayConfig, logTo?: DestinationStream): Logger {
+  return pino({ level: logLevel, base: null }, logTo ?? pino.destination({ dest: 2, sync: true }));
 }
 
-function listen(server: Server, { host, port }: GatewayConfig): Promise<void> {
+function announce(log: Logger, config: GatewayConfig, keyCount: number): void {
+  for (const { loud, message } of describeAccess(config, keyCount)) log[loud ? 'warn' : 'info'](message);
+  const warning = descriptorWarning(config.connectionsMax);
+  if (warning !== null) log.warn(warning);
+}
+
+function listen(server: Server | TlsServer, { host, port }: GatewayConfig): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: backlogMax }, () => {
@@ -92,9 +193,9 @@ function listen(server: Server, { host, port }: GatewayConfig): Promise<void> {
   });
 }
 
-function addressOf(server: Server, { host }: GatewayConfig): string {
+function addressOf(server: Server | TlsServer, { host }: GatewayConfig): string {
   const { port } = server.address() as AddressInfo;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${server instanceof TlsServer ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 async function whenReady(engines: readonly Engine[], engineCount: number, timeoutMs: number): Promise<void> {
@@ -111,7 +212,7 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   }
 }
 
-function closeServer(server: Server, graceMs: number): Promise<void> {
+function closeServer(server: Server | TlsServer, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     // A connection whose answer has ended falls idle only then.
     const sweep = setInterval(() => server.closeIdleConnections(), idleSweepMs);

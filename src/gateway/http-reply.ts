@@ -5,7 +5,7 @@ import { RequestError } from '../wire/openai-error.ts';
 import { hasBody } from './request-body.ts';
 
 /** A request that meets no ready worker may find one when the next probe has run. */
-const retryAfterS = '1';
+const retryAfterS = 1;
 /** How long the rest of a request that is refused already is read. */
 const unreadBodyMsMax = 1000;
 
@@ -49,7 +49,8 @@ export function replyError(
   error: RequestError,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  const retry: Record<string, string> = error.status === 503 ? { 'retry-after': retryAfterS } : {};
+  const afterS = error.retryAfterS ?? (error.status === 503 ? retryAfterS : null);
+  const retry: Record<string, string> = afterS === null ? {} : { 'retry-after': String(afterS) };
   replyJson(response, error.status, error.body(), { ...headers, ...retry });
 }
 

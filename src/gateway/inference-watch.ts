@@ -4,8 +4,9 @@ import type { Logger } from 'pino';
 import type { BookingLease } from './booking-lease.ts';
 import { readBodyUsage, type Usage } from './completion-chunk.ts';
 import type { DecisionRecord } from './decision-log.ts';
+import type { Call, EngineCalls } from './engine-calls.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
-import type { RelayOutcome, RelayWatch } from './relay.ts';
+import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
 /** A longer answer in one piece is not read for its usage. */
@@ -20,6 +21,11 @@ export interface InferenceWatchOptions {
   readonly choices: number;
   /** Arrival of the request. */
   readonly startedMs: number;
+  /** Of the engine that answers. */
+  readonly calls: EngineCalls;
+  /** Whether another engine is to be tried instead; asked at most once. */
+  mayGiveUp(failure: AttemptFailure): boolean;
+  onFirstToken(): void;
   /** Told of the usage that the engine reports at the end. */
   onUsage(usage: Usage): void;
   /** Called last. */
@@ -35,27 +41,33 @@ export class InferenceWatch implements RelayWatch {
   #bodyBytes = 0;
   #nowMs = 0;
   #lastTokenMs = 0;
+  /** The answer is the client's. */
+  #passes = false;
 
   constructor(options: InferenceWatchOptions) {
     this.#options = options;
   }
 
-  head(status: number, contentType: string): void {
+  head(status: number, eventStream: boolean): Verdict {
     this.#status = status;
-    if (status !== 200) return;
-    if (contentType.startsWith('text/event-stream')) {
-      this.#observer = new StreamObserver(this.#options.choices, {
-        tokens: (choice, count) => this.#tokens(choice, count),
-        totalTokens: (count) => this.#options.lease.totalTokens(count),
-      });
-    } else {
+    if (status !== 200) return this.#refused(status);
+    if (!eventStream) {
       this.#body = [];
+      return pass;
     }
+    this.#observer = new StreamObserver(this.#options.choices, {
+      tokens: (choice, count) => this.#tokens(choice, count),
+      totalTokens: (count) => this.#options.lease.totalTokens(count),
+    });
+    return hold;
   }
 
-  data(chunk: Buffer): void {
-    if (this.#observer !== null) this.#observe(this.#observer, chunk);
-    else if (this.#body !== null) this.#collect(this.#body, chunk);
+  data(chunk: Buffer, call: Call): Verdict {
+    if (this.#body !== null) this.#collect(this.#body, chunk);
+    if (this.#observer === null) return pass;
+    this.#observe(this.#observer, chunk);
+    if (this.#lastTokenMs === this.#nowMs) this.#options.calls.token(call, this.#nowMs);
+    return this.#verdict();
   }
 
   end(): Error | null {
@@ -87,6 +99,27 @@ export class InferenceWatch implements RelayWatch {
     onSettled(outcome);
   }
 
+  /** 429 and 503: the engine is full, not ill. 4xx is the client's affair; what else is 5xx is the engine's. */
+  #refused(status: number): Verdict {
+    const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : null;
+    if (failure === null || !this.#options.mayGiveUp(failure)) return pass;
+    return { kind: 'give-up', failure, error: new Error(`the engine answered with status ${status}`) };
+  }
+
+  #verdict(): Verdict {
+    const observer = this.#observer;
+    if (this.#passes || observer === null || observer.begun) return this.#pass();
+    if (observer.error === null) return hold;
+    const isClients = observer.errorStatus !== null && observer.errorStatus < 500;
+    if (isClients || !this.#options.mayGiveUp('error')) return this.#pass();
+    return { kind: 'give-up', failure: 'error', error: new Error(observer.error) };
+  }
+
+  #pass(): Verdict {
+    this.#passes = true;
+    return pass;
+  }
+
   #observe(observer: StreamObserver, chunk: Buffer): void {
     this.#nowMs = performance.now();
     try {
@@ -113,6 +146,7 @@ export class InferenceWatch implements RelayWatch {
     if (record.ttftMs === null) {
       record.ttftMs = nowMs - startedMs;
       metrics.ttftS.record(record.ttftMs / 1000);
+      this.#options.onFirstToken();
     } else if (this.#options.choices === 1 && count > 0) {
       metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);
     }

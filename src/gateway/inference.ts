@@ -1,20 +1,24 @@
 // The life of an inference request: read, tokenized, routed and booked in one step, relayed, tried again, released.
 
-import type { Routed } from '../core/index.ts';
+import type { WorkerIndex } from '../core/index.ts';
 import type { RequestError } from '../wire/openai-error.ts';
-import { attemptsMax, noteFailure } from './attempt-failure.ts';
-import { BookingLease } from './booking-lease.ts';
+import { unplaceable } from './admission-applicant.ts';
+import { type Placed, place } from './admission-placing.ts';
+import { attemptsMax, deathsMax, isDeath, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { ClientAnswer } from './client-answer.ts';
 import { DecisionRecord } from './decision-log.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { asRequestError } from './http-reply.ts';
 import { InferenceWatch } from './inference-watch.ts';
-import { noWorkers, type ResolvedModel } from './pools.ts';
-import { hashContents, type PromptContent, promptBytes, readContents } from './prompt-tokens.ts';
-import { type RelayOutcome, relay } from './relay.ts';
+import type { ResolvedModel } from './pools.ts';
+import { type PromptContent, promptBytes, readContents } from './prompt-tokens.ts';
+import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { readBody } from './request-body.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+import { hasUntried } from './second-choices.ts';
 import type { Worker } from './worker.ts';
 
 /** What of a request is the same for every attempt. */
@@ -25,34 +29,55 @@ interface Intake extends ResolvedModel {
   readonly overrides: RoutingOverrides;
 }
 
-interface Placed {
-  readonly routed: Routed;
-  readonly worker: Worker;
-  readonly lease: BookingLease;
-}
-
 /**
- * Answers one request. Nothing is awaited between hashing, routing and the lease that holds the bookings.
+ * Answers one request.
  * @throws RequestError if the client has to be told; nothing has been sent then.
  */
 export async function answerInference(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<void> {
   const intake = await readIntake(context, exchange, api);
   if (intake === null) return;
-  const excluded = new Set(intake.pool.excludedFor(intake.model));
+  context.retryBudget.request(performance.now());
+  const answer = new ClientAnswer(exchange, intake.request.stream ? context.config.holdMsMax : null);
+  try {
+    await answerBySome(context, exchange, intake, answer);
+  } catch (error) {
+    if (!answer.fail(asRequestError(error))) throw error;
+    context.log.debug({ requestId: exchange.id, err: error }, 'request failed after its answer was opened');
+  } finally {
+    answer.close();
+    context.recorder?.record(exchange, intake);
+  }
+}
+
+/** Tries one worker after the other, until one has answered. @throws RequestError if none has */
+async function answerBySome(
+  context: GatewayContext,
+  exchange: Exchange,
+  intake: Intake,
+  answer: ClientAnswer,
+): Promise<void> {
+  const tried = new Set<WorkerIndex>();
   let failure: RequestError | null = null;
-  for (let attempt = 1; attempt <= attemptsMax && !exchange.gone; attempt++) {
-    const placed = place(context, intake, excluded);
+  let deaths = 0;
+  for (let attempt = 1; attempt <= attemptsMax && deaths < deathsMax && !exchange.gone; attempt++) {
+    const placing = place(context, exchange, intake, tried);
+    const placed = placing instanceof Promise ? await placing : placing;
     if (placed === null) break;
     if (attempt > 1) context.metrics.retries.inc();
-    const outcome = await send(context, exchange, intake, placed, attempt).finally(() => {
+    tried.add(placed.routed.decision.worker);
+    const outcome = await send(context, exchange, answer, intake, placed, attempt, tried).finally(() => {
       // Every end of an attempt has released it by now; only a fault of ours has not.
       placed.lease.release('failed', performance.now());
     });
-    if (outcome.kind !== 'unanswered') return;
+    if (outcome.kind !== 'unanswered') {
+      noteAnswer(context, placed.worker.engine, outcome);
+      return;
+    }
     failure = noteFailure(context, placed.worker.engine, outcome);
-    excluded.add(placed.routed.decision.worker);
+    if (isDeath(outcome.failure)) deaths += 1;
   }
-  throw failure ?? noWorkers(`none that serves ${JSON.stringify(intake.model)} is ready`);
+  if (exchange.gone) return;
+  throw failure ?? unplaceable(intake);
 }
 
 /** @returns null if the client is gone */
@@ -63,7 +88,7 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   const request = readInferenceRequest(api, body);
   const overrides = readOverrides(exchange);
   const resolved = pools.resolve(request.model);
-  exchange.model = resolved.model;
+  exchange.asksFor(resolved.model);
   const reading = readContents(request, tokenizer, (error) => {
     metrics.tokenizerFailures.inc({ code: error.code });
     log.warn({ requestId: exchange.id, code: error.code, reason: error.message }, 'prompt routed by its bytes');
@@ -72,45 +97,33 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   return exchange.gone ? null : { ...resolved, body, request, contents, overrides };
 }
 
-/** Hashes, routes and books, synchronously. @returns null if no worker may take the request */
-function place({ hasher, metrics }: GatewayContext, intake: Intake, excluded: ReadonlySet<number>): Placed | null {
-  const { pool, request, contents, lora } = intake;
-  const { bytesPerToken } = pool.byteRatio;
-  const namespace = { lora, salt: request.cacheSalt };
-  const routed = pool.router.route(
-    {
-      prompts: hashContents(contents, hasher, pool.router.blockSizes(), bytesPerToken, namespace),
-      sequences: request.sequences,
-      silent: !request.stream,
-      excluded,
-      ...(request.maxOutputTokens !== null && { maxOutputTokens: request.maxOutputTokens }),
-      ...intake.overrides,
-    },
-    performance.now(),
-  );
-  if (routed.kind === 'refused') return null;
-  const lease = new BookingLease(pool.router, routed, request.sequences);
-  const { policy, reason, worker } = routed.decision;
-  metrics.decisions.inc({ policy, reason });
-  return { routed, lease, worker: pool.worker(worker) };
-}
-
 /** Settles when the attempt has ended; by then its bookings are released. */
 function send(
   context: GatewayContext,
   exchange: Exchange,
+  answer: ClientAnswer,
   intake: Intake,
   { routed, worker, lease }: Placed,
   attempt: number,
+  tried: ReadonlySet<WorkerIndex>,
 ): Promise<RelayOutcome> {
   const { metrics, decisions, log } = context;
   const { pool, model, request, contents } = intake;
   const { engine } = worker;
   const record = new DecisionRecord(
-    { requestId: exchange.id, timeMs: Date.now(), model, worker: worker.id, attempt, decision: routed.decision },
+    {
+      requestId: exchange.id,
+      timeMs: Date.now(),
+      model,
+      worker: worker.id,
+      attempt,
+      decision: routed.decision,
+      trust: worker.trust(performance.now()),
+    },
     pool.workerIds,
   );
   decisions.add(record);
+  exchange.record = record;
   engine.inFlight += 1;
   return new Promise((resolve) => {
     const watch = new InferenceWatch({
@@ -120,6 +133,9 @@ function send(
       log,
       choices: contents.length * request.sequences,
       startedMs: exchange.startedMs,
+      calls: engine.calls,
+      mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
+      onFirstToken: () => context.monitors.get(engine)?.worked(),
       onUsage: ({ promptTokens }) => {
         const bytes = promptBytes(contents);
         if (bytes !== null) pool.byteRatio.observe(bytes, promptTokens);
@@ -130,7 +146,8 @@ function send(
       },
     });
     const target = {
-      upstream: engine.upstream,
+      engine,
+      stream: request.stream,
       method: 'POST',
       path: exchange.request.url!,
       headers: upstreamHeaders(exchange, worker),
@@ -144,8 +161,23 @@ function send(
         String(routed.decision.overlapTokens),
       ],
     };
-    relay(exchange, target, watch);
+    relay(exchange, answer, target, watch);
   });
+}
+
+/**
+ * Fullness costs an engine nothing and is remembered, so that requests may go on to all that are not known to be full.
+ * A failure may be the request's own fault: its retries are rationed.
+ */
+function mayGiveUp(
+  { retryBudget }: GatewayContext,
+  { pool, model, overrides }: Intake,
+  tried: ReadonlySet<WorkerIndex>,
+  failure: AttemptFailure,
+): boolean {
+  if (failure === 'full') return true;
+  if (overrides.pin !== null) return false;
+  return hasUntried(pool, new Set([...pool.excludedFor(model), ...tried])) && retryBudget.take(performance.now());
 }
 
 function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {

@@ -1,123 +1,117 @@
-// The subscription to one publisher of KV events: checked batches in order, losses repaired by replay or told of.
+// The subscription to one publisher of KV events: every event once and in order, losses repaired by replay or told of.
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Subscriber } from 'zeromq';
-import { decodeKvBatch, type KvBatch, readKvFrames } from '../wire/kv-events.ts';
-import { FeedSequence, type SequenceVerdict } from './feed-sequence.ts';
-import { replayBatches } from './kv-replay.ts';
+import type { KvEvent } from '../core/index.ts';
+import { type KvBatchHead, KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../wire/kv-events.ts';
+import type { FeedAddress } from './feed-address.ts';
+import { FeedConnection } from './feed-connection.ts';
+import { FeedMemory } from './feed-memory.ts';
+import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
+import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
+import type { IntakeBudget } from './intake-budget.ts';
+import { ReplayError, replayBatches } from './kv-replay.ts';
 
-/** Batches that wait while the event loop is busy, or for a replay to end; more are lost, and show as a gap. */
-const waitingBatchesMax = 100_000;
-/** Batches handled before other sockets get their turn. */
-const batchesPerTurnMax = 64;
-const reconnectMsMin = 100;
-const reconnectMsMax = 1000;
-const heartbeatMs = 5000;
-const heartbeatTimeoutMs = 15_000;
+/** Items of a payload checked between two looks at the clock: well under a millisecond. */
+const itemsPerLookMax = 16_384;
+/** A feed quiet for so long is asked once whether its last batches were lost. */
+const tailCheckMs = 2000;
+/** After a replay that failed. */
+const replayPauseMs = 30_000;
+/** Between two replays because of orphans; twice as long each time. */
+const resyncPauseMs = 30_000;
+const resyncPauseMsMax = 600_000;
+/** One to find that the publisher is a new one, one to follow that. */
+const replayAttemptsMax = 2;
 
-/** Why all that was known of the publisher's blocks is void. */
-export type FeedBreak = 'gap' | 'restart';
+/**
+ * Why all that was known of the publisher's blocks is void: batches are missing, it began anew, a batch could not be
+ * read, or all is told again from the start.
+ */
+export type FeedBreak = 'gap' | 'restart' | 'malformed' | 'resync';
 
-export interface FeedAddress {
-  readonly endpoint: string;
-  /** Only batches whose topic begins with it. */
-  readonly topic: string;
-  /** Where batches can be asked for again; null: nowhere. */
-  readonly replayEndpoint: string | null;
-}
-
+/** Calls come in the order of the events: a batch's head, its events, then the next head. */
 export interface FeedListener {
-  batch(batch: KvBatch): void;
+  batch(head: KvBatchHead): void;
+  event(event: KvEvent): void;
+  skipped(reason: SkipReason): void;
   /** Called ahead of the batch that showed it. */
   broken(reason: FeedBreak): void;
-}
-
-/** `silent`: connected, but no batch has come yet. */
-export type FeedState = 'connecting' | 'silent' | 'live' | 'closed';
-
-export interface FeedStatus {
-  readonly endpoint: string;
-  readonly state: FeedState;
-  readonly lastSeq: number;
-  readonly batches: number;
-  /** Of `batches`: those that a replay has brought. */
-  readonly replayedBatches: number;
-  readonly failedReplays: number;
-  readonly lostBatches: number;
-  readonly gaps: number;
-  readonly restarts: number;
-  /** Messages that were no batch. */
-  readonly malformed: number;
-}
-
-interface HeldBatch {
-  readonly seq: number;
-  readonly payload: Uint8Array;
 }
 
 export class KvFeed {
   readonly #address: FeedAddress;
   readonly #listener: FeedListener;
+  readonly #budget: IntakeBudget;
   readonly #sequence = new FeedSequence();
-  readonly #socket: Subscriber;
+  readonly #memory = new FeedMemory();
+  readonly #tally = new FeedTally();
+  readonly #connection: FeedConnection;
   readonly #closing = new AbortController();
-  #opened = false;
-  #connected = false;
+  #tailTimer: NodeJS.Timeout | undefined;
+  #openedMs = 0;
+  /** Live batches and replays come to the listener one after the other. */
+  #tasks: Promise<void> = Promise.resolve();
+  #replaying = false;
+  /** This connection has shown that nothing is missing, or what. */
+  #proven = false;
+  #loss: FeedLoss | null = null;
+  #noReplayBeforeMs = 0;
+  #noResyncBeforeMs = 0;
+  #tailCheckedSeq = -1;
+  #quietBatches = -1;
   #onCurrent: (() => void) | null = null;
-  /** Live batches that wait for a replay to end; null: none is under way. */
-  #held: HeldBatch[] | null = null;
-  #batches = 0;
-  #replayedBatches = 0;
-  #failedReplays = 0;
-  #gaps = 0;
-  #restarts = 0;
-  #malformed = 0;
 
-  constructor(address: FeedAddress, listener: FeedListener) {
+  constructor(address: FeedAddress, listener: FeedListener, budget: IntakeBudget) {
     this.#address = address;
     this.#listener = listener;
-    this.#socket = new Subscriber({
-      receiveHighWaterMark: waitingBatchesMax,
-      reconnectInterval: reconnectMsMin,
-      reconnectMaxInterval: reconnectMsMax,
-      heartbeatInterval: heartbeatMs,
-      heartbeatTimeout: heartbeatTimeoutMs,
-      linger: 0,
+    this.#budget = budget;
+    this.#connection = new FeedConnection(address, {
+      connected: () => this.#connected(),
+      message: (frames) => this.#message(frames),
     });
   }
 
+  get address(): FeedAddress {
+    return this.#address;
+  }
+
   get status(): FeedStatus {
-    const open = this.#connected ? (this.#batches === 0 ? 'silent' : 'live') : 'connecting';
+    const { endpoint, mode, replayEndpoint } = this.#address;
+    const { publishers, disconnects, error } = this.#connection;
+    const open = publishers > 0 ? (this.#tally.batches === 0 ? 'silent' : 'live') : 'connecting';
     return {
-      endpoint: this.#address.endpoint,
+      endpoint,
+      mode,
+      replayEndpoint,
       state: this.#closing.signal.aborted ? 'closed' : open,
+      error,
+      openMs: performance.now() - this.#openedMs,
+      publishers,
+      disconnects,
+      replaying: this.#replaying,
+      proven: this.#proven,
+      loss: this.#loss,
       lastSeq: this.#sequence.last,
-      batches: this.#batches,
-      replayedBatches: this.#replayedBatches,
-      failedReplays: this.#failedReplays,
       lostBatches: this.#sequence.lostBatches,
-      gaps: this.#gaps,
-      restarts: this.#restarts,
-      malformed: this.#malformed,
+      ...this.#tally,
     };
+  }
+
+  /** Nothing that the publisher has told is known to be missing. */
+  get whole(): boolean {
+    return this.#loss === null && this.#proven;
   }
 
   /** Subscribes; whatever happens to the connection, it is made again. Further calls do nothing. */
   open(): void {
-    if (this.#opened) return;
-    this.#opened = true;
-    this.#socket.events.on('handshake', () => this.#onHandshake());
-    this.#socket.events.on('disconnect', () => {
-      this.#connected = false;
-    });
-    this.#socket.subscribe(this.#address.topic);
-    this.#socket.connect(this.#address.endpoint);
-    void this.#receive();
+    if (this.#openedMs > 0) return;
+    this.#openedMs = performance.now();
+    this.#connection.open();
+    if (this.#address.replayEndpoint !== null) this.#tailTimer = setInterval(() => this.#checkTail(), tailCheckMs);
   }
 
   /** @returns once connected and caught up, or closed, or after `timeoutMs` */
   whenCurrent(timeoutMs: number): Promise<void> {
-    if (this.#connected && this.#held === null) return Promise.resolve();
+    if (this.#connection.publishers > 0 && !this.#replaying) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#onCurrent = () => {
@@ -127,110 +121,209 @@ export class KvFeed {
     });
   }
 
-  /** The publisher's process is known to be gone: what comes next is from a new one. */
-  expectNewPublisher(): void {
-    this.#sequence.reset();
+  /** The publisher's process is known to have ended, whether or not a new one has been heard by now. */
+  publisherGone(): void {
+    void this.#enqueue(async () => {
+      this.#beginAnew('restart');
+      await this.#catchUp();
+    });
+  }
+
+  /**
+   * Events made no sense: blocks hang on blocks that were never told of. All is asked for again, unless a loss explains
+   * it, or that was tried a moment ago: then the loss stands.
+   */
+  resync(): void {
+    if (this.#loss !== null && this.#loss.kind !== 'orphans') return;
+    this.#loss = { kind: 'orphans', batches: 0 };
+    if (!this.#canReplay() || performance.now() < this.#noResyncBeforeMs) return;
+    const pauseMs = Math.min(resyncPauseMs * 2 ** this.#tally.resyncs, resyncPauseMsMax);
+    this.#noResyncBeforeMs = performance.now() + pauseMs;
+    this.#tally.resyncs += 1;
+    void this.#enqueue(async () => {
+      this.#replaying = true;
+      await this.#replay(0, 'resync');
+      this.#replaying = false;
+    });
   }
 
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
+    clearInterval(this.#tailTimer);
     this.#onCurrent?.();
-    this.#socket.close();
+    this.#connection.close();
   }
 
-  #onHandshake(): void {
-    this.#connected = true;
-    this.#sequence.connected();
-    if (this.#canReplay()) void this.#catchUp();
-    else this.#onCurrent?.();
+  #connected(): void {
+    this.#replaying = this.#canReplay();
+    void this.#enqueue(async () => {
+      this.#sequence.connected();
+      this.#proven = false;
+      await this.#catchUp();
+      this.#onCurrent?.();
+    });
   }
 
-  async #receive(): Promise<void> {
-    let inTurn = 0;
-    for await (const message of this.#socket) {
-      const frames = readKvFrames(message);
-      if (frames.kind === 'failed') this.#malformed += 1;
-      else this.#live(frames);
-      inTurn += 1;
-      if (inTurn < batchesPerTurnMax) continue;
-      inTurn = 0;
-      await nextTurn();
-    }
+  async #message(message: readonly Uint8Array[]): Promise<void> {
+    if (this.#budget.spent) await this.#budget.nextTurn();
+    const frames = readKvFrames(message);
+    if (frames.kind === 'failed') this.#tally.malformed += 1;
+    else await this.#enqueue(() => this.#live(frames));
   }
 
-  #live(batch: HeldBatch): void {
-    if (this.#held !== null) {
-      if (this.#held.length < waitingBatchesMax) this.#held.push(batch);
+  #enqueue(task: () => Promise<void>): Promise<void> {
+    this.#tasks = this.#tasks.then(() => (this.#closing.signal.aborted ? undefined : task()));
+    return this.#tasks;
+  }
+
+  async #live({ seq, payload }: KvFrames): Promise<void> {
+    const verdict = this.#sequence.judge(seq);
+    if (verdict === 'restart' && this.#memory.has(seq, payload)) {
+      this.#tally.duplicates += 1;
       return;
     }
-    const verdict = this.#sequence.judge(batch.seq);
-    const complete = verdict === 'next' || verdict === 'overlap';
-    if (complete || !this.#canReplay()) {
-      this.#settle(this.#sequence.accept(batch.seq), batch.payload);
-      return;
+    // A 1 that comes first begins some feeds; of the others it says that the 0 was lost.
+    const inOrder = verdict === 'next' && !(this.#sequence.last === -1 && seq > 0);
+    if (!inOrder && verdict !== 'overlap' && this.#canReplay()) {
+      if (verdict === 'restart') this.#beginAnew('restart');
+      await this.#catchUp();
     }
-    if (verdict === 'restart') {
-      this.#sequence.reset();
-      this.#break('restart');
-    }
-    void this.#catchUp(batch);
+    await this.#settle(seq, payload, this.#sequence.accept(seq));
   }
 
   #canReplay(): boolean {
-    return this.#address.replayEndpoint !== null && this.#held === null;
+    return this.#address.replayEndpoint !== null && performance.now() >= this.#noReplayBeforeMs;
   }
 
-  /** Replays what is missing behind the last batch; live batches wait meanwhile, `first` ahead of them. */
-  async #catchUp(first?: HeldBatch): Promise<void> {
-    const { replayEndpoint } = this.#address;
-    const held = first === undefined ? [] : [first];
-    this.#held = held;
-    let inTurn = 0;
-    const whole = await replayBatches(
-      replayEndpoint!,
-      this.#sequence.last + 1,
-      async (seq, payload) => {
-        this.#replayedBatches += 1;
-        this.#settle(this.#sequence.acceptReplayed(seq), payload);
-        inTurn += 1;
-        if (inTurn % batchesPerTurnMax === 0) await nextTurn();
-      },
-      this.#closing.signal,
-    );
-    if (!whole) this.#failedReplays += 1;
-    // What a replay could not bring is lost: these are taken as they are.
-    for (const { seq, payload } of held) this.#settle(this.#sequence.accept(seq), payload);
-    this.#held = null;
-    this.#onCurrent?.();
+  /** Replays what is missing behind the last batch, or everything from a publisher that proves to be a new one. */
+  async #catchUp(): Promise<void> {
+    this.#replaying = this.#canReplay();
+    if (this.#replaying) await this.#replayMissing();
+    this.#replaying = false;
   }
 
-  #settle(verdict: SequenceVerdict, payload: Uint8Array): void {
+  async #replayMissing(): Promise<void> {
+    for (let attempt = 1; attempt <= replayAttemptsMax; attempt++) {
+      // The last batch is asked for as well: if it is another one now, or gone, the publisher is a new one.
+      if ((await this.#replay(Math.max(0, this.#sequence.last), 'catch-up')) !== 'new-publisher') return;
+    }
+  }
+
+  async #replay(fromSeq: number, purpose: 'catch-up' | 'resync'): Promise<'done' | 'failed' | 'new-publisher'> {
+    const known = purpose === 'resync' ? -1 : this.#sequence.last;
+    let first = true;
+    const release = await this.#budget.replaySlot();
+    try {
+      for await (const { seq, payload } of replayBatches(
+        this.#address.replayEndpoint!,
+        fromSeq,
+        this.#closing.signal,
+      )) {
+        if (first && purpose === 'resync') this.#beginAnew('resync');
+        if (first && seq === known && !this.#memory.has(seq, payload)) {
+          this.#beginAnew('restart');
+          return 'new-publisher';
+        }
+        first = false;
+        if (this.#budget.spent) await this.#budget.nextTurn();
+        await this.#settle(seq, payload, this.#sequence.acceptReplayed(seq), true);
+      }
+      this.#proven = true;
+      if (!first || known === -1) return 'done';
+      this.#beginAnew('restart');
+      return 'new-publisher';
+    } catch (error) {
+      if (!(error instanceof ReplayError)) throw error;
+      this.#tally.failedReplays += 1;
+      this.#noReplayBeforeMs = performance.now() + replayPauseMs;
+      return 'failed';
+    } finally {
+      release();
+    }
+  }
+
+  async #settle(seq: number, payload: Uint8Array, verdict: SequenceVerdict, replayed = false): Promise<void> {
+    const { missing } = this.#sequence;
     switch (verdict) {
       case 'overlap':
         return;
       case 'gap':
+        this.#break('gap', { kind: 'lost-batches', batches: missing });
+        break;
       case 'restart':
-        this.#break(verdict);
+        this.#memory.clear();
+        this.#break('restart', seq > firstSeqMax ? { kind: 'late-join', batches: missing } : null);
+        break;
+      case 'late-join':
+        this.#loss = { kind: 'late-join', batches: missing };
         break;
       case 'next':
-      case 'late-join':
         break;
     }
-    const batch = decodeKvBatch(payload);
-    if (batch.kind === 'failed') {
-      // Its events are lost as surely as those of a batch that never came.
-      this.#malformed += 1;
-      this.#break('gap');
-      return;
-    }
-    this.#batches += 1;
-    this.#listener.batch(batch);
+    this.#proven = true;
+    this.#memory.add(seq, payload);
+    this.#tally.batches += 1;
+    if (replayed) this.#tally.replayedBatches += 1;
+    await this.#apply(payload);
   }
 
-  #break(reason: FeedBreak): void {
-    if (reason === 'gap') this.#gaps += 1;
-    else this.#restarts += 1;
+  /** Gives way to other work between two events; a large payload is checked in pieces, too. */
+  async #apply(payload: Uint8Array): Promise<void> {
+    const reader = new KvBatchReader(payload);
+    let head = reader.open(itemsPerLookMax);
+    while (head === null) {
+      if (this.#budget.spent) await this.#budget.nextTurn();
+      head = reader.open(itemsPerLookMax);
+    }
+    if (head.kind === 'failed') {
+      // Its events are lost as surely as those of a batch that never came.
+      this.#tally.malformed += 1;
+      this.#break('malformed', { kind: 'lost-batches', batches: 1 });
+      return;
+    }
+    this.#listener.batch(head);
+    for (let event = reader.next(); event !== null; event = reader.next()) {
+      if (this.#closing.signal.aborted) return;
+      if (typeof event === 'string') this.#skip(event);
+      else {
+        // An empty cache is known in full.
+        if (event.kind === 'cleared') this.#loss = null;
+        this.#listener.event(event);
+      }
+      if (this.#budget.spent) await this.#budget.nextTurn();
+    }
+  }
+
+  #skip(reason: SkipReason): void {
+    this.#listener.skipped(reason);
+    // It may have been a removal.
+    if (reason === 'malformed') this.#break('malformed', { kind: 'lost-batches', batches: 1 });
+  }
+
+  /** What comes next is the publisher's first batch, or as good as that. */
+  #beginAnew(reason: 'restart' | 'resync'): void {
+    this.#sequence.reset();
+    this.#proven = false;
+    if (reason === 'restart') this.#memory.clear();
+    this.#break(reason, null);
+  }
+
+  #break(reason: FeedBreak, loss: FeedLoss | null): void {
+    this.#loss = loss;
+    if (reason === 'restart') this.#tally.restarts += 1;
+    else if (reason !== 'resync') this.#tally.gaps += 1;
     this.#listener.broken(reason);
+  }
+
+  /** The loss of a feed's last batches shows only with its next one, and that may be long in coming. */
+  #checkTail(): void {
+    const { batches } = this.#tally;
+    const { last } = this.#sequence;
+    const quiet = batches === this.#quietBatches && last !== this.#tailCheckedSeq;
+    this.#quietBatches = batches;
+    if (!quiet || this.#connection.publishers === 0 || !this.#canReplay()) return;
+    this.#tailCheckedSeq = last;
+    void this.#enqueue(() => this.#replayMissing());
   }
 }

@@ -1,51 +1,56 @@
 // Asks a publisher of KV events for the batches that it still keeps.
 
 import { Dealer } from 'zeromq';
+import { type KvFrames, readReplayReply, writeReplayRequest } from '../wire/kv-events.ts';
 
 /** Without a further message for so long the publisher is taken not to answer. */
-const replyMsMax = 5000;
+const replyMsMax = 2000;
+/** A longer replay is given up. A ring of 10,000 batches takes a second or two. */
+const replayMsMax = 120_000;
+/** Replies that wait to be read. */
+const waitingRepliesMax = 100_000;
+
+/** The publisher did not answer to the end. */
+export class ReplayError extends Error {
+  override readonly name = 'ReplayError';
+}
 
 /**
- * Calls `onBatch` for every kept batch from number `from` on, in order.
- * @param signal ends the wait
- * @returns whether the publisher answered to the end
+ * Every kept batch numbered `fromSeq` or higher, in order.
+ * @param signal gives it up
+ * @throws ReplayError
  */
-export async function replayBatches(
+export async function* replayBatches(
   endpoint: string,
-  from: number,
-  onBatch: (seq: number, payload: Uint8Array) => void | Promise<void>,
+  fromSeq: number,
   signal: AbortSignal,
-): Promise<boolean> {
-  const socket = new Dealer({ linger: 0, receiveTimeout: replyMsMax, sendTimeout: replyMsMax });
+): AsyncGenerator<KvFrames, void, void> {
+  if (signal.aborted) throw new ReplayError('given up before it began');
+  const socket = new Dealer({
+    linger: 0,
+    receiveTimeout: replyMsMax,
+    sendTimeout: replyMsMax,
+    receiveHighWaterMark: waitingRepliesMax,
+  });
   const close = (): void => socket.close();
+  const timer = setTimeout(close, replayMsMax);
   signal.addEventListener('abort', close, { once: true });
   try {
     socket.connect(endpoint);
-    const start = Buffer.alloc(8);
-    start.writeBigUInt64BE(BigInt(from));
-    await socket.send(['', start]);
+    await socket.send(writeReplayRequest(fromSeq));
     for (;;) {
-      const reply = readReply(await socket.receive());
-      if (reply === 'end') return true;
-      if (reply !== null) await onBatch(reply.seq, reply.payload);
+      const reply = readReplayReply(await socket.receive());
+      if (reply?.kind === 'end') return;
+      if (reply !== null) yield reply;
     }
   } catch (error) {
-    // Neither an answer in time nor, on a closed socket, any more: the caller goes on without.
+    // EAGAIN: no answer in time; EBADF: the socket was closed on the way.
     const { code } = error as NodeJS.ErrnoException;
-    if (signal.aborted || code === 'EAGAIN' || code === 'EHOSTUNREACH') return false;
-    throw error;
+    if (!socket.closed && code !== 'EAGAIN') throw error;
+    throw new ReplayError(`${endpoint} does not answer within ${socket.closed ? replayMsMax : replyMsMax} ms`);
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener('abort', close);
     socket.close();
   }
-}
-
-/** Replies end with number and payload, whether or not a topic goes before. @returns null for what is no reply */
-function readReply(frames: readonly Buffer[]): { readonly seq: number; readonly payload: Buffer } | 'end' | null {
-  const seqBytes = frames.at(-2);
-  const payload = frames.at(-1);
-  if (seqBytes?.length !== 8 || payload === undefined) return null;
-  const seq = seqBytes.readBigUInt64BE();
-  if (seq === 0xffff_ffff_ffff_ffffn && payload.length === 0) return 'end';
-  return seq <= BigInt(Number.MAX_SAFE_INTEGER) ? { seq: Number(seq), payload } : null;
 }

@@ -1,13 +1,14 @@
 // The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
 
 import type { RequestError } from '../wire/openai-error.ts';
-import { attemptsMax, noteFailure } from './attempt-failure.ts';
+import { attemptsMax, deathsMax, isDeath, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { ClientAnswer } from './client-answer.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { noWorkers } from './pools.ts';
-import { type RelayOutcome, relay } from './relay.ts';
+import { pass, type RelayOutcome, relay } from './relay.ts';
 import { readBody } from './request-body.ts';
 
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
@@ -15,17 +16,22 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
   const body = await readBody(exchange.request, context.config.bodyBytesMax);
   if (body === null) return;
   const model = readModel(exchange, body);
-  if (model !== null) exchange.model = context.pools.resolve(model).model;
+  if (model !== null) exchange.asksFor(context.pools.resolve(model).model);
   const tried = new Set<Engine>();
   let failure: RequestError | null = null;
-  while (tried.size < attemptsMax && !exchange.gone) {
+  let deaths = 0;
+  while (tried.size < attemptsMax && deaths < deathsMax && !exchange.gone) {
     const engine = leastRequests(context.engines, model, tried);
     if (engine === null) break;
     if (tried.size > 0) context.metrics.retries.inc();
     tried.add(engine);
     const outcome = await send(exchange, engine, body);
-    if (outcome.kind !== 'unanswered') return;
+    if (outcome.kind !== 'unanswered') {
+      noteAnswer(context, engine, outcome);
+      return;
+    }
     failure = noteFailure(context, engine, outcome);
+    if (isDeath(outcome.failure)) deaths += 1;
   }
   throw failure ?? noWorkers('none is ready');
 }
@@ -38,8 +44,10 @@ function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOu
   return new Promise((resolve) => {
     relay(
       exchange,
+      new ClientAnswer(exchange, null),
       {
-        upstream: engine.upstream,
+        engine,
+        stream: false,
         method: method!,
         path: url!,
         headers,
@@ -47,8 +55,8 @@ function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOu
         extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
       },
       {
-        head: () => undefined,
-        data: () => undefined,
+        head: () => pass,
+        data: () => pass,
         end: () => null,
         settled: (outcome) => {
           engine.inFlight -= 1;
@@ -62,7 +70,7 @@ function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOu
 function leastRequests(engines: readonly Engine[], model: string | null, tried: ReadonlySet<Engine>): Engine | null {
   let least: Engine | null = null;
   for (const engine of engines) {
-    if (engine.state !== 'ready' || tried.has(engine) || (model !== null && !engine.lists(model))) continue;
+    if (!engine.takesRequests || tried.has(engine) || (model !== null && !engine.lists(model))) continue;
     if (least === null || engine.inFlight < least.inFlight) least = engine;
   }
   return least;

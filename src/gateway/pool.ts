@@ -1,15 +1,19 @@
 // The workers that share a model, and the router that keeps their load.
 
 import { createPolicy, type Policy, Router, type WorkerIndex } from '../core/index.ts';
+import { AdmissionDesk } from './admission-desk.ts';
 import { ByteRatio } from './byte-ratio.ts';
 import type { GatewayConfig } from './config.ts';
 import type { ModelEntry } from './engine-probe.ts';
-import type { Worker } from './worker.ts';
+import { SessionAffinity } from './session-affinity.ts';
+import { isCapacityKnown, type Worker } from './worker.ts';
 
 export class Pool {
   /** The first model that it served. */
   readonly name: string;
   readonly router: Router;
+  readonly desk: AdmissionDesk;
+  readonly sessions: SessionAffinity;
   readonly byteRatio: ByteRatio = new ByteRatio();
   readonly #workers = new Map<WorkerIndex, Worker>();
   #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
@@ -23,7 +27,10 @@ export class Pool {
       seed: config.seed,
       inFlightCredit: config.inFlightCredit,
       bookAt: config.bookAt,
+      onRoomChange: () => this.desk.roomChanged(),
     });
+    this.desk = new AdmissionDesk(this.router, config);
+    this.sessions = new SessionAffinity({ creditTokens: config.sessionCreditTokens });
   }
 
   get workers(): Iterable<Worker> {
@@ -44,6 +51,16 @@ export class Pool {
     const worker = this.#workers.get(index);
     if (worker === undefined) throw new Error(`pool ${this.name} has no worker ${index}`);
     return worker;
+  }
+
+  find(id: string): Worker | undefined {
+    for (const worker of this.#workers.values()) if (worker.id === id) return worker;
+    return undefined;
+  }
+
+  /** Workers that must not get a request which is to go to this one. */
+  allBut(id: string): ReadonlySet<WorkerIndex> {
+    return new Set([...this.#workers].flatMap(([index, worker]) => (worker.id === id ? [] : [index])));
   }
 
   /** As the first worker that lists it describes it; undefined: none does. */
@@ -67,8 +84,17 @@ export class Pool {
   }
 
   add(worker: Worker): WorkerIndex {
-    const { blockSize, capacityBlocks, source } = worker.traits;
-    const index = this.router.addWorker({ id: worker.id, blockSize, capacityBlocks, source });
+    const { blockSize, pageSize, capacityBlocks, source } = worker.traits;
+    const { runningRequestsMax } = worker.engine.spec;
+    const index = this.router.addWorker({
+      id: worker.id,
+      blockSize,
+      pageSize,
+      capacityBlocks,
+      capacityKnown: isCapacityKnown(worker.traits),
+      source,
+      ...(runningRequestsMax !== undefined && { runningRequestsMax }),
+    });
     this.router.setRoutable(index, false);
     this.#workers.set(index, worker);
     this.membersChanged();
@@ -77,6 +103,7 @@ export class Pool {
 
   remove(index: WorkerIndex): void {
     this.router.removeWorker(index);
+    this.sessions.workerGone(this.worker(index));
     this.#workers.delete(index);
     this.membersChanged();
   }

@@ -2,24 +2,43 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { RequestError } from '../wire/openai-error.ts';
+import { type ClientAnswer, isEventStream } from './client-answer.ts';
+import type { Engine } from './engine.ts';
+import { type Call, EngineSilent } from './engine-calls.ts';
 import type { Exchange } from './exchange.ts';
-import { responseHeaders } from './forwarded-headers.ts';
-import type { Upstream, UpstreamFailure } from './upstream.ts';
+import type { UpstreamFailure } from './upstream.ts';
+
+/**
+ * Why an engine's answer was no use. Beyond the failures of its connection: `cut`: the connection ended before the
+ * first token. `silent`: nothing came any more. `full`: it takes no more requests. `error`: it answered that it failed.
+ */
+export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'full' | 'error';
 
 /** How an attempt ended. */
 export type RelayOutcome =
   /** The client has the engine's whole answer. */
   | { readonly kind: 'answered'; readonly status: number }
-  /** The engine sent nothing, so the client has seen nothing: another engine may be tried. */
-  | { readonly kind: 'unanswered'; readonly failure: UpstreamFailure; readonly error: Error }
+  /** The client has seen nothing of this engine: another one may be tried. */
+  | { readonly kind: 'unanswered'; readonly failure: AttemptFailure; readonly error: Error }
   /** The engine's answer ended early; the client has been told. */
   | { readonly kind: 'cut'; readonly status: number; readonly error: Error }
   | { readonly kind: 'gone' };
 
-/** Sees the answer go by. Nothing of it is called after `settled`. */
+/** What is to become of what an engine has sent so far. */
+export type Verdict =
+  | { readonly kind: 'pass' }
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'give-up'; readonly failure: AttemptFailure; readonly error: Error };
+
+export const pass: Verdict = { kind: 'pass' };
+export const hold: Verdict = { kind: 'hold' };
+
+/** Sees the answer go by, and says when it becomes the client's. Nothing of it is called after `settled`. */
 export interface RelayWatch {
-  head(status: number, contentType: string): void;
-  data(chunk: Buffer): void;
+  head(status: number, eventStream: boolean): Verdict;
+  /** What it returns counts as long as the answer is held. */
+  data(chunk: Buffer, call: Call): Verdict;
   /** @returns why the answer is not complete although the engine ended it in order, or null */
   end(): Error | null;
   /** Called once, synchronously with the event that ended the attempt. */
@@ -27,97 +46,110 @@ export interface RelayWatch {
 }
 
 export interface RelayTarget {
-  readonly upstream: Upstream;
+  readonly engine: Engine;
   readonly method: string;
   readonly path: string;
   readonly headers: string[];
   readonly body: Buffer | null;
   /** Added to the engine's response headers. */
   readonly extraHeaders: readonly string[];
+  /** The client asks for a stream. */
+  readonly stream: boolean;
 }
 
-class ClientGone extends Error {
-  override readonly name = 'ClientGone';
+class GivenUp extends Error {
+  override readonly name = 'GivenUp';
 }
 
-export function relay(exchange: Exchange, target: RelayTarget, watch: RelayWatch): void {
-  new Relay(exchange, target, watch).start();
+export function relay(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch): void {
+  new Relay(exchange, answer, target, watch).start();
 }
 
-class Relay implements Dispatcher.DispatchHandler {
+class Relay implements Dispatcher.DispatchHandler, Call {
+  readonly form: 'stream' | 'whole';
+  lastTokenMs: number | null = null;
+  paused = false;
   readonly #exchange: Exchange;
+  readonly #answer: ClientAnswer;
   readonly #target: RelayTarget;
   readonly #watch: RelayWatch;
   #controller: Dispatcher.DispatchController | null = null;
   #settled = false;
   /** 0: no answer yet. */
   #status = 0;
+  #tied = false;
   #bodyBegan = false;
-  #eventStream = false;
   #fresh = false;
+  #dispatchedMs = 0;
 
-  constructor(exchange: Exchange, target: RelayTarget, watch: RelayWatch) {
+  constructor(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch) {
+    this.form = target.stream ? 'stream' : 'whole';
     this.#exchange = exchange;
+    this.#answer = answer;
     this.#target = target;
     this.#watch = watch;
   }
 
   start(): void {
-    this.#exchange.whenGone(() => this.#clientGone());
+    this.#target.engine.calls.open(this);
+    this.#exchange.whenGone(() => this.#giveUp({ kind: 'gone' }));
     if (!this.#settled) this.#dispatch();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#settled) controller.abort(new ClientGone());
+    if (this.#settled) controller.abort(new GivenUp());
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController,
+    _controller: Dispatcher.DispatchController,
     status: number,
     headers: IncomingHttpHeaders,
     statusMessage?: string,
   ): void {
     if (status < 200 || this.#settled) return;
-    const { response } = this.#exchange;
-    const contentType = headers['content-type'] ?? '';
+    this.#target.engine.calls.heard();
     this.#status = status;
-    // An error event can only be appended where the length was not announced.
-    this.#eventStream = contentType.startsWith('text/event-stream') && headers['content-length'] === undefined;
-    response.writeHead(status, statusMessage, [...responseHeaders(headers), ...this.#target.extraHeaders]);
-    response.on('drain', () => controller.resume());
-    this.#watch.head(status, contentType);
-    // Where the first bytes of the body came with the head, both leave in one segment.
+    this.#answer.begin({ status, statusMessage, headers, extraHeaders: this.#target.extraHeaders });
+    this.#obey(this.#watch.head(status, isEventStream(headers)));
+    // Where the first bytes of the body come with the head, both leave in one segment.
     queueMicrotask(() => {
-      if (!this.#bodyBegan && !this.#settled) response.flushHeaders();
+      if (this.#tied && !this.#bodyBegan && !this.#settled) this.#answer.flushHead();
     });
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled) return;
+    this.#target.engine.calls.heard();
     this.#bodyBegan = true;
-    this.#watch.data(chunk);
-    if (!this.#exchange.response.write(chunk)) controller.pause();
+    const verdict = this.#watch.data(chunk, this);
+    if (this.#tied) {
+      if (!this.#answer.write(chunk)) this.#pause();
+      return;
+    }
+    const more = this.#answer.hold(chunk);
+    this.#obey(verdict.kind === 'hold' && !more ? pass : verdict);
   }
 
   onResponseEnd(): void {
     if (this.#settled) return;
     const incomplete = this.#watch.end();
     if (incomplete !== null) {
-      this.#cut(incomplete);
+      this.#fail('error', incomplete);
       return;
     }
-    this.#exchange.response.end();
+    if (!this.#tied) this.#answer.tie();
+    this.#answer.end();
     this.#settle({ kind: 'answered', status: this.#status });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#settled) return;
     if (this.#status !== 0) {
-      this.#cut(error);
+      this.#fail('cut', error);
       return;
     }
-    const failure = this.#target.upstream.classify(error);
+    const failure = this.#target.engine.upstream.classify(error, performance.now() - this.#dispatchedMs);
     if (failure === 'stale' && !this.#fresh) {
       this.#fresh = true;
       this.#dispatch();
@@ -126,33 +158,63 @@ class Relay implements Dispatcher.DispatchHandler {
     this.#settle({ kind: 'unanswered', failure, error });
   }
 
-  #dispatch(): void {
-    const { upstream, method, path, headers, body } = this.#target;
-    upstream.dispatch({ method, path, headers, body }, this, this.#fresh);
-  }
-
-  #clientGone(): void {
+  breakOff(error: Error): void {
     if (this.#settled) return;
-    this.#settle({ kind: 'gone' });
-    this.#controller?.abort(new ClientGone());
+    this.#fail(error instanceof EngineSilent ? 'silent' : 'cut', error);
+    this.#controller?.abort(new GivenUp());
   }
 
-  #cut(error: Error): void {
-    const { response } = this.#exchange;
-    this.#settle({ kind: 'cut', status: this.#status, error });
-    if (!this.#eventStream) {
-      response.destroy();
+  #dispatch(): void {
+    const { engine, method, path, headers, body } = this.#target;
+    this.#dispatchedMs = performance.now();
+    engine.upstream.dispatch({ method, path, headers, body }, this, this.#fresh);
+  }
+
+  #obey(verdict: Verdict): void {
+    switch (verdict.kind) {
+      case 'hold':
+        return;
+      case 'pass':
+        this.#tied = true;
+        this.#exchange.response.on('drain', () => this.#resume());
+        if (!this.#answer.tie()) this.#pause();
+        return;
+      case 'give-up':
+        this.#giveUp({ kind: 'unanswered', failure: verdict.failure, error: verdict.error });
+    }
+  }
+
+  #pause(): void {
+    this.#target.engine.calls.pause(this);
+    this.#controller?.pause();
+  }
+
+  #resume(): void {
+    if (!this.paused || this.#settled) return;
+    this.#target.engine.calls.resume(this);
+    this.#controller?.resume();
+  }
+
+  #giveUp(outcome: RelayOutcome): void {
+    if (this.#settled) return;
+    this.#settle(outcome);
+    this.#controller?.abort(new GivenUp());
+  }
+
+  /** The engine failed: the client hears of it only if it has had something of this engine. */
+  #fail(failure: AttemptFailure, error: Error): void {
+    if (!this.#tied) {
+      this.#settle({ kind: 'unanswered', failure, error });
       return;
     }
-    const body = {
-      error: { message: 'the engine broke off its answer', type: 'server_error', param: null, code: 'upstream_failed' },
-    };
-    // The blank line in front ends an event that may have come in part.
-    response.end(`\n\ndata: ${JSON.stringify(body)}\n\n`);
+    this.#settle({ kind: 'cut', status: this.#status, error });
+    this.#answer.cut(new RequestError(502, 'upstream_failed', 'the engine broke off its answer'));
   }
 
   #settle(outcome: RelayOutcome): void {
     this.#settled = true;
+    this.#target.engine.calls.close(this);
+    if (outcome.kind === 'unanswered') this.#answer.drop();
     this.#watch.settled(outcome);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { ChatInput, ChatMessage } from '../tokens/tokenizer.ts';
 import { RequestError } from '../wire/openai-error.ts';
+import { priorityMax, priorityMin } from './routing-overrides.ts';
 
 export type InferenceApi = 'chat' | 'completions';
 
@@ -33,6 +34,10 @@ export interface InferenceRequest {
   readonly stream: boolean;
   readonly maxOutputTokens: number | null;
   readonly cacheSalt: string | null;
+  /** Of those that wait for a worker, lower goes first; as engines take it. */
+  readonly priority: number;
+  /** What the client names as common to requests that belong together, told apart by the field; null: nothing. */
+  readonly session: string | null;
 }
 
 /** Prompts times sequences of one request. */
@@ -56,6 +61,9 @@ interface RawRequest {
   readonly add_special_tokens?: unknown;
   readonly add_generation_prompt?: unknown;
   readonly chat_template_kwargs?: unknown;
+  readonly priority?: unknown;
+  readonly prompt_cache_key?: unknown;
+  readonly user?: unknown;
 }
 
 type FieldName = keyof RawRequest;
@@ -79,7 +87,18 @@ export function readInferenceRequest(api: InferenceApi, body: Buffer): Inference
     stream: readFlag(fields, 'stream') ?? false,
     maxOutputTokens: limit ?? (api === 'completions' ? completionTokensDefault : null),
     cacheSalt: readText(fields, 'cache_salt'),
+    priority: readInteger(fields, 'priority', priorityMin, priorityMax) ?? 0,
+    session: readSession(fields),
   };
+}
+
+/** `prompt_cache_key` is about caching, `user` only about who asks: the first comes first. */
+function readSession(fields: RawRequest): string | null {
+  for (const name of ['prompt_cache_key', 'user'] as const) {
+    const value = readText(fields, name);
+    if (value !== null && value !== '') return `${name}:${value}`;
+  }
+  return null;
 }
 
 /** @throws RequestError 400 if the body is not a JSON object. */

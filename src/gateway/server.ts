@@ -1,6 +1,8 @@
 // The HTTP door: which route answers a request, and how every failure reaches the client.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { RequestError } from '../wire/openai-error.ts';
 import {
   answerDecisions,
@@ -17,11 +19,15 @@ import type { GatewayContext } from './gateway-context.ts';
 import { unknownModel } from './gateway-metrics.ts';
 import { asRequestError, replyError } from './http-reply.ts';
 import { answerInference } from './inference.ts';
+import { LimitReached } from './key-limits.ts';
 import { passThrough } from './passthrough.ts';
+import type { TlsIdentity } from './referenced-files.ts';
 import { announcedBytes, bodyTooLarge } from './request-body.ts';
+import { requestLine } from './request-log.ts';
+import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
 
-/** Time for a client to send its whole request; the answer may take as long as it takes. */
-const requestMsMax = 300_000;
+/** Time for a client to send the head of its request. */
+const headersMsMax = 60_000;
 /** Longer than the idle time of the usual proxies in front, so that they close first. */
 const idleConnectionMsMax = 75_000;
 
@@ -34,17 +40,32 @@ const routes: ReadonlyMap<string, Readonly<Record<string, Answer>>> = new Map([
   ['/health', { GET: answerHealth }],
   ['/ready', { GET: answerReady }],
   ['/metrics', { GET: answerMetrics }],
-  ['/workers', { GET: answerWorkers }],
+  ['/workers', { GET: answerWorkers, POST: addWorker }],
   ['/loads', { GET: answerLoads }],
   ['/decisions', { GET: answerDecisions }],
 ] satisfies [string, Record<string, Answer>][]);
 
+/** Open to everyone, whatever keys are set; they cost next to nothing. */
+const openPaths: ReadonlySet<string> = new Set(['/health', '/ready']);
 const decisionsPrefix = '/decisions/';
 const enginePrefix = '/v1/';
 
-export function createGatewayServer(context: GatewayContext): Server {
-  const server = createServer({ noDelay: true, keepAlive: true, requestTimeout: requestMsMax });
+/** @param tls null: clients connect without TLS */
+export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
+  const { headerBytesMax, requestMsMax, connectionsMax } = context.config;
+  const options = {
+    noDelay: true,
+    keepAlive: true,
+    requestTimeout: requestMsMax,
+    headersTimeout: Math.min(headersMsMax, requestMsMax),
+    connectionsCheckingInterval: Math.min(30_000, Math.ceil(requestMsMax / 4)),
+    maxHeaderSize: headerBytesMax,
+  };
+  const server = tls === null ? createServer(options) : createTlsServer({ ...options, ...tls });
   server.keepAliveTimeout = idleConnectionMsMax;
+  server.maxConnections = connectionsMax;
+  server.on('drop', () => context.metrics.limited.inc({ limit: 'connectionsMax' }));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
   server.on('request', (request, response) => void handle(context, request, response));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // A body that is too large is refused before it is sent.
@@ -56,18 +77,38 @@ export function createGatewayServer(context: GatewayContext): Server {
 
 async function handle(context: GatewayContext, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const exchange = new Exchange(request, response);
+  const path = pathOf(request);
+  if (!path.startsWith(enginePrefix)) {
+    try {
+      if (!openPaths.has(path)) context.access.admitOperator(exchange);
+      await answer(context, exchange, path);
+    } catch (error) {
+      fail(context, exchange, error);
+    }
+    return;
+  }
+  let release = (): void => undefined;
   try {
+    context.access.admitClient(exchange);
+    release = context.keyLimits.admit(exchange.key, context.config, performance.now());
+    context.deadlines.watch(exchange);
     if (announcedBytes(request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
-    await answer(context, exchange);
+    await answer(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);
+  } finally {
+    release();
+    context.deadlines.unwatch(exchange);
   }
-  if (request.url?.startsWith(enginePrefix)) account(context, exchange);
+  account(context, exchange);
 }
 
-function answer(context: GatewayContext, exchange: Exchange): void | Promise<void> {
-  const { method = 'GET', url = '/' } = exchange.request;
-  const path = url.split('?', 1)[0]!;
+function pathOf({ url = '/' }: IncomingMessage): string {
+  return url.split('?', 1)[0]!;
+}
+
+function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {
+  const { method = 'GET' } = exchange.request;
   const methods = routes.get(path);
   if (methods !== undefined) {
     const route = methods[method === 'HEAD' ? 'GET' : method];
@@ -78,13 +119,16 @@ function answer(context: GatewayContext, exchange: Exchange): void | Promise<voi
   if (path.startsWith(decisionsPrefix) && method === 'GET') {
     return answerDecisionsOf(context, exchange, path.slice(decisionsPrefix.length));
   }
+  if (path.startsWith(workersPrefix)) return answerWorkerAction(context, exchange, path.slice(workersPrefix.length));
   if (path.startsWith(enginePrefix)) return passThrough(context, exchange);
   throw new RequestError(404, 'not_found', `there is nothing at ${path}`);
 }
 
-function fail({ log }: GatewayContext, exchange: Exchange, cause: unknown): void {
+function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause: unknown): void {
   const { response } = exchange;
   const error = asRequestError(cause);
+  if (error.status === 413) metrics.limited.inc({ limit: 'bodyBytesMax' });
+  if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });
   if (error !== cause) log.error({ requestId: exchange.id, err: cause }, 'request failed by a fault of the gateway');
   if (exchange.gone) return;
   if (response.headersSent) {
@@ -95,12 +139,39 @@ function fail({ log }: GatewayContext, exchange: Exchange, cause: unknown): void
 }
 
 function account({ config, metrics, log }: GatewayContext, exchange: Exchange): void {
-  const { id, request, response, model, gone, startedMs } = exchange;
-  const status = gone ? 499 : response.statusCode;
-  if (gone) metrics.aborted.inc();
-  metrics.requests.inc({ model: model ?? unknownModel, status: String(status) });
+  const { response, model, gone, limit } = exchange;
+  const status = !gone ? response.statusCode : limit === null ? 499 : 504;
+  if (status === 499) metrics.aborted.inc();
+  metrics.requests.inc({ model: model === null ? unknownModel : metrics.modelLabel(model), status: String(status) });
   const level = config.logRequests ? 'info' : 'debug';
-  if (!log.isLevelEnabled(level)) return;
-  const durationMs = Math.round(performance.now() - startedMs);
-  log[level]({ requestId: id, method: request.method, path: request.url, model, status, durationMs }, 'request');
+  if (log.isLevelEnabled(level)) log[level](requestLine(exchange, status, performance.now()), 'request');
+}
+
+/** What is no request at all, or not within the limits of one, gets the same envelope as every error. */
+function refuseMalformed({ metrics }: GatewayContext, failure: NodeJS.ErrnoException, socket: Socket): void {
+  if (failure.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const error = malformed(failure);
+  if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });
+  const body = JSON.stringify(error.body());
+  const head = [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
+    'connection: close',
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function malformed({ code }: NodeJS.ErrnoException): RequestError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new LimitReached('headerBytesMax', 431, 'headers_too_large', 'the headers exceed the limit');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new LimitReached('requestMsMax', 408, 'request_timeout', 'the request took too long to arrive');
+    default:
+      return new RequestError(400, 'malformed_request', 'this is no HTTP request that can be read');
+  }
 }

@@ -26,6 +26,7 @@ export class StreamObserver {
   readonly #tokens: number[] = [];
   #usage: Usage | null = null;
   #error: string | null = null;
+  #errorStatus: number | null = null;
   #done = false;
   #finished = false;
   #malformedChunks = 0;
@@ -46,9 +47,19 @@ export class StreamObserver {
     return this.#error;
   }
 
+  /** The HTTP status that the error would have had, where it says so. */
+  get errorStatus(): number | null {
+    return this.#errorStatus;
+  }
+
   /** The engine ended its answer: `[DONE]`, or a choice with a reason to finish. */
   get complete(): boolean {
     return this.#done || this.#finished;
+  }
+
+  /** Some choice has its first token. */
+  get begun(): boolean {
+    return this.#tokens.length > 0;
   }
 
   /** Tokens of all choices. */
@@ -85,6 +96,8 @@ export class StreamObserver {
   #chunk(chunk: CompletionChunk): void {
     if (chunk.error !== undefined && chunk.error !== null) {
       this.#error = typeof chunk.error === 'object' ? String(chunk.error.message) : String(chunk.error);
+      const code = typeof chunk.error === 'object' ? chunk.error.code : null;
+      this.#errorStatus = typeof code === 'number' ? code : null;
     }
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const usage = readUsage(chunk.usage);

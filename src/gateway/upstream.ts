@@ -6,9 +6,11 @@ import { buildConnector, type Dispatcher, Pool } from 'undici';
 /** uvicorn closes idle connections after 5 s; ours must be the first to go, or a request meets a closing socket. */
 const idleSocketMsMax = 4000;
 const connectMsMax = 5000;
+/** A connection that was closed before the request was sent shows it within a round trip. */
+const staleMsMax = 100;
 
 /**
- * Why an engine did not answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
+ * Why a connection brought no answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
  * connection turned out to be closed. `reset`: the connection ended after the request was on its way.
  */
 export type UpstreamFailure = 'unreachable' | 'stale' | 'reset';
@@ -24,6 +26,13 @@ const unreachableCodes: ReadonlySet<string | undefined> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
+export interface UpstreamTls {
+  /** Authorities in PEM; null: those that Node trusts. */
+  readonly ca: string | null;
+  /** The name that the certificate must have; null: that of the address. */
+  readonly serverName: string | null;
+}
+
 export class Upstream {
   readonly #basePath: string;
   readonly #pool: Pool;
@@ -33,11 +42,11 @@ export class Upstream {
   readonly #ofUsedConnections = new WeakSet<Error>();
 
   /** @param url base address; its path goes in front of every request's path */
-  constructor(url: string) {
+  constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }) {
     const { origin, pathname } = new URL(url);
     this.#basePath = pathname.replace(/\/+$/, '');
     const options: Pool.Options = {
-      connect: this.#connector(),
+      connect: this.#connector(tls),
       // An answer takes as long as it takes; the client's patience is the only limit.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -67,19 +76,27 @@ export class Upstream {
     target.dispatch({ ...options, path: this.path(options.path) }, handler);
   }
 
-  /** @param error of a request of which no byte of an answer has come */
-  classify(error: Error): UpstreamFailure {
+  /**
+   * @param error of a request of which no byte of an answer has come
+   * @param elapsedMs since the request was sent
+   */
+  classify(error: Error, elapsedMs: number): UpstreamFailure {
     const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
     if (unreachableCodes.has(code)) return 'unreachable';
-    return this.#ofUsedConnections.has(error) || (socket?.bytesRead ?? 0) > 0 ? 'stale' : 'reset';
+    const used = this.#ofUsedConnections.has(error) || (socket?.bytesRead ?? 0) > 0;
+    return used && elapsedMs < staleMsMax ? 'stale' : 'reset';
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#pool.destroy(), this.#fresh.destroy()]);
   }
 
-  #connector(): buildConnector.connector {
-    const connect = buildConnector({ timeout: connectMsMax });
+  #connector({ ca, serverName }: UpstreamTls): buildConnector.connector {
+    const connect = buildConnector({
+      timeout: connectMsMax,
+      ...(ca !== null && { ca }),
+      ...(serverName !== null && { servername: serverName }),
+    });
     return (options, callback) => {
       connect(options, (...result) => {
         const [error, socket] = result;

@@ -13,6 +13,8 @@
 //
 // A view that lacks blocks never claims one that the engine doesn't hold: it costs hits, not correctness.
 
+import type { FeedLoss, FeedStatus } from './feed-status.ts';
+
 /** Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. */
 export type ApproximateReason = 'no-events' | 'no-tokenizer';
 
@@ -50,3 +52,76 @@ export type TrustKind = WorkerTrust['kind'];
 
 /** Every state, in order from best to worst. */
 export const trustKinds: readonly TrustKind[] = ['exact', 'catching-up', 'degraded', 'approximate'];
+
+/** A feed that has never connected counts as on its way for so long. */
+const connectMsMax = 10_000;
+/** Prompts in a row that no event told of: one alone may have been evicted at once. */
+const missedEventsMax = 3;
+
+const exact: WorkerTrust = { kind: 'exact', reason: null, detail: null };
+
+export interface FeedFacts {
+  readonly feed: FeedStatus;
+  /** Prompts in a row that were computed, but whose blocks no event told of in time. */
+  readonly missedEvents: number;
+  readonly blockSize: number;
+  /** A block size of events that can't be used with the one that is set, or null. */
+  readonly pageSizeUnfit: number | null;
+}
+
+/** Of a worker whose KV events are not used. @param offered whether it has any */
+export function approximateTrust(offered: boolean): WorkerTrust {
+  return offered
+    ? {
+        kind: 'approximate',
+        reason: 'no-tokenizer',
+        detail: 'the engine publishes KV events, but without a tokenizer no prompt can be matched with them',
+      }
+    : { kind: 'approximate', reason: 'no-events', detail: 'the engine publishes no KV events that it tells of' };
+}
+
+/** Of a worker whose KV events are used. The first cause that holds is told: those that explain others come first. */
+export function feedTrust({ feed, missedEvents, blockSize, pageSizeUnfit }: FeedFacts): WorkerTrust {
+  const { endpoint, mode, loss } = feed;
+  if (feed.error !== null) return degraded('endpoint', `${endpoint} can't be opened: ${feed.error}`);
+  if (feed.publishers === 0) {
+    const wanted = mode === 'bind' ? `no publisher has connected to ${endpoint}` : `no connection to ${endpoint}`;
+    const isNew = feed.disconnects === 0 && feed.openMs < connectMsMax;
+    return isNew ? { kind: 'catching-up', reason: 'connecting', detail: wanted } : degraded('no-connection', wanted);
+  }
+  if (feed.publishers > 1) return degraded('shared-endpoint', `${feed.publishers} publishers send to ${endpoint}`);
+  if (feed.replaying) {
+    return { kind: 'catching-up', reason: 'replaying', detail: `batches are replayed from ${feed.replayEndpoint}` };
+  }
+  if (pageSizeUnfit !== null) {
+    return degraded(
+      'block-size',
+      `the block size ${blockSize} that is set is no multiple of the events' ${pageSizeUnfit}`,
+    );
+  }
+  if (missedEvents >= missedEventsMax) {
+    return feed.batches === 0
+      ? degraded('silent', `${missedEvents} prompts were computed, and ${endpoint} has not sent a batch`)
+      : degraded('unmatched', `the last ${missedEvents} prompts computed there are in no event`);
+  }
+  if (loss !== null) return lossTrust(loss);
+  if (!feed.proven) {
+    return { kind: 'catching-up', reason: 'unproven', detail: 'no batch has come since the connection was made' };
+  }
+  return exact;
+}
+
+function lossTrust({ kind, batches }: FeedLoss): WorkerTrust {
+  switch (kind) {
+    case 'late-join':
+      return degraded(kind, `${batches} batches were published before the first one that came`);
+    case 'lost-batches':
+      return degraded(kind, `${batches} batches are lost; only blocks told of since are known`);
+    case 'orphans':
+      return degraded(kind, 'blocks hang on blocks that were never told of');
+  }
+}
+
+function degraded(reason: DegradedReason, detail: string): WorkerTrust {
+  return { kind: 'degraded', reason, detail };
+}

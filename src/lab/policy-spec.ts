@@ -13,6 +13,8 @@ export interface PolicySpec {
   readonly eventDelayMs: number;
   /** From reading the loads to booking; the request leaves for its worker when it is booked. */
   readonly bookDelayMs: number;
+  /** Requests that wait at the router while all workers are full, further ones are refused; null: none ever waits there. */
+  readonly queuedMax: number | null;
 }
 
 /** What can be set of each policy: a number from 0 up, or one of some words. */
@@ -42,6 +44,7 @@ const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' 
 };
 
 const delayMsMax = 3_600_000;
+const queuedMaxMax = 1e9;
 
 /** @throws RangeError that says what is wrong with the text */
 export function parsePolicySpec(text: string): PolicySpec {
@@ -54,14 +57,16 @@ export function parsePolicySpec(text: string): PolicySpec {
   let inFlightCredit = true;
   let eventDelayMs = 0;
   let bookDelayMs = 0;
+  let queuedMax: number | null = null;
   for (const setting of settings) {
     const [key = '', value = ''] = setting.split('=', 2);
     if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
     else if (key === 'event-delay-ms') eventDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
+    else if (key === 'queue') queuedMax = amount(text, key, value, queuedMaxMax);
     else options[camelCase(key)] = option(text, name, key, value);
   }
-  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs };
+  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs, queuedMax };
 }
 
 /** A new policy with a state of its own. @param engineSpeed for those that have to be told */
@@ -76,7 +81,7 @@ function option(text: string, name: LabPolicyName, key: string, value: string): 
   const kind = settable[name][camelCase(key)];
   if (kind === undefined) {
     const own = Object.keys(settable[name]).map(kebabCase);
-    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms'];
+    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms', 'queue'];
     throw new RangeError(`policy ${text}: ${JSON.stringify(key)} is none of ${all.join(', ')}`);
   }
   return kind === 'number' ? amount(text, key, value, Number.MAX_VALUE) : oneOf(text, key, value, kind);

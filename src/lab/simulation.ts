@@ -3,9 +3,10 @@
 // Time is integer nanoseconds. Events of one instant come in this order: ends of steps (by worker), KV events, bookings,
 // arrivals; then every idle engine that has work starts a step. A step's KV events reach the router before its tokens.
 
+import { Admission, type Applicant } from '../core/admission.ts';
 import { assert } from '../core/assert.ts';
 import { Router } from '../core/router.ts';
-import type { BlockHashes, Booking, Decision, KvEvent, WorkerIndex } from '../core/types.ts';
+import type { BlockHashes, Booking, Decision, KvEvent, Refused, Routed, WorkerIndex } from '../core/types.ts';
 import { Engine, type EngineStep } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import { ArrivalGate } from './arrival-gate.ts';
@@ -62,6 +63,12 @@ interface Placed {
   readonly hashes: BlockHashes;
 }
 
+/** A request of the workload at the router. */
+interface Routable extends Applicant {
+  readonly index: number;
+  readonly hashes: BlockHashes;
+}
+
 interface LabWorker {
   readonly engine: Engine;
   /** The step in the works; null when idle. */
@@ -100,6 +107,9 @@ class Simulation {
   readonly #firstMeasured: number;
   readonly #bookings: Booking[] = [];
   readonly #gate: ArrivalGate;
+  /** Null: no request waits at the router. */
+  readonly #admission: Admission<Routable> | null;
+  #roomChanged = false;
   #nowNs = 0;
   #endNs = 0;
 
@@ -120,7 +130,12 @@ class Simulation {
       seed: spec.seed,
       inFlightCredit: policy.inFlightCredit,
       bookAt: booksLate(spec) ? 'told' : 'choice',
+      onRoomChange: () => {
+        this.#roomChanged = true;
+      },
     });
+    const { queuedMax } = policy;
+    this.#admission = queuedMax === null ? null : new Admission(this.#router, { waitingMax: queuedMax });
     const capacityBlocks = options.blocks - 1;
     this.#workers = Array.from({ length: spec.workers }, (_, index) => {
       this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source: 'events' });
@@ -136,6 +151,7 @@ class Simulation {
       this.#nowNs = this.#queue.nextAt;
       if (this.#load.nextNs < this.#nowNs) this.#load.sampleTo(this.#nowNs, (worker) => this.#readLoad(worker));
       while (this.#queue.nextAt === this.#nowNs) this.#apply(this.#queue.pop()!);
+      if (this.#roomChanged) this.#drain();
       for (let worker = 0; worker < this.#workers.length; worker++) this.#startStep(worker);
     }
     return {
@@ -186,8 +202,25 @@ class Simulation {
   #route(request: number): void {
     const { requests, contentBlockTokens } = this.#workload;
     const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
-    const prompt = { isl: requests[request]!.isl, hashes: [hashes] };
-    const routed = this.#router.route({ prompts: [prompt] }, this.#nowMs);
+    const asked = { prompts: [{ isl: requests[request]!.isl, hashes: [hashes] }] };
+    const routable = { index: request, hashes, priority: 0, lane: '', request: () => asked };
+    if (this.#admission === null) {
+      this.#settle(routable, this.#router.route(asked, this.#nowMs));
+      return;
+    }
+    const entry = this.#admission.enter(routable, this.#nowMs);
+    if (entry.kind === 'waiting') this.#roomChanged = true;
+    else if (entry.kind === 'full') this.#fail(request, 'refused');
+    else this.#settle(routable, entry);
+  }
+
+  /** Places what has waited, as far as there is room now. */
+  #drain(): void {
+    this.#roomChanged = false;
+    for (const { applicant, outcome } of this.#admission?.drain(this.#nowMs) ?? []) this.#settle(applicant, outcome);
+  }
+
+  #settle({ index: request, hashes }: Routable, routed: Routed | Refused): void {
     if (routed.kind === 'refused') {
       this.#fail(request, 'refused');
       return;

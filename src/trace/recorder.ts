@@ -30,24 +30,28 @@ export interface RecordedRequest {
 
 /** Makes the lines of one recording. They may be written in any order of arrival, the header first. */
 export class RequestRecorder {
-  readonly #blockTokens: number;
+  readonly blockTokens: number;
   readonly #numbering: SequenceNumbering;
 
   /** @param blocksMax distinct blocks that it remembers: see `SequenceNumbering` */
   constructor(blockTokens: number, blocksMax: number = SequenceNumbering.blocksMaxDefault) {
-    this.#blockTokens = blockTokens;
+    this.blockTokens = blockTokens;
     this.#numbering = new SequenceNumbering(blocksMax);
   }
 
-  /** First line of the file, without its newline. */
-  header(): string {
-    return JSON.stringify({ format: formatName, version: formatVersion, blockTokens: this.#blockTokens });
+  /**
+   * First line of the recording, without its newline. A file may hold several recordings, one behind the other.
+   * @param startTimeMs Unix time of arrival 0: how a reader places the recordings of one file in time
+   */
+  header(startTimeMs: number = 0): string {
+    const header = { format: formatName, version: formatVersion, blockTokens: this.blockTokens };
+    return JSON.stringify(startTimeMs === 0 ? header : { ...header, startTimeMs });
   }
 
   /** A line, without its newline. O(blocks) */
   line({ arrivalMs, isl, osl, hashes, cancelled }: FinishedRequest): string {
     // Blocks that were cut from bytes may be more than the estimated tokens make.
-    const count = Math.min(hashes.count, Math.ceil(isl / this.#blockTokens));
+    const count = Math.min(hashes.count, Math.ceil(isl / this.blockTokens));
     const blockIds = this.#numbering.numbers(hashes.sequence, count);
     return encodeRequest({ arrivalMs, isl, osl, blockIds, cancelled });
   }
@@ -75,13 +79,20 @@ export function isHeader(line: string): boolean {
   return line.startsWith('{') && line.includes(`"format":"${formatName}"`);
 }
 
-/** @returns tokens a block @throws TraceError naming line and field */
-export function decodeHeader(at: string, line: string): number {
+export interface RecordingHeader {
+  readonly blockTokens: number;
+  /** Unix time; 0: not known. */
+  readonly startTimeMs: number;
+}
+
+/** @throws TraceError naming line and field */
+export function decodeHeader(at: string, line: string): RecordingHeader {
   const fields = TraceFields.parse(at, line);
   if (fields.string('format') !== formatName) fields.refuse('format', `must be ${formatName}`);
   const version = fields.count(1, 'version');
   if (version !== formatVersion) fields.refuse('version', `${version} is not known, ${formatVersion} is`);
-  return fields.count(1, 'blockTokens');
+  const startTimeMs = fields.has('startTimeMs') ? fields.amount('startTimeMs') : 0;
+  return { blockTokens: fields.count(1, 'blockTokens'), startTimeMs };
 }
 
 function runsOf(blockIds: Int32Array): [first: number, count: number][] {

@@ -101,12 +101,19 @@ describe('the block size', () => {
     expect(worker).toMatchObject({ blockSize: 8, events: { appliedBlocks: 2, skippedEvents: 1 } });
   });
 
-  it('that was set stands against the events', async () => {
-    const { worker } = await publishTo(',block-size=16', [8]);
+  it('that was set stands, made up of several blocks of the events where they are smaller', async () => {
+    const { worker, gateway } = await publishTo(',block-size=16', [8]);
+    expect(worker).toMatchObject({ blockSize: 16, pageSize: 8, blockSizeFrom: 'setting', trust: { kind: 'exact' } });
+    expect(gateway.router('fake')!.loads()[0]).toMatchObject({ blockSize: 16, heldBlocks: 1 });
+  });
+
+  it('that was set is told of if it is no multiple of that of the events', async () => {
+    const { worker } = await publishTo(',block-size=20', [8]);
     expect(worker).toMatchObject({
-      blockSize: 16,
+      blockSize: 20,
       blockSizeFrom: 'setting',
       events: { appliedBlocks: 0, skippedEvents: 1 },
+      trust: { kind: 'degraded', reason: 'block-size' },
     });
   });
 });

@@ -24,6 +24,7 @@ export class FakeEngine {
   /** Requests whose connection ended before their answer was complete. */
   aborted = 0;
   behaviour: Behaviour = (request) => streamTokens(request, 3);
+  health: (response: ServerResponse) => unknown = (response) => response.end();
   models: readonly string[];
   metrics: string | undefined;
   port = 0;
@@ -65,7 +66,7 @@ export class FakeEngine {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
     if (path === '/health') {
-      response.end();
+      this.health(response);
     } else if (path === '/v1/models' && request.method === 'GET') {
       const data = this.models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'test', parent: null }));
       replyJson(response, 200, { object: 'list', data });

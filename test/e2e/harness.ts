@@ -2,7 +2,7 @@
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { expect } from 'vitest';
-import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/index.ts';
+import { type Gateway, type GatewayOptions, type GatewaySurroundings, startGateway } from '../../src/gateway/index.ts';
 import { FakeEngine, type FakeEngineOptions } from './fake-engine.ts';
 
 export interface LoadsAnswer {
@@ -32,14 +32,14 @@ export class Harness {
   }
 
   /** @param models whose routers are checked at the end */
-  async gateway(options: GatewayOptions, readyCount?: number, models: readonly string[] = ['fake']): Promise<Gateway> {
-    const gateway = await startGateway({
-      port: 0,
-      logLevel: 'silent',
-      probeIntervalMs: 25,
-      shutdownGraceMs: 200,
-      ...options,
-    });
+  async gateway(
+    options: GatewayOptions,
+    readyCount?: number,
+    models: readonly string[] = ['fake'],
+    surroundings: GatewaySurroundings = {},
+  ): Promise<Gateway> {
+    const defaults = { port: 0, logLevel: 'silent', probeIntervalMs: 25, shutdownGraceMs: 200 } as const;
+    const gateway = await startGateway({ ...defaults, ...options }, surroundings);
     this.#gateways.push({ gateway, models });
     await gateway.whenReady(10_000, readyCount);
     return gateway;

@@ -156,7 +156,7 @@ describe('what the gateway tells of itself', () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true }, { 'x-request-id': 'seen/1' });
-    expect(await getJson(gateway, '/loads')).toEqual({
+    expect(await getJson(gateway, '/loads')).toMatchObject({
       workers: [
         expect.objectContaining({
           id: `${engine.url}#0`,

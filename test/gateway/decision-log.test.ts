@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../src/core/index.ts';
 import { DecisionLog, DecisionRecord } from '../../src/gateway/decision-log.ts';
+import type { WorkerTrust } from '../../src/gateway/worker-trust.ts';
 
 const decision: Decision = {
   policy: 'kv',
@@ -13,8 +14,10 @@ const decision: Decision = {
   candidates: () => [],
 };
 
+const trust: WorkerTrust = { kind: 'degraded', reason: 'silent', detail: 'no batch' };
+
 const record = (requestId: string, attempt = 1): DecisionRecord =>
-  new DecisionRecord({ requestId, timeMs: 0, model: 'm', worker: 'w', attempt, decision }, new Map());
+  new DecisionRecord({ requestId, timeMs: 0, model: 'm', worker: 'w', attempt, decision, trust }, new Map());
 
 const ids = (log: DecisionLog): string[] => log.records().map(({ requestId }) => requestId);
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FeedMemory } from '../../src/gateway/feed-memory.ts';
 import { FeedSequence } from '../../src/gateway/feed-sequence.ts';
 
 const verdicts = (...seqs: number[]): string[] => {
@@ -10,6 +11,13 @@ const verdicts = (...seqs: number[]): string[] => {
 describe('FeedSequence', () => {
   it('follows a feed from its start', () => {
     expect(verdicts(0, 1, 2)).toEqual(['next', 'next', 'next']);
+  });
+
+  it('takes 1 for a start, too', () => {
+    expect(verdicts(1, 2)).toEqual(['next', 'next']);
+    const sequence = new FeedSequence();
+    expect(sequence.acceptReplayed(1)).toBe('next');
+    expect(sequence.lostBatches).toBe(0);
   });
 
   it('tells a late join from a gap', () => {
@@ -26,7 +34,7 @@ describe('FeedSequence', () => {
     const sequence = new FeedSequence();
     sequence.accept(0);
     sequence.reset();
-    expect(sequence.accept(1)).toBe('late-join');
+    expect(sequence.accept(3)).toBe('late-join');
   });
 
   it('drops live batches that a replay on the same connection has brought, and only those', () => {
@@ -50,14 +58,34 @@ describe('FeedSequence', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (arrives) => {
         const sequence = new FeedSequence();
-        let broken = 0;
+        let missing = 0;
         for (const [seq, here] of arrives.entries()) {
-          if (here && sequence.accept(seq) !== 'next') broken += 1;
+          if (!here) continue;
+          const verdict = sequence.accept(seq);
+          missing += sequence.missing;
+          expect(verdict === 'next').toBe(sequence.missing === 0);
         }
-        const seen = arrives.slice(0, arrives.lastIndexOf(true) + 1);
+        // From 1 on a feed is taken to be whole.
+        const seen = arrives.slice(arrives[0] !== true && arrives[1] === true ? 1 : 0, arrives.lastIndexOf(true) + 1);
         expect(sequence.lostBatches).toBe(seen.filter((here) => !here).length);
-        expect(broken === 0).toBe(sequence.lostBatches === 0);
+        expect(missing).toBe(sequence.lostBatches);
       }),
     );
+  });
+});
+
+describe('FeedMemory', () => {
+  it('knows a batch by number and content, for a while', () => {
+    const memory = new FeedMemory();
+    const payload = (text: string): Buffer => Buffer.from(text);
+    memory.add(3, payload('three'));
+    expect(memory.has(3, payload('three'))).toBe(true);
+    expect(memory.has(3, payload('other'))).toBe(false);
+    expect(memory.has(4, payload('three'))).toBe(false);
+    for (let seq = 4; seq < 300; seq++) memory.add(seq, payload(`${seq}`));
+    expect(memory.has(3, payload('three'))).toBe(false);
+    expect(memory.has(299, payload('299'))).toBe(true);
+    memory.clear();
+    expect(memory.has(299, payload('299'))).toBe(false);
   });
 });

@@ -1,16 +1,36 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher, Router } from 'zeromq';
-import { type FeedBreak, KvFeed } from '../../src/gateway/kv-feed.ts';
-import { encodeKvBatch, type KvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
+import type { FeedAddress } from '../../src/gateway/feed-address.ts';
+import { IntakeBudget } from '../../src/gateway/intake-budget.ts';
+import { KvFeed } from '../../src/gateway/kv-feed.ts';
+import {
+  encodeKvBatch,
+  readReplayRequest,
+  writeKvFrames,
+  writeReplayEnd,
+  writeReplayRequest,
+} from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
 
 let publisher: Publisher;
 let endpoint: string;
 let feed: KvFeed;
-let seen: (number | FeedBreak)[];
+/** Batches by the second at which they were made, and breaks by their name. */
+let seen: (number | string)[];
 
-async function publish(seq: number, payload: Uint8Array = encodeKvBatch(seq, 0, [])): Promise<void> {
-  await publisher.send(writeKvFrames('', seq, payload));
+async function publish(seq: number, madeS = seq, from = publisher): Promise<void> {
+  await from.send(writeKvFrames('', seq, encodeKvBatch(madeS, 0, [])));
+}
+
+function feedFrom(address: Partial<FeedAddress>): KvFeed {
+  const listener = {
+    batch: ({ timestampS }: { readonly timestampS: number }) => seen.push(timestampS),
+    event: ({ kind }: { readonly kind: string }) => seen.push(kind),
+    skipped: (reason: string) => seen.push(`skipped ${reason}`),
+    broken: (reason: string) => seen.push(reason),
+  };
+  const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
+  return new KvFeed(whole, listener, new IntakeBudget(() => performance.now()));
 }
 
 beforeEach(async () => {
@@ -18,20 +38,14 @@ beforeEach(async () => {
   await publisher.bind('tcp://127.0.0.1:*');
   endpoint = publisher.lastEndpoint!;
   seen = [];
-  feed = new KvFeed(
-    { endpoint, topic: '', replayEndpoint: null },
-    {
-      batch: (batch: KvBatch) => seen.push(batch.timestampS),
-      broken: (reason) => seen.push(reason),
-    },
-  );
+  feed = feedFrom({});
 });
 afterEach(() => {
   feed.close();
   publisher.close();
 });
 
-/** Connected, and the publisher knows of the subscription: it has sent a batch that came. */
+/** Connected, and the publisher knows of the subscription: it has sent a message that came. */
 async function follow(): Promise<void> {
   feed.open();
   await feed.whenCurrent(5000);
@@ -41,121 +55,187 @@ async function follow(): Promise<void> {
   });
 }
 
+/** On the port of one that has closed, which becomes free a moment later. */
+async function publisherAgain(): Promise<void> {
+  publisher = new Publisher({ linger: 0 });
+  await eventually(() =>
+    publisher.bind(endpoint).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
 describe('KvFeed', () => {
   it('says how it stands: connecting, silent, live, closed', async () => {
     expect(feed.status).toMatchObject({ endpoint, state: 'connecting', lastSeq: -1 });
     feed.open();
     await feed.whenCurrent(5000);
-    expect(feed.status.state).toBe('silent');
+    expect(feed.status).toMatchObject({ state: 'silent', proven: false, publishers: 1 });
     await eventually(async () => {
       await publish(0);
       return feed.status.state === 'live';
     });
+    expect(feed.status).toMatchObject({ proven: true, loss: null });
     feed.close();
     expect(feed.status.state).toBe('closed');
   });
 
   it('hands on batches in order, and tells gaps and restarts ahead of the batch that shows them', async () => {
     await follow();
-    for (const seq of [0, 1, 4, 5, 0, 1]) await publish(seq);
+    for (const seq of [0, 1, 4, 5]) await publish(seq);
+    await eventually(() => feed.status.batches === 4);
+    expect(feed.status.loss).toEqual({ kind: 'lost-batches', batches: 2 });
+    for (const seq of [0, 1]) await publish(seq, 100 + seq);
     await eventually(() => feed.status.batches === 6);
-    expect(seen).toEqual([0, 1, 'gap', 4, 5, 'restart', 0, 1]);
-    expect(feed.status).toMatchObject({ lastSeq: 1, gaps: 1, restarts: 1, lostBatches: 2 });
+    expect(seen).toEqual([0, 1, 'gap', 4, 5, 'restart', 100, 101]);
+    expect(feed.status).toMatchObject({ lastSeq: 1, gaps: 1, restarts: 1, lostBatches: 2, loss: null });
   });
 
-  it('counts what it cannot read, and takes an unreadable batch for a lost one', async () => {
+  it('leaves out a batch that comes twice, and takes none of a new publisher for it', async () => {
+    await follow();
+    for (const seq of [0, 1, 1, 0, 2]) await publish(seq);
+    await publish(2, 102);
+    await eventually(() => feed.status.batches === 4);
+    expect(seen).toEqual([0, 1, 2, 'restart', 102]);
+    expect(feed.status).toMatchObject({ duplicates: 2, restarts: 1, loss: { kind: 'late-join', batches: 2 } });
+  });
+
+  it('tells of a late join, and takes 1 for a start', async () => {
+    await follow();
+    await publish(1);
+    await eventually(() => feed.status.batches === 1);
+    expect(feed.status.loss).toBeNull();
+    feed.publisherGone();
+    await publish(7);
+    await eventually(() => feed.status.batches === 2);
+    expect(feed.status).toMatchObject({ loss: { kind: 'late-join', batches: 7 } });
+    expect(seen).toEqual([1, 'restart', 7]);
+  });
+
+  it('knows an empty cache in full', async () => {
+    await follow();
+    await publish(3);
+    await publisher.send(writeKvFrames('', 4, encodeKvBatch(4, 0, [{ kind: 'cleared' }])));
+    await eventually(() => feed.status.batches === 2);
+    expect(feed.whole).toBe(true);
+    expect(seen).toEqual([3, 4, 'cleared']);
+  });
+
+  it('counts what it cannot read, and takes an unreadable batch or event for a lost one', async () => {
     await follow();
     await publish(0);
     await eventually(() => feed.status.lastSeq === 0);
     const { malformed } = feed.status;
     await publisher.send(['one', 'two', 'three', 'four']);
     await publisher.send(['', 'short', Buffer.alloc(1)]);
-    await publish(1, Buffer.from([0xc1]));
-    await publish(2);
-    await eventually(() => feed.status.lastSeq === 2);
-    expect(seen).toEqual([0, 'gap', 2]);
-    expect(feed.status.malformed).toBe(malformed + 3);
-  });
-
-  it('does not take a new publisher that was announced for a loss', async () => {
-    await follow();
-    await publish(7);
-    await eventually(() => feed.status.lastSeq === 7);
-    feed.expectNewPublisher();
-    await publish(8);
-    await eventually(() => feed.status.lastSeq === 8);
-    expect(seen).toEqual([7, 8]);
-    expect(feed.status).toMatchObject({ gaps: 0, restarts: 0 });
+    await publisher.send(writeKvFrames('', 1, Buffer.from([0xc1])));
+    // [2.0, [7]]: the event is no event.
+    await publisher.send(writeKvFrames('', 2, Buffer.from('92cb40000000000000009107', 'hex')));
+    await publish(3);
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual([0, 'malformed', 2, 'skipped malformed', 'malformed', 3]);
+    expect(feed.status).toMatchObject({ malformed: malformed + 3, loss: { kind: 'lost-batches' } });
   });
 
   it('follows a publisher that comes up later, and one that comes back', async () => {
-    publisher.close();
+    await publisher.unbind(endpoint);
     feed.open();
     await feed.whenCurrent(50);
     expect(feed.status.state).toBe('connecting');
     for (const round of [1, 2]) {
-      publisher = new Publisher({ linger: 0 });
-      await eventually(async () => {
-        try {
-          await publisher.bind(endpoint);
-          return true;
-        } catch {
-          // The port of a closed publisher becomes free a moment later.
-          return false;
-        }
-      });
+      publisher.close();
+      await publisherAgain();
       await eventually(async () => {
         await publish(round * 10);
         return seen.includes(round * 10);
       });
       publisher.close();
       await eventually(() => feed.status.state === 'connecting');
+      expect(feed.status.disconnects).toBe(round);
     }
   });
+
+  it('binds where the engine connects, and sees when there are two', async () => {
+    feed = feedFrom({ mode: 'bind', endpoint: await freeEndpoint() });
+    feed.open();
+    const publishers = [new Publisher({ linger: 0 }), new Publisher({ linger: 0 })];
+    for (const [i, one] of publishers.entries()) {
+      one.connect(feed.status.endpoint);
+      await eventually(() => feed.status.publishers === i + 1);
+    }
+    await eventually(async () => {
+      await publish(0, 0, publishers[0]!);
+      return feed.status.batches > 0;
+    });
+    for (const one of publishers) one.close();
+    await eventually(() => feed.status.publishers === 0);
+  });
+
+  it('says why it can not bind, and does so once it can', async () => {
+    feed = feedFrom({ mode: 'bind', endpoint });
+    feed.open();
+    await eventually(() => feed.status.error !== null);
+    publisher.close();
+    await eventually(() => feed.status.error === null);
+    publisher = new Publisher({ linger: 0 });
+    publisher.connect(endpoint);
+    await eventually(() => feed.status.publishers === 1);
+  });
 });
+
+async function freeEndpoint(): Promise<string> {
+  const probe = new Publisher();
+  await probe.bind('tcp://127.0.0.1:*');
+  const free = probe.lastEndpoint!;
+  await probe.unbind(free);
+  probe.close();
+  return free;
+}
 
 describe('KvFeed with replay', () => {
   let router: Router;
   let requested: number[];
-  /** Batches that the publisher still keeps. */
-  let kept: number[];
+  /** What the publisher still keeps: number -> second at which it was made. */
+  let kept: Map<number, number>;
   let withTopic: boolean;
 
   beforeEach(async () => {
     router = new Router({ linger: 0 });
     await router.bind('tcp://127.0.0.1:*');
     requested = [];
-    kept = [];
+    kept = new Map();
     withTopic = true;
     void serve();
-    feed.close();
-    feed = new KvFeed(
-      { endpoint, topic: '', replayEndpoint: router.lastEndpoint },
-      { batch: ({ timestampS }) => seen.push(timestampS), broken: (reason) => seen.push(reason) },
-    );
+    feed = feedFrom({ replayEndpoint: router.lastEndpoint });
   });
   afterEach(() => {
     router.close();
   });
 
+  const keep = (...seqs: number[]): void => {
+    kept = new Map(seqs.map((seq) => [seq, seq]));
+  };
+
   async function serve(): Promise<void> {
-    for await (const [identity, empty, start] of router) {
-      const from = Number(start!.readBigUInt64BE());
-      requested.push(from);
-      for (const seq of kept.filter((number) => number >= from)) {
-        const [topic, seqBytes, payload] = writeKvFrames('kv', seq, encodeKvBatch(seq, 0, []));
-        await router.send([identity!, empty!, ...(withTopic ? [topic] : []), seqBytes, payload]);
+    for await (const frames of router) {
+      const { identity, fromSeq } = readReplayRequest(frames)!;
+      requested.push(fromSeq);
+      for (const [seq, madeS] of kept) {
+        if (seq < fromSeq) continue;
+        const frames = writeKvFrames('kv', seq, encodeKvBatch(madeS, 0, []));
+        await router.send([identity, '', ...frames.slice(withTopic ? 0 : 1)]);
       }
-      await router.send([identity!, empty!, ...(withTopic ? [''] : []), Buffer.alloc(8, 0xff), '']);
+      await router.send([identity, '', ...writeReplayEnd(withTopic)]);
     }
   }
 
   for (const topic of [true, false]) {
     it(`catches up before it goes on live, ${topic ? 'with' : 'without'} a topic in the replies`, async () => {
       withTopic = topic;
-      kept = [0, 1, 2];
+      keep(0, 1, 2);
       feed.open();
-      await feed.whenCurrent(5000);
+      await eventually(() => feed.whole);
       expect(seen).toEqual([0, 1, 2]);
       await follow();
       for (const seq of [2, 3]) await publish(seq);
@@ -166,42 +246,137 @@ describe('KvFeed with replay', () => {
     });
   }
 
+  for (const first of [0, 1]) {
+    it(`asks what was before a first batch 1, and takes it for the start if that is ${first}`, async () => {
+      await follow();
+      keep(...(first === 0 ? [0, 1] : [1]));
+      await publish(1);
+      await eventually(() => feed.status.lastSeq === 1);
+      expect(seen).toEqual([...kept.values()]);
+      expect(feed.whole).toBe(true);
+    });
+  }
+
+  it('is proven by an empty replay', async () => {
+    feed.open();
+    await eventually(() => feed.whole);
+    expect(feed.status).toMatchObject({ state: 'silent', lastSeq: -1, loss: null });
+  });
+
   it('fills a gap, and keeps the order of what came meanwhile', async () => {
     await follow();
     await publish(0);
     await eventually(() => feed.status.lastSeq === 0);
-    kept = [0, 1, 2, 3];
+    keep(0, 1, 2, 3);
     for (const seq of [3, 4, 5]) await publish(seq);
     await eventually(() => feed.status.lastSeq === 5);
     expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(requested).toEqual([0, 1]);
+    expect(requested).toEqual([0, 0]);
     expect(feed.status).toMatchObject({ gaps: 0, lostBatches: 0 });
   });
 
-  it('tells of a gap that the publisher can not fill any more', async () => {
+  it('tells of a gap that the publisher can not fill any more, and of a history that is not whole', async () => {
+    keep(3, 4);
     await follow();
-    await publish(0);
-    await eventually(() => feed.status.lastSeq === 0);
-    kept = [5, 6];
-    await publish(7);
-    await eventually(() => feed.status.lastSeq === 7);
-    expect(seen).toEqual([0, 'gap', 5, 6, 7]);
-    expect(feed.status).toMatchObject({ gaps: 1, lostBatches: 4 });
+    expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 3 });
+    keep(7, 8);
+    await publish(9);
+    await eventually(() => feed.status.lastSeq === 9);
+    expect(seen).toEqual([3, 4, 'gap', 7, 8, 9]);
+    expect(feed.status).toMatchObject({ gaps: 1, lostBatches: 5, loss: { kind: 'lost-batches', batches: 2 } });
   });
 
   it('starts anew after a restart, with what the new publisher has sent before', async () => {
-    kept = [0, 1, 2, 3, 4];
+    keep(0, 1, 2, 3, 4);
     await follow();
     await publish(5);
     await eventually(() => feed.status.lastSeq === 5);
     seen.length = 0;
-    kept = [0, 1, 2];
+    kept = new Map([0, 1, 2].map((seq) => [seq, 100 + seq]));
+    await publish(2, 102);
+    await eventually(() => feed.status.lastSeq === 2);
+    await publish(3, 103);
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual(['restart', 100, 101, 102, 103]);
+    expect(feed.status).toMatchObject({ restarts: 1, gaps: 0, lostBatches: 0 });
+  });
+
+  for (const [name, newest] of [
+    ['behind', 1],
+    ['at', 2],
+    ['beyond', 6],
+  ] as const) {
+    it(`knows a new publisher by its batches when it comes back ${name} the old one's last number`, async () => {
+      keep(0, 1, 2);
+      await follow();
+      publisher.close();
+      await eventually(() => feed.status.publishers === 0);
+      kept = new Map(Array.from({ length: newest + 1 }, (_, seq) => [seq, 100 + seq]));
+      await publisherAgain();
+      await eventually(() => feed.status.restarts === 1 && feed.whole);
+      expect(seen).toEqual([0, 1, 2, 'restart', ...kept.values()]);
+    });
+  }
+
+  it('goes on after a broken connection to the same publisher', async () => {
+    keep(0, 1, 2);
+    await follow();
+    publisher.close();
+    await eventually(() => feed.status.publishers === 0);
+    keep(0, 1, 2, 3);
+    await publisherAgain();
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual([0, 1, 2, 3]);
+    expect(feed.status).toMatchObject({ restarts: 0, gaps: 0 });
+  });
+
+  it('asks for all again when blocks hang in the air, but not over and over', async () => {
+    keep(0, 1);
+    await follow();
+    feed.resync();
+    await eventually(() => feed.whole);
+    expect(seen).toEqual([0, 1, 'resync', 0, 1]);
+    feed.resync();
+    expect(feed.status).toMatchObject({ loss: { kind: 'orphans' }, resyncs: 1 });
     await publish(2);
     await eventually(() => feed.status.lastSeq === 2);
-    expect(seen).toEqual(['restart', 0, 1, 2]);
-    await publish(3);
-    await eventually(() => feed.status.lastSeq === 3);
-    expect(seen).toEqual(['restart', 0, 1, 2, 3]);
-    expect(feed.status).toMatchObject({ restarts: 1, gaps: 0, lostBatches: 0 });
+    expect(requested).toEqual([0, 0]);
+    expect(feed.whole).toBe(false);
+  });
+
+  it('builds all anew when the process is known to have ended, whatever it has heard by then', async () => {
+    keep(0, 1);
+    await follow();
+    feed.publisherGone();
+    await eventually(() => feed.status.restarts === 1 && feed.whole);
+    expect(seen).toEqual([0, 1, 'restart', 0, 1]);
+  });
+
+  it('does not wait for ever for a publisher that does not answer, and goes on live', async () => {
+    router.close();
+    await follow();
+    await eventually(() => feed.status.failedReplays === 1);
+    for (const seq of [0, 1, 4]) await publish(seq);
+    await eventually(() => feed.status.lastSeq === 4);
+    expect(seen).toEqual([0, 1, 'gap', 4]);
+    expect(feed.status).toMatchObject({
+      failedReplays: 1,
+      replaying: false,
+      loss: { kind: 'lost-batches', batches: 2 },
+    });
+  });
+
+  it('finds by itself that the last batches of a quiet feed were lost', async () => {
+    keep(0);
+    await follow();
+    keep(0, 1, 2);
+    await eventually(() => feed.status.lastSeq === 2, 15_000);
+    expect(seen).toEqual([0, 1, 2]);
+    expect(feed.whole).toBe(true);
+  });
+
+  it('writes the request that engines expect', () => {
+    const [empty, seq] = writeReplayRequest(0x15);
+    expect([empty, Buffer.from(seq as Uint8Array).toString('hex')]).toEqual(['', '0000000000000015']);
   });
 });

@@ -14,6 +14,7 @@ describe('parsePolicySpec', () => {
       inFlightCredit: false,
       eventDelayMs: 50,
       bookDelayMs: 2.5,
+      queuedMax: null,
     });
     expect(parsePolicySpec('sglang-cache-aware:defaults=library:balance-abs=8').options).toEqual({
       defaults: 'library',

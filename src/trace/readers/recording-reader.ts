@@ -1,11 +1,14 @@
 // Reads what the gateway has recorded.
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
-import { decodeHeader, decodeRequest, isHeader } from '../recorder.ts';
+import { decodeHeader, decodeRequest, isHeader, type RecordingHeader } from '../recorder.ts';
 import { TraceError } from '../trace-error.ts';
 import type { WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, OutputLengths, type Reader, type ReadTrace, type TraceFile } from './reader.ts';
 
-/** Each file has times and ids of its own: several are laid over one another and share nothing. */
+/**
+ * Each recording has ids of its own, so that two share nothing. Those of one file follow one another as they were made;
+ * several files are laid over one another.
+ */
 export const RECORDING: Reader = {
   format: 'kvoyant recording',
   firstLine: '{"format":"kvoyant-recording","version":1,"blockTokens":16}',
@@ -23,20 +26,25 @@ class RecordedTrace {
   readonly #requests: WorkloadRequest[] = [];
   #blockTokens = 0;
   #cancelled = 0;
+  #recordings = 0;
 
   async add({ lines }: TraceFile): Promise<void> {
     // Chained once more: a block whose parent the recorder forgot must not pass for shared content.
-    const chains = new ChainNumbering(this.#numbering);
+    let chains = new ChainNumbering(this.#numbering);
     const requests: WorkloadRequest[] = [];
-    let header = true;
+    let firstStartMs: number | null = null;
+    let startMs = 0;
     for await (const { at, text } of lines) {
-      if (header) {
-        this.#header(at, text);
-        header = false;
+      if (firstStartMs === null || isHeader(text)) {
+        const { startTimeMs } = this.#header(at, text);
+        firstStartMs ??= startTimeMs;
+        startMs = startTimeMs - firstStartMs;
+        chains = new ChainNumbering(this.#numbering);
         continue;
       }
       const { arrivalMs, isl, osl, blockIds, cancelled } = decodeRequest(at, text, this.#blockTokens);
-      requests.push({ arrivalMs, isl, osl: this.#outputs.osl(osl), blockIds: chains.chain(blockIds) });
+      const request = { isl, osl: this.#outputs.osl(osl), blockIds: chains.chain(blockIds) };
+      requests.push({ arrivalMs: startMs + arrivalMs, ...request });
       if (cancelled) this.#cancelled++;
     }
     for (const request of fromFirstArrival(requests)) this.#requests.push(request);
@@ -44,22 +52,30 @@ class RecordedTrace {
 
   finish(): ReadTrace {
     const cancelled = `${this.#cancelled} requests were cancelled; they end here after the output they had by then`;
+    const several = `${this.#recordings} recordings, which share no block with one another`;
     return {
       contentBlockTokens: this.#blockTokens,
       blockIdCount: this.#numbering.count,
       requests: this.#requests,
-      notes: [...(this.#cancelled === 0 ? [] : [cancelled]), ...this.#outputs.notes],
+      notes: [
+        ...(this.#recordings === 1 ? [] : [several]),
+        ...(this.#cancelled === 0 ? [] : [cancelled]),
+        ...this.#outputs.notes,
+      ],
     };
   }
 
-  #header(at: string, text: string): void {
-    const blockTokens = decodeHeader(at, text);
+  #header(at: string, text: string): RecordingHeader {
+    const header = decodeHeader(at, text);
+    const { blockTokens } = header;
     if (this.#blockTokens !== 0 && blockTokens !== this.#blockTokens) {
       throw new TraceError(
         'trace-invalid',
-        `${at}: blockTokens: ${blockTokens}, but ${this.#blockTokens} in the file before`,
+        `${at}: blockTokens: ${blockTokens}, but ${this.#blockTokens} in the recording before`,
       );
     }
     this.#blockTokens = blockTokens;
+    this.#recordings++;
+    return header;
   }
 }

@@ -1,0 +1,7 @@
+// `npm run soak [-- MINUTES [SEED]]`: the soak of test/soak at full length; by default half an hour.
+import { bin } from './set-up.mjs';
+
+const [minutes = '30', seed = '1'] = process.argv.slice(2);
+process.env.KVOYANT_SOAK_S = String(Number(minutes) * 60);
+process.env.KVOYANT_SOAK_SEED = seed;
+bin('vitest', ['run', 'test/soak']);

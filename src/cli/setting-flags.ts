@@ -1,0 +1,64 @@
+// The settings as flags of a command, each with what its help says.
+
+import { type Command, Option } from 'commander';
+import {
+  environmentName,
+  flagName,
+  type SettingName,
+  settingDefaults,
+  settingFromText,
+  settingNames,
+  settings,
+} from '../gateway/settings.ts';
+
+/** A switch has a flag for either position; the help shows the one that changes the default. */
+export function addSettingFlags(command: Command): void {
+  for (const name of settingNames) {
+    const flag = flagName(name);
+    if (flag === null) continue;
+    const { kind, value = '' } = settings[name];
+    if (kind === 'switch') {
+      command.addOption(new Option(flag, description(name)));
+      command.addOption(new Option(opposite(flag)).hideHelp());
+    } else {
+      const option = new Option(`${flag} <${value}>`, description(name));
+      command.addOption(option.argParser((text: string, before: unknown) => parsed(name, text, before)));
+    }
+  }
+}
+
+/** What the flags of a command line say, by the names of the settings. */
+export function settingsGiven(command: Command): Partial<Record<SettingName, unknown>> {
+  const given: Partial<Record<SettingName, unknown>> = {};
+  for (const name of settingNames) {
+    const key = name === 'workers' ? 'worker' : name;
+    // A switch that can be negated has a value of its own even where nobody gave it.
+    if (command.getOptionValueSource(key) === 'cli') given[name] = command.getOptionValue(key) as unknown;
+  }
+  return given;
+}
+
+function description(name: SettingName): string {
+  const { kind, choices, description: text } = settings[name];
+  const what = kind === 'switch' && settingDefaults[name] === true ? `do not ${text}` : text;
+  const notes = [
+    ...(choices === undefined ? [] : [`choices: ${choices.join(', ')}`]),
+    ...(hasDefault(name) ? [`default: ${settingDefaults[name]}`] : []),
+    `env: ${environmentName(name)}`,
+  ];
+  return `${what} (${notes.join(', ')})`;
+}
+
+function hasDefault(name: SettingName): boolean {
+  const value = settingDefaults[name];
+  return typeof value === 'string' || typeof value === 'number';
+}
+
+function parsed(name: SettingName, text: string, before: unknown): unknown {
+  const value = settingFromText(name, text);
+  return Array.isArray(value) ? [...((before as unknown[] | undefined) ?? []), ...(value as unknown[])] : value;
+}
+
+function opposite(flag: string): string {
+  return flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-');
+}

@@ -1,0 +1,84 @@
+// Puts settings together from file, environment and flags: a flag wins over a variable, a variable over the file.
+
+import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config.ts';
+import { readReferencedFiles } from '../gateway/referenced-files.ts';
+import {
+  environmentName,
+  flagName,
+  type SettingName,
+  settingFromText,
+  settingNames,
+  settings,
+} from '../gateway/settings.ts';
+import { YamlFile, YamlFileError } from '../gateway/yaml-file.ts';
+
+export interface SettingSources {
+  /** Path of a YAML file with settings by their names; null: none. */
+  readonly file: string | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What the flags say, by the names of the settings. */
+  readonly flags: Readonly<Partial<Record<SettingName, unknown>>>;
+}
+
+/**
+ * Checks everything that can be checked without starting.
+ * @throws ConfigError whose faults say where each setting was made: flag, variable, or line of the file
+ */
+export async function loadSettings(sources: SettingSources): Promise<GatewayOptions> {
+  const { file, environment, flags } = sources;
+  const yaml = file === null ? null : await readFileOf(file);
+  const values: Record<string, unknown> = { ...(yaml?.value as Record<string, unknown> | null) };
+  const places = new Map<string, string>();
+  for (const name of settingNames) {
+    const variable = environmentName(name);
+    const text = environment[variable];
+    if (text !== undefined && (text !== '' || settings[name].kind === 'switch')) {
+      values[name] = settingFromText(name, text);
+      places.set(name, variable);
+    }
+    const value = flags[name];
+    if (value !== undefined) {
+      values[name] = value;
+      places.set(name, flagName(name)!);
+    }
+  }
+  const placed = ({ setting, path, message }: ConfigFault): ConfigFault => {
+    const hint = setting in settings ? '' : `; allowed are ${settingNames.join(', ')}`;
+    const place = places.get(setting) ?? placeInFile(yaml, setting, path) ?? nameOf(setting);
+    return { setting: '', path: [], message: `${place} ${message}${hint}` };
+  };
+  // Whatever is in it, the gateway checks it.
+  const options = values as GatewayOptions;
+  try {
+    await readReferencedFiles(resolveConfig(options));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const faults = error.faults.map(placed);
+    throw new ConfigError('', faults[0]!.message, faults);
+  }
+  return options;
+}
+
+function placeInFile(yaml: YamlFile | null, setting: string, path: ConfigFault['path']): string | null {
+  const value = yaml?.value ?? null;
+  if (yaml === null || value === null || !Object.hasOwn(value, setting)) return null;
+  return `${yaml.where([setting, ...path])}: ${setting}`;
+}
+
+/** Of a setting that nobody made. */
+function nameOf(setting: string): string {
+  return setting in settings ? (flagName(setting as SettingName) ?? setting) : setting;
+}
+
+async function readFileOf(path: string): Promise<YamlFile> {
+  try {
+    const yaml = await YamlFile.read(path);
+    if (yaml.value !== null && (typeof yaml.value !== 'object' || Array.isArray(yaml.value))) {
+      throw new ConfigError('', `${yaml.where([])}: must be a map of settings, such as "port: 8000"`);
+    }
+    return yaml;
+  } catch (error) {
+    if (error instanceof YamlFileError) throw new ConfigError('', error.message);
+    throw error;
+  }
+}

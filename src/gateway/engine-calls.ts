@@ -1,0 +1,81 @@
+// The requests under way on one engine: what they still expect of it, and when it was last heard.
+
+import { type SilenceVerdict, SilenceWatch } from './silence-watch.ts';
+
+/** One request at an engine. */
+export interface Call {
+  /** `whole`: the answer comes in one piece. */
+  readonly form: 'stream' | 'whole';
+  /** When its newest token came; null: none has yet. */
+  lastTokenMs: number | null;
+  /** Its client does not read, so nothing can come. */
+  paused: boolean;
+  /** Ends it as if its connection had broken. */
+  breakOff(error: Error): void;
+}
+
+/** The engine has gone silent; its process may still be there. */
+export class EngineSilent extends Error {
+  override readonly name = 'EngineSilent';
+}
+
+export class EngineCalls {
+  readonly #calls = new Set<Call>();
+  readonly #watch = new SilenceWatch();
+
+  get count(): number {
+    return this.#calls.size;
+  }
+
+  get silenceMs(): number {
+    return this.#watch.silenceMs;
+  }
+
+  open(call: Call): void {
+    if (this.#calls.size === 0) this.#watch.heard();
+    this.#calls.add(call);
+  }
+
+  close(call: Call): void {
+    this.#calls.delete(call);
+  }
+
+  /** Bytes of an answer came. */
+  heard(): void {
+    this.#watch.heard();
+  }
+
+  /** A token came. */
+  token(call: Call, nowMs: number): void {
+    if (call.lastTokenMs !== null) this.#watch.gap(nowMs - call.lastTokenMs);
+    call.lastTokenMs = nowMs;
+  }
+
+  pause(call: Call): void {
+    call.paused = true;
+  }
+
+  /** What was waiting for the client has gone out: from now on more may come. */
+  resume(call: Call): void {
+    call.paused = false;
+    this.#watch.heard();
+  }
+
+  /** @param prefillMs see `Expected` */
+  advance(elapsedMs: number, prefillMs: number): SilenceVerdict {
+    let decoding = 0;
+    let prefilling = 0;
+    let whole = 0;
+    for (const { form, lastTokenMs, paused } of this.#calls) {
+      if (paused) continue;
+      if (form === 'whole') whole += 1;
+      else if (lastTokenMs === null) prefilling += 1;
+      else decoding += 1;
+    }
+    return this.#watch.advance(elapsedMs, { decoding, prefilling, whole, prefillMs });
+  }
+
+  breakOff(error: Error): void {
+    for (const call of [...this.#calls]) call.breakOff(error);
+  }
+}

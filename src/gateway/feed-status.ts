@@ -1,0 +1,53 @@
+// How one feed of KV events stands: its connection, what it has counted, what it has lost.
+
+/**
+ * `late-join`: batches older than the first one seen never came. `lost-batches`: some in between never came or could
+ * not be read. `orphans`: none is missing by its number, yet blocks hang on blocks that were never told of.
+ */
+export interface FeedLoss {
+  readonly kind: 'late-join' | 'lost-batches' | 'orphans';
+  readonly batches: number;
+}
+
+/** `silent`: connected, but no batch has come yet. */
+export type FeedState = 'connecting' | 'silent' | 'live' | 'closed';
+
+/** Totals since the feed was opened. */
+export class FeedTally {
+  batches = 0;
+  /** Of `batches`: those that a replay has brought. */
+  replayedBatches = 0;
+  /** Batches that came twice, left out. */
+  duplicates = 0;
+  failedReplays = 0;
+  /** Replays of everything, because of orphans. */
+  resyncs = 0;
+  /** Losses that no replay has mended. */
+  gaps = 0;
+  restarts = 0;
+  /** Messages that were no batch. */
+  malformed = 0;
+}
+
+export interface FeedStatus extends Readonly<FeedTally> {
+  readonly endpoint: string;
+  readonly mode: 'connect' | 'bind';
+  readonly replayEndpoint: string | null;
+  readonly state: FeedState;
+  /** Why our end can't be opened, or null. */
+  readonly error: string | null;
+  /** Since the feed was opened. */
+  readonly openMs: number;
+  /** Publishers connected now; an address is meant for one. */
+  readonly publishers: number;
+  /** How often the last of them has gone. */
+  readonly disconnects: number;
+  /** Batches are being asked for again. */
+  readonly replaying: boolean;
+  /** This connection has shown what is missing, if anything. */
+  readonly proven: boolean;
+  /** Not mended by now. */
+  readonly loss: FeedLoss | null;
+  readonly lastSeq: number;
+  readonly lostBatches: number;
+}

@@ -1,0 +1,20 @@
+// Bounds the values of a metric's label: what comes after the first so many shares one.
+
+/** Stands for all values beyond the bound. */
+export const otherLabel = '(other)';
+
+export class LabelCap {
+  readonly #valuesMax: number;
+  readonly #values = new Set<string>();
+
+  constructor(valuesMax: number) {
+    this.#valuesMax = valuesMax;
+  }
+
+  of(value: string): string {
+    if (this.#values.has(value)) return value;
+    if (this.#values.size >= this.#valuesMax) return otherLabel;
+    this.#values.add(value);
+    return value;
+  }
+}

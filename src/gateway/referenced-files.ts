@@ -1,0 +1,93 @@
+// What stands in the files that a configuration refers to: further workers, further keys, certificates.
+
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import type { ApiKey } from './api-keys.ts';
+import { ConfigError, type ConfigFault, type GatewayConfig, readKeyList, readWorkerList } from './config.ts';
+import type { EngineSpec } from './engine-spec.ts';
+import { YamlFile, YamlFileError } from './yaml-file.ts';
+
+export interface TlsIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ReferencedFiles {
+  readonly workers: readonly EngineSpec[];
+  readonly apiKeys: readonly ApiKey[];
+  /** Null: no TLS. */
+  readonly tls: TlsIdentity | null;
+  readonly workerCa: string | null;
+}
+
+/** Their paths. */
+export function referencedPaths(config: GatewayConfig): string[] {
+  const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile } = config;
+  return [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile].filter((path) => path !== null);
+}
+
+/** @throws ConfigError that names the setting, and the line of the file where it has lines */
+export async function readReferencedFiles(config: GatewayConfig): Promise<ReferencedFiles> {
+  const [workers, apiKeys, tls, workerCa] = await Promise.all([
+    listIn('workersFile', config.workersFile, readWorkerList),
+    listIn('apiKeysFile', config.apiKeysFile, readKeyList),
+    readTls(config),
+    config.workerCaFile === null ? null : readPem('workerCaFile', config.workerCaFile),
+  ]);
+  if (workerCa !== null) checkContext('workerCaFile', { ca: workerCa });
+  const known = new Set(config.workers.map(({ url }) => url));
+  const names = new Set(config.apiKeys.map(({ name }) => name));
+  for (const { name } of apiKeys) {
+    if (names.has(name)) throw new ConfigError('apiKeysFile', `names ${name} twice`);
+    names.add(name);
+  }
+  return { workers: workers.filter(({ url }) => !known.has(url)), apiKeys, tls, workerCa };
+}
+
+async function listIn<T>(
+  setting: keyof GatewayConfig,
+  path: string | null,
+  read: (value: unknown) => readonly T[],
+): Promise<readonly T[]> {
+  if (path === null) return [];
+  let file: YamlFile;
+  try {
+    file = await YamlFile.read(path);
+  } catch (error) {
+    if (error instanceof YamlFileError) throw new ConfigError(setting, error.message);
+    throw error;
+  }
+  try {
+    // An empty file is an empty list.
+    return read(file.value ?? []);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const faults = error.faults.map(
+      ({ path: part, message }): ConfigFault => ({ setting, path: [], message: `${file.where(part)}: ${message}` }),
+    );
+    throw new ConfigError(setting, faults[0]!.message, faults);
+  }
+}
+
+async function readTls({ tlsCertFile, tlsKeyFile }: GatewayConfig): Promise<TlsIdentity | null> {
+  if (tlsCertFile === null || tlsKeyFile === null) return null;
+  const [cert, key] = await Promise.all([readPem('tlsCertFile', tlsCertFile), readPem('tlsKeyFile', tlsKeyFile)]);
+  checkContext('tlsCertFile', { cert, key });
+  return { cert, key };
+}
+
+async function readPem(setting: keyof GatewayConfig, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(setting, `${path} can't be read: ${(error as Error).message}`);
+  }
+}
+
+function checkContext(setting: keyof GatewayConfig, context: { cert?: string; key?: string; ca?: string }): void {
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    throw new ConfigError(setting, `can't be used: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,74 @@
+// Reads a YAML file, up to a size, so that every part of it can be named by its line.
+
+import { readFile, stat } from 'node:fs/promises';
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+
+const fileBytesMax = 4 * 1024 * 1024;
+/** Repetitions of one anchor; more would let a small file become huge. */
+const aliasesMax = 100;
+
+export class YamlFile {
+  readonly path: string;
+  /** Plain objects, arrays, strings, numbers, booleans, null. */
+  readonly value: unknown;
+  readonly #root: Node | null;
+  readonly #lines: LineCounter;
+
+  private constructor(path: string, value: unknown, root: Node | null, lines: LineCounter) {
+    this.path = path;
+    this.value = value;
+    this.#root = root;
+    this.#lines = lines;
+  }
+
+  /** @throws YamlFileError if the file can't be read or is no YAML */
+  static async read(path: string): Promise<YamlFile> {
+    let text: string;
+    try {
+      const { size } = await stat(path);
+      if (size > fileBytesMax) throw new YamlFileError(`${path} exceeds ${fileBytesMax} bytes`);
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (error instanceof YamlFileError) throw error;
+      throw new YamlFileError(`${path} can't be read: ${(error as Error).message}`);
+    }
+    return YamlFile.parse(path, text);
+  }
+
+  static parse(path: string, text: string): YamlFile {
+    const lineCounter = new LineCounter();
+    const document = parseDocument(text, { lineCounter, prettyErrors: false });
+    const [error] = document.errors;
+    if (error !== undefined)
+      throw new YamlFileError(`${path}:${lineCounter.linePos(error.pos[0]).line}: ${error.message}`);
+    try {
+      const value = document.toJS({ maxAliasCount: aliasesMax }) as unknown;
+      return new YamlFile(path, value, document.contents, lineCounter);
+    } catch (failure) {
+      throw new YamlFileError(`${path}: ${(failure as Error).message}`);
+    }
+  }
+
+  /** `FILE:LINE` of the part that the keys and indexes lead to, as far as it is there. */
+  where(path: readonly (string | number)[]): string {
+    let node = this.#root;
+    let offset = node?.range?.[0] ?? 0;
+    for (const step of path) {
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => isScalar(key) && key.value === step);
+        if (pair === undefined) break;
+        offset = (pair.key as Node).range?.[0] ?? offset;
+        node = pair.value as Node | null;
+      } else if (isSeq(node) && typeof step === 'number') {
+        node = (node.items[step] as Node | undefined) ?? null;
+        offset = node?.range?.[0] ?? offset;
+      } else break;
+    }
+    return `${this.path}:${this.#lines.linePos(offset).line}`;
+  }
+}
+
+/** The message names the file, and the line where there is one. */
+export class YamlFileError extends Error {
+  override readonly name = 'YamlFileError';
+}

@@ -1,0 +1,66 @@
+// The reference pages say what the code says. With UPDATE_DOCS=1 their tables are written anew.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../src/gateway/config.ts';
+import { GatewayMetrics } from '../../src/gateway/gateway-metrics.ts';
+import { Pools } from '../../src/gateway/pools.ts';
+import { flagName, settingNames, settings } from '../../src/gateway/settings.ts';
+import { YamlFile } from '../../src/gateway/yaml-file.ts';
+import { metricsTable, settingsTable } from './reference-tables.ts';
+
+const { UPDATE_DOCS } = process.env;
+
+const pathOf = (page: string): string => fileURLToPath(new URL(`../../docs/${page}`, import.meta.url));
+const page = (name: string): string => readFileSync(pathOf(name), 'utf8');
+
+/** The table of a page, between its marks. */
+function expectTable(name: string, expected: string): void {
+  const [begin, end] = ['<!-- table: made from the code -->\n', '\n<!-- end of the table -->'];
+  const text = page(name);
+  const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)];
+  if (UPDATE_DOCS === '1') writeFileSync(pathOf(name), text.slice(0, from) + expected + text.slice(to));
+  else expect(text.slice(from, to)).toBe(expected);
+}
+
+describe('docs/configuration.md', () => {
+  it('has every setting with default, flag, variable, and whether a reload changes it', () => {
+    expectTable('configuration.md', settingsTable());
+  });
+
+  it('shows files that can be used', () => {
+    const examples = [...page('configuration.md').matchAll(/```yaml\n(# kvoyant\.yaml\n[\s\S]*?)```/g)];
+    expect(examples.length).toBeGreaterThan(0);
+    for (const [, text] of examples) {
+      const options = YamlFile.parse('example', text!).value as object;
+      expect(() => resolveConfig(options)).not.toThrow();
+    }
+  });
+});
+
+it('docs/metrics.md has every metric', async () => {
+  const config = resolveConfig({ workers: ['http://127.0.0.1:1'] });
+  expectTable('metrics.md', await metricsTable(new GatewayMetrics(new Pools(config), []).registry));
+});
+
+describe('docs/operations.md', () => {
+  const text = page('operations.md');
+
+  it('names only metrics that exist', async () => {
+    const known = page('metrics.md');
+    for (const [name] of text.matchAll(/\bkvoyant_\w+/g))
+      expect(known, name).toContain(name.replace(/_(bucket|count|sum)$/, ''));
+  });
+
+  it('says of each limit what happens when it is reached', () => {
+    const limits = settingNames.filter((name) => name.endsWith('Max') && settings[name].kind === 'number');
+    const missing = limits.filter((name) => !new RegExp(`^\\| \`${name}\` \\|`, 'm').test(text));
+    expect(missing).toEqual([]);
+  });
+
+  it('names only flags and settings that exist', () => {
+    const flags = settingNames.map(flagName);
+    for (const [flag] of text.matchAll(/(?<=`)--[a-z-]+/g)) expect([...flags, '--config'], flag).toContain(flag);
+  });
+});

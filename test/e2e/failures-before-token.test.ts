@@ -1,0 +1,268 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Gateway } from '../../src/gateway/index.ts';
+import {
+  endStream,
+  type FakeEngine,
+  type FakeRequest,
+  openStream,
+  replyJson,
+  replyWhole,
+  sendToken,
+  streamTokens,
+} from './fake-engine.ts';
+import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
+
+let harness: Harness;
+beforeEach(() => {
+  harness = new Harness();
+});
+afterEach(async () => {
+  await harness.end();
+});
+
+const stream = { ...chatBody, stream: true };
+const path = '/v1/chat/completions';
+
+interface Attempts {
+  readonly decisions: readonly { readonly attempt: number; readonly outcome: string; readonly worker: string }[];
+}
+
+/** Two engines, the first of which gets the first request; the other one answers. */
+async function pair(
+  behaviour: FakeEngine['behaviour'],
+  options: object = {},
+): Promise<[FakeEngine, FakeEngine, Gateway]> {
+  const [failing, sound] = await harness.engines(2);
+  failing!.behaviour = behaviour;
+  const workers = [failing!.url, sound!.url];
+  return [failing!, sound!, await harness.gateway({ workers, policy: 'round-robin', ...options })];
+}
+
+function sendRole({ response }: FakeRequest): void {
+  const choices = [{ index: 0, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }];
+  response.write(`data: ${JSON.stringify({ id: 'chatcmpl-0', object: 'chat.completion.chunk', choices })}\n\n`);
+}
+
+const errorChunk = (code: number): string =>
+  `data: {"error": {"message": "it died", "type": "InternalServerError", "param": null, "code": ${code}}}\n\ndata: [DONE]\n\n`;
+
+const failures: readonly (readonly [string, (request: FakeRequest) => unknown])[] = [
+  [
+    'dies after its headers',
+    async (request) => {
+      openStream(request);
+      request.response.flushHeaders();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      request.socket.resetAndDestroy();
+    },
+  ],
+  [
+    'dies after the role chunk',
+    async (request) => {
+      openStream(request);
+      sendRole(request);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      request.socket.resetAndDestroy();
+    },
+  ],
+  [
+    'reports an error before any token',
+    (request) => {
+      openStream(request);
+      sendRole(request);
+      request.response.end(errorChunk(500));
+    },
+  ],
+  [
+    'ends its stream in order without any answer',
+    (request) => {
+      openStream(request);
+      sendRole(request);
+      request.response.end();
+    },
+  ],
+  [
+    'sends garbage',
+    (request) => {
+      openStream(request);
+      request.response.end(Buffer.from([0xff, 0xfe, 0x00, 0x0a, 0x0a, 0x64, 0x61, 0x74, 0x61, 0x3a, 0x7b, 0x0a, 0x0a]));
+    },
+  ],
+  ['is full (503)', ({ response }) => replyJson(response, 503, { error: { message: 'full', code: 503 } })],
+  ['is full (429)', ({ response }) => replyJson(response, 429, { error: { message: 'full', code: 429 } })],
+  ['answers 500', ({ response }) => replyJson(response, 500, { error: { message: 'boom', code: 500 } })],
+];
+
+describe('a stream whose worker fails before the first token', () => {
+  for (const [what, behaviour] of failures) {
+    it(`is the answer of another one: the first ${what}`, async () => {
+      const [failing, sound, gateway] = await pair(behaviour);
+      const answers = [];
+      for (let i = 0; i < 2; i++) answers.push(await post(gateway, path, stream, { 'x-request-id': `r${i}` }));
+      expect(failing.requests.length).toBeGreaterThan(0);
+      for (const answer of answers) {
+        expect(answer.status).toBe(200);
+        expect(answer.headers['x-kvoyant-worker']).toBe(`${sound.url}#0`);
+        expect(answer.body).toContain('"t1"');
+        expect(answer.body).not.toContain('error');
+        // Nothing that the failed worker sent is left in it.
+        expect(answer.body).not.toContain('chatcmpl-0');
+      }
+      // One request id for both attempts.
+      const id = failing.requests[0]!.headers['x-request-id'] as string;
+      expect(sound.requests.map(({ headers }) => headers['x-request-id'])).toContain(id);
+      const { decisions } = (await getJson(gateway, `/decisions/${id}`)) as Attempts;
+      expect(decisions.map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+        [2, 'done'],
+        [1, 'failed'],
+      ]);
+      await atRest(gateway);
+    });
+  }
+
+  it('ends in 502 after two deaths: the request may be what kills them', async () => {
+    const engines = await harness.engines(4);
+    for (const engine of engines) {
+      engine.behaviour = async (request) => {
+        openStream(request);
+        sendRole(request);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        request.socket.resetAndDestroy();
+      };
+    }
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
+    const answer = await post(gateway, path, stream);
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'upstream_failed' } });
+    expect(engines.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
+  });
+
+  it('ends in 502 where all are full, with the time to come back, and harms no health', async () => {
+    const engines = await harness.engines(3);
+    for (const engine of engines) {
+      engine.behaviour = ({ response }) => replyJson(response, 503, { error: { message: 'full', code: 503 } });
+    }
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
+    for (let i = 0; i < 20; i++) {
+      const answer = await post(gateway, path, stream);
+      expect(answer.status).toBe(502);
+      expect(answer.headers['retry-after']).toBe('1');
+      expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'refused_everywhere' } });
+    }
+    for (const engine of engines) engine.behaviour = (request) => streamTokens(request, 2);
+    expect((await post(gateway, path, stream)).status).toBe(200);
+  });
+
+  it('passes on an error that is the client’s, though it comes as an event', async () => {
+    const [failing, sound, gateway] = await pair((request) => {
+      openStream(request);
+      request.response.end(errorChunk(400));
+    });
+    const bodies = [];
+    for (let i = 0; i < 2; i++) bodies.push((await post(gateway, path, stream)).body);
+    expect(bodies.filter((body) => body.includes('it died'))).toHaveLength(1);
+    expect([failing.requests.length, sound.requests.length]).toEqual([1, 1]);
+  });
+
+  it('is failed by an error event once a token was sent', async () => {
+    const [, , gateway] = await pair((request) => {
+      openStream(request);
+      sendToken(request, 'a');
+      setTimeout(() => request.socket.resetAndDestroy(), 20);
+    });
+    const bodies = [];
+    for (let i = 0; i < 2; i++) bodies.push((await post(gateway, path, stream)).body);
+    const cut = bodies.filter((body) => body.includes('upstream_failed'));
+    expect(cut).toHaveLength(1);
+    expect(cut[0]).toContain('"a"');
+  });
+});
+
+describe('a stream without a token for long', () => {
+  it('is kept alive by comments, and still goes to another worker when its own dies', async () => {
+    let die = (): void => undefined;
+    const [failing, sound, gateway] = await pair(
+      (request) => {
+        openStream(request);
+        sendRole(request);
+        die = () => request.socket.resetAndDestroy();
+      },
+      { holdMsMax: 50 },
+    );
+    let opened: Response | null = null;
+    const answers = [0, 1].map(async () => {
+      const response = await fetch(gateway.url + path, { method: 'POST', body: JSON.stringify(stream) });
+      if (response.headers.get('x-kvoyant-worker') === null) opened = response;
+      return response.text();
+    });
+    await eventually(() => opened !== null && failing.requests.length === 1);
+    expect(opened!.status).toBe(200);
+    expect(opened!.headers.get('content-type')).toContain('text/event-stream');
+    die();
+    const bodies = await Promise.all(answers);
+    const held = bodies.find((body) => body.startsWith(':'))!;
+    expect(held).toContain('"t1"');
+    expect(held.endsWith('data: [DONE]\n\n')).toBe(true);
+    expect(held).not.toContain('error');
+    expect(sound.requests).toHaveLength(2);
+  });
+
+  it('hears of a failure by an error event, in the words of the engine where it has some', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = async ({ response }) => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      replyJson(response, 400, { error: { message: 'too long', type: 'BadRequestError', param: null, code: 400 } });
+    };
+    const gateway = await harness.gateway({ workers: [engine.url], holdMsMax: 20 });
+    const refused = await post(gateway, path, stream);
+    expect(refused.status).toBe(200);
+    expect(refused.body).toContain('data: {"error":{"message":"too long"');
+    engine.behaviour = async ({ socket }) => {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      socket.resetAndDestroy();
+    };
+    const broken = await post(gateway, path, stream);
+    expect(broken.status).toBe(200);
+    expect(broken.body).toContain('"code":"upstream_failed"');
+    engine.behaviour = async (request) => {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      openStream(request);
+      sendToken(request, 'late', 'stop');
+      endStream(request, 5, 1);
+    };
+    await gateway.whenReady(5000);
+    expect((await post(gateway, path, stream)).body).toContain('"late"');
+  });
+});
+
+describe('health by what requests meet', () => {
+  it('is not touched by 400s, however many', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = ({ response }) => replyJson(response, 400, { error: { message: 'no', code: 400 } });
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    for (let i = 0; i < 100; i++) expect((await post(gateway, path, chatBody)).status).toBe(400);
+    engine.behaviour = (request) => replyWhole(request, 'fine');
+    expect((await post(gateway, path, chatBody)).status).toBe(200);
+  });
+
+  it('ends with a row of failures; then one request at a time tries whether it is back', async () => {
+    const [failing, sound, gateway] = await pair(({ response }) =>
+      replyJson(response, 500, { error: { message: 'boom', code: 500 } }),
+    );
+    for (let i = 0; i < 12; i++) expect((await post(gateway, path, chatBody)).status).toBe(200);
+    expect(failing.requests).toHaveLength(5);
+    let finish = (): void => undefined;
+    failing.behaviour = (request) => {
+      finish = () => replyWhole(request, 'back');
+    };
+    await gateway.whenReady(10_000, 2);
+    const answers = Array.from({ length: 10 }, () => post(gateway, path, chatBody));
+    await eventually(() => sound.requests.length === 12 + 9);
+    expect(failing.requests).toHaveLength(6);
+    finish();
+    for (const { status } of await Promise.all(answers)) expect(status).toBe(200);
+    failing.behaviour = (request) => replyWhole(request, 'back');
+    await Promise.all(Array.from({ length: 10 }, () => post(gateway, path, chatBody)));
+    expect(failing.requests.length).toBe(6 + 5);
+  });
+});

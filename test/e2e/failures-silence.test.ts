@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import type { Gateway } from '../../src/gateway/index.ts';
+import { type FakeEngine, openStream, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
+import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
+
+/** Tests here mostly wait, so they wait together, each with a harness of its own. */
+function inHarness(test: (harness: Harness) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const harness = new Harness();
+    try {
+      await test(harness);
+    } finally {
+      await harness.end();
+    }
+  };
+}
+
+const stream = { ...chatBody, stream: true };
+const path = '/v1/chat/completions';
+const outMsMax = 8000;
+
+async function state(gateway: Gateway, { url }: FakeEngine): Promise<string> {
+  const { workers } = (await getJson(gateway, '/workers')) as { workers: { url: string; state: string }[] };
+  return workers.find((worker) => worker.url === url)!.state;
+}
+
+const requestsOf = ({ requests }: FakeEngine): number => requests.filter(({ path: asked }) => asked === path).length;
+
+/** Streams to two engines in turn, of which the first sends one token and then no more; ends when it has done so. */
+async function freeze(gateway: Gateway, frozen: FakeEngine): Promise<Promise<string>[]> {
+  let withTokens = 0;
+  frozen.behaviour = (request) => {
+    openStream(request);
+    request.response.flushHeaders();
+    if (withTokens++ < 2) sendToken(request, 'a');
+  };
+  const bodies = Array.from({ length: 8 }, async () => (await post(gateway, path, stream)).body);
+  await eventually(() => requestsOf(frozen) === 4);
+  return bodies;
+}
+
+describe.concurrent('an engine that stands still', () => {
+  it(
+    'and does not answer its probe is out: what had no token goes elsewhere, the rest ends with an error event',
+    inHarness(async (harness) => {
+      const [frozen, sound] = await harness.engines(2);
+      const workers = [frozen!.url, sound!.url];
+      const gateway = await harness.gateway({ workers, policy: 'round-robin' });
+      frozen!.health = () => undefined;
+      const bodies = await Promise.all(await freeze(gateway, frozen!));
+      expect(bodies.filter((body) => body.includes('upstream_failed'))).toHaveLength(2);
+      expect(bodies.filter((body) => body.includes('[DONE]'))).toHaveLength(6);
+      expect(await state(gateway, frozen!)).toBe('down');
+      await eventually(() => frozen!.aborted === 4);
+      await atRest(gateway);
+      // Others are served as if nothing had been.
+      const before = requestsOf(sound!);
+      for (let i = 0; i < 4; i++) expect((await post(gateway, path, stream)).body).toContain('[DONE]');
+      expect(requestsOf(sound!)).toBe(before + 4);
+    }),
+  );
+
+  it(
+    'comes back by probe, and gets its fair share at once',
+    inHarness(async (harness) => {
+      const [frozen, sound] = await harness.engines(2);
+      const gateway = await harness.gateway({ workers: [frozen!.url, sound!.url], policy: 'round-robin' });
+      const dead = new Set<() => void>();
+      frozen!.health = (response) => dead.add(() => response.end());
+      await Promise.all(await freeze(gateway, frozen!));
+      frozen!.health = (response) => response.end();
+      for (const wake of dead) wake();
+      await gateway.whenReady(5000);
+      frozen!.behaviour = (request) => replyWhole(request, 'back');
+      sound!.behaviour = (request) => replyWhole(request, 'fine');
+      const before = requestsOf(frozen!);
+      await Promise.all(Array.from({ length: 20 }, () => post(gateway, path, chatBody)));
+      expect(requestsOf(frozen!) - before).toBe(10);
+    }),
+  );
+
+  it(
+    'although it answers its probe gets no new requests, and is out after twice the silence',
+    inHarness(async (harness) => {
+      const [hung, sound] = await harness.engines(2);
+      const gateway = await harness.gateway({ workers: [hung!.url, sound!.url], policy: 'round-robin' });
+      const bodies = await freeze(gateway, hung!);
+      await eventually(async () => (await state(gateway, hung!)) === 'suspect', outMsMax);
+      for (let i = 0; i < 4; i++) await post(gateway, path, stream);
+      expect(requestsOf(hung!)).toBe(4);
+      const ended = await Promise.all(bodies);
+      expect(ended.filter((body) => body.includes('upstream_failed'))).toHaveLength(2);
+      expect(ended.filter((body) => body.includes('[DONE]'))).toHaveLength(6);
+    }),
+  );
+
+  it(
+    'for a while only is taken back as soon as it is heard again',
+    inHarness(async (harness) => {
+      const [slow, sound] = await harness.engines(2);
+      const gateway = await harness.gateway({ workers: [slow!.url, sound!.url], policy: 'round-robin' });
+      let wake = (): void => undefined;
+      slow!.behaviour = (request) => {
+        openStream(request);
+        sendToken(request, 'a');
+        wake = () => {
+          sendToken(request, 'b', 'stop');
+          request.response.end('data: [DONE]\n\n');
+        };
+      };
+      const bodies = [post(gateway, path, stream), post(gateway, path, stream)];
+      await eventually(async () => (await state(gateway, slow!)) === 'suspect', outMsMax);
+      wake();
+      for (const { body } of await Promise.all(bodies)) expect(body).toContain('[DONE]');
+      await eventually(async () => (await state(gateway, slow!)) === 'ready', 1000);
+    }),
+  );
+
+  it(
+    'ends requests in one piece likewise once it misses its probes',
+    inHarness(async (harness) => {
+      const [frozen, sound] = await harness.engines(2);
+      frozen!.health = () => undefined;
+      frozen!.behaviour = () => undefined;
+      sound!.behaviour = (request) => replyWhole(request, 'fine');
+      const gateway = await harness.gateway({ workers: [frozen!.url, sound!.url], policy: 'round-robin' });
+      const answers = await Promise.all([post(gateway, path, chatBody), post(gateway, path, chatBody)]);
+      for (const { status } of answers) expect(status).toBe(200);
+      expect(requestsOf(sound!)).toBe(2);
+    }),
+  );
+
+  it(
+    'alone is answered for by 504',
+    inHarness(async (harness) => {
+      const frozen = await harness.engine();
+      frozen.health = () => undefined;
+      frozen.behaviour = () => undefined;
+      const gateway = await harness.gateway({ workers: [frozen.url] });
+      const answer = await post(gateway, path, stream);
+      expect(answer.status).toBe(504);
+      expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'upstream_silent' } });
+    }),
+  );
+});
+
+describe.concurrent('an engine that is silent for good reason', () => {
+  it(
+    'stays: a prefill of 100,000 tokens',
+    inHarness(async (harness) => {
+      const engine = await harness.engine();
+      engine.behaviour = async (request) => {
+        await new Promise((resolve) => setTimeout(resolve, 5500));
+        streamTokens(request, 2);
+      };
+      const gateway = await harness.gateway({ workers: [engine.url] });
+      const prompt = Array.from({ length: 100_000 }, (_, i) => i % 50_000);
+      let body = '';
+      const answer = post(gateway, '/v1/completions', { model: 'fake', prompt, stream: true }).then((whole) => {
+        body = whole.body;
+      });
+      while (body === '') {
+        expect(await state(gateway, engine)).toBe('ready');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await answer;
+      expect(body).toContain('[DONE]');
+    }),
+  );
+
+  it(
+    'stays: nobody reads what it has to say',
+    inHarness(async (harness) => {
+      const engine = await harness.engine();
+      engine.behaviour = async (request) => {
+        openStream(request);
+        const filler = 'x'.repeat(60_000);
+        for (let i = 0; i < 200; i++) sendToken(request, filler, i === 199 ? 'stop' : null);
+        request.response.end('data: [DONE]\n\n');
+      };
+      const gateway = await harness.gateway({ workers: [engine.url] });
+      const response = await fetch(gateway.url + path, { method: 'POST', body: JSON.stringify(stream) });
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      expect(await state(gateway, engine)).toBe('ready');
+      expect(await response.text()).toContain('[DONE]');
+    }),
+  );
+});

@@ -1,0 +1,15 @@
+// Certificates for tests, valid until 2126 for 127.0.0.1 and engines.test: an authority, and two that it has signed.
+//
+// Made by `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500`, the two with
+// `-CA authority.pem -addext subjectAltName=IP:127.0.0.1,DNS:engines.test`. The authority's key was thrown away.
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const pathOf = (name: string): string => fileURLToPath(new URL(`tls/${name}`, import.meta.url));
+
+export const authorityFile: string = pathOf('authority.pem');
+
+export function tlsIdentity(name: 'first' | 'second'): { readonly cert: string; readonly key: string } {
+  return { cert: readFileSync(pathOf(`${name}.pem`), 'utf8'), key: readFileSync(pathOf(`${name}-key.pem`), 'utf8') };
+}

@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ApiKeyring, readApiKey } from '../../src/gateway/api-keys.ts';
+import { KeyLimits, LimitReached } from '../../src/gateway/key-limits.ts';
+import { LabelCap, otherLabel } from '../../src/gateway/label-cap.ts';
+import { hashSecret, isSecretHash, newSecret, SecretCheck, secretForm } from '../../src/gateway/secret-hash.ts';
+
+describe('a secret', () => {
+  it('is known by its hash, which does not contain it and can be given in its place', () => {
+    const secret = newSecret();
+    expect(secret).toMatch(secretForm);
+    const hash = hashSecret(secret);
+    expect(isSecretHash(hash)).toBe(true);
+    expect(hash).not.toContain(secret);
+    expect(hashSecret(hash)).toBe(hash);
+    expect(new SecretCheck(hash).accepts(secret)).toBe(true);
+    expect(new SecretCheck(hash).accepts(`${secret}x`)).toBe(false);
+    expect(new SecretCheck(hash).accepts(hash)).toBe(false);
+  });
+
+  it('has a salt of its own', () => {
+    const [, a] = hashSecret('0123456789abcdef').split(':');
+    const [, b] = hashSecret('fedcba9876543210').split(':');
+    expect(a).not.toBe(b);
+  });
+});
+
+describe('a keyring', () => {
+  it('finds each key, again and again, and no other', () => {
+    const secrets = Array.from({ length: 20 }, newSecret);
+    const keys = secrets.map((secret, i) => {
+      const result = readApiKey(`key-${i}:${secret}`);
+      if (result.kind === 'wrong') throw new Error(result.message);
+      return result.key;
+    });
+    const keyring = new ApiKeyring(keys);
+    for (let round = 0; round < 2; round++) {
+      for (const [i, secret] of secrets.entries()) expect(keyring.find(secret)?.name).toBe(`key-${i}`);
+      expect(keyring.find(newSecret())).toBe(null);
+    }
+    expect(keyring.open).toBe(false);
+    expect(new ApiKeyring([]).open).toBe(true);
+  });
+});
+
+describe('limits of a key', () => {
+  const none = { inFlightPerKeyMax: 0, requestsPerMinutePerKeyMax: 0 };
+
+  it('never let more requests in at a time than set, and let the next in as soon as one ends', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean(), { maxLength: 60 }), (max, steps) => {
+        const limits = new KeyLimits();
+        const releases: (() => void)[] = [];
+        for (const arrives of steps) {
+          if (!arrives) {
+            releases.shift()?.();
+            continue;
+          }
+          const admit = (): void => {
+            releases.push(limits.admit(null, { ...none, inFlightPerKeyMax: max }, 0));
+          };
+          if (releases.length < max) admit();
+          else expect(admit).toThrow(LimitReached);
+        }
+        expect(releases.length).toBeLessThanOrEqual(max);
+      }),
+    );
+  });
+
+  it('let in what was promised: after Retry-After there is room', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 80 }),
+        (max, gapsMs) => {
+          const limits = new KeyLimits();
+          const settings = { ...none, requestsPerMinutePerKeyMax: max };
+          let nowMs = 0;
+          const admitted: number[] = [];
+          for (const gapMs of gapsMs) {
+            nowMs += gapMs;
+            try {
+              limits.admit(null, settings, nowMs)();
+              admitted.push(nowMs);
+            } catch (error) {
+              if (!(error instanceof LimitReached)) throw error;
+              expect(error.retryAfterS).toBeGreaterThanOrEqual(1);
+              expect(error.retryAfterS).toBeLessThanOrEqual(120);
+              nowMs += error.retryAfterS! * 1000;
+              limits.admit(null, settings, nowMs)();
+              admitted.push(nowMs);
+            }
+          }
+          // Of any clock minute, exactly; of any 60 s, up to what an even spread of the minute before hides.
+          for (const startMs of admitted) {
+            const minute = Math.floor(startMs / 60_000);
+            expect(admitted.filter((atMs) => Math.floor(atMs / 60_000) === minute).length).toBeLessThanOrEqual(max);
+          }
+        },
+      ),
+    );
+  });
+
+  it('of one key do not count for another, and its own come before those of all', () => {
+    const limits = new KeyLimits();
+    const key = (name: string, inFlightMax: number | null) => ({
+      name,
+      hash: '',
+      models: null,
+      inFlightMax,
+      requestsPerMinuteMax: null,
+    });
+    const settings = { ...none, inFlightPerKeyMax: 1 };
+    limits.admit(key('a', null), settings, 0);
+    expect(() => limits.admit(key('a', null), settings, 0)).toThrow(/limit of 1 requests at a time/);
+    limits.admit(key('b', null), settings, 0);
+    for (let i = 0; i < 3; i++) limits.admit(key('c', 3), settings, 0);
+    expect(() => limits.admit(key('c', 3), settings, 0)).toThrow(LimitReached);
+    for (let i = 0; i < 10; i++) limits.admit(key('d', 0), settings, 0);
+  });
+});
+
+it('a label has so many values, and then one more', () => {
+  const cap = new LabelCap(3);
+  expect(['a', 'b', 'c', 'd', 'a', 'e'].map((value) => cap.of(value))).toEqual([
+    'a',
+    'b',
+    'c',
+    otherLabel,
+    'a',
+    otherLabel,
+  ]);
+});

@@ -1,0 +1,128 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BlocksStored } from '../../src/core/index.ts';
+import { resolveConfig } from '../../src/gateway/config.ts';
+import { Engine } from '../../src/gateway/engine.ts';
+import { EventIntake } from '../../src/gateway/event-intake.ts';
+import { Pool } from '../../src/gateway/pool.ts';
+import { updatedTraits, Worker, type WorkerTraits } from '../../src/gateway/worker.ts';
+
+const url = 'http://127.0.0.1:9';
+const told: WorkerTraits = {
+  blockSize: 16,
+  blockSizeFrom: 'assumed',
+  pageSize: 16,
+  pageSizeTold: false,
+  pageSizeUnfit: null,
+  capacityBlocks: 100,
+  capacityFrom: 'assumed',
+  source: 'events',
+};
+let engine: Engine;
+let pool: Pool;
+
+beforeEach(() => {
+  engine = new Engine({ url });
+  pool = new Pool('m', resolveConfig({ workers: [url] }));
+});
+afterEach(() => engine.upstream.close());
+
+function join(rank: number, traits: Partial<WorkerTraits> = {}): Worker {
+  const worker = new Worker(engine, rank, { ...told, ...traits });
+  worker.membership = { pool, index: pool.add(worker) };
+  engine.workers = [...engine.workers, worker];
+  return worker;
+}
+
+const intakeOf = (worker: Worker): EventIntake => new EventIntake(worker, pino({ level: 'silent' }));
+
+let nextHash = 1;
+function stored(blockSize: number, fields: Partial<BlocksStored> = {}): BlocksStored {
+  return {
+    kind: 'stored',
+    hashes: Uint32Array.of(nextHash++, 7),
+    parent: null,
+    tokens: Uint32Array.from({ length: blockSize }, (_, i) => nextHash * 1000 + i),
+    blockSize,
+    lora: null,
+    salt: null,
+    extras: null,
+    ...fields,
+  };
+}
+
+const heldBlocks = (worker: Worker): number => pool.router.heldBlocks(worker.membership!.index);
+
+describe('EventIntake', () => {
+  it('gives events to the worker whose rank the batch names, and to its own otherwise', () => {
+    const [first, second] = [join(0), join(1)];
+    const intake = intakeOf(first);
+    intake.batch({ kind: 'head', timestampS: 0, rank: 1 });
+    intake.event(stored(16));
+    for (const rank of [0, null, 7]) {
+      intake.batch({ kind: 'head', timestampS: 0, rank });
+      intake.event(stored(16));
+    }
+    expect([heldBlocks(first), heldBlocks(second)]).toEqual([3, 1]);
+  });
+
+  it('learns a small page, and indexes it as larger blocks', () => {
+    const worker = join(0);
+    const intake = intakeOf(worker);
+    const hashes = Uint32Array.from({ length: 2 * 40 }, (_, i) => i + 1);
+    intake.event(stored(1, { hashes, tokens: Uint32Array.from({ length: 40 }, (_, i) => i) }));
+    expect(worker.traits).toMatchObject({ blockSize: 16, pageSize: 1, blockSizeFrom: 'events', pageSizeTold: true });
+    expect(heldBlocks(worker)).toBe(2);
+  });
+
+  it('leaves out events of another size, until they prove to be the rule', () => {
+    const worker = join(0);
+    const intake = intakeOf(worker);
+    intake.event(stored(8));
+    for (let i = 0; i < 15; i++) intake.event(stored(64));
+    expect(worker.traits).toMatchObject({ blockSize: 8 });
+    expect([heldBlocks(worker), worker.events.skippedEvents]).toEqual([1, 15]);
+    intake.event(stored(64));
+    expect(worker.traits).toMatchObject({ blockSize: 64, pageSizeTold: true });
+    expect(heldBlocks(worker)).toBe(1);
+  });
+
+  it('learns anew from a new process', () => {
+    const worker = join(0);
+    const intake = intakeOf(worker);
+    intake.event(stored(8));
+    intake.broken('restart');
+    expect(heldBlocks(worker)).toBe(0);
+    intake.event(stored(32));
+    expect(worker.traits).toMatchObject({ blockSize: 32, blockSizeFrom: 'events' });
+    expect(heldBlocks(worker)).toBe(1);
+  });
+
+  it('keeps to a size that was set, and says when it can not', () => {
+    const worker = join(0, { blockSize: 32, pageSize: 32, blockSizeFrom: 'setting' });
+    const intake = intakeOf(worker);
+    intake.event(stored(20));
+    expect(worker.traits).toMatchObject({ blockSize: 32, pageSizeUnfit: 20 });
+    intake.event(stored(16));
+    expect(worker.traits).toMatchObject({ blockSize: 32, pageSize: 16, pageSizeUnfit: null, blockSizeFrom: 'setting' });
+  });
+
+  it('counts what is skipped by its reason', () => {
+    const worker = join(0);
+    const intake = intakeOf(worker);
+    for (const reason of ['medium', 'medium', 'unknown-type'] as const) intake.skipped(reason);
+    expect(worker.events).toMatchObject({ skippedEvents: 3, skipped: { medium: 2, 'unknown-type': 1 } });
+  });
+});
+
+describe('updatedTraits', () => {
+  it('keeps what events have told better than the engine does', () => {
+    const learnt = { ...told, blockSize: 32, pageSize: 32, pageSizeTold: true, blockSizeFrom: 'events' as const };
+    expect(updatedTraits(learnt, { ...told, blockSizeFrom: 'engine' })).toEqual(learnt);
+    const inferred = { ...told, capacityBlocks: 30, capacityFrom: 'evictions' as const };
+    expect(updatedTraits(inferred, told)).toEqual(inferred);
+    const engineTold = { ...told, capacityBlocks: 50, capacityFrom: 'engine' as const };
+    expect(updatedTraits(inferred, engineTold)).toEqual(engineTold);
+    expect(updatedTraits(told, { ...told, blockSize: 8, pageSize: 8 })).toMatchObject({ blockSize: 8 });
+  });
+});

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FailureStreak } from '../../src/gateway/failure-streak.ts';
+import { RetryBudget } from '../../src/gateway/retry-budget.ts';
+
+describe('retry budget', () => {
+  it('allows some retries where requests are rare', () => {
+    const budget = new RetryBudget();
+    budget.request(0);
+    const taken = Array.from({ length: 12 }, () => budget.take(0));
+    expect(taken.filter(Boolean)).toHaveLength(10);
+  });
+
+  it('allows a fifth of the requests of the last ten seconds', () => {
+    const budget = new RetryBudget();
+    for (let i = 0; i < 1000; i++) budget.request(i * 9);
+    let taken = 0;
+    while (budget.take(9500)) taken += 1;
+    expect(taken).toBe(200);
+    expect(budget.take(14_000)).toBe(false);
+    // The requests have left the window by then, and so have the retries.
+    expect(budget.take(25_000)).toBe(true);
+  });
+
+  it('never allows more than the share over any ten seconds that a naive count finds', () => {
+    const steps = fc.array(fc.record({ waitMs: fc.nat(700), take: fc.boolean() }), { maxLength: 400 });
+    fc.assert(
+      fc.property(steps, (list) => {
+        const budget = new RetryBudget();
+        const requests: number[] = [];
+        const retries: number[] = [];
+        let nowMs = 0;
+        for (const { waitMs, take } of list) {
+          nowMs += waitMs;
+          const since = Math.floor(nowMs / 1000) - 9;
+          const late = (times: number[]): number => times.filter((ms) => Math.floor(ms / 1000) >= since).length;
+          if (!take) {
+            budget.request(nowMs);
+            requests.push(nowMs);
+            continue;
+          }
+          const allowed = late(retries) < Math.max(10, late(requests) * 0.2);
+          expect(budget.take(nowMs)).toBe(allowed);
+          if (allowed) retries.push(nowMs);
+        }
+      }),
+    );
+  });
+});
+
+describe('failure streak', () => {
+  it('puts an engine out at the fifth failure in a row, for twice as long each time', () => {
+    const streak = new FailureStreak();
+    const rests: number[] = [];
+    for (let i = 0; i < 40; i++) if (streak.failed(false)) rests.push(streak.restMs);
+    expect(rests).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+  });
+
+  it('forgets failures with the first answer', () => {
+    const streak = new FailureStreak();
+    for (let i = 0; i < 40; i++) {
+      expect(streak.failed(false)).toBe(false);
+      if (i % 4 === 3) streak.worked();
+    }
+  });
+
+  it('puts an engine on trial out at once', () => {
+    const streak = new FailureStreak();
+    expect(streak.failed(true)).toBe(true);
+    expect(streak.restMs).toBe(1000);
+    streak.worked();
+    expect(streak.restMs).toBe(0);
+  });
+});
