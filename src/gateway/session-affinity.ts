@@ -1,6 +1,8 @@
 // Which worker a session was last placed on, so that its next request finds that worker a little cheaper.
 //
-// A credit, not a pin: where overlap and load differ by more, they decide.
+// A credit, not a pin: where overlap and load differ by more, they decide. What an engine has cached of a session is
+// counted as overlap already, so the default is small: 256 tokens decide between workers that are about equal, while the
+// index does not know (yet) what the session left where, and weigh less than the prefill of a usual turn of a chat.
 
 import type { Affinity } from '../core/index.ts';
 import type { Worker } from './worker.ts';

@@ -45,7 +45,7 @@ function run(workload: Workload, policy: string, kvTokens: number): RunResult {
 }
 
 describe('a queue at the router', () => {
-  it.each(cases)('costs no more than 1 %% of the capacity of %s', (name, kvTokens) => {
+  it.each(cases)('costs no more than a hundredth of the capacity of %s', (name, kvTokens) => {
     const workload = generateWorkload(name, 1, { requests: 300 });
     const without = capacityOf(workload, 'kv', kvTokens);
     expect(without).toBeGreaterThan(0);
