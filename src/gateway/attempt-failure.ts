@@ -3,22 +3,36 @@
 import { RequestError } from '../wire/openai-error.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import type { AttemptFailure, RelayOutcome } from './relay.ts';
+import type { RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
 
 /** Engines that one request may be sent to before the gateway gives up. */
 export const attemptsMax = 16;
 /** A request that was at this many engines when they died may be what kills them. */
-export const deathsMax = 2;
+const deathsMax = 2;
+/** Likewise, where they had seemed to be dying before; still, a request that kills at once must not get far. */
+const innocentDeathsMax = 4;
 /** How long an engine that is full comes second. */
 const fullMs = 1000;
 /** When a client that met full engines may come again. */
 const fullRetryAfterS = 1;
 
-/** The engine broke down with the request in its hands. */
-export function isDeath(failure: AttemptFailure): boolean {
-  return failure === 'reset' || failure === 'cut' || failure === 'silent';
+/** The engines that died with one request in their hands. */
+export class Deaths {
+  #count = 0;
+  #innocentCount = 0;
+
+  /** No further engine is to be risked. */
+  get tooMany(): boolean {
+    return this.#count >= deathsMax || this.#innocentCount >= innocentDeathsMax;
+  }
+
+  note({ failure, innocent }: Unanswered): void {
+    if (failure !== 'reset' && failure !== 'cut' && failure !== 'silent') return;
+    if (innocent) this.#innocentCount += 1;
+    else this.#count += 1;
+  }
 }
 
 /** @returns the error that the client gets if no further engine is tried. */

@@ -22,6 +22,12 @@ export class EngineSilent extends Error {
 export class EngineCalls {
   readonly #calls = new Set<Call>();
   readonly #watch = new SilenceWatch();
+  #heardCount = 0;
+
+  /** Rises with everything that is heard. */
+  get heardCount(): number {
+    return this.#heardCount;
+  }
 
   get count(): number {
     return this.#calls.size;
@@ -42,6 +48,7 @@ export class EngineCalls {
 
   /** Bytes of an answer came. */
   heard(): void {
+    this.#heardCount += 1;
     this.#watch.heard();
   }
 

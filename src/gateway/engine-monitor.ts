@@ -13,6 +13,7 @@ import type { IntakeBudget } from './intake-budget.ts';
 import { KvFeed } from './kv-feed.ts';
 import type { Pools } from './pools.ts';
 import { SilenceGuard } from './silence-guard.ts';
+import { canBeSpared } from './spare-engines.ts';
 import { isCapacityKnown, updatedTraits, Worker } from './worker.ts';
 
 /** Between two looks at an engine that is ready. */
@@ -89,15 +90,20 @@ export class EngineMonitor {
     this.#wake?.();
   }
 
-  /** A request failed in its hands; some in a row, or the one on trial, put it out. */
+  /** A request failed in its hands; some in a row, or the one on trial, put it out, if it can be spared. */
   failed(reason: string): void {
     if (this.engine.state !== 'ready') return;
-    if (this.#streak.failed(this.engine.onTrial)) this.#putOut(reason);
+    if (canBeSpared(this.engine) && this.#streak.failed(this.engine.onTrial)) this.#putOut(reason);
     // It may be gone altogether: a look at it tells.
     this.#wake?.();
   }
 
-  /** It has answered a request, or begun to. */
+  /** It has begun to answer a request: others may come. */
+  begun(): void {
+    this.engine.onTrial = false;
+  }
+
+  /** It has given a whole answer. */
   worked(): void {
     this.#streak.worked();
     this.engine.onTrial = false;
@@ -163,7 +169,7 @@ export class EngineMonitor {
     const { state } = this.engine;
     const first = state === 'ready' || state === 'suspect';
     this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', error.message);
-    if (first) this.#proves = true;
+    this.#proves ||= first;
     if (first) this.#log.warn({ reason: error.message }, 'engine down');
     else this.#log.debug({ reason: error.message }, 'engine not reached');
   }

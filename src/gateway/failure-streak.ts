@@ -10,10 +10,14 @@ export class FailureStreak {
   /** Times in a row that it was put out, or failed on trial. */
   #trips = 0;
 
-  /** @param onTrial it has not proven itself since it was last put out @returns whether this puts it out */
+  /**
+   * An engine that was put out has to give a whole answer before it may fail again.
+   * @param onTrial it has only just come back
+   * @returns whether this puts it out
+   */
   failed(onTrial: boolean): boolean {
     this.#failures += 1;
-    if (this.#failures < failuresMax && !onTrial) return false;
+    if (this.#failures < failuresMax && !onTrial && this.#trips === 0) return false;
     this.trip();
     return true;
   }
@@ -24,6 +28,7 @@ export class FailureStreak {
     this.#trips += 1;
   }
 
+  /** It has given a whole answer. */
   worked(): void {
     this.#failures = 0;
     this.#trips = 0;

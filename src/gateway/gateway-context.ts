@@ -11,6 +11,7 @@ import type { Engine } from './engine.ts';
 import type { EngineMonitor } from './engine-monitor.ts';
 import type { Fleet } from './fleet.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { IntakeTurns } from './intake-turns.ts';
 import type { KeyLimits } from './key-limits.ts';
 import type { Pools } from './pools.ts';
 import type { RetryBudget } from './retry-budget.ts';
@@ -31,6 +32,7 @@ export interface GatewayContext {
   readonly deadlines: AnswerDeadlines;
   /** Told to stop: what is under way ends, nothing new is wanted. */
   readonly stopping: boolean;
+  readonly intakeTurns: IntakeTurns;
   readonly retryBudget: RetryBudget;
   readonly metrics: GatewayMetrics;
   readonly decisions: DecisionLog;

@@ -18,6 +18,7 @@ import { Fleet } from './fleet.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { IntakeBudget } from './intake-budget.ts';
+import { IntakeTurns } from './intake-turns.ts';
 import { KeyLimits } from './key-limits.ts';
 import { type ConfigChanges, LiveConfig } from './live-config.ts';
 import { Pools } from './pools.ts';
@@ -105,6 +106,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
     ),
+    intakeTurns: new IntakeTurns(),
     retryBudget: new RetryBudget(),
     metrics,
     decisions: new DecisionLog(config.decisionsMax),

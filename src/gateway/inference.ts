@@ -4,7 +4,7 @@ import type { WorkerIndex } from '../core/index.ts';
 import type { RequestError } from '../wire/openai-error.ts';
 import { unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
-import { attemptsMax, deathsMax, isDeath, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { DecisionRecord } from './decision-log.ts';
 import type { Exchange } from './exchange.ts';
@@ -58,8 +58,8 @@ async function answerBySome(
 ): Promise<void> {
   const tried = new Set<WorkerIndex>();
   let failure: RequestError | null = null;
-  let deaths = 0;
-  for (let attempt = 1; attempt <= attemptsMax && deaths < deathsMax && !exchange.gone; attempt++) {
+  const deaths = new Deaths();
+  for (let attempt = 1; attempt <= attemptsMax && !deaths.tooMany && !exchange.gone; attempt++) {
     const placing = place(context, exchange, intake, tried);
     const placed = placing instanceof Promise ? await placing : placing;
     if (placed === null) break;
@@ -74,7 +74,7 @@ async function answerBySome(
       return;
     }
     failure = noteFailure(context, placed.worker.engine, outcome);
-    if (isDeath(outcome.failure)) deaths += 1;
+    deaths.note(outcome);
   }
   if (exchange.gone) return;
   throw failure ?? unplaceable(intake);
@@ -85,6 +85,9 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   const { config, pools, tokenizer, metrics, log } = context;
   const body = await readBody(exchange.request, config.bodyBytesMax);
   if (body === null) return null;
+  const turn = context.intakeTurns.take();
+  if (turn !== null) await turn;
+  if (exchange.gone) return null;
   const request = readInferenceRequest(api, body);
   const overrides = readOverrides(exchange);
   const resolved = pools.resolve(request.model);
@@ -135,7 +138,7 @@ function send(
       startedMs: exchange.startedMs,
       calls: engine.calls,
       mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
-      onFirstToken: () => context.monitors.get(engine)?.worked(),
+      onFirstToken: () => context.monitors.get(engine)?.begun(),
       onUsage: ({ promptTokens }) => {
         const bytes = promptBytes(contents);
         if (bytes !== null) pool.byteRatio.observe(bytes, promptTokens);

@@ -1,7 +1,7 @@
 // The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
 
-import type { RequestError } from '../wire/openai-error.ts';
-import { attemptsMax, deathsMax, isDeath, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { RequestError } from '../wire/openai-error.ts';
+import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
 import { ClientAnswer } from './client-answer.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange } from './exchange.ts';
@@ -11,16 +11,22 @@ import { noWorkers } from './pools.ts';
 import { pass, type RelayOutcome, relay } from './relay.ts';
 import { readBody } from './request-body.ts';
 
+/** Leads out of what the gateway passes on, for engines that resolve it. */
+const dotSegment = /\/(\.|%2e){1,2}(\/|$)/i;
+
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
 export async function passThrough(context: GatewayContext, exchange: Exchange): Promise<void> {
+  if (dotSegment.test(exchange.request.url!.split('?', 1)[0]!)) {
+    throw new RequestError(400, 'invalid_path', 'the path must not have the segments . or ..');
+  }
   const body = await readBody(exchange.request, context.config.bodyBytesMax);
   if (body === null) return;
   const model = readModel(exchange, body);
   if (model !== null) exchange.asksFor(context.pools.resolve(model).model);
   const tried = new Set<Engine>();
   let failure: RequestError | null = null;
-  let deaths = 0;
-  while (tried.size < attemptsMax && deaths < deathsMax && !exchange.gone) {
+  const deaths = new Deaths();
+  while (tried.size < attemptsMax && !deaths.tooMany && !exchange.gone) {
     const engine = leastRequests(context.engines, model, tried);
     if (engine === null) break;
     if (tried.size > 0) context.metrics.retries.inc();
@@ -31,7 +37,7 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
       return;
     }
     failure = noteFailure(context, engine, outcome);
-    if (isDeath(outcome.failure)) deaths += 1;
+    deaths.note(outcome);
   }
   throw failure ?? noWorkers('none is ready');
 }

@@ -19,8 +19,11 @@ export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'full' | 'erro
 export type RelayOutcome =
   /** The client has the engine's whole answer. */
   | { readonly kind: 'answered'; readonly status: number }
-  /** The client has seen nothing of this engine: another one may be tried. */
-  | { readonly kind: 'unanswered'; readonly failure: AttemptFailure; readonly error: Error }
+  /**
+   * The client has seen nothing of this engine: another one may be tried. `innocent`: the engine was failing already
+   * when it got the request.
+   */
+  | { readonly kind: 'unanswered'; readonly failure: AttemptFailure; readonly error: Error; readonly innocent: boolean }
   /** The engine's answer ended early; the client has been told. */
   | { readonly kind: 'cut'; readonly status: number; readonly error: Error }
   | { readonly kind: 'gone' };
@@ -57,6 +60,9 @@ export interface RelayTarget {
   readonly stream: boolean;
 }
 
+/** An engine that dies sooner was likely dying when it got the request. */
+const quickDeathMs = 100;
+
 class GivenUp extends Error {
   override readonly name = 'GivenUp';
 }
@@ -81,6 +87,8 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   #bodyBegan = false;
   #fresh = false;
   #dispatchedMs = 0;
+  /** Of the engine when it got the request; null: it was idle, so nothing was to be heard. */
+  #heardBefore: number | null = null;
 
   constructor(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch) {
     this.form = target.stream ? 'stream' : 'whole';
@@ -91,8 +99,10 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   }
 
   start(): void {
-    this.#target.engine.calls.open(this);
-    this.#exchange.whenGone(() => this.#giveUp({ kind: 'gone' }));
+    const { calls } = this.#target.engine;
+    if (calls.count > 0) this.#heardBefore = calls.heardCount;
+    calls.open(this);
+    this.#exchange.whenGone(() => this.#clientGone());
     if (!this.#settled) this.#dispatch();
   }
 
@@ -149,13 +159,13 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       this.#fail('cut', error);
       return;
     }
-    const failure = this.#target.engine.upstream.classify(error, performance.now() - this.#dispatchedMs);
+    const failure = this.#target.engine.upstream.classify(error, this.#heldMs());
     if (failure === 'stale' && !this.#fresh) {
       this.#fresh = true;
       this.#dispatch();
       return;
     }
-    this.#settle({ kind: 'unanswered', failure, error });
+    this.#settleUnanswered(failure, error);
   }
 
   breakOff(error: Error): void {
@@ -180,7 +190,8 @@ class Relay implements Dispatcher.DispatchHandler, Call {
         if (!this.#answer.tie()) this.#pause();
         return;
       case 'give-up':
-        this.#giveUp({ kind: 'unanswered', failure: verdict.failure, error: verdict.error });
+        this.#settleUnanswered(verdict.failure, verdict.error);
+        this.#controller?.abort(new GivenUp());
     }
   }
 
@@ -195,26 +206,36 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#controller?.resume();
   }
 
-  #giveUp(outcome: RelayOutcome): void {
+  #clientGone(): void {
     if (this.#settled) return;
-    this.#settle(outcome);
+    this.#settle({ kind: 'gone' });
     this.#controller?.abort(new GivenUp());
   }
 
   /** The engine failed: the client hears of it only if it has had something of this engine. */
   #fail(failure: AttemptFailure, error: Error): void {
     if (!this.#tied) {
-      this.#settle({ kind: 'unanswered', failure, error });
+      this.#settleUnanswered(failure, error);
       return;
     }
     this.#settle({ kind: 'cut', status: this.#status, error });
     this.#answer.cut(new RequestError(502, 'upstream_failed', 'the engine broke off its answer'));
   }
 
+  #heldMs(): number {
+    return performance.now() - this.#dispatchedMs;
+  }
+
+  #settleUnanswered(failure: AttemptFailure, error: Error): void {
+    this.#answer.drop();
+    const unheard = this.#heardBefore === this.#target.engine.calls.heardCount;
+    const innocent = unheard || (failure === 'reset' && this.#heldMs() < quickDeathMs);
+    this.#settle({ kind: 'unanswered', failure, error, innocent });
+  }
+
   #settle(outcome: RelayOutcome): void {
     this.#settled = true;
     this.#target.engine.calls.close(this);
-    if (outcome.kind === 'unanswered') this.#answer.drop();
     this.#watch.settled(outcome);
   }
 }

@@ -245,6 +245,19 @@ describe('health by what requests meet', () => {
     expect((await post(gateway, path, chatBody)).status).toBe(200);
   });
 
+  it('is no reason to be left without engines: requests that fail everywhere put out half of them at most', async () => {
+    const engines = await harness.engines(4);
+    for (const engine of engines) {
+      engine.behaviour = ({ response }) => replyJson(response, 500, { error: { message: 'boom', code: 500 } });
+    }
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url), policy: 'round-robin' });
+    const answers = [];
+    for (let i = 0; i < 60; i++) answers.push(await post(gateway, path, chatBody));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([500]));
+    const { readyEngines } = (await getJson(gateway, '/ready')) as { readyEngines: number };
+    expect(readyEngines).toBeGreaterThanOrEqual(2);
+  });
+
   it('ends with a row of failures; then one request at a time tries whether it is back', async () => {
     const [failing, sound, gateway] = await pair(({ response }) =>
       replyJson(response, 500, { error: { message: 'boom', code: 500 } }),

@@ -1,3 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { endStream, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
@@ -164,5 +167,45 @@ describe('relay', () => {
     expect(written).toBeLessThan(total / 2);
     const bytes = (await response.arrayBuffer()).byteLength;
     expect(bytes).toBeGreaterThan(total);
+  });
+
+  it('keeps next to nothing for clients that never read', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = async (request) => {
+      openStream(request);
+      const filler = 'x'.repeat(65_536);
+      for (let i = 0; i < 640 && !request.response.destroyed; i++) {
+        sendToken(request, filler);
+        if (request.response.writableNeedDrain) await once(request.response, 'drain').catch(() => undefined);
+      }
+    };
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answers = new Set<ServerResponse>();
+    const port = new URL(gateway.url).port;
+    const collect = (message: unknown): void => {
+      const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+      if (request.headers.host?.endsWith(`:${port}`)) answers.add(response);
+    };
+    subscribe('http.server.request.start', collect);
+    const aborts = Array.from({ length: 8 }, () => new AbortController());
+    await Promise.all(
+      aborts.map(({ signal }) =>
+        fetch(`${gateway.url}/v1/chat/completions`, {
+          method: 'POST',
+          body: JSON.stringify({ ...chatBody, stream: true }),
+          signal,
+        }),
+      ),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    unsubscribe('http.server.request.start', collect);
+    expect(answers.size).toBe(8);
+    for (const { writableLength } of answers) {
+      expect(writableLength).toBeGreaterThan(0);
+      // One read of a socket and what an event had left over.
+      expect(writableLength).toBeLessThan(256 * 1024);
+    }
+    for (const abort of aborts) abort.abort();
+    await atRest(gateway);
   });
 });

@@ -1,0 +1,154 @@
+// Real processes for fault tests: the compiled command as gateway and simulated engines, and scripted engines.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { eventually } from '../e2e/harness.ts';
+
+const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
+const scripted = join(import.meta.dirname, 'scripted-engine.mjs');
+const startMsMax = 20_000;
+
+export class Program {
+  readonly #arguments: readonly string[];
+  readonly #announces: RegExp;
+  #child: ChildProcess | null = null;
+  #url = '';
+
+  private constructor(args: readonly string[], announces: RegExp) {
+    this.#arguments = args;
+    this.#announces = announces;
+  }
+
+  /** @param announces finds its address in the first line that it prints */
+  static async start(args: readonly string[], announces: RegExp): Promise<Program> {
+    const program = new Program(args, announces);
+    await program.#spawn([]);
+    return program;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get port(): string {
+    return new URL(this.#url).port;
+  }
+
+  /** Memory in use, in bytes. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child!.kill(name);
+  }
+
+  async end(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  /** Starts it again on the port that it had. */
+  async restart(portArguments: (port: string) => readonly string[]): Promise<void> {
+    await this.end();
+    await this.#spawn(portArguments(this.port));
+  }
+
+  async #spawn(more: readonly string[]): Promise<void> {
+    const child = spawn(process.execPath, [...this.#arguments, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    let said = '';
+    const listens = new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`did not start: ${said}`)), startMsMax);
+      child.stdout!.on('data', (data: Buffer) => {
+        said += data.toString('utf8');
+        const found = this.#announces.exec(said);
+        if (found === null) return;
+        clearTimeout(timer);
+        resolve(found[1]!);
+      });
+      child.stderr!.on('data', (data: Buffer) => {
+        said = (said + data.toString('utf8')).slice(-4000);
+      });
+      child.once('exit', () => {
+        clearTimeout(timer);
+        reject(new Error(`ended: ${said}`));
+      });
+    });
+    this.#url = await listens;
+  }
+}
+
+export function startScripted(): Promise<Program> {
+  return Program.start([scripted], /listening on (\S+)/);
+}
+
+export function restartScripted(program: Program): Promise<void> {
+  return program.restart((port) => [port]);
+}
+
+/** @param speedup simulated seconds in a real one */
+export function startSim(speedup: number): Promise<Program> {
+  const args = ['sim-worker', '--count', '1', '--port', '0', '--model', 'scripted', '--speedup', String(speedup)];
+  return Program.start([command, ...args], /listening on (\S+)/);
+}
+
+export function restartSim(program: Program): Promise<void> {
+  return program.restart((port) => ['--port', port]);
+}
+
+export async function startGateway(engines: readonly Program[], ...more: readonly string[]): Promise<Program> {
+  const workers = engines.flatMap(({ url }) => ['--worker', url]);
+  const args = ['serve', '--port', '0', '--log-level', 'error', ...workers, ...more];
+  const gateway = await Program.start([command, ...args], /listening on (\S+)/);
+  await eventually(async () => (await readyEngines(gateway)) === engines.length, startMsMax);
+  return gateway;
+}
+
+export async function readyEngines(gateway: Program): Promise<number> {
+  const answer = (await (await fetch(`${gateway.url}/ready`)).json()) as { readyEngines: number };
+  return answer.readyEngines;
+}
+
+/** Ends everything, whatever happened. */
+export async function endAll(programs: readonly (Program | undefined)[]): Promise<void> {
+  await Promise.all(programs.map((program) => program?.end()));
+}
+
+export async function script(engine: Program, ways: object): Promise<void> {
+  const response = await fetch(`${engine.url}/script`, { method: 'POST', body: JSON.stringify(ways) });
+  expect(response.status).toBe(200);
+  await response.text();
+}
+
+interface ScriptedState {
+  readonly open: number;
+  readonly served: number;
+  readonly foreign: number;
+  readonly closedMs: number;
+}
+
+export async function stateOf(engine: Program): Promise<ScriptedState> {
+  return (await (await fetch(`${engine.url}/state`)).json()) as ScriptedState;
+}
+
+interface Rest {
+  readonly workers: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Every load is zero and no request under way. */
+export async function atRest(gateway: Program): Promise<void> {
+  const all = async (path: string, fields: readonly string[]): Promise<boolean> => {
+    const { workers } = (await (await fetch(gateway.url + path)).json()) as Rest;
+    return workers.length > 0 && workers.every((worker) => fields.every((field) => worker[field] === 0));
+  };
+  await eventually(() => all('/loads', ['activeBlocks', 'activePrefillTokens', 'runningRequests']), 10_000);
+  await eventually(() => all('/workers', ['requestsInFlight']), 10_000);
+}
