@@ -1,7 +1,7 @@
 // The last decisions, each with what came of it: the answer to "why this worker?".
 
 import type { CandidateCost, Decision, Outcome } from '../core/index.ts';
-import type { Usage } from './completion-chunk.ts';
+import type { Usage } from '../wire/completion-chunk.ts';
 import type { WorkerTrust } from './worker-trust.ts';
 
 /** One routed attempt; a request that was retried has one record an attempt. */

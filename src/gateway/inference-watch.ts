@@ -1,8 +1,8 @@
 // Watches one attempt of an inference request: its tokens feed the ledger, its end releases the bookings.
 
 import type { Logger } from 'pino';
+import { readBodyUsage, type Usage } from '../wire/completion-chunk.ts';
 import type { BookingLease } from './booking-lease.ts';
-import { readBodyUsage, type Usage } from './completion-chunk.ts';
 import type { DecisionRecord } from './decision-log.ts';
 import type { Call, EngineCalls } from './engine-calls.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';

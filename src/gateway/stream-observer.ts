@@ -1,7 +1,7 @@
 // Watches an engine's event stream go by: first token, tokens of each choice, usage, end, without parsing each chunk.
 
+import { type CompletionChunk, carriesToken, readUsage, type Usage } from '../wire/completion-chunk.ts';
 import { SseSplitter } from '../wire/sse.ts';
-import { type CompletionChunk, readUsage, type Usage } from './completion-chunk.ts';
 
 /** What the observer tells as it happens. */
 export interface StreamListener {
@@ -137,22 +137,6 @@ function isPlainTokenChunk(data: string): boolean {
     !data.includes('usage":{') &&
     !data.includes('error":')
   );
-}
-
-type Choice = NonNullable<CompletionChunk['choices']>[number];
-
-function carriesToken(choice: Choice, started: boolean): boolean {
-  if (typeof choice.text === 'string') return true;
-  const delta = choice.delta;
-  if (delta === undefined || delta === null) return false;
-  if (Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0) return true;
-  if (delta.function_call !== undefined && delta.function_call !== null) return true;
-  for (const text of [delta.content, delta.reasoning, delta.reasoning_content, delta.refusal]) {
-    if (typeof text !== 'string') continue;
-    const opensMessage = text === '' && !started && typeof delta.role === 'string';
-    if (!opensMessage) return true;
-  }
-  return false;
 }
 
 function parseChunk(data: string): CompletionChunk | null {

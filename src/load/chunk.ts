@@ -1,5 +1,7 @@
 // What one data event of a completion stream says: tokens, usage, an error, the end.
 
+import { carriesToken } from '../wire/completion-chunk.ts';
+
 export interface StreamUsage {
   readonly promptTokens: number | null;
   readonly completionTokens: number | null;
@@ -56,24 +58,12 @@ function readBody(body: Fields): Chunk {
     if (!isFields(choice)) return { kind: 'malformed', message: 'a choice that is not an object' };
     const { finish_reason: finishReason, token_ids: ids } = choice;
     if (finishReason === 'abort') return { kind: 'error', message: 'the engine aborted the request' };
-    if (!carriesToken(choice)) continue;
+    if (Array.isArray(ids) ? ids.length === 0 : !carriesToken(choice, false)) continue;
     carries = true;
     if (tokens !== null) tokens = Array.isArray(ids) ? tokens + ids.length : null;
   }
   const usage = readUsage(body);
   return carries ? { kind: 'tokens', tokens, usage } : { kind: 'no-tokens', usage };
-}
-
-/** Content, reasoning, a tool call, text or token ids; empty text counts, except in the chunk that announces the role. */
-function carriesToken(choice: Fields): boolean {
-  const { token_ids: ids, text, delta } = choice;
-  if (Array.isArray(ids)) return ids.length > 0;
-  if (isString(text)) return true;
-  if (!isFields(delta)) return false;
-  const { role, content, reasoning, reasoning_content: reasoningContent, tool_calls: toolCalls } = delta;
-  if (Array.isArray(toolCalls) && toolCalls.length > 0) return true;
-  const texts = [content, reasoning, reasoningContent].filter(isString);
-  return texts.some((part) => part !== '') || (texts.length > 0 && !isString(role));
 }
 
 function readUsage(body: Fields): StreamUsage | null {

@@ -1,6 +1,7 @@
 // Workloads whose prompts begin with one of a few shared prefixes: a cold burst, and the trio's base of PR #1731.
 import { Random } from '../core/random.ts';
 import { burstArrivalsMs, poissonArrivalsMs } from './arrivals.ts';
+import { shuffle } from './distributions.ts';
 import type { TextRequest } from './text-request.ts';
 import { type TextCodec, TextSource } from './text-source.ts';
 
@@ -108,14 +109,4 @@ async function compose(
     requests.push({ arrivalMs: arrivalsMs[i]!, prompt, isl, maxTokens: outputTokens, group });
   }
   return requests;
-}
-
-/** Fisher and Yates, in place. */
-function shuffle(items: number[], random: Random): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const held = items[i]!;
-    items[i] = items[j]!;
-    items[j] = held;
-  }
 }

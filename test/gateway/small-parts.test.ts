@@ -2,9 +2,9 @@ import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { BucketHistogram } from '../../src/gateway/bucket-histogram.ts';
 import { ByteRatio } from '../../src/gateway/byte-ratio.ts';
-import { readBodyUsage } from '../../src/gateway/completion-chunk.ts';
 import { readCacheConfigs } from '../../src/gateway/engine-probe.ts';
 import { requestHeaders, responseHeaders } from '../../src/gateway/forwarded-headers.ts';
+import { readBodyUsage } from '../../src/wire/completion-chunk.ts';
 
 describe('forwarded headers', () => {
   it('leave out what is meant for one connection, and what the gateway sets', () => {

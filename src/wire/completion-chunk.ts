@@ -1,4 +1,4 @@
-// The parts of an engine's answer that the gateway reads; unset fields may be absent or null.
+// The parts of an engine's answer that the gateway and the load client read; unset fields may be absent or null.
 
 export interface CompletionChunk {
   readonly choices?: readonly CompletionChoice[] | null;
@@ -6,7 +6,7 @@ export interface CompletionChunk {
   readonly error?: { readonly message?: unknown; readonly code?: unknown } | string | null;
 }
 
-interface CompletionChoice {
+export interface CompletionChoice {
   readonly index?: unknown;
   readonly finish_reason?: unknown;
   readonly token_ids?: unknown;
@@ -20,6 +20,25 @@ interface CompletionChoice {
     readonly tool_calls?: unknown;
     readonly function_call?: unknown;
   } | null;
+}
+
+/**
+ * Whether a choice of a stream brings a token: content, reasoning, a refusal, a tool call or text, empty text included,
+ * but not the delta that only opens a chat message. Token ids are the caller's to look at first: they tell how many.
+ * @param started the choice has had a token before
+ */
+export function carriesToken(choice: CompletionChoice, started: boolean): boolean {
+  if (typeof choice.text === 'string') return true;
+  const delta = choice.delta;
+  if (delta === undefined || delta === null) return false;
+  if (Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0) return true;
+  if (delta.function_call !== undefined && delta.function_call !== null) return true;
+  for (const text of [delta.content, delta.reasoning, delta.reasoning_content, delta.refusal]) {
+    if (typeof text !== 'string') continue;
+    const opensMessage = text === '' && !started && typeof delta.role === 'string';
+    if (!opensMessage) return true;
+  }
+  return false;
 }
 
 export interface Usage {
