@@ -158,6 +158,8 @@ export class KvFeed {
   #connected(): void {
     this.#replaying = this.#canReplay();
     void this.#enqueue(async () => {
+      // What did not answer may have been the process before.
+      this.#noReplayBeforeMs = 0;
       this.#sequence.connected();
       this.#proven = false;
       await this.#catchUp();

@@ -199,6 +199,7 @@ describe('KvFeed with replay', () => {
   /** What the publisher still keeps: number -> second at which it was made. */
   let kept: Map<number, number>;
   let withTopic: boolean;
+  let mute: boolean;
 
   beforeEach(async () => {
     router = new Router({ linger: 0 });
@@ -206,6 +207,7 @@ describe('KvFeed with replay', () => {
     requested = [];
     kept = new Map();
     withTopic = true;
+    mute = false;
     void serve();
     feed = feedFrom({ replayEndpoint: router.lastEndpoint });
   });
@@ -221,6 +223,7 @@ describe('KvFeed with replay', () => {
     for await (const frames of router) {
       const { identity, fromSeq } = readReplayRequest(frames)!;
       requested.push(fromSeq);
+      if (mute) continue;
       for (const [seq, madeS] of kept) {
         if (seq < fromSeq) continue;
         const frames = writeKvFrames('kv', seq, encodeKvBatch(madeS, 0, []));
@@ -364,6 +367,20 @@ describe('KvFeed with replay', () => {
       replaying: false,
       loss: { kind: 'lost-batches', batches: 2 },
     });
+  });
+
+  it('asks again at once when a publisher comes back, although the one before did not answer', async () => {
+    mute = true;
+    await follow();
+    await eventually(() => feed.status.failedReplays === 1);
+    publisher.close();
+    await eventually(() => feed.status.publishers === 0);
+    mute = false;
+    keep(0, 1, 2);
+    await publisherAgain();
+    await eventually(() => feed.status.lastSeq === 2);
+    expect(seen).toEqual([0, 1, 2]);
+    expect(feed.whole).toBe(true);
   });
 
   it('finds by itself that the last batches of a quiet feed were lost', async () => {
