@@ -52,7 +52,8 @@ export class Placements {
   /** Tokens of one prompt that one worker would have to compute now. */
   uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
     this.#findOverlaps(prompt);
-    return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, this.#overlaps[worker]!));
+    const pageSize = this.#workers.pageSize[worker]!;
+    return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, this.#overlaps[worker]!, pageSize));
   }
 
   #fillLoads(request: RouteRequest): number {
@@ -95,7 +96,7 @@ export class Placements {
       const worker = candidates.worker[i]!;
       const hashes = hashesOf(prompt, candidates.blockSize[i]!);
       const overlapBlocks = this.#overlaps[worker]!;
-      const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks);
+      const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks, this.#workers.pageSize[worker]!);
       const tailTokens = tailTokensOf(prompt.isl, hashes);
       const newOwnBlocks = sequences * blocksOf(tailTokens, hashes.blockSize);
       candidates.overlapBlocks[i]! += overlapBlocks;
@@ -132,7 +133,11 @@ export function hashesOf(prompt: Prompt, blockSize: number): BlockHashes {
   throw new Error(`kvoyant: broken invariant: a prompt is hashed for block size ${blockSize} of its pool`);
 }
 
-/** Tokens that the engine will not compute again: at least one it always does. */
-function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number): number {
-  return Math.max(0, Math.min(Math.floor(overlapBlocks * hashes.blockTokens), prompt.isl - 1));
+/**
+ * Tokens that the engine will not compute again. At least one it always computes, and with it the whole page that it
+ * stands in: of a prompt that is cached to its last token, vLLM and SGLang compute the last block again.
+ */
+function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number, pageSize: number): number {
+  const cacheableTokens = Math.floor(Math.max(0, prompt.isl - 1) / pageSize) * pageSize;
+  return Math.min(Math.floor(overlapBlocks * hashes.blockTokens), cacheableTokens);
 }

@@ -83,7 +83,7 @@ export class Router {
   addWorker(spec: WorkerSpec): WorkerIndex {
     const worker = this.#workers.add(spec);
     this.#index.addWorker(worker);
-    this.#index.setPages(worker, spec.pageSize ?? spec.blockSize, spec.blockSize);
+    this.#index.setPages(worker, this.#workers.pageSize[worker]!, spec.blockSize);
     this.#speed.reset(worker);
     this.#lag.reset(worker);
     this.#mirrors[worker] = this.#newMirror(worker);
@@ -128,9 +128,7 @@ export class Router {
    * @param pageSize of the worker's KV events, where its pages are smaller than the blocks to route by; divides them
    */
   setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number = blockSize): void {
-    this.#workers.assertLive(worker);
-    assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
-    this.#workers.blockSize[worker] = blockSize;
+    this.#workers.setBlockSize(worker, blockSize, pageSize);
     this.#index.setPages(worker, pageSize, blockSize);
     this.dropBlocks(worker);
   }

@@ -150,7 +150,7 @@ export interface Decision {
   /** Of the chosen worker, before this request was booked. */
   readonly overlapTokens: number;
   readonly overlapBlocks: number;
-  /** Of the chosen worker: `isl - overlapTokens`, at least 1 a prompt. */
+  /** Of the chosen worker: `isl - overlapTokens`, at least 1 a prompt: the engine computes the last block again. */
   readonly uncachedTokens: number;
   readonly isl: number;
   /** Every candidate, in order of worker index; built when asked for. */

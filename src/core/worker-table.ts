@@ -17,6 +17,8 @@ export class WorkerTable {
   incarnation: Uint32Array = new Uint32Array(8);
   viewEpoch: Uint32Array = new Uint32Array(8);
   blockSize: Int32Array = new Int32Array(8);
+  /** Tokens of one of the engine's own blocks: `blockSize`, or a divisor of it. */
+  pageSize: Int32Array = new Int32Array(8);
   capacityBlocks: Float64Array = new Float64Array(8);
   /** `capacityBlocks` where it is known, else infinite. */
   knownCapacityBlocks: Float64Array = new Float64Array(8);
@@ -36,7 +38,6 @@ export class WorkerTable {
 
   add(spec: WorkerSpec): WorkerIndex {
     assert(!this.#byId.has(spec.id), `worker id ${spec.id} is unique`);
-    assert(Number.isInteger(spec.blockSize) && spec.blockSize >= 1, 'a block size is an integer from 1 up');
     const worker = this.#free.pop() ?? this.count++;
     assert(worker < WorkerTable.workersMax, 'a router has at most workersMax workers');
     if (worker >= this.live.length) this.#grow();
@@ -47,7 +48,7 @@ export class WorkerTable {
     this.routable[worker] = 1;
     this.incarnation[worker]!++;
     this.viewEpoch[worker] = 0;
-    this.blockSize[worker] = spec.blockSize;
+    this.setBlockSize(worker, spec.blockSize, spec.pageSize ?? spec.blockSize);
     this.setCapacity(worker, spec.capacityBlocks, spec.capacityKnown ?? true);
     this.setRunningRequestsMax(worker, spec.runningRequestsMax ?? Number.POSITIVE_INFINITY);
     this.activeBlocks[worker] = 0;
@@ -90,6 +91,14 @@ export class WorkerTable {
     this.#sources[worker] = source;
   }
 
+  setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number): void {
+    this.assertLive(worker);
+    assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
+    assert(Number.isInteger(blockSize / pageSize), 'a page size divides the block size');
+    this.blockSize[worker] = blockSize;
+    this.pageSize[worker] = pageSize;
+  }
+
   setCapacity(worker: WorkerIndex, capacityBlocks: number, known: boolean): void {
     this.assertLive(worker);
     assert(capacityBlocks >= 1, 'a capacity is at least one block');
@@ -114,6 +123,7 @@ export class WorkerTable {
     this.incarnation = grown(this.incarnation, new Uint32Array(length));
     this.viewEpoch = grown(this.viewEpoch, new Uint32Array(length));
     this.blockSize = grown(this.blockSize, new Int32Array(length));
+    this.pageSize = grown(this.pageSize, new Int32Array(length));
     this.capacityBlocks = grown(this.capacityBlocks, new Float64Array(length));
     this.knownCapacityBlocks = grown(this.knownCapacityBlocks, new Float64Array(length));
     this.runningRequestsMax = grown(this.runningRequestsMax, new Float64Array(length));

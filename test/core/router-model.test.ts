@@ -77,7 +77,7 @@ describe('router against its naive twins', () => {
                   expect(cost).toMatchObject({
                     overlapBlocks: overlap,
                     promisedBlocks: promised,
-                    overlapTokens: Math.min(overlap * blockSize, s.tokens.length - 1),
+                    overlapTokens: Math.min(overlap, Math.ceil(s.tokens.length / blockSize) - 1) * blockSize,
                     activeBlocks: ledger.activeBlocks(cost.worker),
                     activePrefillTokens: ledger.activePrefillTokens(cost.worker),
                     runningRequests: ledger.runningRequests(cost.worker),
@@ -172,6 +172,23 @@ describe('router against its naive twins', () => {
       );
     });
   }
+
+  it('counts the page of the last token as computed: its own one, not the coarser block', () => {
+    const { router } = routerOf(1, { blockSize: 8 });
+    router.addWorker({ id: 'fine', blockSize: 8, pageSize: 2, capacityBlocks: 100, source: 'events' });
+    const prompt = Array.from({ length: 16 }, (_, i) => i);
+    router.applyKvEvent(0, announced(prompt, 8), 0);
+    router.applyKvEvent(1, announced(prompt, 2), 0);
+    const routed = router.route({ prompts: [promptOf(prompt, 8)] }, 0);
+    if (routed.kind === 'refused') throw new Error(routed.reason);
+    const terms = routed.decision
+      .candidates()
+      .map((cost) => [cost.overlapBlocks, cost.overlapTokens, cost.uncachedTokens]);
+    expect(terms).toEqual([
+      [2, 8, 8],
+      [2, 14, 2],
+    ]);
+  });
 
   it('hashes a prompt once for each block size of a mixed pool', () => {
     const { router } = routerOf(1, { blockSize: 4 });

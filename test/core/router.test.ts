@@ -13,7 +13,7 @@ describe('booking', () => {
     expect(new Set(firsts.map((decision) => decision.worker)).size).toBe(4);
     expect(firsts.map((decision) => decision.uncachedTokens)).toEqual([40, 40, 40, 40]);
     const again = route(range(200, 240)).decision;
-    expect(again).toMatchObject({ worker: firsts[2]!.worker, overlapTokens: 39, uncachedTokens: 1, reason: 'cost' });
+    expect(again).toMatchObject({ worker: firsts[2]!.worker, overlapTokens: 36, uncachedTokens: 4, reason: 'cost' });
   });
 
   it('without in-flight credit the second prompt is uncached everywhere, yet its blocks are no new ones on the first worker', () => {
@@ -59,7 +59,7 @@ describe('booking', () => {
     const { worker } = routed.decision;
     expect(router.load(worker)).toMatchObject({
       activeBlocks: 10 + 1,
-      activePrefillTokens: 40 + 1 + 2,
+      activePrefillTokens: 40 + 4 + 2,
       runningRequests: 3,
     });
     for (const booking of routed.bookings) router.release(booking, 'failed', 0);

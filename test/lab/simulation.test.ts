@@ -47,7 +47,7 @@ describe('one worker, worked out by hand', () => {
     const shared = { isl: 64, osl: 1, ids: [0, 1, 2, 3] };
     const { log } = simulate(workloadOf([0, 100].map((atMs) => ({ atMs, ...shared }))), specOf('kv', { workers: 1 }));
     expect([...log.cachedTokens]).toEqual([0, 48]);
-    expect([...log.predictedTokens]).toEqual([0, 63]);
+    expect([...log.predictedTokens]).toEqual([0, 48]);
     expect(log.firstTokenNs[1]! - 100e6).toBe(ns(19 + 0.026 * 16 + attentionMs(16, 48) + 3));
   });
 });
