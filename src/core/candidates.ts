@@ -77,6 +77,13 @@ export class Candidates {
     ];
   }
 
+  /** O(candidates) */
+  bestOverlapTokens(): number {
+    let best = 0;
+    for (let i = 0; i < this.count; i++) best = Math.max(best, this.overlapTokens[i]!);
+    return best;
+  }
+
   /** A copy that outlives the next choice; `expand` reads it. */
   copy(): Float64Array {
     const rows = new Float64Array(this.count * columnsPerCandidate);

@@ -9,6 +9,8 @@ export class RecordedDecision implements Decision {
   readonly reason: DecisionReason;
   readonly overlapTokens: number;
   readonly overlapBlocks: number;
+  readonly promisedBlocks: number;
+  readonly bestOverlapTokens: number;
   readonly uncachedTokens: number;
   readonly isl: number;
   readonly #rows: Float64Array;
@@ -20,6 +22,8 @@ export class RecordedDecision implements Decision {
     this.worker = candidates.worker[position]!;
     this.overlapTokens = candidates.overlapTokens[position]!;
     this.overlapBlocks = candidates.overlapBlocks[position]!;
+    this.promisedBlocks = candidates.promisedBlocks[position]!;
+    this.bestOverlapTokens = candidates.bestOverlapTokens();
     this.uncachedTokens = candidates.uncachedTokens[position]!;
     this.#rows = candidates.copy();
   }

@@ -150,6 +150,10 @@ export interface Decision {
   /** Of the chosen worker, before this request was booked. */
   readonly overlapTokens: number;
   readonly overlapBlocks: number;
+  /** The part of `overlapBlocks` that requests in flight have promised, announced or not. */
+  readonly promisedBlocks: number;
+  /** The highest `overlapTokens` of any candidate. */
+  readonly bestOverlapTokens: number;
   /** Of the chosen worker: `isl - overlapTokens`, at least 1 a prompt: the engine computes the last block again. */
   readonly uncachedTokens: number;
   readonly isl: number;

@@ -93,7 +93,7 @@ export function describeEngine(engine: Engine, fleet: Fleet): object {
 }
 
 function describeWorker(worker: Worker): object {
-  const { id, rank, membership, traits, feed, offeredFeed, events } = worker;
+  const { id, rank, membership, traits, feed, offeredFeed, events, account } = worker;
   return {
     id,
     rank,
@@ -103,5 +103,6 @@ function describeWorker(worker: Worker): object {
     eventsOffered: offeredFeed,
     feed: feed?.status ?? null,
     events,
+    account: { ...account.tokens, checks: account.checks, tokenMismatches: account.tokenMismatches },
   };
 }

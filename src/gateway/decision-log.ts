@@ -2,6 +2,7 @@
 
 import type { CandidateCost, Decision, Outcome } from '../core/index.ts';
 import type { Usage } from '../wire/completion-chunk.ts';
+import type { PromptAccount } from './prompt-account.ts';
 import type { WorkerTrust } from './worker-trust.ts';
 
 /** One routed attempt; a request that was retried has one record an attempt. */
@@ -24,6 +25,8 @@ export class DecisionRecord {
   durationMs: number | null = null;
   outputTokens: number | null = null;
   usage: Usage | null = null;
+  /** Null: the engine has not told enough. */
+  account: PromptAccount | null = null;
 
   constructor(
     fields: Pick<DecisionRecord, 'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'trust'>,
@@ -57,6 +60,7 @@ export class DecisionRecord {
       uncachedTokens: decision.uncachedTokens,
       actualPromptTokens: usage?.promptTokens ?? null,
       actualCachedTokens: usage?.cachedTokens ?? null,
+      account: this.account,
       outputTokens: this.outputTokens,
       outcome: this.outcome,
       status: this.status,

@@ -208,6 +208,7 @@ export class EngineMonitor {
     const { engine } = this;
     const stays = engine.workers.length === facts.ranks.length && facts.models.some((model) => engine.lists(model.id));
     engine.models = facts.models;
+    if (this.#processGone) engine.reportsCachedTokens = false;
     engine.tokenizer = facts.tokenizer;
     if (!stays) this.#replaceWorkers(facts);
     for (const [i, worker] of engine.workers.entries()) {

@@ -1,5 +1,6 @@
 // One engine process behind a URL: what is known of it, and whether it takes requests.
 
+import type { Usage } from '../wire/completion-chunk.ts';
 import { EngineCalls } from './engine-calls.ts';
 import { EngineProbe, type ModelEntry } from './engine-probe.ts';
 import type { EngineSpec } from './engine-spec.ts';
@@ -28,6 +29,8 @@ export class Engine {
   onTrial = false;
   /** It said that it takes no more requests; until then others come first. */
   fullUntilMs = 0;
+  /** It has told how many prompt tokens it found in its cache, so it tells whenever there are some. */
+  reportsCachedTokens = false;
   #state: EngineState = 'joining';
   #reason: string | null = null;
   #draining = false;
@@ -67,6 +70,12 @@ export class Engine {
   setDraining(draining: boolean): void {
     this.#draining = draining;
     this.#applyRoutable();
+  }
+
+  /** What the usage of a complete answer means: some engines (vLLM 0.23) leave out cached tokens where there are none. */
+  complete(usage: Usage): Usage {
+    if (usage.cachedTokens !== null) this.reportsCachedTokens = true;
+    return usage.cachedTokens === null && this.reportsCachedTokens ? { ...usage, cachedTokens: 0 } : usage;
   }
 
   lists(model: string): boolean {

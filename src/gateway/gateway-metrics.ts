@@ -7,6 +7,7 @@ import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import type { Engine } from './engine.ts';
 import { LabelCap } from './label-cap.ts';
 import type { Pools } from './pools.ts';
+import { tokenFates } from './prompt-account.ts';
 import type { Worker } from './worker.ts';
 
 /** Stands for models that no worker lists: names that clients make up must not become labels. */
@@ -31,6 +32,8 @@ export class GatewayMetrics {
   readonly outputTokens: Counter;
   readonly predictedCachedTokens: Counter;
   readonly actualCachedTokens: Counter;
+  /** By how many tokens the prediction was wrong. */
+  readonly overlapErrorTokens: BucketHistogram;
   readonly ttftS: BucketHistogram;
   readonly itlS: BucketHistogram;
   readonly admission: AdmissionMetrics;
@@ -73,6 +76,12 @@ export class GatewayMetrics {
     const compared = 'of requests whose engine reports its cached tokens.';
     this.predictedCachedTokens = counter('kvoyant_predicted_cached_tokens_total', `Overlap predicted, ${compared}`, []);
     this.actualCachedTokens = counter('kvoyant_actual_cached_tokens_total', `Cached prompt tokens, ${compared}`, []);
+    this.overlapErrorTokens = new BucketHistogram(
+      this.registry,
+      'kvoyant_overlap_error_tokens',
+      'Difference of predicted and actual cached tokens, of requests whose token ids are known.',
+      errorBucketsTokens,
+    );
     this.ttftS = new BucketHistogram(
       this.registry,
       'kvoyant_time_to_first_token_seconds',
@@ -88,6 +97,7 @@ export class GatewayMetrics {
     this.admission = new AdmissionMetrics(this.registry, pools);
     registerLoads(this.registry, pools);
     registerFeeds(this.registry, engines);
+    registerAccounts(this.registry, engines);
     registerTrust(this.registry, engines);
     registerEngines(this.registry, engines);
   }
@@ -97,6 +107,8 @@ export class GatewayMetrics {
     return this.#models.of(model);
   }
 }
+
+const errorBucketsTokens: readonly number[] = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536];
 
 const loadGauges: readonly (readonly [name: string, help: string, read: (load: WorkerLoad) => number])[] = [
   ['kvoyant_active_blocks', 'KV blocks of the requests in flight.', (load) => load.activeBlocks],
@@ -147,15 +159,62 @@ const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => 
 ];
 
 function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
-  new Counter({
+  workerCounter(registry, engines, {
     name: 'kvoyant_kv_events_total',
     help: 'What came of the KV events of each worker.',
-    labelNames: ['worker', 'kind'],
+    label: 'kind',
+    read: (worker) => feedCounters.map(([kind, read]) => [kind, read(worker)]),
+  });
+}
+
+function registerAccounts(registry: Registry, engines: readonly Engine[]): void {
+  workerCounter(registry, engines, {
+    name: 'kvoyant_prompt_tokens_by_fate_total',
+    help: 'Prompt tokens of compared requests: cached, or whose miss it was (operations.md).',
+    label: 'fate',
+    read: ({ account }) => tokenFates.map((fate) => [kebabFate(fate), account.tokens[fate]]),
+  });
+  workerCounter(registry, engines, {
+    name: 'kvoyant_overlap_checks_total',
+    help: 'Compared requests: cached tokens as predicted, or over or under what was actual.',
+    label: 'result',
+    read: ({ account }) => Object.entries(account.checks),
+  });
+  workerCounter(registry, engines, {
+    name: 'kvoyant_prompt_token_mismatches_total',
+    help: 'Prompts of which the engine counted other tokens than the gateway.',
+    label: null,
+    read: ({ account }) => [['', account.tokenMismatches]],
+  });
+}
+
+/** workloadMissTokens -> workload-miss */
+function kebabFate(fate: string): string {
+  return fate.replace(/Tokens$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+interface WorkerCounterOptions {
+  readonly name: string;
+  readonly help: string;
+  /** Tells the values of one worker apart; null: there is one. */
+  readonly label: string | null;
+  read(worker: Worker): readonly (readonly [labelValue: string, value: number])[];
+}
+
+/** A counter whose values are kept by the workers, and leave with them. */
+function workerCounter(registry: Registry, engines: readonly Engine[], options: WorkerCounterOptions): void {
+  const { name, help, label, read } = options;
+  new Counter({
+    name,
+    help,
+    labelNames: label === null ? ['worker'] : ['worker', label],
     registers: [registry],
     collect() {
       this.reset();
       for (const worker of engines.flatMap(({ workers }) => workers)) {
-        for (const [kind, read] of feedCounters) this.inc({ worker: worker.id, kind }, read(worker));
+        for (const [labelValue, value] of read(worker)) {
+          this.inc({ worker: worker.id, ...(label !== null && { [label]: labelValue }) }, value);
+        }
       }
     },
   });

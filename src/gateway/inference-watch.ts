@@ -4,8 +4,10 @@ import type { Logger } from 'pino';
 import { readBodyUsage, type Usage } from '../wire/completion-chunk.ts';
 import type { BookingLease } from './booking-lease.ts';
 import type { DecisionRecord } from './decision-log.ts';
-import type { Call, EngineCalls } from './engine-calls.ts';
+import type { Engine } from './engine.ts';
+import type { Call } from './engine-calls.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
+import { accountOf, type WorkerAccount } from './prompt-account.ts';
 import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
@@ -21,8 +23,12 @@ export interface InferenceWatchOptions {
   readonly choices: number;
   /** Arrival of the request. */
   readonly startedMs: number;
-  /** Of the engine that answers. */
-  readonly calls: EngineCalls;
+  /** The one that answers. */
+  readonly engine: Engine;
+  /** Of the worker that answers. */
+  readonly account: WorkerAccount;
+  /** The prompt's token ids are known, not estimated. */
+  readonly exact: boolean;
   /** Whether another engine is to be tried instead; asked at most once. */
   mayGiveUp(failure: AttemptFailure): boolean;
   onFirstToken(): void;
@@ -66,7 +72,7 @@ export class InferenceWatch implements RelayWatch {
     if (this.#body !== null) this.#collect(this.#body, chunk);
     if (this.#observer === null) return pass;
     this.#observe(this.#observer, chunk);
-    if (this.#lastTokenMs === this.#nowMs) this.#options.calls.token(call, this.#nowMs);
+    if (this.#lastTokenMs === this.#nowMs) this.#options.engine.calls.token(call, this.#nowMs);
     return this.#verdict();
   }
 
@@ -94,6 +100,7 @@ export class InferenceWatch implements RelayWatch {
         metrics.predictedCachedTokens.inc(record.decision.overlapTokens);
         metrics.actualCachedTokens.inc(usage.cachedTokens);
       }
+      if (record.outcome === 'done' && this.#status === 200) this.#check(usage);
       onUsage(usage);
     }
     onSettled(outcome);
@@ -153,8 +160,26 @@ export class InferenceWatch implements RelayWatch {
     this.#lastTokenMs = nowMs;
   }
 
+  /** Predicted against actual. Of several choices engines report the cached tokens of one, so nothing can be compared. */
+  #check({ promptTokens, cachedTokens }: Usage): void {
+    const { record, account, metrics, exact, choices } = this.#options;
+    if (!exact || choices !== 1) return;
+    if (promptTokens !== record.decision.isl) {
+      account.tokenMismatches += 1;
+      return;
+    }
+    if (cachedTokens === null) return;
+    record.account = accountOf(record.decision, cachedTokens);
+    metrics.overlapErrorTokens.record(account.add(record.account));
+  }
+
   #usage(outcome: RelayOutcome): Usage | null {
-    if (this.#observer !== null) return this.#observer.usage;
+    const usage = this.#observer === null ? this.#bodyUsage(outcome) : this.#observer.usage;
+    if (usage === null || outcome.kind !== 'answered' || this.#status !== 200) return usage;
+    return this.#options.engine.complete(usage);
+  }
+
+  #bodyUsage(outcome: RelayOutcome): Usage | null {
     if (this.#body === null || outcome.kind !== 'answered') return null;
     return readBodyUsage(Buffer.concat(this.#body, this.#bodyBytes));
   }

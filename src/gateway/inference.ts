@@ -136,7 +136,9 @@ function send(
       log,
       choices: contents.length * request.sequences,
       startedMs: exchange.startedMs,
-      calls: engine.calls,
+      engine,
+      account: worker.account,
+      exact: contents.every(({ kind }) => kind === 'tokens'),
       mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
       onFirstToken: () => context.monitors.get(engine)?.begun(),
       onUsage: ({ promptTokens }) => {

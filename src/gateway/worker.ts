@@ -6,6 +6,7 @@ import type { Engine } from './engine.ts';
 import type { FeedSource } from './engine-probe.ts';
 import type { KvFeed } from './kv-feed.ts';
 import type { Pool } from './pool.ts';
+import { WorkerAccount } from './prompt-account.ts';
 import { approximateTrust, feedTrust, type WorkerTrust } from './worker-trust.ts';
 
 /** What routing has to know of a worker. */
@@ -71,6 +72,7 @@ export class Worker {
     skippedEvents: 0,
     skipped: {},
   };
+  readonly account: WorkerAccount = new WorkerAccount();
   traits: WorkerTraits;
   /** The publisher of its KV events, whether they are used or not. */
   offeredFeed: FeedSource | null = null;

@@ -9,6 +9,8 @@ const decision: Decision = {
   reason: 'only',
   overlapTokens: 0,
   overlapBlocks: 0,
+  promisedBlocks: 0,
+  bestOverlapTokens: 0,
   uncachedTokens: 1,
   isl: 1,
   candidates: () => [],
