@@ -16,7 +16,7 @@ import { EventIntake } from '../src/gateway/event-intake.ts';
 import { IntakeBudget } from '../src/gateway/intake-budget.ts';
 import { KvFeed } from '../src/gateway/kv-feed.ts';
 import { Pool } from '../src/gateway/pool.ts';
-import { Worker } from '../src/gateway/worker.ts';
+import { Worker, type WorkerTraits } from '../src/gateway/worker.ts';
 import { encodeKvBatch } from '../src/wire/kv-events.ts';
 import { environment } from './measure.ts';
 
@@ -99,7 +99,7 @@ function follow(endpoint: string): {
   readonly close: () => Promise<void>;
 } {
   const engine = new Engine({ url });
-  const worker = new Worker(engine, 0, {
+  const traits: WorkerTraits = {
     blockSize,
     blockSizeFrom: 'engine',
     pageSize: blockSize,
@@ -108,7 +108,8 @@ function follow(endpoint: string): {
     capacityBlocks: roundMessages * chainBlocks,
     capacityFrom: 'engine',
     source: 'events',
-  });
+  };
+  const worker = new Worker(engine, 0, traits, { prefixCaching: null, blockSize, events: 'stated' });
   const pool = new Pool('bench', resolveConfig({ workers: [url] }));
   const index = pool.add(worker);
   worker.membership = { pool, index };

@@ -130,6 +130,14 @@ export class PrefixIndex {
     return at >= 0 && ((this.#blocks.slots[at + 2 + (worker >>> 5)]! >>> (worker & 31)) & 1) === 1;
   }
 
+  /** Leading blocks of a prompt that one worker holds. O(blocks) */
+  leadingBlocks(worker: WorkerIndex, { sequence, count }: BlockHashes): number {
+    for (let block = 0; block < count; block++) {
+      if (!this.holds(worker, sequence[2 * block]!, sequence[2 * block + 1]!)) return block;
+    }
+    return count;
+  }
+
   /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block. */
   addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
     const { handles, shared } = this.#of(worker);

@@ -17,6 +17,7 @@ import { Room } from './room.ts';
 import type { RouterOptions } from './router-options.ts';
 import { SilentProgress } from './silent-progress.ts';
 import type {
+  BlockHashes,
   Booking,
   Decision,
   Held,
@@ -284,6 +285,11 @@ export class Router {
   missedEvents(worker: WorkerIndex, nowMs: number): number {
     this.#workers.assertLive(worker);
     return this.#lag.missed(worker, nowMs);
+  }
+
+  /** Leading blocks of a prompt that the worker's KV events have told of, promises left aside. O(blocks) */
+  announcedBlocks(worker: WorkerIndex, hashes: BlockHashes): number {
+    return this.#index.leadingBlocks(worker, hashes);
   }
 
   /** Distinct blocks in the index for the worker. O(1) */

@@ -93,13 +93,14 @@ export function describeEngine(engine: Engine, fleet: Fleet): object {
 }
 
 function describeWorker(worker: Worker): object {
-  const { id, rank, membership, traits, feed, offeredFeed, events, account } = worker;
+  const { id, rank, membership, traits, feed, offeredFeed, events, account, canary } = worker;
   return {
     id,
     rank,
     pool: membership?.pool.name ?? null,
     ...traits,
     trust: worker.trust(performance.now()),
+    canary,
     eventsOffered: offeredFeed,
     feed: feed?.status ?? null,
     events,

@@ -81,6 +81,10 @@ export interface GatewayConfig {
   readonly requestsPerMinutePerKeyMax: number;
   /** Between two looks at an engine that is not ready. */
   readonly probeIntervalMs: number;
+  /** Send each worker two small requests that prove its tokens, its cache and its events. */
+  readonly canary: boolean;
+  /** Between two of them at an idle worker. */
+  readonly canaryIntervalMs: number;
   /** How long the gateway goes on taking requests, not ready any more, once it is told to stop. */
   readonly shutdownNoticeMs: number;
   /** How long running answers may take to end afterwards. */
@@ -225,6 +229,8 @@ const schema = z.strictObject({
   inFlightPerKeyMax: integer(0, 1_000_000_000).default(0),
   requestsPerMinutePerKeyMax: integer(0, 1_000_000_000).default(0),
   probeIntervalMs: integer(10, 3_600_000).default(1000),
+  canary: flag.default(true),
+  canaryIntervalMs: integer(1000, 86_400_000).default(600_000),
   shutdownNoticeMs: integer(0, 600_000).default(0),
   shutdownGraceMs: integer(0, 3_600_000).default(10_000),
   logLevel: oneOf(logLevels).default('info'),

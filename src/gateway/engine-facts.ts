@@ -3,7 +3,13 @@
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Engine } from './engine.ts';
-import { type CacheConfig, type FeedSource, type ModelEntry, ProbeError } from './engine-probe.ts';
+import {
+  type CacheConfig,
+  type FeedAnnouncement,
+  type FeedSource,
+  type ModelEntry,
+  ProbeError,
+} from './engine-probe.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { statedEndpoint } from './feed-address.ts';
 import { routingBlockSize } from './feed-block-size.ts';
@@ -17,6 +23,16 @@ export interface RankFacts {
   readonly rank: number;
   readonly traits: WorkerTraits;
   readonly feed: FeedSource | null;
+  readonly told: ToldOfCache;
+}
+
+/** What the engine says of a rank's cache, whatever use is made of it; null: nothing. */
+export interface ToldOfCache {
+  readonly prefixCaching: boolean | null;
+  /** Tokens of a block. */
+  readonly blockSize: number | null;
+  /** `stated`: by the operator, so the engine was not asked. `unknown`: it has no way to tell. */
+  readonly events: FeedAnnouncement | 'stated' | 'unknown';
 }
 
 export interface EngineFacts {
@@ -44,14 +60,21 @@ export async function learnFacts(
   const { spec, probe } = engine;
   const models = spec.model === undefined ? await probe.models() : [statedModel(spec.model)];
   if (models.length === 0) throw new EngineUnfit('it lists no model');
-  const caches = await optional(probe.cacheConfigs());
-  const sources = spec.kvEvents === undefined ? await optional(probe.feedSources()) : [];
+  const caches = (await optional(probe.cacheConfigs())) ?? [];
+  const announced = spec.kvEvents === undefined ? await optional(probe.feedAnnouncements()) : null;
   const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
-  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...sources.map(({ rank }) => rank)]);
+  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...(announced ?? []).map(({ rank }) => rank)]);
   const rankFacts = (rank: number): RankFacts => {
-    const feed = statedFeed(spec, rank) ?? sources.find((source) => source.rank === rank) ?? null;
+    const stated = statedFeed(spec, rank);
+    const announcement = announced?.find((one) => one.rank === rank);
+    const feed = stated ?? (announcement?.kind === 'source' ? announcement.source : null);
     const cache = caches.find((config) => config.rank === rank);
-    return { rank, feed, traits: traitsOf(engine, config, cache, feed !== null && tokenizer !== null) };
+    const told = {
+      prefixCaching: cache?.prefixCaching ?? null,
+      blockSize: cache?.blockSize ?? null,
+      events: stated !== null ? 'stated' : announced === null ? 'unknown' : (announcement ?? { kind: 'off', rank }),
+    } as const;
+    return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && tokenizer !== null) };
   };
   return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };
 }
@@ -103,12 +126,12 @@ async function checkTokenizer(
   return verdict;
 }
 
-/** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. */
-async function optional<T>(answer: Promise<T[]>): Promise<T[]> {
+/** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. @returns null where it has left it out */
+async function optional<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof ProbeError && error.status > 0) return [];
+    if (error instanceof ProbeError && error.status > 0) return null;
     throw error;
   }
 }

@@ -2,6 +2,8 @@
 
 import type { Logger } from 'pino';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
+import { type CanaryContext, sendCanary } from './canary.ts';
+import { CanarySchedule } from './canary-schedule.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Engine } from './engine.ts';
 import { type EngineFacts, EngineUnfit, learnFacts, type RankFacts } from './engine-facts.ts';
@@ -35,6 +37,7 @@ export class EngineMonitor {
   #missedProbes = 0;
   readonly #streak = new FailureStreak();
   readonly #silence: SilenceGuard;
+  readonly #canaries: CanarySchedule;
   /** Suspected of being frozen: what it says when asked proves nothing. */
   #silent = false;
   /** It failed, so it has to prove itself when it is back. */
@@ -49,6 +52,7 @@ export class EngineMonitor {
     tokenizer: Tokenizer | null,
     pools: Pools,
     intakeBudget: IntakeBudget,
+    hasher: CanaryContext['hasher'],
     log: Logger,
   ) {
     this.engine = engine;
@@ -64,6 +68,13 @@ export class EngineMonitor {
         onHeard: () => this.#heard(),
         onLost: (reason, lives) => this.#lostInSilence(reason, lives),
       },
+      this.#log,
+    );
+    const encode = tokenizer === null ? null : (text: string) => tokenizer.encode(text);
+    this.#canaries = new CanarySchedule(
+      engine,
+      config,
+      (worker) => sendCanary(worker, encode, { hasher, pools }),
       this.#log,
     );
   }
@@ -155,6 +166,7 @@ export class EngineMonitor {
     try {
       await this.engine.probe.health();
       this.#missedProbes = 0;
+      if (!this.#closed) this.#canaries.tick(performance.now());
     } catch (error) {
       if (!(error instanceof ProbeError)) throw error;
       // An engine without /health is not ill; one that answers with 5xx says that it is.
@@ -194,6 +206,7 @@ export class EngineMonitor {
     this.#proves = false;
     this.engine.setState('ready', null);
     for (const worker of this.engine.workers) this.#announce(worker);
+    this.#canaries.joined();
   }
 
   #refuse(error: EngineUnfit): void {
@@ -218,9 +231,10 @@ export class EngineMonitor {
     this.#processGone = false;
   }
 
-  #update(worker: Worker, { traits, feed }: RankFacts): void {
+  #update(worker: Worker, { traits, feed, told }: RankFacts): void {
     const { pool, index } = worker.membership!;
     const before = worker.traits;
+    worker.told = told;
     worker.traits = this.#processGone ? traits : updatedTraits(before, traits);
     const { blockSize, pageSize, capacityBlocks } = worker.traits;
     if (capacityBlocks !== before.capacityBlocks || worker.traits.capacityFrom !== before.capacityFrom) {
@@ -242,7 +256,7 @@ export class EngineMonitor {
       membership?.pool.remove(membership.index);
       feed?.close();
     }
-    engine.workers = facts.ranks.map(({ rank, traits }) => new Worker(engine, rank, traits));
+    engine.workers = facts.ranks.map(({ rank, traits, told }) => new Worker(engine, rank, traits, told));
     const pool = this.#pools.poolFor(facts.models);
     for (const [i, worker] of engine.workers.entries()) {
       worker.membership = { pool, index: pool.add(worker) };

@@ -1,5 +1,6 @@
 // What an engine says about itself over HTTP: models, cache, KV event sources, token ids, health.
 
+import { readBodyUsage, type Usage } from '../wire/completion-chunk.ts';
 import { announcedEndpoint, type FeedAddress, reachable } from './feed-address.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -24,11 +25,21 @@ export interface CacheConfig {
   readonly rank: number;
   readonly blockSize: number | null;
   readonly capacityBlocks: number | null;
+  readonly prefixCaching: boolean | null;
 }
 
 export interface FeedSource extends FeedAddress {
   readonly rank: number;
 }
+
+/**
+ * What an engine says about the KV events of one rank. `off`: it publishes none. `other-publisher`: it does, but to
+ * nobody (`null`), or in a way that is not ours.
+ */
+export type FeedAnnouncement =
+  | { readonly kind: 'source'; readonly rank: number; readonly source: FeedSource }
+  | { readonly kind: 'off'; readonly rank: number }
+  | { readonly kind: 'other-publisher'; readonly rank: number; readonly publisher: string };
 
 /** One entry of `/kv_event_sources`. */
 interface AnnouncedSource {
@@ -86,23 +97,46 @@ export class EngineProbe {
     return readCacheConfigs(await this.#fetch('GET', '/metrics'));
   }
 
-  /** Publishers that this gateway can subscribe to. */
-  async feedSources(): Promise<FeedSource[]> {
+  /** By rank; empty where it publishes nothing at all. */
+  async feedAnnouncements(): Promise<FeedAnnouncement[]> {
     const answer = parseJson(await this.#fetch('GET', '/kv_event_sources'));
     if (typeof answer !== 'object' || answer === null) return [];
-    const sources: FeedSource[] = [];
+    const announcements: FeedAnnouncement[] = [];
     for (const [rank, source] of Object.entries(answer as Record<string, AnnouncedSource | null>)) {
-      const { enable_kv_cache_events: enabled, publisher, endpoint, replay_endpoint: replay, topic } = source ?? {};
-      if (enabled === false || (publisher ?? 'zmq') !== 'zmq' || typeof endpoint !== 'string') continue;
-      if (!/^\d+$/.test(rank)) continue;
-      sources.push({
-        rank: Number(rank),
-        ...announcedEndpoint(endpoint, this.#url.hostname),
-        replayEndpoint: typeof replay === 'string' ? reachable(replay, this.#url.hostname) : null,
-        topic: typeof topic === 'string' ? topic : '',
-      });
+      if (/^\d+$/.test(rank)) announcements.push(this.#announcement(Number(rank), source ?? {}));
     }
-    return sources;
+    return announcements;
+  }
+
+  #announcement(rank: number, announced: AnnouncedSource): FeedAnnouncement {
+    const { enable_kv_cache_events: enabled, publisher, endpoint, replay_endpoint: replay, topic } = announced;
+    if (enabled === false) return { kind: 'off', rank };
+    if ((publisher ?? 'zmq') !== 'zmq') return { kind: 'other-publisher', rank, publisher: String(publisher) };
+    if (typeof endpoint !== 'string') return { kind: 'off', rank };
+    const { hostname } = this.#url;
+    const source = {
+      rank,
+      ...announcedEndpoint(endpoint, hostname),
+      replayEndpoint: typeof replay === 'string' ? reachable(replay, hostname) : null,
+      topic: typeof topic === 'string' ? topic : '',
+    };
+    return { kind: 'source', rank, source };
+  }
+
+  /** Prompt tokens of one rank found in its cache so far, from the metrics; null: they do not say. */
+  async prefixCacheHits(rank: number): Promise<number | null> {
+    return readPrefixCacheHits(await this.#fetch('GET', '/metrics'), rank);
+  }
+
+  /**
+   * One completion in one piece. @param rank for engines with several; null: whichever
+   * @returns null if the answer has no usage
+   */
+  async complete(body: object, rank: number | null, timeoutMs: number): Promise<Usage | null> {
+    const headers: Record<string, string> = rank === null ? {} : { 'x-data-parallel-rank': String(rank) };
+    return readBodyUsage(
+      Buffer.from(await this.#fetch('POST', '/v1/completions', JSON.stringify(body), headers, timeoutMs)),
+    );
   }
 
   /** Token ids that the engine makes of a text or of chat messages. */
@@ -116,15 +150,21 @@ export class EngineProbe {
     return tokens as number[];
   }
 
-  async #fetch(method: 'GET' | 'POST', path: string, body: string | null = null): Promise<string> {
+  async #fetch(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | null = null,
+    headers: Readonly<Record<string, string>> = {},
+    timeoutMs: number = answerMsMax,
+  ): Promise<string> {
     try {
       const response = await this.#upstream.dispatcher.request({
         origin: this.#url.origin,
         path: this.#upstream.path(path),
         method,
-        headers: body === null ? this.#headers : { ...this.#headers, 'content-type': 'application/json' },
+        headers: { ...this.#headers, ...headers, ...(body !== null && { 'content-type': 'application/json' }) },
         body,
-        signal: AbortSignal.timeout(answerMsMax),
+        signal: AbortSignal.timeout(timeoutMs),
       });
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -140,7 +180,7 @@ export class EngineProbe {
     } catch (error) {
       if (error instanceof ProbeError) throw error;
       const { name, code, message } = error as Error & { code?: string };
-      const reason = name === 'TimeoutError' ? `no answer within ${answerMsMax} ms` : message || code;
+      const reason = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message || code;
       throw new ProbeError(`${path}: ${reason}`, 0, code === 'ECONNREFUSED');
     }
   }
@@ -160,9 +200,25 @@ export function readCacheConfigs(metrics: string): CacheConfig[] {
       rank: integerLabel(labels, 'engine') ?? 0,
       blockSize: integerLabel(labels, 'block_size'),
       capacityBlocks: blocks === null || blocks < 2 ? null : blocks - 1,
+      prefixCaching: flagLabel(labels, 'enable_prefix_caching'),
     });
   }
   return configs;
+}
+
+/** vLLM's counter of hits, in tokens, of one rank. */
+export function readPrefixCacheHits(metrics: string, rank: number): number | null {
+  for (const line of metrics.split('\n')) {
+    const match = /^vllm:prefix_cache_hits(?:_total)?\{(.*)\} (\S+)/.exec(line);
+    if (match !== null && (integerLabel(match[1]!, 'engine') ?? 0) === rank) return Number(match[2]);
+  }
+  return null;
+}
+
+/** Written as Python does. */
+function flagLabel(labels: string, name: string): boolean | null {
+  const match = new RegExp(`(?:^|,)${name}="(True|False)"`).exec(labels);
+  return match === null ? null : match[1] === 'True';
 }
 
 function integerLabel(labels: string, name: string): number | null {

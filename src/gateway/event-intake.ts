@@ -34,6 +34,7 @@ export class EventIntake implements FeedListener {
 
   event(event: KvEvent): void {
     const worker = this.#target;
+    if (event.kind === 'stored') worker.storedWatch?.(event);
     if (event.kind === 'stored' && !this.#fits(worker, event.blockSize)) {
       worker.events.skippedEvents += 1;
       return;

@@ -99,6 +99,7 @@ export class GatewayMetrics {
     registerFeeds(this.registry, engines);
     registerAccounts(this.registry, engines);
     registerTrust(this.registry, engines);
+    registerFindings(this.registry, engines);
     registerEngines(this.registry, engines);
   }
 
@@ -231,6 +232,22 @@ function registerTrust(registry: Registry, engines: readonly Engine[]): void {
       for (const worker of engines.flatMap(({ workers }) => workers)) {
         const { kind, reason } = worker.trust(performance.now());
         this.set({ worker: worker.id, kind, reason: reason ?? '' }, 1);
+      }
+    },
+  });
+}
+
+function registerFindings(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_worker_findings',
+    help: '1: something is wrong with the tokens, the cache or the KV events of a worker, by cause.',
+    labelNames: ['worker', 'cause'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, canary } of engines.flatMap(({ workers }) => workers)) {
+        if (canary === null || canary.state === 'inconclusive') continue;
+        for (const { cause } of canary.findings) this.set({ worker: id, cause }, 1);
       }
     },
   });

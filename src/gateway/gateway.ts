@@ -74,11 +74,12 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const log = createLog(config, surroundings.logTo);
   const tokenizer = config.tokenizer === 'none' ? null : await loadTokenizer(config.tokenizer);
   const pools = new Pools(config);
+  const hasher = new BlockHasher();
   const intakeBudget = new IntakeBudget(() => performance.now());
   const fleet = new Fleet({
     create: (spec) => {
       const engine = new Engine(spec, files.workerCa);
-      return { engine, monitor: new EngineMonitor(engine, config, tokenizer, pools, intakeBudget, log) };
+      return { engine, monitor: new EngineMonitor(engine, config, tokenizer, pools, intakeBudget, hasher, log) };
     },
     drainMsMax: () => live.current.workerDrainMsMax,
     log,
@@ -95,7 +96,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return stopping;
     },
     tokenizer,
-    hasher: new BlockHasher(),
+    hasher,
     pools,
     engines: fleet.engines,
     monitors: fleet.monitors,

@@ -100,6 +100,8 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   record: fixed('text', 'path', 'append lengths, times and block ids of all requests, no text, for kvoyant lab'),
   recordBufferBytesMax: fixed('number', 'n', 'what waits for the disk beyond that is not recorded'),
   probeIntervalMs: fixed('number', 'ms', 'between two looks at an engine that is not ready'),
+  canary: fixed('switch', '', 'prove each worker by two small requests: tokens, cache, KV events'),
+  canaryIntervalMs: fixed('number', 'ms', 'between two such proofs of an idle worker'),
   shutdownNoticeMs: live('number', 'ms', 'how long after SIGTERM requests are still taken, while /ready says 503'),
   shutdownGraceMs: live('number', 'ms', 'how long running answers may take to end afterwards'),
   logLevel: { ...choice('level', logLevels, 'of the log on stderr'), reload: 'live' },

@@ -4,7 +4,7 @@ import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { type EngineProbe, ProbeError } from './engine-probe.ts';
 
 /** `unavailable`: the engine does not tell its token ids. */
-export type Parity = 'unchecked' | 'agrees' | 'differs' | 'unavailable';
+export type Parity = 'unchecked' | 'agrees' | 'differs' | 'double-bos' | 'unavailable';
 
 export interface TokenizerVerdict {
   readonly text: Parity;

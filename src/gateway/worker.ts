@@ -1,8 +1,10 @@
 // One routing target: a data-parallel rank of an engine. Health is the engine's, blocks and bookings are the rank's.
 
-import type { IndexSource, WorkerIndex } from '../core/index.ts';
+import type { BlocksStored, IndexSource, WorkerIndex } from '../core/index.ts';
 import type { SkipReason } from '../wire/kv-events.ts';
+import type { CanaryReport } from './canary.ts';
 import type { Engine } from './engine.ts';
+import type { ToldOfCache } from './engine-facts.ts';
 import type { FeedSource } from './engine-probe.ts';
 import type { KvFeed } from './kv-feed.ts';
 import type { Pool } from './pool.ts';
@@ -74,6 +76,11 @@ export class Worker {
   };
   readonly account: WorkerAccount = new WorkerAccount();
   traits: WorkerTraits;
+  told: ToldOfCache;
+  /** The newest; null: none has come back yet. */
+  canary: CanaryReport | null = null;
+  /** Sees every store of its events, for a while; null: nobody looks. */
+  storedWatch: ((event: BlocksStored) => void) | null = null;
   /** The publisher of its KV events, whether they are used or not. */
   offeredFeed: FeedSource | null = null;
   /** The subscription; null: its KV events are not used. */
@@ -81,11 +88,12 @@ export class Worker {
   /** Null before the engine has joined. */
   membership: Membership | null = null;
 
-  constructor(engine: Engine, rank: number, traits: WorkerTraits) {
+  constructor(engine: Engine, rank: number, traits: WorkerTraits, told: ToldOfCache) {
     this.id = `${engine.url}#${rank}`;
     this.engine = engine;
     this.rank = rank;
     this.traits = traits;
+    this.told = told;
   }
 
   /** How far what is known of its blocks can be trusted now. */

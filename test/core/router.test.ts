@@ -6,6 +6,16 @@ import { announced, promptOf, range, routerOf } from './router-harness.ts';
 
 const prompt = range(0, 40);
 
+it('tells announced blocks from promised ones', () => {
+  const { router, route } = routerOf(2);
+  const [hashes] = promptOf(prompt, 4).hashes;
+  const { worker } = route(prompt).decision;
+  expect(router.announcedBlocks(worker, hashes!)).toBe(0);
+  router.applyKvEvent(worker, announced(prompt.slice(0, 21), 4), 0);
+  expect(router.announcedBlocks(worker, hashes!)).toBe(5);
+  expect(router.announcedBlocks(1 - worker, hashes!)).toBe(0);
+});
+
 describe('booking', () => {
   it('a burst sees its own effect: new prompts spread, equal ones go where the first went', () => {
     const { route } = routerOf(4);

@@ -38,7 +38,7 @@ export class Harness {
     models: readonly string[] = ['fake'],
     surroundings: GatewaySurroundings = {},
   ): Promise<Gateway> {
-    const defaults = { port: 0, logLevel: 'silent', probeIntervalMs: 25, shutdownGraceMs: 200 } as const;
+    const defaults = { port: 0, canary: false, logLevel: 'silent', probeIntervalMs: 25, shutdownGraceMs: 200 } as const;
     const gateway = await startGateway({ ...defaults, ...options }, surroundings);
     this.#gateways.push({ gateway, models });
     await gateway.whenReady(10_000, readyCount);

@@ -106,7 +106,7 @@ export function restartSim(program: Program): Promise<void> {
 
 export async function startGateway(engines: readonly Program[], ...more: readonly string[]): Promise<Program> {
   const workers = engines.flatMap(({ url }) => ['--worker', url]);
-  const args = ['serve', '--port', '0', '--log-level', 'error', ...workers, ...more];
+  const args = ['serve', '--port', '0', '--log-level', 'error', '--no-canary', ...workers, ...more];
   const gateway = await Program.start([command, ...args], /listening on (\S+)/);
   await eventually(async () => (await readyEngines(gateway)) === engines.length, startMsMax);
   return gateway;

@@ -28,7 +28,8 @@ beforeEach(() => {
 afterEach(() => engine.upstream.close());
 
 function join(rank: number, traits: Partial<WorkerTraits> = {}): Worker {
-  const worker = new Worker(engine, rank, { ...told, ...traits });
+  const nothing = { prefixCaching: null, blockSize: null, events: 'stated' } as const;
+  const worker = new Worker(engine, rank, { ...told, ...traits }, nothing);
   worker.membership = { pool, index: pool.add(worker) };
   engine.workers = [...engine.workers, worker];
   return worker;

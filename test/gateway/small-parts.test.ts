@@ -53,13 +53,13 @@ describe('readCacheConfigs', () => {
   it("reads vLLM's gauge for every rank, less the block that holds nothing", () => {
     const metrics = [
       '# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig',
-      'vllm:cache_config_info{_block_size_resolved="True",block_size="32",engine="0",num_cpu_blocks="None",num_gpu_blocks="200"} 1.0',
+      'vllm:cache_config_info{_block_size_resolved="True",block_size="32",enable_prefix_caching="True",engine="0",num_cpu_blocks="None",num_gpu_blocks="200"} 1.0',
       'vllm:cache_config_info{num_gpu_blocks="None",engine="1",block_size="16"} 1.0',
       'vllm:num_requests_running{engine="0"} 0.0',
     ].join('\n');
     expect(readCacheConfigs(metrics)).toEqual([
-      { rank: 0, blockSize: 32, capacityBlocks: 199 },
-      { rank: 1, blockSize: 16, capacityBlocks: null },
+      { rank: 0, blockSize: 32, capacityBlocks: 199, prefixCaching: true },
+      { rank: 1, blockSize: 16, capacityBlocks: null, prefixCaching: null },
     ]);
   });
 });

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { type CanaryEvidence, type Circumstances, diagnose, type EventEvidence } from '../../src/gateway/diagnosis.ts';
+import { type FeedStatus, FeedTally } from '../../src/gateway/feed-status.ts';
+
+const feed: FeedStatus = {
+  ...new FeedTally(),
+  endpoint: 'tcp://127.0.0.1:5557',
+  mode: 'connect',
+  replayEndpoint: null,
+  state: 'live',
+  error: null,
+  openMs: 1000,
+  publishers: 1,
+  disconnects: 0,
+  replaying: false,
+  proven: true,
+  loss: null,
+  lastSeq: 3,
+  lostBatches: 0,
+};
+const events: EventEvidence = {
+  feed,
+  topic: '',
+  batches: 1,
+  blocks: 3,
+  announcedBlocks: 3,
+  elsewhere: [],
+  namespace: null,
+};
+const evidence: CanaryEvidence = {
+  promptTokens: 50,
+  countedTokens: 50,
+  cacheableTokens: 48,
+  reportedTokens: 48,
+  counterTokens: null,
+  events,
+};
+const circumstances: Circumstances = {
+  traits: { blockSize: 16, pageSize: 16, pageSizeUnfit: null, source: 'events' },
+  told: { prefixCaching: true, blockSize: 16, events: 'stated' },
+  tokenizer: { text: 'agrees', chat: 'agrees' },
+};
+
+const causes = (seen: Partial<CanaryEvidence>, known: Partial<Circumstances> = {}): string[] =>
+  diagnose({ ...evidence, ...seen }, { ...circumstances, ...known }).findings.map(({ cause }) => cause);
+const unannounced = (seen: Partial<EventEvidence>): Partial<CanaryEvidence> => ({
+  events: { ...events, announcedBlocks: 0, ...seen },
+});
+
+describe('diagnose', () => {
+  it('finds nothing wrong with a sound worker, and says what proves it', () => {
+    expect(diagnose(evidence, circumstances)).toEqual({ proofs: ['token-count', 'usage', 'events'], findings: [] });
+    expect(diagnose({ ...evidence, reportedTokens: null, counterTokens: 60 }, circumstances).proofs).toEqual([
+      'token-count',
+      'counters',
+      'events',
+    ]);
+    expect(diagnose({ ...evidence, countedTokens: null, reportedTokens: null, events: null }, circumstances)).toEqual({
+      proofs: [],
+      findings: [],
+    });
+  });
+
+  it.each<[string, Partial<CanaryEvidence>, Partial<Circumstances>, string[]]>([
+    ['tokens counted otherwise', { countedTokens: 51 }, {}, ['tokenizer']],
+    ['tokens of texts differ', {}, { tokenizer: { text: 'differs', chat: 'agrees' } }, ['tokenizer']],
+    ['tokens of chats differ', {}, { tokenizer: { text: 'agrees', chat: 'differs' } }, ['chat-template']],
+    ['a BOS twice', {}, { tokenizer: { text: 'agrees', chat: 'double-bos' } }, ['double-bos']],
+    ['nothing cached', { reportedTokens: 0 }, {}, ['prefix-caching-off']],
+    ['nothing cached, by the counters', { reportedTokens: null, counterTokens: 0 }, {}, ['prefix-caching-off']],
+    ['something else cached', { reportedTokens: 32 }, {}, ['block-size']],
+    ['caching off explains the lack of events', { reportedTokens: 0, ...unannounced({}) }, {}, ['prefix-caching-off']],
+    ['no way to open our end', unannounced({ feed: { ...feed, error: 'EADDRINUSE' } }), {}, ['wrong-endpoint']],
+    ['nobody there', unannounced({ feed: { ...feed, publishers: 0 } }), {}, ['wrong-endpoint']],
+    ['nothing comes', unannounced({ batches: 0 }), {}, ['events-silent']],
+    ['other things come', unannounced({}), {}, ['events-unmatched']],
+    ['other tokens explain that', { countedTokens: 49, ...unannounced({}) }, {}, ['tokenizer']],
+    ['told of elsewhere', unannounced({ elsewhere: ['b#0'] }), {}, ['foreign-events']],
+    ['told apart by a salt', unannounced({ namespace: 'a cache salt' }), {}, ['lora-or-salt']],
+  ])('%s', (_name, seen, known, expected) => {
+    expect(causes(seen, known)).toEqual(expected);
+  });
+
+  it('looks at what the engine says of itself where no canary was sent', () => {
+    const told = (fields: Partial<Circumstances['told']>): string[] =>
+      diagnose(null, { ...circumstances, told: { ...circumstances.told, ...fields } }).findings.map(
+        ({ cause }) => cause,
+      );
+    expect(told({})).toEqual([]);
+    expect(told({ prefixCaching: false, events: { kind: 'off', rank: 0 } })).toEqual(['prefix-caching-off']);
+    expect(told({ events: { kind: 'off', rank: 0 } })).toEqual(['events-off']);
+    expect(told({ events: { kind: 'other-publisher', rank: 0, publisher: 'null' } })).toEqual(['null-publisher']);
+    expect(told({ blockSize: 24 })).toEqual(['block-size']);
+  });
+});
