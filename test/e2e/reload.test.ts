@@ -14,7 +14,7 @@ afterEach(async () => {
   await harness.end();
 });
 
-const base = { port: 0, logLevel: 'info', probeIntervalMs: 25, shutdownGraceMs: 200 } as const;
+const base = { port: 0, canary: false, logLevel: 'info', probeIntervalMs: 25, shutdownGraceMs: 200 } as const;
 
 async function started(options: GatewayOptions) {
   const log = new LogLines();

@@ -51,7 +51,14 @@ it('says who, where, why, how much, how long; one line a request, whatever came 
       outputTokens: 3,
       ttftMs: expect.any(Number),
     },
-    { requestId: 'whole', ...routed, inputTokens: 10, cachedTokens: null, outputTokens: 2, ttftMs: null },
+    {
+      requestId: 'whole',
+      ...routed,
+      inputTokens: 10, // It has told of cached tokens before, so it says that there were none.
+      cachedTokens: 0,
+      outputTokens: 2,
+      ttftMs: null,
+    },
     { requestId: 'passed', ...common, path: '/v1/embeddings', status: 200, model: null },
     { requestId: 'unknown', ...common, status: 404, model: null },
     { requestId: 'keyless', ...common, status: 401, key: null },
