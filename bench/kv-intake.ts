@@ -109,7 +109,7 @@ function follow(endpoint: string): {
     capacityFrom: 'engine',
     source: 'events',
   };
-  const worker = new Worker(engine, 0, traits, { prefixCaching: null, blockSize, events: 'stated' });
+  const worker = new Worker(engine, 0, traits, { prefixCaching: null, blockSize, events: { kind: 'unknown' } });
   const pool = new Pool('bench', resolveConfig({ workers: [url] }));
   const index = pool.add(worker);
   worker.membership = { pool, index };

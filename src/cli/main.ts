@@ -13,6 +13,10 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     summary: 'check a configuration file, and show what it comes to',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
+  doctor: {
+    summary: 'examine engines: tokens, block size, prefix cache, KV events',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
   key: {
     summary: 'make an API key, and the hash of it that goes into the configuration',
     load: async () => (await import('./key.ts')).keyCommand(),

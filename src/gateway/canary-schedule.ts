@@ -37,8 +37,7 @@ export class CanarySchedule {
       return;
     }
     for (const worker of this.#engine.workers) {
-      const circumstances = { traits: worker.traits, told: worker.told, tokenizer: this.#engine.tokenizer };
-      this.#keep(worker, { timeMs: Date.now(), state: 'off', ...diagnose(null, circumstances) });
+      this.#keep(worker, { timeMs: Date.now(), state: 'off', ...diagnose(null, worker.circumstances) });
     }
   }
 

@@ -87,7 +87,7 @@ class Canary {
         counterTokens,
         events,
       },
-      { traits: worker.traits, told: worker.told, tokenizer: engine.tokenizer },
+      worker.circumstances,
     );
   }
 
@@ -105,7 +105,8 @@ class Canary {
     engine.inFlight += 1;
     let outcome: Outcome = 'failed';
     try {
-      const body = { model: engine.models[0]!.id, prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
+      const model = engine.models.find(({ parent }) => parent === null) ?? engine.models[0]!;
+      const body = { model: model.id, prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
       const usage = await engine.probe.complete(body, engine.workers.length > 1 ? rank : null, answerMsMax);
       outcome = 'done';
       return usage;

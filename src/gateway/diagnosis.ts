@@ -77,12 +77,14 @@ export interface EventEvidence {
 export interface Circumstances {
   readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit' | 'source'>;
   readonly told: ToldOfCache;
+  /** An address of its KV events is known. */
+  readonly offered: boolean;
   readonly tokenizer: TokenizerVerdict;
 }
 
 /** Causes that explain others come first, and leave those out. @param evidence null: no canary was sent */
 export function diagnose(evidence: CanaryEvidence | null, circumstances: Circumstances): Diagnosis {
-  const { traits, told, tokenizer } = circumstances;
+  const { traits, told, offered, tokenizer } = circumstances;
   const findings: Finding[] = [];
   const proofs: Proof[] = [];
   const note = (finding: Finding | null): boolean => {
@@ -100,11 +102,13 @@ export function diagnose(evidence: CanaryEvidence | null, circumstances: Circums
   }
   // Without a prefix cache there is nothing to tell of.
   if (notCached && findings.at(-1)!.cause === 'prefix-caching-off') return { proofs, findings };
-  note(offerFinding(told));
   const events = evidence?.events ?? null;
-  if (events === null) return { proofs, findings };
-  if (events.announcedBlocks >= events.blocks) proofs.push('events');
-  else note(feedFinding(events, otherTokens || otherBlocks));
+  if (events !== null && events.announcedBlocks >= events.blocks) {
+    proofs.push('events');
+    return { proofs, findings };
+  }
+  const notOffered = note(offerFinding(told, offered));
+  if (events !== null && !notOffered) note(feedFinding(events, told, otherTokens || otherBlocks));
   return { proofs, findings };
 }
 
@@ -176,16 +180,15 @@ function cachingFinding(
   return { cause: 'prefix-caching-off', message };
 }
 
-function offerFinding({ events }: ToldOfCache): Finding | null {
-  if (events === 'stated') return null;
-  if (events === 'unknown') {
-    const message =
-      'it does not tell where it publishes KV events: start it with them and name the address with kv-events=tcp://HOST:PORT';
-    return { cause: 'events-off', message };
-  }
+function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null {
   switch (events.kind) {
     case 'source':
       return null;
+    case 'unknown': {
+      const message =
+        'it does not tell where it publishes KV events: start it with them and name the address with kv-events=tcp://HOST:PORT';
+      return offered ? null : { cause: 'events-off', message };
+    }
     case 'off':
       return { cause: 'events-off', message: 'it publishes no KV events: start it with them (vLLM: kv-events-config)' };
     case 'other-publisher': {
@@ -196,7 +199,7 @@ function offerFinding({ events }: ToldOfCache): Finding | null {
 }
 
 /** @param explained another finding says already why blocks don't match */
-function feedFinding(events: EventEvidence, explained: boolean): Finding | null {
+function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolean): Finding | null {
   const { feed, topic, batches, elsewhere, namespace } = events;
   const { endpoint, mode } = feed;
   if (feed.error !== null) {
@@ -209,7 +212,7 @@ function feedFinding(events: EventEvidence, explained: boolean): Finding | null 
     const message =
       mode === 'bind'
         ? `no publisher connects to ${endpoint}: the engine publishes elsewhere, or not at all`
-        : `nothing publishes at ${endpoint}: the port is another one, or the engine's publisher is off`;
+        : `nothing publishes at ${endpoint}: ${whereElse(endpoint, told)}`;
     return { cause: 'wrong-endpoint', message };
   }
   if (elsewhere.length > 0) {
@@ -230,4 +233,14 @@ function feedFinding(events: EventEvidence, explained: boolean): Finding | null 
   }
   const message = `batches came from ${endpoint}, but none with the blocks of the prompt: another engine's events, or other tokens`;
   return { cause: 'events-unmatched', message };
+}
+
+function whereElse(endpoint: string, { events }: ToldOfCache): string {
+  if (events.kind !== 'source' || events.source.endpoint === endpoint) {
+    return "the port is another one, or the engine's publisher is off";
+  }
+  const { mode, endpoint: announced } = events.source;
+  return mode === 'connect'
+    ? `the engine says that it is at ${announced}`
+    : `the engine connects to ${announced} itself`;
 }

@@ -31,8 +31,8 @@ export interface ToldOfCache {
   readonly prefixCaching: boolean | null;
   /** Tokens of a block. */
   readonly blockSize: number | null;
-  /** `stated`: by the operator, so the engine was not asked. `unknown`: it has no way to tell. */
-  readonly events: FeedAnnouncement | 'stated' | 'unknown';
+  /** `unknown`: it has no way to tell. */
+  readonly events: FeedAnnouncement | { readonly kind: 'unknown' };
 }
 
 export interface EngineFacts {
@@ -61,9 +61,11 @@ export async function learnFacts(
   const models = spec.model === undefined ? await probe.models() : [statedModel(spec.model)];
   if (models.length === 0) throw new EngineUnfit('it lists no model');
   const caches = (await optional(probe.cacheConfigs())) ?? [];
-  const announced = spec.kvEvents === undefined ? await optional(probe.feedAnnouncements()) : null;
+  const announced = await optional(probe.feedAnnouncements());
   const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
-  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...(announced ?? []).map(({ rank }) => rank)]);
+  // What the operator states comes first, for as many ranks as the metrics tell of.
+  const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
+  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...offered.map(({ rank }) => rank)]);
   const rankFacts = (rank: number): RankFacts => {
     const stated = statedFeed(spec, rank);
     const announcement = announced?.find((one) => one.rank === rank);
@@ -72,8 +74,8 @@ export async function learnFacts(
     const told = {
       prefixCaching: cache?.prefixCaching ?? null,
       blockSize: cache?.blockSize ?? null,
-      events: stated !== null ? 'stated' : announced === null ? 'unknown' : (announcement ?? { kind: 'off', rank }),
-    } as const;
+      events: announced === null ? ({ kind: 'unknown' } as const) : (announcement ?? ({ kind: 'off', rank } as const)),
+    };
     return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && tokenizer !== null) };
   };
   return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };

@@ -3,6 +3,7 @@
 import type { BlocksStored, IndexSource, WorkerIndex } from '../core/index.ts';
 import type { SkipReason } from '../wire/kv-events.ts';
 import type { CanaryReport } from './canary.ts';
+import type { Circumstances } from './diagnosis.ts';
 import type { Engine } from './engine.ts';
 import type { ToldOfCache } from './engine-facts.ts';
 import type { FeedSource } from './engine-probe.ts';
@@ -94,6 +95,11 @@ export class Worker {
     this.rank = rank;
     this.traits = traits;
     this.told = told;
+  }
+
+  get circumstances(): Circumstances {
+    const { traits, told, offeredFeed, engine } = this;
+    return { traits, told, offered: offeredFeed !== null, tokenizer: engine.tokenizer };
   }
 
   /** How far what is known of its blocks can be trusted now. */

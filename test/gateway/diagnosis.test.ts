@@ -37,7 +37,8 @@ const evidence: CanaryEvidence = {
 };
 const circumstances: Circumstances = {
   traits: { blockSize: 16, pageSize: 16, pageSizeUnfit: null, source: 'events' },
-  told: { prefixCaching: true, blockSize: 16, events: 'stated' },
+  told: { prefixCaching: true, blockSize: 16, events: { kind: 'unknown' } },
+  offered: true,
   tokenizer: { text: 'agrees', chat: 'agrees' },
 };
 
@@ -81,6 +82,22 @@ describe('diagnose', () => {
     expect(causes(seen, known)).toEqual(expected);
   });
 
+  it('believes events that have come more than what the engine says of them', () => {
+    const told = { ...circumstances.told, events: { kind: 'off', rank: 0 } } as const;
+    expect(causes({}, { told })).toEqual([]);
+    expect(causes(unannounced({ batches: 0 }), { told })).toEqual(['events-off']);
+  });
+
+  it('tells where the engine says that it publishes, where nobody is at the stated address', () => {
+    const source = { rank: 0, mode: 'connect', endpoint: 'tcp://h:6000', topic: '', replayEndpoint: null } as const;
+    const told = { ...circumstances.told, events: { kind: 'source', rank: 0, source } } as const;
+    const { findings } = diagnose(
+      { ...evidence, ...unannounced({ feed: { ...feed, publishers: 0 } }) },
+      { ...circumstances, told },
+    );
+    expect(findings).toMatchObject([{ cause: 'wrong-endpoint', message: expect.stringContaining('tcp://h:6000') }]);
+  });
+
   it('looks at what the engine says of itself where no canary was sent', () => {
     const told = (fields: Partial<Circumstances['told']>): string[] =>
       diagnose(null, { ...circumstances, told: { ...circumstances.told, ...fields } }).findings.map(
@@ -91,5 +108,6 @@ describe('diagnose', () => {
     expect(told({ events: { kind: 'off', rank: 0 } })).toEqual(['events-off']);
     expect(told({ events: { kind: 'other-publisher', rank: 0, publisher: 'null' } })).toEqual(['null-publisher']);
     expect(told({ blockSize: 24 })).toEqual(['block-size']);
+    expect(diagnose(null, { ...circumstances, offered: false }).findings).toMatchObject([{ cause: 'events-off' }]);
   });
 });

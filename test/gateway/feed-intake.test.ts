@@ -28,7 +28,7 @@ beforeEach(() => {
 afterEach(() => engine.upstream.close());
 
 function join(rank: number, traits: Partial<WorkerTraits> = {}): Worker {
-  const nothing = { prefixCaching: null, blockSize: null, events: 'stated' } as const;
+  const nothing = { prefixCaching: null, blockSize: null, events: { kind: 'unknown' } } as const;
   const worker = new Worker(engine, rank, { ...told, ...traits }, nothing);
   worker.membership = { pool, index: pool.add(worker) };
   engine.workers = [...engine.workers, worker];

@@ -1,0 +1,53 @@
+// `kvoyant doctor`: examines engines with a canary each, and names what is wrong with their tokens, caches and KV events.
+
+import { Command, Option } from 'commander';
+import { examineWorkers, type WorkerExam } from '../gateway/examine.ts';
+import { ConfigError } from '../gateway/index.ts';
+import { wrapText } from '../report/wrap-text.ts';
+import { addSettingFlags, settingsGiven } from './setting-flags.ts';
+import { loadSettings } from './setting-sources.ts';
+
+const timeoutSDefault = 60;
+const lineLengthMax = 100;
+
+const notes = `
+Each worker is sent the same small prompt twice. The exit code is 0 if nothing is wrong, else 1. The flags are those of
+serve, as far as they concern workers and tokens; --worker is repeatable, and a --config FILE will do.`;
+
+export function doctorCommand(): Command {
+  const command = new Command('doctor')
+    .description('examine engines: do tokens, block size, prefix cache and KV events fit?')
+    .addOption(new Option('--config <file>', 'YAML file with settings, as for serve').env('KVOYANT_CONFIG'))
+    .option('--json', 'print JSON')
+    .option('--timeout-s <s>', 'how long an engine may take to answer', Number, timeoutSDefault)
+    .addHelpText('after', notes);
+  addSettingFlags(command);
+  return command.action(async ({ json, timeoutS }: { json?: true; timeoutS: number }) => {
+    if (!(timeoutS > 0)) command.error('error: --timeout-s must be a number above 0');
+    const workers = await examine(command, timeoutS * 1000);
+    if (json === true) console.log(JSON.stringify({ workers }, null, 2));
+    else for (const line of workers.flatMap(describe)) console.log(line);
+    process.exitCode = workers.every(({ sound }) => sound) ? 0 : 1;
+  });
+}
+
+async function examine(command: Command, timeoutMs: number): Promise<WorkerExam[]> {
+  try {
+    const file = (command.getOptionValue('config') as string | undefined) ?? null;
+    const options = await loadSettings({ file, environment: process.env, flags: settingsGiven(command) });
+    return await examineWorkers(options, timeoutMs);
+  } catch (error) {
+    if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== undefined) command.error(`error: ${message}`);
+    throw error;
+  }
+}
+
+function describe({ worker, sound, proof, findings }: WorkerExam): string[] {
+  const proved = proof.length === 0 ? 'nothing is proved' : `proved by ${proof.join(', ')}`;
+  return [
+    `${worker}  ${sound ? 'sound' : 'FAULTY'}  (${proved})`,
+    ...findings.flatMap(({ cause, message }) => wrapText(`- ${cause}: ${message}`, lineLengthMax, '  ')),
+  ];
+}

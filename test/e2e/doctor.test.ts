@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, it } from 'vitest';
+import { examineWorkers, type WorkerExam } from '../../src/gateway/examine.ts';
+import type { GatewayOptions } from '../../src/gateway/index.ts';
+import { type SimWorkers, type StartOptions, startSimWorkers } from '../../src/worker/index.ts';
+import { type Bends, EngineProxy } from './engine-proxy.ts';
+import { FakeEngine } from './fake-engine.ts';
+
+const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const timeoutMs = 20_000;
+
+const ends: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+async function sims(options: Partial<StartOptions> = {}): Promise<SimWorkers> {
+  const fleet = await startSimWorkers({
+    port: 0,
+    kvEventsPort: 0,
+    model: 'sick',
+    speedup: 50,
+    blocks: 500,
+    ...options,
+  });
+  ends.push(() => fleet.close());
+  return fleet;
+}
+
+async function bent(url: string, bends: Bends): Promise<string> {
+  const proxy = await EngineProxy.start(url, bends);
+  ends.push(() => proxy.close());
+  return proxy.url;
+}
+
+async function freePort(): Promise<number> {
+  const engine = await FakeEngine.start();
+  await engine.close();
+  return engine.port;
+}
+
+const examine = (worker: string | string[], options: Partial<GatewayOptions> = {}): Promise<WorkerExam[]> =>
+  examineWorkers({ workers: [worker].flat(), tokenizer: 'builtin', probeIntervalMs: 25, ...options }, timeoutMs);
+
+async function causesOf(worker: string, options: Partial<GatewayOptions> = {}): Promise<string[]> {
+  const [exam] = await examine(worker, options);
+  expect(exam!.sound).toBe(false);
+  return exam!.findings.map(({ cause }) => cause);
+}
+
+const withoutDiscovery: Bends = { answer: (path, body) => (path === '/kv_event_sources' ? null : body) };
+
+describe('the doctor', () => {
+  it('finds nothing wrong with sound workers', async () => {
+    const { workers } = await sims({ count: 2 });
+    const exams = await examine(workers.map(({ url }) => url));
+    expect(exams).toEqual(
+      workers.map(({ url }) => ({
+        worker: `${url}#0`,
+        sound: true,
+        proof: ['token-count', 'usage', 'events'],
+        findings: [],
+      })),
+    );
+  });
+
+  it('tells a topic filter from silence', async () => {
+    const { workers } = await sims({ kvEventsTopic: 'kv@pod@model' });
+    const answer = (path: string, body: string): string =>
+      path === '/kv_event_sources' ? body.replace('kv@pod@model', 'kv@other') : body;
+    const [exam] = await examine(await bent(workers[0]!.url, { answer }));
+    expect(exam!.findings).toMatchObject([
+      { cause: 'topic-filter', message: expect.stringContaining('"kv@pod@model"') },
+    ]);
+  });
+
+  it('tells an engine that connects from a wrong port', async () => {
+    const port = await freePort();
+    const { workers } = await sims({ kvEventsConnect: `tcp://127.0.0.1:${port}` });
+    const url = await bent(workers[0]!.url, withoutDiscovery);
+    expect(await causesOf(`${url},kv-events=tcp://127.0.0.1:${port}`)).toEqual(['connect-not-bind']);
+    expect(await causesOf(`${url},kv-events=tcp://127.0.0.1:${await freePort()}`)).toEqual(['wrong-endpoint']);
+  });
+
+  it('tells an engine that opens its port from one that is to connect', async () => {
+    const { workers } = await sims();
+    const port = new URL(workers[0]!.kvEvents!).port;
+    const url = await bent(workers[0]!.url, withoutDiscovery);
+    expect(await causesOf(`${url},kv-events=bind:tcp://127.0.0.2:${port}`)).toEqual(['bind-not-connect']);
+  });
+
+  it('names an engine that is not there, and one that completes nothing', async () => {
+    expect(
+      (await examineWorkers({ workers: [`http://127.0.0.1:${await freePort()}`], tokenizer: 'builtin' }, 300))[0],
+    ).toMatchObject({
+      sound: false,
+      findings: [{ cause: 'unreachable', message: expect.stringContaining('ECONNREFUSED') }],
+    });
+    const { workers } = await sims();
+    const answer = (path: string, body: string): string | null => (path === '/v1/completions' ? null : body);
+    expect(await causesOf(await bent(workers[0]!.url, { answer }))).toEqual(['unreachable']);
+  });
+
+  it('is a command whose exit code says whether anything is wrong', async () => {
+    const { workers } = await sims();
+    const { url } = workers[0]!;
+    const run = (...args: string[]) => promisify(execFile)(process.execPath, [program, 'doctor', ...args]);
+    const sound = await run('--worker', url, '--tokenizer', 'builtin');
+    expect(sound.stdout).toBe(`${url}#0  sound  (proved by token-count, usage, events)\n`);
+    const faulty = run('--worker', `${url},block-size=24`, '--tokenizer', 'builtin', '--json');
+    await expect(faulty).rejects.toMatchObject({ code: 1 });
+    const { stdout } = (await faulty.catch((error: unknown) => error)) as { stdout: string };
+    expect(JSON.parse(stdout)).toMatchObject({ workers: [{ sound: false, findings: [{ cause: 'block-size' }] }] });
+    await expect(run('--worker', 'nonsense')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('error:'),
+    });
+  });
+});
