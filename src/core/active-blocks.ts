@@ -31,6 +31,8 @@ export class BookingRecord {
   /** Order of booking over the router's life. */
   order = 0;
   silent = false;
+  /** KV events will tell of its blocks. */
+  announced = true;
   /** When a silent booking's assumed progress is to be looked at next. */
   nextDueMs = 0;
   maxOutputTokens = 0;
@@ -110,6 +112,7 @@ export class ActiveBlocks {
     record.lastTokenMs = 0;
     record.order = this.#booked++;
     record.silent = false;
+    record.announced = true;
     record.maxOutputTokens = Number.POSITIVE_INFINITY;
     record.id = undefined;
     record.outputTokens.length = 0;

@@ -114,7 +114,7 @@ export class Placements {
     const active = this.#activeRuns.fill(0, 0, workerCount);
     const overlaps = this.#overlaps.fill(0, 0, workerCount);
     for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
-    if (!this.#counted.overlap) return;
+    if (!this.#counted.overlap || prompt.recomputed) return;
     if (this.#counted.promised) {
       for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;
       for (const hashes of prompt.hashes) {

@@ -244,7 +244,7 @@ export class Router {
   release(booking: Booking, outcome: Outcome, nowMs: number): void {
     const record = this.#find(booking);
     if (!record) return;
-    const { worker, hashes } = record;
+    const { worker, hashes, announced } = record;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
     this.#close(record);
     this.#counters.released++;
@@ -252,7 +252,7 @@ export class Router {
     if (!computed || !this.#policy.usesOverlap) return;
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(hashes);
-    else if (this.#inFlightCredit) this.#promises.add(hashes, worker, this.#lag.lagMs(worker), nowMs);
+    else if (this.#inFlightCredit && announced) this.#promises.add(hashes, worker, this.#lag.lagMs(worker), nowMs);
   }
 
   /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
@@ -333,6 +333,7 @@ export class Router {
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
     record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
     record.silent = request.silent ?? false;
+    record.announced = !prompt.unannounced;
     if (request.id !== undefined) {
       record.id = request.id;
       this.#ids.opened(request.id);
@@ -363,7 +364,7 @@ export class Router {
     if (!this.#policy.usesOverlap) return;
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(record.hashes);
-    else if (!record.silent) this.#lag.firstToken(worker, record.hashes, nowMs);
+    else if (!record.silent && record.announced) this.#lag.firstToken(worker, record.hashes, nowMs);
   }
 
   #close(record: BookingRecord): void {

@@ -24,6 +24,10 @@ export interface Prompt {
   /** Input sequence length in tokens, the partial last block included. */
   readonly isl: number;
   readonly hashes: readonly BlockHashes[];
+  /** The engine computes all of it, whatever it holds, and stores the blocks as usual: no overlap counts. Default false. */
+  readonly recomputed?: boolean;
+  /** The hashes are of something else than tokens: no KV event will tell of these blocks. Default false. */
+  readonly unannounced?: boolean;
 }
 
 /**

@@ -1,7 +1,7 @@
 // The life of bookings in the router: credit for what is promised, release on every path, silent requests, refusals.
 
 import { describe, expect, it } from 'vitest';
-import { createPolicy, Router } from '../../src/core/index.ts';
+import { createPolicy, type Prompt, type Routed, Router } from '../../src/core/index.ts';
 import { announced, promptOf, range, routerOf } from './router-harness.ts';
 
 const prompt = range(0, 40);
@@ -207,6 +207,49 @@ describe('in-flight credit', () => {
     router.applyKvEvent(0, { kind: 'removed', hashes: hashes.hashes }, 0);
     route(prompt.slice(0, 20));
     expect(route(prompt).decision).toMatchObject({ overlapBlocks: 10 });
+  });
+});
+
+describe('a prompt', () => {
+  const routeAs = (
+    router: Router,
+    more: Partial<Prompt>,
+    prompts: readonly (readonly number[])[],
+    nowMs: number,
+  ): Routed => {
+    const routed = router.route({ prompts: prompts.map((tokens) => ({ ...promptOf(tokens, 4), ...more })) }, nowMs);
+    if (routed.kind === 'refused') throw new Error(routed.reason);
+    return routed;
+  };
+
+  it.each(['events', 'approximate'] as const)(
+    'that the engine computes anew has no overlap, and stores its blocks as usual: %s',
+    (source) => {
+      const { router, route } = routerOf(1, { source });
+      const [first] = route(prompt).bookings;
+      router.firstToken(first!, 1);
+      const { decision, bookings } = routeAs(router, { recomputed: true }, [prompt, prompt], 2);
+      expect(decision).toMatchObject({ overlapTokens: 0, overlapBlocks: 0, uncachedTokens: 80 });
+      expect(decision.candidates()[0]).toMatchObject({ promisedBlocks: 0, newBlocks: 0 });
+      expect(router.load(0)).toMatchObject({ activeBlocks: 10, activePrefillTokens: 80 });
+      for (const booking of [first!, ...bookings]) router.release(booking, 'failed', 3);
+      const other = range(100, 140);
+      const [booking] = routeAs(router, { recomputed: true }, [other], 4).bookings;
+      router.firstToken(booking!, 5);
+      router.release(booking!, 'done', 5);
+      expect(route(other, {}, 6).decision.overlapTokens).toBe(39);
+    },
+  );
+
+  it('of which no event will tell is not waited for, and promises nothing beyond its end', () => {
+    const { router } = routerOf(1);
+    for (let i = 0; i < 4; i++) {
+      const { decision, bookings } = routeAs(router, { unannounced: true }, [prompt], i);
+      expect(decision.overlapTokens).toBe(0);
+      router.firstToken(bookings[0]!, i);
+      router.release(bookings[0]!, 'done', i);
+    }
+    expect(router.missedEvents(0, 100_000)).toBe(0);
   });
 });
 
