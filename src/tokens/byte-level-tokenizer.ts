@@ -30,8 +30,11 @@ export class ByteLevelTokenizer implements Tokenizer {
   }
 
   encodeChat(chat: ChatInput): EncodedChat {
-    const { text, exact } = this.renderChat(chat);
-    return { ids: this.#bpe.encode(text, false), exact };
+    const rendered = this.renderChat(chat);
+    const ids = this.#bpe.encode(rendered.text, chat.addSpecialTokens ?? false);
+    if (rendered.exact) return { ids, exact: true };
+    const { rest, otherParts } = rendered;
+    return { ids, exact: false, restTokens: this.#bpe.encode(rest, false).length, otherParts };
   }
 
   /** Does nothing: nothing runs. */

@@ -39,6 +39,11 @@ export class ByteLru<Value> {
     while (this.#bytes > this.bytesMax) this.#dropOldest();
   }
 
+  clear(): void {
+    this.#entries.clear();
+    this.#bytes = 0;
+  }
+
   #dropOldest(): void {
     for (const [key, value] of this.#entries) {
       this.#entries.delete(key);

@@ -29,8 +29,12 @@ export class ChatTemplate {
     this.#takesParts = partsLoop.test(source);
   }
 
-  /** @throws TokenizerError `message-invalid` or `chat-template-refused` */
+  /** @throws TokenizerError `chat-beyond-template`, `message-invalid` or `chat-template-refused` */
   render(chat: ChatInput): RenderedChat {
+    const beyond = beyondTemplate(chat);
+    if (beyond !== null) {
+      throw new TokenizerError('chat-beyond-template', `${beyond} is not for this chat template to do`, beyond);
+    }
     const prepared = this.#prepare(chat.messages);
     let text: string;
     try {
@@ -47,7 +51,10 @@ export class ChatTemplate {
       const message = `the chat template refuses these messages: ${messageOf(error)}`;
       throw new TokenizerError('chat-template-refused', message, 'messages');
     }
-    return prepared.exact ? { text, exact: true } : { text: this.#certainPart(text), exact: false };
+    const { otherParts } = prepared;
+    if (otherParts === 0) return { text, exact: true };
+    const certain = this.#certainPart(text);
+    return { text: certain, exact: false, rest: text.slice(certain.length).replace(marker, ''), otherParts };
   }
 
   /** What stands before the marker, up to the last added token: tokens do not merge across that. */
@@ -61,18 +68,16 @@ export class ChatTemplate {
     return before.slice(0, end);
   }
 
-  #prepare(messages: readonly ChatMessage[]): { messages: ChatMessage[]; exact: boolean } {
-    let exact = true;
+  #prepare(messages: readonly ChatMessage[]): { messages: ChatMessage[]; otherParts: number } {
+    let otherParts = 0;
     const prepared = messages.map((message, index) => {
       const field = `messages[${index}]`;
-      const { texts, opaque } = contentTexts(message, field);
-      if (opaque && exact) {
-        exact = false;
-        texts.unshift(marker);
-      }
+      const { texts, others } = contentTexts(message, field);
+      if (others > 0 && otherParts === 0) texts.unshift(marker);
+      otherParts += others;
       return { ...message, content: this.#content(texts), ...toolCalls(message, field) };
     });
-    return { messages: prepared, exact };
+    return { messages: prepared, otherParts };
   }
 
   /** As in vLLM, every message has content, and a string is one part where the template takes parts. */
@@ -84,26 +89,35 @@ export class ChatTemplate {
 /** `{% for part in message.content %}` or `... in content %}`, with either form of member access. */
 const partsLoop = /\{%-?\s*for\s+\w+\s+in\s+(?:(?:[\w.]+\.)?content\b|\w+\[\s*['"]content['"]\s*\])/;
 
-/** The text parts of a message, and whether it has other ones. */
-function contentTexts(message: ChatMessage, field: string): { texts: string[]; opaque: boolean } {
+/**
+ * The field that asks for more than the template, or null. A client's own template is not run here: it could be made
+ * to run for ever.
+ */
+function beyondTemplate({ chatTemplate, continueFinalMessage, chatTemplateKwargs }: ChatInput): string | null {
+  if ((chatTemplate ?? chatTemplateKwargs?.['chat_template'] ?? null) !== null) return 'chat_template';
+  return continueFinalMessage || chatTemplateKwargs?.['continue_final_message'] ? 'continue_final_message' : null;
+}
+
+/** The text parts of a message, and the number of its other ones. */
+function contentTexts(message: ChatMessage, field: string): { texts: string[]; others: number } {
   if (typeof message !== 'object' || message === null || typeof message.role !== 'string') {
     throw new TokenizerError('message-invalid', `${field} must be an object with a role`, `${field}.role`);
   }
   const content = message.content;
-  if (content === undefined || content === null) return { texts: [], opaque: false };
-  if (typeof content === 'string') return { texts: [content], opaque: false };
+  if (content === undefined || content === null) return { texts: [], others: 0 };
+  if (typeof content === 'string') return { texts: [content], others: 0 };
   if (!Array.isArray(content)) {
     const expected = `${field}.content must be a string, null or a list of parts`;
     throw new TokenizerError('message-invalid', expected, `${field}.content`);
   }
   const texts: string[] = [];
-  let opaque = false;
+  let others = 0;
   for (const part of content as readonly unknown[]) {
     const text = partText(part);
-    if (text === undefined) opaque = true;
+    if (text === undefined) others++;
     else texts.push(text);
   }
-  return { texts, opaque };
+  return { texts, others };
 }
 
 /** The text of a content part; undefined for any other kind of part. */

@@ -1,6 +1,6 @@
 // Any other tokenizer: a Hugging Face tokenizer.json through @huggingface/tokenizers, in a thread.
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
-import { type ChatTemplates, chatTemplatesOf, renderChat, type TokenizerFiles } from './tokenizer-files.ts';
+import { type ChatTemplates, renderChat, type TokenizerFiles } from './tokenizer-files.ts';
 import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
 
 /** Slower than byte-level BPE by far (tens of ms for 7,000 tokens), but not in the calling thread. */
@@ -17,13 +17,20 @@ export class HuggingFaceTokenizer implements Tokenizer {
     this.#templates = templates;
   }
 
-  /** @throws TokenizerError `tokenizer-unsupported` or `chat-template-invalid` */
-  static async load(files: TokenizerFiles, options: ThreadOptions = {}): Promise<HuggingFaceTokenizer> {
+  /**
+   * @param templatesOf told the texts of the added tokens
+   * @throws TokenizerError `tokenizer-unsupported`, or what `templatesOf` throws
+   */
+  static async load(
+    files: TokenizerFiles,
+    templatesOf: (addedTokens: readonly string[]) => ChatTemplates | undefined,
+    options: ThreadOptions = {},
+  ): Promise<HuggingFaceTokenizer> {
     const { tokenizerFile, configFile } = files;
     const thread = new TokenizerThread({ kind: 'hugging-face', tokenizerFile, configFile }, options);
     try {
       const { vocabSize, addedTokens } = await thread.describe();
-      return new HuggingFaceTokenizer(tokenizerFile, vocabSize, thread, chatTemplatesOf(files, addedTokens));
+      return new HuggingFaceTokenizer(tokenizerFile, vocabSize, thread, templatesOf(addedTokens));
     } catch (error) {
       await thread.close();
       throw error;
@@ -43,8 +50,12 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   async encodeChat(chat: ChatInput): Promise<EncodedChat> {
-    const { text, exact } = this.renderChat(chat);
-    return { ids: await this.encode(text, { addSpecialTokens: false }), exact };
+    const rendered = this.renderChat(chat);
+    const ids = await this.encode(rendered.text, { addSpecialTokens: chat.addSpecialTokens ?? false });
+    if (rendered.exact) return { ids, exact: true };
+    const { rest, otherParts } = rendered;
+    const { length: restTokens } = await this.encode(rest, { addSpecialTokens: false });
+    return { ids, exact: false, restTokens, otherParts };
   }
 
   close(): Promise<void> {

@@ -1,11 +1,7 @@
 // What the rest of kvoyant uses of tokenization.
 export { BuiltinTokenizer, loadBuiltinTokenizer } from './builtin-tokenizer.ts';
-export {
-  type AskEngine,
-  type EngineAnswer,
-  EngineTokenizer,
-  type EngineTokenizerOptions,
-} from './engine-tokenizer.ts';
+export { type AskEngine, type EngineAnswer, EngineQuestions, type EngineQuestionsOptions } from './engine-questions.ts';
+export { EngineTokenizer, type EngineTokenizerOptions } from './engine-tokenizer.ts';
 export { type LoadOptions, loadTokenizer } from './load-tokenizer.ts';
 export {
   type ChatInput,

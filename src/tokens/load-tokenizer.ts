@@ -5,8 +5,8 @@ import { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
 import { HuggingFaceTokenizer } from './hugging-face-tokenizer.ts';
 import { cacheFolder, ImageFolder } from './image-folder.ts';
 import { LongTextTokenizer } from './long-text-tokenizer.ts';
-import type { Tokenizer } from './tokenizer.ts';
-import { chatTemplatesOf, readTokenizerFiles } from './tokenizer-files.ts';
+import { type Tokenizer, TokenizerError } from './tokenizer.ts';
+import { type ChatTemplates, chatTemplatesOf, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
 import type { ThreadOptions } from './tokenizer-thread.ts';
 
 export interface LoadOptions extends ThreadOptions {
@@ -14,6 +14,8 @@ export interface LoadOptions extends ThreadOptions {
   readonly imagesPath?: string | null | undefined;
   /** Told of what works but could work better: no fast tokenizer for this file, an image that could not be kept. */
   readonly onNotice?: ((notice: string) => void) | undefined;
+  /** A chat template that does not parse is a notice, not an error: chats then fail as without one. Default false. */
+  readonly templateOptional?: boolean | undefined;
 }
 
 /**
@@ -30,10 +32,24 @@ export async function loadTokenizer(spec: string, options: LoadOptions = {}): Pr
   const loaded = await loadByteLevel(tokenizerFile, path === null ? null : new ImageFolder(path));
   if (loaded.kind === 'other') {
     options.onNotice?.(`${tokenizerFile} is tokenized by the library, in a thread: ${loaded.reason}`);
-    return HuggingFaceTokenizer.load(files, options);
+    return HuggingFaceTokenizer.load(files, (added) => templatesOf(files, added, options), options);
   }
   const { bpe, image, unkept } = loaded;
   if (unkept !== null) options.onNotice?.(`the image of ${tokenizerFile} could not be kept: ${unkept.message}`);
-  const inline = new ByteLevelTokenizer(tokenizerFile, bpe, chatTemplatesOf(files, bpe.addedTexts));
+  const inline = new ByteLevelTokenizer(tokenizerFile, bpe, templatesOf(files, bpe.addedTexts, options));
   return new LongTextTokenizer(inline, { kind: 'byte-level', image: image.memory }, options);
+}
+
+function templatesOf(
+  files: TokenizerFiles,
+  addedTokens: readonly string[],
+  { templateOptional, onNotice }: LoadOptions,
+): ChatTemplates | undefined {
+  try {
+    return chatTemplatesOf(files, addedTokens);
+  } catch (error) {
+    if (!templateOptional || !(error instanceof TokenizerError)) throw error;
+    onNotice?.(`the chat template of ${files.tokenizerFile} is left out: ${error.message}`);
+    return undefined;
+  }
 }

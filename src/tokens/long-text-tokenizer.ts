@@ -35,9 +35,15 @@ export class LongTextTokenizer implements Tokenizer {
   }
 
   encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat> {
-    const { text, exact } = this.renderChat(chat);
-    const ids = this.encode(text, { addSpecialTokens: false });
-    return ids instanceof Uint32Array ? { ids, exact } : ids.then((done) => ({ ids: done, exact }));
+    const rendered = this.renderChat(chat);
+    const ids = this.encode(rendered.text, { addSpecialTokens: chat.addSpecialTokens ?? false });
+    if (!rendered.exact) return this.#withRest(ids, rendered.rest, rendered.otherParts);
+    return ids instanceof Uint32Array ? { ids, exact: true } : ids.then((done) => ({ ids: done, exact: true }));
+  }
+
+  async #withRest(ids: Uint32Array | Promise<Uint32Array>, rest: string, otherParts: number): Promise<EncodedChat> {
+    const [certain, { length: restTokens }] = await Promise.all([ids, this.encode(rest, { addSpecialTokens: false })]);
+    return { ids: certain, exact: false, restTokens, otherParts };
   }
 
   close(): Promise<void> {

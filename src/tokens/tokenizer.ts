@@ -15,7 +15,7 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>): string | Promise<string>;
   /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field. */
   renderChat(chat: ChatInput): RenderedChat;
-  /** Ids of `renderChat`'s text, without further special tokens: the template writes its own. */
+  /** Ids of `renderChat`'s text; without further special tokens, unless the chat asks for them. */
   encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat>;
   /** Ends what runs in the background; calls still waiting fail with `closed`. */
   close(): Promise<void>;
@@ -34,6 +34,14 @@ export interface ChatInput {
   readonly addGenerationPrompt?: boolean | undefined;
   /** More variables of the template; they win over the fields above, but for `messages`. */
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | null | undefined;
+  /** BOS and the like around what the template writes, as in the engines' chats. Default false. */
+  readonly addSpecialTokens?: boolean | undefined;
+  /** The last message stays open, for the model to go on with it. Default false. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** A template of the client's own in place of the model's. */
+  readonly chatTemplate?: unknown;
+  /** How the engine is to read what is no text. */
+  readonly mmProcessorKwargs?: unknown;
 }
 
 /** A message as it came from the client, with what else the template may read. */
@@ -45,20 +53,24 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
-export interface RenderedChat {
-  readonly text: string;
-  /**
-   * False where a message has a part that is no text (an image): its tokens are the engine's own affair. `text` is
-   * then the part before, cut behind an added token, so that its tokens are a prefix of the engine's.
-   */
-  readonly exact: boolean;
-}
+/**
+ * Not exact where a message has a part that is no text (an image): its tokens are the engine's own affair. `text` is
+ * then what stands before it, cut behind an added token, so that its tokens are a prefix of the engine's; `rest` is the
+ * text behind that, and `otherParts` the number of parts in it that are no text.
+ */
+export type RenderedChat =
+  | { readonly text: string; readonly exact: true }
+  | { readonly text: string; readonly exact: false; readonly rest: string; readonly otherParts: number };
 
-export interface EncodedChat {
-  readonly ids: Uint32Array;
-  /** See `RenderedChat`. */
-  readonly exact: boolean;
-}
+/** As `RenderedChat`, in tokens; `restTokens` is about right, and null where nobody can tell. */
+export type EncodedChat =
+  | { readonly ids: Uint32Array; readonly exact: true }
+  | {
+      readonly ids: Uint32Array;
+      readonly exact: false;
+      readonly restTokens: number | null;
+      readonly otherParts: number;
+    };
 
 export type TokenizerErrorCode =
   /** The file or folder given as tokenizer is not there. */
@@ -69,6 +81,8 @@ export type TokenizerErrorCode =
   | 'chat-template-missing'
   /** The chat template does not parse. */
   | 'chat-template-invalid'
+  /** The chat asks for what a template of ours can't do: another template, a last message that stays open. */
+  | 'chat-beyond-template'
   /** The chat template does not accept these messages. */
   | 'chat-template-refused'
   /** A message lacks the shape that every template expects. */
@@ -79,6 +93,8 @@ export type TokenizerErrorCode =
   | 'queue-full'
   /** The tokenizer's thread ended with this call in flight; the next call starts another. */
   | 'thread-died'
+  /** No engine that could be asked tells token ids. */
+  | 'engine-missing'
   /** The engine that was asked could not be reached, or not in time. */
   | 'engine-unreachable'
   /** The engine that was asked refused this text or these messages. */

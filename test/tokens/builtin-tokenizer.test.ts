@@ -137,10 +137,12 @@ describe('chat', () => {
       ],
     };
     const prefix = '<|im_start|>user\nLook at this.<|im_end|>\n<|im_start|>';
-    expect(tokenizer.renderChat(chat)).toEqual({ text: prefix, exact: false });
+    const rest = 'user\n\nWhat is it?<|im_end|>\n<|im_start|>user\nWell?<|im_end|>\n<|im_start|>assistant\n';
+    expect(tokenizer.renderChat(chat)).toEqual({ text: prefix, exact: false, rest, otherParts: 1 });
     const whole = tokenizer.encodeChat({ messages: [...before, { role: 'user', content: 'anything' }] });
     const part = tokenizer.encodeChat(chat);
-    expect(part.exact).toBe(false);
+    const { length: restTokens } = tokenizer.encode(rest);
+    expect(part).toMatchObject({ exact: false, restTokens, otherParts: 1 });
     expect(part.ids).toEqual(whole.ids.subarray(0, part.ids.length));
   });
 });

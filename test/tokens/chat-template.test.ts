@@ -46,7 +46,8 @@ describe('content', () => {
         { role: 'user', content: [...parts, { type: 'image_url' }] },
       ],
     };
-    const { text, exact } = template.render(chat);
+    const { text, exact, ...more } = template.render(chat);
+    expect(more).toMatchObject({ otherParts: 1, rest: expect.stringMatching(/one.+two/s) });
     const full = template.render({ messages: [...chat.messages.slice(0, 1), { role: 'user', content: 'x' }] }).text;
     expect(exact).toBe(false);
     expect(full.startsWith(text)).toBe(true);
@@ -59,7 +60,19 @@ describe('content', () => {
     expect(template.render({ messages: [{ role: 'user', content: [{ type: 'audio' }] }] })).toEqual({
       text: '',
       exact: false,
+      rest: '',
+      otherParts: 1,
     });
+  });
+
+  it.each([
+    { chatTemplate: '{{ 1 }}' },
+    { continueFinalMessage: true },
+    { chatTemplateKwargs: { chat_template: '{{ 1 }}' } },
+    { chatTemplateKwargs: { continue_final_message: true } },
+  ])('that asks for more than the template is refused: %j', (more) => {
+    const chat = { messages: [{ role: 'user', content: 'x' }], ...more };
+    expect(refusal(joined, chat)).toMatchObject({ code: 'chat-beyond-template' });
   });
 
   it('of another shape is refused by name', () => {

@@ -1,10 +1,11 @@
 // The tokenizer that asks an engine: what it asks, what it remembers, and how it fails.
 import { afterEach, describe, expect, it } from 'vitest';
-import { type AskEngine, EngineTokenizer, type EngineTokenizerOptions } from '../../src/tokens/engine-tokenizer.ts';
+import { type AskEngine, EngineQuestions, type EngineQuestionsOptions } from '../../src/tokens/engine-questions.ts';
+import { EngineTokenizer } from '../../src/tokens/engine-tokenizer.ts';
 
-const open: EngineTokenizer[] = [];
+const open: EngineQuestions[] = [];
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((tokenizer) => tokenizer.close()));
+  await Promise.all(open.splice(0).map((questions) => questions.close()));
 });
 
 interface Asked {
@@ -13,7 +14,11 @@ interface Asked {
 }
 
 /** An engine whose tokens are the lengths of what it was sent, and the questions it got. */
-function engine(options: Partial<EngineTokenizerOptions> = {}): { tokenizer: EngineTokenizer; asked: Asked[] } {
+function engine({ ask: given, ...options }: EngineQuestionsOptions & { ask?: AskEngine } = {}): {
+  tokenizer: EngineTokenizer;
+  questions: EngineQuestions;
+  asked: Asked[];
+} {
   const asked: Asked[] = [];
   const ask: AskEngine = async (path, body) => {
     asked.push({ path, body: body as Record<string, unknown> });
@@ -21,9 +26,9 @@ function engine(options: Partial<EngineTokenizerOptions> = {}): { tokenizer: Eng
     const { length } = JSON.stringify(body);
     return { status: 200, body: { count: 2, max_model_len: 10, tokens: [length, 7] } };
   };
-  const tokenizer = new EngineTokenizer({ model: 'm', ask, ...options });
-  open.push(tokenizer);
-  return { tokenizer, asked };
+  const questions = new EngineQuestions(options);
+  open.push(questions);
+  return { tokenizer: new EngineTokenizer({ model: 'm', ask: given ?? ask, questions }), questions, asked };
 }
 
 const answering = (status: number, body: unknown): EngineTokenizer =>
@@ -74,18 +79,49 @@ describe('questions', () => {
   });
 
   it('whose answer was forgotten are asked again, within the bound', async () => {
-    const { tokenizer, asked } = engine({ cacheBytesMax: 1200 });
+    const { tokenizer, questions, asked } = engine({ cacheBytesMax: 1200 });
     for (const text of ['a', 'b', 'c', 'c', 'a']) await tokenizer.encode(text);
     expect(asked.map(({ body }) => body['prompt'])).toEqual(['a', 'b', 'c', 'a']);
-    expect(tokenizer.cacheBytes).toBeLessThanOrEqual(1200);
-    expect(tokenizer.cacheBytes).toBeGreaterThan(600);
+    expect(questions.cacheBytes).toBeLessThanOrEqual(1200);
+    expect(questions.cacheBytes).toBeGreaterThan(600);
+  });
+
+  it('are asked again when what was answered may not hold any more', async () => {
+    const { tokenizer, questions, asked } = engine();
+    await tokenizer.encode('a');
+    const late = tokenizer.encode('b');
+    questions.forget();
+    await late;
+    await tokenizer.encode('a');
+    // An answer to what was asked before is not kept either.
+    await tokenizer.encode('b');
+    expect(asked.map(({ body }) => body['prompt'])).toEqual(['a', 'b', 'a', 'b']);
+    expect(questions.cacheBytes).toBeLessThan(2 * 1024);
+  });
+
+  it('carry what changes the prompt of a chat', async () => {
+    const { tokenizer, asked } = engine();
+    await tokenizer.encodeChat({
+      ...chat,
+      addGenerationPrompt: false,
+      addSpecialTokens: true,
+      continueFinalMessage: true,
+      chatTemplate: '{{ x }}',
+      mmProcessorKwargs: { y: 1 },
+    });
+    expect(asked[0]!.body).toMatchObject({
+      add_special_tokens: true,
+      continue_final_message: true,
+      chat_template: '{{ x }}',
+      mm_processor_kwargs: { y: 1 },
+    });
   });
 
   it('about an image are not asked', async () => {
     const { tokenizer, asked } = engine();
     const parts = [{ type: 'text', text: 'What?' }, { type: 'image_url' }];
     const encoded = await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts }] });
-    expect(encoded).toEqual({ ids: new Uint32Array(0), exact: false });
+    expect(encoded).toEqual({ ids: new Uint32Array(0), exact: false, restTokens: null, otherParts: 1 });
     expect((await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts.slice(0, 1) }] })).exact).toBe(true);
     expect(asked.length).toBe(1);
   });
@@ -115,10 +151,10 @@ describe('failures', () => {
   it('are an answer that does not come, and a question too many', async () => {
     const late = engine({ ask: silent, timeoutMs: 20 }).tokenizer;
     await expect(late.encode('a')).rejects.toMatchObject({ code: 'engine-unreachable' });
-    const busy = engine({ ask: silent, questionsMax: 1 }).tokenizer;
+    const { tokenizer: busy, questions } = engine({ ask: silent, questionsMax: 1 });
     const first = expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
     await expect(busy.encode('b')).rejects.toMatchObject({ code: 'queue-full' });
-    await busy.close();
+    await questions.close();
     await first;
     await expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
   });

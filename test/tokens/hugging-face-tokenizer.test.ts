@@ -123,6 +123,16 @@ describe('files', () => {
     if (code !== 'chat-template-invalid') await expect(failure).rejects.toThrow(path);
   });
 
+  it('may leave out a chat template that does not parse, and say so', async () => {
+    const { path } = folder({ 'tokenizer.json': wordLevel, 'chat_template.jinja': '{% for %}' });
+    const notices: string[] = [];
+    const options = { imagesPath: null, templateOptional: true, onNotice: (notice: string) => notices.push(notice) };
+    const tokenizer = await loadTokenizer(path, options);
+    cleanUps.push(() => tokenizer.close());
+    expect(notices.at(-1)).toMatch(/chat template .* is left out: .*does not parse/);
+    await expect(tokenizer.encodeChat({ messages: [] })).rejects.toMatchObject({ code: 'chat-template-missing' });
+  });
+
   it('may hold a vocabulary that lacks parts of a text', async () => {
     const files = folder({ 'tokenizer.json': { ...wordLevel, model: { type: 'WordLevel', vocab: { hello: 1 } } } });
     const tokenizer = await load(files.path);
@@ -133,7 +143,9 @@ describe('files', () => {
 
 it('takes no more texts than its queue', async () => {
   const { path } = folder({ 'tokenizer.json': wordLevel });
-  const tokenizer = await HuggingFaceTokenizer.load(await readTokenizerFiles(path), { queuedTextsMax: 3 });
+  const tokenizer = await HuggingFaceTokenizer.load(await readTokenizerFiles(path), () => undefined, {
+    queuedTextsMax: 3,
+  });
   cleanUps.push(() => tokenizer.close());
   const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => tokenizer.encode('hello')));
   expect(outcomes.map((outcome) => outcome.status)).toEqual([

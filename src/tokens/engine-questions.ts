@@ -1,0 +1,136 @@
+// Questions about token ids that are put to engines: equal ones are asked once, answers are kept, all within bounds.
+import { createHash } from 'node:crypto';
+import { ByteLru } from './byte-lru.ts';
+import { TokenizerError } from './tokenizer.ts';
+
+/** What the engine answered; `body` is the parsed JSON, null if it is none. */
+export interface EngineAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export type QuestionPath = '/tokenize' | '/detokenize';
+
+/**
+ * Sends a POST with a JSON body to a path of an engine that serves the model; rejects if no answer came, and when the
+ * signal aborts. A TokenizerError that it rejects with is passed on.
+ */
+export type AskEngine = (path: QuestionPath, body: object, signal: AbortSignal) => Promise<EngineAnswer>;
+
+export interface EngineQuestionsOptions {
+  /** An answer that takes longer counts as none. Default 5,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Memory of the answers that are kept. Default 32 MiB. */
+  readonly cacheBytesMax?: number | undefined;
+  /** Questions open at a time; one more fails with `queue-full`. Default 256. */
+  readonly questionsMax?: number | undefined;
+}
+
+/** Map entry, key and array header of one answer, about. */
+const entryOverheadBytes = 384;
+/** No vocabulary comes near it. */
+export const idMax = 0xffff_fff0;
+
+/** Every method may fail with `queue-full`, `engine-unreachable`, `engine-refused`, `engine-answer-invalid` or `closed`. */
+export class EngineQuestions {
+  readonly #timeoutMs: number;
+  readonly #questionsMax: number;
+  readonly #answers: ByteLru<Uint32Array>;
+  readonly #waiting = new Map<string, Promise<Uint32Array>>();
+  /** One for each question that is open. */
+  readonly #open = new Set<AbortController>();
+  #epoch = 0;
+  #closed = false;
+
+  constructor(options: EngineQuestionsOptions = {}) {
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+    this.#questionsMax = options.questionsMax ?? 256;
+    const bytesMax = options.cacheBytesMax ?? 32 * 1024 * 1024;
+    this.#answers = new ByteLru(bytesMax, (key, ids) => entryOverheadBytes + key.length * 2 + ids.byteLength);
+  }
+
+  /** Memory of the answers kept. */
+  get cacheBytes(): number {
+    return this.#answers.bytes;
+  }
+
+  /** The ids are shared between callers: read only. */
+  tokenIds(body: object, ask: AskEngine): Uint32Array | Promise<Uint32Array> {
+    // A digest, so that long prompts are not kept beside their ids.
+    const key = createHash('sha256').update(JSON.stringify(body)).digest('base64');
+    const known = this.#answers.get(key) ?? this.#waiting.get(key);
+    if (known !== undefined) return known;
+    const epoch = this.#epoch;
+    const asked = this.ask('/tokenize', body, ask)
+      .then((answer) => {
+        const ids = readTokenIds(answer);
+        if (epoch === this.#epoch) this.#answers.set(key, ids);
+        return ids;
+      })
+      .finally(() => {
+        if (this.#waiting.get(key) === asked) this.#waiting.delete(key);
+      });
+    this.#waiting.set(key, asked);
+    return asked;
+  }
+
+  /** @returns the body of an answer with status 200 */
+  async ask(path: QuestionPath, body: object, ask: AskEngine): Promise<unknown> {
+    if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
+    if (this.#open.size >= this.#questionsMax) {
+      throw new TokenizerError('queue-full', `${this.#questionsMax} texts wait for the engines already`);
+    }
+    const controller = new AbortController();
+    const timer = setTimeout(
+      () => controller.abort(new Error(`no answer within ${this.#timeoutMs} ms`)),
+      this.#timeoutMs,
+    );
+    this.#open.add(controller);
+    try {
+      const answer = await ask(path, body, controller.signal);
+      if (answer.status === 200) return answer.body;
+      throw new TokenizerError('engine-refused', `an engine answered ${path} with status ${answer.status}`);
+    } catch (error) {
+      if (error instanceof TokenizerError) throw error;
+      if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
+      throw new TokenizerError('engine-unreachable', `no engine answered ${path}: ${messageOf(error)}`);
+    } finally {
+      clearTimeout(timer);
+      this.#open.delete(controller);
+    }
+  }
+
+  /** What was answered so far may not hold any more. */
+  forget(): void {
+    this.#epoch++;
+    this.#answers.clear();
+    this.#waiting.clear();
+  }
+
+  /** Questions still open fail with `closed`. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const controller of this.#open) controller.abort(new Error('closed'));
+    await Promise.allSettled(this.#waiting.values());
+  }
+}
+
+/** Whether an answer has the form of one to /tokenize; its ids are not looked at. */
+export function listsTokens(answer: unknown): answer is { readonly tokens: readonly unknown[] } {
+  return Array.isArray((answer as { tokens?: unknown } | null)?.tokens);
+}
+
+/** @throws TokenizerError `engine-answer-invalid` */
+function readTokenIds(answer: unknown): Uint32Array {
+  if (listsTokens(answer)) {
+    const { tokens } = answer;
+    if (tokens.every((id) => Number.isInteger(id) && (id as number) >= 0 && (id as number) <= idMax)) {
+      return Uint32Array.from(tokens as number[]);
+    }
+  }
+  throw new TokenizerError('engine-answer-invalid', 'an engine answered no list of tokens');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
