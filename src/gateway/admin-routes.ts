@@ -84,6 +84,8 @@ export function describeEngine(engine: Engine, fleet: Fleet): object {
     reason: engine.reason,
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
+    /** Of prompts of its pool, by kind; null: it has not joined one. */
+    tokensFrom: engine.workers[0]?.membership?.pool.tokens.inForce() ?? null,
     requestsInFlight: engine.inFlight,
     draining: engine.draining,
     /** Nothing new comes, and nothing is under way: it may be stopped. */

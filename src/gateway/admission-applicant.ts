@@ -3,7 +3,7 @@
 import type { Applicant, BlockHasher, Prompt, RouteRequest, WorkerIndex } from '../core/index.ts';
 import { RequestError } from '../wire/openai-error.ts';
 import { noWorkers, type ResolvedModel } from './pools.ts';
-import { hashContents, type PromptContent } from './prompt-tokens.ts';
+import { hashContents, type PromptContent } from './prompt-content.ts';
 import type { InferenceRequest } from './request-intake.ts';
 import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
 import { withSecondChoices } from './second-choices.ts';
@@ -30,7 +30,8 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, 
     if (hashedFor === sizes.join()) return prompts;
     hashedFor = sizes.join();
     const namespace = { lora, salt: request.cacheSalt };
-    prompts = hashContents(contents, hasher, sizes, pool.byteRatio.bytesPerToken, namespace);
+    const hashes = hashContents(contents, hasher, sizes, pool.lengthGuess, namespace);
+    prompts = request.recomputed ? hashes.map((prompt) => ({ ...prompt, recomputed: true })) : hashes;
     return prompts;
   };
   const excluded = (): ReadonlySet<WorkerIndex> => {

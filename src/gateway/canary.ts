@@ -6,6 +6,7 @@ import type { Usage } from '../wire/completion-chunk.ts';
 import { BookingLease } from './booking-lease.ts';
 import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
 import { type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
+import type { Engine } from './engine.ts';
 import { ProbeError } from './engine-probe.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import type { Membership, Worker } from './worker.ts';
@@ -33,10 +34,9 @@ class CanaryStopped extends Error {
   override readonly name = 'CanaryStopped';
 }
 
-/** @param encode as the gateway makes tokens of a text for this worker; null: it can't */
-export async function sendCanary(worker: Worker, encode: Encode | null, context: CanaryContext): Promise<CanaryReport> {
+export async function sendCanary(worker: Worker, context: CanaryContext): Promise<CanaryReport> {
   try {
-    const prompt = await makeCanaryPrompt(encode, worker.traits.blockSize);
+    const prompt = await makeCanaryPrompt(encodeFor(worker), worker.traits.blockSize);
     const diagnosis = await new Canary(worker, prompt, context).run();
     return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
   } catch (error) {
@@ -45,6 +45,19 @@ export async function sendCanary(worker: Worker, encode: Encode | null, context:
     if (!expected) throw error;
     return { timeMs: Date.now(), state: 'inconclusive', reason: error.message };
   }
+}
+
+/** How the gateway makes tokens of texts for the worker; null: it does not. */
+function encodeFor({ membership, engine }: Worker): Encode | null {
+  const tokens = membership?.pool.tokens;
+  if (tokens === undefined || tokens.inForce().text === 'bytes') return null;
+  const tokenizer = tokens.forModel(baseModel(engine));
+  return tokenizer === null ? null : (text) => tokenizer.encode(text);
+}
+
+/** The first model that is no adapter. */
+function baseModel({ models }: Engine): string {
+  return (models.find(({ parent }) => parent === null) ?? models[0]!).id;
 }
 
 class Canary {
@@ -105,8 +118,7 @@ class Canary {
     engine.inFlight += 1;
     let outcome: Outcome = 'failed';
     try {
-      const model = engine.models.find(({ parent }) => parent === null) ?? engine.models[0]!;
-      const body = { model: model.id, prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
+      const body = { model: baseModel(engine), prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
       const usage = await engine.probe.complete(body, engine.workers.length > 1 ? rank : null, answerMsMax);
       outcome = 'done';
       return usage;

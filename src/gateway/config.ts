@@ -38,8 +38,10 @@ export interface GatewayConfig {
   readonly queueWaitMsMax: number;
   /** What the worker that a session was last placed on is cheaper by; 0: nothing. */
   readonly sessionCreditTokens: number;
-  /** `none`, `builtin`, or the path of a Hugging Face `tokenizer.json`. */
+  /** `engine`: the engines are asked. `none`, `builtin`, or the path of a Hugging Face `tokenizer.json`. */
   readonly tokenizer: string;
+  /** How long a prompt waits for its token ids where engines are asked; then it is routed by its bytes. */
+  readonly tokenizeMsMax: number;
   /** Accept engines whose tokenizer was seen to differ. */
   readonly trustTokenizer: boolean;
   /** `auto`: as the engine says. */
@@ -203,7 +205,8 @@ const schema = z.strictObject({
   queuedRequestsMax: integer(0, 1_000_000).default(4096),
   queueWaitMsMax: integer(1, 3_600_000).default(120_000),
   sessionCreditTokens: nonNegative(1e6).default(256),
-  tokenizer: text.default('none'),
+  tokenizer: text.default('engine'),
+  tokenizeMsMax: integer(1, 60_000).default(1000),
   trustTokenizer: flag.default(false),
   blockSize: z
     .custom<number | 'auto'>(isBlockSize, { error: `must be auto or an integer from 1 to ${blockSizeMax}` })

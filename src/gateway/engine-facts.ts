@@ -13,7 +13,7 @@ import {
 import type { EngineSpec } from './engine-spec.ts';
 import { statedEndpoint } from './feed-address.ts';
 import { routingBlockSize } from './feed-block-size.ts';
-import { compareTokenizers, type TokenizerVerdict } from './tokenizer-parity.ts';
+import { askableTokens, compareTokenizers, type TokenizerVerdict } from './tokenizer-parity.ts';
 import type { WorkerTraits } from './worker.ts';
 
 /** Where nothing tells it: vLLM's own default. */
@@ -76,7 +76,8 @@ export async function learnFacts(
       blockSize: cache?.blockSize ?? null,
       events: announced === null ? ({ kind: 'unknown' } as const) : (announcement ?? ({ kind: 'off', rank } as const)),
     };
-    return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && tokenizer !== null) };
+    const matches = tokenizer !== null || verdict.text === 'asked';
+    return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && matches) };
   };
   return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };
 }
@@ -111,16 +112,23 @@ function traitsOf(
 
 /** The built-in vocabulary fits few engines, so those must prove it; one given by the operator is doubted only on evidence. */
 async function checkTokenizer(
-  { probe }: Engine,
+  { probe, tokenizer: before }: Engine,
   model: string,
   config: GatewayConfig,
   tokenizer: Tokenizer | null,
 ): Promise<TokenizerVerdict> {
-  if (tokenizer === null) return { text: 'unchecked', chat: 'unchecked' };
+  if (tokenizer === null) {
+    return config.tokenizer === 'engine'
+      ? askableTokens(probe, model, before)
+      : { text: 'unchecked', chat: 'unchecked' };
+  }
   const verdict = await compareTokenizers(probe, model, tokenizer);
   if (config.trustTokenizer) return verdict;
   if (verdict.text === 'differs') {
     throw new EngineUnfit(`its /tokenize gives other token ids than ${tokenizer.name}`);
+  }
+  if (verdict.text === 'double-bos') {
+    throw new EngineUnfit(`its /tokenize and ${tokenizer.name} differ by a BOS that one of them writes twice`);
   }
   if (verdict.text === 'unavailable' && config.tokenizer === 'builtin') {
     throw new EngineUnfit('it has no /tokenize to show that its tokenizer is the built-in one');

@@ -70,13 +70,7 @@ export class EngineMonitor {
       },
       this.#log,
     );
-    const encode = tokenizer === null ? null : (text: string) => tokenizer.encode(text);
-    this.#canaries = new CanarySchedule(
-      engine,
-      config,
-      (worker) => sendCanary(worker, encode, { hasher, pools }),
-      this.#log,
-    );
+    this.#canaries = new CanarySchedule(engine, config, (worker) => sendCanary(worker, { hasher, pools }), this.#log);
   }
 
   /** Runs until `close`. */
@@ -224,6 +218,7 @@ export class EngineMonitor {
     if (this.#processGone) engine.reportsCachedTokens = false;
     engine.tokenizer = facts.tokenizer;
     if (!stays) this.#replaceWorkers(facts);
+    if (!stays || this.#processGone) engine.workers[0]!.membership!.pool.tokens.forget();
     for (const [i, worker] of engine.workers.entries()) {
       if (stays) this.#update(worker, facts.ranks[i]!);
       worker.membership!.pool.membersChanged();
@@ -267,42 +262,54 @@ export class EngineMonitor {
   /** Keeps a subscription to the same address, however often the engine goes and comes. */
   #connectFeed(worker: Worker, feed: FeedSource | null): void {
     worker.offeredFeed = feed;
-    if (worker.feed !== null && feed !== null && isSameAddress(worker.feed.address, feed)) return;
+    const wanted = worker.traits.source === 'approximate' ? null : feed;
+    if (worker.feed !== null && wanted !== null && isSameAddress(worker.feed.address, wanted)) return;
     worker.feed?.close();
     worker.feed = null;
-    if (feed === null || worker.traits.source === 'approximate') return;
-    worker.feed = new KvFeed(feed, new EventIntake(worker, this.#log), this.#intakeBudget);
+    if (wanted === null) return;
+    worker.feed = new KvFeed(wanted, new EventIntake(worker, this.#log), this.#intakeBudget);
     worker.feed.open();
   }
 
   #announce(worker: Worker): void {
-    const { traits, feed, offeredFeed } = worker;
+    const { traits, feed, offeredFeed, membership } = worker;
     const { models, tokenizer, state } = this.engine;
+    const tokensFrom = membership!.pool.tokens.inForce();
     const line = {
       worker: worker.id,
       models: models.map(({ id }) => id),
       blockSize: `${traits.blockSize} (${traits.blockSizeFrom})`,
       capacityBlocks: `${traits.capacityBlocks} (${traits.capacityFrom})`,
-      tokenizer: this.#tokenizer === null ? 'none' : { name: this.#tokenizer.name, ...tokenizer },
+      tokenizer: { name: this.#tokenizer?.name ?? this.#config.tokenizer, ...tokenizer },
+      tokensFrom,
       events: offeredFeed === null ? 'none' : `${offeredFeed.endpoint} (${feed?.status.state ?? 'not used'})`,
       source: traits.source,
       state,
     };
     this.#log.info(line, 'worker ready');
+    if (this.#config.tokenizer === 'engine' && tokenizer.text === 'unavailable') {
+      this.#log.warn(
+        { worker: worker.id, tokensFrom },
+        'the engine tells no token ids: it has no /tokenize that answers',
+      );
+    }
     if (feed === null && offeredFeed !== null) {
       this.#log.warn(
         { worker: worker.id },
-        'KV events are not used: without a tokenizer no prompt can be matched with them',
+        'KV events are not used: without token ids no prompt can be matched with them',
       );
     }
     if (feed?.status.state === 'connecting') {
       this.#log.warn({ worker: worker.id, endpoint: feed.status.endpoint }, 'KV event feed does not connect yet');
     }
-    if (tokenizer.chat === 'differs') {
-      this.#log.warn(
-        { worker: worker.id },
-        'the chat template differs from the engine: blocks of chats may never match',
-      );
+    if (tokenizer.chat === 'differs' || tokenizer.chat === 'double-bos') {
+      const what =
+        tokenizer.chat === 'differs' ? 'the chat template differs' : 'the chat template differs by a second BOS';
+      const consequence =
+        tokensFrom.chat === 'engine'
+          ? 'token ids of chats are asked of the engines'
+          : 'token ids of chats are those of the tokenizer, and their blocks may never match here';
+      this.#log.warn({ worker: worker.id, tokensFrom }, `${what} from the engine: ${consequence}`);
     }
   }
 

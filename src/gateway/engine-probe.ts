@@ -1,5 +1,6 @@
 // What an engine says about itself over HTTP: models, cache, KV event sources, token ids, health.
 
+import type { EngineAnswer, QuestionPath } from '../tokens/engine-questions.ts';
 import { readBodyUsage, type Usage } from '../wire/completion-chunk.ts';
 import { announcedEndpoint, type FeedAddress, reachable } from './feed-address.ts';
 import type { Upstream } from './upstream.ts';
@@ -18,6 +19,7 @@ export interface ModelEntry {
 export interface ModelDescription {
   readonly id: string;
   readonly parent?: unknown;
+  readonly max_model_len?: unknown;
 }
 
 export interface CacheConfig {
@@ -40,6 +42,9 @@ export type FeedAnnouncement =
   | { readonly kind: 'source'; readonly rank: number; readonly source: FeedSource }
   | { readonly kind: 'off'; readonly rank: number }
   | { readonly kind: 'other-publisher'; readonly rank: number; readonly publisher: string };
+
+/** What an engine makes token ids of. */
+export type TokenizeInput = { readonly prompt: string } | { readonly messages: readonly object[] };
 
 /** One entry of `/kv_event_sources`. */
 interface AnnouncedSource {
@@ -140,7 +145,7 @@ export class EngineProbe {
   }
 
   /** Token ids that the engine makes of a text or of chat messages. */
-  async tokenize(input: { prompt: string } | { messages: readonly object[] }, model: string): Promise<number[]> {
+  async tokenize(input: TokenizeInput, model: string): Promise<number[]> {
     const body = { model, ...input, ...('messages' in input ? { add_generation_prompt: true } : {}) };
     const answer = parseJson(await this.#fetch('POST', '/tokenize', JSON.stringify(body))) as {
       tokens?: unknown;
@@ -148,6 +153,15 @@ export class EngineProbe {
     const tokens = answer?.tokens;
     if (!Array.isArray(tokens)) throw new ProbeError('/tokenize returns no tokens', 200, false);
     return tokens as number[];
+  }
+
+  /**
+   * Puts a question, with JSON as its body; rejects if the answer does not come, is too large, or comes after the abort.
+   * An answer that is no JSON counts as null.
+   */
+  async ask(path: QuestionPath, body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
+    const { status, text } = await this.#send('POST', path, body, {}, signal, bytesMax);
+    return { status, body: jsonOrNull(text) };
   }
 
   async #fetch(
@@ -158,31 +172,43 @@ export class EngineProbe {
     timeoutMs: number = answerMsMax,
   ): Promise<string> {
     try {
-      const response = await this.#upstream.dispatcher.request({
-        origin: this.#url.origin,
-        path: this.#upstream.path(path),
-        method,
-        headers: { ...this.#headers, ...headers, ...(body !== null && { 'content-type': 'application/json' }) },
-        body,
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > answerBytesMax)
-          throw new ProbeError(`${path} answers more than ${answerBytesMax} bytes`, 200, false);
-        chunks.push(chunk);
-      }
-      const status = response.statusCode;
+      const signal = AbortSignal.timeout(timeoutMs);
+      const { status, text } = await this.#send(method, path, body, headers, signal, answerBytesMax);
       if (status < 200 || status > 299) throw new ProbeError(`${path} answers with status ${status}`, status, false);
-      return Buffer.concat(chunks, bytes).toString('utf8');
+      return text;
     } catch (error) {
       if (error instanceof ProbeError) throw error;
       const { name, code, message } = error as Error & { code?: string };
       const reason = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message || code;
       throw new ProbeError(`${path}: ${reason}`, 0, code === 'ECONNREFUSED');
     }
+  }
+
+  /** @throws ProbeError if the answer is too large; what undici throws if there is none */
+  async #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | null,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    bytesMax: number,
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await this.#upstream.dispatcher.request({
+      origin: this.#url.origin,
+      path: this.#upstream.path(path),
+      method,
+      headers: { ...this.#headers, ...headers, ...(body !== null && { 'content-type': 'application/json' }) },
+      body,
+      signal,
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) throw new ProbeError(`${path} answers more than ${bytesMax} bytes`, 200, false);
+      chunks.push(chunk);
+    }
+    return { status: response.statusCode, text: Buffer.concat(chunks, bytes).toString('utf8') };
   }
 }
 
@@ -228,6 +254,14 @@ function integerLabel(labels: string, name: string): number | null {
 
 function isModel(value: unknown): value is ModelDescription {
   return typeof value === 'object' && value !== null && typeof (value as { id?: unknown }).id === 'string';
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,6 @@
 
 import type { Logger } from 'pino';
 import type { BlockHasher } from '../core/index.ts';
-import type { Tokenizer } from '../tokens/tokenizer.ts';
 import type { Access } from './access.ts';
 import type { AnswerDeadlines } from './answer-deadlines.ts';
 import type { GatewayConfig } from './config.ts';
@@ -15,12 +14,12 @@ import type { IntakeTurns } from './intake-turns.ts';
 import type { KeyLimits } from './key-limits.ts';
 import type { Pools } from './pools.ts';
 import type { RetryBudget } from './retry-budget.ts';
+import type { TokenizerFailures } from './tokenizer-failures.ts';
 import type { TrafficRecorder } from './traffic-recorder.ts';
 
 export interface GatewayContext {
   /** As of the last reload: not to be kept. */
   readonly config: GatewayConfig;
-  readonly tokenizer: Tokenizer | null;
   readonly hasher: BlockHasher;
   readonly pools: Pools;
   /** The engines as they are now: always the same array. */
@@ -34,6 +33,7 @@ export interface GatewayContext {
   readonly stopping: boolean;
   readonly intakeTurns: IntakeTurns;
   readonly retryBudget: RetryBudget;
+  readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;
   readonly decisions: DecisionLog;
   /** Null: nothing is recorded. */

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { Access, describeAccess } from './access.ts';
 import { AnswerDeadlines } from './answer-deadlines.ts';
 import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config.ts';
@@ -25,6 +26,7 @@ import { Pools } from './pools.ts';
 import { type ReferencedFiles, readReferencedFiles } from './referenced-files.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { createGatewayServer } from './server.ts';
+import { TokenizerFailures } from './tokenizer-failures.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './traffic-recorder.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './worker-discovery.ts';
 
@@ -37,7 +39,7 @@ export interface Gateway {
   readonly config: GatewayConfig;
   /** Without a slash at its end. */
   readonly url: string;
-  /** Name of the tokenizer in use, or `none`. */
+  /** Name of the tokenizer in use, or `engine`, or `none`. */
   readonly tokenizerName: string;
   /** The router that answers for a model; null: no worker lists it. */
   router(model: string): Router | null;
@@ -72,8 +74,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const config = live.current;
   const files = await readReferencedFiles(config);
   const log = createLog(config, surroundings.logTo);
-  const tokenizer = config.tokenizer === 'none' ? null : await loadTokenizer(config.tokenizer);
-  const pools = new Pools(config);
+  const tokenizer = await tokenizerOf(config, log);
+  const pools = new Pools(config, tokenizer);
   const hasher = new BlockHasher();
   const intakeBudget = new IntakeBudget(() => performance.now());
   const fleet = new Fleet({
@@ -95,7 +97,6 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     get stopping() {
       return stopping;
     },
-    tokenizer,
     hasher,
     pools,
     engines: fleet.engines,
@@ -109,6 +110,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     ),
     intakeTurns: new IntakeTurns(),
     retryBudget: new RetryBudget(),
+    tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,
     decisions: new DecisionLog(config.decisionsMax),
     get recorder() {
@@ -154,7 +156,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return live.current;
     },
     url: addressOf(server, config),
-    tokenizerName: tokenizer?.name ?? 'none',
+    tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
     reload: (load) => reloads.run(() => (stopping ? Promise.resolve(null) : reload(live, load, apply, log))),
@@ -167,6 +169,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await closeServer(server, shutdownGraceMs);
         context.deadlines.close();
         await discovery.close();
+        await Promise.all([...pools].map((pool) => pool.tokens.close()));
         await fleet.close();
         await tokenizer?.close();
         await recorder?.close();
@@ -174,6 +177,12 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return closing;
     },
   };
+}
+
+/** Null: engines are asked, or nobody is. A chat template that can't be used is no error: engines know theirs. */
+async function tokenizerOf({ tokenizer }: GatewayConfig, log: Logger): Promise<Tokenizer | null> {
+  if (tokenizer === 'engine' || tokenizer === 'none') return null;
+  return loadTokenizer(tokenizer, { onNotice: (notice) => log.warn({ tokenizer }, notice), templateOptional: true });
 }
 
 function createLog({ logLevel }: GatewayConfig, logTo?: DestinationStream): Logger {

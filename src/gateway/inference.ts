@@ -13,7 +13,8 @@ import type { GatewayContext } from './gateway-context.ts';
 import { asRequestError } from './http-reply.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import type { ResolvedModel } from './pools.ts';
-import { type PromptContent, promptBytes, readContents } from './prompt-tokens.ts';
+import { type PromptContent, truncated } from './prompt-content.ts';
+import { readContents } from './prompt-tokens.ts';
 import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { readBody } from './request-body.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
@@ -82,7 +83,7 @@ async function answerBySome(
 
 /** @returns null if the client is gone */
 async function readIntake(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
-  const { config, pools, tokenizer, metrics, log } = context;
+  const { config, pools, tokenizerFailures } = context;
   const body = await readBody(exchange.request, config.bodyBytesMax);
   if (body === null) return null;
   const turn = context.intakeTurns.take();
@@ -90,14 +91,26 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (exchange.gone) return null;
   const request = readInferenceRequest(api, body);
   const overrides = readOverrides(exchange);
-  const resolved = pools.resolve(request.model);
-  exchange.asksFor(resolved.model);
-  const reading = readContents(request, tokenizer, (error) => {
-    metrics.tokenizerFailures.inc({ code: error.code });
-    log.warn({ requestId: exchange.id, code: error.code, reason: error.message }, 'prompt routed by its bytes');
+  const { pool, model } = pools.resolve(request.model);
+  exchange.asksFor(model);
+  const reading = readContents(request, pool.tokens.forModel(model), (error) => {
+    tokenizerFailures.note(error, exchange.id, performance.now());
   });
   const contents = reading instanceof Promise ? await reading : reading;
-  return exchange.gone ? null : { ...resolved, body, request, contents, overrides };
+  if (exchange.gone) return null;
+  // Anew: workers may have come and gone meanwhile.
+  const resolved = pools.resolve(request.model);
+  return { ...resolved, body, request, contents: asTaken(resolved, request, contents), overrides };
+}
+
+/** The prompts as the engine takes them: cut down, where the request says so. */
+function asTaken(
+  { pool, model }: ResolvedModel,
+  { truncatedTo }: InferenceRequest,
+  contents: readonly PromptContent[],
+): readonly PromptContent[] {
+  const tokensMax = truncatedTo === 'context' ? pool.contextTokens(model) : truncatedTo;
+  return tokensMax === null ? contents : contents.map((content) => truncated(content, tokensMax, pool.lengthGuess));
 }
 
 /** Settles when the attempt has ended; by then its bookings are released. */
@@ -142,8 +155,7 @@ function send(
       mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
       onFirstToken: () => context.monitors.get(engine)?.begun(),
       onUsage: ({ promptTokens }) => {
-        const bytes = promptBytes(contents);
-        if (bytes !== null) pool.byteRatio.observe(bytes, promptTokens);
+        pool.learnLengths(contents, promptTokens);
       },
       onSettled: (outcome) => {
         engine.inFlight -= 1;

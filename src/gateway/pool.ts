@@ -1,10 +1,15 @@
 // The workers that share a model, and the router that keeps their load.
 
 import { createPolicy, type Policy, Router, type WorkerIndex } from '../core/index.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { AdmissionDesk } from './admission-desk.ts';
 import { ByteRatio } from './byte-ratio.ts';
 import type { GatewayConfig } from './config.ts';
+import type { Engine } from './engine.ts';
 import type { ModelEntry } from './engine-probe.ts';
+import { PartTokens } from './part-tokens.ts';
+import { PoolTokens } from './pool-tokens.ts';
+import { islOf, type LengthGuess, type PromptContent, promptBytes } from './prompt-content.ts';
 import { SessionAffinity } from './session-affinity.ts';
 import { isCapacityKnown, type Worker } from './worker.ts';
 
@@ -14,13 +19,16 @@ export class Pool {
   readonly router: Router;
   readonly desk: AdmissionDesk;
   readonly sessions: SessionAffinity;
+  readonly tokens: PoolTokens;
   readonly byteRatio: ByteRatio = new ByteRatio();
+  readonly partTokens: PartTokens = new PartTokens();
   readonly #workers = new Map<WorkerIndex, Worker>();
   #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
   /** For each model the workers that don't list it. */
   readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
 
-  constructor(name: string, config: GatewayConfig) {
+  /** @param tokenizer null: engines are asked, or bytes stand in for tokens, as the configuration says */
+  constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null) {
     this.name = name;
     this.router = new Router({
       policy: policyOf(config),
@@ -31,10 +39,26 @@ export class Pool {
     });
     this.desk = new AdmissionDesk(this.router, config);
     this.sessions = new SessionAffinity({ creditTokens: config.sessionCreditTokens });
+    this.tokens = new PoolTokens(config, tokenizer, () => this.#engines());
   }
 
   get workers(): Iterable<Worker> {
     return this.#workers.values();
+  }
+
+  /** By what the lengths of prompts are guessed whose tokens are not all known. */
+  get lengthGuess(): LengthGuess {
+    return { bytesPerToken: this.byteRatio.bytesPerToken, tokensPerPart: this.partTokens.tokensPerPart };
+  }
+
+  /** Of the usage that an engine reports of a request. @param promptTokens of all its prompts */
+  learnLengths(contents: readonly PromptContent[], promptTokens: number): void {
+    const bytes = promptBytes(contents);
+    if (bytes !== null) this.byteRatio.observe(bytes, promptTokens);
+    const [content] = contents;
+    if (contents.length !== 1 || content?.kind !== 'beginning' || content.otherParts === 0) return;
+    const { otherParts } = content;
+    this.partTokens.observe(otherParts, promptTokens - islOf({ ...content, otherParts: 0 }, this.lengthGuess));
   }
 
   /** Names for decision records: a snapshot, shared until the members change. */
@@ -70,6 +94,12 @@ export class Pool {
       if (entry !== undefined) return entry;
     }
     return undefined;
+  }
+
+  /** Length of prompt and answer that the model takes, as that worker says; null: it does not. */
+  contextTokens(id: string): number | null {
+    const tokens = this.model(id)?.description.max_model_len;
+    return typeof tokens === 'number' ? tokens : null;
   }
 
   /** Workers that must not get a request for this model; shared, not to be changed. */
@@ -112,6 +142,11 @@ export class Pool {
   membersChanged(): void {
     this.#workerIds = null;
     this.#excluded.clear();
+  }
+
+  /** Those with several workers come several times. */
+  *#engines(): Generator<Engine> {
+    for (const { engine } of this.#workers.values()) yield engine;
   }
 }
 

@@ -5,6 +5,7 @@
 // list under the same name is thus one pool, aliases and LoRA adapters included; a request for a name goes only to the
 // workers that list it.
 
+import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { RequestError } from '../wire/openai-error.ts';
 import type { GatewayConfig } from './config.ts';
 import type { ModelEntry } from './engine-probe.ts';
@@ -19,10 +20,12 @@ export interface ResolvedModel {
 
 export class Pools implements Iterable<Pool> {
   readonly #config: GatewayConfig;
+  readonly #tokenizer: Tokenizer | null;
   #pools: Pool[] = [];
 
-  constructor(config: GatewayConfig) {
+  constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null) {
     this.#config = config;
+    this.#tokenizer = tokenizer;
   }
 
   [Symbol.iterator](): Iterator<Pool> {
@@ -36,7 +39,7 @@ export class Pools implements Iterable<Pool> {
       const pool = this.#find(id);
       if (pool !== undefined) return pool;
     }
-    const pool = new Pool(models[0]!.id, this.#config);
+    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer);
     this.#pools.push(pool);
     return pool;
   }

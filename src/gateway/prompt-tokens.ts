@@ -1,64 +1,37 @@
-// Prompts of a request -> tokens (or bytes, where no tokenizer can tell them) -> block hashes.
+// Prompts of a request -> tokens, as far as a tokenizer can tell them, or bytes.
 
-import type { BlockHasher, Namespace, Prompt } from '../core/index.ts';
-import { type Tokenizer, TokenizerError } from '../tokens/tokenizer.ts';
+import { createHash } from 'node:crypto';
+import { countOtherParts } from '../tokens/engine-tokenizer.ts';
+import { type EncodedChat, type Tokenizer, TokenizerError } from '../tokens/tokenizer.ts';
+import { type PromptContent, unclaimed } from './prompt-content.ts';
 import type { ChatPrompt, InferenceRequest, PromptInput, TextPrompt } from './request-intake.ts';
-
-/** `bytes`: what the tokens are made of, standing in for them. */
-export type PromptContent =
-  | { readonly kind: 'tokens'; readonly tokens: Uint32Array }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 /** Told of a prompt that the tokenizer could not take; it is routed by its bytes then. */
 export type OnTokenizerFailure = (error: TokenizerError) => void;
 
+/** What of a tokenizer prompts need. */
+export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'encodeChat'>;
+
+/** Bytes of a token's embedding, about: base64 of two bytes a dimension. */
+const embeddingBytes = 10_000;
+
 /** @returns at once where every token id is at hand, else a promise. Tokenizer failures end in bytes, never in an error. */
 export function readContents(
   request: InferenceRequest,
-  tokenizer: Tokenizer | null,
+  tokenizer: PromptTokenizer | null,
   onFailure: OnTokenizerFailure,
 ): PromptContent[] | Promise<PromptContent[]> {
   const contents = request.prompts.map((prompt) => readContent(prompt, tokenizer, onFailure));
   return contents.some((content) => content instanceof Promise) ? Promise.all(contents) : (contents as PromptContent[]);
 }
 
-/** Hashes each prompt once for every block size. */
-export function hashContents(
-  contents: readonly PromptContent[],
-  hasher: BlockHasher,
-  blockSizes: readonly number[],
-  bytesPerToken: number,
-  namespace: Namespace,
-): Prompt[] {
-  return contents.map((content) =>
-    content.kind === 'tokens'
-      ? {
-          isl: content.tokens.length,
-          hashes: blockSizes.map((size) => hasher.hash(content.tokens, size, namespace)),
-        }
-      : {
-          isl: Math.max(1, Math.round(content.bytes.length / bytesPerToken)),
-          hashes: blockSizes.map((size) => hasher.hashBytes(content.bytes, size, bytesPerToken, namespace)),
-        },
-  );
-}
-
-/** Bytes of all prompts, or null if any is known in tokens. */
-export function promptBytes(contents: readonly PromptContent[]): number | null {
-  let bytes = 0;
-  for (const content of contents) {
-    if (content.kind === 'tokens') return null;
-    bytes += content.bytes.length;
-  }
-  return bytes;
-}
-
 function readContent(
   prompt: PromptInput,
-  tokenizer: Tokenizer | null,
+  tokenizer: PromptTokenizer | null,
   onFailure: OnTokenizerFailure,
 ): PromptContent | Promise<PromptContent> {
   if (prompt.kind === 'tokens') return prompt;
+  if (prompt.kind === 'embeddings') return unclaimed({ restTokens: Math.ceil(prompt.bytes / embeddingBytes) });
   if (tokenizer === null) return asBytes(prompt);
   const recover = (error: unknown): PromptContent => {
     if (!(error instanceof TokenizerError)) throw error;
@@ -66,17 +39,30 @@ function readContent(
     return asBytes(prompt);
   };
   try {
-    const ids = encode(prompt, tokenizer);
-    return ids instanceof Promise ? ids.then(asTokens).catch(recover) : asTokens(ids);
+    const content = prompt.kind === 'text' ? encodeText(prompt, tokenizer) : encodeChat(prompt, tokenizer);
+    return content instanceof Promise ? content.catch(recover) : content;
   } catch (error) {
     return recover(error);
   }
 }
 
-function encode(prompt: ChatPrompt | TextPrompt, tokenizer: Tokenizer): Uint32Array | Promise<Uint32Array> {
-  if (prompt.kind === 'text') return tokenizer.encode(prompt.text, { addSpecialTokens: prompt.addSpecialTokens });
+function encodeText(
+  { text, addSpecialTokens }: TextPrompt,
+  tokenizer: PromptTokenizer,
+): PromptContent | Promise<PromptContent> {
+  const ids = tokenizer.encode(text, { addSpecialTokens });
+  return ids instanceof Promise ? ids.then(asTokens) : asTokens(ids);
+}
+
+function encodeChat(prompt: ChatPrompt, tokenizer: PromptTokenizer): PromptContent | Promise<PromptContent> {
+  const read = (encoded: EncodedChat): PromptContent => {
+    if (encoded.exact) return asTokens(encoded.ids);
+    const { ids: tokens, restTokens, otherParts } = encoded;
+    const restBytes = restTokens === null ? asBytes(prompt).bytes.length : 0;
+    return { kind: 'beginning', tokens, restTokens: restTokens ?? 0, restBytes, otherParts };
+  };
   const encoded = tokenizer.encodeChat(prompt.chat);
-  return encoded instanceof Promise ? encoded.then(({ ids }) => ids) : encoded.ids;
+  return encoded instanceof Promise ? encoded.then(read) : read(encoded);
 }
 
 function asTokens(tokens: Uint32Array): PromptContent {
@@ -84,10 +70,20 @@ function asTokens(tokens: Uint32Array): PromptContent {
 }
 
 /** A chat is told apart by all that its template may read; equal beginnings have equal bytes. */
-function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent {
-  const text =
-    prompt.kind === 'text'
-      ? prompt.text
-      : [...(prompt.chat.tools ?? []), ...prompt.chat.messages].map((part) => JSON.stringify(part)).join('\n');
-  return { kind: 'bytes', bytes: Buffer.from(text) };
+function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent & { readonly kind: 'bytes' } {
+  if (prompt.kind === 'text') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
+  const { messages, tools } = prompt.chat;
+  const otherParts = messages.reduce((count, { content }) => count + countOtherParts(content), 0);
+  const parts = [...(tools ?? []), ...(otherParts === 0 ? messages : messages.map(withDigests))];
+  return { kind: 'bytes', bytes: Buffer.from(parts.map((part) => JSON.stringify(part)).join('\n')), otherParts };
+}
+
+/** An image's bytes say nothing of its tokens: its digest stands for it. */
+function withDigests<M extends { readonly content?: unknown }>(message: M): M {
+  const { content } = message;
+  if (!Array.isArray(content)) return message;
+  const shortened = content.map((part: unknown) =>
+    countOtherParts([part]) === 0 ? part : createHash('sha256').update(JSON.stringify(part)).digest('base64'),
+  );
+  return { ...message, content: shortened };
 }

@@ -22,7 +22,13 @@ export interface TokensPrompt {
   readonly tokens: Uint32Array;
 }
 
-export type PromptInput = ChatPrompt | TextPrompt | TokensPrompt;
+/** Vectors in place of tokens, as base64. */
+export interface EmbeddingsPrompt {
+  readonly kind: 'embeddings';
+  readonly bytes: number;
+}
+
+export type PromptInput = ChatPrompt | TextPrompt | TokensPrompt | EmbeddingsPrompt;
 
 export interface InferenceRequest {
   readonly api: InferenceApi;
@@ -34,6 +40,10 @@ export interface InferenceRequest {
   readonly stream: boolean;
   readonly maxOutputTokens: number | null;
   readonly cacheSalt: string | null;
+  /** What the engine cuts each prompt down to; `context`: to what the model takes; null: it does not. */
+  readonly truncatedTo: number | 'context' | null;
+  /** The engine computes the whole prompt, whatever it holds: logprobs of it are wanted. */
+  readonly recomputed: boolean;
   /** Of those that wait for a worker, lower goes first; as engines take it. */
   readonly priority: number;
   /** What the client names as common to requests that belong together, told apart by the field; null: nothing. */
@@ -60,7 +70,17 @@ interface RawRequest {
   readonly cache_salt?: unknown;
   readonly add_special_tokens?: unknown;
   readonly add_generation_prompt?: unknown;
+  readonly continue_final_message?: unknown;
+  readonly chat_template?: unknown;
   readonly chat_template_kwargs?: unknown;
+  readonly documents?: unknown;
+  readonly reasoning_effort?: unknown;
+  readonly mm_processor_kwargs?: unknown;
+  readonly prompt_embeds?: unknown;
+  readonly truncate_prompt_tokens?: unknown;
+  readonly prompt_logprobs?: unknown;
+  readonly echo?: unknown;
+  readonly logprobs?: unknown;
   readonly priority?: unknown;
   readonly prompt_cache_key?: unknown;
   readonly user?: unknown;
@@ -87,9 +107,22 @@ export function readInferenceRequest(api: InferenceApi, body: Buffer): Inference
     stream: readFlag(fields, 'stream') ?? false,
     maxOutputTokens: limit ?? (api === 'completions' ? completionTokensDefault : null),
     cacheSalt: readText(fields, 'cache_salt'),
+    truncatedTo: readTruncation(fields),
+    recomputed: wantsPromptLogprobs(api, fields),
     priority: readInteger(fields, 'priority', priorityMin, priorityMax) ?? 0,
     session: readSession(fields),
   };
+}
+
+function readTruncation(fields: RawRequest): number | 'context' | null {
+  const tokens = readInteger(fields, 'truncate_prompt_tokens', -1, tokenIdMax);
+  return tokens === -1 ? 'context' : tokens;
+}
+
+/** `echo` asks for them too: of completions that want logprobs, and of every chat, as vLLM takes it. */
+function wantsPromptLogprobs(api: InferenceApi, fields: RawRequest): boolean {
+  if ((fields.prompt_logprobs ?? null) !== null) return true;
+  return fields.echo === true && (api === 'chat' || (fields.logprobs ?? null) !== null);
 }
 
 /** `prompt_cache_key` is about caching, `user` only about who asks: the first comes first. */
@@ -127,20 +160,46 @@ function readChat(fields: RawRequest): ChatPrompt {
   }
   const tools = fields.tools ?? null;
   if (tools !== null && !Array.isArray(tools)) throw invalid('tools', 'tools must be an array');
-  const chatTemplateKwargs = fields.chat_template_kwargs ?? null;
-  if (chatTemplateKwargs !== null && (typeof chatTemplateKwargs !== 'object' || Array.isArray(chatTemplateKwargs))) {
-    throw invalid('chat_template_kwargs', 'chat_template_kwargs must be an object');
-  }
   const chat: ChatInput = {
     messages: messages as ChatMessage[],
     tools: tools === null || tools.length === 0 ? null : tools,
     addGenerationPrompt: readFlag(fields, 'add_generation_prompt') ?? true,
-    chatTemplateKwargs: chatTemplateKwargs as ChatInput['chatTemplateKwargs'],
+    chatTemplateKwargs: readTemplateVariables(fields),
+    addSpecialTokens: readFlag(fields, 'add_special_tokens') ?? false,
+    continueFinalMessage: readFlag(fields, 'continue_final_message') ?? false,
+    chatTemplate: fields.chat_template ?? null,
+    mmProcessorKwargs: fields.mm_processor_kwargs ?? null,
   };
   return { kind: 'chat', chat };
 }
 
+/** The engines hand the template some fields of the request as if they were among its `chat_template_kwargs`. */
+function readTemplateVariables(fields: RawRequest): ChatInput['chatTemplateKwargs'] {
+  const given = fields.chat_template_kwargs ?? null;
+  if (given !== null && (typeof given !== 'object' || Array.isArray(given))) {
+    throw invalid('chat_template_kwargs', 'chat_template_kwargs must be an object');
+  }
+  const { documents = null, reasoning_effort: effort = null } = fields;
+  if (documents === null && effort === null) return given as ChatInput['chatTemplateKwargs'];
+  return { ...given, ...(documents !== null && { documents }), ...(effort !== null && { reasoning_effort: effort }) };
+}
+
 function readPrompts(fields: RawRequest): PromptInput[] {
+  const embedded = readEmbeddings(fields);
+  if (embedded.length > 0 && (fields.prompt ?? '') === '') return embedded;
+  return [...embedded, ...readWrittenPrompts(fields)];
+}
+
+/** What is wrong about it, the engine says: most engines take none. */
+function readEmbeddings(fields: RawRequest): EmbeddingsPrompt[] {
+  const embeddings = fields.prompt_embeds ?? [];
+  return (Array.isArray(embeddings) ? embeddings : [embeddings]).map((single: unknown) => ({
+    kind: 'embeddings',
+    bytes: typeof single === 'string' ? single.length : 0,
+  }));
+}
+
+function readWrittenPrompts(fields: RawRequest): PromptInput[] {
   const prompt = fields.prompt;
   const addSpecialTokens = readFlag(fields, 'add_special_tokens') ?? true;
   if (typeof prompt === 'string') return [{ kind: 'text', text: prompt, addSpecialTokens }];

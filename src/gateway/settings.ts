@@ -55,7 +55,16 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
     'ms',
     'how long a worker that is removed may take to end its answers; then they are cut',
   ),
-  tokenizer: fixed('text', 'spec', 'builtin, none, or the path of a Hugging Face tokenizer.json'),
+  tokenizer: fixed(
+    'text',
+    'spec',
+    'who tells the token ids of prompts: engine (its /tokenize), the path of a Hugging Face tokenizer.json, builtin, or none',
+  ),
+  tokenizeMsMax: fixed(
+    'number',
+    'ms',
+    'a prompt whose token ids an engine does not tell in time is routed by its bytes',
+  ),
   trustTokenizer: fixed('switch', '', 'use engines even if their /tokenize disagrees with the tokenizer'),
   blockSize: fixed('auto', 'tokens', 'auto (as the engine says, else 16), or 1 to 65536'),
   defaultCapacityBlocks: fixed('number', 'n', 'KV blocks of a worker that does not say how many it has'),

@@ -8,12 +8,12 @@ import type { BlockHasher } from '../core/index.ts';
 import { type FinishedRequest, RequestRecorder } from '../trace/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import type { DecisionRecord } from './decision-log.ts';
-import { hashContents, type PromptContent, promptBytes } from './prompt-tokens.ts';
+import { hashContents, type LengthGuess, type PromptContent, promptBytes } from './prompt-content.ts';
 import { type LineFile, openRecordingFile } from './recording-file.ts';
 
 /** As far as a recording is concerned. */
 export interface RecordedIntake {
-  readonly pool: { readonly name: string; readonly byteRatio: { readonly bytesPerToken: number } };
+  readonly pool: { readonly name: string; readonly lengthGuess: LengthGuess };
   readonly lora: string | null;
   readonly request: { readonly sequences: number; readonly cacheSalt: string | null };
   readonly contents: readonly PromptContent[];
@@ -106,14 +106,17 @@ export class TrafficRecorder {
     const { pool, lora, request, contents } = intake;
     // Prompts of two models never share a block.
     const namespace = { lora, salt: JSON.stringify([pool.name, request.cacheSalt]) };
-    const bytesPerToken = bytesPerTokenOf(intake, record?.usage?.promptTokens);
-    const prompts = hashContents(contents, this.#options.hasher, [this.#lines.blockTokens], bytesPerToken, namespace);
+    const counted = record?.usage?.promptTokens;
+    const guess = { ...pool.lengthGuess, bytesPerToken: bytesPerTokenOf(intake, counted) };
+    const prompts = hashContents(contents, this.#options.hasher, [this.#lines.blockTokens], guess, namespace);
     const choices = prompts.length * request.sequences;
     const outputTokens = record?.outputTokens ?? 0;
     const arrivalMs = Math.max(0, startedMs - this.#startMs);
     const cancelled = record?.outcome !== 'done';
     for (let choice = 0; choice < choices; choice++) {
-      const { isl, hashes } = prompts[Math.floor(choice / request.sequences)]!;
+      const { isl: guessed, hashes } = prompts[Math.floor(choice / request.sequences)]!;
+      // The engine's own count, where the prompt has parts that only it can count.
+      const isl = contents.length === 1 && contents[0]!.kind === 'beginning' ? counted || guessed : guessed;
       // Only their sum is known of every kind of answer; shares differ by one at most.
       const osl = Math.floor((outputTokens + choice) / choices);
       yield { arrivalMs, isl: Math.max(1, isl), osl, hashes: hashes[0]!, cancelled };
@@ -167,7 +170,7 @@ export class TrafficRecorder {
 /** Of prompts without tokens: as the engine counted them where it did, else as its other answers let expect. */
 function bytesPerTokenOf({ contents, pool }: RecordedIntake, promptTokens: number | undefined): number {
   const bytes = promptBytes(contents);
-  return bytes === null || bytes === 0 || !promptTokens ? pool.byteRatio.bytesPerToken : bytes / promptTokens;
+  return bytes === null || bytes === 0 || !promptTokens ? pool.lengthGuess.bytesPerToken : bytes / promptTokens;
 }
 
 async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {

@@ -75,7 +75,7 @@ export function approximateTrust(offered: boolean): WorkerTrust {
     ? {
         kind: 'approximate',
         reason: 'no-tokenizer',
-        detail: 'the engine publishes KV events, but without a tokenizer no prompt can be matched with them',
+        detail: 'the engine publishes KV events, but nobody tells token ids, so no prompt can be matched with them',
       }
     : { kind: 'approximate', reason: 'no-events', detail: 'the engine publishes no KV events that it tells of' };
 }

@@ -95,6 +95,11 @@ describe('a canary', () => {
     expect(all).toMatchObject([{ state: 'sound', proofs: ['token-count', 'usage'] }]);
   });
 
+  it('has its tokens from the engine where there is no tokenizer here', async () => {
+    const { all } = await canaries({ workers: [fleet.workers[0]!.url], tokenizer: 'engine' });
+    expect(all).toMatchObject([{ state: 'sound', proofs: ['token-count', 'usage', 'events'] }]);
+  });
+
   it('comes again while the worker is idle', async () => {
     const { gateway } = await canaries({ workers: [fleet.workers[0]!.url], canaryIntervalMs: 1000 });
     await eventually(() => gateway.router(model)!.counters().routed >= 4, 15_000);

@@ -13,10 +13,14 @@ export interface FakeRequest {
 
 export type Behaviour = (request: FakeRequest) => unknown;
 
+/** A question to /tokenize. */
+export type Question = Readonly<Record<string, unknown>>;
+
 export interface FakeEngineOptions {
   readonly models?: readonly string[];
   readonly port?: number;
   readonly metrics?: string;
+  readonly eventSources?: object;
 }
 
 export class FakeEngine {
@@ -24,6 +28,10 @@ export class FakeEngine {
   /** Requests whose connection ended before their answer was complete. */
   aborted = 0;
   behaviour: Behaviour = (request) => streamTokens(request, 3);
+  readonly questions: Question[] = [];
+  /** Answers /tokenize; null: there is no such route. */
+  tokenize: ((question: Question, response: ServerResponse) => unknown) | null = null;
+  eventSources: object | undefined;
   health: (response: ServerResponse) => unknown = (response) => response.end();
   models: readonly string[];
   metrics: string | undefined;
@@ -34,6 +42,7 @@ export class FakeEngine {
   private constructor(options: FakeEngineOptions) {
     this.models = options.models ?? ['fake'];
     this.metrics = options.metrics;
+    this.eventSources = options.eventSources;
     this.#server = createServer((request, response) => void this.#answer(request, response));
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
@@ -72,18 +81,23 @@ export class FakeEngine {
       replyJson(response, 200, { object: 'list', data });
     } else if (path === '/metrics' && this.metrics !== undefined) {
       response.end(this.metrics);
+    } else if (path === '/kv_event_sources' && this.eventSources !== undefined) {
+      replyJson(response, 200, this.eventSources);
+    } else if (path === '/tokenize' && this.tokenize !== null) {
+      const question = JSON.parse(await readText(request)) as Question;
+      this.questions.push(question);
+      await this.tokenize(question, response);
     } else if (path === '/metrics' || path === '/kv_event_sources' || path === '/tokenize') {
       replyJson(response, 404, { detail: 'Not Found' });
     } else {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const body = await readText(request);
       response.on('close', () => {
         if (!response.writableFinished) this.aborted += 1;
       });
       const fake: FakeRequest = {
         path,
         headers: request.headers,
-        body: Buffer.concat(chunks).toString('utf8'),
+        body,
         response,
         socket: request.socket,
       };
@@ -91,6 +105,26 @@ export class FakeEngine {
       await this.behaviour(fake);
     }
   }
+}
+
+/** Answers /tokenize: a token for each character of the text, or of the messages as JSON; so equal beginnings stay equal. */
+export function tokenizeCharacters(question: Question, response: ServerResponse): void {
+  const { prompt, messages } = question;
+  const text = typeof prompt === 'string' ? prompt : (messages as object[]).map((m) => JSON.stringify(m)).join('\n');
+  replyTokens(
+    response,
+    Array.from(text, (character) => character.codePointAt(0)!),
+  );
+}
+
+export function replyTokens(response: ServerResponse, tokens: readonly number[]): void {
+  replyJson(response, 200, { count: tokens.length, max_model_len: 4096, tokens, token_strs: null });
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 export function replyJson(response: ServerResponse, status: number, value: unknown): void {

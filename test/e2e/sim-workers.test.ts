@@ -210,9 +210,8 @@ describe('over simulated engines', () => {
 
 describe('without a tokenizer', () => {
   it('finds shared prefixes by their bytes, and learns how many make a token', async () => {
-    const plain = await harness.gateway({ workers: fleet.workers.map(({ url }) => url) }, fleet.workers.length, [
-      model,
-    ]);
+    const options = { workers: fleet.workers.map(({ url }) => url), tokenizer: 'none' };
+    const plain = await harness.gateway(options, fleet.workers.length, [model]);
     const prompt = sentence.repeat(20);
     const first = await post(plain, '/v1/completions', { model, prompt, max_tokens: 4 });
     const second = await post(plain, '/v1/completions', { model, prompt, max_tokens: 4 });
@@ -223,5 +222,31 @@ describe('without a tokenizer', () => {
     };
     for (const worker of workers)
       expect(worker).toMatchObject({ source: 'approximate', feed: null, eventsOffered: expect.any(Object) });
+  });
+});
+
+describe('without any setting but the workers', () => {
+  it('has the token ids from the engines, and their KV events match', async () => {
+    const workers = fleet.workers.map(({ url }) => url);
+    const plain = await harness.gateway({ workers }, workers.length, [model]);
+    const shown = (await getJson(plain, '/workers')) as { workers: object[] };
+    for (const worker of shown.workers) {
+      expect(worker).toMatchObject({
+        source: 'events',
+        tokenizer: { text: 'asked', chat: 'asked' },
+        tokensFrom: { text: 'engine', chat: 'engine' },
+      });
+    }
+    const body = { model, messages: [{ role: 'user', content: sentence.repeat(8) }], max_tokens: 4 };
+    const first = await post(plain, '/v1/chat/completions', body);
+    await eventually(async () => (await loads(plain)).workers.some(({ heldBlocks }) => heldBlocks >= 8));
+    const longer = { ...body, messages: [...body.messages, { role: 'assistant', content: 'Yes.' }, ...body.messages] };
+    const second = await post(plain, '/v1/chat/completions', longer);
+    expect(second.headers['x-kvoyant-worker']).toBe(first.headers['x-kvoyant-worker']);
+    const { decisions: records } = (await getJson(plain, '/decisions')) as DecisionsAnswer;
+    for (const { isl, actualPromptTokens, overlapTokens, actualCachedTokens } of records) {
+      expect([isl, overlapTokens]).toEqual([actualPromptTokens, actualCachedTokens]);
+    }
+    expect(records[0]!.overlapTokens).toBeGreaterThan(128);
   });
 });

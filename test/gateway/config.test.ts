@@ -23,7 +23,7 @@ describe('resolveConfig', () => {
       policy: 'kv',
       overlapWeight: 1,
       temperature: 0,
-      tokenizer: 'none',
+      tokenizer: 'engine',
       blockSize: 'auto',
       inFlightCredit: true,
       bookAt: 'choice',

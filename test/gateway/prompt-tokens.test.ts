@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BlockHasher } from '../../src/core/index.ts';
-import { hashContents, type PromptContent, promptBytes, readContents } from '../../src/gateway/prompt-tokens.ts';
+import type { PromptContent } from '../../src/gateway/prompt-content.ts';
+import { readContents } from '../../src/gateway/prompt-tokens.ts';
 import { type InferenceApi, readInferenceRequest } from '../../src/gateway/request-intake.ts';
 import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 
@@ -69,28 +69,6 @@ describe('readContents', () => {
     const short = await bytesOf(chat);
     expect((await bytesOf(longChat)).startsWith(short)).toBe(true);
     expect(await bytesOf({ ...chat, tools: [{ a: 1 }] })).not.toBe(short);
-  });
-});
-
-describe('hashContents', () => {
-  const hasher = new BlockHasher();
-
-  it('hashes every prompt once for each block size', () => {
-    const [prompt] = hashContents([tokens(1, 2, 3, 4, 5)], hasher, [2, 4], 4, {});
-    expect(prompt!.isl).toBe(5);
-    expect(prompt!.hashes.map(({ blockSize, count }) => [blockSize, count])).toEqual([
-      [2, 2],
-      [4, 1],
-    ]);
-  });
-
-  it('takes bytes for as many tokens as they are said to make', () => {
-    const content = { kind: 'bytes' as const, bytes: Buffer.alloc(100) };
-    const [prompt] = hashContents([content], hasher, [4], 5, {});
-    expect(prompt!.isl).toBe(20);
-    expect(prompt!.hashes[0]).toMatchObject({ count: 6, blockTokens: 16 / 5 });
-    expect(promptBytes([content, content])).toBe(200);
-    expect(promptBytes([content, tokens(1)])).toBe(null);
   });
 });
 

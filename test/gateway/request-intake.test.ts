@@ -54,10 +54,64 @@ describe('readInferenceRequest', () => {
     const messages = [{ role: 'user', content: [{ type: 'text', text: 'x' }], name: 'n' }];
     const tools = [{ type: 'function' }];
     const [prompt] = read('chat', { messages, tools, chat_template_kwargs: { think: true } }).prompts;
-    expect(prompt).toEqual({
+    expect(prompt).toMatchObject({
       kind: 'chat',
       chat: { messages, tools, addGenerationPrompt: true, chatTemplateKwargs: { think: true } },
     });
+  });
+
+  it('reads what else changes the prompt of a chat', () => {
+    const messages = [{ role: 'user', content: 'x' }];
+    const [plain] = read('chat', { messages }).prompts;
+    expect(plain).toMatchObject({
+      chat: { addSpecialTokens: false, continueFinalMessage: false, chatTemplate: null, chatTemplateKwargs: null },
+    });
+    const [prompt] = read('chat', {
+      messages,
+      add_special_tokens: true,
+      continue_final_message: true,
+      chat_template: '{{ x }}',
+      mm_processor_kwargs: { y: 1 },
+      chat_template_kwargs: { think: true },
+      documents: [{ title: 't' }],
+      reasoning_effort: 'low',
+    }).prompts;
+    expect(prompt).toMatchObject({
+      chat: {
+        addSpecialTokens: true,
+        continueFinalMessage: true,
+        chatTemplate: '{{ x }}',
+        mmProcessorKwargs: { y: 1 },
+        chatTemplateKwargs: { think: true, documents: [{ title: 't' }], reasoning_effort: 'low' },
+      },
+    });
+  });
+
+  it('reads what a completions prompt is cut down to, and embeddings', () => {
+    expect(read('completions', { prompt: 'x' }).truncatedTo).toBe(null);
+    expect(read('completions', { prompt: 'x', truncate_prompt_tokens: 7 }).truncatedTo).toBe(7);
+    expect(read('completions', { prompt: 'x', truncate_prompt_tokens: -1 }).truncatedTo).toBe('context');
+    const embedded = { kind: 'embeddings', bytes: 4 };
+    expect(read('completions', { prompt_embeds: 'AAAA' }).prompts).toEqual([embedded]);
+    expect(read('completions', { prompt: '', prompt_embeds: ['AAAA', 'AAAA'] }).prompts).toEqual([embedded, embedded]);
+    expect(read('completions', { prompt: [1], prompt_embeds: 'AAAA' }).prompts).toMatchObject([
+      embedded,
+      { kind: 'tokens' },
+    ]);
+  });
+
+  it.each<[boolean, InferenceApi, object]>([
+    [false, 'completions', {}],
+    [true, 'completions', { prompt_logprobs: 0 }],
+    [false, 'completions', { echo: true }],
+    [true, 'completions', { echo: true, logprobs: 0 }],
+    [false, 'completions', { logprobs: 3 }],
+    [true, 'chat', { prompt_logprobs: 1 }],
+    [true, 'chat', { echo: true }],
+    [false, 'chat', { logprobs: true, top_logprobs: 3 }],
+  ])('%s: an engine computes all of a %s prompt with %j', (recomputed, api, more) => {
+    const prompt = api === 'chat' ? { messages: [{ role: 'user', content: 'x' }] } : { prompt: 'x' };
+    expect(read(api, { ...prompt, ...more }).recomputed).toBe(recomputed);
   });
 
   it.each([
@@ -74,6 +128,7 @@ describe('readInferenceRequest', () => {
     ['completions', { prompt: ['x', 'y'], n: choicesMax }, 'n'],
     ['completions', { prompt: Array.from({ length: choicesMax + 1 }, () => 'x') }, 'prompt'],
     ['completions', { prompt: 'x', cache_salt: 1 }, 'cache_salt'],
+    ['completions', { prompt: 'x', truncate_prompt_tokens: -2 }, 'truncate_prompt_tokens'],
     ['chat', { messages: [] }, 'messages'],
     ['chat', { messages: ['x'] }, 'messages[0]'],
     ['chat', { messages: [{ role: 'user' }, { role: 7 }] }, 'messages[1]'],

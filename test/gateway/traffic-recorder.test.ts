@@ -5,7 +5,7 @@ import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../src/core/index.ts';
 import { ConfigError, resolveConfig } from '../../src/gateway/config.ts';
-import type { PromptContent } from '../../src/gateway/prompt-tokens.ts';
+import type { PromptContent } from '../../src/gateway/prompt-content.ts';
 import { type LineFile, RecordingFile } from '../../src/gateway/recording-file.ts';
 import { environmentName, flagName, settings } from '../../src/gateway/settings.ts';
 import {
@@ -67,7 +67,7 @@ const done = (outputTokens: number | null, promptTokens: number | null = null): 
 });
 
 const intake = (contents: readonly PromptContent[], more: Partial<RecordedIntake> = {}): RecordedIntake => ({
-  pool: { name: 'a', byteRatio: { bytesPerToken: 4 } },
+  pool: { name: 'a', lengthGuess: { bytesPerToken: 4, tokensPerPart: 100 } },
   lora: null,
   request: { sequences: 1, cacheSalt: null },
   contents,
@@ -188,7 +188,7 @@ describe('a recorder over a slow disk', () => {
 
   it('keeps the blocks of models, adapters and salts apart', async () => {
     const recorder = recorderOf();
-    const pool = (name: string) => ({ name, byteRatio: { bytesPerToken: 4 } });
+    const pool = (name: string) => ({ name, lengthGuess: { bytesPerToken: 4, tokensPerPart: 100 } });
     for (const more of [
       {},
       { pool: pool('b') },
@@ -203,11 +203,34 @@ describe('a recorder over a slow disk', () => {
     expect(written().map(({ blockIds }) => [...blockIds])).toEqual([[0], [1], [2], [3], [0]]);
   });
 
+  it('takes the length of a prompt with parts that are no text from the engine, else guesses', async () => {
+    const recorder = recorderOf();
+    const content = {
+      kind: 'beginning',
+      tokens: Uint32Array.from({ length: 32 }, (_, i) => i),
+      restTokens: 8,
+      restBytes: 0,
+      otherParts: 2,
+    } as const;
+    recorder.record({ startedMs: 1000, record: done(1, 700) }, intake([content]));
+    recorder.record({ startedMs: 1000, record: done(1) }, intake([content]));
+    await file.settle();
+    await file.settle();
+    expect(written().map(({ isl, blockIds }) => [isl, blockIds.length])).toEqual([
+      [700, 2],
+      [240, 2],
+    ]);
+  });
+
   it('takes the length of a prompt in bytes from the engine, else from what answers before have taught', async () => {
     const recorder = recorderOf();
-    const text = (length: number): PromptContent => ({ kind: 'bytes', bytes: new Uint8Array(length).fill(97) });
+    const text = (length: number): PromptContent => ({
+      kind: 'bytes',
+      bytes: new Uint8Array(length).fill(97),
+      otherParts: 0,
+    });
     recorder.record({ startedMs: 1000, record: done(1, 250) }, intake([text(1000)]));
-    const learnt = { name: 'a', byteRatio: { bytesPerToken: 5 } };
+    const learnt = { name: 'a', lengthGuess: { bytesPerToken: 5, tokensPerPart: 100 } };
     recorder.record({ startedMs: 1000, record: done(1) }, intake([text(1000)], { pool: learnt }));
     recorder.record({ startedMs: 1000, record: done(1, 60) }, intake([text(100), text(200)]));
     await file.settle();
