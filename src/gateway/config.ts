@@ -206,7 +206,7 @@ const schema = z.strictObject({
   queueWaitMsMax: integer(1, 3_600_000).default(120_000),
   sessionCreditTokens: nonNegative(1e6).default(256),
   tokenizer: text.default('engine'),
-  tokenizeMsMax: integer(1, 60_000).default(1000),
+  tokenizeMsMax: integer(1, 60_000).default(2000),
   trustTokenizer: flag.default(false),
   blockSize: z
     .custom<number | 'auto'>(isBlockSize, { error: `must be auto or an integer from 1 to ${blockSizeMax}` })

@@ -10,6 +10,8 @@ import type { Parity } from './tokenizer-parity.ts';
 
 export type QuestionKind = 'text' | 'chat';
 
+/** On average over the engines: so that a burst waits here, and not in front of one that would look slow. */
+const questionsPerEngineMax = 32;
 /** After the first failure of an engine; twice as long after each further one. */
 const restMsMin = 250;
 const restMsMax = 10_000;
@@ -47,6 +49,13 @@ export class EngineAsking {
   canAsk(kind: QuestionKind, model: string): boolean {
     for (const engine of this.#engines()) if (isAskable(engine, kind, model)) return true;
     return false;
+  }
+
+  /** Questions that may be open at a time, over all engines that take requests. */
+  get questionsMax(): number {
+    let engines = 0;
+    for (const { takesRequests } of new Set(this.#engines())) if (takesRequests) engines++;
+    return engines * questionsPerEngineMax;
   }
 
   /** @throws TokenizerError `engine-missing`, or whatever the last engine failed with */
@@ -94,12 +103,14 @@ export class EngineAsking {
     signal: AbortSignal,
     limitMs: number | null,
   ): Promise<EngineAnswer> {
+    signal.throwIfAborted();
     const bytesMax = answerOverheadBytes + body.length * idBytesMax;
     const late = new AbortController();
     const abort = (): void => late.abort(signal.reason);
     signal.addEventListener('abort', abort);
     const rest = this.#rests.get(engine);
     if (rest !== undefined) rest.trying = true;
+    const askedMs = performance.now();
     const timer =
       limitMs === null ? undefined : setTimeout(() => late.abort(new Error(`no answer within ${limitMs} ms`)), limitMs);
     try {
@@ -108,7 +119,10 @@ export class EngineAsking {
       else this.#rests.delete(engine);
       return answer;
     } catch (error) {
-      this.#failed(engine);
+      // A question that had waited long for its turn leaves an engine no time: then it is not at fault.
+      const hadTime = performance.now() - askedMs > this.#timeoutMs / 4;
+      if (hadTime || !signal.aborted) this.#failed(engine);
+      else if (rest !== undefined) rest.trying = false;
       throw error;
     } finally {
       clearTimeout(timer);

@@ -46,8 +46,11 @@ export class PoolTokens {
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#engines = engines;
-    this.#questions = new EngineQuestions({ timeoutMs: config.tokenizeMsMax });
     this.#asking = new EngineAsking(engines, config.tokenizeMsMax);
+    this.#questions = new EngineQuestions({
+      timeoutMs: config.tokenizeMsMax,
+      questionsMax: () => this.#asking.questionsMax,
+    });
   }
 
   /** As the engines that take requests let it be; as all would, while none does. */

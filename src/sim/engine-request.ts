@@ -13,6 +13,8 @@ export interface EngineRequestSpec {
   readonly priority?: number;
   readonly lora?: string | null;
   readonly salt?: string | null;
+  /** Computes all of its prompt, whatever is cached, as vLLM does for prompt logprobs. Default false. */
+  readonly recomputed?: boolean;
   /** Seed of the sampled tokens. Default: the request's id. */
   readonly seed?: number;
 }
@@ -38,6 +40,7 @@ export class EngineRequest {
   readonly priority: number;
   readonly lora: string | null;
   readonly salt: string | null;
+  readonly recomputed: boolean;
   readonly seed: number;
 
   status: RequestStatus = 'waiting';
@@ -72,6 +75,7 @@ export class EngineRequest {
     this.priority = spec.priority ?? 0;
     this.lora = spec.lora ?? null;
     this.salt = spec.salt ?? null;
+    this.recomputed = spec.recomputed ?? false;
     this.seed = spec.seed ?? id;
     this.isHashedOnly = !(spec.prompt instanceof Uint32Array);
     this.tokens = spec.prompt instanceof Uint32Array ? spec.prompt : noTokens;

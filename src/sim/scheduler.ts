@@ -159,9 +159,9 @@ export class Scheduler {
     while (budget > 0 && this.#running.length < this.#options.sequencesMax) {
       const request = this.#waiting.front();
       if (request === undefined) return;
-      const hits = this.#matchPrefix(request);
+      const hits = request.recomputed ? 0 : this.#matchPrefix(request);
       const hitTokens = hits * this.#options.blockSize;
-      this.counters.queriedTokens += request.tokenCount;
+      if (!request.recomputed) this.counters.queriedTokens += request.tokenCount;
       this.counters.hitTokens += hitTokens;
       const tokens = Math.min(request.tokenCount - hitTokens, budget);
       const wanted = this.#options.reserveWholePrompt ? request.tokenCount : hitTokens + tokens;

@@ -1,6 +1,7 @@
 // Questions about token ids that are put to engines: equal ones are asked once, answers are kept, all within bounds.
 import { createHash } from 'node:crypto';
 import { ByteLru } from './byte-lru.ts';
+import { QuestionTurns } from './question-turns.ts';
 import { TokenizerError } from './tokenizer.ts';
 
 /** What the engine answered; `body` is the parsed JSON, null if it is none. */
@@ -18,12 +19,14 @@ export type QuestionPath = '/tokenize' | '/detokenize';
 export type AskEngine = (path: QuestionPath, body: object, signal: AbortSignal) => Promise<EngineAnswer>;
 
 export interface EngineQuestionsOptions {
-  /** An answer that takes longer counts as none. Default 5,000. */
+  /** An answer that takes longer, the wait for its turn included, counts as none. Default 5,000. */
   readonly timeoutMs?: number | undefined;
   /** Memory of the answers that are kept. Default 32 MiB. */
   readonly cacheBytesMax?: number | undefined;
-  /** Questions open at a time; one more fails with `queue-full`. Default 256. */
-  readonly questionsMax?: number | undefined;
+  /** Questions open at a time, asked anew for each; further ones wait. Default 32. */
+  readonly questionsMax?: (() => number) | undefined;
+  /** Questions that wait at a time; one more fails with `queue-full`. Default 4,096. */
+  readonly waitingMax?: number | undefined;
 }
 
 /** Map entry, key and array header of one answer, about. */
@@ -34,17 +37,17 @@ export const idMax = 0xffff_fff0;
 /** Every method may fail with `queue-full`, `engine-unreachable`, `engine-refused`, `engine-answer-invalid` or `closed`. */
 export class EngineQuestions {
   readonly #timeoutMs: number;
-  readonly #questionsMax: number;
+  readonly #turns: QuestionTurns;
   readonly #answers: ByteLru<Uint32Array>;
   readonly #waiting = new Map<string, Promise<Uint32Array>>();
-  /** One for each question that is open. */
+  /** One for each question that is open, or waits to be. */
   readonly #open = new Set<AbortController>();
   #epoch = 0;
   #closed = false;
 
   constructor(options: EngineQuestionsOptions = {}) {
     this.#timeoutMs = options.timeoutMs ?? 5000;
-    this.#questionsMax = options.questionsMax ?? 256;
+    this.#turns = new QuestionTurns(options.questionsMax ?? (() => 32), options.waitingMax ?? 4096);
     const bytesMax = options.cacheBytesMax ?? 32 * 1024 * 1024;
     this.#answers = new ByteLru(bytesMax, (key, ids) => entryOverheadBytes + key.length * 2 + ids.byteLength);
   }
@@ -77,9 +80,6 @@ export class EngineQuestions {
   /** @returns the body of an answer with status 200 */
   async ask(path: QuestionPath, body: object, ask: AskEngine): Promise<unknown> {
     if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
-    if (this.#open.size >= this.#questionsMax) {
-      throw new TokenizerError('queue-full', `${this.#questionsMax} texts wait for the engines already`);
-    }
     const controller = new AbortController();
     const timer = setTimeout(
       () => controller.abort(new Error(`no answer within ${this.#timeoutMs} ms`)),
@@ -87,12 +87,12 @@ export class EngineQuestions {
     );
     this.#open.add(controller);
     try {
-      const answer = await ask(path, body, controller.signal);
+      const answer = await this.#inTurn(() => ask(path, body, controller.signal), controller.signal);
       if (answer.status === 200) return answer.body;
       throw new TokenizerError('engine-refused', `an engine answered ${path} with status ${answer.status}`);
     } catch (error) {
-      if (error instanceof TokenizerError) throw error;
       if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
+      if (error instanceof TokenizerError) throw error;
       throw new TokenizerError('engine-unreachable', `no engine answered ${path}: ${messageOf(error)}`);
     } finally {
       clearTimeout(timer);
@@ -112,6 +112,15 @@ export class EngineQuestions {
     this.#closed = true;
     for (const controller of this.#open) controller.abort(new Error('closed'));
     await Promise.allSettled(this.#waiting.values());
+  }
+
+  async #inTurn<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#turns.take(signal);
+    try {
+      return await ask();
+    } finally {
+      this.#turns.end();
+    }
   }
 }
 

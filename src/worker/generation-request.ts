@@ -30,6 +30,8 @@ export interface GenerationRequest {
   readonly priority: number;
   readonly requestId: string | null;
   readonly salt: string | null;
+  /** Logprobs of the prompt are asked for: they are not made, but nothing cached is used for it. */
+  readonly recomputed: boolean;
 }
 
 const count = z.int().min(0);
@@ -48,6 +50,7 @@ const commonFields = {
   priority: z.int().nullish(),
   request_id: z.string().nullish(),
   cache_salt: z.string().min(1).nullish(),
+  prompt_logprobs: z.int().min(-1).nullish(),
 };
 
 const completionsBody = z.looseObject({ ...commonFields, prompt: z.unknown() });
@@ -139,6 +142,7 @@ function readCommon(fields: CommonBody): CommonRequest {
     priority: fields.priority ?? 0,
     requestId: fields.request_id ?? null,
     salt: fields.cache_salt ?? null,
+    recomputed: (fields.prompt_logprobs ?? null) !== null,
   };
 }
 

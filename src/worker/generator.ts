@@ -93,8 +93,8 @@ export class Generator {
     return Array.from({ length: generation.n }, () => {
       const drawn = Math.max(generation.outputTokensMin, 1 + Math.floor(random.exponential(answerTokensMean)));
       const stopAfterTokens = outputLength ?? (generation.ignoreEos ? Number.POSITIVE_INFINITY : drawn);
-      const { priority, salt } = generation;
-      return { prompt, outputTokensMax, stopAfterTokens, priority, salt, seed: random.uint32() };
+      const { priority, salt, recomputed } = generation;
+      return { prompt, outputTokensMax, stopAfterTokens, priority, salt, recomputed, seed: random.uint32() };
     });
   }
 

@@ -3,7 +3,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
+import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
 import type { ChatMessage } from '../../src/tokens/tokenizer.ts';
+import { tokenizerFolder, wordLevel } from '../tokens/hugging-face-files.ts';
 import {
   endStream,
   type FakeEngine,
@@ -304,6 +306,35 @@ describe('with a tokenizer', () => {
     const other = await started([builtin([], ({ prompt }) => prompt !== undefined)], local);
     await chat(other.gateway, messages, { continue_final_message: true, add_generation_prompt: false });
     expect(await failures(other.gateway)).toEqual({ 'chat-beyond-template': 1 });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['is missing', {}, /is tokenized by the library, in a thread/],
+    [
+      'does not parse',
+      { 'chat_template.jinja': '{% for %}' },
+      /the chat template of .+ is left out: .+ does not parse/,
+    ],
+  ])('whose chat template %s, chats are asked; what could be better is in the log', async (_what, files, notice) => {
+    const folder = tokenizerFolder({ 'tokenizer.json': wordLevel, ...files });
+    try {
+      // A word-level tokenizer knows nothing of the text that is compared but one unknown word after another.
+      const own = await loadTokenizer(folder.path, { imagesPath: null, templateOptional: true });
+      const tell: Tokenize = async ({ prompt }, response) =>
+        replyTokens(response, typeof prompt === 'string' ? Array.from(await own.encode(prompt)) : [1, 2, 3]);
+      const { gateway, engines } = await started([tell], { tokenizer: folder.path });
+      expect((await complete(gateway, 'hello world')).isl).toBe(3);
+      expect((await chat(gateway, chatBody.messages)).isl).toBe(3);
+      expect(engines[0]!.questions).toMatchObject([{ messages: chatBody.messages }]);
+      expect((await shown(gateway))[0]).toMatchObject({
+        tokenizer: { text: 'agrees', chat: 'differs' },
+        tokensFrom: { text: 'tokenizer', chat: 'engine' },
+      });
+      expect(warnings()).toContainEqual(expect.stringMatching(notice));
+      await own.close();
+    } finally {
+      folder.remove();
+    }
   });
 
   it('a text with a BOS twice keeps the engine out', async () => {

@@ -1,11 +1,12 @@
 // The tokenizer that asks an engine: what it asks, what it remembers, and how it fails.
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type AskEngine, EngineQuestions, type EngineQuestionsOptions } from '../../src/tokens/engine-questions.ts';
 import { EngineTokenizer } from '../../src/tokens/engine-tokenizer.ts';
 
 const open: EngineQuestions[] = [];
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((questions) => questions.close()));
+  // Not waited for: some tests have questions that never end.
+  for (const questions of open.splice(0)) void questions.close();
 });
 
 interface Asked {
@@ -151,11 +152,45 @@ describe('failures', () => {
   it('are an answer that does not come, and a question too many', async () => {
     const late = engine({ ask: silent, timeoutMs: 20 }).tokenizer;
     await expect(late.encode('a')).rejects.toMatchObject({ code: 'engine-unreachable' });
-    const { tokenizer: busy, questions } = engine({ ask: silent, questionsMax: 1 });
+    const { tokenizer: busy, questions } = engine({ ask: silent, questionsMax: () => 1, waitingMax: 0 });
     const first = expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
     await expect(busy.encode('b')).rejects.toMatchObject({ code: 'queue-full' });
     await questions.close();
     await first;
     await expect(busy.encode('a')).rejects.toMatchObject({ code: 'closed' });
+  });
+});
+
+describe('more questions than may be open', () => {
+  it('wait for their turn, in order', async () => {
+    const answers: (() => void)[] = [];
+    const asked: unknown[] = [];
+    const ask: AskEngine = (_path, body) => {
+      asked.push((body as { prompt: string }).prompt);
+      return new Promise((resolve) => {
+        answers.push(() => resolve({ status: 200, body: { tokens: [answers.length] } }));
+      });
+    };
+    let openMax = 2;
+    const { tokenizer } = engine({ ask, questionsMax: () => openMax });
+    const all = Promise.all(['a', 'b', 'c', 'd', 'e'].map((text) => tokenizer.encode(text)));
+    await Promise.resolve();
+    expect(asked).toEqual(['a', 'b']);
+    openMax = 3;
+    answers.shift()!();
+    await vi.waitFor(() => expect(asked).toEqual(['a', 'b', 'c', 'd']));
+    while (asked.length < 5 || answers.length > 0) {
+      answers.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await all).length).toBe(5);
+  });
+
+  it('give up within their time', async () => {
+    // One that does not even mind being told to stop.
+    const deaf: AskEngine = () => new Promise(() => undefined);
+    const { tokenizer } = engine({ ask: deaf, questionsMax: () => 1, timeoutMs: 20 });
+    void tokenizer.encode('a');
+    await expect(tokenizer.encode('b')).rejects.toMatchObject({ code: 'queue-full' });
   });
 });

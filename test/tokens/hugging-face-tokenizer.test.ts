@@ -68,6 +68,14 @@ describe('chat', () => {
     expect(Array.from((await tokenizer.encodeChat(image)).ids)).toEqual([0, 5, 3, 1, 2, 5]);
   });
 
+  it('has a second BOS where it asks for one', async () => {
+    const { path } = folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': config });
+    const tokenizer = await load(path);
+    const { ids } = await tokenizer.encodeChat(chat);
+    const doubled = await tokenizer.encodeChat({ ...chat, addSpecialTokens: true });
+    expect(Array.from(doubled.ids)).toEqual([0, ...ids]);
+  });
+
   it('prefers chat_template.jinja, and the template for tools where there are tools', async () => {
     const named = [
       { name: 'default', template: 'plain' },

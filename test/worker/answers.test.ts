@@ -146,6 +146,17 @@ describe('answers', () => {
     expect(indexes.sort()).toEqual([0, 0, 0, 1, 1, 1]);
   });
 
+  it('tell none cached where logprobs of the prompt are asked for, which is stored as usual', async () => {
+    const url = await startOne({ blockSize: 4 });
+    const cached = async (more: object) => {
+      const { usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 1, ...more });
+      return usage.prompt_tokens_details.cached_tokens;
+    };
+    expect(await cached({ prompt_logprobs: 0 })).toBe(0);
+    expect(await cached({ prompt_logprobs: 0 })).toBe(0);
+    expect(await cached({})).toBe(8);
+  });
+
   it('tell cached tokens, and salts keep prompts apart', async () => {
     const url = await startOne({ blockSize: 4 });
     const cached = async (cacheSalt?: string) => {

@@ -1,0 +1,52 @@
+// So many questions are open at a time; others wait in line, which is bounded too.
+import { TokenizerError } from './tokenizer.ts';
+
+export class QuestionTurns {
+  readonly #openMax: () => number;
+  readonly #waitingMax: number;
+  /** In order of arrival. */
+  readonly #waiting = new Set<() => void>();
+  #open = 0;
+
+  /** @param openMax asked anew at each turn */
+  constructor(openMax: () => number, waitingMax: number) {
+    this.#openMax = openMax;
+    this.#waitingMax = waitingMax;
+  }
+
+  /**
+   * Settles when it is this question's turn; then `end` is due, once.
+   * @throws TokenizerError `queue-full` if the line is full, or the signal aborts before its turn
+   */
+  async take(signal: AbortSignal): Promise<void> {
+    if (this.#open < Math.max(1, this.#openMax())) {
+      this.#open++;
+      return;
+    }
+    if (this.#waiting.size >= this.#waitingMax) {
+      throw new TokenizerError('queue-full', `${this.#waitingMax} texts wait for the engines already`);
+    }
+    await new Promise<void>((resolve, reject) => {
+      const begin = (): void => {
+        signal.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      const giveUp = (): void => {
+        this.#waiting.delete(begin);
+        reject(new TokenizerError('queue-full', `${this.#open} questions were open all the time`));
+      };
+      signal.addEventListener('abort', giveUp);
+      this.#waiting.add(begin);
+    });
+  }
+
+  end(): void {
+    this.#open--;
+    for (const begin of this.#waiting) {
+      if (this.#open >= Math.max(1, this.#openMax())) return;
+      this.#waiting.delete(begin);
+      this.#open++;
+      begin();
+    }
+  }
+}
