@@ -3,6 +3,7 @@
 import type { CandidateCost, Decision, Outcome } from '../core/index.ts';
 import type { Usage } from '../wire/completion-chunk.ts';
 import type { PromptAccount } from './prompt-account.ts';
+import type { PromptContent } from './prompt-content.ts';
 import type { WorkerTrust } from './worker-trust.ts';
 
 /** One routed attempt; a request that was retried has one record an attempt. */
@@ -14,6 +15,8 @@ export class DecisionRecord {
   readonly worker: string;
   readonly attempt: number;
   readonly decision: Decision;
+  /** What was known of its prompts; of several, the least. */
+  readonly known: PromptContent['kind'];
   /** Of the chosen worker, at the choice. */
   readonly trust: WorkerTrust;
   readonly #workerIds: ReadonlyMap<number, string>;
@@ -29,7 +32,10 @@ export class DecisionRecord {
   account: PromptAccount | null = null;
 
   constructor(
-    fields: Pick<DecisionRecord, 'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'trust'>,
+    fields: Pick<
+      DecisionRecord,
+      'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'known' | 'trust'
+    >,
     workerIds: ReadonlyMap<number, string>,
   ) {
     this.requestId = fields.requestId;
@@ -38,6 +44,7 @@ export class DecisionRecord {
     this.worker = fields.worker;
     this.attempt = fields.attempt;
     this.decision = fields.decision;
+    this.known = fields.known;
     this.trust = fields.trust;
     this.#workerIds = workerIds;
   }
@@ -54,6 +61,7 @@ export class DecisionRecord {
       policy: decision.policy,
       reason: decision.reason,
       trust: this.trust,
+      known: this.known,
       isl: decision.isl,
       overlapBlocks: decision.overlapBlocks,
       overlapTokens: decision.overlapTokens,

@@ -27,8 +27,6 @@ export interface InferenceWatchOptions {
   readonly engine: Engine;
   /** Of the worker that answers. */
   readonly account: WorkerAccount;
-  /** The prompt's token ids are known, not estimated. */
-  readonly exact: boolean;
   /** Whether another engine is to be tried instead; asked at most once. */
   mayGiveUp(failure: AttemptFailure): boolean;
   onFirstToken(): void;
@@ -162,8 +160,8 @@ export class InferenceWatch implements RelayWatch {
 
   /** Predicted against actual. Of several choices engines report the cached tokens of one, so nothing can be compared. */
   #check({ promptTokens, cachedTokens }: Usage): void {
-    const { record, account, metrics, exact, choices } = this.#options;
-    if (!exact || choices !== 1) return;
+    const { record, account, metrics, choices } = this.#options;
+    if (record.known !== 'tokens' || choices !== 1) return;
     if (promptTokens !== record.decision.isl) {
       account.tokenMismatches += 1;
       return;

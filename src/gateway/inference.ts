@@ -13,7 +13,7 @@ import type { GatewayContext } from './gateway-context.ts';
 import { asRequestError } from './http-reply.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import type { ResolvedModel } from './pools.ts';
-import { type PromptContent, truncated } from './prompt-content.ts';
+import { leastKnown, type PromptContent, truncated } from './prompt-content.ts';
 import { readContents } from './prompt-tokens.ts';
 import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { readBody } from './request-body.ts';
@@ -134,6 +134,7 @@ function send(
       worker: worker.id,
       attempt,
       decision: routed.decision,
+      known: leastKnown(contents),
       trust: worker.trust(performance.now()),
     },
     pool.workerIds,
@@ -151,7 +152,6 @@ function send(
       startedMs: exchange.startedMs,
       engine,
       account: worker.account,
-      exact: contents.every(({ kind }) => kind === 'tokens'),
       mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
       onFirstToken: () => context.monitors.get(engine)?.begun(),
       onUsage: ({ promptTokens }) => {

@@ -26,6 +26,12 @@ export interface LengthGuess {
   readonly tokensPerPart: number;
 }
 
+const fromLeast: readonly PromptContent['kind'][] = ['bytes', 'beginning', 'tokens'];
+
+export function leastKnown(contents: readonly PromptContent[]): PromptContent['kind'] {
+  return fromLeast.find((kind) => contents.some((content) => content.kind === kind)) ?? 'tokens';
+}
+
 const noTokens = new Uint32Array(0);
 
 /** Nothing of the prompt is claimed. */

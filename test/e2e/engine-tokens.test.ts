@@ -39,6 +39,7 @@ interface Shown {
 }
 
 interface Decided {
+  readonly known: string;
   readonly isl: number;
   readonly overlapTokens: number;
   readonly uncachedTokens: number;
@@ -144,6 +145,7 @@ describe('by default', () => {
     const { isl } = await complete(gateway, 'x'.repeat(400));
     expect(isl).toBe(100);
     const again = await complete(gateway, 'x'.repeat(400));
+    expect(again.known).toBe('bytes');
     expect(again.overlapTokens).toBeGreaterThan(64);
     await chat(gateway, chatBody.messages);
     expect(await failures(gateway)).toEqual({ 'engine-missing': 3 });
@@ -152,6 +154,25 @@ describe('by default', () => {
     }
     // Once, however many there are.
     expect(log.with('prompt routed by its bytes').map(({ code }) => code)).toEqual(['engine-missing']);
+  });
+
+  it('a burst of new prompts waits for its turn, and every one is exact', async () => {
+    let open = 0;
+    let openMax = 0;
+    const slow = fit(async (question, response) => {
+      openMax = Math.max(openMax, ++open);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      open--;
+      tokenizeCharacters(question, response);
+    });
+    const { gateway } = await started([slow, slow], { tokenizeMsMax: 30_000 });
+    const prompts = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(50 + i));
+    await Promise.all(prompts.map((prompt) => complete(gateway, prompt)));
+    const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: Decided[] };
+    expect(decisions.map(({ isl }) => isl).sort((a, b) => a - b)).toEqual(prompts.map(({ length }) => length));
+    expect(new Set(decisions.map(({ known }) => known))).toEqual(new Set(['tokens']));
+    expect(openMax).toBeGreaterThan(8);
+    expect(openMax).toBeLessThanOrEqual(64);
   });
 
   it('a question counts as no request', async () => {
@@ -372,6 +393,7 @@ describe('with a tokenizer', () => {
     expect(second.isl).toBeGreaterThan(first.isl + 100);
     expect(second.overlapTokens).toBeGreaterThanOrEqual(96);
     expect(second.overlapTokens).toBeLessThan(textTokens.ids.length);
+    expect(second.known).toBe('beginning');
     expect(second.uncachedTokens).toBe(second.isl - second.overlapTokens);
   });
 });

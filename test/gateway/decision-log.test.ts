@@ -19,7 +19,10 @@ const decision: Decision = {
 const trust: WorkerTrust = { kind: 'degraded', reason: 'silent', detail: 'no batch' };
 
 const record = (requestId: string, attempt = 1): DecisionRecord =>
-  new DecisionRecord({ requestId, timeMs: 0, model: 'm', worker: 'w', attempt, decision, trust }, new Map());
+  new DecisionRecord(
+    { requestId, timeMs: 0, model: 'm', worker: 'w', attempt, decision, known: 'tokens', trust },
+    new Map(),
+  );
 
 const ids = (log: DecisionLog): string[] => log.records().map(({ requestId }) => requestId);
 

@@ -5,6 +5,7 @@ import { BlockHasher } from '../../src/core/index.ts';
 import {
   hashContents,
   islOf,
+  leastKnown,
   type PromptContent,
   promptBytes,
   truncated,
@@ -69,4 +70,10 @@ it('a prompt that is cut down is not claimed; one that is short enough stays as 
   expect(truncated(content, 3, guess)).toEqual(unclaimed({ restTokens: 3 }));
   expect(truncated(bytes(100), 20, guess)).toMatchObject({ kind: 'bytes' });
   expect(islOf(truncated(bytes(100), 19, guess), guess)).toBe(19);
+});
+
+it('of several prompts the least known counts', () => {
+  expect(leastKnown([tokens(1), bytes(1), unclaimed({})])).toBe('bytes');
+  expect(leastKnown([tokens(1), unclaimed({})])).toBe('beginning');
+  expect(leastKnown([tokens(1)])).toBe('tokens');
 });
