@@ -64,8 +64,8 @@ async function launch(
     'serve',
     ...engines.flatMap((url) => ['--worker', url]),
     ...['--tokenizer', 'builtin', '--port', String(port), '--log-level', 'warn'],
-    // Nothing but the workload is measured.
-    ...['--no-canary', '--seed', String(seed), ...gatewayFlags],
+    // Of requests nothing but the workload is measured.
+    ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
   ]);
   const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);
   const gateway = listening![1]!;

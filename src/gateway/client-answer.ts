@@ -2,6 +2,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestError } from '../wire/openai-error.ts';
+import { UsageFilter } from '../wire/usage-filter.ts';
 import type { Exchange } from './exchange.ts';
 import { responseHeaders } from './forwarded-headers.ts';
 
@@ -34,10 +35,16 @@ export class ClientAnswer {
   #timer: NodeJS.Timeout | null = null;
   /** An answer that is no stream came after a stream had been promised: its body becomes an error event. */
   #translates = false;
+  readonly #hidesUsage: boolean;
+  #filter: UsageFilter | null = null;
 
-  /** @param holdMsMax from the arrival of the request; null: the client does not expect a stream */
-  constructor(exchange: Exchange, holdMsMax: number | null) {
+  /**
+   * @param holdMsMax from the arrival of the request; null: the client does not expect a stream
+   * @param hidesUsage the client has not asked for the chunk with the usage, which will come
+   */
+  constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false) {
     this.#exchange = exchange;
+    this.#hidesUsage = hidesUsage;
     if (holdMsMax === null) return;
     const waitMs = Math.max(0, exchange.startedMs + holdMsMax - performance.now());
     this.#timer = setTimeout(() => this.#keepAlive(), waitMs);
@@ -45,7 +52,9 @@ export class ClientAnswer {
 
   /** An engine began to answer. Nothing is sent yet. */
   begin(head: AnswerHead): void {
-    this.#head = head;
+    const isFiltered = this.#hidesUsage && head.status === 200 && isReadableStream(head.headers);
+    this.#filter = isFiltered ? new UsageFilter() : null;
+    this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
   }
 
   /** Keeps bytes back. @returns false if it is enough: pass them on */
@@ -84,14 +93,20 @@ export class ClientAnswer {
 
   /** @returns false if the client should be waited for */
   write(chunk: Buffer): boolean {
-    if (!this.#translates) return this.#exchange.response.write(chunk);
+    if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
     if (this.hold(chunk)) return true;
     this.#held.pop();
     return true;
   }
 
+  /** What is kept back of an event that is not complete is passed on: its end will not come. */
+  flushEvent(): void {
+    if (this.#filter !== null) this.#pass(this.#filter.end());
+  }
+
   end(): void {
     const { response } = this.#exchange;
+    this.flushEvent();
     if (this.#translates) response.end(errorEvent(engineError(Buffer.concat(this.#held).toString('utf8'))));
     else response.end();
   }
@@ -99,6 +114,7 @@ export class ClientAnswer {
   /** Forgets what an engine sent that was given up; another one may be tried. */
   drop(): void {
     this.#head = null;
+    this.#filter = null;
     this.#held = [];
     this.#heldBytes = 0;
   }
@@ -106,6 +122,7 @@ export class ClientAnswer {
   /** The engine broke off after the client was tied to it. */
   cut(error: RequestError): void {
     const { response, streamsEvents } = this.#exchange;
+    this.flushEvent();
     if (streamsEvents) response.end(errorEvent(error.body()));
     else response.destroy();
   }
@@ -119,6 +136,11 @@ export class ClientAnswer {
 
   close(): void {
     this.#stopTimer();
+  }
+
+  #pass(bytes: Buffer): boolean {
+    const { response } = this.#exchange;
+    return bytes.length === 0 ? !response.writableNeedDrain : response.write(bytes);
   }
 
   #keepAlive(): void {
@@ -145,6 +167,14 @@ export class ClientAnswer {
 
 export function isEventStream(headers: IncomingHttpHeaders): boolean {
   return (headers['content-type'] ?? '').startsWith('text/event-stream');
+}
+
+function isReadableStream(headers: IncomingHttpHeaders): boolean {
+  return isEventStream(headers) && headers['content-encoding'] === undefined;
+}
+
+function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders): IncomingHttpHeaders {
+  return headers;
 }
 
 /** The blank line in front ends an event that may have come in part. */

@@ -61,6 +61,8 @@ export interface GatewayConfig {
   readonly tlsKeyFile: string | null;
   /** Authorities that certificates of https workers may come from, PEM; null: those that Node trusts. */
   readonly workerCaFile: string | null;
+  /** Ask engines for the usage of streams whose client does not, and keep it from the client. */
+  readonly injectUsage: boolean;
   readonly decisionsMax: number;
   /** A file that takes what the lab replays; null: nothing is recorded. */
   readonly record: string | null;
@@ -219,6 +221,7 @@ const schema = z.strictObject({
   tlsCertFile: file,
   tlsKeyFile: file,
   workerCaFile: file,
+  injectUsage: flag.default(false),
   decisionsMax: integer(0, 1_000_000).default(1024),
   record: file,
   recordBufferBytesMax: integer(65_536, 1_073_741_824).default(16_777_216),

@@ -1,6 +1,7 @@
 // The life of an inference request: read, tokenized, routed and booked in one step, relayed, tried again, released.
 
 import type { WorkerIndex } from '../core/index.ts';
+import { askForUsage } from '../wire/include-usage.ts';
 import type { RequestError } from '../wire/openai-error.ts';
 import { unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
@@ -24,7 +25,10 @@ import type { Worker } from './worker.ts';
 
 /** What of a request is the same for every attempt. */
 interface Intake extends ResolvedModel {
+  /** As the client sent it, or with a request for usage added. */
   readonly body: Buffer;
+  /** The client has not asked for the usage that the engine will report. */
+  readonly hidesUsage: boolean;
   readonly request: InferenceRequest;
   readonly contents: readonly PromptContent[];
   readonly overrides: RoutingOverrides;
@@ -38,7 +42,8 @@ export async function answerInference(context: GatewayContext, exchange: Exchang
   const intake = await readIntake(context, exchange, api);
   if (intake === null) return;
   context.retryBudget.request(performance.now());
-  const answer = new ClientAnswer(exchange, intake.request.stream ? context.config.holdMsMax : null);
+  const { request, hidesUsage } = intake;
+  const answer = new ClientAnswer(exchange, request.stream ? context.config.holdMsMax : null, hidesUsage);
   try {
     await answerBySome(context, exchange, intake, answer);
   } catch (error) {
@@ -100,7 +105,15 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (exchange.gone) return null;
   // Anew: workers may have come and gone meanwhile.
   const resolved = pools.resolve(request.model);
-  return { ...resolved, body, request, contents: asTaken(resolved, request, contents), overrides };
+  const asking = config.injectUsage && request.stream ? askForUsage(body) : null;
+  return {
+    ...resolved,
+    body: asking ?? body,
+    hidesUsage: asking !== null,
+    request,
+    contents: asTaken(resolved, request, contents),
+    overrides,
+  };
 }
 
 /** The prompts as the engine takes them: cut down, where the request says so. */

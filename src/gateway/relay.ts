@@ -208,6 +208,8 @@ class Relay implements Dispatcher.DispatchHandler, Call {
 
   #clientGone(): void {
     if (this.#settled) return;
+    // Where a limit has ended it, the client still hears of that.
+    if (this.#exchange.limit !== null) this.#answer.flushEvent();
     this.#settle({ kind: 'gone' });
     this.#controller?.abort(new GivenUp());
   }

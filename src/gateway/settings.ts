@@ -105,6 +105,7 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   streamIdleMsMax: live('number', 'ms', 'an answer that pauses for longer ends with an error event'),
   inFlightPerKeyMax: live('number', 'n', 'further requests of a key at a time are refused with 429; 0: no limit'),
   requestsPerMinutePerKeyMax: live('number', 'n', 'further requests of a key are refused with 429; 0: no limit'),
+  injectUsage: live('switch', '', 'ask engines for the usage of streams where the client does not, who gets none'),
   decisionsMax: fixed('number', 'n', 'decisions kept for /decisions; 0: none'),
   record: fixed('text', 'path', 'append lengths, times and block ids of all requests, no text, for kvoyant lab'),
   recordBufferBytesMax: fixed('number', 'n', 'what waits for the disk beyond that is not recorded'),

@@ -1,0 +1,46 @@
+// Asks, in the bytes of a streaming request, for the chunk that reports the usage; every other byte stays as it is.
+
+import { isEmptyObject, lastMember, type Span, skipSpace } from './json-members.ts';
+
+const OPEN_OBJECT = 0x7b;
+const LETTER_F = 0x66;
+const LETTER_N = 0x6e;
+
+/**
+ * Sets `stream_options.include_usage` to true where it is absent, null or false.
+ *
+ * The bytes are spliced, not written anew from a parsed value: that would round integers beyond 2^53, drop repeated
+ * keys and move numeric ones to the front.
+ * @param body a JSON object that `JSON.parse` takes
+ * @returns null: nothing is to be changed, because the client asks for usage itself (`continuous_usage_stats` is of no
+ *   effect without `include_usage`, so that its chunks would change if we asked), or in a way only the engine can judge
+ */
+export function askForUsage(body: Buffer): Buffer | null {
+  const open = skipSpace(body, 0);
+  const options = lastMember(body, open, 'stream_options');
+  if (options === null) return insert(body, open, '"stream_options":{"include_usage":true}');
+  if (isNull(body, options)) return replace(body, options, '{"include_usage":true}');
+  if (body[options.start] !== OPEN_OBJECT) return null;
+  if (!isOff(body, lastMember(body, options.start, 'continuous_usage_stats'))) return null;
+  const include = lastMember(body, options.start, 'include_usage');
+  if (include === null) return insert(body, options.start, '"include_usage":true');
+  return isOff(body, include) ? replace(body, include, 'true') : null;
+}
+
+function isOff(body: Buffer, value: Span | null): boolean {
+  return value === null || isNull(body, value) || body[value.start] === LETTER_F;
+}
+
+function isNull(body: Buffer, { start }: Span): boolean {
+  return body[start] === LETTER_N;
+}
+
+/** As the first member of the object that begins at `open`. */
+function insert(body: Buffer, open: number, member: string): Buffer {
+  const at = { start: open + 1, end: open + 1 };
+  return replace(body, at, isEmptyObject(body, open) ? member : `${member},`);
+}
+
+function replace(body: Buffer, { start, end }: Span, text: string): Buffer {
+  return Buffer.concat([body.subarray(0, start), Buffer.from(text, 'latin1'), body.subarray(end)]);
+}

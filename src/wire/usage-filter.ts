@@ -1,0 +1,126 @@
+// Takes the chunk that only reports the usage out of an event stream; every other byte passes as it came.
+
+import { type CompletionChunk, readUsage } from './completion-chunk.ts';
+import { SseSplitter } from './sse.ts';
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+const nothing: Buffer = Buffer.alloc(0);
+
+/** What has come of the line that is not complete yet. */
+type LineSoFar = 'nothing' | 'cr' | 'more';
+
+/**
+ * Feed it with `push`, in chunks cut anywhere; what it returns is to be passed on at once. Only the first event with
+ * usage and without choices is taken out. An event that is not complete is kept back until it is, or until it is longer
+ * than such an event can be.
+ */
+export class UsageFilter {
+  /** A longer event is none that only reports the usage. */
+  static readonly eventBytesMax: number = 64 * 1024;
+
+  /** The begin of an event, from chunks before. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #line: LineSoFar = 'nothing';
+  /** The current event exceeds the limit: its begin has been passed on. */
+  #isLong = false;
+  #done = false;
+
+  /** @returns what is to be passed on; may be empty */
+  push(chunk: Buffer): Buffer {
+    if (this.#done) return chunk;
+    const passed: Buffer[] = [];
+    let eventStart = 0;
+    let lineStart = 0;
+    for (let at = chunk.indexOf(LF); at !== -1; at = chunk.indexOf(LF, lineStart)) {
+      const isBlank = this.#endsBlank(chunk, lineStart, at);
+      lineStart = at + 1;
+      if (!isBlank) continue;
+      if (this.#isUsage(chunk.subarray(eventStart, lineStart))) {
+        this.#done = true;
+        this.#takeHeld();
+        return join([...passed, chunk.subarray(0, eventStart), chunk.subarray(lineStart)]);
+      }
+      passed.push(...this.#takeHeld());
+      this.#isLong = false;
+      eventStart = lineStart;
+    }
+    this.#keepLine(chunk, lineStart);
+    const tail = chunk.subarray(eventStart);
+    if (!this.#isLong && this.#heldBytes + tail.length > UsageFilter.eventBytesMax) {
+      passed.push(...this.#takeHeld());
+      this.#isLong = true;
+    }
+    if (this.#isLong) return join([...passed, chunk]);
+    this.#hold(tail);
+    return join([...passed, chunk.subarray(0, eventStart)]);
+  }
+
+  /** No more will come. @returns what was kept back */
+  end(): Buffer {
+    this.#done = true;
+    return join(this.#takeHeld());
+  }
+
+  #endsBlank(chunk: Buffer, start: number, end: number): boolean {
+    const line = this.#line;
+    this.#line = 'nothing';
+    if (line === 'nothing') return end === start || (end === start + 1 && chunk[start] === CR);
+    return line === 'cr' && end === start;
+  }
+
+  #keepLine(chunk: Buffer, start: number): void {
+    if (start === chunk.length) return;
+    const isCr = this.#line === 'nothing' && start + 1 === chunk.length && chunk[start] === CR;
+    this.#line = isCr ? 'cr' : 'more';
+  }
+
+  #isUsage(end: Buffer): boolean {
+    if (this.#isLong || this.#heldBytes + end.length > UsageFilter.eventBytesMax) return false;
+    return isUsageEvent(join([...this.#held, end]));
+  }
+
+  #hold(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.length;
+  }
+
+  #takeHeld(): Buffer[] {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    return held;
+  }
+}
+
+/** @param event with the blank line that ends it */
+function isUsageEvent(event: Buffer): boolean {
+  // Few events hold an empty array: no other is parsed.
+  if (!/\[\s*\]/.test(event.toString('latin1'))) return false;
+  let isUsage = false;
+  new SseSplitter((data) => {
+    isUsage = isUsageChunk(data);
+  }).push(event);
+  return isUsage;
+}
+
+function isUsageChunk(data: string): boolean {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    // No JSON, so no usage: the client gets it as it is.
+    return false;
+  }
+  if (typeof value !== 'object' || value === null) return false;
+  const { choices, usage, error = null } = value as CompletionChunk;
+  return Array.isArray(choices) && choices.length === 0 && readUsage(usage) !== null && error === null;
+}
+
+function join(parts: readonly Buffer[]): Buffer {
+  const filled = parts.filter(({ length }) => length > 0);
+  return filled.length > 1 ? Buffer.concat(filled) : (filled[0] ?? nothing);
+}
