@@ -13,7 +13,7 @@ import type { BlocksStored, KvEvent } from '../src/core/index.ts';
 import { resolveConfig } from '../src/gateway/config.ts';
 import { Engine } from '../src/gateway/engine.ts';
 import { EventIntake } from '../src/gateway/event-intake.ts';
-import { IntakeBudget } from '../src/gateway/intake-budget.ts';
+import { FeedCommons } from '../src/gateway/feed-commons.ts';
 import { KvFeed } from '../src/gateway/kv-feed.ts';
 import { Pool } from '../src/gateway/pool.ts';
 import { Worker, type WorkerTraits } from '../src/gateway/worker.ts';
@@ -113,9 +113,9 @@ function follow(endpoint: string): {
   const pool = new Pool('bench', resolveConfig({ workers: [url] }));
   const index = pool.add(worker);
   worker.membership = { pool, index };
-  const budget = new IntakeBudget(() => performance.now());
+  const commons = new FeedCommons(() => performance.now());
   const intake = new EventIntake(worker, pino({ level: 'silent' }));
-  const feed = new KvFeed({ mode: 'connect', endpoint, topic: '', replayEndpoint: null }, intake, budget);
+  const feed = new KvFeed({ mode: 'connect', endpoint, topic: '', replayEndpoint: null }, intake, commons);
   worker.feed = feed;
   feed.open();
   return {

@@ -134,7 +134,6 @@ class Canary {
     const { blocks, announcedBlocks } = await this.#announcement();
     return {
       feed: feed.status,
-      topic: feed.address.topic,
       batches: feed.status.batches - batchesBefore,
       blocks,
       announcedBlocks,

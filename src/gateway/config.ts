@@ -256,6 +256,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('apiKeys', [index], `names ${name} twice`),
     ),
   ];
+  faults.push(...sharedTopics(config.workers));
   if (config.workers.length === 0 && config.workersFile === null && config.adminKey === null) {
     faults.push(
       fault(
@@ -318,6 +319,22 @@ function fault(setting: string, path: ConfigFault['path'], message: string): Con
 function configError(faults: readonly ConfigFault[]): ConfigError {
   const { setting, message } = faults[0]!;
   return new ConfigError(setting, message, faults);
+}
+
+/** Engines that connect to one address, with nothing in their topics to tell them apart. */
+function sharedTopics(workers: readonly EngineSpec[]): ConfigFault[] {
+  const incoming = workers.flatMap(({ url, kvEvents, kvTopic = '' }, index) =>
+    kvEvents?.startsWith('bind:') ? [{ url, index, kvEvents, kvTopic, place: `${kvEvents} ${kvTopic}` }] : [],
+  );
+  return repeated(incoming.map(({ place }) => place)).map(([at]) => {
+    const { url, index, kvEvents, kvTopic } = incoming[at]!;
+    const topic = kvTopic === '' ? 'no kv-topic' : `the kv-topic ${kvTopic}`;
+    return fault(
+      'workers',
+      [index],
+      `${url} has ${topic} at ${kvEvents}, as another worker has: they can't be told apart`,
+    );
+  });
 }
 
 /** Each value that was there before, with its index. */

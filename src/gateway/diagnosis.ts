@@ -62,7 +62,6 @@ export interface CanaryEvidence {
 
 export interface EventEvidence {
   readonly feed: FeedStatus;
-  readonly topic: string;
   /** That came between the first request and the end of the wait. */
   readonly batches: number;
   readonly blocks: number;
@@ -200,8 +199,8 @@ function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null
 
 /** @param explained another finding says already why blocks don't match */
 function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolean): Finding | null {
-  const { feed, topic, batches, elsewhere, namespace } = events;
-  const { endpoint, mode } = feed;
+  const { feed, batches, elsewhere, namespace } = events;
+  const { endpoint, mode, topic } = feed;
   if (feed.error !== null) {
     return {
       cause: 'wrong-endpoint',

@@ -67,9 +67,11 @@ export async function learnFacts(
   const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
   const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...offered.map(({ rank }) => rank)]);
   const rankFacts = (rank: number): RankFacts => {
-    const stated = statedFeed(spec, rank);
     const announcement = announced?.find((one) => one.rank === rank);
-    const feed = stated ?? (announcement?.kind === 'source' ? announcement.source : null);
+    const feed = withTopic(
+      spec,
+      statedFeed(spec, rank) ?? (announcement?.kind === 'source' ? announcement.source : null),
+    );
     const cache = caches.find((config) => config.rank === rank);
     const told = {
       prefixCaching: cache?.prefixCaching ?? null,
@@ -164,4 +166,8 @@ function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number): FeedSourc
     replayEndpoint: kvReplay === undefined ? null : ofRank(statedEndpoint(kvReplay).endpoint),
     topic: '',
   };
+}
+
+function withTopic({ kvTopic }: EngineSpec, feed: FeedSource | null): FeedSource | null {
+  return feed === null || kvTopic === undefined ? feed : { ...feed, topic: kvTopic };
 }

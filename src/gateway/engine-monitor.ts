@@ -11,7 +11,7 @@ import { type FeedSource, ProbeError } from './engine-probe.ts';
 import { EventIntake } from './event-intake.ts';
 import { FailureStreak } from './failure-streak.ts';
 import { isSameAddress } from './feed-address.ts';
-import type { IntakeBudget } from './intake-budget.ts';
+import type { FeedCommons } from './feed-commons.ts';
 import { KvFeed } from './kv-feed.ts';
 import type { Pools } from './pools.ts';
 import { SilenceGuard } from './silence-guard.ts';
@@ -25,12 +25,20 @@ const missedProbesMax = 3;
 /** How long a worker waits for its feed to be up to date before it takes requests without. */
 const feedCurrentMsMax = 2000;
 
+export interface MonitorContext extends CanaryContext {
+  readonly config: GatewayConfig;
+  readonly tokenizer: Tokenizer | null;
+  readonly pools: Pools;
+  readonly feedCommons: FeedCommons;
+  readonly log: Logger;
+}
+
 export class EngineMonitor {
   readonly engine: Engine;
   readonly #config: GatewayConfig;
   readonly #tokenizer: Tokenizer | null;
   readonly #pools: Pools;
-  readonly #intakeBudget: IntakeBudget;
+  readonly #feedCommons: FeedCommons;
   readonly #log: Logger;
   #closed = false;
   #wake: (() => void) | null = null;
@@ -46,20 +54,13 @@ export class EngineMonitor {
   /** The process was seen to be gone: what it held in its cache is lost. */
   #processGone = false;
 
-  constructor(
-    engine: Engine,
-    config: GatewayConfig,
-    tokenizer: Tokenizer | null,
-    pools: Pools,
-    intakeBudget: IntakeBudget,
-    hasher: CanaryContext['hasher'],
-    log: Logger,
-  ) {
+  constructor(engine: Engine, context: MonitorContext) {
+    const { config, tokenizer, pools, feedCommons, log } = context;
     this.engine = engine;
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#pools = pools;
-    this.#intakeBudget = intakeBudget;
+    this.#feedCommons = feedCommons;
     this.#log = log.child({ engine: engine.url });
     this.#silence = new SilenceGuard(
       engine,
@@ -70,7 +71,7 @@ export class EngineMonitor {
       },
       this.#log,
     );
-    this.#canaries = new CanarySchedule(engine, config, (worker) => sendCanary(worker, { hasher, pools }), this.#log);
+    this.#canaries = new CanarySchedule(engine, config, (worker) => sendCanary(worker, context), this.#log);
   }
 
   /** Runs until `close`. */
@@ -267,7 +268,7 @@ export class EngineMonitor {
     worker.feed?.close();
     worker.feed = null;
     if (wanted === null) return;
-    worker.feed = new KvFeed(wanted, new EventIntake(worker, this.#log), this.#intakeBudget);
+    worker.feed = new KvFeed(wanted, new EventIntake(worker, this.#log), this.#feedCommons);
     worker.feed.open();
   }
 

@@ -9,6 +9,8 @@ export interface EngineSpec {
   readonly kvEvents?: string;
   /** Where those events can be asked for again. */
   readonly kvReplay?: string;
+  /** What the topics of its events begin with, where several engines connect to one address; absent: as it says. */
+  readonly kvTopic?: string;
   /** Sent to this engine instead of the client's own authorization. */
   readonly apiKey?: string;
   readonly capacityBlocks?: number;
@@ -31,6 +33,7 @@ export type EngineSpecResult =
 const keys = [
   'kv-events',
   'kv-replay',
+  'kv-topic',
   'api-key',
   'blocks',
   'block-size',
@@ -40,12 +43,15 @@ const keys = [
 ] as const;
 type Key = (typeof keys)[number];
 
+export const kvTopicLengthMax = 1024;
+
 const dnsPrefix = 'dns+';
 
 /** What an object calls each key. */
 const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = {
   kvEvents: 'kv-events',
   kvReplay: 'kv-replay',
+  kvTopic: 'kv-topic',
   apiKey: 'api-key',
   capacityBlocks: 'blocks',
   blockSize: 'block-size',
@@ -106,6 +112,9 @@ function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResul
         return wrong(`${key} of ${url} must be like tcp://127.0.0.1:5557, got ${JSON.stringify(value)}`);
       }
       return right(key === 'kv-events' ? { ...spec, kvEvents: value } : { ...spec, kvReplay: value });
+    case 'kv-topic':
+      if (value.length > kvTopicLengthMax) return wrong(`kv-topic of ${url} is longer than ${kvTopicLengthMax}`);
+      return right({ ...spec, kvTopic: value });
     case 'api-key':
       if (!/^[\x21-\x7e]+$/.test(value)) return wrong(`api-key of ${url} has characters that no header may have`);
       return right({ ...spec, apiKey: value });

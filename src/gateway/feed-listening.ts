@@ -2,7 +2,9 @@
 
 import { readKvFrames } from '../wire/kv-events.ts';
 import type { FeedAddress } from './feed-address.ts';
-import { FeedConnection } from './feed-connection.ts';
+import { FeedCommons } from './feed-commons.ts';
+import { type FeedConnection, OutgoingConnection } from './feed-connection.ts';
+import { IncomingConnection } from './incoming-connection.ts';
 
 /** Publishers try again within a second. */
 const publisherMsMax = 3000;
@@ -35,16 +37,18 @@ export async function hasPublisher(address: ListeningAddress): Promise<boolean> 
 }
 
 function listening(
-  address: ListeningAddress,
+  { mode, endpoint }: ListeningAddress,
   onMessage: (frames: readonly Uint8Array[], isBatch: boolean) => void,
 ): FeedConnection {
-  const connection = new FeedConnection(
-    { ...address, topic: '', replayEndpoint: null },
-    {
-      connected: () => undefined,
-      message: async (frames) => onMessage(frames, readKvFrames(frames).kind !== 'failed'),
-    },
-  );
+  const address = { mode, endpoint, topic: '', replayEndpoint: null };
+  const listener = {
+    connected: () => undefined,
+    message: async (frames: readonly Uint8Array[]) => onMessage(frames, readKvFrames(frames).kind !== 'failed'),
+  };
+  const connection =
+    mode === 'bind'
+      ? new IncomingConnection(address, listener, new FeedCommons(() => performance.now()))
+      : new OutgoingConnection(address, listener);
   connection.open();
   return connection;
 }

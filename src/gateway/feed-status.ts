@@ -32,6 +32,7 @@ export class FeedTally {
 export interface FeedStatus extends Readonly<FeedTally> {
   readonly endpoint: string;
   readonly mode: 'connect' | 'bind';
+  readonly topic: string;
   readonly replayEndpoint: string | null;
   readonly state: FeedState;
   /** Why our end can't be opened, or null. */

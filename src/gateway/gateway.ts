@@ -15,10 +15,10 @@ import { DecisionLog } from './decision-log.ts';
 import { descriptorWarning } from './descriptor-limit.ts';
 import { Engine } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
+import { FeedCommons } from './feed-commons.ts';
 import { Fleet } from './fleet.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
-import { IntakeBudget } from './intake-budget.ts';
 import { IntakeTurns } from './intake-turns.ts';
 import { KeyLimits } from './key-limits.ts';
 import { type ConfigChanges, LiveConfig } from './live-config.ts';
@@ -77,11 +77,12 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const tokenizer = await tokenizerOf(config, log);
   const pools = new Pools(config, tokenizer);
   const hasher = new BlockHasher();
-  const intakeBudget = new IntakeBudget(() => performance.now());
+  const feedCommons = new FeedCommons(() => performance.now());
   const fleet = new Fleet({
     create: (spec) => {
       const engine = new Engine(spec, files.workerCa);
-      return { engine, monitor: new EngineMonitor(engine, config, tokenizer, pools, intakeBudget, hasher, log) };
+      const context = { config, tokenizer, pools, hasher, feedCommons, log };
+      return { engine, monitor: new EngineMonitor(engine, context) };
     },
     drainMsMax: () => live.current.workerDrainMsMax,
     log,

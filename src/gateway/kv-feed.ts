@@ -3,10 +3,12 @@
 import type { KvEvent } from '../core/index.ts';
 import { type KvBatchHead, KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../wire/kv-events.ts';
 import type { FeedAddress } from './feed-address.ts';
-import { FeedConnection } from './feed-connection.ts';
+import type { FeedCommons } from './feed-commons.ts';
+import { type FeedConnection, OutgoingConnection } from './feed-connection.ts';
 import { FeedMemory } from './feed-memory.ts';
 import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
 import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
+import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
 
@@ -60,14 +62,18 @@ export class KvFeed {
   #quietBatches = -1;
   #onCurrent: (() => void) | null = null;
 
-  constructor(address: FeedAddress, listener: FeedListener, budget: IntakeBudget) {
+  constructor(address: FeedAddress, listener: FeedListener, commons: FeedCommons) {
     this.#address = address;
     this.#listener = listener;
-    this.#budget = budget;
-    this.#connection = new FeedConnection(address, {
+    this.#budget = commons.budget;
+    const heard = {
       connected: () => this.#connected(),
-      message: (frames) => this.#message(frames),
-    });
+      message: (frames: readonly Uint8Array[]) => this.#message(frames),
+    };
+    this.#connection =
+      address.mode === 'bind'
+        ? new IncomingConnection(address, heard, commons)
+        : new OutgoingConnection(address, heard);
   }
 
   get address(): FeedAddress {
@@ -75,12 +81,13 @@ export class KvFeed {
   }
 
   get status(): FeedStatus {
-    const { endpoint, mode, replayEndpoint } = this.#address;
+    const { endpoint, mode, topic, replayEndpoint } = this.#address;
     const { publishers, disconnects, error } = this.#connection;
     const open = publishers > 0 ? (this.#tally.batches === 0 ? 'silent' : 'live') : 'connecting';
     return {
       endpoint,
       mode,
+      topic,
       replayEndpoint,
       state: this.#closing.signal.aborted ? 'closed' : open,
       error,

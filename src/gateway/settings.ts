@@ -39,8 +39,8 @@ const choice = (value: string, choices: readonly string[], description: string):
 });
 
 const workerForm =
-  '[dns+]URL[,kv-events=tcp://HOST:PORT][,kv-replay=tcp://HOST:PORT][,api-key=KEY][,blocks=N][,block-size=N]' +
-  '[,running-max=N][,model=NAME][,server-name=NAME]';
+  '[dns+]URL[,kv-events=[bind:]tcp://HOST:PORT][,kv-replay=tcp://HOST:PORT][,kv-topic=PREFIX][,api-key=KEY]' +
+  '[,blocks=N][,block-size=N][,running-max=N][,model=NAME][,server-name=NAME]';
 
 export const settings: Readonly<Record<SettingName, Setting>> = {
   workers: live(

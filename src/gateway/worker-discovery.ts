@@ -93,12 +93,13 @@ function sourceOf({ url }: EngineSpec): string {
 export function engineAt({ dns: _, ...spec }: EngineSpec, hostName: string, address: string): EngineSpec {
   const host = isIPv6(address) ? `[${address}]` : address;
   const moved = (url: string): string => url.replace(`//${hostName}`, `//${host}`);
-  const { kvEvents, kvReplay } = spec;
+  const { kvEvents, kvReplay, kvTopic } = spec;
   return {
     ...spec,
     url: moved(spec.url),
     ...(kvEvents !== undefined && { kvEvents: moved(kvEvents) }),
     ...(kvReplay !== undefined && { kvReplay: moved(kvReplay) }),
+    ...(kvTopic !== undefined && { kvTopic: kvTopic.replaceAll(hostName, address) }),
     ...(spec.url.startsWith('https:') && { serverName: spec.serverName ?? hostName }),
   };
 }

@@ -20,6 +20,7 @@ export interface FakeEngineOptions {
   readonly models?: readonly string[];
   readonly port?: number;
   readonly metrics?: string;
+  /** Body of `/kv_event_sources`. */
   readonly eventSources?: object;
 }
 
@@ -31,10 +32,10 @@ export class FakeEngine {
   readonly questions: Question[] = [];
   /** Answers /tokenize; null: there is no such route. */
   tokenize: ((question: Question, response: ServerResponse) => unknown) | null = null;
-  eventSources: object | undefined;
   health: (response: ServerResponse) => unknown = (response) => response.end();
   models: readonly string[];
   metrics: string | undefined;
+  eventSources: object | undefined;
   port = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type GatewayOptions, resolveConfig } from '../../src/gateway/config.ts';
-import { parseEngineSpec } from '../../src/gateway/engine-spec.ts';
+import { kvTopicLengthMax, parseEngineSpec } from '../../src/gateway/engine-spec.ts';
 
 const workers = ['http://127.0.0.1:8001'];
 
@@ -42,17 +42,32 @@ describe('resolveConfig', () => {
     expect(fault({ workers: [] })).toMatch(/^workers names no worker/);
     expect(fault({ workers: ['http://a:1', 'http://a:1/'] })).toBe('workers names http://a:1 twice');
   });
+
+  it('refuses workers that connect to one address and can not be told apart there', () => {
+    const at = (host: string, topic: string): string => `http://${host}:1,kv-events=bind:tcp://*:5557${topic}`;
+    const topics = ['kv@a:1@m', 'kv@b:1@m', ''].map((topic, i) =>
+      at(`h${i}`, topic === '' ? '' : `,kv-topic=${topic}`),
+    );
+    expect(fault({ workers: topics })).toBe('none');
+    expect(fault({ workers: [at('a', ''), at('b', '')] })).toBe(
+      "workers http://b:1 has no kv-topic at bind:tcp://*:5557, as another worker has: they can't be told apart",
+    );
+    expect(fault({ workers: [at('a', ',kv-topic=x'), at('b', ',kv-topic=x')] })).toMatch(/the kv-topic x at/);
+    expect(fault({ workers: ['http://a:1,kv-events=tcp://x:1', 'http://b:1,kv-events=tcp://x:1'] })).toBe('none');
+  });
 });
 
 describe('parseEngineSpec', () => {
   it('reads an address with all of its settings', () => {
     const text =
-      'http://10.0.0.1:8000/api/,kv-events=tcp://10.0.0.1:5557,api-key=k=1,blocks=100,block-size=32,model=m/x';
+      'http://10.0.0.1:8000/api/,kv-events=tcp://10.0.0.1:5557,kv-topic=kv@10.0.0.1:8000@m/x,api-key=k=1,' +
+      'blocks=100,block-size=32,model=m/x';
     expect(parseEngineSpec(text)).toEqual({
       kind: 'spec',
       spec: {
         url: 'http://10.0.0.1:8000/api',
         kvEvents: 'tcp://10.0.0.1:5557',
+        kvTopic: 'kv@10.0.0.1:8000@m/x',
         apiKey: 'k=1',
         capacityBlocks: 100,
         blockSize: 32,
@@ -71,6 +86,8 @@ describe('parseEngineSpec', () => {
     ['http://x,block-size=0', /block-size of http:\/\/x must be/],
     ['http://x,kv-events=5557', /kv-events of http:\/\/x must be like tcp:/],
     ['http://x,api-key=a b', /api-key/],
+    ['http://x,kv-topic=', /"kv-topic" of http:\/\/x is not of the form/],
+    [`http://x,kv-topic=${'k'.repeat(kvTopicLengthMax + 1)}`, /kv-topic of http:\/\/x is longer than 1024/],
     ['http://x,speed=9', /"speed" of http:\/\/x is unknown; allowed are kv-events/],
   ])('refuses %j', (text, message) => {
     const result = parseEngineSpec(text);

@@ -6,6 +6,7 @@ const feed: FeedStatus = {
   ...new FeedTally(),
   endpoint: 'tcp://127.0.0.1:5557',
   mode: 'connect',
+  topic: '',
   replayEndpoint: null,
   state: 'live',
   error: null,
@@ -20,7 +21,6 @@ const feed: FeedStatus = {
 };
 const events: EventEvidence = {
   feed,
-  topic: '',
   batches: 1,
   blocks: 3,
   announcedBlocks: 3,

@@ -97,6 +97,7 @@ describe('feedTrust', () => {
     ...new FeedTally(),
     endpoint: 'tcp://gpu-1:5557',
     mode: 'connect',
+    topic: '',
     replayEndpoint: 'tcp://gpu-1:5657',
     state: 'live',
     error: null,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher, Router } from 'zeromq';
 import type { FeedAddress } from '../../src/gateway/feed-address.ts';
-import { IntakeBudget } from '../../src/gateway/intake-budget.ts';
+import { FeedCommons } from '../../src/gateway/feed-commons.ts';
 import { KvFeed } from '../../src/gateway/kv-feed.ts';
 import {
   encodeKvBatch,
@@ -15,6 +15,7 @@ import { eventually } from '../e2e/harness.ts';
 let publisher: Publisher;
 let endpoint: string;
 let feed: KvFeed;
+const commons = new FeedCommons(() => performance.now());
 /** Batches by the second at which they were made, and breaks by their name. */
 let seen: (number | string)[];
 
@@ -30,7 +31,7 @@ function feedFrom(address: Partial<FeedAddress>): KvFeed {
     broken: (reason: string) => seen.push(reason),
   };
   const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
-  return new KvFeed(whole, listener, new IntakeBudget(() => performance.now()));
+  return new KvFeed(whole, listener, commons);
 }
 
 beforeEach(async () => {
