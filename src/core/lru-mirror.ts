@@ -37,6 +37,11 @@ export class LruMirror {
     this.#evict();
   }
 
+  /** Gives up every block; the mirror is of no more use then. O(blocks held) */
+  clear(): void {
+    this.setCapacity(0);
+  }
+
   /** The worker has computed (or used again) these blocks. O(blocks) */
   touch(hashes: BlockHashes): void {
     const { sequence } = hashes;
@@ -59,7 +64,7 @@ export class LruMirror {
     this.#low[entry] = low;
     this.#high[entry] = high;
     this.#linkNewest(entry);
-    this.#index.addCopy(this.#worker, low, high, low, high);
+    this.#index.presume(this.#worker, low, high);
   }
 
   #evict(): void {
@@ -69,7 +74,7 @@ export class LruMirror {
       const low = this.#low[entry]!;
       const high = this.#high[entry]!;
       this.#entries.remove(this.#entries.find(low, high));
-      this.#index.removeCopy(this.#worker, low, high);
+      this.#index.giveUp(this.#worker, low, high);
       this.#free.push(entry);
     }
   }

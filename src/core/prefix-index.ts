@@ -19,6 +19,8 @@ class Holdings {
   /** Between the events and the handles, where the engine's pages are smaller than the blocks indexed. */
   coarse: CoarseBlocks | null = null;
   blocks = 0;
+  /** Of these, blocks that no event told of: they have no handle. */
+  presumed = 0;
 }
 
 export class PrefixIndex {
@@ -103,7 +105,7 @@ export class PrefixIndex {
     }
     handles.clear();
     holdings.shared.clear();
-    assert(holdings.blocks === 0, 'every held block has a handle');
+    assert(holdings.blocks === 0, 'every held block has a handle, or was given up by whoever presumed it');
   }
 
   /** Distinct blocks that the worker holds. O(1). */
@@ -151,6 +153,17 @@ export class PrefixIndex {
     const further = shared.insert(low, high);
     shared.slots[further + 2] = shared.slots[further + 2]! + 1;
     return false;
+  }
+
+  /** Without an event and a handle: the worker holds the block, until `giveUp`. Not for workers that send events. */
+  presume(worker: WorkerIndex, low: number, high: number): void {
+    if (this.#set(worker, low, high)) this.#of(worker).presumed++;
+  }
+
+  /** A block that was presumed is held no longer. */
+  giveUp(worker: WorkerIndex, low: number, high: number): void {
+    this.#of(worker).presumed--;
+    this.#unset(worker, low, high);
   }
 
   /** Takes one copy away. @returns whether the handle was known. */
@@ -248,7 +261,8 @@ export class PrefixIndex {
         assert(handles.slots[at + 4]! > 0, 'a handle has a copy');
         assert(this.holds(worker, handles.slots[at + 2]!, handles.slots[at + 3]!), 'the block of a handle is held');
       }
-      assert(handles.size - further === holdings.blocks, 'held blocks = handles - further handles');
+      const told = holdings.blocks - holdings.presumed;
+      assert(handles.size - further === told, 'held blocks = handles - further handles + presumed blocks');
       held += holdings.blocks;
     }
     assert(bits === held, 'set bits = held blocks of all workers');

@@ -97,8 +97,9 @@ export class Router {
     this.#workers.assertLive(worker);
     for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
     this.#promises.drop(worker);
-    this.#index.removeWorker(worker);
+    this.#mirrors[worker]?.clear();
     this.#mirrors[worker] = undefined;
+    this.#index.removeWorker(worker);
     this.#workers.remove(worker);
     this.#policy.onWorkerRemoved?.(this.#state, worker);
     this.#onRoomChange();
@@ -130,8 +131,8 @@ export class Router {
    */
   setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number = blockSize): void {
     this.#workers.setBlockSize(worker, blockSize, pageSize);
-    this.#index.setPages(worker, pageSize, blockSize);
     this.dropBlocks(worker);
+    this.#index.setPages(worker, pageSize, blockSize);
   }
 
   /** What was known of its blocks is forgotten. */
@@ -143,6 +144,7 @@ export class Router {
   /** Forgets the worker's blocks, not its load: its feed restarted, or has a gap that nothing can fill. */
   dropBlocks(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
+    this.#mirrors[worker]?.clear();
     this.#index.clear(worker);
     this.#promises.drop(worker);
     this.#lag.reset(worker);
