@@ -1,9 +1,11 @@
 // `kvoyant serve`: a gateway from a configuration file, environment variables and flags; reloaded when they change.
 
 import { Command, Option } from 'commander';
+import { resolveConfig } from '../gateway/config.ts';
 import { followFiles } from '../gateway/config-reload.ts';
 import { ConfigError, type Gateway, startGateway } from '../gateway/index.ts';
 import { referencedPaths } from '../gateway/referenced-files.ts';
+import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
 
@@ -53,7 +55,11 @@ async function serve(command: Command): Promise<void> {
 
 async function start(command: Command, sources: SettingSources): Promise<Gateway> {
   try {
-    return await startGateway(await loadSettings(sources));
+    const settings = await loadSettings(sources);
+    // What is wrong with them is said at once.
+    const config = resolveConfig(settings);
+    if (config.rehearse) await rehearse(config);
+    return await startGateway(settings);
   } catch (error) {
     if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
     const { code, message } = error as NodeJS.ErrnoException;

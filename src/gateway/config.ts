@@ -96,6 +96,8 @@ export interface GatewayConfig {
   readonly logLevel: LogLevel;
   /** One line a request at level `info` instead of `debug`. */
   readonly logRequests: boolean;
+  /** Of the command `serve`: made-up requests before it listens. */
+  readonly rehearse: boolean;
 }
 
 /** As given by a caller: everything but the workers has a default. Workers and keys may be written as on the command line. */
@@ -241,6 +243,7 @@ const schema = z.strictObject({
   shutdownGraceMs: integer(0, 3_600_000).default(10_000),
   logLevel: oneOf(logLevels).default('info'),
   logRequests: flag.default(false),
+  rehearse: flag.default(true),
 });
 
 /** @throws ConfigError with all that is wrong */

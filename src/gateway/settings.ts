@@ -116,6 +116,11 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   shutdownGraceMs: live('number', 'ms', 'how long running answers may take to end afterwards'),
   logLevel: { ...choice('level', logLevels, 'of the log on stderr'), reload: 'live' },
   logRequests: live('switch', '', 'log one line a request'),
+  rehearse: fixed(
+    'switch',
+    '',
+    'serve made-up requests on loopback first, so that the first burst is as fast as later ones',
+  ),
 };
 
 export const settingNames: readonly SettingName[] = Object.keys(settings) as SettingName[];

@@ -1,0 +1,10 @@
+import { it } from 'vitest';
+import { rehearse } from '../../src/cli/rehearsal.ts';
+
+const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')).length;
+
+it('leaves no server and no connection behind', async () => {
+  const before = sockets();
+  await rehearse({ policy: 'kv' });
+  while (sockets() > before) await new Promise((resolve) => setTimeout(resolve, 10));
+});
