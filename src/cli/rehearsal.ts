@@ -25,6 +25,7 @@ export async function rehearse({ policy }: Pick<GatewayConfig, 'policy'>): Promi
       workers: engines.map(addressOf),
       port: 0,
       tokenizer: 'none',
+      canary: false,
       logLevel: 'silent',
       probeIntervalMs: 10,
       shutdownGraceMs: 0,

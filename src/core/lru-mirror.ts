@@ -3,6 +3,7 @@
 import { HashTable } from './hash-table.ts';
 import type { PrefixIndex } from './prefix-index.ts';
 import type { BlockHashes, WorkerIndex } from './types.ts';
+import type { WorkerTable } from './worker-table.ts';
 
 /**
  * Holds at most `capacityBlocks` distinct blocks and writes them into the prefix index as the worker's. A chain is
@@ -95,4 +96,10 @@ export class LruMirror {
     if (newer >= 0) this.#older[newer] = older;
     else this.#newest = older;
   }
+}
+
+/** An empty mirror, sized to the worker's capacity; undefined for a worker that sends KV events. */
+export function mirrorOf(workers: WorkerTable, index: PrefixIndex, worker: WorkerIndex): LruMirror | undefined {
+  if (workers.source(worker) === 'events') return undefined;
+  return new LruMirror(index, worker, workers.capacityBlocks[worker]!);
 }

@@ -6,7 +6,7 @@ import { BlockHasher } from './block-hash.ts';
 import { BookingIds } from './booking-ids.ts';
 import { EventLag } from './event-lag.ts';
 import { LingeringPromises } from './lingering-promises.ts';
-import { LruMirror } from './lru-mirror.ts';
+import { type LruMirror, mirrorOf } from './lru-mirror.ts';
 import { ObservedSpeed } from './observed-speed.ts';
 import { hashesOf, Placements } from './placements.ts';
 import type { Policy, PolicyRequest } from './policy.ts';
@@ -87,7 +87,7 @@ export class Router {
     this.#index.setPages(worker, this.#workers.pageSize[worker]!, spec.blockSize);
     this.#speed.reset(worker);
     this.#lag.reset(worker);
-    this.#mirrors[worker] = this.#newMirror(worker);
+    this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
     this.#onRoomChange();
     return worker;
   }
@@ -148,7 +148,7 @@ export class Router {
     this.#index.clear(worker);
     this.#promises.drop(worker);
     this.#lag.reset(worker);
-    this.#mirrors[worker] = this.#newMirror(worker);
+    this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
     this.#workers.viewEpoch[worker]!++;
     // Its block size may be another.
     this.#onRoomChange();
@@ -382,11 +382,6 @@ export class Router {
     const record = this.#ledger.find(booking);
     if (!record) this.#counters.stale++;
     return record;
-  }
-
-  #newMirror(worker: WorkerIndex): LruMirror | undefined {
-    if (this.#workers.source(worker) === 'events') return undefined;
-    return new LruMirror(this.#index, worker, this.#workers.capacityBlocks[worker]!);
   }
 
   #refuse(reason: Refused['reason']): Refused {

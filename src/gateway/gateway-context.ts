@@ -10,12 +10,12 @@ import type { Engine } from './engine.ts';
 import type { EngineMonitor } from './engine-monitor.ts';
 import type { Fleet } from './fleet.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
-import type { IntakeTurns } from './intake-turns.ts';
 import type { KeyLimits } from './key-limits.ts';
 import type { Pools } from './pools.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { TokenizerFailures } from './tokenizer-failures.ts';
 import type { TrafficRecorder } from './traffic-recorder.ts';
+import type { TurnSlices } from './turn-slices.ts';
 
 export interface GatewayContext {
   /** As of the last reload: not to be kept. */
@@ -31,7 +31,8 @@ export interface GatewayContext {
   readonly deadlines: AnswerDeadlines;
   /** Told to stop: what is under way ends, nothing new is wanted. */
   readonly stopping: boolean;
-  readonly intakeTurns: IntakeTurns;
+  /** In which requests are read and routed. */
+  readonly intakeSlices: TurnSlices;
   readonly retryBudget: RetryBudget;
   readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;

@@ -19,7 +19,6 @@ import { FeedCommons } from './feed-commons.ts';
 import { Fleet } from './fleet.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
-import { IntakeTurns } from './intake-turns.ts';
 import { KeyLimits } from './key-limits.ts';
 import { type ConfigChanges, LiveConfig } from './live-config.ts';
 import { Pools } from './pools.ts';
@@ -28,11 +27,14 @@ import { RetryBudget } from './retry-budget.ts';
 import { createGatewayServer } from './server.ts';
 import { TokenizerFailures } from './tokenizer-failures.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './traffic-recorder.ts';
+import { TurnSlices } from './turn-slices.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './worker-discovery.ts';
 
 /** Connections that wait to be accepted: a burst of a thousand must not be refused. */
 const backlogMax = 4096;
 const idleSweepMs = 50;
+/** Of each turn of the event loop, for requests that arrive. */
+const intakeSliceMsMax = 4;
 
 export interface Gateway {
   /** As of the last reload. */
@@ -109,7 +111,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
     ),
-    intakeTurns: new IntakeTurns(),
+    intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now()),
     retryBudget: new RetryBudget(),
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,

@@ -91,7 +91,7 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   const { config, pools, tokenizerFailures } = context;
   const body = await readBody(exchange.request, config.bodyBytesMax);
   if (body === null) return null;
-  const turn = context.intakeTurns.take();
+  const turn = context.intakeSlices.take();
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   const request = readInferenceRequest(api, body);

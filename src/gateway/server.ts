@@ -14,6 +14,7 @@ import {
   answerReady,
   answerWorkers,
 } from './admin-routes.ts';
+import { receiveInSlices } from './connection-slices.ts';
 import { Exchange } from './exchange.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unknownModel } from './gateway-metrics.ts';
@@ -64,6 +65,7 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
   const server = tls === null ? createServer(options) : createTlsServer({ ...options, ...tls });
   server.keepAliveTimeout = idleConnectionMsMax;
   server.maxConnections = connectionsMax;
+  receiveInSlices(server, () => performance.now());
   server.on('drop', () => context.metrics.limited.inc({ limit: 'connectionsMax' }));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
   server.on('request', (request, response) => void handle(context, request, response));

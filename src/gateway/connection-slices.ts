@@ -1,0 +1,51 @@
+// New connections of a burst: all are accepted first; then what they send is read, a few milliseconds in each turn of the event loop.
+
+import type { Server, Socket } from 'node:net';
+import { TurnSlices } from './turn-slices.ts';
+
+const sliceMsMax = 4;
+/**
+ * Nothing is read while further connections come in with every turn, for that long at most. Node takes one connection
+ * off the backlog a turn: what else is done in the turn is what all those behind it wait for.
+ */
+const holdMsMax = 250;
+/** A connection that sends nothing is the server's after that: its own limits end it. */
+const silentMsMax = 1000;
+
+/** To be called before the first connection: from then on the server's own listeners get each in its turn. */
+export function receiveInSlices(server: Server, nowMs: () => number): void {
+  const listeners = server.listeners('connection') as ((socket: Socket) => void)[];
+  const serve = (socket: Socket): void => {
+    for (const listener of listeners) listener.call(server, socket);
+  };
+  let accepted = false;
+  let holdEndsMs: number | null = null;
+  const hold = (): boolean => {
+    const more = accepted;
+    accepted = false;
+    holdEndsMs ??= nowMs() + holdMsMax;
+    if (more && nowMs() < holdEndsMs) return true;
+    if (!more) holdEndsMs = null;
+    return false;
+  };
+  const slices = new TurnSlices(sliceMsMax, nowMs, hold);
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    accepted = true;
+    const serveOpen = (): unknown => socket.destroyed || serve(socket);
+    if (slices.idle) slices.run(serveOpen);
+    else whenItSends(socket, () => slices.run(serveOpen));
+  });
+}
+
+/** Calls back once: when first bytes have come, when none has for too long, or when the client is gone. */
+function whenItSends(socket: Socket, callback: () => void): void {
+  const end = (): void => {
+    socket.off('readable', end).off('timeout', end).off('close', end).setTimeout(0);
+    callback();
+  };
+  socket.on('error', ignore).on('readable', end).on('timeout', end).on('close', end).setTimeout(silentMsMax);
+}
+
+/** Whoever serves the connection hears of its errors, too. */
+function ignore(): void {}
