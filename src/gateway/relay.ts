@@ -67,6 +67,9 @@ class GivenUp extends Error {
   override readonly name = 'GivenUp';
 }
 
+/** One for all: nobody reads its stack, and to write one for each of many clients that go at once takes time. */
+const givenUp = new GivenUp();
+
 export function relay(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch): void {
   new Relay(exchange, answer, target, watch).start();
 }
@@ -108,7 +111,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#settled) controller.abort(new GivenUp());
+    if (this.#settled) controller.abort(givenUp);
   }
 
   onResponseStart(
@@ -171,7 +174,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   breakOff(error: Error): void {
     if (this.#settled) return;
     this.#fail(error instanceof EngineSilent ? 'silent' : 'cut', error);
-    this.#controller?.abort(new GivenUp());
+    this.#controller?.abort(givenUp);
   }
 
   #dispatch(): void {
@@ -191,7 +194,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
         return;
       case 'give-up':
         this.#settleUnanswered(verdict.failure, verdict.error);
-        this.#controller?.abort(new GivenUp());
+        this.#controller?.abort(givenUp);
     }
   }
 
@@ -211,7 +214,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     // Where a limit has ended it, the client still hears of that.
     if (this.#exchange.limit !== null) this.#answer.flushEvent();
     this.#settle({ kind: 'gone' });
-    this.#controller?.abort(new GivenUp());
+    this.#controller?.abort(givenUp);
   }
 
   /** The engine failed: the client hears of it only if it has had something of this engine. */

@@ -10,12 +10,15 @@ import { eventually } from '../e2e/harness.ts';
 const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const scripted = join(import.meta.dirname, 'scripted-engine.mjs');
 const startMsMax = 20_000;
+/** The end of a program's log that is kept. */
+const logCharactersMax = 1_000_000;
 
 export class Program {
   readonly #arguments: readonly string[];
   readonly #announces: RegExp;
   #child: ChildProcess | null = null;
   #url = '';
+  #log = '';
 
   private constructor(args: readonly string[], announces: RegExp) {
     this.#arguments = args;
@@ -41,6 +44,11 @@ export class Program {
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+  }
+
+  /** Lines of its log that have this text, oldest first. */
+  logged(text: string): string[] {
+    return this.#log.split('\n').filter((line) => line.includes(text));
   }
 
   signal(name: NodeJS.Signals): void {
@@ -75,7 +83,9 @@ export class Program {
         resolve(found[1]!);
       });
       child.stderr!.on('data', (data: Buffer) => {
-        said = (said + data.toString('utf8')).slice(-4000);
+        const text = data.toString('utf8');
+        said = (said + text).slice(-4000);
+        this.#log = (this.#log + text).slice(-logCharactersMax);
       });
       child.once('exit', () => {
         clearTimeout(timer);
@@ -109,6 +119,13 @@ export async function startGateway(engines: readonly Program[], ...more: readonl
   const args = ['serve', '--port', '0', '--log-level', 'error', '--no-canary', ...workers, ...more];
   const gateway = await Program.start([command, ...args], /listening on (\S+)/);
   await eventually(async () => (await readyEngines(gateway)) === engines.length, startMsMax);
+  return gateway;
+}
+
+/** A gateway that follows a configuration file. */
+export async function startConfigured(file: string, engineCount: number): Promise<Program> {
+  const gateway = await Program.start([command, 'serve', '--config', file], /listening on (\S+)/);
+  await eventually(async () => (await readyEngines(gateway)) === engineCount, startMsMax);
   return gateway;
 }
 

@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../../src/core/index.ts';
+import { eventually } from '../e2e/harness.ts';
+import { completion, failed, type StreamEnd, stream } from './fault-client.ts';
+import { report, size } from './fault-report.ts';
+import { atRest, endAll, type Program, readyEngines, script, startConfigured, startScripted } from './processes.ts';
+
+const engineCount = size(8, 4);
+const reloadCount = size(60, 12);
+const clientCount = size(64, 16);
+/** Of what a reload says in the log. */
+const reloaded = 'configuration reloaded';
+const refused = 'configuration refused; nothing has changed';
+
+const folder = mkdtempSync(join(tmpdir(), 'kvoyant-reload-'));
+const file = join(folder, 'gateway.yaml');
+let engines: Program[] = [];
+let gateway: Program;
+
+/** The first engine is always there. */
+function configurationOf(workers: readonly Program[], more: readonly string[]): string {
+  return ['port: 0', 'workers:', ...workers.map(({ url }) => `  - ${url}`), ...more, ''].join('\n');
+}
+
+beforeAll(async () => {
+  engines = await Promise.all(Array.from({ length: engineCount }, () => startScripted()));
+  await Promise.all(engines.map((engine) => script(engine, { firstTokenMs: 20, tokens: 10, gapMs: 10 })));
+  writeFileSync(file, configurationOf(engines, []));
+  gateway = await startConfigured(file, engineCount);
+});
+afterAll(async () => {
+  await endAll([gateway, ...engines]);
+  rmSync(folder, { recursive: true });
+});
+
+const lines = (message: string): number => gateway.logged(message).length;
+
+describe('a configuration that is read again and again under load', () => {
+  it('fails no request, whatever comes and goes; what is wrong changes nothing and is explained', async () => {
+    const random = new Random(3);
+    const ends: StreamEnd[] = [];
+    let goOn = true;
+    let sent = 0;
+    const client = async (): Promise<void> => {
+      while (goOn) ends.push(await stream(gateway.url, completion(70_000_000 + sent++, 10)));
+    };
+    const clients = Array.from({ length: clientCount }, client);
+    let bad = 0;
+    for (let i = 1; i <= reloadCount; i++) {
+      const isBad = i % 4 === 0;
+      const workers = engines.filter((_, index) => index === 0 || random.below(2) === 0);
+      const limits = [
+        `connectionsMax: ${2000 + i}`,
+        `bodyBytesMax: ${1_000_000 + i}`,
+        `streamIdleMsMax: ${60_000 + i}`,
+      ];
+      const message = isBad ? refused : reloaded;
+      const before = lines(message);
+      writeFileSync(file, configurationOf(workers, isBad ? ['bodyBytesMax: much'] : limits));
+      // Every other time it is found by looking.
+      if (i % 2 === 0) gateway.signal('SIGHUP');
+      await eventually(() => lines(message) > before, 5000);
+      if (!isBad) await eventually(async () => (await readyEngines(gateway)) === workers.length, 5000);
+      else bad += 1;
+    }
+    const refusals = gateway.logged(refused);
+    for (const line of refusals) expect(line).toMatch(/gateway\.yaml:\d+: bodyBytesMax must be/);
+    expect(refusals.length).toBeGreaterThanOrEqual(bad);
+    writeFileSync(file, configurationOf(engines, []));
+    gateway.signal('SIGHUP');
+    await eventually(async () => (await readyEngines(gateway)) === engineCount, 10_000);
+    goOn = false;
+    await Promise.all(clients);
+    expect(failed(ends)).toEqual([]);
+    await atRest(gateway);
+    report(
+      `${reloadCount} reloads under load, ${bad} of them of a bad file`,
+      `${failed(ends).length} of ${ends.length} failed; a bad file changes nothing`,
+      '0',
+    );
+  });
+});
