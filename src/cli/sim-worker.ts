@@ -19,13 +19,19 @@ export function simWorkerCommand(): Command {
       'connect to a subscriber that binds there (the others to the ports behind)',
     )
     .option('--kv-events-topic <text>', 'topic of the KV events', defaults.kvEventsTopic)
-    .option('--kv-events-format <name>', kvEventsFormats.join(', '), defaults.kvEventsFormat)
+    .option(
+      '--kv-events-format <name>',
+      `auto (map, with radix sglang-array), ${kvEventsFormats.join(', ')}`,
+      defaults.kvEventsFormat,
+    )
+    .option('--kv-events-hashes <form>', 'int, or bytes: digests of 32 bytes', defaults.kvEventsHashes)
     .option('--no-kv-replay', 'KV events can not be asked for again')
     .option('--legacy-replay', 'replayed KV events without a topic, as before vLLM 0.26', defaults.legacyReplay)
     .option('--buffer-steps <n>', 'batches of KV events kept for replays', toNumber, defaults.bufferSteps)
     .option('--model <name>', 'name of the served model', defaults.model)
     .option('--tokenizer <spec>', 'builtin, or the path of a tokenizer.json', defaults.tokenizer)
-    .option('--block-size <tokens>', 'tokens in a KV block', toNumber, defaults.blockSize)
+    .option('--cache <kind>', "blocks: vLLM's pool; radix: SGLang's tree", defaults.cache)
+    .option('--block-size <tokens>', 'tokens in a KV block or page', toNumber, defaults.blockSize)
     .option('--blocks <n>', 'KV blocks, the null block included', toNumber, defaults.blocks)
     .option('--max-num-batched-tokens <n>', 'token budget of a step', toNumber, defaults.maxNumBatchedTokens)
     .option('--max-num-seqs <n>', 'sequences that run at the same time', toNumber, defaults.maxNumSeqs)

@@ -83,6 +83,11 @@ export class EngineRequest {
     this.#hasher = hasher;
   }
 
+  /** Tokens that may come from a cache: never all, since the last one is computed in any case. */
+  get reusableTokens(): number {
+    return this.recomputed ? 0 : this.tokenCount - 1;
+  }
+
   get outputTokens(): number {
     return this.tokenCount - this.promptTokens;
   }

@@ -2,6 +2,7 @@
 
 import { assert } from '../core/assert.ts';
 import type { KvEvent } from '../core/types.ts';
+import { BlockCache } from './block-cache.ts';
 import { type BlockHash, mixBlockHash } from './block-hash.ts';
 import { EngineRequest, type EngineRequestSpec, type FinishReason, promptTokensOf } from './engine-request.ts';
 import { type PrefixCacheCounters, Scheduler, type SchedulerOptions } from './scheduler.ts';
@@ -22,6 +23,7 @@ export interface EngineOptions extends SchedulerOptions {
 
 /** An L40S that serves Llama-3.1-8B: 11,625 usable blocks of 16 are 186,000 tokens of KV. */
 export const engineDefaults: EngineOptions = {
+  cache: 'blocks',
   blockSize: 16,
   blocks: 11_626,
   stepTokensMax: 2048,
@@ -119,7 +121,7 @@ export class Engine {
 
   /** Share of the KV blocks in use, 0 .. 1. */
   get kvUsage(): number {
-    return this.#scheduler.pool.usage;
+    return this.#scheduler.cache.usage;
   }
 
   get counters(): EngineCounters {
@@ -183,6 +185,7 @@ export class Engine {
     for (const request of scheduler.scheduled) {
       if (request.computedTokens === request.tokenCount) this.#sample(request);
     }
+    scheduler.endStep();
     for (const request of this.#finished) scheduler.remove(request);
     for (const request of this.#finished) request.status = 'finished';
     this.#steps++;
@@ -199,19 +202,21 @@ export class Engine {
     };
   }
 
-  /** @throws Error if the pool's free blocks and the blocks in use don't add up. */
+  /** @throws Error if free blocks and blocks in use don't add up. */
   assertConsistent(): void {
     this.#scheduler.assertConsistent();
   }
 
-  /** Free blocks in the order in which they would be taken. */
+  /** Free blocks in the order in which they would be taken; only of the cache `blocks`. */
   freeQueue(): number[] {
-    return this.#scheduler.pool.freeQueue();
+    const { cache } = this.#scheduler;
+    assert(cache instanceof BlockCache, 'only the blocks of a pool have numbers');
+    return cache.freeQueue();
   }
 
   /** The hash (low, high) of every block that holds cached content, one entry a copy. */
   cachedContents(): [low: number, high: number][] {
-    return this.#scheduler.pool.contents();
+    return this.#scheduler.cache.contents();
   }
 
   #sample(request: EngineRequest): void {

@@ -14,6 +14,7 @@ export {
   seededToken,
 } from './engine.ts';
 export { EngineRequest, type EngineRequestSpec, type FinishReason, type RequestStatus } from './engine-request.ts';
+export { type CacheKind, cacheKinds, type PrefixCache } from './prefix-cache.ts';
 export type { SchedulerOptions } from './scheduler.ts';
 export {
   constantStepTime,

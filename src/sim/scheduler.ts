@@ -1,17 +1,16 @@
 // Decides what each step of an engine computes: continuous batching with chunked prefill, as vLLM schedules.
 
 import { assert } from '../core/assert.ts';
-import type { BlocksStored, KvEvent } from '../core/types.ts';
-import { BlockPool } from './block-pool.ts';
+import type { KvEvent } from '../core/types.ts';
+import { BlockCache, type BlockCacheOptions } from './block-cache.ts';
 import type { EngineRequest } from './engine-request.ts';
+import type { CacheKind, PrefixCache } from './prefix-cache.ts';
+import { RadixCache } from './radix-cache.ts';
 import type { StepLoad } from './step-time.ts';
 import { precedes, type QueueOrder, WaitingQueue } from './waiting-queue.ts';
 
-export interface SchedulerOptions {
-  /** Tokens in a block. */
-  readonly blockSize: number;
-  /** Blocks of the pool, the null block included. */
-  readonly blocks: number;
+export interface SchedulerOptions extends BlockCacheOptions {
+  readonly cache: CacheKind;
   /** Budget of one step in tokens. */
   readonly stepTokensMax: number;
   /** Sequences that run at the same time. */
@@ -19,10 +18,6 @@ export interface SchedulerOptions {
   readonly order: QueueOrder;
   /** Admit a request only when the whole of it fits the free blocks, not just its first chunk. */
   readonly reserveWholePrompt: boolean;
-  /** See BlockPool. */
-  readonly freeUnhashedFirst: boolean;
-  /** Blocks that go one after another share a removed event; engines send one for each. */
-  readonly joinRemovals: boolean;
 }
 
 /** Totals since the start, in tokens unless named otherwise. */
@@ -33,10 +28,6 @@ export interface PrefixCacheCounters {
   preemptions: number;
 }
 
-/**
- * Order inside `events` is the order of scheduling: for each request first what its blocks evicted, then what it
- * stores. Blocks count as stored when they are scheduled, so a later request of the same step can hit them.
- */
 export class Scheduler {
   readonly counters: PrefixCacheCounters = { queriedTokens: 0, hitTokens: 0, preemptions: 0 };
   /** What the last call of `schedule` put into the step, in order. */
@@ -53,23 +44,18 @@ export class Scheduler {
   };
 
   readonly #options: SchedulerOptions;
-  readonly #pool: BlockPool;
+  readonly #cache: PrefixCache;
   readonly #waiting: WaitingQueue;
   readonly #running: EngineRequest[] = [];
-  #events: KvEvent[] = [];
-  /** Hashes (low, high) of evicted blocks that are not announced yet. */
-  readonly #removed: number[] = [];
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#waiting = new WaitingQueue(options.order);
-    this.#pool = new BlockPool(options.blocks, options.freeUnhashedFirst, (low, high) => {
-      this.#removed.push(low, high);
-    });
+    this.#cache = options.cache === 'radix' ? new RadixCache(options) : new BlockCache(options);
   }
 
-  get pool(): BlockPool {
-    return this.#pool;
+  get cache(): PrefixCache {
+    return this.#cache;
   }
 
   get waitingCount(): number {
@@ -84,22 +70,24 @@ export class Scheduler {
     this.#waiting.push(request);
   }
 
-  /** Takes a request out, whether it waits or runs; its blocks become free. */
+  /** Takes a request out that has ended, whether it waits or runs. */
   remove(request: EngineRequest): void {
     if (request.status !== 'running') {
       this.#waiting.remove(request);
       return;
     }
     this.#running.splice(this.#running.indexOf(request), 1);
-    this.#freeBlocks(request);
+    this.#cache.finish(request);
+  }
+
+  /** The step is over: what it has computed is there. */
+  endStep(): void {
+    for (const request of this.scheduled) this.#cache.computed(request);
   }
 
   /** Everything announced since the last call. */
   takeEvents(): KvEvent[] {
-    this.#announceRemoved();
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    return this.#cache.takeEvents();
   }
 
   /** Drops all cached content. Refused (false) while blocks are in use; `preemptRunning` makes them free first. */
@@ -107,10 +95,7 @@ export class Scheduler {
     if (preemptRunning) {
       for (let request = this.#running.pop(); request; request = this.#running.pop()) this.#preempt(request);
     }
-    if (!this.#pool.clear()) return false;
-    this.#announceRemoved();
-    this.#events.push({ kind: 'cleared' });
-    return true;
+    return this.#cache.clear();
   }
 
   /** Fills `scheduled`, `preempted` and `load` for the next step, and moves the requests' `computedTokens` ahead. */
@@ -122,16 +107,8 @@ export class Scheduler {
     this.#measure();
   }
 
-  /** @throws Error if a block is neither free nor in use, or both. */
   assertConsistent(): void {
-    const used = new Set<number>();
-    for (const request of this.#running) {
-      for (let index = 0; index < request.blockCount; index++) used.add(request.blocks[index]!);
-    }
-    const free = this.#pool.freeQueue();
-    assert(free.length === this.#pool.freeCount, 'the queue of free blocks is as long as it says');
-    assert(free.length + used.size === this.#pool.blockCount - 1, 'every block is either free or in use');
-    assert(!free.some((block) => used.has(block)), 'no block in use is free');
+    this.#cache.assertConsistent(this.#running);
   }
 
   /** Running requests go first, so that decodes are never starved by new prefills. Returns the budget left. */
@@ -140,7 +117,7 @@ export class Scheduler {
     for (let index = 0; index < this.#running.length && budget > 0; index++) {
       const request = this.#running[index]!;
       const tokens = Math.min(request.tokenCount - request.computedTokens, budget);
-      while (!this.#hold(request, tokens)) {
+      while (!this.#cache.hold(request, tokens)) {
         const victim = this.#pickVictim();
         const position = this.#running.indexOf(victim);
         this.#running.splice(position, 1);
@@ -159,20 +136,16 @@ export class Scheduler {
     while (budget > 0 && this.#running.length < this.#options.sequencesMax) {
       const request = this.#waiting.front();
       if (request === undefined) return;
-      const hits = request.recomputed ? 0 : this.#matchPrefix(request);
-      const hitTokens = hits * this.#options.blockSize;
+      const hitTokens = this.#cache.match(request);
       if (!request.recomputed) this.counters.queriedTokens += request.tokenCount;
       this.counters.hitTokens += hitTokens;
       const tokens = Math.min(request.tokenCount - hitTokens, budget);
       const wanted = this.#options.reserveWholePrompt ? request.tokenCount : hitTokens + tokens;
-      if (this.#blocksFor(wanted) - hits > this.#freeBesides(request, hits)) return;
-      for (let block = 0; block < hits; block++) this.#pool.touch(request.blocks[block]!);
-      request.blockCount = hits;
-      request.storedBlocks = hits;
+      if (!this.#cache.admit(request, hitTokens, wanted)) return;
       request.computedTokens = hitTokens;
       if (request.cachedTokens === -1) request.cachedTokens = hitTokens;
-      const held = this.#hold(request, tokens);
-      assert(held, 'blocks that were counted as free can be held');
+      const held = this.#cache.hold(request, tokens);
+      assert(held, 'room that was counted can be held');
       this.#waiting.popFront();
       this.#running.push(request);
       request.status = 'running';
@@ -180,86 +153,13 @@ export class Scheduler {
     }
   }
 
-  /**
-   * Puts the blocks of the longest cached run of full blocks into `request.blocks`, not yet held, and counts them.
-   * One token at least stays to be computed: its output is what gets sampled.
-   */
-  #matchPrefix(request: EngineRequest): number {
-    const { blockSize } = this.#options;
-    const blocksMax = Math.floor((request.tokenCount - 1) / blockSize);
-    request.blockCount = 0;
-    for (let index = 0; index < blocksMax; index++) {
-      request.hashTo(index + 1, blockSize);
-      const block = this.#pool.find(request.hashes[index * 2]!, request.hashes[index * 2 + 1]!);
-      if (block === 0) break;
-      request.appendBlock(block);
-    }
-    const hits = request.blockCount;
-    request.blockCount = 0;
-    return hits;
-  }
-
-  /** Free blocks that are not among the hits. */
-  #freeBesides(request: EngineRequest, hits: number): number {
-    let free = this.#pool.freeCount;
-    for (let index = 0; index < hits; index++) if (this.#pool.isFree(request.blocks[index]!)) free--;
-    return free;
-  }
-
-  /** Makes the request hold the blocks for its next `tokens` tokens; false (and nothing done) if they aren't free. */
-  #hold(request: EngineRequest, tokens: number): boolean {
-    const missing = this.#blocksFor(request.computedTokens + tokens) - request.blockCount;
-    if (missing > this.#pool.freeCount) return false;
-    for (let i = 0; i < missing; i++) request.appendBlock(this.#pool.allocate());
-    return true;
-  }
-
-  /** Counts `tokens` of the request as scheduled and stores the blocks that they fill. Returns `tokens`. */
+  /** Counts `tokens` of the request as scheduled. Returns them. */
   #take(request: EngineRequest, tokens: number): number {
     request.scheduledTokens = tokens;
     request.computedTokens += tokens;
     this.scheduled.push(request);
-    const full = Math.floor(request.computedTokens / this.#options.blockSize);
-    if (full > request.storedBlocks) this.#store(request, full);
+    this.#cache.scheduled(request);
     return tokens;
-  }
-
-  #store(request: EngineRequest, full: number): void {
-    const { blockSize } = this.#options;
-    const from = request.storedBlocks;
-    request.hashTo(full, blockSize);
-    const { hashes } = request;
-    for (let block = from; block < full; block++) {
-      this.#pool.cache(request.blocks[block]!, hashes[block * 2]!, hashes[block * 2 + 1]!);
-    }
-    request.storedBlocks = full;
-    // Views, not copies: hashes and tokens never change once written.
-    const stored = hashes.subarray(from * 2, full * 2);
-    const event: BlocksStored = {
-      kind: 'stored',
-      hashes: stored,
-      parent: from === 0 ? null : hashes.subarray(from * 2 - 2, from * 2),
-      tokens: request.tokens.subarray(from * blockSize, full * blockSize),
-      blockSize,
-      lora: request.lora,
-      salt: from === 0 ? request.salt : null,
-      extras: null,
-      ...(request.isHashedOnly ? { sequence: stored } : {}),
-    };
-    this.#announceRemoved();
-    this.#events.push(event);
-  }
-
-  #announceRemoved(): void {
-    const removed = this.#removed;
-    if (removed.length === 0) return;
-    if (this.#options.joinRemovals) this.#events.push({ kind: 'removed', hashes: new Uint32Array(removed) });
-    else {
-      for (let at = 0; at < removed.length; at += 2) {
-        this.#events.push({ kind: 'removed', hashes: Uint32Array.of(removed[at]!, removed[at + 1]!) });
-      }
-    }
-    removed.length = 0;
   }
 
   #pickVictim(): EngineRequest {
@@ -278,24 +178,13 @@ export class Scheduler {
   }
 
   #preempt(request: EngineRequest): void {
-    this.#freeBlocks(request);
+    this.#cache.release(request);
     request.computedTokens = 0;
     request.status = 'preempted';
     request.preemptions++;
     this.counters.preemptions++;
     this.preempted.push(request);
     this.#waiting.putBack(request);
-  }
-
-  /** Tail first: of a chain in the queue of free blocks the end is evicted before the head. */
-  #freeBlocks(request: EngineRequest): void {
-    for (let index = request.blockCount - 1; index >= 0; index--) this.#pool.free(request.blocks[index]!);
-    request.blockCount = 0;
-    request.storedBlocks = 0;
-  }
-
-  #blocksFor(tokens: number): number {
-    return Math.ceil(tokens / this.#options.blockSize);
   }
 
   #measure(): void {

@@ -1,4 +1,4 @@
-// Writes a batch of KV events as engines do: vLLM's maps since 0.24, its arrays before, SGLang's arrays.
+// Writes a batch of KV events as engines do: vLLM's maps since 0.24, its arrays before, SGLang's arrays and maps.
 
 import type { BlocksRemoved, BlocksStored, KvEvent } from '../core/types.ts';
 import { listExtraKeys } from './kv-events-extra-keys.ts';
@@ -6,13 +6,26 @@ import { MessagePackWriter } from './kv-events-writer.ts';
 
 /**
  * `map`: vLLM since 0.24. `arrayN`: vLLM before, N fields behind the tag of a store; fields that a generation lacks are
- * not told (an adapter's name before array7, salt and media before array11). `sglang-array`: one store a page.
+ * not told (an adapter's name before array7, salt and media before array11). `sglang-array`, `sglang-map`: one store a
+ * page, signed hashes, no adapter; the salt in maps only.
  */
-export const kvEventsFormats = ['map', 'array5', 'array6', 'array7', 'array11', 'sglang-array'] as const;
+export const kvEventsFormats = ['map', 'array5', 'array6', 'array7', 'array11', 'sglang-array', 'sglang-map'] as const;
 export type KvEventsFormat = (typeof kvEventsFormats)[number];
 
+export const hashForms = ['int', 'bytes'] as const;
+/** Of vLLM's hashes: 64-bit integers, or digests of 32 bytes of which those are the last 8. */
+export type HashForm = (typeof hashForms)[number];
+
+type WriteHash = (writer: MessagePackWriter, hashes: Uint32Array, at: number) => void;
+
+const unsignedHash: WriteHash = (writer, hashes, at) => writer.uint64(hashes[at]!, hashes[at + 1]!);
+const signedHash: WriteHash = (writer, hashes, at) => writer.int64(hashes[at]!, hashes[at + 1]!);
+const digestHash: WriteHash = (writer, hashes, at) => writer.bytes(digestOf(hashes[at]!, hashes[at + 1]!));
+
+type ArrayFormat = Exclude<KvEventsFormat, 'map' | 'sglang-map'>;
+
 /** Fields behind the tag: of a store, of a removal. */
-const arrayFields: Readonly<Record<Exclude<KvEventsFormat, 'map'>, readonly [stored: number, removed: number]>> = {
+const arrayFields: Readonly<Record<ArrayFormat, readonly [stored: number, removed: number]>> = {
   array5: [5, 1],
   array6: [6, 2],
   array7: [7, 2],
@@ -20,33 +33,51 @@ const arrayFields: Readonly<Record<Exclude<KvEventsFormat, 'map'>, readonly [sto
   'sglang-array': [6, 2],
 };
 
-/** @param timestampS seconds since the epoch. @param rank data-parallel rank of the publisher. */
+/**
+ * @param timestampS seconds since the epoch
+ * @param rank data-parallel rank of the publisher; null: it does not say, as SGLang without data parallelism
+ */
 export function encodeKvBatch(
   timestampS: number,
-  rank: number,
+  rank: number | null,
   events: readonly KvEvent[],
   format: KvEventsFormat = 'map',
+  hashForm: HashForm = 'int',
 ): Buffer {
   const writer = new MessagePackWriter();
-  const told = format === 'sglang-array' ? events.flatMap(pagesOf) : events;
+  const isSglang = format === 'sglang-array' || format === 'sglang-map';
+  const told = isSglang ? events.flatMap(pagesOf) : events;
+  const writeHash = isSglang ? signedHash : hashForm === 'bytes' ? digestHash : unsignedHash;
   writer.array(3);
   writer.float64(timestampS);
   writer.array(told.length);
   for (const event of told) {
-    if (format === 'map') writeMap(writer, event);
-    else writeArray(writer, event, format);
+    if (format === 'map' || format === 'sglang-map') writeMap(writer, event, writeHash, isSglang);
+    else writeArray(writer, event, format, writeHash);
   }
-  writer.uint(rank);
+  writer.value(rank);
   return writer.finish();
 }
 
-function writeMap(writer: MessagePackWriter, event: KvEvent): void {
+function writeMap(writer: MessagePackWriter, event: KvEvent, writeHash: WriteHash, isSglang: boolean): void {
   switch (event.kind) {
-    case 'stored':
-      writeStored(writer, event);
+    case 'stored': {
+      const salt = isSglang ? event.salt : null;
+      writer.map(!isSglang ? 11 : salt === null ? 7 : 8);
+      writeStored(writer, event, writeHash);
+      if (!isSglang) writeVllmFields(writer, event);
+      else if (salt !== null) {
+        writer.text('cache_salt');
+        writer.text(salt);
+      }
       return;
+    }
     case 'removed':
-      writeRemoved(writer, event);
+      writer.map(isSglang ? 3 : 4);
+      writeRemoved(writer, event, writeHash);
+      if (isSglang) return;
+      writer.text('group_idx');
+      writer.uint(0);
       return;
     case 'cleared':
       writer.map(1);
@@ -56,17 +87,15 @@ function writeMap(writer: MessagePackWriter, event: KvEvent): void {
   }
 }
 
-function writeStored(writer: MessagePackWriter, event: BlocksStored): void {
-  const blockCount = event.hashes.length / 2;
-  const isRoot = event.parent === null;
-  writer.map(11);
+/** The seven fields that all engines send. */
+function writeStored(writer: MessagePackWriter, event: BlocksStored, writeHash: WriteHash): void {
   writer.text('type');
   writer.text('BlockStored');
   writer.text('block_hashes');
-  writeHashes(writer, event.hashes, false);
+  writeHashes(writer, event.hashes, writeHash);
   writer.text('parent_block_hash');
   if (event.parent === null) writer.nil();
-  else writeHash(writer, event.parent, 0, false);
+  else writeHash(writer, event.parent, 0);
   writer.text('token_ids');
   writeTokens(writer, event.tokens);
   writer.text('block_size');
@@ -75,6 +104,11 @@ function writeStored(writer: MessagePackWriter, event: BlocksStored): void {
   writer.nil();
   writer.text('medium');
   writer.text('GPU');
+}
+
+function writeVllmFields(writer: MessagePackWriter, event: BlocksStored): void {
+  const blockCount = event.hashes.length / 2;
+  const isRoot = event.parent === null;
   writer.text('lora_name');
   writer.value(event.lora);
   writer.text('extra_keys');
@@ -86,33 +120,29 @@ function writeStored(writer: MessagePackWriter, event: BlocksStored): void {
   writer.text('full_attention');
 }
 
-function writeRemoved(writer: MessagePackWriter, event: BlocksRemoved): void {
-  writer.map(4);
+function writeRemoved(writer: MessagePackWriter, event: BlocksRemoved, writeHash: WriteHash): void {
   writer.text('type');
   writer.text('BlockRemoved');
   writer.text('block_hashes');
-  writeHashes(writer, event.hashes, false);
+  writeHashes(writer, event.hashes, writeHash);
   writer.text('medium');
   writer.text('GPU');
-  writer.text('group_idx');
-  writer.uint(0);
 }
 
-function writeHashes(writer: MessagePackWriter, hashes: Uint32Array, signed: boolean): void {
+function writeHashes(writer: MessagePackWriter, hashes: Uint32Array, writeHash: WriteHash): void {
   writer.array(hashes.length / 2);
-  for (let at = 0; at < hashes.length; at += 2) writeHash(writer, hashes, at, signed);
+  for (let at = 0; at < hashes.length; at += 2) writeHash(writer, hashes, at);
 }
 
-function writeArray(writer: MessagePackWriter, event: KvEvent, format: Exclude<KvEventsFormat, 'map'>): void {
+function writeArray(writer: MessagePackWriter, event: KvEvent, format: ArrayFormat, writeHash: WriteHash): void {
   const [storedFields, removedFields] = arrayFields[format];
-  const signed = format === 'sglang-array';
   switch (event.kind) {
     case 'stored': {
       const isRoot = event.parent === null;
       const blocks = event.hashes.length / 2;
       const fields: (() => void)[] = [
-        () => writeHashes(writer, event.hashes, signed),
-        () => (event.parent === null ? writer.nil() : writeHash(writer, event.parent, 0, signed)),
+        () => writeHashes(writer, event.hashes, writeHash),
+        () => (event.parent === null ? writer.nil() : writeHash(writer, event.parent, 0)),
         () => writeTokens(writer, event.tokens),
         () => writer.uint(event.blockSize),
         () => writer.nil(),
@@ -129,7 +159,11 @@ function writeArray(writer: MessagePackWriter, event: KvEvent, format: Exclude<K
       return;
     }
     case 'removed': {
-      const fields = [() => writeHashes(writer, event.hashes, signed), () => writer.text('GPU'), () => writer.uint(0)];
+      const fields = [
+        () => writeHashes(writer, event.hashes, writeHash),
+        () => writer.text('GPU'),
+        () => writer.uint(0),
+      ];
       writer.array(1 + removedFields);
       writer.text('BlockRemoved');
       for (const write of fields.slice(0, removedFields)) write();
@@ -160,7 +194,14 @@ function writeTokens(writer: MessagePackWriter, tokens: Uint32Array): void {
   for (let i = 0; i < tokens.length; i++) writer.uint(tokens[i]!);
 }
 
-function writeHash(writer: MessagePackWriter, hashes: Uint32Array, at: number, signed: boolean): void {
-  if (signed) writer.int64(hashes[at]!, hashes[at + 1]!);
-  else writer.uint64(hashes[at]!, hashes[at + 1]!);
+/** Only its last 8 bytes are known here, and only they are looked at; the others are made of them. */
+function digestOf(low: number, high: number): Uint8Array {
+  const digest = Buffer.allocUnsafe(32);
+  for (let at = 0; at < 24; at += 8) {
+    digest.writeUInt32BE(Math.imul(high ^ at, 0x9e3779b1) >>> 0, at);
+    digest.writeUInt32BE(Math.imul(low ^ at, 0x85ebca77) >>> 0, at + 4);
+  }
+  digest.writeUInt32BE(high, 24);
+  digest.writeUInt32BE(low, 28);
+  return digest;
 }

@@ -60,6 +60,15 @@ export class MessagePackWriter {
     this.#bytes.write(value, at);
   }
 
+  bytes(value: Uint8Array): void {
+    const { length } = value;
+    if (length < 0x100) this.#headed8(0xc4, length);
+    else if (length < 0x10000) this.#headed16(0xc5, length);
+    else this.#headed32(0xc6, length);
+    const at = this.#take(length);
+    this.#bytes.set(value, at);
+  }
+
   array(length: number): void {
     if (length < 0x10) this.#byte(0x90 | length);
     else if (length < 0x10000) this.#headed16(0xdc, length);

@@ -5,8 +5,9 @@ import { type EngineOptions, engineDefaults, type StepTime, stepTimeProfiles } f
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import type { KvPublisherOptions, PublishFault } from './kv-publisher.ts';
-import { checkOptions, type SimWorkersOptions } from './options.ts';
+import { checkOptions, formatOf, type SimWorkersOptions } from './options.ts';
 import { OutputVocabulary } from './output-vocabulary.ts';
+import { sglangPageHash } from './sglang-page-hash.ts';
 import { sha256BlockHash } from './sha256-block-hash.ts';
 import { SimWorker } from './sim-worker.ts';
 
@@ -97,6 +98,7 @@ function engineOptions(
 ): EngineOptions {
   return {
     ...engineDefaults,
+    cache: options.cache,
     blockSize: options.blockSize,
     blocks: options.blocks,
     stepTokensMax: options.maxNumBatchedTokens,
@@ -105,7 +107,7 @@ function engineOptions(
     unfinishedMax: options.maxNumQueuedReqs,
     order: options.schedulingPolicy,
     stepTime: stepTime ?? stepTimeProfiles[options.profile],
-    blockHash: sha256BlockHash(hashSeed),
+    blockHash: options.cache === 'radix' ? sglangPageHash : sha256BlockHash(hashSeed),
     sampleToken: vocabulary.sampler(),
   };
 }
@@ -116,13 +118,14 @@ function publisherOptions(
   publishFault: StartOptions['publishFault'],
 ): KvPublisherOptions | null {
   if (!options.kvEvents) return null;
-  const { host, kvEventsPort, kvEventsConnect, kvEventsTopic, kvEventsFormat, kvReplay, legacyReplay } = options;
+  const { host, kvEventsPort, kvEventsConnect, kvEventsTopic, kvEventsHashes, kvReplay, legacyReplay } = options;
   return {
     host,
     port: kvEventsPort === 0 ? 0 : kvEventsPort + index,
     connect: kvEventsConnect === null ? null : addToPort(kvEventsConnect, index),
     topic: kvEventsTopic,
-    format: kvEventsFormat,
+    format: formatOf(options),
+    hashes: kvEventsHashes,
     replay: !kvReplay ? null : legacyReplay ? 'legacy' : 'topic',
     replayPort: 0,
     bufferSteps: options.bufferSteps,

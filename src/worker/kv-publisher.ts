@@ -5,6 +5,7 @@ import { Publisher, Router } from 'zeromq';
 import type { KvEvent } from '../core/types.ts';
 import {
   encodeKvBatch,
+  type HashForm,
   type KvEventsFormat,
   readReplayRequest,
   writeKvFrames,
@@ -31,6 +32,7 @@ export interface KvPublisherOptions {
   readonly connect: string | null;
   readonly topic: string;
   readonly format: KvEventsFormat;
+  readonly hashes: HashForm;
   /** Null: no replay socket. `legacy`: without a topic in the replies. */
   readonly replay: 'topic' | 'legacy' | null;
   /** 0: any free one. */
@@ -96,9 +98,9 @@ export class KvPublisher {
 
   /** @param timestampS seconds since the epoch */
   publish(timestampS: number, events: readonly KvEvent[]): void {
-    const { topic, format, fault } = this.options;
+    const { topic, format, hashes, fault } = this.options;
     const seq = this.#seq++;
-    const payload = encodeKvBatch(timestampS, 0, events, format);
+    const payload = encodeKvBatch(timestampS, 0, events, format, hashes);
     this.#ring.add(seq, payload);
     const frames = writeKvFrames(topic, seq, payload);
     const fate = fault?.(seq, events) ?? 'none';

@@ -1,8 +1,15 @@
 // What can be set for simulated engines: names as on vLLM's command line, checked values, defaults.
 
 import { z } from 'zod';
-import { BlockPool, engineDefaults, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
-import { type KvEventsFormat, kvEventsFormats } from '../wire/kv-events.ts';
+import {
+  BlockPool,
+  type CacheKind,
+  cacheKinds,
+  engineDefaults,
+  type StepTimeProfile,
+  stepTimeProfiles,
+} from '../sim/index.ts';
+import { type HashForm, hashForms, type KvEventsFormat, kvEventsFormats } from '../wire/kv-events.ts';
 
 export const workersMax = 1024;
 
@@ -17,7 +24,10 @@ export interface SimWorkersOptions {
   /** Where a subscriber binds, of the first engine, the others follow by port; null: the engines bind. */
   readonly kvEventsConnect: string | null;
   readonly kvEventsTopic: string;
-  readonly kvEventsFormat: KvEventsFormat;
+  /** `auto`: as the engine of that cache sends them. */
+  readonly kvEventsFormat: KvEventsFormat | 'auto';
+  /** Of vLLM's formats. */
+  readonly kvEventsHashes: HashForm;
   /** Batches can be asked for again. */
   readonly kvReplay: boolean;
   /** Replies to such requests have no topic, as before vLLM 0.26. */
@@ -27,6 +37,8 @@ export interface SimWorkersOptions {
   readonly model: string;
   /** `builtin` or the path of a tokenizer.json. */
   readonly tokenizer: string;
+  readonly cache: CacheKind;
+  /** Tokens of a block, or of a page. */
   readonly blockSize: number;
   /** The null block included. */
   readonly blocks: number;
@@ -53,12 +65,14 @@ export const simWorkersDefaults: SimWorkersOptions = {
   kvEventsPort: 0,
   kvEventsConnect: null,
   kvEventsTopic: '',
-  kvEventsFormat: 'map',
+  kvEventsFormat: 'auto',
+  kvEventsHashes: 'int',
   kvReplay: true,
   legacyReplay: false,
   bufferSteps: 10_000,
   model: 'sim-llama-3.1-8b',
   tokenizer: 'builtin',
+  cache: engineDefaults.cache,
   blockSize: engineDefaults.blockSize,
   blocks: engineDefaults.blocks,
   maxNumBatchedTokens: engineDefaults.stepTokensMax,
@@ -100,12 +114,14 @@ const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
     .regex(/^tcp:\/\/\S+:\d+$/, endpointForm)
     .nullable(),
   kvEventsTopic: z.string('must be a text'),
-  kvEventsFormat: z.enum(kvEventsFormats, `must be one of ${kvEventsFormats.join(', ')}`),
+  kvEventsFormat: z.enum(['auto', ...kvEventsFormats], `must be one of auto, ${kvEventsFormats.join(', ')}`),
+  kvEventsHashes: z.enum(hashForms, `must be one of ${hashForms.join(', ')}`),
   kvReplay: z.boolean('must be true or false'),
   legacyReplay: z.boolean('must be true or false'),
   bufferSteps: integer(1, 10_000_000),
   model: text,
   tokenizer: text,
+  cache: z.enum(cacheKinds, `must be one of ${cacheKinds.join(', ')}`),
   blockSize: integer(1, 4096),
   blocks: integer(2, BlockPool.blocksMax),
   maxNumBatchedTokens: integer(1, 1_000_000),
@@ -140,6 +156,9 @@ export function checkOptions(options: Partial<SimWorkersOptions>): SimWorkersOpt
     throw new OptionError(flagOf(String(issue?.path[0] ?? 'option')), issue?.message ?? 'is not allowed');
   }
   const checked = result.data;
+  if (checked.kvEventsHashes === 'bytes' && formatOf(checked).startsWith('sglang')) {
+    throw new OptionError(flagOf('kvEventsHashes'), 'must be int: SGLang sends no others');
+  }
   for (const [key, first] of [
     ['port', checked.port],
     ['kvEventsPort', checked.kvEventsPort],
@@ -149,6 +168,11 @@ export function checkOptions(options: Partial<SimWorkersOptions>): SimWorkersOpt
     }
   }
   return checked;
+}
+
+export function formatOf({ kvEventsFormat, cache }: SimWorkersOptions): KvEventsFormat {
+  if (kvEventsFormat !== 'auto') return kvEventsFormat;
+  return cache === 'radix' ? 'sglang-array' : 'map';
 }
 
 /** maxNumSeqs -> --max-num-seqs */

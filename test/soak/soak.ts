@@ -15,8 +15,8 @@ import { longRingMin, SoakEngine } from './soak-engine.ts';
 const kinds: readonly StartOptions[] = [
   { kvEventsFormat: 'map', blockSize: 16, blocks: 100 },
   { kvEventsFormat: 'array11', blockSize: 32, blocks: 60, legacyReplay: true, kvEventsTopic: 'kv@soak' },
-  { kvEventsFormat: 'sglang-array', blockSize: 1, blocks: 1500, legacyReplay: true },
-  { kvEventsFormat: 'map', blockSize: 16, blocks: 100, kvReplay: false },
+  { cache: 'radix', kvEventsFormat: 'sglang-array', blockSize: 1, blocks: 1500, legacyReplay: true },
+  { kvEventsFormat: 'map', kvEventsHashes: 'bytes', blockSize: 16, blocks: 100, kvReplay: false },
   { kvEventsFormat: 'array7', blockSize: 8, blocks: 200, bufferSteps: 20 },
 ];
 const decisionsMax = 100;

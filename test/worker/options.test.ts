@@ -1,7 +1,7 @@
 // Settings of simulated engines: a wrong value names its flag and what is allowed.
 
 import { describe, expect, it } from 'vitest';
-import { checkOptions } from '../../src/worker/options.ts';
+import { checkOptions, formatOf } from '../../src/worker/options.ts';
 
 describe('checkOptions', () => {
   it('fills in the defaults', () => {
@@ -13,6 +13,12 @@ describe('checkOptions', () => {
     });
   });
 
+  it('sends events as the engine of its cache does, unless told otherwise', () => {
+    expect(formatOf(checkOptions({}))).toBe('map');
+    expect(formatOf(checkOptions({ cache: 'radix' }))).toBe('sglang-array');
+    expect(formatOf(checkOptions({ cache: 'radix', kvEventsFormat: 'sglang-map' }))).toBe('sglang-map');
+  });
+
   it.each([
     [{ count: 0 }, '--count must be an integer in 1 .. 1024'],
     [{ count: Number.NaN }, '--count must be an integer in 1 .. 1024'],
@@ -22,6 +28,9 @@ describe('checkOptions', () => {
     [{ profile: 'h100' as 'constant' }, '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, constant'],
     [{ schedulingPolicy: 'lifo' as 'fcfs' }, '--scheduling-policy must be fcfs or priority'],
     [{ model: '' }, '--model must not be empty'],
+    [{ cache: 'tree' as 'radix' }, '--cache must be one of blocks, radix'],
+    [{ cache: 'radix' as const, kvEventsHashes: 'bytes' as const }, '--kv-events-hashes must be int'],
+    [{ kvEventsFormat: 'sglang-map' as const, kvEventsHashes: 'bytes' as const }, '--kv-events-hashes must be int'],
     [{ port: 65_535, count: 2 }, '--port leaves no room for 2 ports up to 65535'],
     [{ kvEventsPort: 65_535, count: 2 }, '--kv-events-port leaves no room for 2 ports up to 65535'],
   ])('%j', (options, message) => {

@@ -18,6 +18,7 @@ async function publisherWith(options: Partial<KvPublisherOptions> = {}): Promise
     connect: null,
     topic: 'kv',
     format: 'map',
+    hashes: 'int',
     replay: 'topic',
     replayPort: 0,
     bufferSteps: 3,

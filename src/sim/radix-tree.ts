@@ -1,0 +1,177 @@
+// SGLang's prefix tree: each node a run of pages, named by chained hashes; leaves go first, the least recently used before others.
+
+import { assert } from '../core/assert.ts';
+
+export class RadixNode {
+  /** Null: the root, or evicted. */
+  parent: RadixNode | null;
+  /** Two words (low, high) a page; never empty but at the root. */
+  hashes: Uint32Array;
+  /** By the hash of their first page. */
+  readonly children = new Map<string, RadixNode>();
+  /** Sequences in use that end here or below. */
+  locks = 0;
+  usedAt: number;
+
+  constructor(parent: RadixNode | null, hashes: Uint32Array, usedAt: number) {
+    this.parent = parent;
+    this.hashes = hashes;
+    this.usedAt = usedAt;
+  }
+
+  get pages(): number {
+    return this.hashes.length / 2;
+  }
+}
+
+/** Where a walk ended: `pages` from the root, at the end of `node`. */
+export interface RadixPlace {
+  readonly node: RadixNode;
+  readonly pages: number;
+}
+
+export class RadixTree {
+  #root = new RadixNode(null, new Uint32Array(0), 0);
+  #now = 0;
+  #pages = 0;
+  #lockedPages = 0;
+
+  /** Pages of all nodes. */
+  get pages(): number {
+    return this.#pages;
+  }
+
+  /** Pages of nodes without a lock: they can be evicted, and all below them can. */
+  get evictablePages(): number {
+    return this.#pages - this.#lockedPages;
+  }
+
+  /**
+   * Follows a chain as far as it is there, up to `pagesMax`; a node that holds more is split. What is passed counts as
+   * used now.
+   * @param wordsTo the hashes of at least the first so many pages
+   */
+  walk(pagesMax: number, wordsTo: (pages: number) => Uint32Array): RadixPlace {
+    const now = ++this.#now;
+    let node = this.#root;
+    let pages = 0;
+    while (pages < pagesMax) {
+      const words = wordsTo(pages + 1);
+      const child = node.children.get(keyOf(words, pages));
+      if (child === undefined) break;
+      const common = commonPages(child.hashes, pages, pagesMax, wordsTo);
+      node = common < child.pages ? this.#split(child, common) : child;
+      node.usedAt = now;
+      pages += common;
+    }
+    return { node, pages };
+  }
+
+  /** Puts a leaf below a node that no child of continues with these pages. */
+  append(parent: RadixNode, hashes: Uint32Array): RadixNode {
+    const node = new RadixNode(parent, hashes, this.#now);
+    assert(!parent.children.has(keyOf(hashes, 0)), 'a run is stored once');
+    parent.children.set(keyOf(hashes, 0), node);
+    this.#pages += node.pages;
+    return node;
+  }
+
+  /** Keeps a node and all above it. */
+  lock(node: RadixNode): void {
+    for (let at = node; at.parent !== null; at = at.parent) {
+      if (at.locks++ === 0) this.#lockedPages += at.pages;
+    }
+  }
+
+  unlock(node: RadixNode): void {
+    for (let at = node; at.parent !== null; at = at.parent) {
+      assert(at.locks > 0, 'a lock is given back once');
+      if (--at.locks === 0) this.#lockedPages -= at.pages;
+    }
+  }
+
+  /** Takes the unlocked leaf out that has not been used for longest. O(nodes) @returns its hashes; null: there is none */
+  evict(): Uint32Array | null {
+    let oldest: RadixNode | null = null;
+    for (const node of this.#nodes()) {
+      if (node.children.size > 0 || node.locks > 0) continue;
+      if (oldest === null || node.usedAt < oldest.usedAt) oldest = node;
+    }
+    if (oldest === null) return null;
+    oldest.parent!.children.delete(keyOf(oldest.hashes, 0));
+    oldest.parent = null;
+    this.#pages -= oldest.pages;
+    return oldest.hashes;
+  }
+
+  clear(): void {
+    assert(this.#lockedPages === 0, 'a tree in use is not dropped');
+    this.#root = new RadixNode(null, new Uint32Array(0), 0);
+    this.#pages = 0;
+  }
+
+  /** The hash (low, high) of every page. */
+  contents(): [low: number, high: number][] {
+    const list: [number, number][] = [];
+    for (const { hashes } of this.#nodes()) {
+      for (let at = 0; at < hashes.length; at += 2) list.push([hashes[at]!, hashes[at + 1]!]);
+    }
+    return list;
+  }
+
+  assertConsistent(): void {
+    let pages = 0;
+    let lockedPages = 0;
+    for (const node of this.#nodes()) {
+      pages += node.pages;
+      if (node.locks > 0) lockedPages += node.pages;
+      const below = [...node.children.values()].reduce((sum, { locks }) => sum + locks, 0);
+      assert(node.locks >= below, 'a lock holds all above it');
+      assert(node.pages > 0 && node.parent?.children.get(keyOf(node.hashes, 0)) === node, 'every node has its place');
+    }
+    assert(pages === this.#pages && lockedPages === this.#lockedPages, 'pages are counted once');
+  }
+
+  /** The first `pages` of a node become its parent. Nothing is announced: content stays what it is. */
+  #split(node: RadixNode, pages: number): RadixNode {
+    const { parent } = node;
+    assert(parent !== null, 'the root is not split');
+    const upper = new RadixNode(parent, node.hashes.subarray(0, 2 * pages), node.usedAt);
+    upper.locks = node.locks;
+    parent.children.set(keyOf(upper.hashes, 0), upper);
+    node.hashes = node.hashes.subarray(2 * pages);
+    node.parent = upper;
+    upper.children.set(keyOf(node.hashes, 0), node);
+    return upper;
+  }
+
+  *#nodes(): Generator<RadixNode> {
+    const open = [...this.#root.children.values()];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      yield node;
+      open.push(...node.children.values());
+    }
+  }
+}
+
+/** Pages of the node that the chain has behind its first `offset` ones; the first is known to be there. */
+function commonPages(
+  hashes: Uint32Array,
+  offset: number,
+  pagesMax: number,
+  wordsTo: (pages: number) => Uint32Array,
+): number {
+  const most = Math.min(hashes.length / 2, pagesMax - offset);
+  let common = 1;
+  while (common < most) {
+    const at = 2 * (offset + common);
+    const words = wordsTo(offset + common + 1);
+    if (words[at] !== hashes[2 * common] || words[at + 1] !== hashes[2 * common + 1]) break;
+    common += 1;
+  }
+  return common;
+}
+
+function keyOf(hashes: Uint32Array, page: number): string {
+  return `${hashes[2 * page]},${hashes[2 * page + 1]}`;
+}
