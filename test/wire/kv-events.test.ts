@@ -312,20 +312,6 @@ describe('decodeKvBatch: hostile payloads', () => {
     expect(reason(Buffer.from('93a0a0a0', 'hex'))).toBe('not-a-batch');
   });
 
-  it('survives every cut and every flipped byte of real payloads', () => {
-    for (const hex of Object.values(vectors)) {
-      const bytes = Buffer.from(hex, 'hex');
-      for (let cut = 0; cut < bytes.length; cut++) {
-        expect(decodeKvBatch(bytes.subarray(0, cut)).kind).toBe('failed');
-        for (const flip of [0x01, 0x10, 0x80, 0xff]) {
-          const changed = Buffer.from(bytes);
-          changed[cut] = changed[cut]! ^ flip;
-          expect(['batch', 'failed']).toContain(decodeKvBatch(changed).kind);
-        }
-      }
-    }
-  });
-
   it('reads the same in pieces as at once', () => {
     for (const hex of [...Object.values(vectors), ...golden.workedTrace]) {
       const bytes = Buffer.from(hex, 'hex');
