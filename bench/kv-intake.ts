@@ -1,15 +1,14 @@
 // How many KV events a second a feed takes in through sockets, and for how long it ever holds the event loop.
 //
 // A publisher in a process of its own sends batches of 16 one-block events over ZMQ, as of an engine whose cache is
-// full: eight stores, eight removals of what was stored half a round before. A feed applies them to a router. A timer
-// beside it stands for everything else that a gateway does: its lateness is what a decision would have to wait.
+// full: eight stores, eight removals of what was stored half a round before. A feed applies them to a router, which
+// decides at the same time; the same is measured before, without a message, to tell what is the machine's doing.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
-import type { BlocksStored, KvEvent } from '../src/core/index.ts';
+import { BlockHasher, type BlocksStored, type KvEvent, type Router } from '../src/core/index.ts';
 import { resolveConfig } from '../src/gateway/config.ts';
 import { Engine } from '../src/gateway/engine.ts';
 import { EventIntake } from '../src/gateway/event-intake.ts';
@@ -18,6 +17,7 @@ import { KvFeed } from '../src/gateway/kv-feed.ts';
 import { Pool } from '../src/gateway/pool.ts';
 import { Worker, type WorkerTraits } from '../src/gateway/worker.ts';
 import { encodeKvBatch } from '../src/wire/kv-events.ts';
+import { type LoopFigures, LoopWatch } from './loop-watch.ts';
 import { environment } from './measure.ts';
 
 const blockSize = 16;
@@ -25,6 +25,8 @@ const chainBlocks = 8;
 const eventsPerMessage = 2 * chainBlocks;
 /** Different messages: half as many chains are held at a time. */
 const roundMessages = 4096;
+const decisionsPerS = 200;
+const promptTokens = 2048;
 const url = 'http://127.0.0.1:9';
 
 export interface IntakeFigures {
@@ -34,8 +36,8 @@ export interface IntakeFigures {
   readonly seconds: number;
   /** Of this process, in cores. */
   readonly cpuShare: number;
-  readonly lateP99Ms: number;
-  readonly lateMaxMs: number;
+  readonly quiet: LoopFigures;
+  readonly busy: LoopFigures;
 }
 
 export async function measureIntake(messagesPerS: number, seconds: number): Promise<IntakeFigures> {
@@ -47,12 +49,15 @@ export async function measureIntake(messagesPerS: number, seconds: number): Prom
   const { value: endpoint } = await lines.next();
   for (const payload of roundOfPayloads()) child.stdin.write(Buffer.concat([lengthOf(payload), payload]));
   child.stdin.write(lengthOf(Buffer.alloc(0)));
-  const { feed, heldBlocks, close } = follow(String(endpoint));
+  const { feed, router, heldBlocks, close } = follow(String(endpoint));
   await feed.whenCurrent(5000);
   // The publisher learns of the subscription just after the handshake.
   await new Promise((resolve) => setTimeout(resolve, 300));
-  const late = monitorEventLoopDelay({ resolution: 1 });
-  late.enable();
+  const decide = decisionsOf(router);
+  const quietWatch = new LoopWatch(decisionsPerS, decide);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 200));
+  const quiet = quietWatch.stop();
+  const busyWatch = new LoopWatch(decisionsPerS, decide);
   const cpu = process.cpuUsage();
   const startMs = performance.now();
   child.stdin.write('!');
@@ -60,7 +65,6 @@ export async function measureIntake(messagesPerS: number, seconds: number): Prom
   while (feed.status.lastSeq < published - 1) await new Promise((resolve) => setTimeout(resolve, 1));
   const took = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  late.disable();
   const { batches, lostBatches } = feed.status;
   const figures: IntakeFigures = {
     messages: batches,
@@ -68,8 +72,8 @@ export async function measureIntake(messagesPerS: number, seconds: number): Prom
     heldBlocks: heldBlocks(),
     seconds: took,
     cpuShare: (user + system) / 1e6 / took,
-    lateP99Ms: late.percentile(99) / 1e6,
-    lateMaxMs: late.max / 1e6,
+    quiet,
+    busy: busyWatch.stop(),
   };
   child.stdin.end();
   await once(child, 'exit');
@@ -88,13 +92,42 @@ export async function benchIntake(messagesPerS: number, seconds: number): Promis
   console.log(
     `CPU          ${(100 * cpuShare).toFixed(0)} % of a core, ${((1e6 * cpuShare) / perS).toFixed(1)} us a message`,
   );
+  printLoop('without messages', figures.quiet);
+  printLoop('with messages', figures.busy);
+}
+
+function printLoop(when: string, loop: LoopFigures): void {
+  const ms = (value: number): string => `${value.toFixed(2)} ms`;
+  console.log(`${when}:`);
   console.log(
-    `a 1 ms timer fires after ${figures.lateP99Ms.toFixed(1)} ms (p99), ${figures.lateMaxMs.toFixed(1)} ms (max)`,
+    `  loop held    ${ms(loop.heldMaxMs)} at the longest, ${ms(loop.heldP99Ms)} p99; ` +
+      `longest collection of garbage ${ms(loop.collectionMaxMs)}`,
   );
+  console.log(
+    `  decisions    ${loop.decisions}: waited ${ms(loop.waitMaxMs)} at the longest, ${ms(loop.waitP99Ms)} p99; ` +
+      `took ${ms(loop.tookP99Ms)} p99`,
+  );
+}
+
+/** Each hashes a prompt that begins with a stored chain, chooses, books and releases. */
+function decisionsOf(router: Router): (index: number) => void {
+  const hasher = new BlockHasher();
+  const tail = Array.from({ length: promptTokens - chainBlocks * blockSize }, (_, i) => i);
+  const prompts = Array.from({ length: 64 }, (_, chain) =>
+    Uint32Array.from([...chainOf(chain * 61).flatMap(({ tokens }) => [...tokens]), ...tail]),
+  );
+  return (index) => {
+    const nowMs = performance.now();
+    const hashes = [hasher.hash(prompts[index % prompts.length]!, blockSize)];
+    const routed = router.route({ prompts: [{ isl: promptTokens, hashes }] }, nowMs);
+    if (routed.kind === 'refused') throw new Error(routed.reason);
+    for (const booking of routed.bookings) router.release(booking, 'failed', nowMs);
+  };
 }
 
 function follow(endpoint: string): {
   readonly feed: KvFeed;
+  readonly router: Router;
   readonly heldBlocks: () => number;
   readonly close: () => Promise<void>;
 } {
@@ -113,6 +146,7 @@ function follow(endpoint: string): {
   const pool = new Pool('bench', resolveConfig({ workers: [url] }));
   const index = pool.add(worker);
   worker.membership = { pool, index };
+  pool.router.setRoutable(index, true);
   const commons = new FeedCommons(() => performance.now());
   const intake = new EventIntake(worker, pino({ level: 'silent' }));
   const feed = new KvFeed({ mode: 'connect', endpoint, topic: '', replayEndpoint: null }, intake, commons);
@@ -120,6 +154,7 @@ function follow(endpoint: string): {
   feed.open();
   return {
     feed,
+    router: pool.router,
     heldBlocks: () => pool.router.heldBlocks(index),
     close: async () => {
       feed.close();

@@ -6,4 +6,6 @@ import { measureIntake } from '../../bench/kv-intake.ts';
 it('runs small', async () => {
   const figures = await measureIntake(500, 0.5);
   expect(figures).toMatchObject({ messages: 250, lostBatches: 0, heldBlocks: 250 * 8 });
+  expect(figures.busy.decisions).toBeGreaterThan(0);
+  expect(figures.busy.heldMaxMs).toBeGreaterThanOrEqual(0);
 });
