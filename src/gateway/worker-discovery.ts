@@ -99,7 +99,14 @@ export function engineAt({ dns: _, ...spec }: EngineSpec, hostName: string, addr
     url: moved(spec.url),
     ...(kvEvents !== undefined && { kvEvents: moved(kvEvents) }),
     ...(kvReplay !== undefined && { kvReplay: moved(kvReplay) }),
-    ...(kvTopic !== undefined && { kvTopic: kvTopic.replaceAll(hostName, address) }),
+    ...(kvTopic !== undefined && { kvTopic: topicAt(kvTopic, hostName, address) }),
     ...(spec.url.startsWith('https:') && { serverName: spec.serverName ?? hostName }),
   };
+}
+
+/** Of the form `kv@HOST:PORT@MODEL`; the model may have the host's name, too. */
+function topicAt(topic: string, hostName: string, address: string): string {
+  const parts = topic.split('@');
+  const at = parts.findIndex((part) => part === hostName || part.startsWith(`${hostName}:`));
+  return at === -1 ? topic : parts.with(at, address + parts[at]!.slice(hostName.length)).join('@');
 }
