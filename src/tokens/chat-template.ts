@@ -1,5 +1,6 @@
 // Renders chat messages through a Jinja chat template, prepared the way vLLM prepares them.
 import { Template } from '@huggingface/jinja';
+import { StripAlike } from './strip-alike.ts';
 import { type ChatInput, type ChatMessage, type RenderedChat, TokenizerError } from './tokenizer.ts';
 
 /** Stands at the start of the first message that has a part other than text; no template trims or escapes it. */
@@ -37,6 +38,7 @@ export class ChatTemplate {
     }
     const prepared = this.#prepare(chat.messages);
     let text: string;
+    const alike = StripAlike.for(prepared.messages);
     try {
       text = this.#template.render({
         ...this.#variables,
@@ -45,8 +47,9 @@ export class ChatTemplate {
         documents: null,
         add_generation_prompt: chat.addGenerationPrompt ?? true,
         ...chat.chatTemplateKwargs,
-        messages: prepared.messages,
+        messages: alike?.disguise(prepared.messages) ?? prepared.messages,
       });
+      if (alike !== null) text = alike.reveal(text);
     } catch (error) {
       const message = `the chat template refuses these messages: ${messageOf(error)}`;
       throw new TokenizerError('chat-template-refused', message, 'messages');

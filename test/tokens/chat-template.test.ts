@@ -35,6 +35,20 @@ describe('content', () => {
     expect(walking.render(chat)).toEqual({ text: '<user>(one)(two)', exact: true });
   });
 
+  it('is trimmed as Python strips it, wherever JavaScript would do otherwise', () => {
+    const trimming = new ChatTemplate(
+      '{% for m in messages %}[{{ m.content | trim }}{{ m.content.strip() }}]{% endfor %}',
+      {},
+      [],
+    );
+    const contents = ['\u001c a\u001d', '\ufeffa\u001e\n', 'a\u0085', '\u001f', '\u2000\u001ca\u001cb\u2001'];
+    const messages = contents.map((content) => ({ role: 'user', content }));
+    expect(trimming.render({ messages }).text).toBe('[aa][\ufeffa\ufeffa][aa][][a\u001cba\u001cb]');
+    expect(joined.render({ messages }).text).toBe(contents.map((content) => `[user]${content}`).join(''));
+    const parts = [{ type: 'text', text: '\u001da ' }];
+    expect(walking.render({ messages: [{ role: 'user', content: parts }] }).text).toBe('<user>(\u001da )');
+  });
+
   it('may be absent', () => {
     expect(joined.render({ messages: [{ role: 'user', content: '' }, { role: 'tool' }] }).text).toBe('[user][tool]');
   });
