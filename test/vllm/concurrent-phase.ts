@@ -1,0 +1,115 @@
+// Bursts, clients that leave, an engine killed and started again: nobody whose answer had not begun gets to know of it.
+
+import { type AskOptions, ask, type Reply } from './ask.ts';
+import type { EngineUnderTest, Stage } from './engine-under-test.ts';
+import type { GatewayProcess } from './gateway-process.ts';
+import { Predictions } from './predictions.ts';
+import type { Verdict } from './verdict-table.ts';
+import type { Workload } from './workload.ts';
+
+/** Every so many requests one client leaves, some of them at once, others after some tokens. */
+const leavesEvery = 6;
+const tokensBeforeKill = 3;
+const backMsMax = 120_000;
+const lanes = 4;
+
+export class ConcurrentPhase {
+  readonly #stage: Stage;
+  readonly #gateway: GatewayProcess;
+  readonly #workload: Workload;
+  readonly #replies: Reply[] = [];
+  #asked = 0;
+
+  constructor(stage: Stage, gateway: GatewayProcess, workload: Workload) {
+    this.#stage = stage;
+    this.#gateway = gateway;
+    this.#workload = workload;
+  }
+
+  /** @param requestCount in all; a multiple of 5 */
+  async run(requestCount: number): Promise<Verdict[]> {
+    const victim = this.#stage.engines.at(-1)!;
+    const part = requestCount / 5;
+    await this.#burst(part);
+    await this.#burstWithKill(part, victim);
+    await this.#stream(part);
+    const startedMs = performance.now();
+    await victim.restart();
+    await this.#gateway.until(`${victim.name} takes requests again`, backMsMax, () => this.#isReady(victim));
+    this.#stage.say(`${victim.name} is back after ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+    await this.#burst(part);
+    await this.#burst(part);
+    return await this.#verdicts();
+  }
+
+  /** So many at once. */
+  async #burst(count: number, options: AskOptions = {}): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#one(options)));
+  }
+
+  /** Half of the requests come while answers of the victim are on their way, the others find it dead. */
+  async #burstWithKill(count: number, victim: EngineUnderTest): Promise<void> {
+    let killed: Promise<void> | null = null;
+    const onToken: AskOptions['onToken'] = (tokens, worker) => {
+      if (tokens >= tokensBeforeKill && worker?.startsWith(victim.url)) killed ??= victim.kill();
+    };
+    const half = Math.ceil(count / 2);
+    await this.#burst(half, { onToken });
+    killed ??= victim.kill();
+    await this.#burst(count - half);
+    await killed;
+  }
+
+  /** A few at a time. */
+  async #stream(count: number): Promise<void> {
+    let left = count;
+    const lane = async (): Promise<void> => {
+      while (left-- > 0) await this.#one({});
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+  }
+
+  async #one(options: AskOptions): Promise<void> {
+    this.#asked += 1;
+    const id = `concurrent-${this.#asked}`;
+    const leaves = this.#asked % leavesEvery === 0 ? { leaveAfterTokens: this.#asked % 4 } : {};
+    const { question, ended } = this.#workload.next();
+    const reply = await ask(this.#gateway.url, id, question, { ...options, ...leaves });
+    ended(reply.ending === 'done' ? reply.text : null);
+    this.#replies.push(reply);
+  }
+
+  async #isReady(engine: EngineUnderTest): Promise<boolean> {
+    const workers = await this.#gateway.workers();
+    return workers.some(({ url, state }) => url === engine.url && state === 'ready');
+  }
+
+  async #verdicts(): Promise<Verdict[]> {
+    const { omitsZero, say } = this.#stage;
+    const predictions = new Predictions();
+    const ended = (ending: Reply['ending']): Reply[] => this.#replies.filter((reply) => reply.ending === ending);
+    for (const { id, cachedTokens } of ended('done')) {
+      const { overlapTokens } = await this.#gateway.decision(id);
+      predictions.add(id, overlapTokens, cachedTokens ?? (omitsZero ? 0 : null));
+    }
+    const failed = ended('failed');
+    const unbegun = failed.filter(({ tokens }) => tokens === 0);
+    for (const { id, tokens, reason } of failed) say(`${id} failed after ${tokens} tokens: ${reason}`);
+    const { exact, count, meanError } = predictions;
+    const errors = `mean error ${meanError.toFixed(1)}, p99 ${predictions.errorQuantile(0.99)}`;
+    return [
+      {
+        check: 'concurrent: answered; left by their clients; failed',
+        seen: `${count}; ${ended('left').length}; ${failed.length} of ${this.#asked}`,
+        required: 'fail only after a first token',
+        holds: unbegun.length === 0,
+      },
+      {
+        check: 'concurrent: predicted = actual cached tokens',
+        seen: `${exact} of ${count}, ${errors}`,
+        required: 'reported',
+        holds: Number.isFinite(meanError),
+      },
+    ];
+  }
+}

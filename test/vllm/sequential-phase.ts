@@ -1,0 +1,61 @@
+// One request after the other, all events of the one before known: predicted cached tokens are the actual ones, always.
+
+import { ask } from './ask.ts';
+import type { Stage } from './engine-under-test.ts';
+import type { GatewayProcess } from './gateway-process.ts';
+import { Predictions } from './predictions.ts';
+import { settle } from './settle.ts';
+import type { Verdict } from './verdict-table.ts';
+import type { Workload } from './workload.ts';
+
+export async function sequentialPhase(
+  stage: Stage,
+  gateway: GatewayProcess,
+  workload: Workload,
+  requestCount: number,
+): Promise<Verdict[]> {
+  const predictions = new Predictions();
+  const failures: string[] = [];
+  const miscounted: string[] = [];
+  let promptTokens = 0;
+  let cachedTokens = 0;
+  for (let i = 1; i <= requestCount; i++) {
+    const { question, ended } = workload.next();
+    await settle(stage, gateway);
+    const reply = await ask(gateway.url, `sequential-${i}`, question);
+    ended(reply.ending === 'done' ? reply.text : null);
+    if (reply.ending !== 'done') {
+      failures.push(`${reply.id}: ${reply.reason}`);
+      continue;
+    }
+    const { isl, overlapTokens } = await gateway.decision(reply.id);
+    const actual = reply.cachedTokens ?? (stage.omitsZero ? 0 : null);
+    predictions.add(reply.id, overlapTokens, actual);
+    if (isl !== reply.promptTokens)
+      miscounted.push(`${reply.id}: ${isl} counted, the engine has ${reply.promptTokens}`);
+    promptTokens += reply.promptTokens ?? 0;
+    cachedTokens += actual ?? 0;
+  }
+  for (const line of [...failures, ...miscounted, ...predictions.wrong]) stage.say(line);
+  const { exact, count, meanError } = predictions;
+  return [
+    {
+      check: 'sequential: answered',
+      seen: `${requestCount - failures.length} of ${requestCount}`,
+      required: 'all',
+      holds: failures.length === 0,
+    },
+    {
+      check: 'sequential: prompt tokens as the engine counts them',
+      seen: `${count - miscounted.length} of ${count}`,
+      required: 'all',
+      holds: miscounted.length === 0,
+    },
+    {
+      check: 'sequential: predicted = actual cached tokens',
+      seen: `${exact} of ${count}, mean error ${meanError.toFixed(1)}; ${cachedTokens} of ${promptTokens} tokens cached`,
+      required: 'all',
+      holds: exact === count && count > 0 && cachedTokens > 0,
+    },
+  ];
+}
