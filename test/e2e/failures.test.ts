@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeEngine, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
-import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
+import { type Answer, atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
 let harness: Harness;
 beforeEach(() => {
@@ -221,6 +221,20 @@ describe('many requests at once', () => {
     );
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
     for (const { requests } of engines) expect(requests.length).toBeGreaterThan(40);
+  });
+
+  it('spread although each is shorter than a block, and so are those that come one by one', async () => {
+    const engines = await harness.engines(4);
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
+    const counts = (): number[] => engines.map(({ requests }) => requests.length);
+    const short = (): Promise<Answer> =>
+      post(gateway, '/v1/completions', { model: 'fake', prompt: [1, 2, 3], stream: true });
+    await Promise.all(Array.from({ length: 400 }, short));
+    const atOnce = counts();
+    for (let i = 0; i < 100; i++) await short();
+    const oneByOne = counts().map((count, i) => count - atOnce[i]!);
+    expect(Math.min(...atOnce)).toBeGreaterThan(60);
+    expect(Math.min(...oneByOne)).toBeGreaterThan(5);
   });
 
   it('survive a worker that dies under them', async () => {

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { endStream, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
@@ -54,6 +54,27 @@ describe('relay', () => {
     expect(seen!.headers['x-request-id']).toBe('abc');
     expect(seen!.headers.authorization).toBe('Bearer client');
     expect(seen!.headers.host).toBe(`127.0.0.1:${engine.port}`);
+  });
+
+  it('sends bodies of every size unchanged, at once and in pieces that end anywhere', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = (request) => replyWhole(request, String(request.body.length));
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    // Round the sizes in which sockets, proxies and TLS cut: 16 KB, 62,000 bytes, 64 KB, 1 MB.
+    const sizes = [16_384, 62_000, 65_536, 1_048_576].flatMap((size) => [size - 1, size, size + 1]);
+    const bodies = sizes.map((size) => {
+      const body = JSON.stringify({ model: 'fake', prompt: '' });
+      return body.replace('""', `"${'x'.repeat(size - body.length)}"`);
+    });
+    const whole = bodies.map((body) => post(gateway, '/v1/completions', body));
+    const inPieces = bodies.map((body, i) => postInPieces(gateway.url, body, 1 + i * 7919));
+    for (const status of [
+      ...(await Promise.all(whole)).map((answer) => answer.status),
+      ...(await Promise.all(inPieces)),
+    ])
+      expect(status).toBe(200);
+    const seen = engine.requests.map(({ body }) => body);
+    for (const body of bodies) expect(seen.filter((other) => other === body)).toHaveLength(2);
   });
 
   it("sends a worker's own key in place of the client's", async () => {
@@ -212,3 +233,14 @@ describe('relay', () => {
     await atRest(gateway);
   });
 });
+
+/** Chunked, with a pause after the first piece. @returns the status */
+async function postInPieces(url: string, body: string, firstBytes: number): Promise<number> {
+  const request = httpRequest(`${url}/v1/completions`, { method: 'POST' });
+  request.write(body.slice(0, firstBytes));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  request.end(body.slice(firstBytes));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  await once(response.resume(), 'end');
+  return response.statusCode!;
+}

@@ -10,6 +10,8 @@ import { eventually } from '../e2e/harness.ts';
 const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const scripted = join(import.meta.dirname, 'scripted-engine.mjs');
 const startMsMax = 20_000;
+/** Linux counts processor time in hundredths of a second. */
+const clockTickMs = 10;
 /** The end of a program's log that is kept. */
 const logCharactersMax = 1_000_000;
 
@@ -19,6 +21,7 @@ export class Program {
   #child: ChildProcess | null = null;
   #url = '';
   #log = '';
+  #printed = '';
 
   private constructor(args: readonly string[], announces: RegExp) {
     this.#arguments = args;
@@ -44,6 +47,17 @@ export class Program {
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+  }
+
+  /** Processor time that it has taken, in ms. */
+  processorMs(): number {
+    const fields = readFileSync(`/proc/${this.#child!.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * clockTickMs;
+  }
+
+  /** The first group of each match in what it has printed. */
+  printed(pattern: RegExp): string[] {
+    return [...this.#printed.matchAll(pattern)].map((match) => match[1]!);
   }
 
   /** Lines of its log that have this text, oldest first. */
@@ -72,11 +86,13 @@ export class Program {
   async #spawn(more: readonly string[]): Promise<void> {
     const child = spawn(process.execPath, [...this.#arguments, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
+    this.#printed = '';
     let said = '';
     const listens = new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`did not start: ${said}`)), startMsMax);
       child.stdout!.on('data', (data: Buffer) => {
         said += data.toString('utf8');
+        this.#printed += data.toString('utf8');
         const found = this.#announces.exec(said);
         if (found === null) return;
         clearTimeout(timer);
@@ -110,11 +126,21 @@ export function startSim(speedup: number): Promise<Program> {
   return Program.start([command, ...args], /listening on (\S+)/);
 }
 
+/** Several in one process. */
+export async function startSims(count: number): Promise<{ program: Program; urls: string[] }> {
+  const args = ['sim-worker', '--count', `${count}`, '--port', '0', '--model', 'scripted'];
+  const program = await Program.start([command, ...args], new RegExp(`(?:listening on (\\S+)[^]*?){${count}}`));
+  return { program, urls: program.printed(/listening on (\S+)/g) };
+}
+
 export function restartSim(program: Program): Promise<void> {
   return program.restart((port) => ['--port', port]);
 }
 
-export async function startGateway(engines: readonly Program[], ...more: readonly string[]): Promise<Program> {
+export async function startGateway(
+  engines: readonly Pick<Program, 'url'>[],
+  ...more: readonly string[]
+): Promise<Program> {
   const workers = engines.flatMap(({ url }) => ['--worker', url]);
   const args = ['serve', '--port', '0', '--log-level', 'error', '--no-canary', ...workers, ...more];
   const gateway = await Program.start([command, ...args], /listening on (\S+)/);

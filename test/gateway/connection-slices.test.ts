@@ -1,28 +1,36 @@
 // A server whose connections come in slices serves all of them: those of a burst, those that send late, and those that go.
 
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { receiveInSlices } from '../../src/gateway/connection-slices.ts';
+import { tlsIdentity } from '../e2e/tls-files.ts';
 
 let server: Server;
-let port: number;
 beforeEach(async () => {
-  server = createServer((request, response) => {
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    request.on('end', () => response.end(String(bytes)));
-  });
-  receiveInSlices(server, () => performance.now());
-  server.listen({ port: 0, host: '127.0.0.1', backlog: 1024 });
-  await once(server, 'listening');
-  port = (server.address() as AddressInfo).port;
+  server = await listening(createServer(countBytes));
 });
 afterEach(() => server.close().closeAllConnections());
 
+const countBytes: RequestListener = (request, response) => {
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  request.on('end', () => response.end(String(bytes)));
+};
+
+async function listening<S extends Server>(created: S): Promise<S> {
+  receiveInSlices(created, () => performance.now());
+  created.listen({ port: 0, host: '127.0.0.1', backlog: 1024 });
+  await once(created, 'listening');
+  return created;
+}
+
+const portOf = (of: Server): number => (of.address() as AddressInfo).port;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function answerOf(socket: Socket): Promise<string> {
@@ -36,7 +44,7 @@ async function answerOf(socket: Socket): Promise<string> {
 
 const head = (bytes: number): string =>
   `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${bytes}\r\n\r\n`;
-const opened = (): Socket => connect({ port, host: '127.0.0.1' }).on('error', () => undefined);
+const opened = (): Socket => connect({ port: portOf(server), host: '127.0.0.1' }).on('error', () => undefined);
 
 it('serves a burst whole, whatever the size of the bodies', async () => {
   const sizes = Array.from({ length: 300 }, (_, i) => (i % 7) * 20_000);
@@ -70,4 +78,15 @@ it('counts all connections, and outlives those that are reset while they wait', 
   const socket = opened();
   socket.write(head(0));
   expect(await answerOf(socket)).toBe('0');
+});
+
+it('serves a burst over TLS whole', async () => {
+  const secure = await listening(createTlsServer(tlsIdentity('first'), countBytes));
+  const answers = Array.from({ length: 60 }, (_, i) => {
+    const socket = connectTls({ port: portOf(secure), host: '127.0.0.1', rejectUnauthorized: false });
+    socket.write(head(i * 1000) + 'x'.repeat(i * 1000));
+    return answerOf(socket);
+  });
+  expect(await Promise.all(answers)).toEqual(answers.map((_, i) => `${i * 1000}`));
+  secure.close().closeAllConnections();
 });
