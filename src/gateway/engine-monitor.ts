@@ -16,6 +16,7 @@ import { KvFeed } from './kv-feed.ts';
 import type { Pools } from './pools.ts';
 import { SilenceGuard } from './silence-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
+import type { Parity } from './tokenizer-parity.ts';
 import { isCapacityKnown, updatedTraits, Worker } from './worker.ts';
 
 /** Between two looks at an engine that is ready. */
@@ -275,7 +276,8 @@ export class EngineMonitor {
   #announce(worker: Worker): void {
     const { traits, feed, offeredFeed, membership } = worker;
     const { models, tokenizer, state } = this.engine;
-    const tokensFrom = membership!.pool.tokens.inForce();
+    const { pool } = membership!;
+    const tokensFrom = pool.tokens.inForce();
     const line = {
       worker: worker.id,
       models: models.map(({ id }) => id),
@@ -288,6 +290,10 @@ export class EngineMonitor {
       state,
     };
     this.#log.info(line, 'worker ready');
+    if (pool.tokens.changed()) {
+      const differing = [...pool.workers].filter(({ engine }) => differs(engine.tokenizer.chat)).map(({ id }) => id);
+      this.#log.warn({ pool: pool.name, tokensFrom, differing }, 'token ids of prompts come from elsewhere now');
+    }
     if (this.#config.tokenizer === 'engine' && tokenizer.text === 'unavailable') {
       this.#log.warn(
         { worker: worker.id, tokensFrom },
@@ -303,7 +309,7 @@ export class EngineMonitor {
     if (feed?.status.state === 'connecting') {
       this.#log.warn({ worker: worker.id, endpoint: feed.status.endpoint }, 'KV event feed does not connect yet');
     }
-    if (tokenizer.chat === 'differs' || tokenizer.chat === 'double-bos') {
+    if (differs(tokenizer.chat)) {
       const what =
         tokenizer.chat === 'differs' ? 'the chat template differs' : 'the chat template differs by a second BOS';
       const consequence =
@@ -323,4 +329,8 @@ export class EngineMonitor {
       };
     });
   }
+}
+
+function differs(parity: Parity): boolean {
+  return parity === 'differs' || parity === 'double-bos';
 }

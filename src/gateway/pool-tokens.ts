@@ -40,6 +40,7 @@ export class PoolTokens {
   readonly #engines: () => Iterable<Engine>;
   readonly #questions: EngineQuestions;
   readonly #asking: EngineAsking;
+  #toldInForce: TokensInForce | null = null;
 
   /** @param engines of the pool; may list one several times */
   constructor(config: GatewayConfig, tokenizer: Tokenizer | null, engines: () => Iterable<Engine>) {
@@ -56,6 +57,14 @@ export class PoolTokens {
   /** As the engines that take requests let it be; as all would, while none does. */
   inForce(): TokensInForce {
     return { text: this.#textFrom(), chat: this.#chatFrom() };
+  }
+
+  /** Whether something else is in force than when this was asked before. */
+  changed(): boolean {
+    const { text, chat } = this.inForce();
+    const before = this.#toldInForce;
+    this.#toldInForce = { text, chat };
+    return before !== null && (before.text !== text || before.chat !== chat);
   }
 
   /** Null: bytes are wanted. */

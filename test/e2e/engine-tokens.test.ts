@@ -314,6 +314,19 @@ describe('with a tokenizer', () => {
     expect(asked([...mixed.engines, ...trusting.engines])).toEqual([0, 0, 0]);
   });
 
+  it('says when an engine that joins changes where token ids come from, and which engines that leaves alone', async () => {
+    const { gateway, engines } = await started([builtin([9])], local);
+    const agreeing = await harness.engine();
+    agreeing.tokenize = builtin('same');
+    await fetch(`${gateway.url}/workers`, { method: 'POST', body: JSON.stringify({ url: agreeing.url }) });
+    await gateway.whenReady(5000, 2);
+    await eventually(() => log.with('token ids of prompts come from elsewhere now').length === 1);
+    expect(log.with('token ids of prompts come from elsewhere now')[0]).toMatchObject({
+      tokensFrom: { text: 'tokenizer', chat: 'tokenizer' },
+      differing: [`${engines[0]!.url}#0`],
+    });
+  });
+
   it('what its template can not do is asked, and goes by bytes where nobody can tell', async () => {
     const { gateway, engines } = await started([builtin([])], local);
     const messages = [...chatBody.messages, { role: 'assistant', content: 'I am' }];
