@@ -20,7 +20,7 @@ export class FeedTally {
   /** Batches that came twice, left out. */
   duplicates = 0;
   failedReplays = 0;
-  /** Replays of everything, because of orphans. */
+  /** Replays of everything, because of orphans or lost batches. */
   resyncs = 0;
   /** Losses that no replay has mended. */
   gaps = 0;

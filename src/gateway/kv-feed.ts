@@ -18,7 +18,7 @@ const itemsPerLookMax = 16_384;
 const tailCheckMs = 2000;
 /** After a replay that failed. */
 const replayPauseMs = 30_000;
-/** Between two replays because of orphans; twice as long each time. */
+/** Between two replays of everything; twice as long each time. */
 const resyncPauseMs = 30_000;
 const resyncPauseMsMax = 600_000;
 /** One to find that the publisher is a new one, one to follow that. */
@@ -113,7 +113,7 @@ export class KvFeed {
     if (this.#openedMs > 0) return;
     this.#openedMs = performance.now();
     this.#connection.open();
-    if (this.#address.replayEndpoint !== null) this.#tailTimer = setInterval(() => this.#checkTail(), tailCheckMs);
+    if (this.#address.replayEndpoint !== null) this.#tailTimer = setInterval(() => this.#look(), tailCheckMs);
   }
 
   /** @returns once connected and caught up, or closed, or after `timeoutMs` */
@@ -143,6 +143,11 @@ export class KvFeed {
   resync(): void {
     if (this.#loss !== null && this.#loss.kind !== 'orphans') return;
     this.#loss = { kind: 'orphans', batches: 0 };
+    this.#replayAll();
+  }
+
+  /** All that the publisher still keeps, unless that was tried a moment ago. */
+  #replayAll(): void {
     if (!this.#canReplay() || performance.now() < this.#noResyncBeforeMs) return;
     const pauseMs = Math.min(resyncPauseMs * 2 ** this.#tally.resyncs, resyncPauseMsMax);
     this.#noResyncBeforeMs = performance.now() + pauseMs;
@@ -325,13 +330,20 @@ export class KvFeed {
     this.#listener.broken(reason);
   }
 
+  /** What nobody would notice: losses that a replay could not mend when they came, and the loss of the last batches. */
+  #look(): void {
+    if (this.#connection.publishers === 0) return;
+    if (this.#loss?.kind === 'lost-batches') this.#replayAll();
+    else this.#checkTail();
+  }
+
   /** The loss of a feed's last batches shows only with its next one, and that may be long in coming. */
   #checkTail(): void {
     const { batches } = this.#tally;
     const { last } = this.#sequence;
     const quiet = batches === this.#quietBatches && last !== this.#tailCheckedSeq;
     this.#quietBatches = batches;
-    if (!quiet || this.#connection.publishers === 0 || !this.#canReplay()) return;
+    if (!quiet || !this.#canReplay()) return;
     this.#tailCheckedSeq = last;
     void this.#enqueue(() => this.#replayMissing());
   }

@@ -384,6 +384,18 @@ describe('KvFeed with replay', () => {
     expect(feed.whole).toBe(true);
   });
 
+  it('mends a loss later, where the history can be had again', async () => {
+    keep(0);
+    await follow();
+    keep(3);
+    await publish(4);
+    await eventually(() => feed.status.loss?.kind === 'lost-batches');
+    keep(0, 1, 2, 3, 4);
+    await eventually(() => feed.whole, 15_000);
+    expect(seen).toEqual([0, 'gap', 3, 4, 'resync', 0, 1, 2, 3, 4]);
+    expect(feed.status).toMatchObject({ resyncs: 1, loss: null });
+  });
+
   it('finds by itself that the last batches of a quiet feed were lost', async () => {
     keep(0);
     await follow();
