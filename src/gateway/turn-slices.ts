@@ -5,7 +5,7 @@ export class TurnSlices {
   readonly #nowMs: () => number;
   readonly #hold: () => boolean;
   /** In order of arrival; those before `#next` have had their turn. */
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
   #next = 0;
   /** A turn is scheduled. */
   #open = false;
@@ -45,11 +45,12 @@ export class TurnSlices {
   }
 
   #turn(): void {
-    if (this.#next === this.#waiting.length) {
-      this.#waiting = [];
+    if (this.#next * 2 >= this.#waiting.length) {
+      this.#waiting.splice(0, this.#next);
       this.#next = 0;
-      this.#open = false;
-    } else if (this.#hold()) setImmediate(() => this.#turn());
+    }
+    if (this.#waiting.length === 0) this.#open = false;
+    else if (this.#hold()) setImmediate(() => this.#turn());
     else this.#slice(this.#nowMs() + this.#sliceMsMax);
   }
 

@@ -10,6 +10,8 @@ export interface StreamEnd {
   readonly how: 'done' | 'error' | 'cut' | 'refused' | 'timeout';
   /** NaN: none came. */
   readonly firstTokenMs: number;
+  /** What the connection broke with, where it did. */
+  readonly code: string | undefined;
 }
 
 const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
@@ -31,9 +33,10 @@ export function stream(url: string, body: string, timeoutMs = 60_000): Promise<S
     let firstTokenMs = Number.NaN;
     let error = false;
     let done = false;
+    let code: string | undefined;
     const settle = (how: StreamEnd['how']): void => {
       clearTimeout(timer);
-      resolve({ status, tokens, how, firstTokenMs });
+      resolve({ status, tokens, how, firstTokenMs, code });
       request.destroy();
     };
     const take = (event: string): void => {
@@ -50,7 +53,11 @@ export function stream(url: string, body: string, timeoutMs = 60_000): Promise<S
       agent,
       headers: { 'content-type': 'application/json' },
     });
-    request.on('error', () => settle('cut'));
+    const cut = (error: NodeJS.ErrnoException): void => {
+      code = error.code;
+      settle('cut');
+    };
+    request.on('error', cut);
     request.on('response', (response: IncomingMessage) => {
       status = response.statusCode ?? 0;
       response.setEncoding('utf8');
@@ -59,7 +66,7 @@ export function stream(url: string, body: string, timeoutMs = 60_000): Promise<S
         text = events.pop()!;
         for (const event of events) take(event.trim());
       });
-      response.on('error', () => settle('cut'));
+      response.on('error', cut);
       response.on('end', () => settle(status !== 200 ? 'refused' : error ? 'error' : done ? 'done' : 'cut'));
     });
     request.end(body);

@@ -21,9 +21,10 @@ const options =
       };
 
 function rowsOf(report: GatewaySoakReport): string[][] {
-  const { requests, completed, left, lost, kills, ttftP50Ms, ttftP99Ms, residentBytes, probes } = report;
+  const { requests, unsent, completed, left, lost, kills, ttftP50Ms, ttftP99Ms, residentBytes, probes } = report;
   return [
     ['requests', `${requests} in ${options.durationMs / 60_000} min`, ''],
+    ['not sent: too many open already', `${unsent}`, '0, on a machine that is fast enough'],
     ['complete', `${completed}`, 'all but the following'],
     ['clients that left', `${left}`, ''],
     ['streams cut with an error event', `${lost} in ${kills} kills of an engine`, 'only streams with tokens'],

@@ -32,6 +32,8 @@ export interface GatewaySoakOptions {
 
 export interface GatewaySoakReport {
   readonly requests: number;
+  /** Not sent, since as many were open as may be. */
+  readonly unsent: number;
   readonly completed: number;
   /** Clients that went away, as they were to. */
   readonly left: number;
@@ -53,7 +55,9 @@ const prefixTokens = 512;
 const tailTokensMax = 512;
 const outputTokensMax = 12;
 const downMsMax = 3000;
-const simSpeedup = 20;
+const simSpeedup = 10;
+/** Streams at a time. More are not sent: then the machine is too slow for the rate, and clients would wait in vain. */
+const openMax = 1000;
 const sampleEveryMs = 250;
 
 /** An engine that can be killed and started again. */
@@ -106,7 +110,7 @@ async function run(
   const { result, probes } = await whileProbing(gateway.url, () =>
     Promise.all([sendUntil(endMs, gateway.url, options.requestsPerS, random), killUntil(endMs, engines, options)]),
   ).finally(() => clearInterval(sampler));
-  const [ends, kills] = result;
+  const [{ ends, unsent }, kills] = result;
   await eventually(async () => (await readyEngines(gateway)) === engines.length, 40_000);
   await atRest(gateway);
   const failures = ends.filter(({ end, leaves }) => !isFair(end, leaves)).map(({ end }) => end);
@@ -118,6 +122,7 @@ async function run(
   const count = (how: StreamEnd['how']): number => ends.filter(({ end }) => end.how === how).length;
   return {
     requests: ends.length,
+    unsent,
     completed: count('done'),
     left: count('timeout'),
     lost: count('error'),
@@ -136,18 +141,31 @@ interface Sent {
 }
 
 /** Streams at random times, however long those before take. */
-async function sendUntil(endMs: number, url: string, requestsPerS: number, random: Random): Promise<Sent[]> {
+async function sendUntil(
+  endMs: number,
+  url: string,
+  requestsPerS: number,
+  random: Random,
+): Promise<{ ends: Sent[]; unsent: number }> {
   const sent: Promise<Sent>[] = [];
+  let open = 0;
+  let unsent = 0;
+  const send = async (): Promise<Sent> => {
+    const leaves = random.below(100) < leaving;
+    open += 1;
+    const end = await (leaves ? stream(url, body(random), random.below(leaveMsMax) + 1) : stream(url, body(random)));
+    open -= 1;
+    return { end, leaves };
+  };
   let nextMs = performance.now();
   while (nextMs < endMs) {
     nextMs += random.exponential(1000 / requestsPerS);
     const waitMs = nextMs - performance.now();
     if (waitMs > 1) await pause(waitMs);
-    const leaves = random.below(100) < leaving;
-    const end = leaves ? stream(url, body(random), random.below(leaveMsMax) + 1) : stream(url, body(random));
-    sent.push(end.then((ended) => ({ end: ended, leaves })));
+    if (open < openMax) sent.push(send());
+    else unsent += 1;
   }
-  return Promise.all(sent);
+  return { ends: await Promise.all(sent), unsent };
 }
 
 /** Half of every prompt is shared with others, the rest with none. */
