@@ -15,6 +15,8 @@ export interface WorkerState {
   readonly trust: { readonly kind: string; readonly reason: string | null; readonly detail: string | null };
   readonly feed: { readonly lastSeq: number } | null;
   readonly requestsInFlight: number;
+  /** What two small requests have proved when it joined; null: not yet. */
+  readonly canary: { readonly state: string } | null;
 }
 
 export interface WorkerLoad {
@@ -57,9 +59,9 @@ export class GatewayProcess {
     for (const worker of workers) args.push('--worker', worker);
     const child = await startProgram(program!, args, { stdio: ['ignore', 'pipe', openSync(logFile, 'a')] });
     const gateway = new GatewayProcess(await addressOf(child, logFile), child);
-    await gateway.until('every engine is ready', readyMsMax, async () => {
+    await gateway.until('every engine is ready and proved', readyMsMax, async () => {
       const states = await gateway.workers();
-      return states.length === workers.length && states.every(({ state }) => state === 'ready');
+      return states.length === workers.length && states.every(isProved);
     });
     return gateway;
   }
@@ -105,6 +107,10 @@ export class GatewayProcess {
     if (response.status !== 200) throw new Error(`GET ${path} answers ${response.status}: ${await response.text()}`);
     return (await response.json()) as T;
   }
+}
+
+export function isProved({ state, canary }: WorkerState): boolean {
+  return state === 'ready' && canary?.state === 'sound';
 }
 
 function isZero({ activeBlocks, activePrefillTokens, runningRequests }: WorkerLoad): boolean {

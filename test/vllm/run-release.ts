@@ -33,9 +33,10 @@ export interface RunOptions {
   readonly say: (line: string) => void;
 }
 
-/** @throws Error if something does not start */
+/** @returns what was shown as far as it came: a run that breaks off has a row that says so */
 export async function runRelease(options: RunOptions): Promise<Verdict[]> {
   const { release, modelFolder, command, logFolder, say } = options;
+  const verdicts: Verdict[] = [];
   const started: VllmEngine[] = [];
   const start = async (name: string, changes: Partial<VllmOptions> = {}): Promise<VllmEngine> => {
     const engine = await VllmEngine.start({ ...sound(options, name), ...changes });
@@ -57,7 +58,7 @@ export async function runRelease(options: RunOptions): Promise<Verdict[]> {
     );
     const workload = new Workload(seed, model, blockSize);
     begin('one request after the other');
-    const verdicts = await sequentialPhase(stage, gateway, workload, sequentialRequests);
+    verdicts.push(...(await sequentialPhase(stage, gateway, workload, sequentialRequests)));
     begin('many at once, an engine killed');
     verdicts.push(...(await new ConcurrentPhase(stage, gateway, workload).run(concurrentRequests)));
     begin('at rest');
@@ -96,11 +97,14 @@ export async function runRelease(options: RunOptions): Promise<Verdict[]> {
       },
     ];
     verdicts.push(...(await doctorPhase(stage, command, modelFolder, patients)));
-    return verdicts;
+  } catch (error) {
+    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    verdicts.push({ check: 'run', seen: 'broken off', required: 'to the end', holds: false });
   } finally {
     await gateway?.end();
     await Promise.all(started.map((engine) => engine.end()));
   }
+  return verdicts;
 }
 
 function sound({ release, python, modelFolder, logFolder }: RunOptions, name: string): VllmOptions {

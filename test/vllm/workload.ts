@@ -98,7 +98,6 @@ export class Workload {
       max_tokens: this.#between(4, 48),
       ignore_eos: true,
       temperature: 1,
-      seed: this.#random.below(1000),
       stream,
       ...(stream ? { stream_options: { include_usage: true } } : {}),
     };

@@ -1,0 +1,106 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ConcurrentPhase } from './concurrent-phase.ts';
+import { doctorPhase, type Patient } from './doctor-phase.ts';
+import type { EngineUnderTest, Stage } from './engine-under-test.ts';
+import { freePorts } from './free-ports.ts';
+import { GatewayProcess } from './gateway-process.ts';
+import { endProgram, killProgram, startProgram } from './own-processes.ts';
+import { restPhase } from './rest-phase.ts';
+import { sequentialPhase } from './sequential-phase.ts';
+import { Workload } from './workload.ts';
+
+const command = [process.execPath, join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js')];
+const blockSize = 32;
+const model = 'tiny';
+
+/** A simulated engine, where the run has a real one. */
+class SimEngine implements EngineUnderTest {
+  readonly name: string;
+  readonly url: string;
+  readonly workerSpec: string;
+  replayEndpoint = '';
+  readonly #args: readonly string[];
+  #child: ChildProcess | null = null;
+
+  private constructor(name: string, [port, eventsPort]: readonly number[]) {
+    this.name = name;
+    this.url = `http://127.0.0.1:${port}`;
+    this.workerSpec = this.url;
+    this.#args = [
+      ...['sim-worker', '--port', String(port), '--kv-events-port', String(eventsPort), '--model', model],
+      ...['--block-size', String(blockSize), '--blocks', '80', '--max-model-len', '2500', '--speedup', '20'],
+    ];
+  }
+
+  static async start(name: string): Promise<SimEngine> {
+    const engine = new SimEngine(name, await freePorts(2));
+    await engine.restart();
+    return engine;
+  }
+
+  async restart(): Promise<void> {
+    const [program, ...before] = command;
+    this.#child = await startProgram(program!, [...before, ...this.#args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(this.#child.stdout!, 'data');
+    const sources = await (await fetch(`${this.url}/kv_event_sources`)).json();
+    this.replayEndpoint = (sources as { 0: { replay_endpoint: string } })[0].replay_endpoint;
+  }
+
+  async kill(): Promise<void> {
+    const exited = once(this.#child!, 'exit');
+    killProgram(this.#child!);
+    await exited;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child !== null) await endProgram(this.#child);
+  }
+}
+
+let folder: string;
+let engines: SimEngine[];
+let gateway: GatewayProcess | null;
+let said: string[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kvoyant-sim-run-'));
+  engines = [];
+  gateway = null;
+  said = [];
+});
+afterEach(async () => {
+  await gateway?.end();
+  await Promise.all(engines.map((engine) => engine.end()));
+  rmSync(folder, { recursive: true });
+});
+
+it('every phase of the run with real engines holds with simulated ones', async () => {
+  engines = await Promise.all([SimEngine.start('A'), SimEngine.start('B')]);
+  const stage: Stage = { engines, model, blockSize, omitsZero: false, say: (line) => said.push(line) };
+  const specs = engines.map(({ workerSpec }) => workerSpec);
+  gateway = await GatewayProcess.start(command, specs, 'builtin', join(folder, 'gateway.log'));
+  const workload = new Workload(1, model, blockSize);
+  const both: Patient = { what: 'both', workers: specs, cause: null, proof: ['token-count', 'usage', 'events'] };
+  const misled: Patient = {
+    what: 'blocks of 48',
+    workers: [`${specs[0]},block-size=48`],
+    cause: 'block-size',
+    proof: [],
+  };
+  const verdicts = [
+    ...(await sequentialPhase(stage, gateway, workload, 15)),
+    ...(await new ConcurrentPhase(stage, gateway, workload).run(25)),
+    ...(await restPhase(stage, gateway)),
+    ...(await doctorPhase(stage, command, 'builtin', [both, misled])),
+  ];
+  expect(
+    verdicts.filter(({ holds }) => !holds),
+    said.join('\n'),
+  ).toEqual([]);
+  expect(verdicts).toHaveLength(12);
+}, 120_000);
