@@ -2,8 +2,8 @@
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { ConfigError, resolveConfig } from '../gateway/config.ts';
-import { environmentName, settingNames, shownConfig } from '../gateway/settings.ts';
+import { ConfigError, resolveConfig } from '../gateway/config/config.ts';
+import { environmentName, settingNames, shownConfig } from '../gateway/config/settings.ts';
 import { loadSettings } from './setting-sources.ts';
 
 export function checkCommand(): Command {

@@ -1,8 +1,8 @@
 // `kvoyant doctor`: examines engines with a canary each, and names what is wrong with their tokens, caches and KV events.
 
 import { Command, Option } from 'commander';
-import { examineWorkers, type WorkerExam } from '../gateway/examine.ts';
 import { ConfigError } from '../gateway/index.ts';
+import { examineWorkers, type WorkerExam } from '../gateway/proof/examine.ts';
 import { wrapText } from '../report/wrap-text.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings } from './setting-sources.ts';

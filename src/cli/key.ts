@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { hashSecret, newSecret } from '../gateway/secret-hash.ts';
+import { hashSecret, newSecret } from '../gateway/config/secret-hash.ts';
 
 export function keyCommand(): Command {
   return new Command('key')

@@ -1,10 +1,10 @@
 // `kvoyant serve`: a gateway from a configuration file, environment variables and flags; reloaded when they change.
 
 import { Command, Option } from 'commander';
-import { resolveConfig } from '../gateway/config.ts';
-import { followFiles } from '../gateway/config-reload.ts';
+import { resolveConfig } from '../gateway/config/config.ts';
+import { followFiles } from '../gateway/config/config-reload.ts';
+import { referencedPaths } from '../gateway/config/referenced-files.ts';
 import { ConfigError, type Gateway, startGateway } from '../gateway/index.ts';
-import { referencedPaths } from '../gateway/referenced-files.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';

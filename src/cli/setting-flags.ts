@@ -9,7 +9,7 @@ import {
   settingFromText,
   settingNames,
   settings,
-} from '../gateway/settings.ts';
+} from '../gateway/config/settings.ts';
 
 /** A switch has a flag for either position; the help shows the one that changes the default. */
 export function addSettingFlags(command: Command): void {

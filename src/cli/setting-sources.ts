@@ -1,7 +1,7 @@
 // Puts settings together from file, environment and flags: a flag wins over a variable, a variable over the file.
 
-import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config.ts';
-import { readReferencedFiles } from '../gateway/referenced-files.ts';
+import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config/config.ts';
+import { readReferencedFiles } from '../gateway/config/referenced-files.ts';
 import {
   environmentName,
   flagName,
@@ -9,8 +9,8 @@ import {
   settingFromText,
   settingNames,
   settings,
-} from '../gateway/settings.ts';
-import { YamlFile, YamlFileError } from '../gateway/yaml-file.ts';
+} from '../gateway/config/settings.ts';
+import { YamlFile, YamlFileError } from '../gateway/config/yaml-file.ts';
 
 export interface SettingSources {
   /** Path of a YAML file with settings by their names; null: none. */

@@ -2,20 +2,20 @@
 
 import type { Logger } from 'pino';
 import type { BlockHasher } from '../core/index.ts';
-import type { Access } from './access.ts';
-import type { AnswerDeadlines } from './answer-deadlines.ts';
-import type { GatewayConfig } from './config.ts';
-import type { DecisionLog } from './decision-log.ts';
-import type { Engine } from './engine.ts';
-import type { EngineMonitor } from './engine-monitor.ts';
-import type { Fleet } from './fleet.ts';
-import type { GatewayMetrics } from './gateway-metrics.ts';
-import type { KeyLimits } from './key-limits.ts';
-import type { Pools } from './pools.ts';
-import type { RetryBudget } from './retry-budget.ts';
-import type { TokenizerFailures } from './tokenizer-failures.ts';
-import type { TrafficRecorder } from './traffic-recorder.ts';
-import type { TurnSlices } from './turn-slices.ts';
+import type { GatewayConfig } from './config/config.ts';
+import type { Engine } from './engines/engine.ts';
+import type { EngineMonitor } from './engines/engine-monitor.ts';
+import type { Fleet } from './engines/fleet.ts';
+import type { Access } from './http/access.ts';
+import type { AnswerDeadlines } from './http/answer-deadlines.ts';
+import type { KeyLimits } from './http/key-limits.ts';
+import type { TurnSlices } from './http/turn-slices.ts';
+import type { RetryBudget } from './inference/retry-budget.ts';
+import type { Pools } from './pools/pools.ts';
+import type { TokenizerFailures } from './prompts/tokenizer-failures.ts';
+import type { DecisionLog } from './telemetry/decision-log.ts';
+import type { GatewayMetrics } from './telemetry/gateway-metrics.ts';
+import type { TrafficRecorder } from './telemetry/traffic-recorder.ts';
 
 export interface GatewayContext {
   /** As of the last reload: not to be kept. */

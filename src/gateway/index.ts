@@ -7,8 +7,8 @@ export {
   type GatewayOptions,
   type LogLevel,
   logLevels,
-} from './config.ts';
-export type { EngineSpec } from './engine-spec.ts';
+} from './config/config.ts';
+export type { EngineSpec } from './config/engine-spec.ts';
+export type { ConfigChanges } from './config/live-config.ts';
+export type { Resolve } from './engines/worker-discovery.ts';
 export { type Gateway, type GatewaySurroundings, startGateway } from './gateway.ts';
-export type { ConfigChanges } from './live-config.ts';
-export type { Resolve } from './worker-discovery.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { checkCommand } from '../../src/cli/check.ts';
 import { keyCommand } from '../../src/cli/key.ts';
-import { SecretCheck } from '../../src/gateway/secret-hash.ts';
+import { SecretCheck } from '../../src/gateway/config/secret-hash.ts';
 import { TemporaryFolder } from '../gateway/temporary-folder.ts';
 
 let folder: TemporaryFolder;

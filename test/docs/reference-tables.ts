@@ -8,7 +8,7 @@ import {
   settingDefaults,
   settingNames,
   settings,
-} from '../../src/gateway/settings.ts';
+} from '../../src/gateway/config/settings.ts';
 
 const row = (...cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 const header = (...names: string[]): string[] => [row(...names), row(...names.map(() => '---'))];

@@ -3,11 +3,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../src/gateway/config.ts';
-import { GatewayMetrics } from '../../src/gateway/gateway-metrics.ts';
-import { Pools } from '../../src/gateway/pools.ts';
-import { flagName, settingNames, settings } from '../../src/gateway/settings.ts';
-import { YamlFile } from '../../src/gateway/yaml-file.ts';
+import { resolveConfig } from '../../src/gateway/config/config.ts';
+import { flagName, settingNames, settings } from '../../src/gateway/config/settings.ts';
+import { YamlFile } from '../../src/gateway/config/yaml-file.ts';
+import { Pools } from '../../src/gateway/pools/pools.ts';
+import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
 import { metricsTable, settingsTable } from './reference-tables.ts';
 
 const { UPDATE_DOCS } = process.env;

@@ -5,8 +5,8 @@ import { createServer as createTlsServer, request as httpsRequest } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hashSecret } from '../../src/gateway/config/secret-hash.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
-import { hashSecret } from '../../src/gateway/secret-hash.ts';
 import { TemporaryFolder } from '../gateway/temporary-folder.ts';
 import { replyJson, streamTokens } from './fake-engine.ts';
 import { type Answer, chatBody, eventually, Harness, post } from './harness.ts';

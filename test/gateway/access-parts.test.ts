@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ApiKeyring, readApiKey } from '../../src/gateway/api-keys.ts';
-import { KeyLimits, LimitReached } from '../../src/gateway/key-limits.ts';
-import { LabelCap, otherLabel } from '../../src/gateway/label-cap.ts';
-import { hashSecret, isSecretHash, newSecret, SecretCheck, secretForm } from '../../src/gateway/secret-hash.ts';
+import { ApiKeyring, readApiKey } from '../../src/gateway/config/api-keys.ts';
+import { hashSecret, isSecretHash, newSecret, SecretCheck, secretForm } from '../../src/gateway/config/secret-hash.ts';
+import { KeyLimits, LimitReached } from '../../src/gateway/http/key-limits.ts';
+import { LabelCap, otherLabel } from '../../src/gateway/telemetry/label-cap.ts';
 
 describe('a secret', () => {
   it('is known by its hash, which does not contain it and can be given in its place', () => {

@@ -1,8 +1,8 @@
 // What is remembered of sessions: where each was placed last, for so long, and of so many.
 
 import { describe, expect, it } from 'vitest';
-import { SessionAffinity } from '../../src/gateway/session-affinity.ts';
-import type { Worker } from '../../src/gateway/worker.ts';
+import type { Worker } from '../../src/gateway/engines/worker.ts';
+import { SessionAffinity } from '../../src/gateway/pools/session-affinity.ts';
 
 const workerAt = (index: number): Worker => ({ membership: { index } }) as unknown as Worker;
 const [a, b] = [workerAt(0), workerAt(1)];

@@ -2,8 +2,8 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
-import { FeedCommons } from '../../src/gateway/feed-commons.ts';
-import { KvFeed } from '../../src/gateway/kv-feed.ts';
+import { FeedCommons } from '../../src/gateway/feeds/feed-commons.ts';
+import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
 import { encodeKvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
 

@@ -2,8 +2,8 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../src/cli/setting-sources.ts';
-import { ConfigError, resolveConfig } from '../../src/gateway/config.ts';
-import { YamlFile } from '../../src/gateway/yaml-file.ts';
+import { ConfigError, resolveConfig } from '../../src/gateway/config/config.ts';
+import { YamlFile } from '../../src/gateway/config/yaml-file.ts';
 import { TemporaryFolder } from './temporary-folder.ts';
 
 let folder: TemporaryFolder;

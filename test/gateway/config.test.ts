@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, type GatewayOptions, resolveConfig } from '../../src/gateway/config.ts';
-import { kvTopicLengthMax, parseEngineSpec } from '../../src/gateway/engine-spec.ts';
+import { ConfigError, type GatewayOptions, resolveConfig } from '../../src/gateway/config/config.ts';
+import { kvTopicLengthMax, parseEngineSpec } from '../../src/gateway/config/engine-spec.ts';
 
 const workers = ['http://127.0.0.1:8001'];
 

@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { receiveInSlices } from '../../src/gateway/connection-slices.ts';
+import { receiveInSlices } from '../../src/gateway/http/connection-slices.ts';
 import { tlsIdentity } from '../e2e/tls-files.ts';
 
 let server: Server;

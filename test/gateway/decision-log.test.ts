@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../src/core/index.ts';
-import { DecisionLog, DecisionRecord } from '../../src/gateway/decision-log.ts';
-import type { WorkerTrust } from '../../src/gateway/worker-trust.ts';
+import type { WorkerTrust } from '../../src/gateway/feeds/worker-trust.ts';
+import { DecisionLog, DecisionRecord } from '../../src/gateway/telemetry/decision-log.ts';
 
 const decision: Decision = {
   policy: 'kv',

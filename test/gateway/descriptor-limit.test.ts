@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { descriptorWarning } from '../../src/gateway/descriptor-limit.ts';
+import { descriptorWarning } from '../../src/gateway/http/descriptor-limit.ts';
 
 it('warns where more connections are allowed than this process may open files', () => {
   expect(descriptorWarning(1)).toBe(null);

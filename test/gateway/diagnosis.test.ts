@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type CanaryEvidence, type Circumstances, diagnose, type EventEvidence } from '../../src/gateway/diagnosis.ts';
-import { type FeedStatus, FeedTally } from '../../src/gateway/feed-status.ts';
+import { type FeedStatus, FeedTally } from '../../src/gateway/feeds/feed-status.ts';
+import {
+  type CanaryEvidence,
+  type Circumstances,
+  diagnose,
+  type EventEvidence,
+} from '../../src/gateway/proof/diagnosis.ts';
 
 const feed: FeedStatus = {
   ...new FeedTally(),

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlocksStored } from '../../src/core/index.ts';
-import { resolveConfig } from '../../src/gateway/config.ts';
-import { Engine } from '../../src/gateway/engine.ts';
-import { EventIntake } from '../../src/gateway/event-intake.ts';
-import { Pool } from '../../src/gateway/pool.ts';
-import { updatedTraits, Worker, type WorkerTraits } from '../../src/gateway/worker.ts';
+import { resolveConfig } from '../../src/gateway/config/config.ts';
+import { Engine } from '../../src/gateway/engines/engine.ts';
+import { updatedTraits, Worker, type WorkerTraits } from '../../src/gateway/engines/worker.ts';
+import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
+import { Pool } from '../../src/gateway/pools/pool.ts';
 
 const url = 'http://127.0.0.1:9';
 const told: WorkerTraits = {

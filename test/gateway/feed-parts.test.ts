@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { parseEngineSpec } from '../../src/gateway/engine-spec.ts';
-import { announcedEndpoint, reachable, statedEndpoint } from '../../src/gateway/feed-address.ts';
-import { routingBlockSize } from '../../src/gateway/feed-block-size.ts';
-import { type FeedStatus, FeedTally } from '../../src/gateway/feed-status.ts';
-import { IntakeBudget, turnMsMax } from '../../src/gateway/intake-budget.ts';
-import { approximateTrust, feedTrust, trustKinds } from '../../src/gateway/worker-trust.ts';
+import { parseEngineSpec } from '../../src/gateway/config/engine-spec.ts';
+import { announcedEndpoint, reachable, statedEndpoint } from '../../src/gateway/feeds/feed-address.ts';
+import { routingBlockSize } from '../../src/gateway/feeds/feed-block-size.ts';
+import { type FeedStatus, FeedTally } from '../../src/gateway/feeds/feed-status.ts';
+import { IntakeBudget, turnMsMax } from '../../src/gateway/feeds/intake-budget.ts';
+import { approximateTrust, feedTrust, trustKinds } from '../../src/gateway/feeds/worker-trust.ts';
 
 describe('addresses of feeds', () => {
   it.each([

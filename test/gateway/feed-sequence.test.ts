@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FeedMemory } from '../../src/gateway/feed-memory.ts';
-import { FeedSequence } from '../../src/gateway/feed-sequence.ts';
+import { FeedMemory } from '../../src/gateway/feeds/feed-memory.ts';
+import { FeedSequence } from '../../src/gateway/feeds/feed-sequence.ts';
 
 const verdicts = (...seqs: number[]): string[] => {
   const sequence = new FeedSequence();

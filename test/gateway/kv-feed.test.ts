@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher, Router } from 'zeromq';
-import type { FeedAddress } from '../../src/gateway/feed-address.ts';
-import { FeedCommons } from '../../src/gateway/feed-commons.ts';
-import { KvFeed } from '../../src/gateway/kv-feed.ts';
+import type { FeedAddress } from '../../src/gateway/feeds/feed-address.ts';
+import { FeedCommons } from '../../src/gateway/feeds/feed-commons.ts';
+import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
 import {
   encodeKvBatch,
   readReplayRequest,

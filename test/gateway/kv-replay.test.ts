@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Router } from 'zeromq';
-import { ReplayError, replayBatches } from '../../src/gateway/kv-replay.ts';
+import { ReplayError, replayBatches } from '../../src/gateway/feeds/kv-replay.ts';
 import { encodeKvBatch, readReplayRequest, writeReplayEnd } from '../../src/wire/kv-events.ts';
 import { writeSeq } from '../../src/wire/kv-events-frames.ts';
 

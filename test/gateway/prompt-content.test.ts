@@ -10,7 +10,7 @@ import {
   promptBytes,
   truncated,
   unclaimed,
-} from '../../src/gateway/prompt-content.ts';
+} from '../../src/gateway/prompts/prompt-content.ts';
 
 const hasher = new BlockHasher();
 const guess = { bytesPerToken: 5, tokensPerPart: 100 };

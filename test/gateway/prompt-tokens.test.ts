@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { PromptContent } from '../../src/gateway/prompt-content.ts';
-import { readContents } from '../../src/gateway/prompt-tokens.ts';
-import { type InferenceApi, readInferenceRequest } from '../../src/gateway/request-intake.ts';
+import { type InferenceApi, readInferenceRequest } from '../../src/gateway/inference/request-intake.ts';
+import type { PromptContent } from '../../src/gateway/prompts/prompt-content.ts';
+import { readContents } from '../../src/gateway/prompts/prompt-tokens.ts';
 import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 
 const read = (api: InferenceApi, body: object) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));

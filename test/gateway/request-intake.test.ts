@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { choicesMax, type InferenceApi, readInferenceRequest } from '../../src/gateway/request-intake.ts';
+import { choicesMax, type InferenceApi, readInferenceRequest } from '../../src/gateway/inference/request-intake.ts';
 import { RequestError } from '../../src/wire/openai-error.ts';
 
 const read = (api: InferenceApi, body: unknown) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FailureStreak } from '../../src/gateway/failure-streak.ts';
-import { RetryBudget } from '../../src/gateway/retry-budget.ts';
+import { FailureStreak } from '../../src/gateway/engines/failure-streak.ts';
+import { RetryBudget } from '../../src/gateway/inference/retry-budget.ts';
 
 describe('retry budget', () => {
   it('allows some retries where requests are rare', () => {

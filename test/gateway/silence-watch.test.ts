@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Expected, type SilenceVerdict, SilenceWatch } from '../../src/gateway/silence-watch.ts';
+import { type Expected, type SilenceVerdict, SilenceWatch } from '../../src/gateway/engines/silence-watch.ts';
 
 const nothing: Expected = { decoding: 0, prefilling: 0, whole: 0, prefillMs: 0 };
 const turnMs = 100;

@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { BucketHistogram } from '../../src/gateway/bucket-histogram.ts';
-import { ByteRatio } from '../../src/gateway/byte-ratio.ts';
-import { readCacheConfigs } from '../../src/gateway/engine-probe.ts';
-import { requestHeaders, responseHeaders } from '../../src/gateway/forwarded-headers.ts';
-import { engineAt } from '../../src/gateway/worker-discovery.ts';
+import { readCacheConfigs } from '../../src/gateway/engines/engine-probe.ts';
+import { engineAt } from '../../src/gateway/engines/worker-discovery.ts';
+import { requestHeaders, responseHeaders } from '../../src/gateway/http/forwarded-headers.ts';
+import { ByteRatio } from '../../src/gateway/prompts/byte-ratio.ts';
+import { BucketHistogram } from '../../src/gateway/telemetry/bucket-histogram.ts';
 import { readBodyUsage } from '../../src/wire/completion-chunk.ts';
 
 describe('engineAt', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StreamObserver } from '../../src/gateway/stream-observer.ts';
+import { StreamObserver } from '../../src/gateway/inference/stream-observer.ts';
 import { observeNaively } from '../model/naive-stream-observer.ts';
 
 interface Seen {

@@ -1,8 +1,8 @@
 // Whether gateway and engine make the same ids: every verdict, and what is asked to find it.
 
 import { describe, expect, it } from 'vitest';
-import { type EngineProbe, ProbeError, type TokenizeInput } from '../../src/gateway/engine-probe.ts';
-import { askableTokens, compareTokenizers, type Parity } from '../../src/gateway/tokenizer-parity.ts';
+import { type EngineProbe, ProbeError, type TokenizeInput } from '../../src/gateway/engines/engine-probe.ts';
+import { askableTokens, compareTokenizers, type Parity } from '../../src/gateway/proof/tokenizer-parity.ts';
 import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 
 const bos = 1;

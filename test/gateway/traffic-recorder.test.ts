@@ -4,17 +4,17 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../src/core/index.ts';
-import { ConfigError, resolveConfig } from '../../src/gateway/config.ts';
-import type { PromptContent } from '../../src/gateway/prompt-content.ts';
-import { type LineFile, RecordingFile } from '../../src/gateway/recording-file.ts';
-import { environmentName, flagName, settings } from '../../src/gateway/settings.ts';
+import { ConfigError, resolveConfig } from '../../src/gateway/config/config.ts';
+import { environmentName, flagName, settings } from '../../src/gateway/config/settings.ts';
+import type { PromptContent } from '../../src/gateway/prompts/prompt-content.ts';
+import { type LineFile, RecordingFile } from '../../src/gateway/telemetry/recording-file.ts';
 import {
   type LineFate,
   openTrafficRecorder,
   type RecordedExchange,
   type RecordedIntake,
   TrafficRecorder,
-} from '../../src/gateway/traffic-recorder.ts';
+} from '../../src/gateway/telemetry/traffic-recorder.ts';
 import { readWorkload } from '../../src/trace/read-workload.ts';
 import { decodeRequest, RequestRecorder } from '../../src/trace/recorder.ts';
 import type { Workload } from '../../src/trace/workload.ts';

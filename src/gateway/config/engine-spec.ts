@@ -1,0 +1,172 @@
+// One engine as the operator names it: `URL[,key=value...]`, or the same as an object.
+
+import { feedEndpointForm } from '../feeds/feed-address.ts';
+
+export interface EngineSpec {
+  /** Base address, without a slash at its end. */
+  readonly url: string;
+  /** Address of the engine's KV events, after `bind:` where the engine connects to it; absent: asked of the engine. */
+  readonly kvEvents?: string;
+  /** Where those events can be asked for again. */
+  readonly kvReplay?: string;
+  /** What the topics of its events begin with, where several engines connect to one address; absent: as it says. */
+  readonly kvTopic?: string;
+  /** Sent to this engine instead of the client's own authorization. */
+  readonly apiKey?: string;
+  readonly capacityBlocks?: number;
+  readonly blockSize?: number;
+  /** Requests that each of its workers takes at a time. */
+  readonly runningRequestsMax?: number;
+  /** The model that it serves; absent: asked of the engine. */
+  readonly model?: string;
+  /** The host name stands for several engines, one at each of its addresses. */
+  readonly dns?: true;
+  /** The name that an engine's certificate must have, where its address has none. */
+  readonly serverName?: string;
+}
+
+export type EngineSpecResult =
+  | { readonly kind: 'spec'; readonly spec: EngineSpec }
+  /** `field`: the one that is wrong, where the engine was given as an object. */
+  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
+
+const keys = [
+  'kv-events',
+  'kv-replay',
+  'kv-topic',
+  'api-key',
+  'blocks',
+  'block-size',
+  'running-max',
+  'model',
+  'server-name',
+] as const;
+type Key = (typeof keys)[number];
+
+export const kvTopicLengthMax = 1024;
+
+const dnsPrefix = 'dns+';
+
+/** What an object calls each key. */
+const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = {
+  kvEvents: 'kv-events',
+  kvReplay: 'kv-replay',
+  kvTopic: 'kv-topic',
+  apiKey: 'api-key',
+  capacityBlocks: 'blocks',
+  blockSize: 'block-size',
+  runningRequestsMax: 'running-max',
+  model: 'model',
+  serverName: 'server-name',
+};
+
+export const engineFields: readonly string[] = ['url', ...Object.keys(fields)];
+
+/** @param value a text as on the command line, or an object with `url` and the fields of `EngineSpec` */
+export function readEngineSpec(value: unknown): EngineSpecResult {
+  if (typeof value === 'string') return parseEngineSpec(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return wrong('must be an address or an object with a url');
+  }
+  const { url, dns, ...settings } = value as Record<string, unknown>;
+  if (typeof url !== 'string') return wrong('has no url');
+  const parsed = parseAddress(url);
+  if (parsed === null) return { ...wrong(notAnAddress(url)), field: 'url' };
+  let spec: EngineSpec = dns === true ? { ...parsed, dns } : parsed;
+  for (const [field, setting] of Object.entries(settings)) {
+    const key = fields[field as keyof typeof fields];
+    if (key === undefined) {
+      const message = `${JSON.stringify(field)} of ${url} is unknown; allowed are ${engineFields.join(', ')}`;
+      return { ...wrong(message), field };
+    }
+    const result = withSetting(spec, key, String(setting));
+    if (result.kind === 'wrong') return { ...result, field };
+    spec = result.spec;
+  }
+  return { kind: 'spec', spec };
+}
+
+export function parseEngineSpec(text: string): EngineSpecResult {
+  const [address = '', ...settings] = text.split(',');
+  const parsed = parseAddress(address.trim());
+  if (parsed === null) return wrong(notAnAddress(address));
+  let spec = parsed;
+  for (const setting of settings) {
+    const split = setting.indexOf('=');
+    const key = setting.slice(0, split === -1 ? undefined : split).trim();
+    const value = split === -1 ? '' : setting.slice(split + 1).trim();
+    if (value === '') return wrong(`${JSON.stringify(nameIn(key))} of ${spec.url} is not of the form key=value`);
+    const result = withSetting(spec, key as Key, value);
+    if (result.kind === 'wrong') return result;
+    spec = result.spec;
+  }
+  return { kind: 'spec', spec };
+}
+
+function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResult {
+  const { url } = spec;
+  switch (key) {
+    case 'kv-events':
+    case 'kv-replay':
+      if (!feedEndpointForm.test(value)) {
+        return wrong(`${key} of ${url} must be like tcp://127.0.0.1:5557, got ${JSON.stringify(value)}`);
+      }
+      return right(key === 'kv-events' ? { ...spec, kvEvents: value } : { ...spec, kvReplay: value });
+    case 'kv-topic':
+      if (value.length > kvTopicLengthMax) return wrong(`kv-topic of ${url} is longer than ${kvTopicLengthMax}`);
+      return right({ ...spec, kvTopic: value });
+    case 'api-key':
+      if (!/^[\x21-\x7e]+$/.test(value)) return wrong(`api-key of ${url} has characters that no header may have`);
+      return right({ ...spec, apiKey: value });
+    case 'blocks':
+    case 'block-size':
+    case 'running-max': {
+      const number = Number(value);
+      const max = key === 'block-size' ? 65_536 : 100_000_000;
+      if (!Number.isInteger(number) || number < 1 || number > max) {
+        return wrong(`${key} of ${url} must be an integer from 1 to ${max}, got ${JSON.stringify(value)}`);
+      }
+      if (key === 'running-max') return right({ ...spec, runningRequestsMax: number });
+      return right(key === 'blocks' ? { ...spec, capacityBlocks: number } : { ...spec, blockSize: number });
+    }
+    case 'model':
+      return right({ ...spec, model: value });
+    case 'server-name':
+      return right({ ...spec, serverName: value });
+    default:
+      return wrong(`${JSON.stringify(nameIn(key))} of ${url} is unknown; allowed are ${keys.join(', ')}`);
+  }
+}
+
+function parseAddress(text: string): EngineSpec | null {
+  const isName = text.startsWith(dnsPrefix);
+  const url = parseHttpUrl(isName ? text.slice(dnsPrefix.length) : text);
+  if (url === null) return null;
+  return isName ? { url, dns: true } : { url };
+}
+
+/** An address may hold a password, so what follows an `@` is all that is shown of it. */
+function notAnAddress(text: string): string {
+  return `${JSON.stringify(text.replace(/^.*@/, '...@'))} is no http:// or https:// address`;
+}
+
+/** What follows a name may be a secret in the wrong form. */
+function nameIn(text: string): string {
+  return /^[\w-]*/.exec(text)![0];
+}
+
+function right(spec: EngineSpec): EngineSpecResult {
+  return { kind: 'spec', spec };
+}
+
+function parseHttpUrl(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
+  if (url.search !== '' || url.hash !== '' || url.username !== '') return null;
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function wrong(message: string): Extract<EngineSpecResult, { kind: 'wrong' }> {
+  return { kind: 'wrong', message };
+}

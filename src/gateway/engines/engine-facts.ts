@@ -1,0 +1,173 @@
+// Gathers from an engine, and from what the operator has set, all that routing has to know of its workers.
+
+import type { Tokenizer } from '../../tokens/tokenizer.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import type { EngineSpec } from '../config/engine-spec.ts';
+import { statedEndpoint } from '../feeds/feed-address.ts';
+import { routingBlockSize } from '../feeds/feed-block-size.ts';
+import { askableTokens, compareTokenizers, type TokenizerVerdict } from '../proof/tokenizer-parity.ts';
+import type { Engine } from './engine.ts';
+import {
+  type CacheConfig,
+  type FeedAnnouncement,
+  type FeedSource,
+  type ModelEntry,
+  ProbeError,
+} from './engine-probe.ts';
+import type { WorkerTraits } from './worker.ts';
+
+/** Where nothing tells it: vLLM's own default. */
+const assumedBlockSize = 16;
+
+export interface RankFacts {
+  readonly rank: number;
+  readonly traits: WorkerTraits;
+  readonly feed: FeedSource | null;
+  readonly told: ToldOfCache;
+}
+
+/** What the engine says of a rank's cache, whatever use is made of it; null: nothing. */
+export interface ToldOfCache {
+  readonly prefixCaching: boolean | null;
+  /** Tokens of a block. */
+  readonly blockSize: number | null;
+  /** `unknown`: it has no way to tell. */
+  readonly events: FeedAnnouncement | { readonly kind: 'unknown' };
+}
+
+export interface EngineFacts {
+  /** At least one. */
+  readonly models: readonly ModelEntry[];
+  /** By rank; at least one. */
+  readonly ranks: readonly RankFacts[];
+  readonly tokenizer: TokenizerVerdict;
+}
+
+/** The engine answers, but must not be used as configured. */
+export class EngineUnfit extends Error {
+  override readonly name = 'EngineUnfit';
+}
+
+/**
+ * @throws ProbeError if the engine can't be reached
+ * @throws EngineUnfit if it must not be used
+ */
+export async function learnFacts(
+  engine: Engine,
+  config: GatewayConfig,
+  tokenizer: Tokenizer | null,
+): Promise<EngineFacts> {
+  const { spec, probe } = engine;
+  const models = spec.model === undefined ? await probe.models() : [statedModel(spec.model)];
+  if (models.length === 0) throw new EngineUnfit('it lists no model');
+  const caches = (await optional(probe.cacheConfigs())) ?? [];
+  const announced = await optional(probe.feedAnnouncements());
+  const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
+  // What the operator states comes first, for as many ranks as the metrics tell of.
+  const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
+  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...offered.map(({ rank }) => rank)]);
+  const rankFacts = (rank: number): RankFacts => {
+    const announcement = announced?.find((one) => one.rank === rank);
+    const feed = withTopic(
+      spec,
+      statedFeed(spec, rank) ?? (announcement?.kind === 'source' ? announcement.source : null),
+    );
+    const cache = caches.find((config) => config.rank === rank);
+    const told = {
+      prefixCaching: cache?.prefixCaching ?? null,
+      blockSize: cache?.blockSize ?? null,
+      events: announced === null ? ({ kind: 'unknown' } as const) : (announcement ?? ({ kind: 'off', rank } as const)),
+    };
+    const matches = tokenizer !== null || verdict.text === 'asked';
+    return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && matches) };
+  };
+  return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };
+}
+
+function traitsOf(
+  { spec }: Engine,
+  config: GatewayConfig,
+  cache: CacheConfig | undefined,
+  usesEvents: boolean,
+): WorkerTraits {
+  const setBlockSize = spec.blockSize ?? (config.blockSize === 'auto' ? null : config.blockSize);
+  const toldBlockSize = cache?.blockSize ?? null;
+  const pageSize = toldBlockSize ?? setBlockSize ?? assumedBlockSize;
+  // A setting that is no multiple stands; whether it can is up to the events.
+  const fitting = routingBlockSize(pageSize, setBlockSize);
+  const blockSize = fitting ?? setBlockSize!;
+  const toldBlocks =
+    cache === undefined || cache.capacityBlocks === null
+      ? null
+      : Math.max(1, Math.floor((cache.capacityBlocks * pageSize) / blockSize));
+  return {
+    blockSize,
+    pageSize: fitting === null ? blockSize : pageSize,
+    pageSizeTold: false,
+    pageSizeUnfit: null,
+    blockSizeFrom: setBlockSize !== null ? 'setting' : toldBlockSize !== null ? 'engine' : 'assumed',
+    capacityBlocks: spec.capacityBlocks ?? toldBlocks ?? config.defaultCapacityBlocks,
+    capacityFrom: spec.capacityBlocks !== undefined ? 'setting' : toldBlocks !== null ? 'engine' : 'assumed',
+    source: usesEvents ? 'events' : 'approximate',
+  };
+}
+
+/** The built-in vocabulary fits few engines, so those must prove it; one given by the operator is doubted only on evidence. */
+async function checkTokenizer(
+  { probe, tokenizer: before }: Engine,
+  model: string,
+  config: GatewayConfig,
+  tokenizer: Tokenizer | null,
+): Promise<TokenizerVerdict> {
+  if (tokenizer === null) {
+    return config.tokenizer === 'engine'
+      ? askableTokens(probe, model, before)
+      : { text: 'unchecked', chat: 'unchecked' };
+  }
+  const verdict = await compareTokenizers(probe, model, tokenizer);
+  if (config.trustTokenizer) return verdict;
+  if (verdict.text === 'differs') {
+    throw new EngineUnfit(`its /tokenize gives other token ids than ${tokenizer.name}`);
+  }
+  if (verdict.text === 'double-bos') {
+    throw new EngineUnfit(`its /tokenize and ${tokenizer.name} differ by a BOS that one of them writes twice`);
+  }
+  if (verdict.text === 'unavailable' && config.tokenizer === 'builtin') {
+    throw new EngineUnfit('it has no /tokenize to show that its tokenizer is the built-in one');
+  }
+  return verdict;
+}
+
+/** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. @returns null where it has left it out */
+async function optional<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ProbeError && error.status > 0) return null;
+    throw error;
+  }
+}
+
+function statedModel(id: string): ModelEntry {
+  const description = { id, object: 'model', created: 0, owned_by: 'kvoyant' };
+  return { id, parent: null, description };
+}
+
+/** Every rank has publishers of its own, on the ports that follow those of rank 0. */
+function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number): FeedSource | null {
+  if (kvEvents === undefined) return null;
+  const { mode, endpoint } = statedEndpoint(kvEvents);
+  const ofRank = (endpoint: string): string =>
+    endpoint.replace(/(?<=^tcp:.*:)\d+$/, (port) => String(Number(port) + rank));
+  return {
+    rank,
+    mode,
+    endpoint: ofRank(endpoint),
+    replayEndpoint: kvReplay === undefined ? null : ofRank(statedEndpoint(kvReplay).endpoint),
+    topic: '',
+  };
+}
+
+function withTopic({ kvTopic }: EngineSpec, feed: FeedSource | null): FeedSource | null {
+  return feed === null || kvTopic === undefined ? feed : { ...feed, topic: kvTopic };
+}

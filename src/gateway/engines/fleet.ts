@@ -1,0 +1,179 @@
+// The engines behind the gateway as they come and go: what is asked for is brought about by joining, draining, removing.
+
+import type { Logger } from 'pino';
+import type { EngineSpec } from '../config/engine-spec.ts';
+import type { Engine } from './engine.ts';
+import type { EngineMonitor } from './engine-monitor.ts';
+
+/** Between two looks at a worker that is to be removed. */
+const drainPollMs = 20;
+/** How long it still takes requests while those that come in its place are not ready yet. */
+const handoverMsMax = 10_000;
+
+export interface FleetOptions {
+  /** Makes an engine and what follows its life; nothing runs yet. */
+  create(spec: EngineSpec): { readonly engine: Engine; readonly monitor: EngineMonitor };
+  /** How long a worker that is removed may take to end its answers; asked at each removal. */
+  drainMsMax(): number;
+  readonly log: Logger;
+}
+
+interface Removal {
+  readonly wasDraining: boolean;
+  cancelled: boolean;
+}
+
+/** Several sources may ask for the same engine; it goes when none does. Engines are told apart by their URL. */
+export class Fleet {
+  /** The same array all the time. */
+  readonly engines: Engine[] = [];
+  readonly monitors: Map<Engine, EngineMonitor> = new Map();
+  readonly #options: FleetOptions;
+  readonly #wanted = new Map<string, readonly EngineSpec[]>();
+  /** Added or changed by hand: they come before what the sources say. */
+  readonly #added = new Map<string, EngineSpec>();
+  /** Removed by hand, whatever the sources say. */
+  readonly #banned = new Set<string>();
+  readonly #removals = new Map<Engine, Removal>();
+  readonly #lives = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  find(url: string): Engine | undefined {
+    return this.engines.find((engine) => engine.url === url);
+  }
+
+  /** Whether the engine leaves as soon as it is empty. */
+  leaving(engine: Engine): boolean {
+    return this.#removals.has(engine);
+  }
+
+  /** Replaces what this source asks for. */
+  want(source: string, specs: readonly EngineSpec[]): void {
+    this.#wanted.set(source, specs);
+    this.#reconcile();
+  }
+
+  /** Names of the sources that have asked for something. */
+  sources(): string[] {
+    return [...this.#wanted.keys()];
+  }
+
+  forget(source: string): void {
+    this.#wanted.delete(source);
+    this.#reconcile();
+  }
+
+  /** Adds an engine by hand, or changes it: then it leaves first, and comes back as it shall be. */
+  add(spec: EngineSpec): void {
+    this.#banned.delete(spec.url);
+    this.#added.set(spec.url, spec);
+    this.#reconcile();
+  }
+
+  /** Removes an engine by hand; no source brings it back before the next start. */
+  remove(url: string): void {
+    this.#added.delete(url);
+    this.#banned.add(url);
+    this.#reconcile();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.monitors.values()].map((monitor) => monitor.close()));
+    await Promise.all(this.#lives);
+  }
+
+  #desired(): Map<string, EngineSpec> {
+    const desired = new Map<string, EngineSpec>();
+    for (const specs of this.#wanted.values()) {
+      for (const spec of specs) if (!desired.has(spec.url)) desired.set(spec.url, spec);
+    }
+    for (const [url, spec] of this.#added) desired.set(url, spec);
+    for (const url of this.#banned) desired.delete(url);
+    return desired;
+  }
+
+  #reconcile(): void {
+    if (this.#closed) return;
+    const desired = this.#desired();
+    const present = [...this.engines];
+    const here = new Set(present.map(({ url }) => url));
+    const newcomers = [...desired.values()].filter(({ url }) => !here.has(url)).map((spec) => this.#join(spec));
+    for (const engine of present) {
+      const spec = desired.get(engine.url);
+      const removal = this.#removals.get(engine);
+      if (spec === undefined || !sameSpec(spec, engine.spec)) {
+        if (removal === undefined) this.#follow(this.#remove(engine, newcomers));
+        else removal.cancelled = false;
+      } else if (removal !== undefined) removal.cancelled = true;
+    }
+  }
+
+  #join(spec: EngineSpec): Engine {
+    const { engine, monitor } = this.#options.create(spec);
+    this.engines.push(engine);
+    this.monitors.set(engine, monitor);
+    this.#follow(monitor.run());
+    return engine;
+  }
+
+  async #remove(engine: Engine, newcomers: readonly Engine[]): Promise<void> {
+    const { log, drainMsMax } = this.#options;
+    const removal: Removal = { wasDraining: engine.draining, cancelled: false };
+    this.#removals.set(engine, removal);
+    const stops = (): boolean => this.#closed || removal.cancelled;
+    if (newcomers.length > 0) {
+      await until(() => stops() || newcomers.every(({ takesRequests }) => takesRequests), handoverMsMax);
+    }
+    if (!stops()) {
+      engine.setDraining(true);
+      log.info({ engine: engine.url, requestsInFlight: engine.inFlight }, 'engine drains, then leaves');
+      await until(() => stops() || engine.inFlight === 0, drainMsMax());
+    }
+    this.#removals.delete(engine);
+    if (this.#closed) return;
+    if (removal.cancelled) {
+      engine.setDraining(removal.wasDraining);
+      log.info({ engine: engine.url }, 'engine stays after all');
+      return;
+    }
+    await this.#takeOut(engine);
+    // It may be asked for again, with other settings.
+    this.#reconcile();
+  }
+
+  async #takeOut(engine: Engine): Promise<void> {
+    const monitor = this.monitors.get(engine)!;
+    const cutRequests = engine.inFlight;
+    this.engines.splice(this.engines.indexOf(engine), 1);
+    this.monitors.delete(engine);
+    const closed = monitor.close();
+    // In the same step, so that an engine at the same address may join again at any time.
+    for (const { membership } of engine.workers) membership?.pool.remove(membership.index);
+    engine.workers = [];
+    await closed;
+    this.#options.log.info({ engine: engine.url, cutRequests }, 'engine removed');
+  }
+
+  #follow(life: Promise<void>): void {
+    this.#lives.add(life);
+    void life.finally(() => this.#lives.delete(life));
+  }
+}
+
+function sameSpec(a: EngineSpec, b: EngineSpec): boolean {
+  const fields = (spec: EngineSpec): string => JSON.stringify(Object.entries(spec).sort());
+  return fields(a) === fields(b);
+}
+
+/** Waits for the condition, which may hold at once, for at most `timeoutMs`. */
+async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
+  const startedMs = performance.now();
+  while (!condition() && performance.now() - startedMs < timeoutMs) {
+    await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+  }
+}

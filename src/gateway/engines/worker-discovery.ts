@@ -1,0 +1,112 @@
+// Follows host names that stand for several engines: looked up again and again, an engine for each address.
+
+import { lookup } from 'node:dns/promises';
+import { isIPv6 } from 'node:net';
+import type { Logger } from 'pino';
+import type { EngineSpec } from '../config/engine-spec.ts';
+import type { Fleet } from './fleet.ts';
+
+/** All addresses of a name; rejects if there is none. */
+export type Resolve = (hostName: string) => Promise<readonly string[]>;
+
+/** Further addresses of one name are left out. */
+const addressesMax = 1024;
+const sourcePrefix = 'dns:';
+
+export const systemResolve: Resolve = async (hostName) => {
+  const addresses = await lookup(hostName, { all: true });
+  return addresses.map(({ address }) => address);
+};
+
+export class WorkerDiscovery {
+  readonly #fleet: Fleet;
+  readonly #resolve: Resolve;
+  readonly #intervalMs: number;
+  readonly #log: Logger;
+  #specs: readonly EngineSpec[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+  /** One round at a time; a round that is overtaken by new names changes nothing for those that are gone. */
+  #round: Promise<void> = Promise.resolve();
+
+  constructor(fleet: Fleet, resolve: Resolve, intervalMs: number, log: Logger) {
+    this.#fleet = fleet;
+    this.#resolve = resolve;
+    this.#intervalMs = intervalMs;
+    this.#log = log;
+  }
+
+  /** Replaces the names that are followed; the first look-up begins at once. */
+  follow(specs: readonly EngineSpec[]): void {
+    this.#specs = specs;
+    const sources = new Set(specs.map(sourceOf));
+    for (const source of this.#fleet.sources()) {
+      if (source.startsWith(sourcePrefix) && !sources.has(source)) this.#fleet.forget(source);
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#round = this.#round.then(() => this.#lookUpAll());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  async #lookUpAll(): Promise<void> {
+    if (this.#closed) return;
+    await Promise.all(this.#specs.map((spec) => this.#lookUp(spec)));
+    if (this.#closed || this.#specs.length === 0) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#round = this.#lookUpAll();
+    }, this.#intervalMs);
+  }
+
+  /** A name that can't be looked up keeps the engines that it had: a silent name server takes no capacity away. */
+  async #lookUp(spec: EngineSpec): Promise<void> {
+    const { hostname } = new URL(spec.url);
+    let addresses: readonly string[];
+    try {
+      addresses = await this.#resolve(hostname);
+    } catch (error) {
+      this.#log.warn(
+        { name: hostname, reason: (error as Error).message },
+        'name of workers not found; they stay as they are',
+      );
+      return;
+    }
+    if (this.#closed || addresses.length === 0 || !this.#specs.includes(spec)) return;
+    if (addresses.length > addressesMax) {
+      this.#log.warn({ name: hostname, addresses: addresses.length, addressesMax }, 'name has too many addresses');
+    }
+    const engines = addresses.slice(0, addressesMax).map((address) => engineAt(spec, hostname, address));
+    this.#fleet.want(sourceOf(spec), engines);
+  }
+}
+
+function sourceOf({ url }: EngineSpec): string {
+  return sourcePrefix + url;
+}
+
+/** The engine at one address of the name; a KV event address with the name in it moves along. */
+export function engineAt({ dns: _, ...spec }: EngineSpec, hostName: string, address: string): EngineSpec {
+  const host = isIPv6(address) ? `[${address}]` : address;
+  const moved = (url: string): string => url.replace(`//${hostName}`, `//${host}`);
+  const { kvEvents, kvReplay, kvTopic } = spec;
+  return {
+    ...spec,
+    url: moved(spec.url),
+    ...(kvEvents !== undefined && { kvEvents: moved(kvEvents) }),
+    ...(kvReplay !== undefined && { kvReplay: moved(kvReplay) }),
+    ...(kvTopic !== undefined && { kvTopic: topicAt(kvTopic, hostName, address) }),
+    ...(spec.url.startsWith('https:') && { serverName: spec.serverName ?? hostName }),
+  };
+}
+
+/** Of the form `kv@HOST:PORT@MODEL`; the model may have the host's name, too. */
+function topicAt(topic: string, hostName: string, address: string): string {
+  const parts = topic.split('@');
+  const at = parts.findIndex((part) => part === hostName || part.startsWith(`${hostName}:`));
+  return at === -1 ? topic : parts.with(at, address + parts[at]!.slice(hostName.length)).join('@');
+}

@@ -1,0 +1,111 @@
+// What the gateway tells of itself: models, workers, loads, decisions, metrics, health.
+
+import { RequestError } from '../../wire/openai-error.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { Fleet } from '../engines/fleet.ts';
+import type { Worker } from '../engines/worker.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from './exchange.ts';
+import { replyJson, replyText } from './http-reply.ts';
+import { unescapeId } from './path-id.ts';
+
+/** The models that the client's key opens. */
+export function answerModels({ pools }: GatewayContext, { key, response }: Exchange): void {
+  const opened = [...pools.models().values()].filter(({ id }) => key === null || (key.models?.includes(id) ?? true));
+  const data = opened.map(({ description }) => description);
+  replyJson(response, 200, { object: 'list', data });
+}
+
+/** The process lives. */
+export function answerHealth(_context: GatewayContext, { response }: Exchange): void {
+  replyText(response, 200, 'text/plain', 'ok\n');
+}
+
+/** 200 as soon as, and as long as, some worker can take requests and the gateway has not been told to stop. */
+export function answerReady({ engines, stopping }: GatewayContext, { response }: Exchange): void {
+  const readyEngines = engines.filter(({ takesRequests }) => takesRequests).length;
+  const ready = readyEngines > 0 && !stopping;
+  replyJson(response, ready ? 200 : 503, { ready, stopping, readyEngines, engines: engines.length });
+}
+
+export async function answerMetrics({ metrics: { registry } }: GatewayContext, { response }: Exchange): Promise<void> {
+  replyText(response, 200, registry.contentType, await registry.metrics());
+}
+
+/** Every worker in whatever state; an engine that has not joined yet stands for its workers. */
+export function answerWorkers({ engines, fleet }: GatewayContext, { response }: Exchange): void {
+  const workers = engines.flatMap((engine) =>
+    engine.workers.length === 0
+      ? [describeEngine(engine, fleet)]
+      : engine.workers.map((worker) => ({ ...describeEngine(engine, fleet), ...describeWorker(worker) })),
+  );
+  replyJson(response, 200, { workers });
+}
+
+/** What is in flight on every worker that has joined, and what waits in every pool. */
+export function answerLoads({ pools }: GatewayContext, { response }: Exchange): void {
+  const workers: object[] = [];
+  const queues: object[] = [];
+  for (const pool of pools) {
+    queues.push({ pool: pool.name, waiting: pool.desk.waiting, waitingBlocks: pool.desk.waitingBlocks });
+    pool.router.advance(performance.now());
+    for (const { index, id, ...load } of pool.router.loads()) {
+      const { engine, rank } = pool.worker(index);
+      workers.push({ id, url: engine.url, rank, model: engine.models[0]?.id, state: engine.state, ...load });
+    }
+  }
+  replyJson(response, 200, { workers, queues });
+}
+
+export function answerDecisions({ decisions }: GatewayContext, { response }: Exchange): void {
+  replyJson(response, 200, { decisions: decisions.records() });
+}
+
+/** @throws RequestError 404 if the request is not, or no longer, in the log. */
+export function answerDecisionsOf({ decisions }: GatewayContext, { response }: Exchange, escapedId: string): void {
+  const requestId = unescapeId(escapedId);
+  const records = decisions.ofRequest(requestId);
+  if (records.length === 0) {
+    throw new RequestError(
+      404,
+      'decision_not_found',
+      `no decision of the request ${JSON.stringify(requestId)} is kept`,
+    );
+  }
+  replyJson(response, 200, { decisions: records });
+}
+
+/** Nothing of it is a secret. */
+export function describeEngine(engine: Engine, fleet: Fleet): object {
+  return {
+    id: null,
+    url: engine.url,
+    state: engine.state,
+    reason: engine.reason,
+    models: engine.models.map(({ id }) => id),
+    tokenizer: engine.tokenizer,
+    /** Of prompts of its pool, by kind; null: it has not joined one. */
+    tokensFrom: engine.workers[0]?.membership?.pool.tokens.inForce() ?? null,
+    requestsInFlight: engine.inFlight,
+    draining: engine.draining,
+    /** Nothing new comes, and nothing is under way: it may be stopped. */
+    drained: engine.draining && engine.inFlight === 0,
+    leaving: fleet.leaving(engine),
+  };
+}
+
+function describeWorker(worker: Worker): object {
+  const { id, rank, membership, traits, feed, offeredFeed, events, account, canary } = worker;
+  return {
+    id,
+    rank,
+    pool: membership?.pool.name ?? null,
+    ...traits,
+    trust: worker.trust(performance.now()),
+    canary,
+    eventsOffered: offeredFeed,
+    feed: feed?.status ?? null,
+    events,
+    account: { ...account.tokens, checks: account.checks, tokenMismatches: account.tokenMismatches },
+  };
+}

@@ -1,0 +1,100 @@
+// One request of a client and the answer it waits for: identity, clock, and whether the client is still there.
+
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RequestError } from '../../wire/openai-error.ts';
+import type { ApiKey } from '../config/api-keys.ts';
+import type { DecisionRecord } from '../telemetry/decision-log.ts';
+
+/** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
+const requestIdLengthMax = 256;
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly id: string;
+  /** By the monotonic clock of `performance.now()`. */
+  readonly startedMs: number;
+  /** Whose request it is; null: no key was needed. */
+  key: ApiKey | null = null;
+  /** Of the newest attempt of an inference request. */
+  record: DecisionRecord | null = null;
+  /** An error event may be appended to the answer. */
+  streamsEvents = false;
+  #model: string | null = null;
+  #gone = false;
+  #limit: string | null = null;
+  #onGone: (() => void) | null = null;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request;
+    this.response = response;
+    this.id = requestId(request);
+    this.startedMs = performance.now();
+    // A write that meets a broken connection is an error, and then a close; both mean that the client is gone.
+    response.on('error', () => this.#lost());
+    response.on('close', () => this.#lost());
+  }
+
+  /** The client closed the connection before it had the whole answer. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** The model it asks for, once known to be served. */
+  get model(): string | null {
+    return this.#model;
+  }
+
+  /** @throws RequestError 403 if the client's key does not open the model, which some worker serves */
+  asksFor(model: string): void {
+    this.#model = model;
+    const { key } = this;
+    if (key === null || key.models === null || key.models.includes(model)) return;
+    throw new RequestError(
+      403,
+      'model_not_allowed',
+      `the key ${key.name} does not open the model ${JSON.stringify(model)}`,
+      'model',
+    );
+  }
+
+  /** The limit that has ended it, or null. */
+  get limit(): string | null {
+    return this.#limit;
+  }
+
+  /** Whoever works on it hears that the client is gone, and leaves the response alone. @param limit the one it exceeds */
+  abandon(limit: string): void {
+    if (this.#gone) return;
+    this.#limit = limit;
+    this.#leave();
+  }
+
+  /** Calls back once, as soon as the client is gone; the newest callback replaces the one before. */
+  whenGone(callback: () => void): void {
+    if (this.#gone) callback();
+    else this.#onGone = callback;
+  }
+
+  header(name: string): string | null {
+    const value = this.request.headers[name];
+    return typeof value === 'string' ? value : null;
+  }
+
+  #lost(): void {
+    if (!this.#gone && !this.response.writableFinished) this.#leave();
+  }
+
+  #leave(): void {
+    this.#gone = true;
+    this.#onGone?.();
+  }
+}
+
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && given.length <= requestIdLengthMax && /^[\x21-\x7e]+$/.test(given)
+    ? given
+    : randomUUID();
+}

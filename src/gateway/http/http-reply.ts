@@ -1,0 +1,60 @@
+// Answers that the gateway itself gives.
+
+import type { ServerResponse } from 'node:http';
+import { RequestError } from '../../wire/openai-error.ts';
+import { hasBody } from './request-body.ts';
+
+/** A request that meets no ready worker may find one when the next probe has run. */
+const retryAfterS = 1;
+/** How long the rest of a request that is refused already is read. */
+const unreadBodyMsMax = 1000;
+
+export function replyJson(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  replyText(response, status, 'application/json', JSON.stringify(value), headers);
+}
+
+export function replyText(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = Buffer.from(text);
+  const { req: request } = response;
+  const unread = !request.complete && hasBody(request);
+  const ends: Record<string, string> = unread ? { connection: 'close' } : {};
+  response.writeHead(status, { ...headers, ...ends, 'content-type': contentType, 'content-length': body.length });
+  if (!unread) {
+    response.end(body);
+    return;
+  }
+  // Closing a connection with unread bytes resets it, answer included: the rest of the request is read and dropped.
+  response.write(body);
+  const end = (): void => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, unreadBodyMsMax);
+  request.once('end', end).once('close', end).resume();
+}
+
+export function replyError(
+  response: ServerResponse,
+  error: RequestError,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const afterS = error.retryAfterS ?? (error.status === 503 ? retryAfterS : null);
+  const retry: Record<string, string> = afterS === null ? {} : { 'retry-after': String(afterS) };
+  replyJson(response, error.status, error.body(), { ...headers, ...retry });
+}
+
+/** What the client is told of an error that nobody expected. */
+export function asRequestError(error: unknown): RequestError {
+  return error instanceof RequestError ? error : new RequestError(500, 'internal_error', 'the gateway failed');
+}

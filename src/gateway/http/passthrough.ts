@@ -1,0 +1,95 @@
+// The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
+
+import { RequestError } from '../../wire/openai-error.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
+import { ClientAnswer } from '../inference/client-answer.ts';
+import { pass, type RelayOutcome, relay } from '../inference/relay.ts';
+import { noWorkers } from '../pools/pools.ts';
+import type { Exchange } from './exchange.ts';
+import { requestHeaders } from './forwarded-headers.ts';
+import { readBody } from './request-body.ts';
+
+/** Leads out of what the gateway passes on, for engines that resolve it. */
+const dotSegment = /\/(\.|%2e){1,2}(\/|$)/i;
+
+/** @throws RequestError if the client has to be told; nothing has been sent then. */
+export async function passThrough(context: GatewayContext, exchange: Exchange): Promise<void> {
+  if (dotSegment.test(exchange.request.url!.split('?', 1)[0]!)) {
+    throw new RequestError(400, 'invalid_path', 'the path must not have the segments . or ..');
+  }
+  const body = await readBody(exchange.request, context.config.bodyBytesMax);
+  if (body === null) return;
+  const model = readModel(exchange, body);
+  if (model !== null) exchange.asksFor(context.pools.resolve(model).model);
+  const tried = new Set<Engine>();
+  let failure: RequestError | null = null;
+  const deaths = new Deaths();
+  while (tried.size < attemptsMax && !deaths.tooMany && !exchange.gone) {
+    const engine = leastRequests(context.engines, model, tried);
+    if (engine === null) break;
+    if (tried.size > 0) context.metrics.retries.inc();
+    tried.add(engine);
+    const outcome = await send(exchange, engine, body);
+    if (outcome.kind !== 'unanswered') {
+      noteAnswer(context, engine, outcome);
+      return;
+    }
+    failure = noteFailure(context, engine, outcome);
+    deaths.note(outcome);
+  }
+  throw failure ?? noWorkers('none is ready');
+}
+
+function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOutcome> {
+  const { method, url, rawHeaders } = exchange.request;
+  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null);
+  headers.push('x-request-id', exchange.id);
+  engine.inFlight += 1;
+  return new Promise((resolve) => {
+    relay(
+      exchange,
+      new ClientAnswer(exchange, null),
+      {
+        engine,
+        stream: false,
+        method: method!,
+        path: url!,
+        headers,
+        body: body.length === 0 ? null : body,
+        extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
+      },
+      {
+        head: () => pass,
+        data: () => pass,
+        end: () => null,
+        settled: (outcome) => {
+          engine.inFlight -= 1;
+          resolve(outcome);
+        },
+      },
+    );
+  });
+}
+
+function leastRequests(engines: readonly Engine[], model: string | null, tried: ReadonlySet<Engine>): Engine | null {
+  let least: Engine | null = null;
+  for (const engine of engines) {
+    if (!engine.takesRequests || tried.has(engine) || (model !== null && !engine.lists(model))) continue;
+    if (least === null || engine.inFlight < least.inFlight) least = engine;
+  }
+  return least;
+}
+
+/** @returns null if the body names no model: it may be of any kind, its form is the engine's business. */
+function readModel(exchange: Exchange, body: Buffer): string | null {
+  if (body.length === 0 || !(exchange.header('content-type') ?? '').startsWith('application/json')) return null;
+  try {
+    const { model } = JSON.parse(body.toString('utf8')) as { model?: unknown };
+    return typeof model === 'string' ? model : null;
+  } catch {
+    // Not JSON after all: the engine says so better than we can.
+    return null;
+  }
+}

@@ -1,0 +1,117 @@
+// The operator's hand on the workers: add one, change one, drain one, remove one, while the gateway runs.
+
+import { RequestError } from '../../wire/openai-error.ts';
+import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import { describeEngine } from './admin-routes.ts';
+import type { Exchange } from './exchange.ts';
+import { replyJson } from './http-reply.ts';
+import { unescapeId } from './path-id.ts';
+import { readBody } from './request-body.ts';
+
+export const workersPrefix = '/workers/';
+
+/** A worker is described in a few lines. */
+const bodyBytesMax = 65_536;
+const drainSuffix = '/drain';
+
+/** `POST /workers` @throws RequestError 400 if it can't be one, 409 if there is one at its address */
+export async function addWorker(context: GatewayContext, exchange: Exchange): Promise<void> {
+  const given = await readJson(exchange);
+  const spec = specOf(given);
+  if (spec.dns === true) throw invalid('dns+ workers belong into the configuration', 'url');
+  const { fleet } = context;
+  const present = fleet.find(spec.url);
+  if (present !== undefined && !fleet.leaving(present)) {
+    throw new RequestError(409, 'worker_exists', `there is a worker at ${spec.url}; PATCH changes it`, 'url');
+  }
+  fleet.add(spec);
+  context.log.info({ engine: spec.url, by: 'admin' }, 'worker added');
+  reply(context, exchange, 201, spec.url);
+}
+
+/**
+ * `PATCH /workers/ID`, `DELETE /workers/ID`, `POST /workers/ID/drain`, `DELETE /workers/ID/drain`; the escaped id is
+ * that of a worker or the address of its engine: all workers behind one address share their fate.
+ */
+export async function answerWorkerAction(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
+  const { method = 'GET' } = exchange.request;
+  const drains = path.endsWith(drainSuffix);
+  const engine = engineOf(context, drains ? path.slice(0, -drainSuffix.length) : path);
+  switch (drains ? `${method} drain` : method) {
+    case 'GET':
+      return reply(context, exchange, 200, engine.url);
+    case 'POST drain':
+      return setDraining(context, exchange, engine, true);
+    case 'DELETE drain':
+      return setDraining(context, exchange, engine, false);
+    case 'PATCH':
+      return await changeWorker(context, exchange, engine);
+    case 'DELETE':
+      context.fleet.remove(engine.url);
+      context.log.info({ engine: engine.url, by: 'admin' }, 'worker to be removed');
+      return reply(context, exchange, 202, engine.url);
+    default: {
+      const allowed = drains ? 'POST, DELETE' : 'GET, PATCH, DELETE';
+      throw new RequestError(405, 'method_not_allowed', `this takes ${allowed}, not ${method}`);
+    }
+  }
+}
+
+function setDraining(context: GatewayContext, exchange: Exchange, engine: Engine, draining: boolean): void {
+  if (context.fleet.leaving(engine)) {
+    throw new RequestError(409, 'worker_leaving', `${engine.url} is being removed; POST /workers keeps it`);
+  }
+  engine.setDraining(draining);
+  context.log.info(
+    { engine: engine.url, draining, by: 'admin' },
+    draining ? 'worker drains' : 'worker drains no longer',
+  );
+  reply(context, exchange, 200, engine.url);
+}
+
+/** The settings that are given take the place of those that it had; null takes one away. */
+async function changeWorker(context: GatewayContext, exchange: Exchange, engine: Engine): Promise<void> {
+  const changes = await readJson(exchange);
+  if (typeof changes !== 'object' || changes === null || Array.isArray(changes)) {
+    throw invalid('the body must be a JSON object', null);
+  }
+  if ('url' in changes) throw invalid('the address of a worker stays; add another worker instead', 'url');
+  const merged = Object.entries({ ...engine.spec, ...changes }).filter(([, value]) => value !== null);
+  const spec = specOf(Object.fromEntries(merged));
+  context.fleet.add(spec);
+  context.log.info({ engine: spec.url, changed: Object.keys(changes), by: 'admin' }, 'worker changed');
+  reply(context, exchange, 202, spec.url);
+}
+
+function reply({ fleet }: GatewayContext, { response }: Exchange, status: number, url: string): void {
+  const engine = fleet.find(url);
+  replyJson(response, status, engine === undefined ? { url, state: 'removed' } : describeEngine(engine, fleet));
+}
+
+function engineOf({ engines }: GatewayContext, escapedId: string): Engine {
+  const id = unescapeId(escapedId);
+  const engine = engines.find(({ url, workers }) => url === id || workers.some((worker) => worker.id === id));
+  if (engine === undefined) throw new RequestError(404, 'worker_not_found', `there is no worker ${JSON.stringify(id)}`);
+  return engine;
+}
+
+function specOf(value: unknown): EngineSpec {
+  const result = readEngineSpec(value);
+  if (result.kind === 'wrong') throw invalid(`the worker ${result.message}`, result.field ?? null);
+  return result.spec;
+}
+
+async function readJson(exchange: Exchange): Promise<unknown> {
+  const body = await readBody(exchange.request, bodyBytesMax);
+  try {
+    return JSON.parse(body?.toString('utf8') ?? '');
+  } catch {
+    throw new RequestError(400, 'invalid_json', 'the body is not JSON');
+  }
+}
+
+function invalid(message: string, param: string | null): RequestError {
+  return new RequestError(400, 'invalid_value', message, param);
+}

@@ -1,0 +1,73 @@
+// A request as it applies for a worker: its priority, its lane, and what it asks of the router at each attempt.
+
+import type { Applicant, BlockHasher, Prompt, RouteRequest, WorkerIndex } from '../../core/index.ts';
+import { RequestError } from '../../wire/openai-error.ts';
+import { noWorkers, type ResolvedModel } from '../pools/pools.ts';
+import { withSecondChoices } from '../pools/second-choices.ts';
+import { hashContents, type PromptContent } from '../prompts/prompt-content.ts';
+import type { InferenceRequest } from './request-intake.ts';
+import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
+
+/** What of a request bears on its placing. */
+export interface Placeable extends ResolvedModel {
+  readonly request: InferenceRequest;
+  readonly contents: readonly PromptContent[];
+  readonly overrides: RoutingOverrides;
+}
+
+/**
+ * @param tried workers that must not be tried again
+ * @throws RequestError 400 if it is pinned to a worker that is not there
+ */
+export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, hasher: BlockHasher): Applicant {
+  const { pool, model, lora, request, contents, overrides } = intake;
+  const { priority, pin, session, ...weights } = overrides;
+  if (pin !== null && pool.find(pin) === undefined) throw unknownPin(pin, model);
+  let hashedFor = '';
+  let prompts: readonly Prompt[] = [];
+  const hashed = (): readonly Prompt[] => {
+    const sizes = pool.router.blockSizes();
+    if (hashedFor === sizes.join()) return prompts;
+    hashedFor = sizes.join();
+    const namespace = { lora, salt: request.cacheSalt };
+    const hashes = hashContents(contents, hasher, sizes, pool.lengthGuess, namespace);
+    prompts = request.recomputed ? hashes.map((prompt) => ({ ...prompt, recomputed: true })) : hashes;
+    return prompts;
+  };
+  const excluded = (): ReadonlySet<WorkerIndex> => {
+    const others = pin === null ? pool.excludedFor(model) : pool.allBut(pin);
+    const excluded = tried.size === 0 ? others : new Set([...others, ...tried]);
+    return withSecondChoices(pool, excluded, performance.now());
+  };
+  return {
+    priority: priority ?? request.priority,
+    lane: JSON.stringify([model, pin, ...tried]),
+    request: (): RouteRequest => {
+      const affinity = pool.sessions.affinity(session ?? request.session, performance.now());
+      return {
+        prompts: hashed(),
+        sequences: request.sequences,
+        silent: !request.stream,
+        excluded: excluded(),
+        ...(request.maxOutputTokens !== null && { maxOutputTokens: request.maxOutputTokens }),
+        ...(affinity !== null && { affinity }),
+        ...weights,
+      };
+    },
+  };
+}
+
+/** What the client is told where no worker may take its request. */
+export function unplaceable({ model, overrides: { pin } }: Placeable): RequestError {
+  if (pin === null) return noWorkers(`none that serves ${JSON.stringify(model)} is ready`);
+  return new RequestError(503, 'pinned_worker_not_ready', `the worker ${JSON.stringify(pin)} is not ready`, pinHeader);
+}
+
+function unknownPin(pin: string, model: string): RequestError {
+  return new RequestError(
+    400,
+    'invalid_value',
+    `${pinHeader} names ${JSON.stringify(pin)}, which is no worker of the pool that serves ${JSON.stringify(model)}`,
+    pinHeader,
+  );
+}

@@ -1,0 +1,36 @@
+// Places an inference request: at once or when a worker has room; in the step that books it, a lease takes the bookings.
+
+import type { Routed, WorkerIndex } from '../../core/index.ts';
+import type { Worker } from '../engines/worker.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { applicantOf, type Placeable } from './admission-applicant.ts';
+import { BookingLease } from './booking-lease.ts';
+
+export interface Placed {
+  readonly routed: Routed;
+  readonly worker: Worker;
+  readonly lease: BookingLease;
+}
+
+/**
+ * @param tried workers that must not be tried again
+ * @returns null if no worker may take the request, or its client is gone
+ * @throws RequestError 400 for a pin to a worker that is not there; 429 if the queue is full, 503 if it waited too long
+ */
+export function place(
+  { hasher, metrics }: Pick<GatewayContext, 'hasher' | 'metrics'>,
+  exchange: Exchange,
+  intake: Placeable,
+  tried: ReadonlySet<WorkerIndex>,
+): Placed | null | Promise<Placed | null> {
+  const { pool, request, overrides } = intake;
+  return pool.desk.place(applicantOf(intake, tried, hasher), exchange, metrics.admission, (routed) => {
+    const lease = new BookingLease(pool.router, routed, request.sequences);
+    const { policy, reason, worker: index } = routed.decision;
+    const worker = pool.worker(index);
+    metrics.decisions.inc({ policy, reason });
+    pool.sessions.placed(overrides.session ?? request.session, worker, performance.now());
+    return { routed, lease, worker };
+  });
+}

@@ -1,0 +1,201 @@
+// The client's side of an answer: held back until it is certain which engine gives it, then passed on as it comes.
+
+import type { IncomingHttpHeaders } from 'node:http';
+import type { RequestError } from '../../wire/openai-error.ts';
+import { UsageFilter } from '../../wire/usage-filter.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { responseHeaders } from '../http/forwarded-headers.ts';
+
+/** More than that before the first token is passed on: the answer is then this engine's. */
+export const heldBytesMax: number = 64 * 1024;
+/** Between two comments that keep an answer alive while it has no token. */
+const commentIntervalMs = 5000;
+const comment = ': waiting for the first token\n\n';
+
+export interface AnswerHead {
+  readonly status: number;
+  readonly statusMessage: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  /** The gateway's own. */
+  readonly extraHeaders: readonly string[];
+}
+
+/**
+ * `held`: nothing has been sent. `alive`: 200 and comments have, which tie the client to no engine. `tied`: what the
+ * engine sends is passed on.
+ */
+type Stage = 'held' | 'alive' | 'tied';
+
+export class ClientAnswer {
+  readonly #exchange: Exchange;
+  #stage: Stage = 'held';
+  #head: AnswerHead | null = null;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #timer: NodeJS.Timeout | null = null;
+  /** An answer that is no stream came after a stream had been promised: its body becomes an error event. */
+  #translates = false;
+  readonly #hidesUsage: boolean;
+  #filter: UsageFilter | null = null;
+
+  /**
+   * @param holdMsMax from the arrival of the request; null: the client does not expect a stream
+   * @param hidesUsage the client has not asked for the chunk with the usage, which will come
+   */
+  constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false) {
+    this.#exchange = exchange;
+    this.#hidesUsage = hidesUsage;
+    if (holdMsMax === null) return;
+    const waitMs = Math.max(0, exchange.startedMs + holdMsMax - performance.now());
+    this.#timer = setTimeout(() => this.#keepAlive(), waitMs);
+  }
+
+  /** An engine began to answer. Nothing is sent yet. */
+  begin(head: AnswerHead): void {
+    const isFiltered = this.#hidesUsage && head.status === 200 && isReadableStream(head.headers);
+    this.#filter = isFiltered ? new UsageFilter() : null;
+    this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
+  }
+
+  /** Keeps bytes back. @returns false if it is enough: pass them on */
+  hold(chunk: Buffer): boolean {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    return this.#heldBytes <= heldBytesMax;
+  }
+
+  /** The engine's answer is the client's from now on. @returns false if the client should be waited for */
+  tie(): boolean {
+    const { response } = this.#exchange;
+    const head = this.#head!;
+    const { status, statusMessage, headers, extraHeaders } = head;
+    this.#stopTimer();
+    if (this.#stage === 'alive') {
+      this.#translates = status !== 200 || !isEventStream(headers);
+    } else {
+      response.writeHead(status, statusMessage, [...responseHeaders(headers), ...extraHeaders]);
+      // An error event can only be appended where the length was not announced.
+      this.#exchange.streamsEvents = isEventStream(headers) && headers['content-length'] === undefined;
+    }
+    this.#stage = 'tied';
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    let open = true;
+    for (const chunk of held) open = this.write(chunk);
+    return open;
+  }
+
+  /** Where no byte of the body has come with the head, the head leaves on its own. */
+  flushHead(): void {
+    this.#exchange.response.flushHeaders();
+  }
+
+  /** @returns false if the client should be waited for */
+  write(chunk: Buffer): boolean {
+    if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
+    if (this.hold(chunk)) return true;
+    this.#held.pop();
+    return true;
+  }
+
+  /** What is kept back of an event that is not complete is passed on: its end will not come. */
+  flushEvent(): void {
+    if (this.#filter !== null) this.#pass(this.#filter.end());
+  }
+
+  end(): void {
+    const { response } = this.#exchange;
+    this.flushEvent();
+    if (this.#translates) response.end(errorEvent(engineError(Buffer.concat(this.#held).toString('utf8'))));
+    else response.end();
+  }
+
+  /** Forgets what an engine sent that was given up; another one may be tried. */
+  drop(): void {
+    this.#head = null;
+    this.#filter = null;
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
+  /** The engine broke off after the client was tied to it. */
+  cut(error: RequestError): void {
+    const { response, streamsEvents } = this.#exchange;
+    this.flushEvent();
+    if (streamsEvents) response.end(errorEvent(error.body()));
+    else response.destroy();
+  }
+
+  /** No engine is left to try. @returns false if nothing has been sent: the error has a status of its own then */
+  fail(error: RequestError): boolean {
+    if (this.#stage === 'held') return false;
+    this.cut(error);
+    return true;
+  }
+
+  close(): void {
+    this.#stopTimer();
+  }
+
+  #pass(bytes: Buffer): boolean {
+    const { response } = this.#exchange;
+    return bytes.length === 0 ? !response.writableNeedDrain : response.write(bytes);
+  }
+
+  #keepAlive(): void {
+    const { response, id } = this.#exchange;
+    if (this.#exchange.gone) return;
+    if (this.#stage === 'held') {
+      this.#stage = 'alive';
+      this.#exchange.streamsEvents = true;
+      response.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache',
+        'x-request-id': id,
+      });
+    }
+    if (!response.writableNeedDrain) response.write(comment);
+    this.#timer = setTimeout(() => this.#keepAlive(), commentIntervalMs);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
+
+export function isEventStream(headers: IncomingHttpHeaders): boolean {
+  return (headers['content-type'] ?? '').startsWith('text/event-stream');
+}
+
+function isReadableStream(headers: IncomingHttpHeaders): boolean {
+  return isEventStream(headers) && headers['content-encoding'] === undefined;
+}
+
+function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders): IncomingHttpHeaders {
+  return headers;
+}
+
+/** The blank line in front ends an event that may have come in part. */
+function errorEvent(body: object): string {
+  return `\n\ndata: ${JSON.stringify(body)}\n\n`;
+}
+
+/** An engine's error body as it is, if it is one. */
+function engineError(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && 'error' in value) return value;
+  } catch {
+    // Cut at its limit, or no JSON: the client hears that the engine failed, if not how.
+  }
+  return {
+    error: {
+      message: 'the engine did not stream an answer',
+      type: 'server_error',
+      param: null,
+      code: 'upstream_failed',
+    },
+  };
+}

@@ -1,0 +1,198 @@
+// Watches one attempt of an inference request: its tokens feed the ledger, its end releases the bookings.
+
+import type { Logger } from 'pino';
+import { readBodyUsage, type Usage } from '../../wire/completion-chunk.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { Call } from '../engines/engine-calls.ts';
+import { accountOf, type WorkerAccount } from '../proof/prompt-account.ts';
+import type { DecisionRecord } from '../telemetry/decision-log.ts';
+import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
+import type { BookingLease } from './booking-lease.ts';
+import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
+import { StreamObserver } from './stream-observer.ts';
+
+/** A longer answer in one piece is not read for its usage. */
+const observedBodyBytesMax = 4 * 1024 * 1024;
+
+export interface InferenceWatchOptions {
+  readonly lease: BookingLease;
+  readonly record: DecisionRecord;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  /** Prompts times sequences. */
+  readonly choices: number;
+  /** Arrival of the request. */
+  readonly startedMs: number;
+  /** The one that answers. */
+  readonly engine: Engine;
+  /** Of the worker that answers. */
+  readonly account: WorkerAccount;
+  /** Whether another engine is to be tried instead; asked at most once. */
+  mayGiveUp(failure: AttemptFailure): boolean;
+  onFirstToken(): void;
+  /** Told of the usage that the engine reports at the end. */
+  onUsage(usage: Usage): void;
+  /** Called last. */
+  onSettled(outcome: RelayOutcome): void;
+}
+
+export class InferenceWatch implements RelayWatch {
+  readonly #options: InferenceWatchOptions;
+  #status = 0;
+  #observer: StreamObserver | null = null;
+  /** The answer as far as it came, where it comes in one piece; null: not collected. */
+  #body: Buffer[] | null = null;
+  #bodyBytes = 0;
+  #nowMs = 0;
+  #lastTokenMs = 0;
+  /** The answer is the client's. */
+  #passes = false;
+
+  constructor(options: InferenceWatchOptions) {
+    this.#options = options;
+  }
+
+  head(status: number, eventStream: boolean): Verdict {
+    this.#status = status;
+    if (status !== 200) return this.#refused(status);
+    if (!eventStream) {
+      this.#body = [];
+      return pass;
+    }
+    this.#observer = new StreamObserver(this.#options.choices, {
+      tokens: (choice, count) => this.#tokens(choice, count),
+      totalTokens: (count) => this.#options.lease.totalTokens(count),
+    });
+    return hold;
+  }
+
+  data(chunk: Buffer, call: Call): Verdict {
+    if (this.#body !== null) this.#collect(this.#body, chunk);
+    if (this.#observer === null) return pass;
+    this.#observe(this.#observer, chunk);
+    if (this.#lastTokenMs === this.#nowMs) this.#options.engine.calls.token(call, this.#nowMs);
+    return this.#verdict();
+  }
+
+  end(): Error | null {
+    if (this.#observer === null || this.#observer.complete || this.#observer.error !== null) return null;
+    return new Error('the stream ended without an end of its answer');
+  }
+
+  settled(outcome: RelayOutcome): void {
+    const { lease, record, metrics, onUsage, onSettled, startedMs } = this.#options;
+    const nowMs = performance.now();
+    const usage = this.#usage(outcome);
+    const error = this.#error(outcome);
+    record.outcome = outcome.kind === 'gone' ? 'aborted' : error === null ? 'done' : 'failed';
+    lease.release(record.outcome, nowMs);
+    record.status = this.#status === 0 ? null : this.#status;
+    record.error = error;
+    record.durationMs = nowMs - startedMs;
+    record.outputTokens = this.#observer?.outputTokens ?? usage?.completionTokens ?? null;
+    record.usage = usage;
+    if (record.outputTokens !== null) metrics.outputTokens.inc(record.outputTokens);
+    if (usage !== null) {
+      metrics.promptTokens.inc(usage.promptTokens);
+      if (usage.cachedTokens !== null) {
+        metrics.predictedCachedTokens.inc(record.decision.overlapTokens);
+        metrics.actualCachedTokens.inc(usage.cachedTokens);
+      }
+      if (record.outcome === 'done' && this.#status === 200) this.#check(usage);
+      onUsage(usage);
+    }
+    onSettled(outcome);
+  }
+
+  /** 429 and 503: the engine is full, not ill. 4xx is the client's affair; what else is 5xx is the engine's. */
+  #refused(status: number): Verdict {
+    const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : null;
+    if (failure === null || !this.#options.mayGiveUp(failure)) return pass;
+    return { kind: 'give-up', failure, error: new Error(`the engine answered with status ${status}`) };
+  }
+
+  #verdict(): Verdict {
+    const observer = this.#observer;
+    if (this.#passes || observer === null || observer.begun) return this.#pass();
+    if (observer.error === null) return hold;
+    const isClients = observer.errorStatus !== null && observer.errorStatus < 500;
+    if (isClients || !this.#options.mayGiveUp('error')) return this.#pass();
+    return { kind: 'give-up', failure: 'error', error: new Error(observer.error) };
+  }
+
+  #pass(): Verdict {
+    this.#passes = true;
+    return pass;
+  }
+
+  #observe(observer: StreamObserver, chunk: Buffer): void {
+    this.#nowMs = performance.now();
+    try {
+      observer.push(chunk);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // The client's stream goes on; only its tokens are counted no longer.
+      this.#observer = null;
+      this.#options.metrics.unobservedStreams.inc();
+      this.#options.log.warn({ requestId: this.#options.record.requestId }, error.message);
+    }
+  }
+
+  #collect(body: Buffer[], chunk: Buffer): void {
+    this.#bodyBytes += chunk.length;
+    if (this.#bodyBytes > observedBodyBytesMax) this.#body = null;
+    else body.push(chunk);
+  }
+
+  #tokens(choice: number, count: number): void {
+    const { lease, record, metrics, startedMs } = this.#options;
+    const nowMs = this.#nowMs;
+    lease.tokens(choice, count, nowMs);
+    if (record.ttftMs === null) {
+      record.ttftMs = nowMs - startedMs;
+      metrics.ttftS.record(record.ttftMs / 1000);
+      this.#options.onFirstToken();
+    } else if (this.#options.choices === 1 && count > 0) {
+      metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);
+    }
+    this.#lastTokenMs = nowMs;
+  }
+
+  /** Predicted against actual. Of several choices engines report the cached tokens of one, so nothing can be compared. */
+  #check({ promptTokens, cachedTokens }: Usage): void {
+    const { record, account, metrics, choices } = this.#options;
+    if (record.known !== 'tokens' || choices !== 1) return;
+    if (promptTokens !== record.decision.isl) {
+      account.tokenMismatches += 1;
+      return;
+    }
+    if (cachedTokens === null) return;
+    record.account = accountOf(record.decision, cachedTokens);
+    metrics.overlapErrorTokens.record(account.add(record.account));
+  }
+
+  #usage(outcome: RelayOutcome): Usage | null {
+    const usage = this.#observer === null ? this.#bodyUsage(outcome) : this.#observer.usage;
+    if (usage === null || outcome.kind !== 'answered' || this.#status !== 200) return usage;
+    return this.#options.engine.complete(usage);
+  }
+
+  #bodyUsage(outcome: RelayOutcome): Usage | null {
+    if (this.#body === null || outcome.kind !== 'answered') return null;
+    return readBodyUsage(Buffer.concat(this.#body, this.#bodyBytes));
+  }
+
+  /** Why the answer is no good, in words for the record; null: it is. */
+  #error(outcome: RelayOutcome): string | null {
+    switch (outcome.kind) {
+      case 'answered':
+        if (outcome.status >= 400) return `the engine answered with status ${outcome.status}`;
+        return this.#observer?.error ?? null;
+      case 'unanswered':
+      case 'cut':
+        return outcome.error.message;
+      case 'gone':
+        return 'the client went away';
+    }
+  }
+}

@@ -1,0 +1,218 @@
+// The life of an inference request: read, tokenized, routed and booked in one step, relayed, tried again, released.
+
+import type { WorkerIndex } from '../../core/index.ts';
+import { askForUsage } from '../../wire/include-usage.ts';
+import type { RequestError } from '../../wire/openai-error.ts';
+import type { Worker } from '../engines/worker.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { requestHeaders } from '../http/forwarded-headers.ts';
+import { asRequestError } from '../http/http-reply.ts';
+import { readBody } from '../http/request-body.ts';
+import type { ResolvedModel } from '../pools/pools.ts';
+import { hasUntried } from '../pools/second-choices.ts';
+import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-content.ts';
+import { readContents } from '../prompts/prompt-tokens.ts';
+import { DecisionRecord } from '../telemetry/decision-log.ts';
+import { unplaceable } from './admission-applicant.ts';
+import { type Placed, place } from './admission-placing.ts';
+import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { ClientAnswer } from './client-answer.ts';
+import { InferenceWatch } from './inference-watch.ts';
+import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
+import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
+import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+
+/** What of a request is the same for every attempt. */
+interface Intake extends ResolvedModel {
+  /** As the client sent it, or with a request for usage added. */
+  readonly body: Buffer;
+  /** The client has not asked for the usage that the engine will report. */
+  readonly hidesUsage: boolean;
+  readonly request: InferenceRequest;
+  readonly contents: readonly PromptContent[];
+  readonly overrides: RoutingOverrides;
+}
+
+/**
+ * Answers one request.
+ * @throws RequestError if the client has to be told; nothing has been sent then.
+ */
+export async function answerInference(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<void> {
+  const intake = await readIntake(context, exchange, api);
+  if (intake === null) return;
+  context.retryBudget.request(performance.now());
+  const { request, hidesUsage } = intake;
+  const answer = new ClientAnswer(exchange, request.stream ? context.config.holdMsMax : null, hidesUsage);
+  try {
+    await answerBySome(context, exchange, intake, answer);
+  } catch (error) {
+    if (!answer.fail(asRequestError(error))) throw error;
+    context.log.debug({ requestId: exchange.id, err: error }, 'request failed after its answer was opened');
+  } finally {
+    answer.close();
+    context.recorder?.record(exchange, intake);
+  }
+}
+
+/** Tries one worker after the other, until one has answered. @throws RequestError if none has */
+async function answerBySome(
+  context: GatewayContext,
+  exchange: Exchange,
+  intake: Intake,
+  answer: ClientAnswer,
+): Promise<void> {
+  const tried = new Set<WorkerIndex>();
+  let failure: RequestError | null = null;
+  const deaths = new Deaths();
+  for (let attempt = 1; attempt <= attemptsMax && !deaths.tooMany && !exchange.gone; attempt++) {
+    const placing = place(context, exchange, intake, tried);
+    const placed = placing instanceof Promise ? await placing : placing;
+    if (placed === null) break;
+    if (attempt > 1) context.metrics.retries.inc();
+    tried.add(placed.routed.decision.worker);
+    const outcome = await send(context, exchange, answer, intake, placed, attempt, tried).finally(() => {
+      // Every end of an attempt has released it by now; only a fault of ours has not.
+      placed.lease.release('failed', performance.now());
+    });
+    if (outcome.kind !== 'unanswered') {
+      noteAnswer(context, placed.worker.engine, outcome);
+      return;
+    }
+    failure = noteFailure(context, placed.worker.engine, outcome);
+    deaths.note(outcome);
+  }
+  if (exchange.gone) return;
+  throw failure ?? unplaceable(intake);
+}
+
+/** @returns null if the client is gone */
+async function readIntake(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
+  const { config, pools, tokenizerFailures } = context;
+  const body = await readBody(exchange.request, config.bodyBytesMax);
+  if (body === null) return null;
+  const turn = context.intakeSlices.take();
+  if (turn !== null) await turn;
+  if (exchange.gone) return null;
+  const request = readInferenceRequest(api, body);
+  const overrides = readOverrides(exchange);
+  const { pool, model } = pools.resolve(request.model);
+  exchange.asksFor(model);
+  const reading = readContents(request, pool.tokens.forModel(model), (error) => {
+    tokenizerFailures.note(error, exchange.id, performance.now());
+  });
+  const contents = reading instanceof Promise ? await reading : reading;
+  if (exchange.gone) return null;
+  // Anew: workers may have come and gone meanwhile.
+  const resolved = pools.resolve(request.model);
+  const asking = config.injectUsage && request.stream ? askForUsage(body) : null;
+  return {
+    ...resolved,
+    body: asking ?? body,
+    hidesUsage: asking !== null,
+    request,
+    contents: asTaken(resolved, request, contents),
+    overrides,
+  };
+}
+
+/** The prompts as the engine takes them: cut down, where the request says so. */
+function asTaken(
+  { pool, model }: ResolvedModel,
+  { truncatedTo }: InferenceRequest,
+  contents: readonly PromptContent[],
+): readonly PromptContent[] {
+  const tokensMax = truncatedTo === 'context' ? pool.contextTokens(model) : truncatedTo;
+  return tokensMax === null ? contents : contents.map((content) => truncated(content, tokensMax, pool.lengthGuess));
+}
+
+/** Settles when the attempt has ended; by then its bookings are released. */
+function send(
+  context: GatewayContext,
+  exchange: Exchange,
+  answer: ClientAnswer,
+  intake: Intake,
+  { routed, worker, lease }: Placed,
+  attempt: number,
+  tried: ReadonlySet<WorkerIndex>,
+): Promise<RelayOutcome> {
+  const { metrics, decisions, log } = context;
+  const { pool, model, request, contents } = intake;
+  const { engine } = worker;
+  const record = new DecisionRecord(
+    {
+      requestId: exchange.id,
+      timeMs: Date.now(),
+      model,
+      worker: worker.id,
+      attempt,
+      decision: routed.decision,
+      known: leastKnown(contents),
+      trust: worker.trust(performance.now()),
+    },
+    pool.workerIds,
+  );
+  decisions.add(record);
+  exchange.record = record;
+  engine.inFlight += 1;
+  return new Promise((resolve) => {
+    const watch = new InferenceWatch({
+      lease,
+      record,
+      metrics,
+      log,
+      choices: contents.length * request.sequences,
+      startedMs: exchange.startedMs,
+      engine,
+      account: worker.account,
+      mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
+      onFirstToken: () => context.monitors.get(engine)?.begun(),
+      onUsage: ({ promptTokens }) => {
+        pool.learnLengths(contents, promptTokens);
+      },
+      onSettled: (outcome) => {
+        engine.inFlight -= 1;
+        resolve(outcome);
+      },
+    });
+    const target = {
+      engine,
+      stream: request.stream,
+      method: 'POST',
+      path: exchange.request.url!,
+      headers: upstreamHeaders(exchange, worker),
+      body: intake.body,
+      extraHeaders: [
+        'x-request-id',
+        exchange.id,
+        'x-kvoyant-worker',
+        worker.id,
+        'x-kvoyant-overlap-tokens',
+        String(routed.decision.overlapTokens),
+      ],
+    };
+    relay(exchange, answer, target, watch);
+  });
+}
+
+/**
+ * Fullness costs an engine nothing and is remembered, so that requests may go on to all that are not known to be full.
+ * A failure may be the request's own fault: its retries are rationed.
+ */
+function mayGiveUp(
+  { retryBudget }: GatewayContext,
+  { pool, model, overrides }: Intake,
+  tried: ReadonlySet<WorkerIndex>,
+  failure: AttemptFailure,
+): boolean {
+  if (failure === 'full') return true;
+  if (overrides.pin !== null) return false;
+  return hasUntried(pool, new Set([...pool.excludedFor(model), ...tried])) && retryBudget.take(performance.now());
+}
+
+function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {
+  const headers = requestHeaders(exchange.request.rawHeaders, engine.spec.apiKey ?? null);
+  headers.push('x-request-id', exchange.id);
+  if (engine.workers.length > 1) headers.push('x-data-parallel-rank', String(rank));
+  return headers;
+}

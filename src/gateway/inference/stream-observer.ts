@@ -1,0 +1,150 @@
+// Watches an engine's event stream go by: first token, tokens of each choice, usage, end, without parsing each chunk.
+
+import { type CompletionChunk, carriesToken, readUsage, type Usage } from '../../wire/completion-chunk.ts';
+import { SseSplitter } from '../../wire/sse.ts';
+
+/** What the observer tells as it happens. */
+export interface StreamListener {
+  /** `count` more tokens of this choice; the first call for a choice is its first token. */
+  tokens(choice: number, count: number): void;
+  /** The engine's own count of the tokens so far; only told of streams with a single choice. */
+  totalTokens(count: number): void;
+}
+
+/**
+ * Feed it the body of a `text/event-stream` answer of the chat or completions API with `push`, in chunks cut anywhere.
+ *
+ * The first token is the first chunk with content, reasoning, a tool call, text or token ids, empty text included, but
+ * not the chunk that only opens a chat message. A chunk counts as many tokens as its token ids or its running usage
+ * say, otherwise one for each choice in it; the final usage corrects the sum.
+ */
+export class StreamObserver {
+  readonly #listener: StreamListener;
+  readonly #single: boolean;
+  readonly #splitter = new SseSplitter((data) => this.#event(data));
+  /** Tokens seen of each choice. */
+  readonly #tokens: number[] = [];
+  #usage: Usage | null = null;
+  #error: string | null = null;
+  #errorStatus: number | null = null;
+  #done = false;
+  #finished = false;
+  #malformedChunks = 0;
+
+  /** @param choices how many choices the answer will have: prompts times `n` */
+  constructor(choices: number, listener: StreamListener) {
+    this.#single = choices === 1;
+    this.#listener = listener;
+  }
+
+  /** The last usage that said how many tokens the whole answer has. */
+  get usage(): Usage | null {
+    return this.#usage;
+  }
+
+  /** Message of the error that the engine reported within the stream. */
+  get error(): string | null {
+    return this.#error;
+  }
+
+  /** The HTTP status that the error would have had, where it says so. */
+  get errorStatus(): number | null {
+    return this.#errorStatus;
+  }
+
+  /** The engine ended its answer: `[DONE]`, or a choice with a reason to finish. */
+  get complete(): boolean {
+    return this.#done || this.#finished;
+  }
+
+  /** Some choice has its first token. */
+  get begun(): boolean {
+    return this.#tokens.length > 0;
+  }
+
+  /** Tokens of all choices. */
+  get outputTokens(): number {
+    let sum = 0;
+    for (const count of this.#tokens) sum += count ?? 0;
+    return sum;
+  }
+
+  /** Chunks that were no JSON object; they count no tokens. */
+  get malformedChunks(): number {
+    return this.#malformedChunks;
+  }
+
+  /** @throws RangeError if one event exceeds `SseSplitter.eventBytesMax`; the observer is of no more use then. */
+  push(bytes: Buffer): void {
+    this.#splitter.push(bytes);
+  }
+
+  #event(data: string): void {
+    if (this.#single && this.#tokens[0] !== undefined && isPlainTokenChunk(data)) {
+      this.#count(0, 1);
+      return;
+    }
+    if (data === '[DONE]') {
+      this.#done = true;
+      return;
+    }
+    const chunk = parseChunk(data);
+    if (chunk === null) this.#malformedChunks += 1;
+    else this.#chunk(chunk);
+  }
+
+  #chunk(chunk: CompletionChunk): void {
+    if (chunk.error !== undefined && chunk.error !== null) {
+      this.#error = typeof chunk.error === 'object' ? String(chunk.error.message) : String(chunk.error);
+      const code = typeof chunk.error === 'object' ? chunk.error.code : null;
+      this.#errorStatus = typeof code === 'number' ? code : null;
+    }
+    const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
+    const usage = readUsage(chunk.usage);
+    for (const choice of choices) {
+      const index = typeof choice.index === 'number' && choice.index >= 0 ? choice.index : 0;
+      if (choice.finish_reason !== undefined && choice.finish_reason !== null) this.#finished = true;
+      const tokenIds = Array.isArray(choice.token_ids) ? choice.token_ids.length : null;
+      if (tokenIds === null && !carriesToken(choice, this.#tokens[index] !== undefined)) continue;
+      const running = this.#single && tokenIds === null ? usage : null;
+      const count = running === null ? (tokenIds ?? 1) : running.completionTokens - (this.#tokens[index] ?? 0);
+      this.#count(index, Math.max(count, 0));
+    }
+    if (usage === null) return;
+    this.#usage = usage;
+    if (this.#single && this.#tokens[0] !== usage.completionTokens && usage.completionTokens > 0) {
+      this.#tokens[0] = usage.completionTokens;
+      this.#listener.totalTokens(usage.completionTokens);
+    }
+  }
+
+  #count(choice: number, count: number): void {
+    this.#tokens[choice] = (this.#tokens[choice] ?? 0) + count;
+    this.#listener.tokens(choice, count);
+  }
+}
+
+/**
+ * Whether a chunk of a stream with one choice, after its first token, is one token and nothing else. Only the most
+ * usual form is known here; all others are parsed. A needle that ends in `":` and more can't be part of a JSON string,
+ * where the quote would be escaped.
+ */
+function isPlainTokenChunk(data: string): boolean {
+  return (
+    data.includes('finish_reason":null') &&
+    (data.includes('content":"') || data.includes('text":"')) &&
+    !data.includes('token_ids":[') &&
+    !data.includes('usage":{') &&
+    !data.includes('error":')
+  );
+}
+
+function parseChunk(data: string): CompletionChunk | null {
+  try {
+    const value: unknown = JSON.parse(data);
+    return typeof value === 'object' && value !== null ? value : null;
+  } catch {
+    // Counted by the caller: what is no JSON is passed on to the client all the same.
+    return null;
+  }
+}

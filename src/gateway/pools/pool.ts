@@ -1,0 +1,155 @@
+// The workers that share a model, and the router that keeps their load.
+
+import { createPolicy, type Policy, Router, type WorkerIndex } from '../../core/index.ts';
+import type { Tokenizer } from '../../tokens/tokenizer.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { ModelEntry } from '../engines/engine-probe.ts';
+import { isCapacityKnown, type Worker } from '../engines/worker.ts';
+import { ByteRatio } from '../prompts/byte-ratio.ts';
+import { PartTokens } from '../prompts/part-tokens.ts';
+import { PoolTokens } from '../prompts/pool-tokens.ts';
+import { islOf, type LengthGuess, type PromptContent, promptBytes } from '../prompts/prompt-content.ts';
+import { AdmissionDesk } from './admission-desk.ts';
+import { SessionAffinity } from './session-affinity.ts';
+
+export class Pool {
+  /** The first model that it served. */
+  readonly name: string;
+  readonly router: Router;
+  readonly desk: AdmissionDesk;
+  readonly sessions: SessionAffinity;
+  readonly tokens: PoolTokens;
+  readonly byteRatio: ByteRatio = new ByteRatio();
+  readonly partTokens: PartTokens = new PartTokens();
+  readonly #workers = new Map<WorkerIndex, Worker>();
+  #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
+  /** For each model the workers that don't list it. */
+  readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
+
+  /** @param tokenizer null: engines are asked, or bytes stand in for tokens, as the configuration says */
+  constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null) {
+    this.name = name;
+    this.router = new Router({
+      policy: policyOf(config),
+      seed: config.seed,
+      inFlightCredit: config.inFlightCredit,
+      bookAt: config.bookAt,
+      onRoomChange: () => this.desk.roomChanged(),
+    });
+    this.desk = new AdmissionDesk(this.router, config);
+    this.sessions = new SessionAffinity({ creditTokens: config.sessionCreditTokens });
+    this.tokens = new PoolTokens(config, tokenizer, () => this.#engines());
+  }
+
+  get workers(): Iterable<Worker> {
+    return this.#workers.values();
+  }
+
+  /** By what the lengths of prompts are guessed whose tokens are not all known. */
+  get lengthGuess(): LengthGuess {
+    return { bytesPerToken: this.byteRatio.bytesPerToken, tokensPerPart: this.partTokens.tokensPerPart };
+  }
+
+  /** Of the usage that an engine reports of a request. @param promptTokens of all its prompts */
+  learnLengths(contents: readonly PromptContent[], promptTokens: number): void {
+    const bytes = promptBytes(contents);
+    if (bytes !== null) this.byteRatio.observe(bytes, promptTokens);
+    const [content] = contents;
+    if (contents.length !== 1 || content?.kind !== 'beginning' || content.otherParts === 0) return;
+    const { otherParts } = content;
+    this.partTokens.observe(otherParts, promptTokens - islOf({ ...content, otherParts: 0 }, this.lengthGuess));
+  }
+
+  /** Names for decision records: a snapshot, shared until the members change. */
+  get workerIds(): ReadonlyMap<WorkerIndex, string> {
+    this.#workerIds ??= new Map([...this.#workers].map(([index, { id }]) => [index, id]));
+    return this.#workerIds;
+  }
+
+  get empty(): boolean {
+    return this.#workers.size === 0;
+  }
+
+  worker(index: WorkerIndex): Worker {
+    const worker = this.#workers.get(index);
+    if (worker === undefined) throw new Error(`pool ${this.name} has no worker ${index}`);
+    return worker;
+  }
+
+  find(id: string): Worker | undefined {
+    for (const worker of this.#workers.values()) if (worker.id === id) return worker;
+    return undefined;
+  }
+
+  /** Workers that must not get a request which is to go to this one. */
+  allBut(id: string): ReadonlySet<WorkerIndex> {
+    return new Set([...this.#workers].flatMap(([index, worker]) => (worker.id === id ? [] : [index])));
+  }
+
+  /** As the first worker that lists it describes it; undefined: none does. */
+  model(id: string): ModelEntry | undefined {
+    for (const { engine } of this.#workers.values()) {
+      const entry = engine.models.find((model) => model.id === id);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** Length of prompt and answer that the model takes, as that worker says; null: it does not. */
+  contextTokens(id: string): number | null {
+    const tokens = this.model(id)?.description.max_model_len;
+    return typeof tokens === 'number' ? tokens : null;
+  }
+
+  /** Workers that must not get a request for this model; shared, not to be changed. */
+  excludedFor(model: string): ReadonlySet<WorkerIndex> {
+    const known = this.#excluded.get(model);
+    if (known !== undefined) return known;
+    const excluded = new Set<WorkerIndex>();
+    for (const [index, worker] of this.#workers) if (!worker.engine.lists(model)) excluded.add(index);
+    // Only models that some worker lists are remembered, so clients can't fill the map.
+    if (excluded.size < this.#workers.size) this.#excluded.set(model, excluded);
+    return excluded;
+  }
+
+  add(worker: Worker): WorkerIndex {
+    const { blockSize, pageSize, capacityBlocks, source } = worker.traits;
+    const { runningRequestsMax } = worker.engine.spec;
+    const index = this.router.addWorker({
+      id: worker.id,
+      blockSize,
+      pageSize,
+      capacityBlocks,
+      capacityKnown: isCapacityKnown(worker.traits),
+      source,
+      ...(runningRequestsMax !== undefined && { runningRequestsMax }),
+    });
+    this.router.setRoutable(index, false);
+    this.#workers.set(index, worker);
+    this.membersChanged();
+    return index;
+  }
+
+  remove(index: WorkerIndex): void {
+    this.router.removeWorker(index);
+    this.sessions.workerGone(this.worker(index));
+    this.#workers.delete(index);
+    this.membersChanged();
+  }
+
+  /** To be called when an engine's list of models has changed. */
+  membersChanged(): void {
+    this.#workerIds = null;
+    this.#excluded.clear();
+  }
+
+  /** Those with several workers come several times. */
+  *#engines(): Generator<Engine> {
+    for (const { engine } of this.#workers.values()) yield engine;
+  }
+}
+
+function policyOf({ policy, overlapWeight, temperature, kvForm }: GatewayConfig): Policy {
+  return policy === 'kv' ? createPolicy(policy, { overlapWeight, temperature, form: kvForm }) : createPolicy(policy);
+}

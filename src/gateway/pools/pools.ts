@@ -1,0 +1,84 @@
+// Which pool answers for which model.
+//
+// A worker belongs to one pool, so that its load is kept in one place whatever model a request names: the pool that
+// already serves one of its models (the first of its list that has one), else a new one. A model that several workers
+// list under the same name is thus one pool, aliases and LoRA adapters included; a request for a name goes only to the
+// workers that list it.
+
+import type { Tokenizer } from '../../tokens/tokenizer.ts';
+import { RequestError } from '../../wire/openai-error.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import type { ModelEntry } from '../engines/engine-probe.ts';
+import { Pool } from './pool.ts';
+
+export interface ResolvedModel {
+  readonly pool: Pool;
+  readonly model: string;
+  /** Name of the LoRA adapter that the model is, or null. */
+  readonly lora: string | null;
+}
+
+export class Pools implements Iterable<Pool> {
+  readonly #config: GatewayConfig;
+  readonly #tokenizer: Tokenizer | null;
+  #pools: Pool[] = [];
+
+  constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null) {
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+  }
+
+  [Symbol.iterator](): Iterator<Pool> {
+    return this.#pools[Symbol.iterator]();
+  }
+
+  /** The pool for a new worker that lists these models. */
+  poolFor(models: readonly ModelEntry[]): Pool {
+    this.#pools = this.#pools.filter((pool) => !pool.empty);
+    for (const { id } of models) {
+      const pool = this.#find(id);
+      if (pool !== undefined) return pool;
+    }
+    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer);
+    this.#pools.push(pool);
+    return pool;
+  }
+
+  /**
+   * @param model as the client names it; null: it names none
+   * @throws RequestError 404 for an unknown model, 503 while no model is known yet
+   */
+  resolve(model: string | null): ResolvedModel {
+    const [first] = this.#pools;
+    if (first === undefined) throw noWorkers('no engine has been reached yet');
+    if (model === null && this.#pools.length > 1) {
+      throw new RequestError(400, 'missing_model', 'the request must name a model', 'model');
+    }
+    const name = model ?? first.name;
+    const pool = this.#find(name);
+    const entry = pool?.model(name);
+    if (pool === undefined || entry === undefined) {
+      throw new RequestError(404, 'model_not_found', `the model ${JSON.stringify(name)} does not exist`, 'model');
+    }
+    return { pool, model: name, lora: entry.parent === null ? null : name };
+  }
+
+  /** Every model that some worker lists, as the first one describes it. */
+  models(): Map<string, ModelEntry> {
+    const models = new Map<string, ModelEntry>();
+    for (const pool of this.#pools) {
+      for (const worker of pool.workers) {
+        for (const model of worker.engine.models) if (!models.has(model.id)) models.set(model.id, model);
+      }
+    }
+    return models;
+  }
+
+  #find(model: string): Pool | undefined {
+    return this.#pools.find((pool) => pool.model(model) !== undefined);
+  }
+}
+
+export function noWorkers(reason: string): RequestError {
+  return new RequestError(503, 'no_available_workers', `no worker can take the request: ${reason}`);
+}

@@ -1,0 +1,148 @@
+// Who tells the token ids of a pool's prompts: the gateway's tokenizer, the pool's engines, or nobody.
+//
+// Texts go by the tokenizer where there is one: engines that disagree on them are refused. So do chats, unless engines
+// disagree on those and none agrees; then the engines are asked, as for chats that the tokenizer can't do. Where engines
+// of one pool differ among themselves, one rule holds for all: the tokenizer, if any engine agrees with it.
+
+import { EngineQuestions } from '../../tokens/engine-questions.ts';
+import { EngineTokenizer } from '../../tokens/engine-tokenizer.ts';
+import {
+  type ChatInput,
+  type EncodedChat,
+  type EncodeOptions,
+  type Tokenizer,
+  TokenizerError,
+  type TokenizerErrorCode,
+} from '../../tokens/tokenizer.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { Parity } from '../proof/tokenizer-parity.ts';
+import { EngineAsking, type QuestionKind } from './engine-asking.ts';
+import type { PromptTokenizer } from './prompt-tokens.ts';
+
+/** Where token ids come from; `bytes`: nobody tells them, and bytes stand in for them. */
+export type TokensFrom = 'tokenizer' | 'engine' | 'bytes';
+
+export type TokensInForce = Readonly<Record<QuestionKind, TokensFrom>>;
+
+/** What the tokenizer can't do, and an engine may. */
+const engineMayDo: ReadonlySet<TokenizerErrorCode> = new Set([
+  'chat-template-missing',
+  'chat-template-invalid',
+  'chat-template-refused',
+  'chat-beyond-template',
+  'message-invalid',
+]);
+
+export class PoolTokens {
+  readonly #config: GatewayConfig;
+  readonly #tokenizer: Tokenizer | null;
+  readonly #engines: () => Iterable<Engine>;
+  readonly #questions: EngineQuestions;
+  readonly #asking: EngineAsking;
+  #toldInForce: TokensInForce | null = null;
+
+  /** @param engines of the pool; may list one several times */
+  constructor(config: GatewayConfig, tokenizer: Tokenizer | null, engines: () => Iterable<Engine>) {
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+    this.#engines = engines;
+    this.#asking = new EngineAsking(engines, config.tokenizeMsMax);
+    this.#questions = new EngineQuestions({
+      timeoutMs: config.tokenizeMsMax,
+      questionsMax: () => this.#asking.questionsMax,
+    });
+  }
+
+  /** As the engines that take requests let it be; as all would, while none does. */
+  inForce(): TokensInForce {
+    return { text: this.#textFrom(), chat: this.#chatFrom() };
+  }
+
+  /** Whether something else is in force than when this was asked before. */
+  changed(): boolean {
+    const { text, chat } = this.inForce();
+    const before = this.#toldInForce;
+    this.#toldInForce = { text, chat };
+    return before !== null && (before.text !== text || before.chat !== chat);
+  }
+
+  /** Null: bytes are wanted. */
+  forModel(model: string): PromptTokenizer | null {
+    if (this.#config.tokenizer === 'none') return null;
+    return {
+      encode: (text, options) => this.#encode(model, text, options),
+      encodeChat: (chat) => this.#encodeChat(model, chat),
+    };
+  }
+
+  /** What engines have answered may not hold any more: one has come, or come back as a new process. */
+  forget(): void {
+    this.#questions.forget();
+  }
+
+  /** Questions still open fail. */
+  close(): Promise<void> {
+    return this.#questions.close();
+  }
+
+  #textFrom(): TokensFrom {
+    if (this.#config.tokenizer === 'none') return 'bytes';
+    if (this.#tokenizer !== null) return 'tokenizer';
+    return this.#some('text', 'asked') ? 'engine' : 'bytes';
+  }
+
+  #chatFrom(): TokensFrom {
+    const { tokenizer, trustTokenizer } = this.#config;
+    if (tokenizer === 'none') return 'bytes';
+    if (this.#tokenizer === null) return this.#some('chat', 'asked') ? 'engine' : 'bytes';
+    if (trustTokenizer || this.#some('chat', 'agrees')) return 'tokenizer';
+    return this.#some('chat', 'differs', 'double-bos') ? 'engine' : 'tokenizer';
+  }
+
+  /** O(engines), but done at the first that fits. */
+  #some(kind: QuestionKind, ...verdicts: readonly Parity[]): boolean {
+    let someReady = false;
+    let someFit = false;
+    for (const { tokenizer, takesRequests } of this.#engines()) {
+      const fits = verdicts.includes(tokenizer[kind]);
+      if (fits && takesRequests) return true;
+      someReady ||= takesRequests;
+      someFit ||= fits;
+    }
+    return someFit && !someReady;
+  }
+
+  #encode(model: string, text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
+    return this.#tokenizer?.encode(text, options) ?? this.#engine('text', model).encode(text, options);
+  }
+
+  #encodeChat(model: string, chat: ChatInput): EncodedChat | Promise<EncodedChat> {
+    const tokenizer = this.#tokenizer;
+    if (tokenizer === null || this.#chatFrom() === 'engine') return this.#engine('chat', model).encodeChat(chat);
+    const askInstead = (error: unknown): EncodedChat | Promise<EncodedChat> => {
+      if (!(error instanceof TokenizerError) || !engineMayDo.has(error.code)) throw error;
+      // Why the tokenizer can't is more to the point than that nobody else can.
+      if (!this.#asking.canAsk('chat', model)) throw error;
+      return this.#engine('chat', model).encodeChat(chat);
+    };
+    try {
+      const encoded = tokenizer.encodeChat(chat);
+      return encoded instanceof Promise ? encoded.catch(askInstead) : encoded;
+    } catch (error) {
+      return askInstead(error);
+    }
+  }
+
+  /** @throws TokenizerError `engine-missing` */
+  #engine(kind: QuestionKind, model: string): EngineTokenizer {
+    if (!this.#asking.canAsk(kind, model)) {
+      throw new TokenizerError('engine-missing', `no engine that is ready tells token ids of a ${kind} for ${model}`);
+    }
+    return new EngineTokenizer({
+      model,
+      ask: (path, body, signal) => this.#asking.ask(kind, model, path, body, signal),
+      questions: this.#questions,
+    });
+  }
+}

@@ -1,0 +1,81 @@
+// When an engine's workers are sent a canary: as soon as they have joined, and again from time to time while they are idle.
+
+import type { Logger } from 'pino';
+import type { Engine } from '../engines/engine.ts';
+import type { Worker } from '../engines/worker.ts';
+import type { CanaryReport } from './canary.ts';
+import { diagnose, type Finding } from './diagnosis.ts';
+
+/** After one that did not come back. */
+const retryMs = 30_000;
+
+export interface CanaryOptions {
+  /** False: none is sent. */
+  readonly canary: boolean;
+  readonly canaryIntervalMs: number;
+}
+
+export class CanarySchedule {
+  readonly #engine: Engine;
+  readonly #options: CanaryOptions;
+  readonly #send: (worker: Worker) => Promise<CanaryReport>;
+  readonly #log: Logger;
+  #dueMs = 0;
+  #underWay = false;
+
+  constructor(engine: Engine, options: CanaryOptions, send: (worker: Worker) => Promise<CanaryReport>, log: Logger) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#send = send;
+    this.#log = log;
+  }
+
+  /** The engine has become ready. */
+  joined(): void {
+    if (this.#options.canary) {
+      void this.#run();
+      return;
+    }
+    for (const worker of this.#engine.workers) {
+      this.#keep(worker, { timeMs: Date.now(), state: 'off', ...diagnose(null, worker.circumstances) });
+    }
+  }
+
+  /** To be called now and then while the engine is ready. */
+  tick(nowMs: number): void {
+    if (this.#options.canary && nowMs >= this.#dueMs && this.#engine.inFlight === 0) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#underWay) return;
+    this.#underWay = true;
+    let intervalMs = this.#options.canaryIntervalMs;
+    // One after the other: behind one address they share a queue.
+    for (const worker of this.#engine.workers) {
+      const report = await this.#send(worker);
+      this.#keep(worker, report);
+      if (report.state === 'inconclusive') intervalMs = Math.min(intervalMs, retryMs);
+    }
+    this.#dueMs = performance.now() + intervalMs;
+    this.#underWay = false;
+  }
+
+  #keep(worker: Worker, report: CanaryReport): void {
+    const before = worker.canary;
+    worker.canary = report;
+    const line = { worker: worker.id };
+    if (report.state === 'inconclusive') {
+      this.#log.debug({ ...line, reason: report.reason }, 'canary did not come back');
+      return;
+    }
+    const known = before === null || before.state === 'inconclusive' ? null : before.findings;
+    if (known !== null && isSame(known, report.findings)) return;
+    for (const { cause, message } of report.findings) this.#log.warn({ ...line, cause }, message);
+    if (report.state === 'sound')
+      this.#log.info({ ...line, proofs: report.proofs }, 'canary came back: worker is sound');
+  }
+}
+
+function isSame(some: readonly Finding[], others: readonly Finding[]): boolean {
+  return JSON.stringify(some) === JSON.stringify(others);
+}

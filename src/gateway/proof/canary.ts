@@ -1,0 +1,224 @@
+// Proves a worker with two equal small requests: its tokens, its cache and its KV events must be what we take them for.
+
+import type { BlocksStored, Outcome, Prompt, WorkerIndex } from '../../core/index.ts';
+import { TokenizerError } from '../../tokens/tokenizer.ts';
+import type { Usage } from '../../wire/completion-chunk.ts';
+import type { Engine } from '../engines/engine.ts';
+import { ProbeError } from '../engines/engine-probe.ts';
+import type { Membership, Worker } from '../engines/worker.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import { BookingLease } from '../inference/booking-lease.ts';
+import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
+import { type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
+
+/** Of one request; the engine may be busy with others. */
+const answerMsMax = 60_000;
+/** How long events, and the engine's own counters, may lag behind an answer. */
+const lagMsMax = 3000;
+const pollMs = 20;
+/** Fewer tokens may be the beginning of any prompt. */
+const tellingTokensMin = 4;
+
+/**
+ * `sound`, `faulty`: the canary came back. `inconclusive`: it did not, and is sent again. `off`: none is sent; the
+ * findings are from what the engine says of itself.
+ */
+export type CanaryReport =
+  | ({ readonly timeMs: number; readonly state: 'sound' | 'faulty' | 'off' } & Diagnosis)
+  | { readonly timeMs: number; readonly state: 'inconclusive'; readonly reason: string };
+
+export type CanaryContext = Pick<GatewayContext, 'hasher' | 'pools'>;
+
+/** The worker has left, or takes no requests. */
+class CanaryStopped extends Error {
+  override readonly name = 'CanaryStopped';
+}
+
+export async function sendCanary(worker: Worker, context: CanaryContext): Promise<CanaryReport> {
+  try {
+    const prompt = await makeCanaryPrompt(encodeFor(worker), worker.traits.blockSize);
+    const diagnosis = await new Canary(worker, prompt, context).run();
+    return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
+  } catch (error) {
+    // An engine that does not answer is the affair of its health: nothing is known of its cache then.
+    const expected = error instanceof ProbeError || error instanceof TokenizerError || error instanceof CanaryStopped;
+    if (!expected) throw error;
+    return { timeMs: Date.now(), state: 'inconclusive', reason: error.message };
+  }
+}
+
+/** How the gateway makes tokens of texts for the worker; null: it does not. */
+function encodeFor({ membership, engine }: Worker): Encode | null {
+  const tokens = membership?.pool.tokens;
+  if (tokens === undefined || tokens.inForce().text === 'bytes') return null;
+  const tokenizer = tokens.forModel(baseModel(engine));
+  return tokenizer === null ? null : (text) => tokenizer.encode(text);
+}
+
+/** The first model that is no adapter. */
+function baseModel({ models }: Engine): string {
+  return (models.find(({ parent }) => parent === null) ?? models[0]!).id;
+}
+
+class Canary {
+  readonly #worker: Worker;
+  readonly #prompt: CanaryPrompt;
+  readonly #context: CanaryContext;
+  #namespace: string | null = null;
+
+  constructor(worker: Worker, prompt: CanaryPrompt, context: CanaryContext) {
+    this.#worker = worker;
+    this.#prompt = prompt;
+    this.#context = context;
+  }
+
+  async run(): Promise<Diagnosis> {
+    const worker = this.#worker;
+    const { engine } = worker;
+    const batchesBefore = worker.feed?.status.batches ?? 0;
+    worker.storedWatch = (event) => this.#stored(event);
+    let first: Usage | null;
+    let events: EventEvidence | null;
+    try {
+      first = await this.#ask();
+      events = await this.#eventEvidence(batchesBefore);
+    } finally {
+      worker.storedWatch = null;
+    }
+    const hitsBefore = await this.#hits();
+    const second = await this.#ask();
+    const reportedTokens = second === null ? null : engine.complete(second).cachedTokens;
+    const cacheableTokens = this.#cacheableTokens();
+    const isCounted = reportedTokens === null && hitsBefore !== null;
+    const counterTokens = isCounted ? await this.#newHits(hitsBefore, cacheableTokens) : null;
+    return diagnose(
+      {
+        promptTokens: this.#prompt.tokens.length,
+        countedTokens: first?.promptTokens ?? null,
+        cacheableTokens,
+        reportedTokens,
+        counterTokens,
+        events,
+      },
+      worker.circumstances,
+    );
+  }
+
+  /** Sends the prompt once, booked like any other; null: the answer has no usage. */
+  async #ask(): Promise<Usage | null> {
+    const { engine, rank, id } = this.#worker;
+    const { pool } = this.#membership();
+    const { router } = pool;
+    const routed = router.route(
+      { prompts: [this.#hashed()], silent: true, maxOutputTokens: 1, excluded: pool.allBut(id) },
+      performance.now(),
+    );
+    if (routed.kind === 'refused') throw new CanaryStopped(`${id} takes no requests`);
+    const lease = new BookingLease(router, routed, 1);
+    engine.inFlight += 1;
+    let outcome: Outcome = 'failed';
+    try {
+      const body = { model: baseModel(engine), prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
+      const usage = await engine.probe.complete(body, engine.workers.length > 1 ? rank : null, answerMsMax);
+      outcome = 'done';
+      return usage;
+    } finally {
+      engine.inFlight -= 1;
+      lease.release(outcome, performance.now());
+    }
+  }
+
+  async #eventEvidence(batchesBefore: number): Promise<EventEvidence | null> {
+    const { feed } = this.#worker;
+    if (feed === null) return null;
+    const { blocks, announcedBlocks } = await this.#announcement();
+    return {
+      feed: feed.status,
+      batches: feed.status.batches - batchesBefore,
+      blocks,
+      announcedBlocks,
+      elsewhere: announcedBlocks >= blocks ? [] : this.#elsewhere(),
+      namespace: this.#namespace,
+    };
+  }
+
+  /** Waits until the worker's events have told of all blocks of the prompt. */
+  async #announcement(): Promise<{ readonly blocks: number; readonly announcedBlocks: number }> {
+    const told = (): { blocks: number; announcedBlocks: number } => {
+      const { pool, index } = this.#membership();
+      return { blocks: this.#blocks(this.#worker), announcedBlocks: this.#announced(pool.router, index, this.#worker) };
+    };
+    await until(() => told().announcedBlocks >= told().blocks);
+    return told();
+  }
+
+  /** Of the prompt's blocks: those in the index of a worker. */
+  #announced(router: Membership['pool']['router'], index: WorkerIndex, { traits }: Worker): number {
+    return router.announcedBlocks(index, this.#context.hasher.hash(this.#prompt.tokens, traits.blockSize));
+  }
+
+  #elsewhere(): string[] {
+    const ids: string[] = [];
+    for (const pool of this.#context.pools) {
+      for (const worker of pool.workers) {
+        if (worker === this.#worker || worker.membership === null) continue;
+        const announced = this.#announced(pool.router, worker.membership.index, worker);
+        if (announced > 0 && announced >= this.#blocks(worker)) ids.push(worker.id);
+      }
+    }
+    return ids;
+  }
+
+  /** The worker's events tell of the prompt, as content that other prompts of these tokens don't share. */
+  #stored({ parent, tokens, lora, salt, extras }: BlocksStored): void {
+    const { tokens: ours } = this.#prompt;
+    if (parent !== null || tokens.length < tellingTokensMin) return;
+    if (!tokens.every((token, i) => i >= ours.length || token === ours[i])) return;
+    if (lora !== null) this.#namespace = `the LoRA adapter ${JSON.stringify(lora)}`;
+    else if (salt !== null) this.#namespace = 'a cache salt';
+    else if (extras?.[0] != null) this.#namespace = 'media';
+  }
+
+  #hits(): Promise<number | null> {
+    // An engine without metrics proves itself otherwise.
+    return this.#worker.engine.probe.prefixCacheHits(this.#worker.rank).catch(() => null);
+  }
+
+  async #newHits(before: number, expected: number): Promise<number> {
+    let hits = 0;
+    await until(async () => {
+      hits = ((await this.#hits()) ?? before) - before;
+      return hits >= expected;
+    });
+    return Math.max(0, hits);
+  }
+
+  #hashed(): Prompt {
+    const { tokens } = this.#prompt;
+    const sizes = this.#membership().pool.router.blockSizes();
+    return { isl: tokens.length, hashes: sizes.map((size) => this.#context.hasher.hash(tokens, size)) };
+  }
+
+  #blocks({ traits }: Worker): number {
+    return Math.floor(this.#prompt.tokens.length / traits.blockSize);
+  }
+
+  #cacheableTokens(): number {
+    const { pageSize } = this.#worker.traits;
+    return Math.floor((this.#prompt.tokens.length - 1) / pageSize) * pageSize;
+  }
+
+  /** @throws CanaryStopped if the worker has left meanwhile */
+  #membership(): Membership {
+    const { membership, engine, id } = this.#worker;
+    if (membership === null || !engine.workers.includes(this.#worker)) throw new CanaryStopped(`${id} has left`);
+    return membership;
+  }
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + lagMsMax;
+  while (!(await condition()) && performance.now() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}

@@ -1,0 +1,245 @@
+// What is wrong with a worker, and what to do: read off what its engine says of itself, and what a canary has shown.
+
+import type { ToldOfCache } from '../engines/engine-facts.ts';
+import type { WorkerTraits } from '../engines/worker.ts';
+import type { FeedStatus } from '../feeds/feed-status.ts';
+import type { Parity, TokenizerVerdict } from './tokenizer-parity.ts';
+
+/**
+ * `events-silent`: its feed is connected, and nothing comes. `events-unmatched`: something comes, but never the blocks
+ * of the prompts sent there. The others say it themselves.
+ */
+export type Cause =
+  | 'prefix-caching-off'
+  | 'events-off'
+  | 'null-publisher'
+  | 'wrong-endpoint'
+  | 'connect-not-bind'
+  | 'bind-not-connect'
+  | 'topic-filter'
+  | 'events-silent'
+  | 'foreign-events'
+  | 'lora-or-salt'
+  | 'events-unmatched'
+  | 'block-size'
+  | 'tokenizer'
+  | 'chat-template'
+  | 'double-bos'
+  | 'unreachable'
+  | 'unfit';
+
+export interface Finding {
+  readonly cause: Cause;
+  readonly message: string;
+}
+
+/**
+ * What the canary has proved. `token-count`: the engine counts the tokens that we count. `usage`, `counters`: it found
+ * in its cache what was to be found, by its answer or by its metrics. `events`: they told of the prompt's blocks.
+ */
+export type Proof = 'token-count' | 'usage' | 'counters' | 'events';
+
+export interface Diagnosis {
+  readonly proofs: readonly Proof[];
+  /** Empty: nothing is wrong. */
+  readonly findings: readonly Finding[];
+}
+
+/** What two equal requests have shown. */
+export interface CanaryEvidence {
+  readonly promptTokens: number;
+  /** As the engine counts them; null: it does not say. */
+  readonly countedTokens: number | null;
+  /** What the second request should find in the cache. */
+  readonly cacheableTokens: number;
+  /** What it did find, as the answer says; null: it does not. */
+  readonly reportedTokens: number | null;
+  /** By how much the engine's counter of hits rose meanwhile; null: it has none. */
+  readonly counterTokens: number | null;
+  /** Null: no KV events are used. */
+  readonly events: EventEvidence | null;
+}
+
+export interface EventEvidence {
+  readonly feed: FeedStatus;
+  /** That came between the first request and the end of the wait. */
+  readonly batches: number;
+  readonly blocks: number;
+  /** Of `blocks`, told of by this worker's events. */
+  readonly announcedBlocks: number;
+  /** Other workers whose events told of them. */
+  readonly elsewhere: readonly string[];
+  /** The LoRA adapter, salt or media by which the events tell them apart, and we don't; null: none. */
+  readonly namespace: string | null;
+}
+
+export interface Circumstances {
+  readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit' | 'source'>;
+  readonly told: ToldOfCache;
+  /** An address of its KV events is known. */
+  readonly offered: boolean;
+  readonly tokenizer: TokenizerVerdict;
+}
+
+/** Causes that explain others come first, and leave those out. @param evidence null: no canary was sent */
+export function diagnose(evidence: CanaryEvidence | null, circumstances: Circumstances): Diagnosis {
+  const { traits, told, offered, tokenizer } = circumstances;
+  const findings: Finding[] = [];
+  const proofs: Proof[] = [];
+  const note = (finding: Finding | null): boolean => {
+    if (finding !== null) findings.push(finding);
+    return finding !== null;
+  };
+  const otherTokens = note(tokensFinding(evidence, tokenizer.text));
+  if (evidence !== null && !otherTokens && evidence.countedTokens !== null) proofs.push('token-count');
+  note(chatFinding(tokenizer.chat));
+  const otherBlocks = note(blockSizeFinding(traits, told));
+  const notCached = note(cachingFinding(evidence, traits, told, otherBlocks));
+  if (evidence !== null && !notCached && !otherBlocks) {
+    if (evidence.reportedTokens !== null) proofs.push('usage');
+    else if (evidence.counterTokens !== null) proofs.push('counters');
+  }
+  // Without a prefix cache there is nothing to tell of.
+  if (notCached && findings.at(-1)!.cause === 'prefix-caching-off') return { proofs, findings };
+  const events = evidence?.events ?? null;
+  if (events !== null && events.announcedBlocks >= events.blocks) {
+    proofs.push('events');
+    return { proofs, findings };
+  }
+  const notOffered = note(offerFinding(told, offered));
+  if (events !== null && !notOffered) note(feedFinding(events, told, otherTokens || otherBlocks));
+  return { proofs, findings };
+}
+
+function tokensFinding(evidence: CanaryEvidence | null, parity: Parity): Finding | null {
+  if (parity === 'double-bos') return doubleBos('texts');
+  if (parity === 'differs') {
+    return {
+      cause: 'tokenizer',
+      message: 'its /tokenize makes other ids of a text than our tokenizer: use the tokenizer of its model',
+    };
+  }
+  if (evidence === null || evidence.countedTokens === null || evidence.countedTokens === evidence.promptTokens)
+    return null;
+  const { countedTokens, promptTokens } = evidence;
+  return {
+    cause: 'tokenizer',
+    message: `it counted ${countedTokens} tokens of a prompt of which we count ${promptTokens}: use the tokenizer of its model`,
+  };
+}
+
+function chatFinding(parity: Parity): Finding | null {
+  if (parity === 'double-bos') return doubleBos('chats');
+  if (parity !== 'differs') return null;
+  const message =
+    'its chat template makes other ids of messages than ours: use the template that the engine was started with';
+  return { cause: 'chat-template', message };
+}
+
+function doubleBos(what: string): Finding {
+  return {
+    cause: 'double-bos',
+    message: `one of us begins ${what} with the beginning-of-sequence token twice: the template and the tokenizer both write it`,
+  };
+}
+
+function blockSizeFinding({ blockSize, pageSizeUnfit }: Circumstances['traits'], told: ToldOfCache): Finding | null {
+  const size = pageSizeUnfit ?? (told.blockSize !== null && blockSize % told.blockSize !== 0 ? told.blockSize : null);
+  if (size === null) return null;
+  return {
+    cause: 'block-size',
+    message: `its blocks have ${size} tokens, and the block size that is set, ${blockSize}, is no multiple: leave it out`,
+  };
+}
+
+/** @param explained another finding says already that the block size is another one */
+function cachingFinding(
+  evidence: CanaryEvidence | null,
+  { pageSize }: Circumstances['traits'],
+  { prefixCaching }: ToldOfCache,
+  explained: boolean,
+): Finding | null {
+  if (prefixCaching === false) {
+    return { cause: 'prefix-caching-off', message: 'it says that prefix caching is off: start it with prefix caching' };
+  }
+  if (evidence === null) return null;
+  const { cacheableTokens, reportedTokens, counterTokens, promptTokens } = evidence;
+  // The counter also counts what other requests find.
+  const found = reportedTokens ?? (counterTokens === null ? null : Math.min(counterTokens, cacheableTokens));
+  if (found === null || found === cacheableTokens) return null;
+  if (found > 0) {
+    // The size that is set is known to be wrong.
+    if (explained) return null;
+    return {
+      cause: 'block-size',
+      message: `it found ${found} of ${promptTokens} tokens in its cache, where blocks of ${pageSize} make ${cacheableTokens}: its block size is another one`,
+    };
+  }
+  const message = `it computed the same ${promptTokens} tokens twice: prefix caching is off, or its cache too small to keep them`;
+  return { cause: 'prefix-caching-off', message };
+}
+
+function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null {
+  switch (events.kind) {
+    case 'source':
+      return null;
+    case 'unknown': {
+      const message =
+        'it does not tell where it publishes KV events: start it with them and name the address with kv-events=tcp://HOST:PORT';
+      return offered ? null : { cause: 'events-off', message };
+    }
+    case 'off':
+      return { cause: 'events-off', message: 'it publishes no KV events: start it with them (vLLM: kv-events-config)' };
+    case 'other-publisher': {
+      const name = JSON.stringify(events.publisher);
+      return { cause: 'null-publisher', message: `its KV events have the publisher ${name}: start it with "zmq"` };
+    }
+  }
+}
+
+/** @param explained another finding says already why blocks don't match */
+function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolean): Finding | null {
+  const { feed, batches, elsewhere, namespace } = events;
+  const { endpoint, mode, topic } = feed;
+  if (feed.error !== null) {
+    return {
+      cause: 'wrong-endpoint',
+      message: `our end of its KV events, ${endpoint}, can't be opened: ${feed.error}`,
+    };
+  }
+  if (feed.publishers === 0) {
+    const message =
+      mode === 'bind'
+        ? `no publisher connects to ${endpoint}: the engine publishes elsewhere, or not at all`
+        : `nothing publishes at ${endpoint}: ${whereElse(endpoint, told)}`;
+    return { cause: 'wrong-endpoint', message };
+  }
+  if (elsewhere.length > 0) {
+    const message = `its blocks are told of by the events of ${elsewhere.join(', ')}: the addresses of their events are mixed up`;
+    return { cause: 'foreign-events', message };
+  }
+  if (namespace !== null) {
+    const message = `its events tell the prompt's blocks apart by ${namespace}, of which the request said nothing`;
+    return { cause: 'lora-or-salt', message };
+  }
+  if (explained) return null;
+  if (batches === 0) {
+    const filter = topic === '' ? '' : `, of topic ${JSON.stringify(topic)}`;
+    return {
+      cause: 'events-silent',
+      message: `${endpoint} is connected, and no batch${filter} came of a prompt that was computed`,
+    };
+  }
+  const message = `batches came from ${endpoint}, but none with the blocks of the prompt: another engine's events, or other tokens`;
+  return { cause: 'events-unmatched', message };
+}
+
+function whereElse(endpoint: string, { events }: ToldOfCache): string {
+  if (events.kind !== 'source' || events.source.endpoint === endpoint) {
+    return "the port is another one, or the engine's publisher is off";
+  }
+  const { mode, endpoint: announced } = events.source;
+  return mode === 'connect'
+    ? `the engine says that it is at ${announced}`
+    : `the engine connects to ${announced} itself`;
+}

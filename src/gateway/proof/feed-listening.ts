@@ -1,0 +1,54 @@
+// Listens for a publisher of KV events by another way than the one that is set, to find out what is wrong with that.
+
+import { readKvFrames } from '../../wire/kv-events.ts';
+import type { FeedAddress } from '../feeds/feed-address.ts';
+import { FeedCommons } from '../feeds/feed-commons.ts';
+import { type FeedConnection, OutgoingConnection } from '../feeds/feed-connection.ts';
+import { IncomingConnection } from '../feeds/incoming-connection.ts';
+
+/** Publishers try again within a second. */
+const publisherMsMax = 3000;
+const pollMs = 20;
+const topicsMax = 16;
+
+export type ListeningAddress = Pick<FeedAddress, 'mode' | 'endpoint'>;
+
+/** The topics of what comes until `meanwhile` has ended, whatever topic is set. */
+export async function topicsHeard(address: ListeningAddress, meanwhile: () => Promise<unknown>): Promise<string[]> {
+  const topics = new Set<string>();
+  const connection = listening(address, ([topic], isBatch) => {
+    if (isBatch && topics.size < topicsMax) topics.add(Buffer.from(topic!).toString('utf8'));
+  });
+  await meanwhile();
+  connection.close();
+  return [...topics];
+}
+
+/** Whether a publisher is there, within a few seconds. */
+export async function hasPublisher(address: ListeningAddress): Promise<boolean> {
+  const connection = listening(address, () => undefined);
+  const deadlineMs = performance.now() + publisherMsMax;
+  while (connection.publishers === 0 && connection.error === null && performance.now() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+  const found = connection.publishers > 0;
+  connection.close();
+  return found;
+}
+
+function listening(
+  { mode, endpoint }: ListeningAddress,
+  onMessage: (frames: readonly Uint8Array[], isBatch: boolean) => void,
+): FeedConnection {
+  const address = { mode, endpoint, topic: '', replayEndpoint: null };
+  const listener = {
+    connected: () => undefined,
+    message: async (frames: readonly Uint8Array[]) => onMessage(frames, readKvFrames(frames).kind !== 'failed'),
+  };
+  const connection =
+    mode === 'bind'
+      ? new IncomingConnection(address, listener, new FeedCommons(() => performance.now()))
+      : new OutgoingConnection(address, listener);
+  connection.open();
+  return connection;
+}

@@ -1,0 +1,104 @@
+// Whether gateway and engine make the same token ids of the same text: if not, no block would ever match, in silence.
+
+import type { Tokenizer } from '../../tokens/tokenizer.ts';
+import { type EngineProbe, ProbeError, type TokenizeInput } from '../engines/engine-probe.ts';
+
+/**
+ * `double-bos`: the ids differ only in that one side begins with the same token twice: a template that writes BOS, and
+ * a tokenizer that adds another one. `unavailable`: the engine does not tell its token ids. `asked`: it does, and there
+ * is no tokenizer to compare them with: they are the prompts' ids.
+ */
+export type Parity = 'unchecked' | 'agrees' | 'differs' | 'double-bos' | 'unavailable' | 'asked';
+
+export interface TokenizerVerdict {
+  readonly text: Parity;
+  readonly chat: Parity;
+}
+
+/** Scripts, digits, white space, code and a character of four bytes: where vocabularies part company. */
+const probeText =
+  'Routing 12345 tokens — déjà vu, Straße, привет, 你好世界, こんにちは, مرحبا 🧭\n\tif (x != 0) { return "ok"; }   \r\n';
+
+const userMessage = { role: 'user', content: probeText };
+/** The first that the engine's template takes is compared: some take no system message. */
+const probeChats = [[{ role: 'system', content: 'You are brief.' }, userMessage], [userMessage]];
+
+/** @throws ProbeError if the engine can't be reached. */
+export async function compareTokenizers(
+  probe: EngineProbe,
+  model: string,
+  tokenizer: Tokenizer,
+): Promise<TokenizerVerdict> {
+  const text = await toldIds(probe, { prompt: probeText }, model);
+  const chat = await toldChat(probe, model);
+  return {
+    text: text === null ? 'unavailable' : await compare(async () => await tokenizer.encode(probeText), text),
+    chat:
+      chat === null
+        ? 'unavailable'
+        : await compare(async () => (await tokenizer.encodeChat({ messages: chat.messages })).ids, chat.ids),
+  };
+}
+
+/**
+ * What the engine tells where there is no tokenizer.
+ * @param before what it told when it was asked last: holds on where it is too busy to answer
+ * @throws ProbeError if nothing listens there
+ */
+export async function askableTokens(
+  probe: EngineProbe,
+  model: string,
+  before: TokenizerVerdict,
+): Promise<TokenizerVerdict> {
+  try {
+    const text = await toldIds(probe, { prompt: probeText }, model);
+    const chat = await toldChat(probe, model);
+    return { text: text === null ? 'unavailable' : 'asked', chat: chat === null ? 'unavailable' : 'asked' };
+  } catch (error) {
+    // A route that never answers makes it no worse an engine: its prompts go by their bytes.
+    if (!(error instanceof ProbeError) || error.refused) throw error;
+    return before.text === 'asked' ? before : { text: 'unavailable', chat: 'unavailable' };
+  }
+}
+
+/** Null: the engine has no such route, or it refuses. @throws ProbeError if it does not answer at all. */
+async function toldIds(probe: EngineProbe, input: TokenizeInput, model: string): Promise<number[] | null> {
+  try {
+    return await probe.tokenize(input, model);
+  } catch (error) {
+    if (error instanceof ProbeError && error.status !== 0) return null;
+    throw error;
+  }
+}
+
+async function toldChat(
+  probe: EngineProbe,
+  model: string,
+): Promise<{ readonly messages: (typeof probeChats)[number]; readonly ids: number[] } | null> {
+  for (const messages of probeChats) {
+    const ids = await toldIds(probe, { messages }, model);
+    if (ids !== null) return { messages, ids };
+  }
+  return null;
+}
+
+async function compare(own: () => Promise<Uint32Array>, told: readonly number[]): Promise<Parity> {
+  let ids: Uint32Array;
+  try {
+    ids = await own();
+  } catch {
+    // A tokenizer that can't do what the engine can, such as one without a chat template.
+    return 'differs';
+  }
+  if (isTail(ids, told, 0)) return 'agrees';
+  const [shorter, longer] = ids.length < told.length ? [ids, told] : [told, ids];
+  const doubled = longer.length > 1 && longer[0] === longer[1] && isTail(shorter, longer, 1);
+  return doubled ? 'double-bos' : 'differs';
+}
+
+/** Whether `tail` is what is left of `whole` without its first ids. */
+function isTail(tail: ArrayLike<number>, whole: ArrayLike<number>, without: number): boolean {
+  if (tail.length !== whole.length - without) return false;
+  for (let i = 0; i < tail.length; i++) if (tail[i] !== whole[i + without]) return false;
+  return true;
+}

@@ -1,0 +1,112 @@
+// The last decisions, each with what came of it: the answer to "why this worker?".
+
+import type { CandidateCost, Decision, Outcome } from '../../core/index.ts';
+import type { Usage } from '../../wire/completion-chunk.ts';
+import type { WorkerTrust } from '../feeds/worker-trust.ts';
+import type { PromptContent } from '../prompts/prompt-content.ts';
+import type { PromptAccount } from '../proof/prompt-account.ts';
+
+/** One routed attempt; a request that was retried has one record an attempt. */
+export class DecisionRecord {
+  readonly requestId: string;
+  /** Unix time. */
+  readonly timeMs: number;
+  readonly model: string;
+  readonly worker: string;
+  readonly attempt: number;
+  readonly decision: Decision;
+  /** What was known of its prompts; of several, the least. */
+  readonly known: PromptContent['kind'];
+  /** Of the chosen worker, at the choice. */
+  readonly trust: WorkerTrust;
+  readonly #workerIds: ReadonlyMap<number, string>;
+  /** Null: under way. */
+  outcome: Outcome | null = null;
+  status: number | null = null;
+  error: string | null = null;
+  ttftMs: number | null = null;
+  durationMs: number | null = null;
+  outputTokens: number | null = null;
+  usage: Usage | null = null;
+  /** Null: the engine has not told enough. */
+  account: PromptAccount | null = null;
+
+  constructor(
+    fields: Pick<
+      DecisionRecord,
+      'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'known' | 'trust'
+    >,
+    workerIds: ReadonlyMap<number, string>,
+  ) {
+    this.requestId = fields.requestId;
+    this.timeMs = fields.timeMs;
+    this.model = fields.model;
+    this.worker = fields.worker;
+    this.attempt = fields.attempt;
+    this.decision = fields.decision;
+    this.known = fields.known;
+    this.trust = fields.trust;
+    this.#workerIds = workerIds;
+  }
+
+  /** What `GET /decisions` shows. */
+  toJSON(): object {
+    const { decision, usage } = this;
+    return {
+      requestId: this.requestId,
+      timeMs: this.timeMs,
+      model: this.model,
+      worker: this.worker,
+      attempt: this.attempt,
+      policy: decision.policy,
+      reason: decision.reason,
+      trust: this.trust,
+      known: this.known,
+      isl: decision.isl,
+      overlapBlocks: decision.overlapBlocks,
+      overlapTokens: decision.overlapTokens,
+      uncachedTokens: decision.uncachedTokens,
+      actualPromptTokens: usage?.promptTokens ?? null,
+      actualCachedTokens: usage?.cachedTokens ?? null,
+      account: this.account,
+      outputTokens: this.outputTokens,
+      outcome: this.outcome,
+      status: this.status,
+      error: this.error,
+      ttftMs: this.ttftMs,
+      durationMs: this.durationMs,
+      candidates: decision.candidates().map((candidate) => this.#named(candidate)),
+    };
+  }
+
+  #named({ worker, ...terms }: CandidateCost): object {
+    return { worker: this.#workerIds.get(worker) ?? null, ...terms };
+  }
+}
+
+/** A ring of the last `max` records. */
+export class DecisionLog {
+  readonly #max: number;
+  readonly #ring: DecisionRecord[] = [];
+  #next = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(record: DecisionRecord): void {
+    if (this.#max === 0) return;
+    this.#ring[this.#next] = record;
+    this.#next = (this.#next + 1) % this.#max;
+  }
+
+  /** Newest first. */
+  records(): DecisionRecord[] {
+    return [...this.#ring.slice(0, this.#next).reverse(), ...this.#ring.slice(this.#next).reverse()];
+  }
+
+  /** All attempts of the request, newest first; clients may use an id more than once. */
+  ofRequest(requestId: string): DecisionRecord[] {
+    return this.records().filter((record) => record.requestId === requestId);
+  }
+}

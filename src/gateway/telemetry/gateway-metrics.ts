@@ -1,0 +1,267 @@
+// The gateway's Prometheus metrics: every name in one place.
+
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { WorkerLoad } from '../../core/index.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { Worker } from '../engines/worker.ts';
+import type { Pools } from '../pools/pools.ts';
+import { tokenFates } from '../proof/prompt-account.ts';
+import { AdmissionMetrics } from './admission-metrics.ts';
+import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
+import { LabelCap } from './label-cap.ts';
+
+/** Stands for models that no worker lists: names that clients make up must not become labels. */
+export const unknownModel = '(unknown)';
+
+/** Engines may list any number of adapters. */
+const modelLabelsMax = 256;
+
+export class GatewayMetrics {
+  readonly registry: Registry = new Registry();
+  readonly requests: Counter<'model' | 'status'>;
+  readonly decisions: Counter<'policy' | 'reason'>;
+  readonly unansweredAttempts: Counter<'failure'>;
+  readonly retries: Counter;
+  readonly aborted: Counter;
+  readonly tokenizerFailures: Counter<'code'>;
+  readonly unobservedStreams: Counter;
+  /** By the name of the setting that is the limit. */
+  readonly limited: Counter<'limit'>;
+  readonly recordedLines: Counter<'fate'>;
+  readonly promptTokens: Counter;
+  readonly outputTokens: Counter;
+  readonly predictedCachedTokens: Counter;
+  readonly actualCachedTokens: Counter;
+  /** By how many tokens the prediction was wrong. */
+  readonly overlapErrorTokens: BucketHistogram;
+  readonly ttftS: BucketHistogram;
+  readonly itlS: BucketHistogram;
+  readonly admission: AdmissionMetrics;
+  readonly #models = new LabelCap(modelLabelsMax);
+
+  constructor(pools: Pools, engines: readonly Engine[]) {
+    const registers = [this.registry];
+    const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> =>
+      new Counter({ name, help, labelNames, registers });
+
+    this.requests = counter('kvoyant_requests_total', 'Answered requests by model and status (499: client gone).', [
+      'model',
+      'status',
+    ]);
+    this.decisions = counter('kvoyant_decisions_total', 'Routing decisions by policy and reason.', [
+      'policy',
+      'reason',
+    ]);
+    this.unansweredAttempts = counter('kvoyant_unanswered_attempts_total', 'Attempts without any answer, by failure.', [
+      'failure',
+    ]);
+    this.retries = counter('kvoyant_retries_total', 'Attempts beyond the first of their request.', []);
+    this.aborted = counter('kvoyant_aborted_requests_total', 'Requests whose client went away.', []);
+    this.tokenizerFailures = counter('kvoyant_tokenizer_failures_total', 'Prompts routed by their bytes, by cause.', [
+      'code',
+    ]);
+    this.unobservedStreams = counter(
+      'kvoyant_unobserved_streams_total',
+      'Streams with events too large to observe.',
+      [],
+    );
+    this.limited = counter('kvoyant_limited_total', 'What was refused or ended by a limit, by the name of the limit.', [
+      'limit',
+    ]);
+    this.recordedLines = counter('kvoyant_recorded_lines_total', 'Lines for the recording, by what became of them.', [
+      'fate',
+    ]);
+    this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
+    this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
+    const compared = 'of requests whose engine reports its cached tokens.';
+    this.predictedCachedTokens = counter('kvoyant_predicted_cached_tokens_total', `Overlap predicted, ${compared}`, []);
+    this.actualCachedTokens = counter('kvoyant_actual_cached_tokens_total', `Cached prompt tokens, ${compared}`, []);
+    this.overlapErrorTokens = new BucketHistogram(
+      this.registry,
+      'kvoyant_overlap_error_tokens',
+      'Difference of predicted and actual cached tokens, of requests whose token ids are known.',
+      errorBucketsTokens,
+    );
+    this.ttftS = new BucketHistogram(
+      this.registry,
+      'kvoyant_time_to_first_token_seconds',
+      'From the arrival of a streaming request to its first token.',
+      latencyBucketsS,
+    );
+    this.itlS = new BucketHistogram(
+      this.registry,
+      'kvoyant_inter_token_latency_seconds',
+      'Gap between neighbouring tokens of a stream.',
+      latencyBucketsS,
+    );
+    this.admission = new AdmissionMetrics(this.registry, pools);
+    registerLoads(this.registry, pools);
+    registerFeeds(this.registry, engines);
+    registerAccounts(this.registry, engines);
+    registerTrust(this.registry, engines);
+    registerFindings(this.registry, engines);
+    registerEngines(this.registry, engines);
+  }
+
+  /** The label of a model that some worker lists, or listed once. */
+  modelLabel(model: string): string {
+    return this.#models.of(model);
+  }
+}
+
+const errorBucketsTokens: readonly number[] = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536];
+
+const loadGauges: readonly (readonly [name: string, help: string, read: (load: WorkerLoad) => number])[] = [
+  ['kvoyant_active_blocks', 'KV blocks of the requests in flight.', (load) => load.activeBlocks],
+  ['kvoyant_active_prefill_tokens', 'Prompt tokens booked and not computed yet.', (load) => load.activePrefillTokens],
+  ['kvoyant_running_requests', 'Bookings in flight.', (load) => load.runningRequests],
+  ['kvoyant_held_blocks', 'Blocks that the prefix index knows of.', (load) => load.heldBlocks],
+  ['kvoyant_capacity_blocks', 'KV capacity.', (load) => load.capacityBlocks],
+  ['kvoyant_prefill_tokens_per_second', 'Observed prefill speed.', (load) => load.prefillTokensPerS],
+  [
+    'kvoyant_kv_event_lag_seconds',
+    'Observed delay of KV events behind the first token.',
+    (load) => load.eventLagMs / 1000,
+  ],
+];
+
+function registerLoads(registry: Registry, pools: Pools): void {
+  for (const [name, help, read] of loadGauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { router } of pools) {
+          router.advance(performance.now());
+          for (const load of router.loads()) this.set({ worker: load.id }, read(load));
+        }
+      },
+    });
+  }
+}
+
+const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => number])[] = [
+  ['batch', ({ feed }) => feed?.status.batches ?? 0],
+  ['lost-batch', ({ feed }) => feed?.status.lostBatches ?? 0],
+  ['gap', ({ feed }) => feed?.status.gaps ?? 0],
+  ['restart', ({ feed }) => feed?.status.restarts ?? 0],
+  ['replayed-batch', ({ feed }) => feed?.status.replayedBatches ?? 0],
+  ['failed-replay', ({ feed }) => feed?.status.failedReplays ?? 0],
+  ['resync', ({ feed }) => feed?.status.resyncs ?? 0],
+  ['duplicate-batch', ({ feed }) => feed?.status.duplicates ?? 0],
+  ['malformed', ({ feed }) => feed?.status.malformed ?? 0],
+  ['skipped-event', ({ events }) => events.skippedEvents],
+  ['applied-block', ({ events }) => events.appliedBlocks],
+  ['orphan-block', ({ events }) => events.orphanBlocks],
+  ['unknown-block', ({ events }) => events.unknownBlocks],
+];
+
+function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
+  workerCounter(registry, engines, {
+    name: 'kvoyant_kv_events_total',
+    help: 'What came of the KV events of each worker.',
+    label: 'kind',
+    read: (worker) => feedCounters.map(([kind, read]) => [kind, read(worker)]),
+  });
+}
+
+function registerAccounts(registry: Registry, engines: readonly Engine[]): void {
+  workerCounter(registry, engines, {
+    name: 'kvoyant_prompt_tokens_by_fate_total',
+    help: 'Prompt tokens of compared requests: cached, or whose miss it was (operations.md).',
+    label: 'fate',
+    read: ({ account }) => tokenFates.map((fate) => [kebabFate(fate), account.tokens[fate]]),
+  });
+  workerCounter(registry, engines, {
+    name: 'kvoyant_overlap_checks_total',
+    help: 'Compared requests: cached tokens as predicted, or over or under what was actual.',
+    label: 'result',
+    read: ({ account }) => Object.entries(account.checks),
+  });
+  workerCounter(registry, engines, {
+    name: 'kvoyant_prompt_token_mismatches_total',
+    help: 'Prompts of which the engine counted other tokens than the gateway.',
+    label: null,
+    read: ({ account }) => [['', account.tokenMismatches]],
+  });
+}
+
+/** workloadMissTokens -> workload-miss */
+function kebabFate(fate: string): string {
+  return fate.replace(/Tokens$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+interface WorkerCounterOptions {
+  readonly name: string;
+  readonly help: string;
+  /** Tells the values of one worker apart; null: there is one. */
+  readonly label: string | null;
+  read(worker: Worker): readonly (readonly [labelValue: string, value: number])[];
+}
+
+/** A counter whose values are kept by the workers, and leave with them. */
+function workerCounter(registry: Registry, engines: readonly Engine[], options: WorkerCounterOptions): void {
+  const { name, help, label, read } = options;
+  new Counter({
+    name,
+    help,
+    labelNames: label === null ? ['worker'] : ['worker', label],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const worker of engines.flatMap(({ workers }) => workers)) {
+        for (const [labelValue, value] of read(worker)) {
+          this.inc({ worker: worker.id, ...(label !== null && { [label]: labelValue }) }, value);
+        }
+      }
+    },
+  });
+}
+
+function registerTrust(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_worker_trust',
+    help: '1: how far the knowledge of the blocks of a worker can be trusted, and why no further.',
+    labelNames: ['worker', 'kind', 'reason'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const worker of engines.flatMap(({ workers }) => workers)) {
+        const { kind, reason } = worker.trust(performance.now());
+        this.set({ worker: worker.id, kind, reason: reason ?? '' }, 1);
+      }
+    },
+  });
+}
+
+function registerFindings(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_worker_findings',
+    help: '1: something is wrong with the tokens, the cache or the KV events of a worker, by cause.',
+    labelNames: ['worker', 'cause'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, canary } of engines.flatMap(({ workers }) => workers)) {
+        if (canary === null || canary.state === 'inconclusive') continue;
+        for (const { cause } of canary.findings) this.set({ worker: id, cause }, 1);
+      }
+    },
+  });
+}
+
+function registerEngines(registry: Registry, engines: readonly Engine[]): void {
+  new Gauge({
+    name: 'kvoyant_engine_ready',
+    help: '1: the engine takes requests.',
+    labelNames: ['engine'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { url, state } of engines) this.set({ engine: url }, state === 'ready' ? 1 : 0);
+    },
+  });
+}

@@ -1,0 +1,37 @@
+// The log's line about a request: who, where, why, how much, how long. Never what: no prompt, no answer, no key.
+
+import type { Exchange } from '../http/exchange.ts';
+
+/** Longer paths are cut: clients make them up. */
+const pathLengthMax = 256;
+
+export function requestLine(exchange: Exchange, status: number, nowMs: number): object {
+  const { id, request, model, key, limit, startedMs, record } = exchange;
+  // Queries may carry secrets.
+  const path = (request.url ?? '').split('?', 1)[0]!.slice(0, pathLengthMax);
+  const line = {
+    requestId: id,
+    method: request.method,
+    path,
+    status,
+    key: key?.name ?? null,
+    model,
+    limit,
+    durationMs: Math.round(nowMs - startedMs),
+  };
+  if (record === null) return line;
+  const { decision } = record;
+  return {
+    ...line,
+    worker: record.worker,
+    attempts: record.attempt,
+    policy: decision.policy,
+    reason: decision.reason,
+    inputTokens: record.usage?.promptTokens ?? decision.isl,
+    predictedCachedTokens: decision.overlapTokens,
+    cachedTokens: record.usage?.cachedTokens ?? null,
+    outputTokens: record.outputTokens,
+    ttftMs: record.ttftMs === null ? null : Math.round(record.ttftMs),
+    outcome: record.outcome,
+  };
+}

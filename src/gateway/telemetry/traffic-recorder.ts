@@ -1,0 +1,186 @@
+// Records the traffic for the lab: one line for each sequence of a request at its end, without any text of it.
+//
+// Requests never wait for the disk. Lines wait in a bounded buffer while one write is under way; what does not fit, and
+// what the disk refuses, is lost, counted and logged.
+
+import type { Logger } from 'pino';
+import type { BlockHasher } from '../../core/index.ts';
+import { type FinishedRequest, RequestRecorder } from '../../trace/recorder.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import { hashContents, type LengthGuess, type PromptContent, promptBytes } from '../prompts/prompt-content.ts';
+import type { DecisionRecord } from './decision-log.ts';
+import { type LineFile, openRecordingFile } from './recording-file.ts';
+
+/** As far as a recording is concerned. */
+export interface RecordedIntake {
+  readonly pool: { readonly name: string; readonly lengthGuess: LengthGuess };
+  readonly lora: string | null;
+  readonly request: { readonly sequences: number; readonly cacheSalt: string | null };
+  readonly contents: readonly PromptContent[];
+}
+
+export interface RecordedExchange {
+  /** By the monotonic clock of the recorder. */
+  readonly startedMs: number;
+  /** Of the newest attempt; null: there was none. */
+  readonly record: Pick<DecisionRecord, 'outcome' | 'outputTokens' | 'usage'> | null;
+}
+
+/** What became of a line. */
+export type LineFate = 'written' | 'buffer-full' | 'write-failed';
+
+export interface TrafficRecorderOptions {
+  readonly hasher: BlockHasher;
+  readonly bufferBytesMax: number;
+  readonly log: Logger;
+  onLines(fate: LineFate, count: number): void;
+}
+
+/** Of blocks whose size no setting gives. */
+const blockTokensDefault = 16;
+/** How long the end of the gateway waits for a disk that does not answer. */
+const flushMsMax = 5000;
+
+/** @returns null if nothing is to be recorded @throws ConfigError `record` if the file can't be used */
+export async function openTrafficRecorder(
+  { record, recordBufferBytesMax, blockSize }: GatewayConfig,
+  options: Omit<TrafficRecorderOptions, 'bufferBytesMax'>,
+): Promise<TrafficRecorder | null> {
+  if (record === null) return null;
+  const blockTokens = blockSize === 'auto' ? blockTokensDefault : blockSize;
+  const lines = new RequestRecorder(blockTokens);
+  const file = await openRecordingFile(record, lines.header(Date.now()));
+  return new TrafficRecorder(file, lines, performance.now(), { ...options, bufferBytesMax: recordBufferBytesMax });
+}
+
+export class TrafficRecorder {
+  readonly #file: LineFile;
+  readonly #lines: RequestRecorder;
+  readonly #startMs: number;
+  readonly #options: TrafficRecorderOptions;
+  #waiting: Buffer[] = [];
+  /** Of lines that wait or are being written. */
+  #bufferedBytes = 0;
+  #writing = false;
+  /** Settles when everything buffered so far is written or lost. */
+  #written: Promise<void> = Promise.resolve();
+  #hasOverflowed = false;
+  #isFailing = false;
+  #closed = false;
+
+  /** @param startMs arrival 0 by the clock of `RecordedExchange.startedMs` */
+  constructor(file: LineFile, lines: RequestRecorder, startMs: number, options: TrafficRecorderOptions) {
+    this.#file = file;
+    this.#lines = lines;
+    this.#startMs = startMs;
+    this.#options = options;
+  }
+
+  /** To be called once a request, when it has ended in whatever way. Never throws, never waits. */
+  record(exchange: RecordedExchange, intake: RecordedIntake): void {
+    if (this.#closed) return;
+    try {
+      for (const request of this.#finished(exchange, intake)) this.#buffer(this.#lines.line(request));
+    } catch (error) {
+      // A fault of ours must not reach the client, whose request is fine.
+      this.#options.log.error({ err: error }, 'a request could not be recorded');
+    }
+  }
+
+  /** Writes what is buffered. Nothing is recorded afterwards. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { log } = this.#options;
+    if (!(await settlesWithin(this.#written, flushMsMax))) {
+      log.error({ bufferedBytes: this.#bufferedBytes }, 'the disk does not answer: the end of the recording is lost');
+      return;
+    }
+    await this.#file.close().catch((error: unknown) => {
+      log.error({ err: error }, 'the recording could not be closed');
+    });
+  }
+
+  /** One for each sequence of each prompt. */
+  *#finished({ startedMs, record }: RecordedExchange, intake: RecordedIntake): Generator<FinishedRequest> {
+    const { pool, lora, request, contents } = intake;
+    // Prompts of two models never share a block.
+    const namespace = { lora, salt: JSON.stringify([pool.name, request.cacheSalt]) };
+    const counted = record?.usage?.promptTokens;
+    const guess = { ...pool.lengthGuess, bytesPerToken: bytesPerTokenOf(intake, counted) };
+    const prompts = hashContents(contents, this.#options.hasher, [this.#lines.blockTokens], guess, namespace);
+    const choices = prompts.length * request.sequences;
+    const outputTokens = record?.outputTokens ?? 0;
+    const arrivalMs = Math.max(0, startedMs - this.#startMs);
+    const cancelled = record?.outcome !== 'done';
+    for (let choice = 0; choice < choices; choice++) {
+      const { isl: guessed, hashes } = prompts[Math.floor(choice / request.sequences)]!;
+      // The engine's own count, where the prompt has parts that only it can count.
+      const isl = contents.length === 1 && contents[0]!.kind === 'beginning' ? counted || guessed : guessed;
+      // Only their sum is known of every kind of answer; shares differ by one at most.
+      const osl = Math.floor((outputTokens + choice) / choices);
+      yield { arrivalMs, isl: Math.max(1, isl), osl, hashes: hashes[0]!, cancelled };
+    }
+  }
+
+  #buffer(line: string): void {
+    const bytes = Buffer.from(`${line}\n`);
+    const { bufferBytesMax, onLines, log } = this.#options;
+    if (this.#bufferedBytes + bytes.length > bufferBytesMax) {
+      onLines('buffer-full', 1);
+      if (!this.#hasOverflowed) {
+        log.error({ bufferBytesMax }, 'the disk is too slow for the recording: lines are lost; said once, counted on');
+      }
+      this.#hasOverflowed = true;
+      return;
+    }
+    this.#bufferedBytes += bytes.length;
+    this.#waiting.push(bytes);
+    if (!this.#writing) this.#written = this.#write();
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const count = this.#waiting.length;
+      const bytes = Buffer.concat(this.#waiting);
+      this.#waiting = [];
+      await this.#append(bytes, count);
+      this.#bufferedBytes -= bytes.length;
+    }
+    this.#writing = false;
+  }
+
+  async #append(bytes: Buffer, count: number): Promise<void> {
+    const { log, onLines } = this.#options;
+    try {
+      await this.#file.append(bytes);
+    } catch (error) {
+      onLines('write-failed', count);
+      if (!this.#isFailing) log.error({ err: error }, 'the recording could not be written: lines are lost');
+      this.#isFailing = true;
+      return;
+    }
+    onLines('written', count);
+    if (this.#isFailing) log.warn('the recording is written again');
+    this.#isFailing = false;
+  }
+}
+
+/** Of prompts without tokens: as the engine counted them where it did, else as its other answers let expect. */
+function bytesPerTokenOf({ contents, pool }: RecordedIntake, promptTokens: number | undefined): number {
+  const bytes = promptBytes(contents);
+  return bytes === null || bytes === 0 || !promptTokens ? pool.lengthGuess.bytesPerToken : bytes / promptTokens;
+}
+
+async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
