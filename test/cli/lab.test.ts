@@ -153,7 +153,8 @@ describe('lab paper', () => {
       expect(svg.startsWith('<svg ') && svg.endsWith('</svg>\n')).toBe(true);
     }
     expect(printed.join('\n')).toContain('pr1731-isl (ISL varied), block 16, 64 requests in flight');
-  });
+    // Half a minute of work on an idle machine.
+  }, 180_000);
 });
 
 describe('lab capacity', () => {
