@@ -5,12 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/index.ts';
 import { eventually } from '../e2e/harness.ts';
 import { completion, failed, type StreamEnd, stream } from './fault-client.ts';
-import { report, size } from './fault-report.ts';
+import { report, seconds, size } from './fault-report.ts';
 import { atRest, endAll, type Program, readyEngines, script, startConfigured, startScripted } from './processes.ts';
 
 const engineCount = size(8, 4);
 const reloadCount = size(60, 12);
-const clientCount = size(64, 16);
+const clientCount = size(24, 16);
+/** For probes of engines that come, on a machine that is busy. */
+const readyMsMax = 20_000;
 /** Of what a reload says in the log. */
 const reloaded = 'configuration reloaded';
 const refused = 'configuration refused; nothing has changed';
@@ -49,7 +51,9 @@ describe('a configuration that is read again and again under load', () => {
     };
     const clients = Array.from({ length: clientCount }, client);
     let bad = 0;
+    let slowestMs = 0;
     for (let i = 1; i <= reloadCount; i++) {
+      const startMs = performance.now();
       const isBad = i % 4 === 0;
       const workers = engines.filter((_, index) => index === 0 || random.below(2) === 0);
       const limits = [
@@ -62,23 +66,24 @@ describe('a configuration that is read again and again under load', () => {
       writeFileSync(file, configurationOf(workers, isBad ? ['bodyBytesMax: much'] : limits));
       // Every other time it is found by looking.
       if (i % 2 === 0) gateway.signal('SIGHUP');
-      await eventually(() => lines(message) > before, 5000);
-      if (!isBad) await eventually(async () => (await readyEngines(gateway)) === workers.length, 5000);
+      await eventually(() => lines(message) > before, readyMsMax);
+      if (!isBad) await eventually(async () => (await readyEngines(gateway)) === workers.length, readyMsMax);
       else bad += 1;
+      slowestMs = Math.max(slowestMs, performance.now() - startMs);
     }
     const refusals = gateway.logged(refused);
     for (const line of refusals) expect(line).toMatch(/gateway\.yaml:\d+: bodyBytesMax must be/);
     expect(refusals.length).toBeGreaterThanOrEqual(bad);
     writeFileSync(file, configurationOf(engines, []));
     gateway.signal('SIGHUP');
-    await eventually(async () => (await readyEngines(gateway)) === engineCount, 10_000);
+    await eventually(async () => (await readyEngines(gateway)) === engineCount, readyMsMax);
     goOn = false;
     await Promise.all(clients);
     expect(failed(ends)).toEqual([]);
     await atRest(gateway);
     report(
       `${reloadCount} reloads under load, ${bad} of them of a bad file`,
-      `${failed(ends).length} of ${ends.length} failed; a bad file changes nothing`,
+      `${failed(ends).length} of ${ends.length} failed; a bad file changes nothing; all in force within ${seconds(slowestMs)}`,
       '0',
     );
   });
