@@ -129,7 +129,7 @@ export function startSim(speedup: number): Promise<Program> {
 /** Several in one process. */
 export async function startSims(count: number): Promise<{ program: Program; urls: string[] }> {
   const args = ['sim-worker', '--count', `${count}`, '--port', '0', '--model', 'scripted'];
-  const program = await Program.start([command, ...args], new RegExp(`(?:listening on (\\S+)[^]*?){${count}}`));
+  const program = await Program.start([command, ...args], new RegExp(`sim-worker ${count - 1} listening on (\\S+)`));
   return { program, urls: program.printed(/listening on (\S+)/g) };
 }
 
