@@ -9,7 +9,6 @@ import type { Workload } from './workload.ts';
 
 /** Every so many requests one client leaves, some of them at once, others after some tokens. */
 const leavesEvery = 6;
-const tokensBeforeKill = 3;
 const backMsMax = 120_000;
 const lanes = 4;
 
@@ -19,6 +18,8 @@ export class ConcurrentPhase {
   readonly #workload: Workload;
   readonly #replies: Reply[] = [];
   #asked = 0;
+  /** Which engine was killed, and when it was back; null: none was. */
+  #return: string | null = null;
 
   constructor(stage: Stage, gateway: GatewayProcess, workload: Workload) {
     this.#stage = stage;
@@ -28,18 +29,21 @@ export class ConcurrentPhase {
 
   /** @param requestCount in all; a multiple of 5 */
   async run(requestCount: number): Promise<Verdict[]> {
-    const victim = this.#stage.engines.at(-1)!;
     const part = requestCount / 5;
     await this.#burst(part);
-    await this.#burstWithKill(part, victim);
+    const victim = await this.#burstWithKill(part);
     await this.#stream(part);
-    const startedMs = performance.now();
-    await victim.restart();
-    await this.#gateway.until(`${victim.name} takes requests again`, backMsMax, () => this.#isReady(victim));
-    this.#stage.say(`${victim.name} is back after ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+    if (victim !== null) await this.#bringBack(victim);
     await this.#burst(part);
     await this.#burst(part);
     return await this.#verdicts();
+  }
+
+  async #bringBack(victim: EngineUnderTest): Promise<void> {
+    const startedMs = performance.now();
+    await victim.restart();
+    await this.#gateway.until(`${victim.name} takes requests again`, backMsMax, () => this.#isReady(victim));
+    this.#return = `${victim.name}, back in ${((performance.now() - startedMs) / 1000).toFixed(0)} s`;
   }
 
   /** So many at once. */
@@ -47,17 +51,17 @@ export class ConcurrentPhase {
     await Promise.all(Array.from({ length: count }, () => this.#one(options)));
   }
 
-  /** Half of the requests come while answers of the victim are on their way, the others find it dead. */
-  async #burstWithKill(count: number, victim: EngineUnderTest): Promise<void> {
+  /** @returns the engine that was killed: the first one to send a token; null: none has */
+  async #burstWithKill(count: number): Promise<EngineUnderTest | null> {
+    let victim: EngineUnderTest | null = null;
     let killed: Promise<void> | null = null;
-    const onToken: AskOptions['onToken'] = (tokens, worker) => {
-      if (tokens >= tokensBeforeKill && worker?.startsWith(victim.url)) killed ??= victim.kill();
+    const onToken: AskOptions['onToken'] = (_tokens, worker) => {
+      victim ??= this.#stage.engines.find(({ url }) => worker?.startsWith(`${url}#`)) ?? null;
+      killed ??= victim?.kill() ?? null;
     };
-    const half = Math.ceil(count / 2);
-    await this.#burst(half, { onToken });
-    killed ??= victim.kill();
-    await this.#burst(count - half);
+    await this.#burst(count, { onToken });
     await killed;
+    return victim;
   }
 
   /** A few at a time. */
@@ -98,6 +102,12 @@ export class ConcurrentPhase {
     const { exact, count, meanError } = predictions;
     const errors = `mean error ${meanError.toFixed(1)}, p99 ${predictions.errorQuantile(0.99)}`;
     return [
+      {
+        check: 'concurrent: engine killed while it sends tokens',
+        seen: this.#return ?? 'none',
+        required: 'back',
+        holds: this.#return !== null,
+      },
       {
         check: 'concurrent: answered; left by their clients; failed',
         seen: `${count}; ${ended('left').length}; ${failed.length} of ${this.#asked}`,

@@ -15,10 +15,11 @@ const texts = ['README.md', 'ARCHITECTURE.md', 'docs/configuration.md', 'docs/op
 /**
  * @param root of the project
  * @param versions as given; none: all
- * @returns exit code: 0 if all is as it must be, or if there is no Python to run it with
+ * @returns exit code: 0 if all is as it must be, or if there is no Python to run it with; 2 for an unknown version
  */
 export async function main(root: string, versions: readonly string[]): Promise<number> {
-  const releases = chooseReleases(versions);
+  const releases = choose(versions);
+  if (releases === null) return 2;
   const folder = environmentsFolder(process.env);
   if (!prepare(folder, releases)) return 0;
   endWithThisProgram();
@@ -33,6 +34,15 @@ export async function main(root: string, versions: readonly string[]): Promise<n
   if (right) rmSync(workFolder, { recursive: true });
   else console.error(`Not all is as it must be; the logs are in ${workFolder}`);
   return right ? 0 : 1;
+}
+
+function choose(versions: readonly string[]): Release[] | null {
+  try {
+    return chooseReleases(versions);
+  } catch (error) {
+    console.error((error as RangeError).message);
+    return null;
+  }
 }
 
 /** @returns false if that can't be: there is no Python */

@@ -33,7 +33,7 @@ class SimEngine implements EngineUnderTest {
     this.workerSpec = this.url;
     this.#args = [
       ...['sim-worker', '--port', String(port), '--kv-events-port', String(eventsPort), '--model', model],
-      ...['--block-size', String(blockSize), '--blocks', '80', '--max-model-len', '2500', '--speedup', '20'],
+      ...['--block-size', String(blockSize), '--blocks', '80', '--max-model-len', '2500', '--speedup', '10'],
     ];
   }
 
@@ -94,7 +94,7 @@ it('every phase of the run with real engines holds with simulated ones', async (
   };
   const verdicts = [
     ...(await sequentialPhase(stage, gateway, workload, 15)),
-    ...(await new ConcurrentPhase(stage, gateway, workload).run(25)),
+    ...(await new ConcurrentPhase(stage, gateway, workload).run(40)),
     ...(await restPhase(stage, gateway)),
     ...(await doctorPhase(stage, command, 'builtin', [both, misled])),
   ];
@@ -102,5 +102,5 @@ it('every phase of the run with real engines holds with simulated ones', async (
     verdicts.filter(({ holds }) => !holds),
     said.join('\n'),
   ).toEqual([]);
-  expect(verdicts).toHaveLength(12);
+  expect(verdicts).toHaveLength(13);
 }, 120_000);
