@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
-import { Engine } from '../../src/gateway/engine.ts';
+import { Engine } from '../../src/gateway/engines/engine.ts';
 import { readBodyUsage } from '../../src/wire/completion-chunk.ts';
 import { FakeEngine } from '../e2e/fake-engine.ts';
 import captured from '../golden/vllm-engine-facts.json' with { type: 'json' };
