@@ -95,7 +95,7 @@ describe('usage of streams whose client does not ask for it', () => {
 
   it('drops an announced length that no longer holds', async () => {
     const engine = await harness.engine();
-    const whole = token('a', 'stop') + usageEvent + 'data: [DONE]\n\n';
+    const whole = [token('a', 'stop'), usageEvent, 'data: [DONE]\n\n'].join('');
     engine.behaviour = ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': whole.length });
       response.end(whole);
