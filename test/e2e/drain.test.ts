@@ -69,7 +69,7 @@ describe('kvoyant serve', () => {
     const file = folder.write('k.yaml', yaml);
     const child = spawn(process.execPath, [program, 'serve', '--config', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...environment },
+      env: { ...process.env, KVOYANT_CANARY: 'false', ...environment },
     });
     children.push(child);
     let [out, log] = ['', ''];

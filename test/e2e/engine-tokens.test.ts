@@ -146,7 +146,7 @@ describe('by default', () => {
     expect(isl).toBe(100);
     const again = await complete(gateway, 'x'.repeat(400));
     expect(again.known).toBe('bytes');
-    expect(again.overlapTokens).toBeGreaterThan(64);
+    expect(again.overlapTokens).toBeGreaterThanOrEqual(64);
     await chat(gateway, chatBody.messages);
     expect(await failures(gateway)).toEqual({ 'engine-missing': 3 });
     for (const worker of await shown(gateway)) {
@@ -274,7 +274,9 @@ describe('with a tokenizer', () => {
     const tokenizer = await loadBuiltinTokenizer();
     return tokenizer.encodeChat({ messages: chatBody.messages }).ids.length;
   };
-  const warnings = (): string[] => log.lines.filter(({ level }) => level === 40).map(({ msg }) => msg);
+  // But for what is found of events and caches.
+  const warnings = (): string[] =>
+    log.lines.filter(({ level, cause }) => level === 40 && cause === undefined).map(({ msg }) => msg);
 
   it('that agrees nothing is asked', async () => {
     const { gateway, engines } = await started([builtin('same')], local);

@@ -317,7 +317,7 @@ describe('KvFeed with replay', () => {
       await eventually(() => feed.status.publishers === 0);
       kept = new Map(Array.from({ length: newest + 1 }, (_, seq) => [seq, 100 + seq]));
       await publisherAgain();
-      await eventually(() => feed.status.restarts === 1 && feed.whole);
+      await eventually(() => feed.status.restarts === 1 && feed.status.lastSeq === newest);
       expect(seen).toEqual([0, 1, 2, 'restart', ...kept.values()]);
     });
   }
