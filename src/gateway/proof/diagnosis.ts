@@ -148,7 +148,7 @@ function blockSizeFinding({ blockSize, pageSizeUnfit }: Circumstances['traits'],
   if (size === null) return null;
   return {
     cause: 'block-size',
-    message: `its blocks have ${size} tokens, and the block size that is set, ${blockSize}, is no multiple: leave it out`,
+    message: `its blocks have ${size} tokens, and the block size that is set, ${blockSize}, is no multiple: leave the setting out`,
   };
 }
 
