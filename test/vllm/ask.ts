@@ -2,7 +2,7 @@
 
 import { SseSplitter } from '../../src/wire/sse.ts';
 
-const answerMsMax = 180_000;
+const answerMsMax = 90_000;
 
 export interface Question {
   readonly path: string;

@@ -1,13 +1,31 @@
-// Ports that nothing listens on at the moment.
+// Ports that nothing uses, below those that the system gives to connections: an engine must find its own again.
 
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
+
+const portMin = 20_000;
+const portCount = 12_000;
+
+/** Other processes begin elsewhere. */
+let next = (process.pid * 97) % portCount;
 
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  // All are held until the last one is known, so that none comes twice.
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = portMin + next;
+    next = (next + 1) % portCount;
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port);
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
 }

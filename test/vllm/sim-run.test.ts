@@ -46,14 +46,18 @@ class SimEngine implements EngineUnderTest {
   async restart(): Promise<void> {
     const [program, ...before] = command;
     this.#child = await startProgram(program!, [...before, ...this.#args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await once(this.#child.stdout!, 'data');
+    const ended = once(this.#child, 'exit').then(([code]) => Promise.reject(new Error(`${this.name} ended: ${code}`)));
+    ended.catch(() => undefined);
+    await Promise.race([once(this.#child.stdout!, 'data'), ended]);
     const sources = await (await fetch(`${this.url}/kv_event_sources`)).json();
     this.replayEndpoint = (sources as { 0: { replay_endpoint: string } })[0].replay_endpoint;
   }
 
   async kill(): Promise<void> {
-    const exited = once(this.#child!, 'exit');
-    killProgram(this.#child!);
+    const child = this.#child!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    killProgram(child);
     await exited;
   }
 
@@ -103,4 +107,4 @@ it('every phase of the run with real engines holds with simulated ones', async (
     said.join('\n'),
   ).toEqual([]);
   expect(verdicts).toHaveLength(13);
-}, 120_000);
+}, 300_000);

@@ -73,6 +73,7 @@ export class VllmEngine implements EngineUnderTest {
 
   async kill(): Promise<void> {
     const child = this.#child!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     killProgram(child);
     await exited;
