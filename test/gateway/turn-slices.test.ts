@@ -13,11 +13,7 @@ it('does all work once, in order, in each turn until the slice is used up', asyn
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
       let nowMs = 0;
       let held = false;
-      const slices = new TurnSlices(
-        sliceMsMax,
-        () => nowMs,
-        () => held,
-      );
+      const slices = new TurnSlices(sliceMsMax, () => nowMs, { hold: () => held });
       const done: number[] = [];
       let given = 0;
       let heldStarts = 0;
@@ -63,4 +59,31 @@ it('gives the next piece its turn only when the one before has done all that it 
   };
   await Promise.all(['a', 'b', 'c', 'd'].map(work));
   expect(steps).toEqual(['a', 'b', 'c', 'd'].flatMap((name) => [`${name} reads`, `${name} books`]));
+});
+
+it('from both ends does all work once, and the newest next but one', async () => {
+  const counts = fc.array(fc.nat(9), { maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(counts, async (steps) => {
+      let nowMs = 0;
+      const slices = new TurnSlices(sliceMsMax, () => nowMs, { bothEnds: true });
+      const done: number[] = [];
+      let given = 0;
+      for (const count of [...steps, 0]) {
+        for (let i = 0; i < count; i++) {
+          const id = given++;
+          slices.run(() => {
+            done.push(id);
+            nowMs += 1;
+          });
+        }
+        const [before, newest] = [done.length, given - 1];
+        await turn();
+        if (count > 0) expect(done.slice(0, before + 2)).toContain(newest);
+      }
+      while (!slices.idle) await turn();
+      expect(done.toSorted((a, b) => a - b)).toEqual(Array.from({ length: given }, (_, i) => i));
+    }),
+    { numRuns: 200 },
+  );
 });

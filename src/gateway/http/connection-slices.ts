@@ -28,7 +28,7 @@ export function receiveInSlices(server: Server, nowMs: () => number): void {
     if (!more) holdEndsMs = null;
     return false;
   };
-  const slices = new TurnSlices(sliceMsMax, nowMs, hold);
+  const slices = new TurnSlices(sliceMsMax, nowMs, { hold, bothEnds: true });
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     accepted = true;

@@ -1,9 +1,18 @@
 // Work that comes in bursts, done in slices of a few milliseconds, one a turn of the event loop; between two, sockets are served.
 
+export interface TurnSlicesOptions {
+  /** Asked at each turn: true lets it pass without a slice. Default: never. */
+  readonly hold?: () => boolean;
+  /** Every other piece is the newest, so that one that comes behind a thousand does not wait for them all. */
+  readonly bothEnds?: boolean;
+}
+
 export class TurnSlices {
   readonly #sliceMsMax: number;
   readonly #nowMs: () => number;
   readonly #hold: () => boolean;
+  readonly #bothEnds: boolean;
+  #newestNext = false;
   /** In order of arrival; those before `#next` have had their turn. */
   readonly #waiting: (() => void)[] = [];
   #next = 0;
@@ -13,12 +22,12 @@ export class TurnSlices {
   /**
    * @param sliceMsMax a slice ends with the first piece of work that takes it beyond
    * @param nowMs a clock that never goes back
-   * @param hold asked at each turn: true lets it pass without a slice
    */
-  constructor(sliceMsMax: number, nowMs: () => number, hold: () => boolean = () => false) {
+  constructor(sliceMsMax: number, nowMs: () => number, options: TurnSlicesOptions = {}) {
     this.#sliceMsMax = sliceMsMax;
     this.#nowMs = nowMs;
-    this.#hold = hold;
+    this.#hold = options.hold ?? (() => false);
+    this.#bothEnds = options.bothEnds ?? false;
   }
 
   /** Nothing has come in this turn. */
@@ -26,7 +35,7 @@ export class TurnSlices {
     return !this.#open;
   }
 
-  /** Does the work at once if nothing else has come in this turn; otherwise when it is its turn, in order. */
+  /** Does the work at once if nothing else has come in this turn; otherwise when it is its turn. */
   run(work: () => void): void {
     if (this.#open) {
       this.#waiting.push(work);
@@ -54,8 +63,13 @@ export class TurnSlices {
     else this.#slice(this.#nowMs() + this.#sliceMsMax);
   }
 
+  #pick(): () => void {
+    this.#newestNext = this.#bothEnds && !this.#newestNext;
+    return this.#newestNext ? this.#waiting.pop()! : this.#waiting[this.#next++]!;
+  }
+
   #slice(endMs: number): void {
-    this.#waiting[this.#next++]!();
+    this.#pick()();
     // A tick that is asked for among the promises comes when the work has done all that it can do at once.
     queueMicrotask(() =>
       process.nextTick(() => {
