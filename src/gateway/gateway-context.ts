@@ -6,6 +6,7 @@ import type { GatewayConfig } from './config/config.ts';
 import type { Engine } from './engines/engine.ts';
 import type { EngineMonitor } from './engines/engine-monitor.ts';
 import type { Fleet } from './engines/fleet.ts';
+import type { AcceptHold } from './http/accept-hold.ts';
 import type { Access } from './http/access.ts';
 import type { AnswerDeadlines } from './http/answer-deadlines.ts';
 import type { KeyLimits } from './http/key-limits.ts';
@@ -31,6 +32,7 @@ export interface GatewayContext {
   readonly deadlines: AnswerDeadlines;
   /** Told to stop: what is under way ends, nothing new is wanted. */
   readonly stopping: boolean;
+  readonly acceptHold: AcceptHold;
   /** In which requests are read and routed. */
   readonly intakeSlices: TurnSlices;
   readonly retryBudget: RetryBudget;

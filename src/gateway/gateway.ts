@@ -17,6 +17,7 @@ import { Fleet } from './engines/fleet.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './engines/worker-discovery.ts';
 import { FeedCommons } from './feeds/feed-commons.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { AcceptHold } from './http/accept-hold.ts';
 import { Access, describeAccess } from './http/access.ts';
 import { AnswerDeadlines } from './http/answer-deadlines.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
@@ -90,6 +91,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     log,
   });
   const discovery = new WorkerDiscovery(fleet, surroundings.resolve ?? systemResolve, config.dnsIntervalMs, log);
+  const acceptHold = new AcceptHold(() => performance.now());
   const metrics = new GatewayMetrics(pools, fleet.engines);
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
@@ -111,7 +113,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
     ),
-    intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now()),
+    acceptHold,
+    intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),
     retryBudget: new RetryBudget(),
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,

@@ -6,6 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { AcceptHold } from '../../src/gateway/http/accept-hold.ts';
 import { receiveInSlices } from '../../src/gateway/http/connection-slices.ts';
 import { tlsIdentity } from '../e2e/tls-files.ts';
 
@@ -24,7 +25,8 @@ const countBytes: RequestListener = (request, response) => {
 };
 
 async function listening<S extends Server>(created: S): Promise<S> {
-  receiveInSlices(created, () => performance.now());
+  const nowMs = (): number => performance.now();
+  receiveInSlices(created, new AcceptHold(nowMs), nowMs);
   created.listen({ port: 0, host: '127.0.0.1', backlog: 1024 });
   await once(created, 'listening');
   return created;

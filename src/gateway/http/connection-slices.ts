@@ -1,37 +1,23 @@
 // New connections of a burst: all are accepted first; then what they send is read, a few milliseconds in each turn of the event loop.
 
 import type { Server, Socket } from 'node:net';
+import type { AcceptHold } from './accept-hold.ts';
 import { TurnSlices } from './turn-slices.ts';
 
 const sliceMsMax = 4;
-/**
- * Nothing is read while further connections come in with every turn, for that long at most. Node takes one connection
- * off the backlog a turn: what else is done in the turn is what all those behind it wait for.
- */
-const holdMsMax = 250;
 /** A connection that sends nothing is the server's after that: its own limits end it. */
 const silentMsMax = 1000;
 
 /** To be called before the first connection: from then on the server's own listeners get each in its turn. */
-export function receiveInSlices(server: Server, nowMs: () => number): void {
+export function receiveInSlices(server: Server, hold: AcceptHold, nowMs: () => number): void {
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[];
   const serve = (socket: Socket): void => {
     for (const listener of listeners) listener.call(server, socket);
   };
-  let accepted = false;
-  let holdEndsMs: number | null = null;
-  const hold = (): boolean => {
-    const more = accepted;
-    accepted = false;
-    holdEndsMs ??= nowMs() + holdMsMax;
-    if (more && nowMs() < holdEndsMs) return true;
-    if (!more) holdEndsMs = null;
-    return false;
-  };
-  const slices = new TurnSlices(sliceMsMax, nowMs, { hold, bothEnds: true });
+  const slices = new TurnSlices(sliceMsMax, nowMs, { hold: hold.asker(), bothEnds: true });
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    accepted = true;
+    hold.accepted();
     const serveOpen = (): unknown => socket.destroyed || serve(socket);
     if (slices.idle) slices.run(serveOpen);
     else whenItSends(socket, () => slices.run(serveOpen));

@@ -65,7 +65,7 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
   const server = tls === null ? createServer(options) : createTlsServer({ ...options, ...tls });
   server.keepAliveTimeout = idleConnectionMsMax;
   server.maxConnections = connectionsMax;
-  receiveInSlices(server, () => performance.now());
+  receiveInSlices(server, context.acceptHold, () => performance.now());
   server.on('drop', () => context.metrics.limited.inc({ limit: 'connectionsMax' }));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
   server.on('request', (request, response) => void handle(context, request, response));
