@@ -1,8 +1,11 @@
 // Sends one request to a gateway and tells how it ended, word by word.
 
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { SseSplitter } from '../../src/wire/sse.ts';
 
 const answerMsMax = 90_000;
+/** So soon does a client leave that waits for no token. */
+const leaveMs = 5;
 
 export interface Question {
   readonly path: string;
@@ -47,53 +50,81 @@ export interface AskOptions {
 }
 
 /** Never rejects: whatever goes wrong is in the reply. */
-export async function ask(url: string, id: string, question: Question, options: AskOptions = {}): Promise<Reply> {
-  const answer = new Answer();
-  const leaving = new AbortController();
+export function ask(url: string, id: string, question: Question, options: AskOptions = {}): Promise<Reply> {
   const { leaveAfterTokens = Number.POSITIVE_INFINITY, onToken } = options;
-  const tell = (ending: Reply['ending'], reason = ''): Reply => ({ id, ending, reason, ...answer.told() });
-  try {
-    const response = fetch(url + question.path, {
+  const answer = new Answer();
+  return new Promise((resolve) => {
+    const end = (ending: Reply['ending'], reason = ''): void => {
+      clearTimeout(timer);
+      resolve({ id, ending, reason, ...answer.told() });
+      request.destroy();
+    };
+    const timer = setTimeout(() => end('failed', `no end within ${answerMsMax / 1000} s`), answerMsMax);
+    const request = httpRequest(url + question.path, {
       method: 'POST',
+      agent: false,
       headers: { 'content-type': 'application/json', 'x-request-id': id },
-      body: JSON.stringify(question.body),
-      signal: AbortSignal.any([leaving.signal, AbortSignal.timeout(answerMsMax)]),
     });
-    // It has to be on its way before it can be given up.
-    if (leaveAfterTokens === 0) setTimeout(() => leaving.abort(), 5);
-    const { status, headers, body } = await response;
-    if (status !== 200) return tell('failed', `status ${status}: ${await (await response).text()}`);
-    if (question.body['stream'] !== true) {
-      answer.take(JSON.parse(await (await response).text()));
-      return tell('done');
-    }
+    request.on('error', (error) => end('failed', String(error)));
+    request.on('response', (response) => {
+      const worker = response.headers['x-kvoyant-worker'];
+      const take = bodyReader(response, question.body['stream'] === true, answer);
+      response.on('data', (bytes: Buffer) => {
+        take(bytes);
+        if (answer.tokens > 0) onToken?.(answer.tokens, typeof worker === 'string' ? worker : null);
+        if (answer.tokens >= leaveAfterTokens) end('left');
+      });
+      response.on('error', (error) => end('failed', String(error)));
+      response.on('end', () => {
+        const failure = answer.conclude();
+        end(failure === null ? 'done' : 'failed', failure ?? '');
+      });
+    });
+    request.end(JSON.stringify(question.body), () => {
+      // It has to be on its way before it can be given up.
+      if (leaveAfterTokens === 0) setTimeout(() => end('left'), leaveMs);
+    });
+  });
+}
+
+function bodyReader({ statusCode }: IncomingMessage, stream: boolean, answer: Answer): (bytes: Buffer) => void {
+  if (stream && statusCode === 200) {
     const events = new SseSplitter((data) => answer.event(data));
-    for await (const bytes of body!) {
-      events.push(Buffer.from(bytes));
-      if (answer.tokens > 0) onToken?.(answer.tokens, headers.get('x-kvoyant-worker'));
-      if (answer.tokens >= leaveAfterTokens) leaving.abort();
-    }
-    if (answer.error !== null) return tell('failed', answer.error);
-    return answer.complete ? tell('done') : tell('failed', 'the stream broke off');
-  } catch (error) {
-    return leaving.signal.aborted ? tell('left') : tell('failed', String((error as Error).cause ?? error));
+    return (bytes) => events.push(bytes);
   }
+  return (bytes) => answer.part(bytes, statusCode!);
 }
 
 class Answer {
   tokens = 0;
-  complete = false;
-  error: string | null = null;
+  #complete = false;
+  #error: string | null = null;
   #text = '';
   #usage: Usage | null = null;
+  readonly #parts: Buffer[] = [];
+  #status = 200;
 
-  event(data: string): void {
-    if (data === '[DONE]') this.complete = true;
-    else this.take(JSON.parse(data));
+  /** @returns why it is no answer, now that it has ended; null: it is one */
+  conclude(): string | null {
+    const body = Buffer.concat(this.#parts).toString('utf8');
+    if (this.#status !== 200) return `status ${this.#status}: ${body}`;
+    if (body !== '') this.#take(JSON.parse(body) as Chunk);
+    return this.#error ?? (this.#complete || body !== '' ? null : 'the stream broke off');
   }
 
-  take({ choices = [], usage, error }: Chunk): void {
-    if (error !== undefined) this.error = error.message ?? 'an error without a message';
+  /** Of an answer in one piece. */
+  part(bytes: Buffer, status: number): void {
+    this.#status = status;
+    this.#parts.push(bytes);
+  }
+
+  event(data: string): void {
+    if (data === '[DONE]') this.#complete = true;
+    else this.#take(JSON.parse(data) as Chunk);
+  }
+
+  #take({ choices = [], usage, error }: Chunk): void {
+    if (error !== undefined) this.#error = error.message ?? 'an error without a message';
     if (usage) this.#usage = usage;
     for (const { text, delta, message } of choices) {
       const opens = delta?.role !== undefined && !delta.content;

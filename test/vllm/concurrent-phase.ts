@@ -99,6 +99,7 @@ export class ConcurrentPhase {
     const failed = ended('failed');
     const unbegun = failed.filter(({ tokens }) => tokens === 0);
     for (const { id, tokens, reason } of failed) say(`${id} failed after ${tokens} tokens: ${reason}`);
+    for (const { id } of unbegun) say(`${id}: ${await this.#gateway.story(id)}`);
     const { exact, count, meanError } = predictions;
     const errors = `mean error ${meanError.toFixed(1)}, p99 ${predictions.errorQuantile(0.99)}`;
     return [

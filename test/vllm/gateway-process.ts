@@ -79,6 +79,11 @@ export class GatewayProcess {
     return (await this.#get<{ decisions: Attempt[] }>(`/decisions/${requestId}`)).decisions[0]!;
   }
 
+  /** All that it tells of the request, as text. */
+  async story(requestId: string): Promise<string> {
+    return (await fetch(`${this.url}/decisions/${requestId}`)).text();
+  }
+
   /** @throws Error with `what` if it is not so in time */
   async until(what: string, msMax: number, isSo: () => Promise<boolean>): Promise<void> {
     const endMs = performance.now() + msMax;
