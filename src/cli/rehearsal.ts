@@ -11,10 +11,13 @@ const promptTokens = 1000;
 const answerTokens = 4;
 const model = 'rehearsal';
 const readyMsMax = 5000;
+/** A slow machine sends fewer requests; one that is not answered ends the rehearsal. */
+const sendingMsMax = 3000;
 
 /**
  * A gateway, its engines and its clients, all in this process and with state of their own: nothing of it is left but
  * compiled code. Without it the first burst after a start takes twice the processor time of later ones.
+ * @throws Error if it could not be held: then nothing is compiled ahead, and nothing else is amiss
  */
 export async function rehearse({ policy }: Pick<GatewayConfig, 'policy'>): Promise<void> {
   const engines = await Promise.all([startEngine(), startEngine()]);
@@ -70,13 +73,15 @@ function addressOf(server: Server): string {
 
 async function sendAll(url: string): Promise<void> {
   const agent = new Agent({ keepAlive: false });
+  const signal = AbortSignal.timeout(2 * sendingMsMax);
+  const endMs = performance.now() + sendingMsMax;
   let sent = 0;
   const client = async (): Promise<void> => {
-    while (sent < requestCount) {
+    while (sent < requestCount && performance.now() < endMs) {
       const prompt = Array.from({ length: promptTokens }, (_, i) => sent * promptTokens + i);
       sent += 1;
       const body = JSON.stringify({ model, prompt, stream: true, max_tokens: answerTokens });
-      const request = httpRequest(`${url}/v1/completions`, { method: 'POST', agent }).end(body);
+      const request = httpRequest(`${url}/v1/completions`, { method: 'POST', agent, signal }).end(body);
       const [response] = (await once(request, 'response')) as [NodeJS.ReadableStream];
       await once(response.resume(), 'end');
     }

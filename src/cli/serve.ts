@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { resolveConfig } from '../gateway/config/config.ts';
 import { followFiles } from '../gateway/config/config-reload.ts';
 import { referencedPaths } from '../gateway/config/referenced-files.ts';
-import { ConfigError, type Gateway, startGateway } from '../gateway/index.ts';
+import { ConfigError, type Gateway, type GatewayConfig, startGateway } from '../gateway/index.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
@@ -53,12 +53,21 @@ async function serve(command: Command): Promise<void> {
   process.once('SIGINT', stop);
 }
 
+/** The gateway starts with or without. */
+async function rehearseIfPossible(config: GatewayConfig): Promise<void> {
+  try {
+    await rehearse(config);
+  } catch (error) {
+    console.error(`kvoyant: no rehearsal, so that the first burst may be slower: ${(error as Error).message}`);
+  }
+}
+
 async function start(command: Command, sources: SettingSources): Promise<Gateway> {
   try {
     const settings = await loadSettings(sources);
     // What is wrong with them is said at once.
     const config = resolveConfig(settings);
-    if (config.rehearse) await rehearse(config);
+    if (config.rehearse) await rehearseIfPossible(config);
     return await startGateway(settings);
   } catch (error) {
     if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
