@@ -6,7 +6,7 @@ import type { Worker } from '../engines/worker.ts';
 import type { CanaryReport } from './canary.ts';
 import { diagnose, type Finding } from './diagnosis.ts';
 
-/** After one that did not come back. */
+/** After one that did not come back; twice as long after each further one. */
 const retryMs = 30_000;
 
 export interface CanaryOptions {
@@ -21,6 +21,8 @@ export class CanarySchedule {
   readonly #send: (worker: Worker) => Promise<CanaryReport>;
   readonly #log: Logger;
   #dueMs = 0;
+  /** In a row. */
+  #missed = 0;
   #underWay = false;
 
   constructor(engine: Engine, options: CanaryOptions, send: (worker: Worker) => Promise<CanaryReport>, log: Logger) {
@@ -49,14 +51,17 @@ export class CanarySchedule {
   async #run(): Promise<void> {
     if (this.#underWay) return;
     this.#underWay = true;
-    let intervalMs = this.#options.canaryIntervalMs;
+    let missed = false;
     // One after the other: behind one address they share a queue.
     for (const worker of this.#engine.workers) {
       const report = await this.#send(worker);
       this.#keep(worker, report);
-      if (report.state === 'inconclusive') intervalMs = Math.min(intervalMs, retryMs);
+      missed ||= report.state === 'inconclusive';
     }
-    this.#dueMs = performance.now() + intervalMs;
+    const { canaryIntervalMs } = this.#options;
+    this.#missed = missed ? this.#missed + 1 : 0;
+    const waitMs = missed ? Math.min(canaryIntervalMs, retryMs * 2 ** (this.#missed - 1)) : canaryIntervalMs;
+    this.#dueMs = performance.now() + waitMs;
     this.#underWay = false;
   }
 
