@@ -6,6 +6,7 @@ import { FeedCommons } from '../../src/gateway/feeds/feed-commons.ts';
 import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
 import { encodeKvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
+import { freeEndpoint } from './free-endpoint.ts';
 
 let commons: FeedCommons;
 let endpoint: string;
@@ -56,15 +57,6 @@ async function publishUntilHeard(publisher: Publisher, topic: string, feed: KvFe
     return feed.status.batches > 0;
   });
   return seq;
-}
-
-async function freeEndpoint(): Promise<string> {
-  const probe = new Publisher();
-  await probe.bind('tcp://127.0.0.1:*');
-  const free = probe.lastEndpoint!;
-  await probe.unbind(free);
-  probe.close();
-  return free;
 }
 
 describe('a bound address with several feeds', () => {

@@ -1,31 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type FeedStatus, FeedTally } from '../../src/gateway/feeds/feed-status.ts';
 import {
   type CanaryEvidence,
   type Circumstances,
   diagnose,
   type EventEvidence,
 } from '../../src/gateway/proof/diagnosis.ts';
+import { soundFeed } from './sound-feed.ts';
 
-const feed: FeedStatus = {
-  ...new FeedTally(),
-  endpoint: 'tcp://127.0.0.1:5557',
-  mode: 'connect',
-  topic: '',
-  replayEndpoint: null,
-  state: 'live',
-  error: null,
-  openMs: 1000,
-  publishers: 1,
-  disconnects: 0,
-  replaying: false,
-  proven: true,
-  loss: null,
-  lastSeq: 3,
-  lostBatches: 0,
-};
 const events: EventEvidence = {
-  feed,
+  feed: soundFeed,
   batches: 1,
   blocks: 3,
   announcedBlocks: 3,
@@ -41,7 +24,7 @@ const evidence: CanaryEvidence = {
   events,
 };
 const circumstances: Circumstances = {
-  traits: { blockSize: 16, pageSize: 16, pageSizeUnfit: null, source: 'events' },
+  traits: { blockSize: 16, pageSize: 16, pageSizeUnfit: null },
   told: { prefixCaching: true, blockSize: 16, events: { kind: 'unknown' } },
   offered: true,
   tokenizer: { text: 'agrees', chat: 'agrees' },
@@ -76,8 +59,8 @@ describe('diagnose', () => {
     ['nothing cached, by the counters', { reportedTokens: null, counterTokens: 0 }, {}, ['prefix-caching-off']],
     ['something else cached', { reportedTokens: 32 }, {}, ['block-size']],
     ['caching off explains the lack of events', { reportedTokens: 0, ...unannounced({}) }, {}, ['prefix-caching-off']],
-    ['no way to open our end', unannounced({ feed: { ...feed, error: 'EADDRINUSE' } }), {}, ['wrong-endpoint']],
-    ['nobody there', unannounced({ feed: { ...feed, publishers: 0 } }), {}, ['wrong-endpoint']],
+    ['no way to open our end', unannounced({ feed: { ...soundFeed, error: 'EADDRINUSE' } }), {}, ['wrong-endpoint']],
+    ['nobody there', unannounced({ feed: { ...soundFeed, publishers: 0 } }), {}, ['wrong-endpoint']],
     ['nothing comes', unannounced({ batches: 0 }), {}, ['events-silent']],
     ['other things come', unannounced({}), {}, ['events-unmatched']],
     ['other tokens explain that', { countedTokens: 49, ...unannounced({}) }, {}, ['tokenizer']],
@@ -97,7 +80,7 @@ describe('diagnose', () => {
     const source = { rank: 0, mode: 'connect', endpoint: 'tcp://h:6000', topic: '', replayEndpoint: null } as const;
     const told = { ...circumstances.told, events: { kind: 'source', rank: 0, source } } as const;
     const { findings } = diagnose(
-      { ...evidence, ...unannounced({ feed: { ...feed, publishers: 0 } }) },
+      { ...evidence, ...unannounced({ feed: { ...soundFeed, publishers: 0 } }) },
       { ...circumstances, told },
     );
     expect(findings).toMatchObject([{ cause: 'wrong-endpoint', message: expect.stringContaining('tcp://h:6000') }]);

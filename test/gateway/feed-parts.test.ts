@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { parseEngineSpec } from '../../src/gateway/config/engine-spec.ts';
 import { announcedEndpoint, reachable, statedEndpoint } from '../../src/gateway/feeds/feed-address.ts';
 import { routingBlockSize } from '../../src/gateway/feeds/feed-block-size.ts';
-import { type FeedStatus, FeedTally } from '../../src/gateway/feeds/feed-status.ts';
+import type { FeedStatus } from '../../src/gateway/feeds/feed-status.ts';
 import { IntakeBudget, turnMsMax } from '../../src/gateway/feeds/intake-budget.ts';
 import { approximateTrust, feedTrust, trustKinds } from '../../src/gateway/feeds/worker-trust.ts';
+import { soundFeed } from './sound-feed.ts';
 
 describe('addresses of feeds', () => {
   it.each([
@@ -93,25 +94,7 @@ describe('IntakeBudget', () => {
 });
 
 describe('feedTrust', () => {
-  const status: FeedStatus = {
-    ...new FeedTally(),
-    endpoint: 'tcp://gpu-1:5557',
-    mode: 'connect',
-    topic: '',
-    replayEndpoint: 'tcp://gpu-1:5657',
-    state: 'live',
-    error: null,
-    openMs: 1000,
-    publishers: 1,
-    disconnects: 0,
-    replaying: false,
-    proven: true,
-    loss: null,
-    lastSeq: 3,
-    lostBatches: 0,
-    batches: 4,
-  };
-  const healthy = { feed: status, missedEvents: 0, blockSize: 16, pageSizeUnfit: null };
+  const healthy = { feed: soundFeed, missedEvents: 0, blockSize: 16, pageSizeUnfit: null };
 
   it('is exact when nothing speaks against it', () => {
     expect(feedTrust(healthy)).toEqual({ kind: 'exact', reason: null, detail: null });
@@ -130,13 +113,13 @@ describe('feedTrust', () => {
     ['degraded', 'orphans', { loss: { kind: 'orphans', batches: 0 } }],
     ['catching-up', 'unproven', { proven: false }],
   ])('is %s: %s', (kind, reason, feed) => {
-    expect(feedTrust({ ...healthy, feed: { ...status, ...feed } })).toMatchObject({ kind, reason });
+    expect(feedTrust({ ...healthy, feed: { ...soundFeed, ...feed } })).toMatchObject({ kind, reason });
     expect(trustKinds).toContain(kind);
   });
 
   it('is degraded by prompts that no event tells of, and by block sizes that do not fit', () => {
     expect(feedTrust({ ...healthy, missedEvents: 3 })).toMatchObject({ kind: 'degraded', reason: 'unmatched' });
-    const silent = { ...healthy, missedEvents: 3, feed: { ...status, batches: 0 } };
+    const silent = { ...healthy, missedEvents: 3, feed: { ...soundFeed, batches: 0 } };
     expect(feedTrust(silent)).toMatchObject({ kind: 'degraded', reason: 'silent' });
     expect(feedTrust({ ...healthy, pageSizeUnfit: 12 })).toMatchObject({ kind: 'degraded', reason: 'block-size' });
   });

@@ -11,6 +11,7 @@ import {
   writeReplayRequest,
 } from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
+import { freeEndpoint } from './free-endpoint.ts';
 
 let publisher: Publisher;
 let endpoint: string;
@@ -184,15 +185,6 @@ describe('KvFeed', () => {
     await eventually(() => feed.status.publishers === 1);
   });
 });
-
-async function freeEndpoint(): Promise<string> {
-  const probe = new Publisher();
-  await probe.bind('tcp://127.0.0.1:*');
-  const free = probe.lastEndpoint!;
-  await probe.unbind(free);
-  probe.close();
-  return free;
-}
 
 describe('KvFeed with replay', () => {
   let router: Router;

@@ -39,6 +39,14 @@ export function killProgram(child: ChildProcess): void {
   running.delete(child);
 }
 
+/** As `killProgram`; returns when it is gone. */
+export async function crashProgram(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  killProgram(child);
+  await exited;
+}
+
 /** Whatever ends this program, ends those that it has started. */
 export function endWithThisProgram(): void {
   process.on('exit', () => {

@@ -9,7 +9,7 @@ import { doctorPhase, type Patient } from './doctor-phase.ts';
 import type { EngineUnderTest, Stage } from './engine-under-test.ts';
 import { freePorts } from './free-ports.ts';
 import { GatewayProcess } from './gateway-process.ts';
-import { endProgram, killProgram, startProgram } from './own-processes.ts';
+import { crashProgram, endProgram, startProgram } from './own-processes.ts';
 import { restPhase } from './rest-phase.ts';
 import { sequentialPhase } from './sequential-phase.ts';
 import { Workload } from './workload.ts';
@@ -54,11 +54,7 @@ class SimEngine implements EngineUnderTest {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child!;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    killProgram(child);
-    await exited;
+    await crashProgram(this.#child!);
   }
 
   async end(): Promise<void> {

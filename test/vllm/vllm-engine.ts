@@ -1,12 +1,11 @@
 // One real vLLM on the CPU, without weights: its scheduler, its prefix cache, its evictions and its KV events are real.
 
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineUnderTest } from './engine-under-test.ts';
 import { freePorts } from './free-ports.ts';
-import { endProgram, killProgram, startProgram } from './own-processes.ts';
+import { crashProgram, endProgram, startProgram } from './own-processes.ts';
 import type { Release } from './versions.ts';
 
 const startMsMax = 300_000;
@@ -72,11 +71,7 @@ export class VllmEngine implements EngineUnderTest {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child!;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    killProgram(child);
-    await exited;
+    await crashProgram(this.#child!);
   }
 
   async end(): Promise<void> {

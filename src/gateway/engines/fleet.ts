@@ -2,11 +2,10 @@
 
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import { until } from '../until.ts';
 import type { Engine } from './engine.ts';
 import type { EngineMonitor } from './engine-monitor.ts';
 
-/** Between two looks at a worker that is to be removed. */
-const drainPollMs = 20;
 /** How long it still takes requests while those that come in its place are not ready yet. */
 const handoverMsMax = 10_000;
 
@@ -168,12 +167,4 @@ export class Fleet {
 function sameSpec(a: EngineSpec, b: EngineSpec): boolean {
   const fields = (spec: EngineSpec): string => JSON.stringify(Object.entries(spec).sort());
   return fields(a) === fields(b);
-}
-
-/** Waits for the condition, which may hold at once, for at most `timeoutMs`. */
-async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
-  const startedMs = performance.now();
-  while (!condition() && performance.now() - startedMs < timeoutMs) {
-    await new Promise((resolve) => setTimeout(resolve, drainPollMs));
-  }
 }

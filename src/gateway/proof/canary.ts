@@ -8,6 +8,7 @@ import { ProbeError } from '../engines/engine-probe.ts';
 import type { Membership, Worker } from '../engines/worker.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { BookingLease } from '../inference/booking-lease.ts';
+import { until } from '../until.ts';
 import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
 import { type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
 
@@ -15,7 +16,6 @@ import { type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
 const answerMsMax = 60_000;
 /** How long events, and the engine's own counters, may lag behind an answer. */
 const lagMsMax = 3000;
-const pollMs = 20;
 /** Fewer tokens may be the beginning of any prompt. */
 const tellingTokensMin = 4;
 
@@ -85,7 +85,9 @@ class Canary {
     } finally {
       worker.storedWatch = null;
     }
-    const hitsBefore = await this.#hits();
+    // Where answers tell, nothing else is asked.
+    const tells = first !== null && engine.complete(first).cachedTokens !== null;
+    const hitsBefore = tells ? null : await this.#hits();
     const second = await this.#ask();
     const reportedTokens = second === null ? null : engine.complete(second).cachedTokens;
     const cacheableTokens = this.#cacheableTokens();
@@ -148,7 +150,7 @@ class Canary {
       const { pool, index } = this.#membership();
       return { blocks: this.#blocks(this.#worker), announcedBlocks: this.#announced(pool.router, index, this.#worker) };
     };
-    await until(() => told().announcedBlocks >= told().blocks);
+    await until(() => told().announcedBlocks >= told().blocks, lagMsMax);
     return told();
   }
 
@@ -189,7 +191,7 @@ class Canary {
     await until(async () => {
       hits = ((await this.#hits()) ?? before) - before;
       return hits >= expected;
-    });
+    }, lagMsMax);
     return Math.max(0, hits);
   }
 
@@ -213,12 +215,5 @@ class Canary {
     const { membership, engine, id } = this.#worker;
     if (membership === null || !engine.workers.includes(this.#worker)) throw new CanaryStopped(`${id} has left`);
     return membership;
-  }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + lagMsMax;
-  while (!(await condition()) && performance.now() < deadlineMs) {
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

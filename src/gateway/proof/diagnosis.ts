@@ -74,7 +74,7 @@ export interface EventEvidence {
 }
 
 export interface Circumstances {
-  readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit' | 'source'>;
+  readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit'>;
   readonly told: ToldOfCache;
   /** An address of its KV events is known. */
   readonly offered: boolean;

@@ -5,10 +5,10 @@ import type { FeedAddress } from '../feeds/feed-address.ts';
 import { FeedCommons } from '../feeds/feed-commons.ts';
 import { type FeedConnection, OutgoingConnection } from '../feeds/feed-connection.ts';
 import { IncomingConnection } from '../feeds/incoming-connection.ts';
+import { until } from '../until.ts';
 
 /** Publishers try again within a second. */
 const publisherMsMax = 3000;
-const pollMs = 20;
 const topicsMax = 16;
 
 export type ListeningAddress = Pick<FeedAddress, 'mode' | 'endpoint'>;
@@ -27,10 +27,7 @@ export async function topicsHeard(address: ListeningAddress, meanwhile: () => Pr
 /** Whether a publisher is there, within a few seconds. */
 export async function hasPublisher(address: ListeningAddress): Promise<boolean> {
   const connection = listening(address, () => undefined);
-  const deadlineMs = performance.now() + publisherMsMax;
-  while (connection.publishers === 0 && connection.error === null && performance.now() < deadlineMs) {
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
+  await until(() => connection.publishers > 0 || connection.error !== null, publisherMsMax);
   const found = connection.publishers > 0;
   connection.close();
   return found;
