@@ -42,6 +42,8 @@ export interface Gateway {
   readonly config: GatewayConfig;
   /** Without a slash at its end. */
   readonly url: string;
+  /** Where operators' routes are, without a slash at its end. */
+  readonly adminUrl: string;
   /** Name of the tokenizer in use, or `engine`, or `none`. */
   readonly tokenizerName: string;
   /** The router that answers for a model; null: no worker lists it. */
@@ -162,6 +164,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return live.current;
     },
     url: addressOf(server, config),
+    adminUrl: addressOf(server, config),
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),

@@ -85,7 +85,7 @@ export async function atRest(gateway: Gateway, timeoutMs = 5000): Promise<void> 
 }
 
 export async function getJson(gateway: Gateway, path: string): Promise<unknown> {
-  return (await fetch(gateway.url + path)).json();
+  return (await fetch(gateway.adminUrl + path)).json();
 }
 
 export interface Answer {
