@@ -1,4 +1,4 @@
-// Before the gateway listens, one of its kind serves made-up requests on loopback: what every request runs through is compiled by then.
+// Warms the code up before the gateway listens: a second gateway serves made-up requests on loopback, so that V8 compiles the path.
 
 import { once } from 'node:events';
 import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
@@ -11,13 +11,13 @@ const promptTokens = 1000;
 const answerTokens = 4;
 const model = 'rehearsal';
 const readyMsMax = 5000;
-/** A slow machine sends fewer requests; one that is not answered ends the rehearsal. */
+/** No request is sent after this time; after twice this time the connections of unanswered ones are closed. */
 const sendingMsMax = 3000;
 
 /**
- * A gateway, its engines and its clients, all in this process and with state of their own: nothing of it is left but
- * compiled code. Without it the first burst after a start takes twice the processor time of later ones.
- * @throws Error if it could not be held: then nothing is compiled ahead, and nothing else is amiss
+ * Runs a gateway, its engines and its clients in this process. They share no state with the real gateway; only the
+ * compiled code remains. Without a rehearsal the first burst after a start takes twice the processor time of later ones.
+ * @throws Error if a request fails or is not answered in time; the real gateway can start all the same
  */
 export async function rehearse({ policy }: Pick<GatewayConfig, 'policy'>): Promise<void> {
   const engines = await Promise.all([startEngine(), startEngine()]);
@@ -73,7 +73,8 @@ function addressOf(server: Server): string {
 
 async function sendAll(url: string): Promise<void> {
   const agent = new Agent({ keepAlive: false });
-  const signal = AbortSignal.timeout(2 * sendingMsMax);
+  // One timer for all requests: an abort signal would collect a listener of each of them.
+  const deadline = setTimeout(() => agent.destroy(), 2 * sendingMsMax);
   const endMs = performance.now() + sendingMsMax;
   let sent = 0;
   const client = async (): Promise<void> => {
@@ -81,10 +82,15 @@ async function sendAll(url: string): Promise<void> {
       const prompt = Array.from({ length: promptTokens }, (_, i) => sent * promptTokens + i);
       sent += 1;
       const body = JSON.stringify({ model, prompt, stream: true, max_tokens: answerTokens });
-      const request = httpRequest(`${url}/v1/completions`, { method: 'POST', agent, signal }).end(body);
+      const request = httpRequest(`${url}/v1/completions`, { method: 'POST', agent }).end(body);
       const [response] = (await once(request, 'response')) as [NodeJS.ReadableStream];
       await once(response.resume(), 'end');
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, client));
+  try {
+    await Promise.all(Array.from({ length: concurrency }, client));
+  } finally {
+    clearTimeout(deadline);
+    agent.destroy();
+  }
 }
