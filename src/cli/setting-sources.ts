@@ -29,10 +29,13 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
   const yaml = file === null ? null : await readFileOf(file);
   const values: Record<string, unknown> = { ...(yaml?.value as Record<string, unknown> | null) };
   const places = new Map<string, string>();
+  const blank = yaml === null ? [] : blankSettings(yaml);
   for (const name of settingNames) {
     const variable = environmentName(name);
     const text = environment[variable];
-    if (text !== undefined && (text !== '' || settings[name].kind === 'switch')) {
+    if (text === '' && guards.has(name)) {
+      blank.push({ setting: '', path: [], message: `${variable} is empty: give it a value, or do not set it` });
+    } else if (text !== undefined && (text !== '' || settings[name].kind === 'switch')) {
       values[name] = settingFromText(name, text);
       places.set(name, variable);
     }
@@ -42,6 +45,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
       places.set(name, flagName(name)!);
     }
   }
+  if (blank.length > 0) throw new ConfigError('', blank[0]!.message, blank);
   const placed = ({ setting, path, message }: ConfigFault): ConfigFault => {
     const hint = setting in settings ? '' : `; allowed are ${settingNames.join(', ')}`;
     const place = places.get(setting) ?? placeInFile(yaml, setting, path) ?? nameOf(setting);
@@ -57,6 +61,32 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
     throw new ConfigError('', faults[0]!.message, faults);
   }
   return options;
+}
+
+/** What keeps others out. Where one of these is left empty, nobody may be let in for it: a file may have been cut short. */
+const guards: ReadonlySet<string> = new Set<SettingName>([
+  'apiKeys',
+  'apiKeysFile',
+  'adminKey',
+  'tlsCertFile',
+  'tlsKeyFile',
+  'workerCaFile',
+]);
+
+/** Settings that the file names without a value, which would otherwise count as not made. */
+function blankSettings(yaml: YamlFile): ConfigFault[] {
+  const { value } = yaml;
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value)
+    .filter(([name, given]) => given === null || (guards.has(name) && isEmptyList(given)))
+    .map(([name]) => {
+      const message = `${yaml.where([name])}: ${name} is empty: give it a value, or leave it out`;
+      return { setting: '', path: [], message };
+    });
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 function placeInFile(yaml: YamlFile | null, setting: string, path: ConfigFault['path']): string | null {

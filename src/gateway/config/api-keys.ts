@@ -37,9 +37,12 @@ export function readApiKey(value: unknown): ApiKeyResult {
   if (unknown !== undefined) {
     return wrong(`${JSON.stringify(unknown)} is unknown; allowed are ${fields.join(', ')}`, unknown);
   }
+  // A list of models that was left blank must not open all of them.
+  const blank = Object.keys(given).find((field) => given[field] === null);
+  if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
   const { name, key, models = null, inFlightMax = null, requestsPerMinuteMax = null } = given as Partial<ApiKeyFields>;
-  if (typeof name !== 'string' || !/^[\w.@-]{1,64}$/.test(name)) {
-    return wrong('name must have 1 to 64 letters, digits or any of . _ - @', 'name');
+  if (typeof name !== 'string' || !keyNameForm.test(name)) {
+    return wrong(`name ${keyNameRule}`, 'name');
   }
   if (typeof key !== 'string' || !(isSecretHash(key) || secretForm.test(key))) {
     return wrong(`key of ${name} must have 16 to 256 visible characters, or be sha256:SALT:DIGEST`, 'key');
@@ -71,6 +74,9 @@ interface ApiKeyFields {
   readonly inFlightMax: unknown;
   readonly requestsPerMinuteMax: unknown;
 }
+
+export const keyNameForm: RegExp = /^[\w.@-]{1,64}$/;
+export const keyNameRule = 'must have 1 to 64 letters, digits or any of . _ - @';
 
 function wrong(message: string, field?: string): ApiKeyResult {
   return { kind: 'wrong', message, ...(field !== undefined && { field }) };

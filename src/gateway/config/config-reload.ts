@@ -18,6 +18,7 @@ export async function reload(
   try {
     next = resolveConfig(await load());
     files = await readReferencedFiles(next);
+    refuseOpening(live.current, next);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const reasons = error.faults.map(({ setting, message }) => `${setting} ${message}`.trim());
@@ -31,6 +32,20 @@ export async function reload(
     log.warn({ settings: changes.needRestart }, 'only a restart changes these settings; they stay as they were');
   }
   return changes;
+}
+
+/**
+ * A file that was cut short may be a configuration, too: what needed a key before the reload needs one after it.
+ * @throws ConfigError
+ */
+function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
+  const needsKey = ({ apiKeys, apiKeysFile }: GatewayConfig): boolean => apiKeys.length > 0 || apiKeysFile !== null;
+  if (needsKey(before) && !needsKey(next)) {
+    throw new ConfigError('apiKeys', 'are gone: only a restart opens the gateway to clients without a key');
+  }
+  if (before.adminKey !== null && next.adminKey === null) {
+    throw new ConfigError('adminKey', 'is gone: only a restart lets operators in without a key');
+  }
 }
 
 /** One reload after the other: a slow one must not overwrite what a later one has brought. */

@@ -79,6 +79,13 @@ export function readEngineSpec(value: unknown): EngineSpecResult {
       const message = `${JSON.stringify(field)} of ${url} is unknown; allowed are ${engineFields.join(', ')}`;
       return { ...wrong(message), field };
     }
+    if (!hasKind(key, setting)) {
+      const blank = setting === null || setting === '';
+      return {
+        ...wrong(`${key} of ${spec.url} ${blank ? 'is empty: give it a value, or leave it out' : kindRule(key)}`),
+        field,
+      };
+    }
     const result = withSetting(spec, key, String(setting));
     if (result.kind === 'wrong') return { ...result, field };
     spec = result.spec;
@@ -101,6 +108,17 @@ export function parseEngineSpec(text: string): EngineSpecResult {
     spec = result.spec;
   }
   return { kind: 'spec', spec };
+}
+
+const numbers: ReadonlySet<Key> = new Set<Key>(['blocks', 'block-size', 'running-max']);
+
+/** What a file or a request gives is not turned into a text first: a blank one would become `null`. */
+function hasKind(key: Key, value: unknown): boolean {
+  return (typeof value === 'string' && value !== '') || (typeof value === 'number' && numbers.has(key));
+}
+
+function kindRule(key: Key): string {
+  return numbers.has(key) ? 'must be a number' : 'must be a text: put it in quotes';
 }
 
 function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResult {

@@ -58,8 +58,12 @@ async function listIn<T>(
     throw error;
   }
   try {
-    // An empty file is an empty list.
-    return read(file.value ?? []);
+    const items = read(file.value ?? []);
+    // Whoever names a file of keys wants keys: a file that was truncated must not open the gateway.
+    if (setting === 'apiKeysFile' && items.length === 0) {
+      throw new ConfigError(setting, `${path} has no keys: without any, nobody would need one`);
+    }
+    return items;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const faults = error.faults.map(
