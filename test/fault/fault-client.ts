@@ -1,6 +1,7 @@
 // Clients of fault tests: streams that say exactly how they ended.
 
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { Random } from '../../src/core/index.ts';
 
 export interface StreamEnd {
@@ -15,6 +16,7 @@ export interface StreamEnd {
 }
 
 const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
+const tlsAgent = new TlsAgent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY, rejectUnauthorized: false });
 const promptTokens = 2000;
 
 /** A prompt that shares nothing with any other. */
@@ -48,9 +50,10 @@ export function stream(url: string, body: string, timeoutMs = 60_000): Promise<S
       }
     };
     const timer = setTimeout(() => settle('timeout'), timeoutMs);
-    const request = httpRequest(`${url}/v1/completions`, {
+    const secure = url.startsWith('https:');
+    const request = (secure ? tlsRequest : httpRequest)(`${url}/v1/completions`, {
       method: 'POST',
-      agent,
+      agent: secure ? tlsAgent : agent,
       headers: { 'content-type': 'application/json' },
     });
     const cut = (error: NodeJS.ErrnoException): void => {

@@ -2,40 +2,55 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { get } from 'node:http';
+import { get as getTls } from 'node:https';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventually } from '../e2e/harness.ts';
 
-const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
+export const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const scripted = join(import.meta.dirname, 'scripted-engine.mjs');
 const startMsMax = 20_000;
 /** Linux counts processor time in hundredths of a second. */
 const clockTickMs = 10;
+/** State of a listening socket in Linux's tables. */
+const tcpListens = '0A';
 /** The end of a program's log that is kept. */
 const logCharactersMax = 1_000_000;
 
 export class Program {
   readonly #arguments: readonly string[];
   readonly #announces: RegExp;
+  readonly #environment: Readonly<Record<string, string>>;
   #child: ChildProcess | null = null;
   #url = '';
   #log = '';
   #printed = '';
 
-  private constructor(args: readonly string[], announces: RegExp) {
+  private constructor(args: readonly string[], announces: RegExp, environment: Readonly<Record<string, string>>) {
     this.#arguments = args;
     this.#announces = announces;
+    this.#environment = environment;
   }
 
-  /** @param announces finds its address in the first line that it prints */
-  static async start(args: readonly string[], announces: RegExp): Promise<Program> {
-    const program = new Program(args, announces);
+  /** @param announces finds its address in the first line that it prints @param environment beside the test's own */
+  static async start(
+    args: readonly string[],
+    announces: RegExp,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Program> {
+    const program = new Program(args, announces, environment);
     await program.#spawn([]);
     return program;
   }
 
   get url(): string {
+    return this.#url;
+  }
+
+  /** Of a gateway: where operators' routes are. */
+  get adminUrl(): string {
     return this.#url;
   }
 
@@ -45,8 +60,24 @@ export class Program {
 
   /** Memory in use, in bytes. */
   residentBytes(): number {
-    const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+    return this.#statusBytes('VmRSS');
+  }
+
+  /** The most memory that was in use at any moment, in bytes. */
+  peakResidentBytes(): number {
+    return this.#statusBytes('VmHWM');
+  }
+
+  /** Connections to the port that it listens on which it holds open. */
+  clientSocketCount(): number {
+    const folder = `/proc/${this.#child!.pid}`;
+    const held = new Set(readdirSync(`${folder}/fd`).map((fd) => socketOf(`${folder}/fd/${fd}`)));
+    const lines = ['tcp', 'tcp6'].flatMap((table) => readFileSync(`${folder}/net/${table}`, 'utf8').split('\n'));
+    const port = Number(this.port).toString(16).toUpperCase().padStart(4, '0');
+    return lines.filter((line) => {
+      const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+      return local?.endsWith(`:${port}`) && state !== tcpListens && held.has(inode!);
+    }).length;
   }
 
   /** Processor time that it has taken, in ms. */
@@ -63,6 +94,13 @@ export class Program {
   /** Lines of its log that have this text, oldest first. */
   logged(text: string): string[] {
     return this.#log.split('\n').filter((line) => line.includes(text));
+  }
+
+  /** Once it has ended; null: a signal killed it. */
+  async exitCode(): Promise<number | null> {
+    const child = this.#child!;
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child.exitCode;
   }
 
   signal(name: NodeJS.Signals): void {
@@ -83,8 +121,14 @@ export class Program {
     await this.#spawn(portArguments(this.port));
   }
 
+  #statusBytes(field: string): number {
+    const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
+    return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)![1]) * 1024;
+  }
+
   async #spawn(more: readonly string[]): Promise<void> {
-    const child = spawn(process.execPath, [...this.#arguments, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, ...this.#environment };
+    const child = spawn(process.execPath, [...this.#arguments, ...more], { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.#child = child;
     this.#printed = '';
     let said = '';
@@ -109,6 +153,15 @@ export class Program {
       });
     });
     this.#url = await listens;
+  }
+}
+
+/** The inode of an open socket; null: the file is no socket, or closed by now. */
+function socketOf(path: string): string | null {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1] ?? null;
+  } catch {
+    return null;
   }
 }
 
@@ -156,8 +209,26 @@ export async function startConfigured(file: string, engineCount: number): Promis
 }
 
 export async function readyEngines(gateway: Program): Promise<number> {
-  const answer = (await (await fetch(`${gateway.url}/ready`)).json()) as { readyEngines: number };
-  return answer.readyEngines;
+  return ((await getJson(`${gateway.url}/ready`)) as { readyEngines: number }).readyEngines;
+}
+
+/** By a connection of its own, which is closed afterwards; any certificate will do. */
+export function getText(url: string): Promise<string> {
+  const options = { agent: false, rejectUnauthorized: false };
+  return new Promise((resolve, reject) => {
+    const request = (url.startsWith('https:') ? getTls : get)(url, options, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject).on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+  });
+}
+
+export async function getJson(url: string): Promise<unknown> {
+  return JSON.parse(await getText(url));
 }
 
 /** Ends everything, whatever happened. */
@@ -189,7 +260,7 @@ interface Rest {
 /** Every load is zero and no request under way. */
 export async function atRest(gateway: Program): Promise<void> {
   const all = async (path: string, fields: readonly string[]): Promise<boolean> => {
-    const { workers } = (await (await fetch(gateway.url + path)).json()) as Rest;
+    const { workers } = (await getJson(gateway.adminUrl + path)) as Rest;
     return workers.length > 0 && workers.every((worker) => fields.every((field) => worker[field] === 0));
   };
   await eventually(() => all('/loads', ['activeBlocks', 'activePrefillTokens', 'runningRequests']), 10_000);
