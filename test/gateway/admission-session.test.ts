@@ -1,7 +1,7 @@
 // What is remembered of sessions: where each was placed last, for so long, and of so many.
 
 import { describe, expect, it } from 'vitest';
-import type { Worker } from '../../src/gateway/engines/worker.ts';
+import type { Worker } from '../../src/gateway/engines/engine.ts';
 import { SessionAffinity } from '../../src/gateway/pools/session-affinity.ts';
 
 const workerAt = (index: number): Worker => ({ membership: { index } }) as unknown as Worker;

@@ -2,8 +2,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlocksStored } from '../../src/core/index.ts';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
-import { Engine } from '../../src/gateway/engines/engine.ts';
-import { updatedTraits, Worker, type WorkerTraits } from '../../src/gateway/engines/worker.ts';
+import { Engine, Worker } from '../../src/gateway/engines/engine.ts';
+import { updatedTraits, type WorkerTraits } from '../../src/gateway/engines/worker-traits.ts';
 import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 
@@ -30,7 +30,7 @@ afterEach(() => engine.upstream.close());
 function join(rank: number, traits: Partial<WorkerTraits> = {}): Worker {
   const nothing = { prefixCaching: null, blockSize: null, events: { kind: 'unknown' } } as const;
   const worker = new Worker(engine, rank, { ...told, ...traits }, nothing);
-  worker.membership = { pool, index: pool.add(worker) };
+  worker.membership = { router: pool.router, index: pool.add(worker) };
   engine.workers = [...engine.workers, worker];
   return worker;
 }

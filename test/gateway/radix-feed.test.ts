@@ -5,8 +5,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../src/core/index.ts';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
-import { Engine as GatewayEngine } from '../../src/gateway/engines/engine.ts';
-import { Worker } from '../../src/gateway/engines/worker.ts';
+import { Engine as GatewayEngine, Worker } from '../../src/gateway/engines/engine.ts';
 import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 import { constantStepTime, Engine, type EngineRequest, engineDefaults, seededToken } from '../../src/sim/index.ts';
@@ -68,7 +67,7 @@ class RadixFeed {
       { prefixCaching: null, blockSize: null, events: { kind: 'unknown' } },
     );
     this.#index = this.#pool.add(worker);
-    worker.membership = { pool: this.#pool, index: this.#index };
+    worker.membership = { router: this.#pool.router, index: this.#index };
     this.#pool.router.setRoutable(this.#index, true);
     this.#intake = new EventIntake(worker, pino({ level: 'silent' }));
     this.#twin = new FeedEngineTwin(shape.pageSize);

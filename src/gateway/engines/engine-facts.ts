@@ -7,14 +7,8 @@ import { statedEndpoint } from '../feeds/feed-address.ts';
 import { routingBlockSize } from '../feeds/feed-block-size.ts';
 import { askableTokens, compareTokenizers, type TokenizerVerdict } from '../proof/tokenizer-parity.ts';
 import type { Engine } from './engine.ts';
-import {
-  type CacheConfig,
-  type FeedAnnouncement,
-  type FeedSource,
-  type ModelEntry,
-  ProbeError,
-} from './engine-probe.ts';
-import type { WorkerTraits } from './worker.ts';
+import { type CacheConfig, type FeedSource, type ModelEntry, ProbeError } from './engine-probe.ts';
+import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /** Where nothing tells it: vLLM's own default. */
 const assumedBlockSize = 16;
@@ -24,15 +18,6 @@ export interface RankFacts {
   readonly traits: WorkerTraits;
   readonly feed: FeedSource | null;
   readonly told: ToldOfCache;
-}
-
-/** What the engine says of a rank's cache, whatever use is made of it; null: nothing. */
-export interface ToldOfCache {
-  readonly prefixCaching: boolean | null;
-  /** Tokens of a block. */
-  readonly blockSize: number | null;
-  /** `unknown`: it has no way to tell. */
-  readonly events: FeedAnnouncement | { readonly kind: 'unknown' };
 }
 
 export interface EngineFacts {

@@ -7,17 +7,18 @@ import { EventIntake } from '../feeds/event-intake.ts';
 import { isSameAddress } from '../feeds/feed-address.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import { KvFeed } from '../feeds/kv-feed.ts';
+import type { Pool } from '../pools/pool.ts';
 import type { Pools } from '../pools/pools.ts';
 import { type CanaryContext, sendCanary } from '../proof/canary.ts';
 import { CanarySchedule } from '../proof/canary-schedule.ts';
 import type { Parity } from '../proof/tokenizer-parity.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, Worker } from './engine.ts';
 import { type EngineFacts, EngineUnfit, learnFacts, type RankFacts } from './engine-facts.ts';
 import { type FeedSource, ProbeError } from './engine-probe.ts';
 import { FailureStreak } from './failure-streak.ts';
 import { SilenceGuard } from './silence-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
-import { isCapacityKnown, updatedTraits, Worker } from './worker.ts';
+import { isCapacityKnown, updatedTraits } from './worker-traits.ts';
 
 /** Between two looks at an engine that is ready. */
 const readyIntervalMs = 5000;
@@ -100,7 +101,7 @@ export class EngineMonitor {
   /** A request failed in its hands; some in a row, or the one on trial, put it out, if it can be spared. */
   failed(reason: string): void {
     if (this.engine.state !== 'ready') return;
-    if (canBeSpared(this.engine) && this.#streak.failed(this.engine.onTrial)) this.#putOut(reason);
+    if (canBeSpared(this.engine, this.#pool) && this.#streak.failed(this.engine.onTrial)) this.#putOut(reason);
     // It may be gone altogether: a look at it tells.
     this.#wake?.();
   }
@@ -114,6 +115,12 @@ export class EngineMonitor {
   worked(): void {
     this.#streak.worked();
     this.engine.onTrial = false;
+  }
+
+  /** Takes its workers out of their pool, with all that is booked there. */
+  leave(): void {
+    this.#pools.leave(this.engine);
+    this.engine.workers = [];
   }
 
   async close(): Promise<void> {
@@ -220,45 +227,40 @@ export class EngineMonitor {
     if (this.#processGone) engine.reportsCachedTokens = false;
     engine.tokenizer = facts.tokenizer;
     if (!stays) this.#replaceWorkers(facts);
-    if (!stays || this.#processGone) engine.workers[0]!.membership!.pool.tokens.forget();
+    if (!stays || this.#processGone) this.#pool.tokens.forget();
     for (const [i, worker] of engine.workers.entries()) {
       if (stays) this.#update(worker, facts.ranks[i]!);
-      worker.membership!.pool.membersChanged();
     }
+    this.#pool.membersChanged();
     this.#processGone = false;
   }
 
   #update(worker: Worker, { traits, feed, told }: RankFacts): void {
-    const { pool, index } = worker.membership!;
+    const { router, index } = worker.membership!;
     const before = worker.traits;
     worker.told = told;
     worker.traits = this.#processGone ? traits : updatedTraits(before, traits);
     const { blockSize, pageSize, capacityBlocks } = worker.traits;
     if (capacityBlocks !== before.capacityBlocks || worker.traits.capacityFrom !== before.capacityFrom) {
-      pool.router.setCapacity(index, capacityBlocks, isCapacityKnown(worker.traits));
+      router.setCapacity(index, capacityBlocks, isCapacityKnown(worker.traits));
     }
     if (blockSize !== before.blockSize || pageSize !== before.pageSize) {
-      pool.router.setBlockSize(index, blockSize, pageSize);
+      router.setBlockSize(index, blockSize, pageSize);
     }
-    if (traits.source !== before.source) pool.router.setSource(index, traits.source);
+    if (traits.source !== before.source) router.setSource(index, traits.source);
     this.#connectFeed(worker, feed);
     if (!this.#processGone) return;
-    if (worker.feed === null) pool.router.dropBlocks(index);
+    if (worker.feed === null) router.dropBlocks(index);
     else worker.feed.publisherGone();
   }
 
   #replaceWorkers(facts: EngineFacts): void {
     const { engine } = this;
-    for (const { membership, feed } of engine.workers) {
-      membership?.pool.remove(membership.index);
-      feed?.close();
-    }
+    this.#pools.leave(engine);
+    for (const { feed } of engine.workers) feed?.close();
     engine.workers = facts.ranks.map(({ rank, traits, told }) => new Worker(engine, rank, traits, told));
-    const pool = this.#pools.poolFor(facts.models);
-    for (const [i, worker] of engine.workers.entries()) {
-      worker.membership = { pool, index: pool.add(worker) };
-      this.#connectFeed(worker, facts.ranks[i]!.feed);
-    }
+    this.#pools.join(engine);
+    for (const [i, worker] of engine.workers.entries()) this.#connectFeed(worker, facts.ranks[i]!.feed);
   }
 
   /** Keeps a subscription to the same address, however often the engine goes and comes. */
@@ -274,9 +276,9 @@ export class EngineMonitor {
   }
 
   #announce(worker: Worker): void {
-    const { traits, feed, offeredFeed, membership } = worker;
+    const { traits, feed, offeredFeed } = worker;
     const { models, tokenizer, state } = this.engine;
-    const { pool } = membership!;
+    const pool = this.#pool;
     const tokensFrom = pool.tokens.inForce();
     const line = {
       worker: worker.id,
@@ -318,6 +320,11 @@ export class EngineMonitor {
           : 'token ids of chats are those of the tokenizer, and their blocks may never match here';
       this.#log.warn({ worker: worker.id, tokensFrom }, `${what} from the engine: ${consequence}`);
     }
+  }
+
+  /** Of an engine that has joined. */
+  get #pool(): Pool {
+    return this.#pools.poolOf(this.engine)!;
   }
 
   #sleep(ms: number): Promise<void> {

@@ -1,12 +1,18 @@
-// One engine process behind a URL: what is known of it, and whether it takes requests.
+// One engine process behind a URL, and the workers in it: what is known of them, and whether they take requests.
 
+import type { BlocksStored, Router, WorkerIndex } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
+import type { SkipReason } from '../../wire/kv-events.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import type { KvFeed } from '../feeds/kv-feed.ts';
+import { approximateTrust, feedTrust, type WorkerTrust } from '../feeds/worker-trust.ts';
+import type { CanaryReport, Circumstances } from '../proof/diagnosis.ts';
+import { WorkerAccount } from '../proof/prompt-account.ts';
 import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
 import { EngineCalls } from './engine-calls.ts';
-import { EngineProbe, type ModelEntry } from './engine-probe.ts';
+import { EngineProbe, type FeedSource, type ModelEntry } from './engine-probe.ts';
 import { Upstream } from './upstream.ts';
-import type { Worker } from './worker.ts';
+import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /**
  * `joining`: not reached yet. `ready`: takes requests. `suspect`: a request could not connect, a probe is under way.
@@ -91,6 +97,76 @@ export class Engine {
 
   #applyRoutable(): void {
     const routable = this.takesRequests;
-    for (const { membership } of this.workers) membership?.pool.router.setRoutable(membership.index, routable);
+    for (const { membership } of this.workers) membership?.router.setRoutable(membership.index, routable);
+  }
+}
+
+/** Where a worker's blocks and bookings are kept. */
+export interface Membership {
+  readonly router: Router;
+  readonly index: WorkerIndex;
+}
+
+/** KV events applied and left out, in blocks. */
+export interface EventCounters {
+  appliedBlocks: number;
+  orphanBlocks: number;
+  unknownBlocks: number;
+  /** Events of a form, kind or block size that can't be used. */
+  skippedEvents: number;
+  /** Of `skippedEvents`: those of a form or kind that can't be used. */
+  readonly skipped: Partial<Record<SkipReason, number>>;
+}
+
+/** One routing target: a data-parallel rank of an engine. Health is the engine's, blocks and bookings are the rank's. */
+export class Worker {
+  readonly id: string;
+  readonly engine: Engine;
+  readonly rank: number;
+  readonly events: EventCounters = {
+    appliedBlocks: 0,
+    orphanBlocks: 0,
+    unknownBlocks: 0,
+    skippedEvents: 0,
+    skipped: {},
+  };
+  readonly account: WorkerAccount = new WorkerAccount();
+  traits: WorkerTraits;
+  told: ToldOfCache;
+  /** The newest; null: none has come back yet. */
+  canary: CanaryReport | null = null;
+  /** Sees every store of its events, for a while; null: nobody looks. */
+  storedWatch: ((event: BlocksStored) => void) | null = null;
+  /** The publisher of its KV events, whether they are used or not. */
+  offeredFeed: FeedSource | null = null;
+  /** The subscription; null: its KV events are not used. */
+  feed: KvFeed | null = null;
+  /** Null before the engine has joined. */
+  membership: Membership | null = null;
+
+  constructor(engine: Engine, rank: number, traits: WorkerTraits, told: ToldOfCache) {
+    this.id = `${engine.url}#${rank}`;
+    this.engine = engine;
+    this.rank = rank;
+    this.traits = traits;
+    this.told = told;
+  }
+
+  get circumstances(): Circumstances {
+    const { traits, told, offeredFeed, engine } = this;
+    return { traits, told, offered: offeredFeed !== null, tokenizer: engine.tokenizer };
+  }
+
+  /** How far what is known of its blocks can be trusted now. */
+  trust(nowMs: number): WorkerTrust {
+    const { traits, feed, membership, offeredFeed } = this;
+    if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null);
+    const missedEvents = membership === null ? 0 : membership.router.missedEvents(membership.index, nowMs);
+    return feedTrust({
+      feed: feed.status,
+      missedEvents,
+      blockSize: traits.blockSize,
+      pageSizeUnfit: traits.pageSizeUnfit,
+    });
   }
 }

@@ -152,8 +152,7 @@ export class Fleet {
     this.monitors.delete(engine);
     const closed = monitor.close();
     // In the same step, so that an engine at the same address may join again at any time.
-    for (const { membership } of engine.workers) membership?.pool.remove(membership.index);
-    engine.workers = [];
+    monitor.leave();
     await closed;
     this.#options.log.info({ engine: engine.url, cutRequests }, 'engine removed');
   }

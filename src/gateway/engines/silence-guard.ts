@@ -140,7 +140,7 @@ export class SilenceGuard {
     let longestMs = 0;
     for (const { membership } of this.#engine.workers) {
       if (membership === null) continue;
-      const { activePrefillTokens, prefillTokensPerS } = membership.pool.router.load(membership.index);
+      const { activePrefillTokens, prefillTokensPerS } = membership.router.load(membership.index);
       const tokensPerS = prefillTokensPerS === 0 ? prefillTokensPerSAssumed : prefillTokensPerS;
       longestMs = Math.max(longestMs, (activePrefillTokens / tokensPerS) * 1000);
     }

@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { KvEvent } from '../../core/index.ts';
 import type { KvBatchHead, SkipReason } from '../../wire/kv-events.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Worker } from '../engines/engine.ts';
 import { routingBlockSize } from './feed-block-size.ts';
 import type { FeedBreak, FeedListener } from './kv-feed.ts';
 
@@ -39,9 +39,9 @@ export class EventIntake implements FeedListener {
       worker.events.skippedEvents += 1;
       return;
     }
-    const { pool, index } = worker.membership!;
+    const { router, index } = worker.membership!;
     if (event.kind === 'removed') this.#learnCapacity(worker);
-    const outcome = pool.router.applyKvEvent(index, event, performance.now());
+    const outcome = router.applyKvEvent(index, event, performance.now());
     worker.events.appliedBlocks += outcome.appliedBlocks;
     worker.events.orphanBlocks += outcome.orphanBlocks;
     worker.events.unknownBlocks += outcome.unknownBlocks;
@@ -63,7 +63,7 @@ export class EventIntake implements FeedListener {
       const blockSizeFrom = traits.blockSizeFrom === 'events' ? 'assumed' : traits.blockSizeFrom;
       this.#worker.traits = { ...traits, blockSizeFrom, pageSizeTold: false };
     }
-    membership!.pool.router.dropBlocks(membership!.index);
+    membership!.router.dropBlocks(membership!.index);
     this.#log.warn({ worker: id, reason, feed: feed?.status }, 'KV event feed broken: blocks forgotten');
   }
 
@@ -99,7 +99,7 @@ export class EventIntake implements FeedListener {
     worker.traits = { ...traits, blockSize, pageSize, pageSizeTold: true, blockSizeFrom, pageSizeUnfit: null };
     this.#otherSizes = 0;
     this.#log.info({ worker: id, pageSize, blockSize }, 'block size learnt from KV events');
-    membership!.pool.router.setBlockSize(membership!.index, blockSize, pageSize);
+    membership!.router.setBlockSize(membership!.index, blockSize, pageSize);
   }
 
   #refuse(worker: Worker, pageSize: number): void {
@@ -118,10 +118,10 @@ export class EventIntake implements FeedListener {
     const { traits, membership, feed } = worker;
     if (traits.capacityFrom !== 'assumed' && traits.capacityFrom !== 'evictions') return;
     if (feed === null || !feed.whole) return;
-    const { pool, index } = membership!;
-    const heldBlocks = pool.router.heldBlocks(index);
+    const { router, index } = membership!;
+    const heldBlocks = router.heldBlocks(index);
     if (heldBlocks < 1 || (traits.capacityFrom === 'evictions' && heldBlocks <= traits.capacityBlocks)) return;
     worker.traits = { ...traits, capacityBlocks: heldBlocks, capacityFrom: 'evictions' };
-    pool.router.setCapacity(index, heldBlocks, false);
+    router.setCapacity(index, heldBlocks, false);
   }
 }

@@ -1,9 +1,7 @@
 // What the gateway tells of itself: models, workers, loads, decisions, metrics, health.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Engine } from '../engines/engine.ts';
-import type { Fleet } from '../engines/fleet.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from './exchange.ts';
 import { replyJson, replyText } from './http-reply.ts';
@@ -33,11 +31,11 @@ export async function answerMetrics({ metrics: { registry } }: GatewayContext, {
 }
 
 /** Every worker in whatever state; an engine that has not joined yet stands for its workers. */
-export function answerWorkers({ engines, fleet }: GatewayContext, { response }: Exchange): void {
-  const workers = engines.flatMap((engine) =>
+export function answerWorkers(context: GatewayContext, { response }: Exchange): void {
+  const workers = context.engines.flatMap((engine) =>
     engine.workers.length === 0
-      ? [describeEngine(engine, fleet)]
-      : engine.workers.map((worker) => ({ ...describeEngine(engine, fleet), ...describeWorker(worker) })),
+      ? [describeEngine(engine, context)]
+      : engine.workers.map((worker) => ({ ...describeEngine(engine, context), ...describeWorker(worker) })),
   );
   replyJson(response, 200, { workers });
 }
@@ -76,7 +74,8 @@ export function answerDecisionsOf({ decisions }: GatewayContext, { response }: E
 }
 
 /** Nothing of it is a secret. */
-export function describeEngine(engine: Engine, fleet: Fleet): object {
+export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>): object {
+  const pool = pools.poolOf(engine);
   return {
     id: null,
     url: engine.url,
@@ -85,8 +84,9 @@ export function describeEngine(engine: Engine, fleet: Fleet): object {
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
     /** Of prompts of its pool, by kind; null: it has not joined one. */
-    tokensFrom: engine.workers[0]?.membership?.pool.tokens.inForce() ?? null,
+    tokensFrom: pool?.tokens.inForce() ?? null,
     requestsInFlight: engine.inFlight,
+    pool: pool?.name ?? null,
     draining: engine.draining,
     /** Nothing new comes, and nothing is under way: it may be stopped. */
     drained: engine.draining && engine.inFlight === 0,
@@ -95,11 +95,10 @@ export function describeEngine(engine: Engine, fleet: Fleet): object {
 }
 
 function describeWorker(worker: Worker): object {
-  const { id, rank, membership, traits, feed, offeredFeed, events, account, canary } = worker;
+  const { id, rank, traits, feed, offeredFeed, events, account, canary } = worker;
   return {
     id,
     rank,
-    pool: membership?.pool.name ?? null,
     ...traits,
     trust: worker.trust(performance.now()),
     canary,

@@ -85,9 +85,9 @@ async function changeWorker(context: GatewayContext, exchange: Exchange, engine:
   reply(context, exchange, 202, spec.url);
 }
 
-function reply({ fleet }: GatewayContext, { response }: Exchange, status: number, url: string): void {
-  const engine = fleet.find(url);
-  replyJson(response, status, engine === undefined ? { url, state: 'removed' } : describeEngine(engine, fleet));
+function reply(context: GatewayContext, { response }: Exchange, status: number, url: string): void {
+  const engine = context.fleet.find(url);
+  replyJson(response, status, engine === undefined ? { url, state: 'removed' } : describeEngine(engine, context));
 }
 
 function engineOf({ engines }: GatewayContext, escapedId: string): Engine {

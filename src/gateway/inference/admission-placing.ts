@@ -1,7 +1,7 @@
 // Places an inference request: at once or when a worker has room; in the step that books it, a lease takes the bookings.
 
 import type { Routed, WorkerIndex } from '../../core/index.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { applicantOf, type Placeable } from './admission-applicant.ts';

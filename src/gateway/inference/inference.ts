@@ -3,7 +3,7 @@
 import type { WorkerIndex } from '../../core/index.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { requestHeaders } from '../http/forwarded-headers.ts';

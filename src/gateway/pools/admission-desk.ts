@@ -3,7 +3,6 @@
 import { Admission, type Applicant, type Refused, type Routed, type Router, type Waiting } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../http/exchange.ts';
-import type { AdmissionMetrics } from '../telemetry/admission-metrics.ts';
 
 export interface DeskOptions {
   /** False: every request is placed at once, however full the workers are. */
@@ -12,6 +11,19 @@ export interface DeskOptions {
   readonly queuedRequestsMax: number;
   /** How long one waits at most. */
   readonly queueWaitMsMax: number;
+}
+
+/**
+ * How a request left the queue, or did not get in. `placed`: on its way to a worker. `refused`: no worker was left that
+ * may take it. `expired`: it waited too long. `gone`: its client left. `full`: there was no place for it.
+ */
+export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full';
+
+/** Is told what becomes of requests that have to wait. */
+export interface QueueObserver {
+  /** A request found the queue full. */
+  full(): void;
+  left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number): void;
 }
 
 /** A request as it waits. */
@@ -58,7 +70,7 @@ export class AdmissionDesk {
   place<T>(
     applicant: Applicant,
     exchange: Exchange,
-    metrics: AdmissionMetrics,
+    observer: QueueObserver,
     booked: (routed: Routed) => T,
   ): T | null | Promise<T | null> {
     const nowMs = performance.now();
@@ -72,10 +84,10 @@ export class AdmissionDesk {
       case 'refused':
         return null;
       case 'full':
-        metrics.full();
+        observer.full();
         throw queueFull(this.#options.queuedRequestsMax, entry.retryAfterS);
       case 'waiting':
-        return this.#wait(guest, entry.waiting, exchange, metrics, booked);
+        return this.#wait(guest, entry.waiting, exchange, observer, booked);
     }
   }
 
@@ -83,16 +95,16 @@ export class AdmissionDesk {
     guest: Guest,
     place: Waiting<Guest>,
     exchange: Exchange,
-    metrics: AdmissionMetrics,
+    observer: QueueObserver,
     booked: (routed: Routed) => T,
   ): Promise<T | null> {
     const sinceMs = performance.now();
     const { queueWaitMsMax } = this.#options;
     return new Promise((resolve, reject) => {
-      const left = (outcome: Parameters<AdmissionMetrics['left']>[0]): void => {
+      const left = (outcome: Exclude<QueueOutcome, 'full'>): void => {
         clearTimeout(timer);
         exchange.whenGone(() => undefined);
-        metrics.left(outcome, performance.now() - sinceMs);
+        observer.left(outcome, performance.now() - sinceMs);
       };
       const withdraw = (outcome: 'expired' | 'gone'): void => {
         this.#admission.withdraw(place);

@@ -3,9 +3,9 @@
 import { createPolicy, type Policy, Router, type WorkerIndex } from '../../core/index.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
-import type { Engine } from '../engines/engine.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
 import type { ModelEntry } from '../engines/engine-probe.ts';
-import { isCapacityKnown, type Worker } from '../engines/worker.ts';
+import { isCapacityKnown } from '../engines/worker-traits.ts';
 import { ByteRatio } from '../prompts/byte-ratio.ts';
 import { PartTokens } from '../prompts/part-tokens.ts';
 import { PoolTokens } from '../prompts/pool-tokens.ts';

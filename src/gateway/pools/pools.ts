@@ -8,6 +8,7 @@
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { GatewayConfig } from '../config/config.ts';
+import type { Engine } from '../engines/engine.ts';
 import type { ModelEntry } from '../engines/engine-probe.ts';
 import { Pool } from './pool.ts';
 
@@ -22,6 +23,7 @@ export class Pools implements Iterable<Pool> {
   readonly #config: GatewayConfig;
   readonly #tokenizer: Tokenizer | null;
   #pools: Pool[] = [];
+  readonly #poolOf = new Map<Engine, Pool>();
 
   constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null) {
     this.#config = config;
@@ -32,16 +34,24 @@ export class Pools implements Iterable<Pool> {
     return this.#pools[Symbol.iterator]();
   }
 
-  /** The pool for a new worker that lists these models. */
-  poolFor(models: readonly ModelEntry[]): Pool {
-    this.#pools = this.#pools.filter((pool) => !pool.empty);
-    for (const { id } of models) {
-      const pool = this.#find(id);
-      if (pool !== undefined) return pool;
-    }
-    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer);
-    this.#pools.push(pool);
+  /** Puts an engine's workers, which are in no pool, into the one for its models. */
+  join(engine: Engine): Pool {
+    const pool = this.#poolFor(engine.models);
+    this.#poolOf.set(engine, pool);
+    for (const worker of engine.workers) worker.membership = { router: pool.router, index: pool.add(worker) };
     return pool;
+  }
+
+  /** Takes an engine's workers out of their pool, bookings and all. */
+  leave(engine: Engine): void {
+    const pool = this.#poolOf.get(engine);
+    this.#poolOf.delete(engine);
+    for (const { membership } of engine.workers) if (membership !== null) pool?.remove(membership.index);
+  }
+
+  /** Undefined: the engine has not joined. */
+  poolOf(engine: Engine): Pool | undefined {
+    return this.#poolOf.get(engine);
   }
 
   /**
@@ -72,6 +82,17 @@ export class Pools implements Iterable<Pool> {
       }
     }
     return models;
+  }
+
+  #poolFor(models: readonly ModelEntry[]): Pool {
+    this.#pools = this.#pools.filter((pool) => !pool.empty);
+    for (const { id } of models) {
+      const pool = this.#find(id);
+      if (pool !== undefined) return pool;
+    }
+    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer);
+    this.#pools.push(pool);
+    return pool;
   }
 
   #find(model: string): Pool | undefined {

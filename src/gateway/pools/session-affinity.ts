@@ -5,7 +5,7 @@
 // index does not know (yet) what the session left where, and weigh less than the prefill of a usual turn of a chat.
 
 import type { Affinity } from '../../core/index.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Worker } from '../engines/engine.ts';
 
 export interface SessionAffinityOptions {
   /** What the worker of a session is cheaper by; 0: sessions are not remembered. */

@@ -1,10 +1,8 @@
 // When an engine's workers are sent a canary: as soon as they have joined, and again from time to time while they are idle.
 
 import type { Logger } from 'pino';
-import type { Engine } from '../engines/engine.ts';
-import type { Worker } from '../engines/worker.ts';
-import type { CanaryReport } from './canary.ts';
-import { diagnose, type Finding } from './diagnosis.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
+import { type CanaryReport, diagnose, type Finding } from './diagnosis.ts';
 
 /** After one that did not come back; twice as long after each further one. */
 const retryMs = 30_000;

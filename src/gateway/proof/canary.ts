@@ -1,16 +1,16 @@
 // Proves a worker with two equal small requests: its tokens, its cache and its KV events must be what we take them for.
 
-import type { BlocksStored, Outcome, Prompt, WorkerIndex } from '../../core/index.ts';
+import type { BlockHasher, BlocksStored, Outcome, Prompt, Router, WorkerIndex } from '../../core/index.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
-import type { Engine } from '../engines/engine.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
 import { ProbeError } from '../engines/engine-probe.ts';
-import type { Membership, Worker } from '../engines/worker.ts';
-import type { GatewayContext } from '../gateway-context.ts';
 import { BookingLease } from '../inference/booking-lease.ts';
+import type { Pool } from '../pools/pool.ts';
+import type { Pools } from '../pools/pools.ts';
 import { until } from '../until.ts';
 import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
-import { type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
+import { type CanaryReport, type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
 
 /** Of one request; the engine may be busy with others. */
 const answerMsMax = 60_000;
@@ -19,15 +19,11 @@ const lagMsMax = 3000;
 /** Fewer tokens may be the beginning of any prompt. */
 const tellingTokensMin = 4;
 
-/**
- * `sound`, `faulty`: the canary came back. `inconclusive`: it did not, and is sent again. `off`: none is sent; the
- * findings are from what the engine says of itself.
- */
-export type CanaryReport =
-  | ({ readonly timeMs: number; readonly state: 'sound' | 'faulty' | 'off' } & Diagnosis)
-  | { readonly timeMs: number; readonly state: 'inconclusive'; readonly reason: string };
-
-export type CanaryContext = Pick<GatewayContext, 'hasher' | 'pools'>;
+/** What a canary needs of the gateway. */
+export interface CanaryContext {
+  readonly hasher: BlockHasher;
+  readonly pools: Pools;
+}
 
 /** The worker has left, or takes no requests. */
 class CanaryStopped extends Error {
@@ -36,7 +32,7 @@ class CanaryStopped extends Error {
 
 export async function sendCanary(worker: Worker, context: CanaryContext): Promise<CanaryReport> {
   try {
-    const prompt = await makeCanaryPrompt(encodeFor(worker), worker.traits.blockSize);
+    const prompt = await makeCanaryPrompt(encodeFor(worker, context.pools), worker.traits.blockSize);
     const diagnosis = await new Canary(worker, prompt, context).run();
     return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
   } catch (error) {
@@ -48,8 +44,8 @@ export async function sendCanary(worker: Worker, context: CanaryContext): Promis
 }
 
 /** How the gateway makes tokens of texts for the worker; null: it does not. */
-function encodeFor({ membership, engine }: Worker): Encode | null {
-  const tokens = membership?.pool.tokens;
+function encodeFor({ engine }: Worker, pools: Pools): Encode | null {
+  const tokens = pools.poolOf(engine)?.tokens;
   if (tokens === undefined || tokens.inForce().text === 'bytes') return null;
   const tokenizer = tokens.forModel(baseModel(engine));
   return tokenizer === null ? null : (text) => tokenizer.encode(text);
@@ -109,7 +105,7 @@ class Canary {
   /** Sends the prompt once, booked like any other; null: the answer has no usage. */
   async #ask(): Promise<Usage | null> {
     const { engine, rank, id } = this.#worker;
-    const { pool } = this.#membership();
+    const { pool } = this.#place();
     const { router } = pool;
     const routed = router.route(
       { prompts: [this.#hashed()], silent: true, maxOutputTokens: 1, excluded: pool.allBut(id) },
@@ -147,7 +143,7 @@ class Canary {
   /** Waits until the worker's events have told of all blocks of the prompt. */
   async #announcement(): Promise<{ readonly blocks: number; readonly announcedBlocks: number }> {
     const told = (): { blocks: number; announcedBlocks: number } => {
-      const { pool, index } = this.#membership();
+      const { pool, index } = this.#place();
       return { blocks: this.#blocks(this.#worker), announcedBlocks: this.#announced(pool.router, index, this.#worker) };
     };
     await until(() => told().announcedBlocks >= told().blocks, lagMsMax);
@@ -155,7 +151,7 @@ class Canary {
   }
 
   /** Of the prompt's blocks: those in the index of a worker. */
-  #announced(router: Membership['pool']['router'], index: WorkerIndex, { traits }: Worker): number {
+  #announced(router: Router, index: WorkerIndex, { traits }: Worker): number {
     return router.announcedBlocks(index, this.#context.hasher.hash(this.#prompt.tokens, traits.blockSize));
   }
 
@@ -197,7 +193,7 @@ class Canary {
 
   #hashed(): Prompt {
     const { tokens } = this.#prompt;
-    const sizes = this.#membership().pool.router.blockSizes();
+    const sizes = this.#place().pool.router.blockSizes();
     return { isl: tokens.length, hashes: sizes.map((size) => this.#context.hasher.hash(tokens, size)) };
   }
 
@@ -211,9 +207,12 @@ class Canary {
   }
 
   /** @throws CanaryStopped if the worker has left meanwhile */
-  #membership(): Membership {
+  #place(): { readonly pool: Pool; readonly index: WorkerIndex } {
     const { membership, engine, id } = this.#worker;
-    if (membership === null || !engine.workers.includes(this.#worker)) throw new CanaryStopped(`${id} has left`);
-    return membership;
+    const pool = this.#context.pools.poolOf(engine);
+    if (membership === null || pool === undefined || !engine.workers.includes(this.#worker)) {
+      throw new CanaryStopped(`${id} has left`);
+    }
+    return { pool, index: membership.index };
   }
 }

@@ -1,7 +1,6 @@
 // What is wrong with a worker, and what to do: read off what its engine says of itself, and what a canary has shown.
 
-import type { ToldOfCache } from '../engines/engine-facts.ts';
-import type { WorkerTraits } from '../engines/worker.ts';
+import type { ToldOfCache, WorkerTraits } from '../engines/worker-traits.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import type { Parity, TokenizerVerdict } from './tokenizer-parity.ts';
 
@@ -44,6 +43,14 @@ export interface Diagnosis {
   /** Empty: nothing is wrong. */
   readonly findings: readonly Finding[];
 }
+
+/**
+ * What became of a canary. `sound`, `faulty`: it came back. `inconclusive`: it did not, and is sent again. `off`: none is
+ * sent; the findings are from what the engine says of itself.
+ */
+export type CanaryReport =
+  | ({ readonly timeMs: number; readonly state: 'sound' | 'faulty' | 'off' } & Diagnosis)
+  | { readonly timeMs: number; readonly state: 'inconclusive'; readonly reason: string };
 
 /** What two equal requests have shown. */
 export interface CanaryEvidence {

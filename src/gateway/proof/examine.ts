@@ -4,8 +4,7 @@ import type { GatewayOptions } from '../config/config.ts';
 import type { FeedSource } from '../engines/engine-probe.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import { startGateway } from '../gateway.ts';
-import type { CanaryReport } from './canary.ts';
-import type { Finding, Proof } from './diagnosis.ts';
+import type { CanaryReport, Finding, Proof } from './diagnosis.ts';
 import { hasPublisher, topicsHeard } from './feed-listening.ts';
 
 const pollMs = 50;

@@ -1,16 +1,11 @@
 // Metrics of the queues: how many requests wait in each pool, how long they waited, and how it ended.
 
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { QueueObserver, QueueOutcome } from '../pools/admission-desk.ts';
 import type { Pools } from '../pools/pools.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 
-/**
- * How a request left the queue, or did not get in. `placed`: on its way to a worker. `refused`: no worker was left that
- * may take it. `expired`: it waited too long. `gone`: its client left. `full`: there was no place for it.
- */
-export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full';
-
-export class AdmissionMetrics {
+export class AdmissionMetrics implements QueueObserver {
   readonly #outcomes: Counter<'outcome'>;
   readonly #waitS: BucketHistogram;
 

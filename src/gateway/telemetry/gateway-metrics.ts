@@ -2,8 +2,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { WorkerLoad } from '../../core/index.ts';
-import type { Engine } from '../engines/engine.ts';
-import type { Worker } from '../engines/worker.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
 import type { Pools } from '../pools/pools.ts';
 import { tokenFates } from '../proof/prompt-account.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
