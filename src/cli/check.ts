@@ -1,17 +1,21 @@
-// `kvoyant check CONFIG`: says what is wrong with a configuration, or what it comes to.
+// `kvoyant check CONFIG`: says what is wrong with a configuration, or which settings result from it.
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { ConfigError, resolveConfig } from '../gateway/config/config.ts';
 import { environmentName, settingNames, shownConfig } from '../gateway/config/settings.ts';
+import { addHelpNotes } from './help-layout.ts';
 import { loadSettings } from './setting-sources.ts';
 
 export function checkCommand(): Command {
   const command = new Command('check')
-    .description('check a configuration file, and show what it comes to; starts nothing')
+    .description('Checks a configuration file and shows the settings that result. Starts nothing.')
     .argument('<config>', 'YAML file, as for serve --config')
-    .option('--ignore-environment', 'without what environment variables would change')
-    .addHelpText('after', '\nThe exit code is 0 if the gateway would start with it, else 1. Secrets are not shown.');
+    .option('--ignore-environment', 'leave out what environment variables would change');
+  addHelpNotes(command, {
+    examples: [['Before a file goes into use:', 'kvoyant check kvoyant.yaml']],
+    notes: ['The exit code is 0 if the gateway would start with it, else 1. Secrets are not shown.'],
+  });
   return command.action(async (file: string, { ignoreEnvironment }: { ignoreEnvironment?: true }) => {
     const environment = ignoreEnvironment === true ? {} : process.env;
     try {

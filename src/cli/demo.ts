@@ -5,6 +5,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Progress } from '../report/progress.ts';
 import { type DemoOptions, runDemo } from './demo-session.ts';
 import { ROW_NAMES, type RowName, WORKLOAD_NAMES, type WorkloadName } from './demo-workloads.ts';
+import { addHelpNotes } from './help-layout.ts';
 
 interface Flags {
   readonly once?: true;
@@ -18,25 +19,28 @@ interface Flags {
 }
 
 export function demoCommand(): Command {
-  return new Command('demo')
-    .description('run the workloads over simulated engines under several policies, then serve on until Ctrl-C')
-    .addArgument(new Argument('[workload]', 'run this one only').choices(WORKLOAD_NAMES))
-    .option('--once', 'end after the tables; exit code 1 if a request failed or a load is not zero')
+  const command = new Command('demo')
+    .description(
+      'Runs two workloads over simulated engines under several routing policies and prints a table for each. Then it ' +
+        'goes on serving until Ctrl-C.',
+    )
+    .addArgument(new Argument('[workload]', 'run only this one').choices(WORKLOAD_NAMES))
+    .option('--once', 'end after the tables, with exit code 1 if a request failed or a load is not zero')
     .option('--json <file>', 'write the figures to this file')
     .option(
       '--rows <list>',
-      `what to compare, of ${ROW_NAMES.join(', ')}; default: all, fewer if both workloads run`,
+      `rows to compare, of ${ROW_NAMES.join(', ')} (default: all; fewer if both workloads run)`,
       rowNames,
     )
-    .option('--workers <n>', 'simulated engines', integer('--workers', 1, 64), 8)
+    .option('--workers <n>', 'number of simulated engines', integer('--workers', 1, 64), 8)
     .option(
       '--speedup <f>',
       'run the engines and the arrivals faster than real ones',
       number('--speedup', 0.1, 1000),
       1,
     )
-    .option('--seed <n>', 'of prompts, arrivals and ties', integer('--seed', 0, 4_294_967_295), 1)
-    .option('--port <n>', 'where the gateway serves on afterwards', integer('--port', 0, 65_535), 8000)
+    .option('--seed <n>', 'seed of prompts, arrivals and ties', integer('--seed', 0, 4_294_967_295), 1)
+    .option('--port <n>', 'port of the gateway that serves on afterwards', integer('--port', 0, 65_535), 8000)
     .addOption(
       new Option('--scale <f>', 'share of the requests')
         .argParser(number('--scale', 0.001, 100))
@@ -46,6 +50,12 @@ export function demoCommand(): Command {
     .action(async (workload: WorkloadName | undefined, flags: Flags) => {
       process.exitCode = await demo(workload, flags);
     });
+  return addHelpNotes(command, {
+    examples: [
+      ['Both workloads in two minutes, then a gateway to play with:', 'kvoyant demo'],
+      ['One of them, with all its rows and the figures in a file:', 'kvoyant demo burst --once --json figures.json'],
+    ],
+  });
 }
 
 async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<number> {

@@ -1,27 +1,51 @@
 // `kvoyant doctor`: examines engines with a canary each, and names what is wrong with their tokens, caches and KV events.
 
 import { Command, Option } from 'commander';
+import type { SettingName } from '../gateway/config/settings.ts';
 import { ConfigError } from '../gateway/index.ts';
 import { examineWorkers, type WorkerExam } from '../gateway/proof/examine.ts';
 import { wrapText } from '../report/wrap-text.ts';
+import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings } from './setting-sources.ts';
 
 const timeoutSDefault = 60;
 const lineLengthMax = 100;
 
-const notes = `
-Each worker is sent the same small prompt twice. The exit code is 0 if nothing is wrong, else 1. The flags are those of
-serve, as far as they concern workers and tokens; --worker is repeatable, and a --config FILE will do.`;
+/** The settings that change what is examined, or how. */
+const concerned: readonly SettingName[] = [
+  'workers',
+  'workersFile',
+  'tokenizer',
+  'tokenizeMsMax',
+  'blockSize',
+  'workerCaFile',
+  'logLevel',
+];
+
+const help: HelpNotes = {
+  examples: [
+    ['Is this engine ready for kvoyant?', 'kvoyant doctor --worker http://10.0.0.1:8000'],
+    [
+      'And does it agree with the tokenizer that serve is going to use?',
+      'kvoyant doctor --worker http://10.0.0.1:8000 --tokenizer /models/llama-3.1-8b/tokenizer.json',
+    ],
+    ['All engines of a configuration:', 'kvoyant doctor --config kvoyant.yaml --json'],
+  ],
+  notes: [
+    'Each worker is sent the same small prompt twice. The exit code is 0 if every worker is sound, else 1.',
+    'All flags of serve are allowed; those without an effect here are not shown.',
+  ],
+};
 
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .description('examine engines: do tokens, block size, prefix cache and KV events fit?')
+    .description('Examines engines: do tokens, block size, prefix cache and KV events fit?')
     .addOption(new Option('--config <file>', 'YAML file with settings, as for serve').env('KVOYANT_CONFIG'))
-    .option('--json', 'print JSON')
-    .option('--timeout-s <s>', 'how long an engine may take to answer', Number, timeoutSDefault)
-    .addHelpText('after', notes);
-  addSettingFlags(command);
+    .option('--json', 'print the findings as JSON')
+    .option('--timeout-s <s>', 'how long an engine may take to answer, in seconds', Number, timeoutSDefault);
+  addHelpNotes(command, help);
+  addSettingFlags(command, (name) => concerned.includes(name));
   return command.action(async ({ json, timeoutS }: { json?: true; timeoutS: number }) => {
     if (!(timeoutS > 0)) command.error('error: --timeout-s must be a number above 0');
     const workers = await examine(command, timeoutS * 1000);

@@ -1,4 +1,4 @@
-// `kvoyant key NAME`: makes an API key; the configuration gets its hash, the client the key.
+// `kvoyant key NAME`: makes an API key. The configuration gets its hash, the client the key itself.
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';
@@ -7,8 +7,8 @@ import { hashSecret, newSecret } from '../gateway/config/secret-hash.ts';
 
 export function keyCommand(): Command {
   return new Command('key')
-    .description('make an API key; the key goes to stderr, what belongs into apiKeys or apiKeysFile to stdout')
-    .argument('<name>', 'stands for the key in logs')
+    .description('Makes an API key. Prints the key on stderr, and its entry for apiKeys or apiKeysFile on stdout.')
+    .argument('<name>', 'name of the client in logs and metrics')
     .action((name: string, _options: object, command: Command) => {
       if (!keyNameForm.test(name)) command.error(`error: the name ${keyNameRule}`);
       const secret = newSecret();

@@ -1,6 +1,7 @@
 // `kvoyant lab`: experiments in virtual time, any policy on any workload.
 
 import { Command } from 'commander';
+import { addHelpNotes } from './help-layout.ts';
 import { labCapacityCommand } from './lab-capacity.ts';
 import { labCompareCommand } from './lab-compare.ts';
 import { labPaperCommand } from './lab-paper.ts';
@@ -8,11 +9,17 @@ import { labRunCommand } from './lab-run.ts';
 import { labStatsCommand } from './lab-stats.ts';
 
 export function labCommand(): Command {
-  return new Command('lab')
-    .description('compare routing policies on workloads and traces in virtual time')
+  const command = new Command('lab')
+    .description('Runs routing policies on workloads and traces in virtual time. Needs no engine.')
     .addCommand(labRunCommand())
     .addCommand(labCompareCommand())
     .addCommand(labCapacityCommand())
     .addCommand(labPaperCommand())
     .addCommand(labStatsCommand());
+  return addHelpNotes(command, {
+    examples: [
+      ['What is in a trace?', 'kvoyant lab stats trace.jsonl.gz'],
+      ['Which policy is best for it?', 'kvoyant lab compare trace.jsonl.gz'],
+    ],
+  });
 }

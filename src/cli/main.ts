@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
+import { addHelpNotes, layOutHelp } from './help-layout.ts';
 
 const subcommands: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: {
@@ -10,7 +11,7 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
   check: {
-    summary: 'check a configuration file, and show what it comes to',
+    summary: 'check a configuration file, and show the settings that result',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
   doctor: {
@@ -18,7 +19,7 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     load: async () => (await import('./doctor.ts')).doctorCommand(),
   },
   key: {
-    summary: 'make an API key, and the hash of it that goes into the configuration',
+    summary: 'make an API key, and its hash for the configuration',
     load: async () => (await import('./key.ts')).keyCommand(),
   },
   'sim-worker': {
@@ -36,7 +37,10 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
 };
 
 const program = new Command('kvoyant')
-  .description('An LLM inference router: by the KV cache that workers hold and the load that they are going to have.')
+  .description(
+    'An LLM inference router. It sends each request to the engine that already holds most of its prompt in its cache ' +
+      'and has room for the work.',
+  )
   .version(await version(), '-V, --version', 'show the version');
 
 const [first = '', second = ''] = process.argv.slice(2);
@@ -46,6 +50,13 @@ for (const [command, { summary, load }] of Object.entries(subcommands)) {
   // Stands in the list of commands; never run.
   else program.command(command).description(summary);
 }
+addHelpNotes(program, {
+  examples: [
+    ['See it at work, with simulated engines:', 'kvoyant demo'],
+    ['Route over two engines:', 'kvoyant serve --worker http://10.0.0.1:8000 --worker http://10.0.0.2:8000'],
+  ],
+});
+layOutHelp(program);
 if (first === '') program.help({ error: true });
 await program.parseAsync();
 

@@ -5,6 +5,7 @@ import { resolveConfig } from '../gateway/config/config.ts';
 import { followFiles } from '../gateway/config/config-reload.ts';
 import { referencedPaths } from '../gateway/config/referenced-files.ts';
 import { ConfigError, type Gateway, type GatewayConfig, startGateway } from '../gateway/index.ts';
+import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
@@ -12,17 +13,30 @@ import { loadSettings, type SettingSources } from './setting-sources.ts';
 /** Between two looks at the files. */
 const fileIntervalMs = 1000;
 
-const notes = `
-Every setting can be given in the file (by its name in camel case), as an environment variable, and, unless it is a
-secret, as a flag; the flag wins over the variable, the variable over the file. Secrets: apiKeys (KVOYANT_API_KEYS) and
-adminKey (KVOYANT_ADMIN_KEY). Every switch has its opposite: --x and --no-x. The file is read again when it changes, and
-on SIGHUP. docs/configuration.md has the details.`;
+const help: HelpNotes = {
+  examples: [
+    ['One vLLM that publishes its KV events:', 'kvoyant serve --worker http://10.0.0.1:8000'],
+    [
+      "Two, with the model's tokenizer, for other machines to use (keys of clients in a file):",
+      'kvoyant serve --worker http://10.0.0.1:8000 --worker http://10.0.0.2:8000 ' +
+        '--tokenizer /models/llama-3.1-8b/tokenizer.json --host 0.0.0.0 --api-keys-file keys.yaml',
+    ],
+    ['All settings from a file, which is read again when it changes:', 'kvoyant serve --config kvoyant.yaml'],
+  ],
+  notes: [
+    'Every setting can be given in the file by its name in camel case (queueWaitMsMax), in an environment variable ' +
+      '(KVOYANT_QUEUE_WAIT_MS_MAX) and, unless it is a secret, as a flag. A flag wins over the variable, the variable ' +
+      'over the file. The secrets are apiKeys (KVOYANT_API_KEYS) and adminKey (KVOYANT_ADMIN_KEY).',
+    'Every switch has its opposite: --canary and --no-canary, KVOYANT_CANARY=true and false. SIGHUP reads the file ' +
+      'again. docs/configuration.md explains every setting.',
+  ],
+};
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('route OpenAI API requests over inference engines')
-    .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'))
-    .addHelpText('after', notes);
+    .description('Routes OpenAI API requests over inference engines.')
+    .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'));
+  addHelpNotes(command, help);
   addSettingFlags(command);
   return command.action(async () => {
     await serve(command);

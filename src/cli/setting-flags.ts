@@ -2,7 +2,6 @@
 
 import { type Command, Option } from 'commander';
 import {
-  environmentName,
   flagName,
   type SettingName,
   settingDefaults,
@@ -11,17 +10,35 @@ import {
   settings,
 } from '../gateway/config/settings.ts';
 
-/** A switch has a flag for either position; the help shows the one that changes the default. */
-export function addSettingFlags(command: Command): void {
+/** Headings of the help, each with the first setting below it: a setting stands with those before it. */
+const groups: Readonly<Partial<Record<SettingName, string>>> = {
+  workers: 'Engines:',
+  tokenizer: 'Prompts and tokens:',
+  policy: 'Choice of the worker:',
+  queue: 'Queue:',
+  host: 'Listening, keys and TLS:',
+  bodyBytesMax: 'Limits:',
+  injectUsage: 'Records:',
+  probeIntervalMs: 'Health of the engines:',
+  shutdownNoticeMs: 'Stop, log and start:',
+};
+
+/**
+ * A switch has a flag for either position; the help shows the one that changes the default.
+ * @param isShown the other settings have their flags, but no place in the help
+ */
+export function addSettingFlags(command: Command, isShown: (name: SettingName) => boolean = () => true): void {
+  let group = '';
   for (const name of settingNames) {
+    group = groups[name] ?? group;
     const flag = flagName(name);
     if (flag === null) continue;
     const { kind, value = '' } = settings[name];
     if (kind === 'switch') {
-      command.addOption(new Option(flag, description(name)));
+      command.addOption(new Option(flag, description(name)).helpGroup(group).hideHelp(!isShown(name)));
       command.addOption(new Option(opposite(flag)).hideHelp());
     } else {
-      const option = new Option(`${flag} <${value}>`, description(name));
+      const option = new Option(`${flag} <${value}>`, description(name)).helpGroup(group).hideHelp(!isShown(name));
       command.addOption(option.argParser((text: string, before: unknown) => parsed(name, text, before)));
     }
   }
@@ -42,11 +59,10 @@ function description(name: SettingName): string {
   const { kind, choices, description: text } = settings[name];
   const what = kind === 'switch' && settingDefaults[name] === true ? `do not ${text}` : text;
   const notes = [
-    ...(choices === undefined ? [] : [`choices: ${choices.join(', ')}`]),
+    ...(choices === undefined ? [] : [`one of ${choices.join(', ')}`]),
     ...(hasDefault(name) ? [`default: ${settingDefaults[name]}`] : []),
-    `env: ${environmentName(name)}`,
   ];
-  return `${what} (${notes.join(', ')})`;
+  return notes.length === 0 ? what : `${what} (${notes.join('; ')})`;
 }
 
 function hasDefault(name: SettingName): boolean {

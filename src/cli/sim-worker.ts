@@ -3,47 +3,61 @@
 import { Command } from 'commander';
 import { kvEventsFormats } from '../wire/kv-events.ts';
 import { OptionError, type SimWorkersOptions, simWorkersDefaults, startSimWorkers } from '../worker/index.ts';
+import { addHelpNotes } from './help-layout.ts';
 
 const defaults = simWorkersDefaults;
 
 export function simWorkerCommand(): Command {
-  return new Command('sim-worker')
-    .description('Runs simulated vLLM engines in real time: OpenAI HTTP, SSE, /metrics and KV events over ZMQ.')
-    .option('--count <n>', 'engines, each on its own port', toNumber, defaults.count)
+  const command = new Command('sim-worker')
+    .description(
+      'Runs simulated inference engines in real time. They behave like vLLM: OpenAI API, streams, /metrics, and KV ' +
+        'events over ZMQ.',
+    )
+    .optionsGroup('Addresses:')
+    .option('--count <n>', 'number of engines, each on a port of its own', toNumber, defaults.count)
     .option('--host <address>', 'address to listen on', defaults.host)
     .option('--port <n>', 'port of the first engine, the others follow; 0: any free ones', toNumber, defaults.port)
+    .option('--api-key <key>', 'bearer token that clients must send to /v1 routes')
+    .optionsGroup('Model:')
+    .option('--model <name>', 'name of the served model', defaults.model)
+    .option('--tokenizer <spec>', 'builtin (cl100k_base), or the path of a tokenizer.json', defaults.tokenizer)
+    .option('--max-model-len <tokens>', 'longest prompt and output together', toNumber, defaults.maxModelLen)
+    .option('--seed <n>', 'seed of the answers and their lengths', toNumber, defaults.seed)
+    .optionsGroup('Engine:')
+    .option('--cache <kind>', "blocks (vLLM's block pool) or radix (SGLang's radix tree)", defaults.cache)
+    .option('--block-size <tokens>', 'tokens in a KV block or page', toNumber, defaults.blockSize)
+    .option('--blocks <n>', 'number of KV blocks, the null block included', toNumber, defaults.blocks)
+    .option('--max-num-batched-tokens <n>', 'most tokens in a step', toNumber, defaults.maxNumBatchedTokens)
+    .option('--max-num-seqs <n>', 'most sequences that run at a time', toNumber, defaults.maxNumSeqs)
+    .option('--max-num-queued-reqs <n>', 'most unfinished requests; more get 503', toNumber, defaults.maxNumQueuedReqs)
+    .option('--scheduling-policy <name>', 'fcfs or priority', defaults.schedulingPolicy)
+    .option('--profile <name>', 'step times: l40s-llama8b, l40s-llama8b-analytic or constant', defaults.profile)
+    .option('--speedup <factor>', 'simulated seconds in a real second', toNumber, defaults.speedup)
+    .option('--api-overhead-ms <ms>', 'simulated time between arrival and submission', toNumber, defaults.apiOverheadMs)
+    .optionsGroup('KV events:')
     .option('--no-kv-events', 'publish no KV events')
     .option('--kv-events-port <n>', 'port of the first publisher; 0: any free ones', toNumber, defaults.kvEventsPort)
     .option(
       '--kv-events-connect <address>',
-      'connect to a subscriber that binds there (the others to the ports behind)',
+      'connect to a subscriber that binds this address; each further engine to the next port',
     )
     .option('--kv-events-topic <text>', 'topic of the KV events', defaults.kvEventsTopic)
     .option(
       '--kv-events-format <name>',
-      `auto (map, with radix sglang-array), ${kvEventsFormats.join(', ')}`,
+      `auto (map; sglang-array with --cache radix), ${kvEventsFormats.join(', ')}`,
       defaults.kvEventsFormat,
     )
-    .option('--kv-events-hashes <form>', 'int, or bytes: digests of 32 bytes', defaults.kvEventsHashes)
-    .option('--no-kv-replay', 'KV events can not be asked for again')
-    .option('--legacy-replay', 'replayed KV events without a topic, as before vLLM 0.26', defaults.legacyReplay)
+    .option('--kv-events-hashes <form>', 'int, or bytes (digests of 32 bytes)', defaults.kvEventsHashes)
+    .option('--no-kv-replay', 'keep no KV events for replays')
+    .option('--legacy-replay', 'replay KV events without a topic, as vLLM before 0.26', defaults.legacyReplay)
     .option('--buffer-steps <n>', 'batches of KV events kept for replays', toNumber, defaults.bufferSteps)
-    .option('--model <name>', 'name of the served model', defaults.model)
-    .option('--tokenizer <spec>', 'builtin, or the path of a tokenizer.json', defaults.tokenizer)
-    .option('--cache <kind>', "blocks: vLLM's pool; radix: SGLang's tree", defaults.cache)
-    .option('--block-size <tokens>', 'tokens in a KV block or page', toNumber, defaults.blockSize)
-    .option('--blocks <n>', 'KV blocks, the null block included', toNumber, defaults.blocks)
-    .option('--max-num-batched-tokens <n>', 'token budget of a step', toNumber, defaults.maxNumBatchedTokens)
-    .option('--max-num-seqs <n>', 'sequences that run at the same time', toNumber, defaults.maxNumSeqs)
-    .option('--max-model-len <tokens>', 'longest prompt and output together', toNumber, defaults.maxModelLen)
-    .option('--max-num-queued-reqs <n>', 'unfinished requests; more get 503', toNumber, defaults.maxNumQueuedReqs)
-    .option('--scheduling-policy <name>', 'fcfs or priority', defaults.schedulingPolicy)
-    .option('--profile <name>', 'step times: l40s-llama8b, l40s-llama8b-analytic or constant', defaults.profile)
-    .option('--speedup <factor>', 'simulated seconds in a real second', toNumber, defaults.speedup)
-    .option('--seed <n>', 'of answers and their lengths', toNumber, defaults.seed)
-    .option('--api-overhead-ms <ms>', 'simulated time between arrival and submission', toNumber, defaults.apiOverheadMs)
-    .option('--api-key <key>', 'required as a bearer token on /v1 routes')
     .action(runSimWorkers);
+  return addHelpNotes(command, {
+    examples: [
+      ['Eight engines on the ports 8100 to 8107:', 'kvoyant sim-worker --count 8'],
+      ['One with a small cache that runs ten times as fast:', 'kvoyant sim-worker --blocks 512 --speedup 10'],
+    ],
+  });
 }
 
 async function runSimWorkers(options: SimWorkersOptions, command: Command): Promise<void> {
