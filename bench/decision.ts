@@ -1,7 +1,7 @@
 // What one routing decision costs: 7,000 tokens in, booking out, on the workload of core-workload.ts.
 
+import { PrefixIndex } from '../src/core/held/prefix-index.ts';
 import { BlockHasher, type Booking, createPolicy, type Prompt, Router } from '../src/core/index.ts';
-import { PrefixIndex } from '../src/core/prefix-index.ts';
 import { blockSize, coreWorkload, queryTokens, workerCount } from './core-workload.ts';
 import { environment, print, quantiles, timeEach } from './measure.ts';
 

@@ -1,5 +1,5 @@
-// The hash kernel of src/core/block-hash.ts, in AssemblyScript: XXH64 (Collet, seed 0) over blocks of token ids.
-// Built by scripts/build-kernel.mjs into src/core/block-hash-kernel.generated.ts.
+// The hash kernel of src/core/blocks/block-hash.ts, in AssemblyScript: XXH64 (Collet, seed 0) over blocks of token ids.
+// Built by scripts/build-kernel.mjs into src/core/blocks/block-hash-kernel.generated.ts.
 
 const P1: u64 = 0x9e3779b185ebca87;
 const P2: u64 = 0xc2b2ae3d27d4eb4f;

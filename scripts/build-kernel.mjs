@@ -1,4 +1,4 @@
-// Compiles kernel/block-hash.ts (AssemblyScript) and embeds it in src/core/block-hash-kernel.generated.ts.
+// Compiles kernel/block-hash.ts (AssemblyScript) and embeds it in src/core/blocks/block-hash-kernel.generated.ts.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
@@ -25,7 +25,7 @@ export async function compileKernel() {
 if (process.argv[1] === join(root, 'scripts', 'build-kernel.mjs')) {
   const lines = (await compileKernel()).toString('base64').match(/.{1,100}/g);
   writeFileSync(
-    join(root, 'src', 'core', 'block-hash-kernel.generated.ts'),
+    join(root, 'src', 'core', 'blocks', 'block-hash-kernel.generated.ts'),
     [
       '// Made by scripts/build-kernel.mjs from kernel/block-hash.ts; a test compares the two.',
       'export const kernelBase64: string =',

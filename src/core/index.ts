@@ -7,9 +7,10 @@ export {
   type Applicant,
   type Entry,
   type Waiting,
-} from './admission.ts';
-export { BlockHasher, type Namespace } from './block-hash.ts';
-export type { Candidates } from './candidates.ts';
+} from './admission/admission.ts';
+export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
+export type { Candidates } from './choice/candidates.ts';
+export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
 export {
   createPolicy,
   type LabPolicyName,
@@ -20,7 +21,6 @@ export {
 } from './policies/catalogue.ts';
 export type { EngineModel } from './policies/engine-model.ts';
 export type { KvOptions } from './policies/kv.ts';
-export type { Choice, Policy, PolicyBooking, PolicyRequest } from './policy.ts';
 export { Random } from './random.ts';
 export { Router } from './router.ts';
 export type { RouterOptions } from './router-options.ts';

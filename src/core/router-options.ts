@@ -1,7 +1,7 @@
 // What can be set about a router.
 
-import type { BlockHasher } from './block-hash.ts';
-import type { Policy } from './policy.ts';
+import type { BlockHasher } from './blocks/block-hash.ts';
+import type { Policy } from './choice/policy.ts';
 
 export interface RouterOptions {
   readonly policy: Policy;

@@ -1,21 +1,22 @@
 // The facade: overlaps -> costs -> choice -> booking as one synchronous step, and the life of each booking after it.
 
-import { ActiveBlocks, type BookingRecord } from './active-blocks.ts';
 import { assert } from './assert.ts';
-import { BlockHasher } from './block-hash.ts';
-import { BookingIds } from './booking-ids.ts';
-import { EventLag } from './event-lag.ts';
-import { LingeringPromises } from './lingering-promises.ts';
-import { type LruMirror, mirrorOf } from './lru-mirror.ts';
-import { ObservedSpeed } from './observed-speed.ts';
-import { hashesOf, Placements } from './placements.ts';
-import type { Policy, PolicyRequest } from './policy.ts';
-import { PrefixIndex } from './prefix-index.ts';
+import { BlockHasher } from './blocks/block-hash.ts';
+import { hashesOf, Placements } from './choice/placements.ts';
+import type { Policy, PolicyRequest } from './choice/policy.ts';
+import { RecordedDecision } from './choice/recorded-decision.ts';
+import { Room } from './choice/room.ts';
+import { EventLag } from './held/event-lag.ts';
+import { LingeringPromises } from './held/lingering-promises.ts';
+import { type LruMirror, mirrorOf } from './held/lru-mirror.ts';
+import { PrefixIndex } from './held/prefix-index.ts';
+import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
+import { BookingIds } from './ledger/booking-ids.ts';
+import { ObservedSpeed } from './ledger/observed-speed.ts';
+import { SilentProgress } from './ledger/silent-progress.ts';
+import { WorkerTable } from './ledger/worker-table.ts';
 import { Random } from './random.ts';
-import { RecordedDecision } from './recorded-decision.ts';
-import { Room } from './room.ts';
 import type { RouterOptions } from './router-options.ts';
-import { SilentProgress } from './silent-progress.ts';
 import type {
   BlockHashes,
   Booking,
@@ -35,7 +36,6 @@ import type {
   WorkerSpec,
 } from './types.ts';
 import { readLoad } from './worker-load.ts';
-import { WorkerTable } from './worker-table.ts';
 
 /**
  * Routes the requests of one pool: workers that serve the same model. Time comes with every call, in milliseconds on

@@ -1,10 +1,10 @@
 // What a worker carries now, as one value for those who look on.
 
-import type { EventLag } from './event-lag.ts';
-import type { ObservedSpeed } from './observed-speed.ts';
-import type { PrefixIndex } from './prefix-index.ts';
+import type { EventLag } from './held/event-lag.ts';
+import type { PrefixIndex } from './held/prefix-index.ts';
+import type { ObservedSpeed } from './ledger/observed-speed.ts';
+import type { WorkerTable } from './ledger/worker-table.ts';
 import type { WorkerIndex, WorkerLoad } from './types.ts';
-import type { WorkerTable } from './worker-table.ts';
 
 export interface LoadSources {
   readonly workers: WorkerTable;

@@ -3,7 +3,7 @@
 // Time is integer nanoseconds. Events of one instant come in this order: ends of steps (by worker), KV events, bookings,
 // arrivals; then every idle engine that has work starts a step. A step's KV events reach the router before its tokens.
 
-import { Admission, type Applicant } from '../core/admission.ts';
+import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
 import { Router } from '../core/router.ts';
 import type { BlockHashes, Booking, Decision, KvEvent, Refused, Routed, WorkerIndex } from '../core/types.ts';

@@ -1,6 +1,6 @@
 // Small numbers for 64-bit sequence hashes, in order of first appearance, from a bounded memory.
 import { assert } from '../core/assert.ts';
-import { HashTable } from '../core/hash-table.ts';
+import { HashTable } from '../core/blocks/hash-table.ts';
 
 /** Block ids are Int32. */
 const numbersMax = 2 ** 31;

@@ -3,7 +3,7 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Candidates } from '../../src/core/candidates.ts';
+import { Candidates } from '../../src/core/choice/candidates.ts';
 import {
   BlockHasher,
   createPolicy,

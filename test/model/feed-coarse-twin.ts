@@ -1,6 +1,6 @@
 // Coarse blocks as their definition reads: a chain of tokens is held up to wherever all pages of a block are held.
 
-import type { BlockHasher } from '../../src/core/block-hash.ts';
+import type { BlockHasher } from '../../src/core/blocks/block-hash.ts';
 import type { KvEvent } from '../../src/core/index.ts';
 
 export class FeedCoarseTwin {

@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'vitest';
-import { BlockHasher } from '../../src/core/block-hash.ts';
+import { BlockHasher } from '../../src/core/blocks/block-hash.ts';
 import { Random } from '../../src/core/random.ts';
 import { type Gateway, startGateway } from '../../src/gateway/index.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';

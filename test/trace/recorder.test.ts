@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BlockHasher } from '../../src/core/block-hash.ts';
+import { BlockHasher } from '../../src/core/blocks/block-hash.ts';
 import { readWorkload } from '../../src/trace/read-workload.ts';
 import { decodeRequest, encodeRequest, RequestRecorder } from '../../src/trace/recorder.ts';
 import { traceFiles } from './trace-files.ts';

@@ -1,7 +1,7 @@
 // The policies without a cache index that every other one is compared with.
 
-import type { Candidates } from '../candidates.ts';
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import type { WorkerIndex } from '../types.ts';
 
 /** Each worker in its turn, by worker index; a worker that may not be chosen is passed over. */

@@ -1,6 +1,6 @@
 // The policies by name.
 
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../choice/policy.ts';
 import { leastRequests, powerOfTwo, randomPolicy, roundRobin } from './baselines.ts';
 import { type DynamoOptions, dynamo } from './dynamo.ts';
 import { type KvOptions, kv } from './kv.ts';

@@ -1,6 +1,6 @@
 // The cost of NVIDIA Dynamo 1.6 with its defaults: prefill in flight and new, less the overlap, + blocks to be held.
 
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 export interface DynamoOptions {
   /** Blocks of prefill that one block of overlap takes away. Default 1. */

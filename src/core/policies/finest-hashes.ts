@@ -1,6 +1,6 @@
 // The blocks by which a policy with a view of its own knows a request: those of its first prompt, as fine as they come.
 
-import type { PolicyRequest } from '../policy.ts';
+import type { PolicyRequest } from '../choice/policy.ts';
 import type { BlockHashes } from '../types.ts';
 
 /**

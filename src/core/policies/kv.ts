@@ -1,7 +1,7 @@
 // The policy of Dynamo's PR #1731, with the prefill term of #1895: prefill still to be computed + blocks to be held.
 
-import type { Candidates } from '../candidates.ts';
-import { type Choice, lowestCost, type Policy, type PolicyRequest } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import { type Choice, lowestCost, type Policy, type PolicyRequest } from '../choice/policy.ts';
 import type { Random } from '../random.ts';
 
 export interface KvOptions {

@@ -1,7 +1,7 @@
 // The policies that look at prefill alone: least prefill work, and its control that looks at the prefix only.
 
-import type { Candidates } from '../candidates.ts';
-import type { Choice, Policy } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import type { Choice, Policy } from '../choice/policy.ts';
 import { lowestThenFewest } from './lowest-then-fewest.ts';
 
 /**

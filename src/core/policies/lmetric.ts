@@ -1,6 +1,6 @@
 // LMetric: the prefill that a request would wait for times the requests that it would delay.
 
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 /**
  * cost(w) = (activePrefillTokens(w) + uncachedTokens(w)) x (runningRequests(w) + 1). Source: arXiv 2603.15202, whose

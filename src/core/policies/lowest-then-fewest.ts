@@ -1,7 +1,7 @@
 // The choice of the lowest cost where the requests in flight settle what the cost leaves equal.
 
-import type { Candidates } from '../candidates.ts';
-import type { Choice } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import type { Choice } from '../choice/policy.ts';
 import type { Random } from '../random.ts';
 
 /** The position with the lowest (cost, running requests), drawn uniformly among equals. */

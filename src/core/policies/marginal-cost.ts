@@ -1,6 +1,6 @@
 // What a placement costs everyone, in time of the engine: the own delay, the recomputing, the slower decoding.
 
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import { l40sLlama8bModel } from './engine-model.ts';
 import { TtftForecast } from './ttft-forecast.ts';
 import type { WhatIfOptions } from './what-if.ts';

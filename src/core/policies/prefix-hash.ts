@@ -1,7 +1,7 @@
 // Consistent hashing of the prompt's first tokens with bounded load, as SMG's `prefix_hash`.
 
-import type { Candidates } from '../candidates.ts';
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import type { BlockHashes } from '../types.ts';
 import { finestHashes } from './finest-hashes.ts';
 import { HashRing } from './hash-ring.ts';

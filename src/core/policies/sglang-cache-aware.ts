@@ -1,7 +1,7 @@
 // SGLang's cache-aware routing in tree mode: the owner of a long enough match, the least loaded worker otherwise.
 
-import type { Candidates } from '../candidates.ts';
-import type { Choice, Policy } from '../policy.ts';
+import type { Candidates } from '../choice/candidates.ts';
+import type { Choice, Policy } from '../choice/policy.ts';
 import type { WorkerIndex } from '../types.ts';
 import { finestHashes } from './finest-hashes.ts';
 import { TenantTree } from './tenant-tree.ts';

@@ -1,6 +1,6 @@
 // llm-d's default since mid-2026: stay where most of the prompt is cached unless prefill has piled up there.
 
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 export interface StickyTokenLoadOptions {
   /** Cached share of the prompt from which on a worker is warm. Default 0.8. */

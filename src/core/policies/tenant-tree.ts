@@ -4,7 +4,7 @@
 // node above it. Blocks are chained hashes, so a node is found by its first block, wherever it hangs.
 
 import { assert } from '../assert.ts';
-import { DueQueue } from '../due-queue.ts';
+import { DueQueue } from '../blocks/due-queue.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 
 interface Tenancy {

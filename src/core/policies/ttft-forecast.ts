@@ -1,7 +1,7 @@
 // When each worker would give a request its first token, predicted from the life of the bookings and an engine's speed.
 
 import { assert } from '../assert.ts';
-import type { PolicyBooking } from '../policy.ts';
+import type { PolicyBooking } from '../choice/policy.ts';
 import type { WorkerIndex } from '../types.ts';
 import type { EngineModel } from './engine-model.ts';
 

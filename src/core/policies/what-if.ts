@@ -1,6 +1,6 @@
 // The worker that would give the first token soonest: Mooncake's Algorithm 1, with the engine's speed known.
 
-import { type Choice, lowestCost, type Policy } from '../policy.ts';
+import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import { type EngineModel, l40sLlama8bModel } from './engine-model.ts';
 import { TtftForecast } from './ttft-forecast.ts';
 

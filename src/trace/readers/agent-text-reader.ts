@@ -1,5 +1,5 @@
 // Reads agent logs with their raw text (JSONL of prompts and outputs), cut into blocks by a tokenizer.
-import { BlockHasher } from '../../core/block-hash.ts';
+import { BlockHasher } from '../../core/blocks/block-hash.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { SequenceNumbering } from '../sequence-numbering.ts';
 import { TraceError } from '../trace-error.ts';

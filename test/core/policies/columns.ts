@@ -1,6 +1,6 @@
 // What the tests of policies share: candidates from rows, bookings, requests with made-up hashes.
 
-import { Candidates } from '../../../src/core/candidates.ts';
+import { Candidates } from '../../../src/core/choice/candidates.ts';
 import type { BlockHashes, PolicyBooking, PolicyRequest, Prompt } from '../../../src/core/index.ts';
 import { hasher } from '../router-harness.ts';
 

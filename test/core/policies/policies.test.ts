@@ -1,7 +1,7 @@
 // Each policy on a hand-worked example of its formula.
 
 import { describe, expect, it } from 'vitest';
-import { Candidates } from '../../../src/core/candidates.ts';
+import { Candidates } from '../../../src/core/choice/candidates.ts';
 import { createPolicy, type KvOptions, Random } from '../../../src/core/index.ts';
 import { announced, range, routerOf } from '../router-harness.ts';
 

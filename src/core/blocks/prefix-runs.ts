@@ -1,0 +1,248 @@
+// Chains of blocks that come and go as wholes, shared by prefix and counted per worker: a compressed tree of runs.
+//
+// A run is a stretch of blocks with no branch inside. Sequence hashes are chained, so a match at one block proves all
+// blocks before it: one comparison settles a run, and a bisection finds where two chains part. Inserting, removing and
+// matching cost O(runs on the path) instead of O(blocks). The blocks of a worker are always closed under prefix.
+
+import { assert } from '../assert.ts';
+import type { BlockHashes, WorkerIndex } from '../types.ts';
+import { HashTable } from './hash-table.ts';
+
+/** A run of blocks `start` .. `end - 1` of the chain `sequence` (two words a block). */
+export class Run {
+  sequence: Uint32Array;
+  start: number;
+  readonly end: number;
+  parent: Run | null;
+  readonly children: Run[] = [];
+  /** Where `Run.children` of the parent has this run. */
+  childIndex = 0;
+  id = 0;
+  /** Chains that pass through or end here, over all workers. */
+  total = 0;
+  /** The workers of those chains and how many each has. */
+  readonly workers: WorkerIndex[] = [];
+  readonly counts: number[] = [];
+
+  constructor(sequence: Uint32Array, start: number, end: number, parent: Run | null) {
+    this.sequence = sequence;
+    this.start = start;
+    this.end = end;
+    this.parent = parent;
+  }
+}
+
+export class PrefixRuns {
+  /** Blocks that the last `insert` brought to its worker. */
+  insertedBlocks = 0;
+  /** First block of a run -> its id. */
+  readonly #byFirst = new HashTable(1);
+  readonly #runs: (Run | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+
+  /** Number of runs; 0 when no chain is in. */
+  get runCount(): number {
+    return this.#byFirst.size;
+  }
+
+  /**
+   * Adds one chain of a worker; `insertedBlocks` then tells how many blocks the worker did not have before.
+   * @returns the chain's last run (the argument of `remove`), or null for a chain without blocks.
+   */
+  insert(hashes: BlockHashes, worker: WorkerIndex): Run | null {
+    const { sequence, count } = hashes;
+    let last: Run | null = null;
+    let at = 0;
+    let added = 0;
+    while (at < count) {
+      let run = this.#starting(sequence, at);
+      if (!run) {
+        run = this.#attach(new Run(sequence, at, count, last));
+      } else {
+        const matched = matchLength(run, sequence, count);
+        if (matched < run.end - run.start) run = this.#split(run, run.start + matched);
+      }
+      if (join(run, worker)) added += run.end - run.start;
+      at = run.end;
+      last = run;
+    }
+    this.insertedBlocks = added;
+    return last;
+  }
+
+  /**
+   * Takes one chain of a worker away again.
+   * @param last what `insert` returned
+   * @returns how many blocks the worker has no more.
+   */
+  remove(last: Run, worker: WorkerIndex): number {
+    let removed = 0;
+    let survivor: Run | null = null;
+    for (let run: Run | null = last; run !== null; ) {
+      const above: Run | null = run.parent;
+      if (leave(run, worker)) removed += run.end - run.start;
+      if (run.total === 0) this.#detach(run);
+      else survivor ??= run;
+      run = above;
+    }
+    if (survivor) this.#mergeDown(survivor);
+    return removed;
+  }
+
+  /** Adds to `out[w]` the number of leading blocks of the prompt that w's chains contain. O(runs and their workers on the path). */
+  addLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
+    const { sequence, count } = hashes;
+    let at = 0;
+    while (at < count) {
+      const run = this.#starting(sequence, at);
+      if (!run) return;
+      const matched = matchLength(run, sequence, count);
+      const workers = run.workers;
+      for (let i = 0; i < workers.length; i++) out[workers[i]!] = out[workers[i]!]! + matched;
+      if (matched < run.end - run.start) return;
+      at = run.end;
+    }
+  }
+
+  /** Walks the tree and checks its shape. @throws Error on a broken invariant. */
+  assertConsistent(): void {
+    let seen = 0;
+    for (const run of this.#runs) {
+      if (!run) continue;
+      seen++;
+      assert(run.total > 0 && run.total === run.counts.reduce((sum, count) => sum + count, 0), 'a run has chains');
+      assert(
+        run.counts.every((count) => count > 0),
+        'a worker of a run has chains in it',
+      );
+      assert(run.start < run.end, 'a run has blocks');
+      assert(this.#starting(run.sequence, run.start) === run, 'a run is found by its first block');
+      assert(run.start === (run.parent?.end ?? 0), 'a run starts where its parent ends');
+      const below = run.children.reduce((sum, child) => sum + child.total, 0);
+      assert(below <= run.total, 'chains below a run pass through it');
+      assert(run.children.length !== 1 || below < run.total, 'a run with one child and no end of a chain is merged');
+    }
+    assert(seen === this.#byFirst.size, 'every run is found by its first block');
+  }
+
+  #starting(sequence: Uint32Array, block: number): Run | undefined {
+    const at = this.#byFirst.find(sequence[2 * block]!, sequence[2 * block + 1]!);
+    return at < 0 ? undefined : this.#runs[this.#byFirst.slots[at + 2]!];
+  }
+
+  #attach(run: Run): Run {
+    run.id = this.#freeIds.pop() ?? this.#runs.length;
+    this.#runs[run.id] = run;
+    this.#pointFirst(run);
+    if (run.parent) run.childIndex = run.parent.children.push(run) - 1;
+    return run;
+  }
+
+  #pointFirst(run: Run): void {
+    const at = this.#byFirst.insert(run.sequence[2 * run.start]!, run.sequence[2 * run.start + 1]!);
+    this.#byFirst.slots[at + 2] = run.id;
+  }
+
+  #forgetFirst(run: Run): void {
+    const at = this.#byFirst.find(run.sequence[2 * run.start]!, run.sequence[2 * run.start + 1]!);
+    assert(at >= 0, 'a run is found by its first block');
+    this.#byFirst.remove(at);
+  }
+
+  #detach(run: Run): void {
+    assert(run.children.length === 0, 'a run without chains has no children');
+    this.#forgetFirst(run);
+    this.#free(run);
+    const siblings = run.parent?.children;
+    if (!siblings) return;
+    const moved = siblings.pop()!;
+    if (moved === run) return;
+    siblings[run.childIndex] = moved;
+    moved.childIndex = run.childIndex;
+  }
+
+  #free(run: Run): void {
+    this.#runs[run.id] = undefined;
+    this.#freeIds.push(run.id);
+  }
+
+  /** Cuts a run before block `at`. The lower part keeps the object, since chains end at it. @returns the new upper part. */
+  #split(lower: Run, at: number): Run {
+    const upper = new Run(lower.sequence, lower.start, at, lower.parent);
+    upper.id = this.#freeIds.pop() ?? this.#runs.length;
+    this.#runs[upper.id] = upper;
+    this.#pointFirst(upper);
+    if (upper.parent) {
+      upper.parent.children[lower.childIndex] = upper;
+      upper.childIndex = lower.childIndex;
+    }
+    upper.total = lower.total;
+    upper.workers.push(...lower.workers);
+    upper.counts.push(...lower.counts);
+    upper.children.push(lower);
+    lower.parent = upper;
+    lower.childIndex = 0;
+    lower.start = at;
+    this.#pointFirst(lower);
+    return upper;
+  }
+
+  /** Joins a run with its only child where every chain passes on to it: undoes splits that nothing needs any more. */
+  #mergeDown(upper: Run): void {
+    const child = upper.children[0];
+    if (upper.children.length !== 1 || !child || child.total !== upper.total) return;
+    this.#forgetFirst(child);
+    this.#free(upper);
+    child.start = upper.start;
+    child.parent = upper.parent;
+    child.childIndex = upper.childIndex;
+    if (upper.parent) upper.parent.children[upper.childIndex] = child;
+    this.#pointFirst(child);
+  }
+}
+
+/** Blocks of the run that lead the prompt from `run.start` on; at least 1, since the caller found the run by its first. */
+function matchLength(run: Run, sequence: Uint32Array, count: number): number {
+  const length = Math.min(run.end, count) - run.start;
+  if (sameBlock(run.sequence, sequence, run.start + length - 1)) return length;
+  let matched = 1;
+  let parted = length;
+  while (parted - matched > 1) {
+    const middle = (matched + parted) >>> 1;
+    if (sameBlock(run.sequence, sequence, run.start + middle - 1)) matched = middle;
+    else parted = middle;
+  }
+  return matched;
+}
+
+function sameBlock(a: Uint32Array, b: Uint32Array, block: number): boolean {
+  return a[2 * block] === b[2 * block] && a[2 * block + 1] === b[2 * block + 1];
+}
+
+/** @returns whether the worker had no chain in the run. */
+function join(run: Run, worker: WorkerIndex): boolean {
+  run.total++;
+  const index = run.workers.indexOf(worker);
+  if (index >= 0) {
+    run.counts[index]!++;
+    return false;
+  }
+  run.workers.push(worker);
+  run.counts.push(1);
+  return true;
+}
+
+/** @returns whether that was the worker's last chain in the run. */
+function leave(run: Run, worker: WorkerIndex): boolean {
+  const index = run.workers.indexOf(worker);
+  assert(index >= 0, 'a removed chain is in its runs');
+  run.total--;
+  if (--run.counts[index]! > 0) return false;
+  const lastWorker = run.workers.pop()!;
+  const lastCount = run.counts.pop()!;
+  if (index < run.workers.length) {
+    run.workers[index] = lastWorker;
+    run.counts[index] = lastCount;
+  }
+  return true;
+}

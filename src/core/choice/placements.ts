@@ -1,0 +1,143 @@
+// What a request would find on each worker: overlap, uncached tokens, new blocks, next to the load that is there.
+
+import type { LingeringPromises } from '../held/lingering-promises.ts';
+import type { PrefixIndex } from '../held/prefix-index.ts';
+import { type ActiveBlocks, blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
+import type { WorkerTable } from '../ledger/worker-table.ts';
+import type { BlockHashes, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
+import { Candidates } from './candidates.ts';
+
+export interface CountedAsOverlap {
+  /** False: every overlap is 0, for policies without an index. */
+  readonly overlap: boolean;
+  /** Blocks that requests in flight have promised. */
+  readonly promised: boolean;
+}
+
+/** Reads the ledger and the index; changes nothing but its own scratch. */
+export class Placements {
+  /** Filled by `fill`. */
+  readonly candidates: Candidates = new Candidates();
+  readonly #workers: WorkerTable;
+  readonly #ledger: ActiveBlocks;
+  readonly #index: PrefixIndex;
+  readonly #promises: LingeringPromises;
+  readonly #counted: CountedAsOverlap;
+  #activeRuns: Int32Array = new Int32Array(0);
+  #overlaps: Int32Array = new Int32Array(0);
+  #zeros: Int32Array = new Int32Array(0);
+
+  constructor(
+    workers: WorkerTable,
+    ledger: ActiveBlocks,
+    index: PrefixIndex,
+    promises: LingeringPromises,
+    counted: CountedAsOverlap,
+  ) {
+    this.#workers = workers;
+    this.#ledger = ledger;
+    this.#index = index;
+    this.#promises = promises;
+    this.#counted = counted;
+  }
+
+  /** Fills the candidates' columns for a request. O(workers + blocks) @returns the number of routable workers. */
+  fill(request: RouteRequest): number {
+    const routable = this.#fillLoads(request);
+    if (this.candidates.count === 0) return routable;
+    for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
+    return routable;
+  }
+
+  /** Tokens of one prompt that one worker would have to compute now. */
+  uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
+    this.#findOverlaps(prompt);
+    const pageSize = this.#workers.pageSize[worker]!;
+    return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, this.#overlaps[worker]!, pageSize));
+  }
+
+  #fillLoads(request: RouteRequest): number {
+    const workers = this.#workers;
+    const { candidates } = this;
+    candidates.reset(workers.count);
+    if (this.#overlaps.length < workers.count) {
+      this.#activeRuns = new Int32Array(workers.live.length);
+      this.#overlaps = new Int32Array(workers.live.length);
+      this.#zeros = new Int32Array(workers.live.length);
+    }
+    let routable = 0;
+    for (let worker = 0; worker < workers.count; worker++) {
+      if (workers.routable[worker] === 0) continue;
+      routable++;
+      if (request.excluded?.has(worker)) continue;
+      const i = candidates.count++;
+      candidates.worker[i] = worker;
+      candidates.blockSize[i] = workers.blockSize[worker]!;
+      candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]!;
+      candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
+      candidates.ownBlocks[i] = workers.ownBlocks[worker]!;
+      candidates.runningRequests[i] = workers.runningRequests[worker]!;
+      candidates.affinityTokens[i] = request.affinity?.worker === worker ? request.affinity.tokens : 0;
+      candidates.overlapBlocks[i] = 0;
+      candidates.promisedBlocks[i] = 0;
+      candidates.overlapTokens[i] = 0;
+      candidates.uncachedTokens[i] = 0;
+      candidates.newBlocks[i] = 0;
+      candidates.newOwnBlocks[i] = 0;
+    }
+    return routable;
+  }
+
+  /** Adds the terms of one prompt to the columns of every candidate. */
+  #addTerms(prompt: Prompt, sequences: number): void {
+    const { candidates } = this;
+    this.#findOverlaps(prompt);
+    for (let i = 0; i < candidates.count; i++) {
+      const worker = candidates.worker[i]!;
+      const hashes = hashesOf(prompt, candidates.blockSize[i]!);
+      const overlapBlocks = this.#overlaps[worker]!;
+      const overlapTokens = cachedTokens(prompt, hashes, overlapBlocks, this.#workers.pageSize[worker]!);
+      const tailTokens = tailTokensOf(prompt.isl, hashes);
+      const newOwnBlocks = sequences * blocksOf(tailTokens, hashes.blockSize);
+      candidates.overlapBlocks[i]! += overlapBlocks;
+      candidates.overlapTokens[i]! += overlapTokens;
+      candidates.uncachedTokens[i]! += Math.max(1, prompt.isl - overlapTokens);
+      candidates.newBlocks[i]! += hashes.count - this.#activeRuns[worker]! + newOwnBlocks;
+      candidates.newOwnBlocks[i]! += newOwnBlocks;
+    }
+  }
+
+  /** Fills `#activeRuns` and `#overlaps`, and adds the promised blocks to the candidates' column. */
+  #findOverlaps(prompt: Prompt): void {
+    const { candidates } = this;
+    const workerCount = this.#workers.count;
+    const active = this.#activeRuns.fill(0, 0, workerCount);
+    const overlaps = this.#overlaps.fill(0, 0, workerCount);
+    for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
+    if (!this.#counted.overlap || prompt.recomputed) return;
+    if (this.#counted.promised) {
+      for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;
+      for (const hashes of prompt.hashes) {
+        this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
+      }
+      for (let i = 0; i < candidates.count; i++) candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
+    }
+    for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
+  }
+}
+
+/** The prompt's blocks at a worker's block size. @throws Error if the caller did not hash for that size. */
+export function hashesOf(prompt: Prompt, blockSize: number): BlockHashes {
+  const { hashes } = prompt;
+  for (let i = 0; i < hashes.length; i++) if (hashes[i]!.blockSize === blockSize) return hashes[i]!;
+  throw new Error(`kvoyant: broken invariant: a prompt is hashed for block size ${blockSize} of its pool`);
+}
+
+/**
+ * Tokens that the engine will not compute again. At least one it always computes, and with it the whole page that it
+ * stands in: of a prompt that is cached to its last token, vLLM and SGLang compute the last block again.
+ */
+function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number, pageSize: number): number {
+  const cacheableTokens = Math.floor(Math.max(0, prompt.isl - 1) / pageSize) * pageSize;
+  return Math.min(Math.floor(overlapBlocks * hashes.blockTokens), cacheableTokens);
+}

@@ -1,0 +1,80 @@
+// The contract of a routing policy: a pure choice among candidates.
+
+import type { Random } from '../random.ts';
+import type { DecisionReason, Prompt, WorkerIndex } from '../types.ts';
+import type { Candidates } from './candidates.ts';
+
+/** What of a request may bear on the choice beside the candidates' columns. */
+export interface PolicyRequest {
+  readonly nowMs: number;
+  /** Tokens of all its prompts. */
+  readonly isl: number;
+  readonly prompts: readonly Prompt[];
+  /** Overrides of this request; undefined: the policy's own. */
+  readonly overlapWeight: number | undefined;
+  readonly temperature: number | undefined;
+}
+
+export interface Choice {
+  /** Position in the candidates' columns. */
+  readonly position: number;
+  readonly reason: DecisionReason;
+}
+
+/** One prompt in flight, as far as a policy may remember it. */
+export interface PolicyBooking {
+  readonly worker: WorkerIndex;
+  /** Unique over the router's life, ascending in order of booking. */
+  readonly order: number;
+  readonly isl: number;
+  /** Prompt tokens that the worker had to compute, as predicted at the choice. */
+  readonly uncachedTokens: number;
+  readonly bookedMs: number;
+  /** Output tokens of each sequence so far. */
+  readonly outputTokens: readonly number[];
+}
+
+/**
+ * `choose` has no effect but for the `cost` column and the draws from `random`: the same columns, state and random
+ * state give the same choice. State changes only in the `on...` calls, which the router makes in the same synchronous
+ * step as the change itself: once for each prompt when it is booked, at its first token, and when it is released.
+ */
+export interface Policy<S = unknown> {
+  readonly name: string;
+  /**
+   * With all other columns fixed and temperature 0, one more overlap block never raises a worker's cost, and one more
+   * active block, active prefill token or running request never lowers it.
+   */
+  readonly monotone: boolean;
+  /** Whether the router has to keep a prefix index for it. */
+  readonly usesOverlap: boolean;
+  init(): S;
+  /** @param candidates at least one */
+  choose(request: PolicyRequest, candidates: Candidates, random: Random, state: S): Choice;
+  onBooked?(state: S, booking: PolicyBooking, request: PolicyRequest): void;
+  onFirstToken?(state: S, booking: PolicyBooking, nowMs: number): void;
+  onReleased?(state: S, booking: PolicyBooking): void;
+  /** After the release of all its bookings. */
+  onWorkerRemoved?(state: S, worker: WorkerIndex): void;
+}
+
+/** The position with the lowest cost, drawn uniformly among equals. */
+export function lowestCost(candidates: Candidates, random: Random): Choice {
+  if (candidates.count === 1) return { position: 0, reason: 'only' };
+  const cost = candidates.cost;
+  let lowest = cost[0]!;
+  let position = 0;
+  let equals = 1;
+  for (let i = 1; i < candidates.count; i++) {
+    const one = cost[i]!;
+    if (one > lowest) continue;
+    if (one < lowest) {
+      lowest = one;
+      position = i;
+      equals = 1;
+    } else if (random.below(++equals) === 0) {
+      position = i;
+    }
+  }
+  return { position, reason: equals === 1 ? 'cost' : 'tie' };
+}

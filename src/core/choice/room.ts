@@ -1,0 +1,98 @@
+// Whether any candidate has room for a request: by known capacity, and by the number of requests that it may run.
+//
+// A worker has room if its active blocks and those that the request would add stay within its capacity, and if it runs
+// fewer requests than it may. What is not known never takes room away. As long as one candidate has room, the policy
+// chooses among all that may run one more request, full caches included: it sees their load, and to keep a prompt from
+// its prefix for want of a few blocks costs more than it saves (lab, multi-turn-long: 8 % of the capacity). A request
+// that is larger than the whole capacity of every candidate is not kept waiting for what will never come: its blocks are
+// left out of account, and the engine decides.
+
+import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
+import type { WorkerTable } from '../ledger/worker-table.ts';
+import type { Held, RouteRequest, WorkerIndex } from '../types.ts';
+import type { Candidates } from './candidates.ts';
+import { hashesOf } from './placements.ts';
+
+export class Room {
+  readonly #workers: WorkerTable;
+  readonly #candidates: Candidates;
+  #open: Uint8Array = new Uint8Array(0);
+
+  constructor(workers: WorkerTable, candidates: Candidates) {
+    this.#workers = workers;
+    this.#candidates = candidates;
+  }
+
+  /**
+   * Leaves only the candidates that are not closed and may run one more request. O(workers), and O(workers x prompts)
+   * where none has room.
+   * @param closed workers whose room is kept for others
+   * @returns null, or, where no candidate has room, what the request waits for; the candidates stay as they were then
+   */
+  narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): Held | null {
+    const open = this.#markOpen(request, closed);
+    if (open === 0 || !(this.#anyHasBlocks() || this.#isLargerThanAll(request))) {
+      return { kind: 'held', nearest: this.#nearest(closed) };
+    }
+    if (open < this.#candidates.count) this.#candidates.keep(this.#open);
+    return null;
+  }
+
+  /** @returns how many are open */
+  #markOpen(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): number {
+    const { count, worker } = this.#candidates;
+    if (this.#open.length < count) this.#open = new Uint8Array(2 * count);
+    let open = 0;
+    for (let i = 0; i < count; i++) {
+      const isOpen = !closed.has(worker[i]!) && !this.#runsEnough(i, request);
+      this.#open[i] = isOpen ? 1 : 0;
+      if (isOpen) open++;
+    }
+    return open;
+  }
+
+  #anyHasBlocks(): boolean {
+    for (let i = 0; i < this.#candidates.count; i++)
+      if (this.#open[i] === 1 && this.#lackingBlocks(i) <= 0) return true;
+    return false;
+  }
+
+  /** More prompts than an idle worker may run go there nevertheless: they can't be split. */
+  #runsEnough(i: number, { prompts }: RouteRequest): boolean {
+    const running = this.#candidates.runningRequests[i]!;
+    const runningMax = this.#workers.runningRequestsMax[this.#candidates.worker[i]!]!;
+    return running > 0 && running + prompts.length > runningMax;
+  }
+
+  #lackingBlocks(i: number): number {
+    const { activeBlocks, newBlocks, worker } = this.#candidates;
+    return activeBlocks[i]! + newBlocks[i]! - this.#workers.knownCapacityBlocks[worker[i]!]!;
+  }
+
+  #isLargerThanAll({ prompts, sequences = 1 }: RouteRequest): boolean {
+    const { count, worker, blockSize } = this.#candidates;
+    for (let i = 0; i < count; i++) {
+      let blocks = 0;
+      for (const prompt of prompts) {
+        const hashes = hashesOf(prompt, blockSize[i]!);
+        blocks += hashes.count + sequences * blocksOf(tailTokensOf(prompt.isl, hashes), hashes.blockSize);
+      }
+      if (blocks <= this.#workers.knownCapacityBlocks[worker[i]!]!) return false;
+    }
+    return true;
+  }
+
+  #nearest(closed: ReadonlySet<WorkerIndex>): WorkerIndex | null {
+    const { count, worker } = this.#candidates;
+    let nearest: WorkerIndex | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < count; i++) {
+      if (closed.has(worker[i]!)) continue;
+      const lacking = Math.max(0, this.#lackingBlocks(i));
+      if (lacking >= least) continue;
+      least = lacking;
+      nearest = worker[i]!;
+    }
+    return nearest;
+  }
+}

@@ -1,0 +1,167 @@
+// Pages of an engine as blocks of several pages each: a block is held exactly while all of its pages are held.
+//
+// Engines with pages of one or a few tokens announce each page by itself. Prompts are hashed at a coarser block, so
+// that neither hashing nor lookup pays for the small page. A page is known by its chain (all tokens before it); pages
+// of one block form a small tree, since prompts part ways inside of it. A page that was removed stays in the tree,
+// unheld, while pages below it in the same block are there: their content depends on it.
+
+import { assert } from '../assert.ts';
+import type { BlockHasher } from '../blocks/block-hash.ts';
+import { HashTable } from '../blocks/hash-table.ts';
+import type { BlocksRemoved, BlocksStored, KvEventOutcome } from '../types.ts';
+import { CHAIN, NO_PAGE, PageTree } from './page-tree.ts';
+
+/** Hears of every block that begins or ceases to be held, by its sequence hash. */
+export interface CoarseBlockSink {
+  held(low: number, high: number): void;
+  dropped(low: number, high: number): void;
+}
+
+export class CoarseBlocks {
+  readonly #hasher: BlockHasher;
+  readonly #pageSize: number;
+  readonly #blockSize: number;
+  readonly #sink: CoarseBlockSink;
+  readonly #tree: PageTree;
+  /** Engine handle -> [page, copies]. */
+  readonly #handles = new HashTable(2);
+  /** Chain hash of pages -> [page]. */
+  readonly #chains = new HashTable(1);
+
+  /** @param blockSize a multiple of `pageSize` */
+  constructor(hasher: BlockHasher, pageSize: number, blockSize: number, sink: CoarseBlockSink) {
+    assert(blockSize % pageSize === 0 && blockSize > pageSize, 'a coarse block is several whole pages');
+    this.#hasher = hasher;
+    this.#pageSize = pageSize;
+    this.#blockSize = blockSize;
+    this.#sink = sink;
+    this.#tree = new PageTree(pageSize);
+  }
+
+  /** Pages in the tree, unheld ones included. O(1). */
+  get pageCount(): number {
+    return this.#chains.size;
+  }
+
+  get bytes(): number {
+    return this.#handles.bytes + this.#chains.bytes + this.#tree.bytes;
+  }
+
+  /** The outcome counts pages. O(pages of the event), and the pages below one that comes or goes. */
+  store(event: BlocksStored): KvEventOutcome {
+    const pageCount = event.hashes.length / 2;
+    const fits = event.blockSize === this.#pageSize;
+    const full = fits ? Math.min(pageCount, Math.floor(event.tokens.length / this.#pageSize)) : 0;
+    let parent = NO_PAGE;
+    if (event.parent) {
+      const at = this.#handles.find(event.parent[0]!, event.parent[1]!);
+      if (at < 0) return { appliedBlocks: 0, orphanBlocks: pageCount, unknownBlocks: 0 };
+      parent = this.#handles.slots[at + 2]!;
+    }
+    for (let index = 0; index < full; index++) parent = this.#storePage(event, index, parent);
+    return { appliedBlocks: full, orphanBlocks: pageCount - full, unknownBlocks: 0 };
+  }
+
+  remove(event: BlocksRemoved): KvEventOutcome {
+    const { hashes } = event;
+    let applied = 0;
+    for (let i = 0; i < hashes.length; i += 2) {
+      const at = this.#handles.find(hashes[i]!, hashes[i + 1]!);
+      if (at < 0) continue;
+      applied++;
+      const { slots } = this.#handles;
+      slots[at + 3]!--;
+      if (slots[at + 3]! > 0) continue;
+      const page = slots[at + 2]!;
+      this.#handles.remove(at);
+      if (this.#tree.addHandle(page, -1) > 0) continue;
+      if (this.#tree.isPathHeld(this.#tree.above(page))) this.#tell(page, 'dropped');
+      this.#forget(page);
+    }
+    return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: hashes.length / 2 - applied };
+  }
+
+  /** Nothing is held any more; the sink is told. O(pages) */
+  clear(): void {
+    const chains = this.#chains;
+    for (let at = chains.next(0); at >= 0; at = chains.next(at + chains.stride)) {
+      const page = chains.slots[at + 2]!;
+      if (this.#tree.endsBlock(page) && this.#tree.isPathHeld(page)) this.#tellOne(page, 'dropped');
+    }
+    this.#handles.clear();
+    chains.clear();
+    this.#tree.clear();
+  }
+
+  #storePage(event: BlocksStored, index: number, parent: number): number {
+    const at = this.#handles.insert(event.hashes[2 * index]!, event.hashes[2 * index + 1]!);
+    const { slots } = this.#handles;
+    slots[at + 3]!++;
+    // A handle leads to the chain that it was first given for, as long as it lives.
+    if (!this.#handles.inserted) return slots[at + 2]!;
+    const page = this.#pageOf(event, index, parent);
+    slots[at + 2] = page;
+    const isNew = this.#tree.addHandle(page, 1) === 1;
+    if (isNew && this.#tree.isPathHeld(this.#tree.above(page))) this.#tell(page, 'held');
+    return page;
+  }
+
+  /** A page by its chain; made if it is new. */
+  #pageOf(event: BlocksStored, index: number, parent: number): number {
+    const hasher = this.#hasher;
+    const tree = this.#tree;
+    const pageSize = this.#pageSize;
+    const tokens = event.tokens.subarray(index * pageSize, (index + 1) * pageSize);
+    const extra = event.extras?.[index] ?? null;
+    const chainAbove = parent === NO_PAGE ? hasher.root(pageSize, event) : tree.words(parent, CHAIN);
+    const chain = hasher.chain(tokens, 1, pageSize, extra === null ? chainAbove : hasher.mix(chainAbove, extra));
+    const at = this.#chains.insert(chain[0]!, chain[1]!);
+    if (!this.#chains.inserted) return this.#chains.slots[at + 2]!;
+    const page =
+      parent === NO_PAGE || tree.endsBlock(parent)
+        ? tree.addFirst(parent === NO_PAGE ? hasher.root(this.#blockSize, event) : tree.block(parent), chain, tokens)
+        : tree.addBelow(parent, chain, tokens);
+    if (extra !== null) tree.mix(page);
+    if ((tree.position(page) + 1) * pageSize === this.#blockSize) tree.endBlock(page, this.#blockHash(page));
+    this.#chains.slots[at + 2] = page;
+    return page;
+  }
+
+  /** As of a prompt's block, unless there is more in it than tokens: then it meets no prompt's. */
+  #blockHash(last: number): Uint32Array {
+    const tree = this.#tree;
+    const tokens = new Uint32Array(this.#blockSize);
+    let blockAbove = tree.block(last);
+    for (let page = last; page !== NO_PAGE; page = tree.above(page)) {
+      tokens.set(tree.tokens(page), tree.position(page) * this.#pageSize);
+    }
+    if (tree.isMixed(last)) blockAbove = this.#hasher.mix(blockAbove, tree.words(last, CHAIN).join());
+    return this.#hasher.chain(tokens, 1, this.#blockSize, blockAbove);
+  }
+
+  /** `page` has come or is about to go, with all pages above it held: so have the whole blocks that it completes. */
+  #tell(page: number, what: keyof CoarseBlockSink): void {
+    if (this.#tree.endsBlock(page)) this.#tellOne(page, what);
+    for (let next = this.#tree.firstBelow(page); next !== NO_PAGE; next = this.#tree.nextBelow(next)) {
+      if (this.#tree.isHeld(next)) this.#tell(next, what);
+    }
+  }
+
+  #tellOne(page: number, what: keyof CoarseBlockSink): void {
+    const block = this.#tree.block(page);
+    this.#sink[what](block[0]!, block[1]!);
+  }
+
+  /** Drops an unheld page, and those above it that were kept for its sake. */
+  #forget(unheld: number): void {
+    const tree = this.#tree;
+    let page = unheld;
+    while (page !== NO_PAGE && !tree.isHeld(page) && tree.firstBelow(page) === NO_PAGE) {
+      const chain = tree.words(page, CHAIN);
+      this.#chains.remove(this.#chains.find(chain[0]!, chain[1]!));
+      const above = tree.above(page);
+      tree.remove(page);
+      page = above;
+    }
+  }
+}

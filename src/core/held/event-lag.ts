@@ -1,0 +1,76 @@
+// How late a worker's KV events come, if ever: the time from a request's first token to the event of its last full prompt block.
+
+import type { BlockHashes, WorkerIndex } from '../types.ts';
+import type { PrefixIndex } from './prefix-index.ts';
+
+/** Requests watched at one time for each worker; further ones are not sampled. */
+const watchedMax = 32;
+/** An event that has not come by then is not waited for any longer. */
+const lagMsMax = 3000;
+/** What the lag keeps of itself when a shorter one is seen: it rises at once and falls slowly. */
+const fall = 0.95;
+
+interface Watched {
+  readonly low: number;
+  readonly high: number;
+  readonly firstTokenMs: number;
+}
+
+export class EventLag {
+  readonly #index: PrefixIndex;
+  readonly #watched: Watched[][] = [];
+  readonly #lagMs: number[] = [];
+  readonly #missed: number[] = [];
+
+  constructor(index: PrefixIndex) {
+    this.#index = index;
+  }
+
+  reset(worker: WorkerIndex): void {
+    this.#watched[worker] = [];
+    this.#lagMs[worker] = 0;
+    this.#missed[worker] = 0;
+  }
+
+  /** Requests in a row whose blocks no event told of in time. */
+  missed(worker: WorkerIndex, nowMs: number): number {
+    const watched = this.#watched[worker]!;
+    while (watched.length > 0 && nowMs - watched[0]!.firstTokenMs > lagMsMax) {
+      watched.shift();
+      this.#missed[worker]!++;
+    }
+    return this.#missed[worker]!;
+  }
+
+  /** 0 before anything was observed, and for events that come before the first token. */
+  lagMs(worker: WorkerIndex): number {
+    return this.#lagMs[worker]!;
+  }
+
+  /** A request got its first token: its prompt blocks are computed. */
+  firstToken(worker: WorkerIndex, hashes: BlockHashes, nowMs: number): void {
+    if (hashes.count === 0) return;
+    const low = hashes.sequence[2 * hashes.count - 2]!;
+    const high = hashes.sequence[2 * hashes.count - 1]!;
+    this.missed(worker, nowMs);
+    if (this.#index.holds(worker, low, high)) this.#sample(worker, 0);
+    else if (this.#watched[worker]!.length < watchedMax)
+      this.#watched[worker]!.push({ low, high, firstTokenMs: nowMs });
+  }
+
+  /** Blocks of the worker were stored. */
+  stored(worker: WorkerIndex, nowMs: number): void {
+    const watched = this.#watched[worker]!;
+    for (let i = watched.length - 1; i >= 0; i--) {
+      const one = watched[i]!;
+      if (!this.#index.holds(worker, one.low, one.high)) continue;
+      this.#sample(worker, nowMs - one.firstTokenMs);
+      watched.splice(i, 1);
+    }
+  }
+
+  #sample(worker: WorkerIndex, lagMs: number): void {
+    this.#missed[worker] = 0;
+    this.#lagMs[worker] = Math.max(lagMs, this.#lagMs[worker]! * fall);
+  }
+}

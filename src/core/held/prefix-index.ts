@@ -1,0 +1,371 @@
+// Which worker holds which blocks, learnt from KV events: stored, removed, cleared in, leading overlaps out.
+//
+// Blocks are known by our own sequence hash; an engine's hashes are handles that lead to it (handle -> sequence hash +
+// number of copies, per worker). A set bit of a block's row says that the worker holds at least one copy now. Nothing
+// is inferred: a removed block is a hole even while its children are held, and it heals when it is stored again.
+
+import { assert } from '../assert.ts';
+import type { BlockHasher } from '../blocks/block-hash.ts';
+import { HashTable } from '../blocks/hash-table.ts';
+import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
+import { CoarseBlocks } from './coarse-blocks.ts';
+
+/** What one worker is known to hold. */
+class Holdings {
+  /** Engine handle -> [sequence low, sequence high, copies]. */
+  readonly handles = new HashTable(3);
+  /** Sequence hash -> [number of further handles], where more than one handle leads to the same block. */
+  readonly shared = new HashTable(1);
+  /** Between the events and the handles, where the engine's pages are smaller than the blocks indexed. */
+  coarse: CoarseBlocks | null = null;
+  blocks = 0;
+  /** Of these, blocks that no event told of: they have no handle. */
+  presumed = 0;
+}
+
+export class PrefixIndex {
+  readonly #hasher: BlockHasher;
+  readonly #holdings: (Holdings | undefined)[] = [];
+  /** Sequence hash -> one bit a worker. */
+  #blocks: HashTable;
+  #words = 1;
+  /** Scratch of `overlaps`: the workers whose run goes on, one bit each. */
+  #active: Uint32Array = new Uint32Array(1);
+  #joins: Float64Array = new Float64Array(0);
+
+  constructor(hasher: BlockHasher) {
+    this.#hasher = hasher;
+    this.#blocks = new HashTable(1);
+  }
+
+  /** Makes room for a worker; it holds nothing yet. */
+  addWorker(worker: WorkerIndex): void {
+    assert(this.#holdings[worker] === undefined, 'a worker is added to the index once');
+    this.#holdings[worker] = new Holdings();
+    if (worker < this.#words * 32) return;
+    const wider = new HashTable(2 * this.#words);
+    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
+      const row = this.#blocks.slots;
+      const to = wider.insert(row[at]!, row[at + 1]!);
+      for (let word = 0; word < this.#words; word++) wider.slots[to + 2 + word] = row[at + 2 + word]!;
+    }
+    this.#blocks = wider;
+    this.#words *= 2;
+    this.#active = new Uint32Array(this.#words);
+    if (worker >= this.#words * 32) {
+      this.#holdings[worker] = undefined;
+      this.addWorker(worker);
+    }
+  }
+
+  removeWorker(worker: WorkerIndex): void {
+    this.clear(worker);
+    this.#holdings[worker] = undefined;
+  }
+
+  /**
+   * From now on the worker's events are of pages of `pageSize` tokens, indexed as blocks of `blockSize`; equal: as they
+   * come. Forgets everything that the worker holds.
+   */
+  setPages(worker: WorkerIndex, pageSize: number, blockSize: number): void {
+    this.clear(worker);
+    const sink = {
+      held: (low: number, high: number) => {
+        this.addCopy(worker, low, high, low, high);
+      },
+      dropped: (low: number, high: number) => {
+        this.removeCopy(worker, low, high);
+      },
+    };
+    this.#of(worker).coarse = pageSize === blockSize ? null : new CoarseBlocks(this.#hasher, pageSize, blockSize, sink);
+  }
+
+  /** Applies one event of one worker. O(blocks of the event); a clear is O(blocks held). */
+  apply(worker: WorkerIndex, event: KvEvent): KvEventOutcome {
+    switch (event.kind) {
+      case 'stored':
+        return this.#of(worker).coarse?.store(event) ?? this.#stored(worker, event);
+      case 'removed':
+        return this.#of(worker).coarse?.remove(event) ?? this.#removed(worker, event);
+      case 'cleared': {
+        const held = this.heldBlocks(worker);
+        this.clear(worker);
+        return { appliedBlocks: held, orphanBlocks: 0, unknownBlocks: 0 };
+      }
+    }
+  }
+
+  /** Forgets everything that the worker holds. */
+  clear(worker: WorkerIndex): void {
+    const holdings = this.#of(worker);
+    holdings.coarse?.clear();
+    const handles = holdings.handles;
+    for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
+      this.#unset(worker, handles.slots[at + 2]!, handles.slots[at + 3]!);
+    }
+    handles.clear();
+    holdings.shared.clear();
+    assert(holdings.blocks === 0, 'every held block has a handle, or was given up by whoever presumed it');
+  }
+
+  /** Distinct blocks that the worker holds. O(1). */
+  heldBlocks(worker: WorkerIndex): number {
+    return this.#of(worker).blocks;
+  }
+
+  /** Distinct blocks that anyone holds. O(1). */
+  get distinctBlocks(): number {
+    return this.#blocks.size;
+  }
+
+  /** Bytes of all tables. O(workers). */
+  get bytes(): number {
+    let bytes = this.#blocks.bytes;
+    for (const holdings of this.#holdings) {
+      if (holdings) bytes += holdings.handles.bytes + holdings.shared.bytes + (holdings.coarse?.bytes ?? 0);
+    }
+    return bytes;
+  }
+
+  holds(worker: WorkerIndex, low: number, high: number): boolean {
+    const at = this.#blocks.find(low, high);
+    return at >= 0 && ((this.#blocks.slots[at + 2 + (worker >>> 5)]! >>> (worker & 31)) & 1) === 1;
+  }
+
+  /** Leading blocks of a prompt that one worker holds. O(blocks) */
+  leadingBlocks(worker: WorkerIndex, { sequence, count }: BlockHashes): number {
+    for (let block = 0; block < count; block++) {
+      if (!this.holds(worker, sequence[2 * block]!, sequence[2 * block + 1]!)) return block;
+    }
+    return count;
+  }
+
+  /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block. */
+  addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
+    const { handles, shared } = this.#of(worker);
+    const at = handles.insert(handleLow, handleHigh);
+    const slots = handles.slots;
+    slots[at + 4] = slots[at + 4]! + 1;
+    if (!handles.inserted) return false;
+    slots[at + 2] = low;
+    slots[at + 3] = high;
+    if (this.#set(worker, low, high)) return true;
+    const further = shared.insert(low, high);
+    shared.slots[further + 2] = shared.slots[further + 2]! + 1;
+    return false;
+  }
+
+  /** Without an event and a handle: the worker holds the block, until `giveUp`. Not for workers that send events. */
+  presume(worker: WorkerIndex, low: number, high: number): void {
+    if (this.#set(worker, low, high)) this.#of(worker).presumed++;
+  }
+
+  /** A block that was presumed is held no longer. */
+  giveUp(worker: WorkerIndex, low: number, high: number): void {
+    this.#of(worker).presumed--;
+    this.#unset(worker, low, high);
+  }
+
+  /** Takes one copy away. @returns whether the handle was known. */
+  removeCopy(worker: WorkerIndex, handleLow: number, handleHigh: number): boolean {
+    const { handles, shared } = this.#of(worker);
+    const at = handles.find(handleLow, handleHigh);
+    if (at < 0) return false;
+    const copies = handles.slots[at + 4]! - 1;
+    if (copies > 0) {
+      handles.slots[at + 4] = copies;
+      return true;
+    }
+    const low = handles.slots[at + 2]!;
+    const high = handles.slots[at + 3]!;
+    handles.remove(at);
+    const further = shared.size === 0 ? -1 : shared.find(low, high);
+    if (further < 0) {
+      this.#unset(worker, low, high);
+    } else if (shared.slots[further + 2]! > 1) {
+      shared.slots[further + 2] = shared.slots[further + 2]! - 1;
+    } else {
+      shared.remove(further);
+    }
+    return true;
+  }
+
+  /**
+   * Overlap of one prompt with every worker, in one pass over its blocks: `out[w]` becomes the length of the longest
+   * leading run of blocks that w holds now or that lie below its entry in `out` (its promised blocks; 0: none).
+   * @param out one entry a worker; entries of workers of another block size stay as they are, since no hash of theirs
+   * can match.
+   * @param workerCount entries of `out` to look at
+   */
+  overlaps(hashes: BlockHashes, out: Int32Array, workerCount: number): void {
+    const { sequence, count } = hashes;
+    const active = this.#active.fill(0);
+    const words = this.#words;
+    const joinCount = this.#collectJoins(out, workerCount, count);
+    const joins = this.#joins;
+    let nextJoin = 0;
+    let joinBlock = joinCount > 0 ? Math.floor(joins[0]! / workerCount) : count;
+    let running = 0;
+    for (let block = joinBlock; block < count; block++) {
+      while (joinBlock === block) {
+        const worker = joins[nextJoin++]! % workerCount;
+        active[worker >>> 5] = active[worker >>> 5]! | (1 << (worker & 31));
+        running++;
+        joinBlock = nextJoin < joinCount ? Math.floor(joins[nextJoin]! / workerCount) : count;
+      }
+      const at = this.#blocks.find(sequence[2 * block]!, sequence[2 * block + 1]!);
+      const slots = this.#blocks.slots;
+      for (let word = 0; word < words; word++) {
+        const before = active[word]!;
+        if (before === 0) continue;
+        const after = at < 0 ? 0 : (before & slots[at + 2 + word]!) >>> 0;
+        if (after === before) continue;
+        let dropped = before & ~after;
+        active[word] = after;
+        while (dropped !== 0) {
+          const bit = 31 - Math.clz32(dropped);
+          dropped &= ~(1 << bit);
+          out[word * 32 + bit] = block;
+          running--;
+        }
+      }
+      if (running === 0) block = joinBlock - 1;
+    }
+    for (let word = 0; word < words; word++) {
+      let rest = active[word]!;
+      while (rest !== 0) {
+        const bit = 31 - Math.clz32(rest);
+        rest &= ~(1 << bit);
+        out[word * 32 + bit] = count;
+      }
+    }
+  }
+
+  /** Recomputes every total from the handles. @throws Error on a difference. */
+  assertConsistent(): void {
+    let bits = 0;
+    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
+      let row = 0;
+      for (let word = 0; word < this.#words; word++) row += bitCount(this.#blocks.slots[at + 2 + word]!);
+      assert(row > 0, 'a block in the index has a holder');
+      bits += row;
+    }
+    let held = 0;
+    for (let worker = 0; worker < this.#holdings.length; worker++) {
+      const holdings = this.#holdings[worker];
+      if (!holdings) continue;
+      let further = 0;
+      const { handles, shared } = holdings;
+      for (let at = shared.next(0); at >= 0; at = shared.next(at + shared.stride)) further += shared.slots[at + 2]!;
+      for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
+        assert(handles.slots[at + 4]! > 0, 'a handle has a copy');
+        assert(this.holds(worker, handles.slots[at + 2]!, handles.slots[at + 3]!), 'the block of a handle is held');
+      }
+      const told = holdings.blocks - holdings.presumed;
+      assert(handles.size - further === told, 'held blocks = handles - further handles + presumed blocks');
+      held += holdings.blocks;
+    }
+    assert(bits === held, 'set bits = held blocks of all workers');
+  }
+
+  #stored(worker: WorkerIndex, event: BlocksStored): KvEventOutcome {
+    const blockCount = event.hashes.length / 2;
+    const sequence = event.sequence ?? this.#sequenceOfStored(worker, event);
+    if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
+    const full = sequence.length / 2;
+    const handles = event.hashes;
+    for (let i = 0; i < 2 * full; i += 2) {
+      this.addCopy(worker, handles[i]!, handles[i + 1]!, sequence[i]!, sequence[i + 1]!);
+    }
+    return { appliedBlocks: full, orphanBlocks: blockCount - full, unknownBlocks: 0 };
+  }
+
+  /** Sequence hashes of the complete blocks, or null if the parent is unknown: a position is never guessed. */
+  #sequenceOfStored(worker: WorkerIndex, event: BlocksStored): Uint32Array | null {
+    const full = Math.min(event.hashes.length / 2, Math.floor(event.tokens.length / event.blockSize));
+    const parent = event.parent ? this.#sequenceOf(worker, event.parent) : this.#hasher.root(event.blockSize, event);
+    if (!parent) return null;
+    if (event.extras) return this.#chainWithExtras(event, full, parent);
+    return this.#hasher.chain(event.tokens, full, event.blockSize, parent);
+  }
+
+  #chainWithExtras(event: BlocksStored, full: number, parent: Uint32Array): Uint32Array {
+    const { blockSize, tokens } = event;
+    const sequence = new Uint32Array(2 * full);
+    let above = parent;
+    for (let block = 0; block < full; block++) {
+      const extra = event.extras?.[block];
+      if (extra) above = this.#hasher.mix(above, extra);
+      above = this.#hasher.chain(tokens.subarray(block * blockSize, (block + 1) * blockSize), 1, blockSize, above);
+      sequence.set(above, 2 * block);
+    }
+    return sequence;
+  }
+
+  #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
+    const handles = event.hashes;
+    let applied = 0;
+    for (let i = 0; i < handles.length; i += 2) if (this.removeCopy(worker, handles[i]!, handles[i + 1]!)) applied++;
+    return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: handles.length / 2 - applied };
+  }
+
+  #sequenceOf(worker: WorkerIndex, handle: Uint32Array): Uint32Array | null {
+    const handles = this.#of(worker).handles;
+    const at = handles.find(handle[0]!, handle[1]!);
+    return at < 0 ? null : handles.slots.slice(at + 2, at + 4);
+  }
+
+  #set(worker: WorkerIndex, low: number, high: number): boolean {
+    const at = this.#blocks.insert(low, high) + 2 + (worker >>> 5);
+    const slots = this.#blocks.slots;
+    const bit = 1 << (worker & 31);
+    if ((slots[at]! & bit) !== 0) return false;
+    slots[at] = slots[at]! | bit;
+    this.#of(worker).blocks++;
+    return true;
+  }
+
+  /** Clears the worker's bit if it is set. */
+  #unset(worker: WorkerIndex, low: number, high: number): void {
+    const at = this.#blocks.find(low, high);
+    if (at < 0) return;
+    const slots = this.#blocks.slots;
+    const word = at + 2 + (worker >>> 5);
+    const bit = 1 << (worker & 31);
+    if ((slots[word]! & bit) === 0) return;
+    slots[word] = slots[word]! & ~bit;
+    this.#of(worker).blocks--;
+    for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return;
+    this.#blocks.remove(at);
+  }
+
+  /**
+   * Fills `#joins` with the places where each worker's run leaves its promised blocks (or starts, at block 0):
+   * block x workerCount + worker, ascending. @returns how many.
+   */
+  #collectJoins(out: Int32Array, workerCount: number, count: number): number {
+    if (this.#joins.length < workerCount) this.#joins = new Float64Array(workerCount);
+    let filled = 0;
+    let promises = 0;
+    for (let worker = 0; worker < workerCount; worker++) {
+      const promised = out[worker]!;
+      if (this.#holdings[worker] === undefined || promised >= count) continue;
+      if (promised > 0) promises++;
+      this.#joins[filled++] = promised * workerCount + worker;
+    }
+    if (promises > 0) this.#joins.subarray(0, filled).sort();
+    return filled;
+  }
+
+  #of(worker: WorkerIndex): Holdings {
+    const holdings = this.#holdings[worker];
+    assert(holdings !== undefined, 'the worker is in the index');
+    return holdings;
+  }
+}
+
+function bitCount(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}

@@ -1,0 +1,222 @@
+// The ledger: what is in flight on each worker, counted in whole blocks and tokens, from the life of its bookings.
+
+import { assert } from '../assert.ts';
+import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
+import type { BlockHashes, Booking, WorkerIndex } from '../types.ts';
+import type { WorkerTable } from './worker-table.ts';
+
+/** One prompt in flight. A live booking has exactly one record; records are reused, their generation tells them apart. */
+export class BookingRecord {
+  readonly slot: number;
+  generation = 0;
+  live = false;
+  worker: WorkerIndex = 0;
+  hashes: BlockHashes = noBlocks;
+  lastRun: Run | null = null;
+  isl = 0;
+  /** Prompt tokens of the part that fills no block. */
+  tailTokens = 0;
+  /** The worker's block size when this was booked. */
+  blockSize = 1;
+  /** Whether the load has been counted (late booking counts it at the first token). */
+  counted = false;
+  /** Uncached prompt tokens counted in the worker's `activePrefillTokens`; 0 after the first token. */
+  prefillTokens = 0;
+  /** The same at the choice; keeps its value. */
+  uncachedTokens = 0;
+  hadFirstToken = false;
+  bookedMs = 0;
+  firstTokenMs = 0;
+  lastTokenMs = 0;
+  /** Order of booking over the router's life. */
+  order = 0;
+  silent = false;
+  /** KV events will tell of its blocks. */
+  announced = true;
+  /** When a silent booking's assumed progress is to be looked at next. */
+  nextDueMs = 0;
+  maxOutputTokens = 0;
+  id: string | undefined = undefined;
+  /** Output tokens of each sequence. */
+  outputTokens: number[] = [];
+  /** Blocks that only this booking fills: tails and output, over all sequences. */
+  ownBlocks = 0;
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  get booking(): Booking {
+    return this.generation * slotsMax + this.slot;
+  }
+}
+
+const noBlocks: BlockHashes = { blockSize: 1, count: 0, sequence: new Uint32Array(0), blockTokens: 1 };
+
+/** Bookings live at one time; the generation takes the bits above it (a double holds 53). */
+const slotsMax = 2 ** 24;
+const generationsMax = 2 ** 29;
+
+/** Blocks that a sequence with this many tokens behind the last full prompt block fills. */
+export function blocksOf(tokens: number, blockSize: number): number {
+  return Math.ceil(tokens / blockSize);
+}
+
+/** Prompt tokens of the part that fills no block. */
+export function tailTokensOf(isl: number, hashes: BlockHashes): number {
+  return Math.max(0, isl - Math.round(hashes.count * hashes.blockTokens));
+}
+
+/**
+ * Active blocks of a worker = distinct full prompt blocks of its counted bookings + the own blocks of each, that is
+ * ceil((ISL + output) / blockSize) - floor(ISL / blockSize) for each sequence. All counts are integers; all are zero
+ * when nothing is in flight.
+ */
+export class ActiveBlocks {
+  readonly #workers: WorkerTable;
+  readonly #runs = new PrefixRuns();
+  readonly #records: BookingRecord[] = [];
+  readonly #free: BookingRecord[] = [];
+  #live = 0;
+  #booked = 0;
+
+  constructor(workers: WorkerTable) {
+    this.#workers = workers;
+  }
+
+  get liveBookings(): number {
+    return this.#live;
+  }
+
+  /** Adds to `out[w]` the leading prompt blocks that requests in flight on w contain. */
+  addLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
+    this.#runs.addLeadingRuns(hashes, out);
+  }
+
+  /** Takes a record for a new booking; nothing is counted before `count`. */
+  open(worker: WorkerIndex, hashes: BlockHashes, isl: number, sequences: number, nowMs: number): BookingRecord {
+    const record = this.#free.pop() ?? this.#newRecord();
+    record.generation = (record.generation + 1) % generationsMax;
+    record.live = true;
+    record.worker = worker;
+    record.hashes = hashes;
+    record.isl = isl;
+    record.blockSize = hashes.blockSize;
+    record.tailTokens = tailTokensOf(isl, hashes);
+    record.counted = false;
+    record.prefillTokens = 0;
+    record.uncachedTokens = 0;
+    record.hadFirstToken = false;
+    record.bookedMs = nowMs;
+    record.firstTokenMs = 0;
+    record.lastTokenMs = 0;
+    record.order = this.#booked++;
+    record.silent = false;
+    record.announced = true;
+    record.maxOutputTokens = Number.POSITIVE_INFINITY;
+    record.id = undefined;
+    record.outputTokens.length = 0;
+    for (let i = 0; i < sequences; i++) record.outputTokens.push(0);
+    record.ownBlocks = 0;
+    this.#live++;
+    return record;
+  }
+
+  /** Counts the load of an open record. @param prefillTokens uncached prompt tokens */
+  count(record: BookingRecord, prefillTokens: number): void {
+    assert(record.live && !record.counted, 'a booking is counted once');
+    const { worker } = record;
+    record.counted = true;
+    record.lastRun = this.#runs.insert(record.hashes, worker);
+    this.#workers.activeBlocks[worker]! += this.#runs.insertedBlocks;
+    this.#workers.runningRequests[worker]!++;
+    this.#setOwnBlocks(record);
+    if (record.hadFirstToken) return;
+    record.prefillTokens = prefillTokens;
+    this.#workers.activePrefillTokens[worker]! += prefillTokens;
+  }
+
+  /** The record of a live booking, or undefined for one that has ended (or never was). O(1) */
+  find(booking: Booking): BookingRecord | undefined {
+    const record = this.#records[booking % slotsMax];
+    return record?.live && record.booking === booking ? record : undefined;
+  }
+
+  /** Its prefill is computed. */
+  endPrefill(record: BookingRecord): void {
+    record.hadFirstToken = true;
+    this.#workers.activePrefillTokens[record.worker]! -= record.prefillTokens;
+    record.prefillTokens = 0;
+  }
+
+  setOutputTokens(record: BookingRecord, tokens: number, sequence: number): void {
+    assert(sequence >= 0 && sequence < record.outputTokens.length, 'the sequence is one of the booking');
+    record.outputTokens[sequence] = tokens;
+    if (record.counted) this.#setOwnBlocks(record);
+  }
+
+  /** Takes the load away; the record may be used again from now on. */
+  close(record: BookingRecord): void {
+    assert(record.live, 'a booking ends once');
+    const { worker } = record;
+    if (record.counted) {
+      this.endPrefill(record);
+      if (record.lastRun) this.#workers.activeBlocks[worker]! -= this.#runs.remove(record.lastRun, worker);
+      this.#workers.activeBlocks[worker]! -= record.ownBlocks;
+      this.#workers.ownBlocks[worker]! -= record.ownBlocks;
+      this.#workers.runningRequests[worker]!--;
+    }
+    record.live = false;
+    record.lastRun = null;
+    record.hashes = noBlocks;
+    this.#live--;
+    this.#free.push(record);
+  }
+
+  /** Live records of one worker. O(bookings): for removals and checks. */
+  recordsOf(worker: WorkerIndex): BookingRecord[] {
+    return this.#records.filter((record) => record.live && record.worker === worker);
+  }
+
+  /** Recomputes every total from the live bookings. @throws Error naming the total that differs. */
+  assertConsistent(): void {
+    this.#runs.assertConsistent();
+    for (let worker = 0; worker < this.#workers.count; worker++) {
+      const blocks = new Set<string>();
+      let own = 0;
+      let prefill = 0;
+      let running = 0;
+      for (const record of this.recordsOf(worker)) {
+        if (!record.counted) continue;
+        const { sequence, count } = record.hashes;
+        for (let i = 0; i < count; i++) blocks.add(`${sequence[2 * i]},${sequence[2 * i + 1]}`);
+        for (const output of record.outputTokens) own += blocksOf(record.tailTokens + output, record.blockSize);
+        prefill += record.prefillTokens;
+        running++;
+      }
+      assert(this.#workers.activeBlocks[worker] === blocks.size + own, 'active blocks = distinct blocks + own blocks');
+      assert(this.#workers.ownBlocks[worker] === own, 'own blocks = those of the bookings');
+      assert(this.#workers.activePrefillTokens[worker] === prefill, 'active prefill tokens = those of the bookings');
+      assert(this.#workers.runningRequests[worker] === running, 'running requests = counted bookings');
+    }
+    assert(this.#records.filter((record) => record.live).length === this.#live, 'live bookings are counted');
+    assert(this.#live > 0 || this.#runs.runCount === 0, 'nothing in flight, no runs');
+  }
+
+  #newRecord(): BookingRecord {
+    assert(this.#records.length < slotsMax, 'at most slotsMax bookings are live');
+    const record = new BookingRecord(this.#records.length);
+    this.#records.push(record);
+    return record;
+  }
+
+  #setOwnBlocks(record: BookingRecord): void {
+    let own = 0;
+    for (let i = 0; i < record.outputTokens.length; i++) {
+      own += blocksOf(record.tailTokens + record.outputTokens[i]!, record.blockSize);
+    }
+    this.#workers.activeBlocks[record.worker]! += own - record.ownBlocks;
+    this.#workers.ownBlocks[record.worker]! += own - record.ownBlocks;
+    record.ownBlocks = own;
+  }
+}

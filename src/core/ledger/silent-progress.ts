@@ -1,0 +1,96 @@
+// The assumed progress of requests whose answer comes in one piece: when their prefill is done, how their output grows.
+//
+// Prefill counts as done when a request that was booked later on the same worker gets its first token, or after its own
+// estimate: uncached tokens / the worker's observed prefill rate. From then on output grows at the observed token gap.
+
+import { DueQueue } from '../blocks/due-queue.ts';
+import type { Booking, WorkerIndex } from '../types.ts';
+import { type ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
+import type { ObservedSpeed } from './observed-speed.ts';
+
+/** Before anything was observed: slow, so that load is over- rather than underestimated. */
+const assumedPrefillTokensPerS = 2000;
+const assumedTokenGapMs = 50;
+
+export class SilentProgress {
+  readonly #ledger: ActiveBlocks;
+  readonly #speed: ObservedSpeed;
+  readonly #onPrefillDone: (record: BookingRecord, nowMs: number) => void;
+  readonly #due = new DueQueue<Booking>();
+  /** Bookings before their first token, in order of booking. */
+  readonly #waiting: Booking[][] = [];
+
+  constructor(
+    ledger: ActiveBlocks,
+    speed: ObservedSpeed,
+    onPrefillDone: (record: BookingRecord, nowMs: number) => void,
+  ) {
+    this.#ledger = ledger;
+    this.#speed = speed;
+    this.#onPrefillDone = onPrefillDone;
+  }
+
+  booked(record: BookingRecord, nowMs: number): void {
+    this.#waiting[record.worker] ??= [];
+    const waiting = this.#waiting[record.worker]!;
+    let past = 0;
+    while (past < waiting.length && !this.#waits(waiting[past]!)) past++;
+    if (past > 0) waiting.splice(0, past);
+    waiting.push(record.booking);
+    const rate = this.#speed.prefillTokensPerS(record.worker) || assumedPrefillTokensPerS;
+    this.#come(record, nowMs + (record.uncachedTokens / rate) * 1000);
+  }
+
+  /** A request that was booked as number `order` on the worker got its first token: earlier ones have had theirs. */
+  overtaken(worker: WorkerIndex, order: number, nowMs: number): void {
+    const waiting = this.#waiting[worker];
+    if (!waiting || waiting.length === 0) return;
+    let past = 0;
+    for (; past < waiting.length; past++) {
+      const record = this.#ledger.find(waiting[past]!);
+      if (!record) continue;
+      if (record.order >= order) break;
+      if (!record.hadFirstToken) this.#prefillDone(record, nowMs);
+    }
+    waiting.splice(0, past);
+  }
+
+  /** Brings every silent booking to its assumed state at `nowMs`. */
+  advance(nowMs: number): void {
+    for (let booking = this.#due.popDue(nowMs); booking !== undefined; booking = this.#due.popDue(nowMs)) {
+      const record = this.#ledger.find(booking);
+      if (!record || record.nextDueMs > nowMs) continue;
+      if (record.hadFirstToken) this.#grow(record, nowMs);
+      else this.#prefillDone(record, nowMs);
+    }
+  }
+
+  #waits(booking: Booking): boolean {
+    const record = this.#ledger.find(booking);
+    return record !== undefined && !record.hadFirstToken;
+  }
+
+  #prefillDone(record: BookingRecord, nowMs: number): void {
+    this.#onPrefillDone(record, nowMs);
+    this.#grow(record, nowMs);
+  }
+
+  /** Counts the tokens that must have come by now, and comes back when the next block will have been begun. */
+  #grow(record: BookingRecord, nowMs: number): void {
+    const gapMs = this.#speed.tokenGapMs(record.worker) || assumedTokenGapMs;
+    const assumed = 1 + Math.floor((nowMs - record.firstTokenMs) / gapMs);
+    const tokens = Math.max(record.outputTokens[0]!, Math.min(assumed, record.maxOutputTokens));
+    for (let sequence = 0; sequence < record.outputTokens.length; sequence++) {
+      this.#ledger.setOutputTokens(record, tokens, sequence);
+    }
+    if (tokens >= record.maxOutputTokens) return;
+    const filled = blocksOf(record.tailTokens + tokens, record.blockSize) * record.blockSize - record.tailTokens;
+    this.#come(record, Math.max(nowMs + 1, record.firstTokenMs + filled * gapMs));
+  }
+
+  /** An earlier appointment of the same booking is void: `advance` passes over it. */
+  #come(record: BookingRecord, dueMs: number): void {
+    record.nextDueMs = dueMs;
+    this.#due.push(dueMs, record.booking);
+  }
+}

@@ -1,0 +1,140 @@
+// The workers of one router: id <-> dense index, and the columns that the hot loops walk.
+
+import { assert } from '../assert.ts';
+import type { IndexSource, WorkerIndex, WorkerSpec } from '../types.ts';
+
+/**
+ * Columns by dense worker index; an index is used again after its worker's removal, with a higher incarnation.
+ * `count` is the length to walk: entries of removed workers stay, with `live` 0.
+ */
+export class WorkerTable {
+  /** More workers than any pool has; bounds the columns. */
+  static readonly workersMax = 16_384;
+
+  count = 0;
+  live: Uint8Array = new Uint8Array(8);
+  routable: Uint8Array = new Uint8Array(8);
+  incarnation: Uint32Array = new Uint32Array(8);
+  viewEpoch: Uint32Array = new Uint32Array(8);
+  blockSize: Int32Array = new Int32Array(8);
+  /** Tokens of one of the engine's own blocks: `blockSize`, or a divisor of it. */
+  pageSize: Int32Array = new Int32Array(8);
+  capacityBlocks: Float64Array = new Float64Array(8);
+  /** `capacityBlocks` where it is known, else infinite. */
+  knownCapacityBlocks: Float64Array = new Float64Array(8);
+  /** Infinite: no limit is known. */
+  runningRequestsMax: Float64Array = new Float64Array(8);
+  /** Distinct full blocks in flight + the blocks that single sequences fill. */
+  activeBlocks: Int32Array = new Int32Array(8);
+  /** The part of `activeBlocks` that single sequences fill: prompt tails and output. */
+  ownBlocks: Int32Array = new Int32Array(8);
+  /** Prompt tokens booked and not computed yet. */
+  activePrefillTokens: Float64Array = new Float64Array(8);
+  runningRequests: Int32Array = new Int32Array(8);
+  readonly #ids: string[] = [];
+  readonly #sources: IndexSource[] = [];
+  readonly #byId = new Map<string, WorkerIndex>();
+  readonly #free: WorkerIndex[] = [];
+
+  add(spec: WorkerSpec): WorkerIndex {
+    assert(!this.#byId.has(spec.id), `worker id ${spec.id} is unique`);
+    const worker = this.#free.pop() ?? this.count++;
+    assert(worker < WorkerTable.workersMax, 'a router has at most workersMax workers');
+    if (worker >= this.live.length) this.#grow();
+    this.#ids[worker] = spec.id;
+    this.#sources[worker] = spec.source;
+    this.#byId.set(spec.id, worker);
+    this.live[worker] = 1;
+    this.routable[worker] = 1;
+    this.incarnation[worker]!++;
+    this.viewEpoch[worker] = 0;
+    this.setBlockSize(worker, spec.blockSize, spec.pageSize ?? spec.blockSize);
+    this.setCapacity(worker, spec.capacityBlocks, spec.capacityKnown ?? true);
+    this.setRunningRequestsMax(worker, spec.runningRequestsMax ?? Number.POSITIVE_INFINITY);
+    this.activeBlocks[worker] = 0;
+    this.ownBlocks[worker] = 0;
+    this.activePrefillTokens[worker] = 0;
+    this.runningRequests[worker] = 0;
+    return worker;
+  }
+
+  remove(worker: WorkerIndex): void {
+    this.assertLive(worker);
+    this.live[worker] = 0;
+    this.routable[worker] = 0;
+    this.#byId.delete(this.id(worker));
+    this.#free.push(worker);
+  }
+
+  id(worker: WorkerIndex): string {
+    return this.#ids[worker]!;
+  }
+
+  /** Of the live workers, ascending. */
+  indexes(): WorkerIndex[] {
+    const indexes: WorkerIndex[] = [];
+    for (let worker = 0; worker < this.count; worker++) if (this.live[worker] === 1) indexes.push(worker);
+    return indexes;
+  }
+
+  /** The different ones of the live workers. */
+  blockSizes(): number[] {
+    return [...new Set(this.indexes().map((worker) => this.blockSize[worker]!))];
+  }
+
+  source(worker: WorkerIndex): IndexSource {
+    return this.#sources[worker]!;
+  }
+
+  setSource(worker: WorkerIndex, source: IndexSource): void {
+    this.assertLive(worker);
+    this.#sources[worker] = source;
+  }
+
+  setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number): void {
+    this.assertLive(worker);
+    assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
+    assert(Number.isInteger(blockSize / pageSize), 'a page size divides the block size');
+    this.blockSize[worker] = blockSize;
+    this.pageSize[worker] = pageSize;
+  }
+
+  setCapacity(worker: WorkerIndex, capacityBlocks: number, known: boolean): void {
+    this.assertLive(worker);
+    assert(capacityBlocks >= 1, 'a capacity is at least one block');
+    this.capacityBlocks[worker] = capacityBlocks;
+    this.knownCapacityBlocks[worker] = known ? capacityBlocks : Number.POSITIVE_INFINITY;
+  }
+
+  setRunningRequestsMax(worker: WorkerIndex, requestsMax: number): void {
+    this.assertLive(worker);
+    assert(requestsMax >= 1, 'a worker takes at least one request');
+    this.runningRequestsMax[worker] = requestsMax;
+  }
+
+  assertLive(worker: WorkerIndex): void {
+    assert(this.live[worker] === 1, 'the worker is in the router');
+  }
+
+  #grow(): void {
+    const length = 2 * this.live.length;
+    this.live = grown(this.live, new Uint8Array(length));
+    this.routable = grown(this.routable, new Uint8Array(length));
+    this.incarnation = grown(this.incarnation, new Uint32Array(length));
+    this.viewEpoch = grown(this.viewEpoch, new Uint32Array(length));
+    this.blockSize = grown(this.blockSize, new Int32Array(length));
+    this.pageSize = grown(this.pageSize, new Int32Array(length));
+    this.capacityBlocks = grown(this.capacityBlocks, new Float64Array(length));
+    this.knownCapacityBlocks = grown(this.knownCapacityBlocks, new Float64Array(length));
+    this.runningRequestsMax = grown(this.runningRequestsMax, new Float64Array(length));
+    this.activeBlocks = grown(this.activeBlocks, new Int32Array(length));
+    this.ownBlocks = grown(this.ownBlocks, new Int32Array(length));
+    this.activePrefillTokens = grown(this.activePrefillTokens, new Float64Array(length));
+    this.runningRequests = grown(this.runningRequests, new Int32Array(length));
+  }
+}
+
+function grown<T extends { set(from: T): void }>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

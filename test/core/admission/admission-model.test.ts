@@ -1,0 +1,157 @@
+// Admission against its naive twin: any order of entries, ends, withdrawals, and changes of the workers.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Waiting } from '../../../src/core/index.ts';
+import { NaiveAdmission, type NaivePlaced } from '../../model/naive-admission.ts';
+import { applicant, harnessOf, type Named } from './admission-harness.ts';
+
+const workerCount = 3;
+const everyWorker = [0, 1, 2];
+const lanes = [everyWorker, [0], [1, 2]];
+
+const pick = fc.nat(1000);
+const command = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('enter' as const),
+      blocks: fc.integer({ min: 1, max: 14 }),
+      priority: fc.integer({ min: -1, max: 1 }),
+      lane: fc.nat(lanes.length - 1),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('withdraw' as const), pick }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('capacity' as const),
+      worker: fc.nat(workerCount - 1),
+      blocks: fc.integer({ min: 4, max: 16 }),
+      known: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('running-max' as const),
+      worker: fc.nat(workerCount - 1),
+      requests: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('routable' as const),
+      worker: fc.nat(workerCount - 1),
+      routable: fc.boolean(),
+    }),
+  },
+);
+
+describe('Admission', () => {
+  it('does what its naive twin does, and leaves nothing behind', () => {
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
+        const harness = harnessOf(
+          everyWorker.map(() => ({ capacityBlocks: 10 })),
+          8,
+        );
+        const { router, admission, live } = harness;
+        const twin = new NaiveAdmission(
+          everyWorker.map(() => ({
+            capacity: 10,
+            runningMax: Number.POSITIVE_INFINITY,
+            routable: true,
+            active: 0,
+            running: 0,
+          })),
+          8,
+          4,
+        );
+        const waiting = new Map<number, Waiting<Named>>();
+        const blocksOf = new Map<number, number>();
+        const at = new Map<number, number>();
+        const note = (placed: readonly NaivePlaced[]): void => {
+          for (const [name, worker] of placed) {
+            waiting.delete(name);
+            if (worker !== null) at.set(name, worker);
+          }
+        };
+        const release = (name: number): void => {
+          harness.release(name);
+          const worker = twin.workers[at.get(name)!]!;
+          worker.active -= blocksOf.get(name)!;
+          worker.running -= 1;
+        };
+        const settle = (): void => {
+          const placed = twin.drain();
+          expect(harness.drain()).toEqual(placed);
+          note(placed);
+        };
+        for (const [name, step] of commands.entries()) {
+          switch (step.kind) {
+            case 'enter': {
+              const workers = lanes[step.lane]!;
+              const excluded = new Set(everyWorker.filter((worker) => !workers.includes(worker)));
+              const lane = `${step.lane}`;
+              const { priority, blocks } = step;
+              const entry = admission.enter(applicant(name, blocks, { priority, lane, excluded }), 0);
+              const expected = twin.enter({ name, priority, lane, workers, blocks });
+              blocksOf.set(name, blocks);
+              if (entry.kind === 'waiting') waiting.set(name, entry.waiting);
+              if (entry.kind === 'routed') live.set(name, entry);
+              if (typeof expected === 'string') expect(entry.kind).toBe(expected);
+              else {
+                expect(entry.kind === 'routed' ? entry.decision.worker : entry.kind).toBe(expected[1] ?? 'refused');
+                note([expected]);
+              }
+              break;
+            }
+            case 'release': {
+              const names = [...live.keys()];
+              if (names.length > 0) release(names[step.pick % names.length]!);
+              break;
+            }
+            case 'withdraw': {
+              const names = [...waiting.keys()];
+              const chosen = names[step.pick % names.length];
+              if (chosen === undefined) break;
+              expect(admission.withdraw(waiting.get(chosen)!)).toBe(true);
+              waiting.delete(chosen);
+              twin.withdraw(chosen);
+              break;
+            }
+            case 'capacity':
+              router.setCapacity(step.worker, step.blocks, step.known);
+              twin.workers[step.worker]!.capacity = step.known ? step.blocks : Number.POSITIVE_INFINITY;
+              break;
+            case 'running-max':
+              router.setRunningRequestsMax(step.worker, step.requests);
+              twin.workers[step.worker]!.runningMax = step.requests;
+              break;
+            case 'routable':
+              router.setRoutable(step.worker, step.routable);
+              twin.workers[step.worker]!.routable = step.routable;
+              break;
+          }
+          settle();
+          expect(admission.waiting).toBe(twin.waiting.length);
+          expect(admission.waitingBlocks).toBe(twin.waiting.reduce((sum, { blocks }) => sum + blocks, 0));
+          expect(router.loads().map(({ activeBlocks }) => activeBlocks)).toEqual(
+            twin.workers.map(({ active }) => active),
+          );
+        }
+        while (live.size > 0) {
+          for (const name of [...live.keys()]) release(name);
+          settle();
+        }
+        expect([admission.waiting, admission.waitingBlocks]).toEqual([0, 0]);
+        expect(router.liveBookings).toBe(0);
+        router.assertConsistent();
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

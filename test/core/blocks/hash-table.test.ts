@@ -1,0 +1,64 @@
+// The table equals a Map under any mix of inserts and removals, and gives memory back.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HashTable } from '../../../src/core/blocks/hash-table.ts';
+
+/** Few distinct keys, the awkward ones among them, so that chains of probes form and break. */
+const key = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.constantFrom(0, 1, 0xffffffff));
+
+describe('hash table', () => {
+  it('equals a Map', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(key, fc.boolean(), fc.integer({ min: 0, max: 1000 })), { maxLength: 400 }),
+        (steps) => {
+          const table = new HashTable(2);
+          const twin = new Map<string, number>();
+          for (const [[low, high], insert, value] of steps) {
+            const name = `${low},${high}`;
+            if (insert) {
+              const at = table.insert(low, high);
+              expect(table.inserted).toBe(!twin.has(name));
+              table.slots[at + 3] = value;
+              twin.set(name, value);
+            } else {
+              const at = table.find(low, high);
+              expect(at >= 0).toBe(twin.delete(name));
+              if (at >= 0) table.remove(at);
+            }
+            expect(table.size).toBe(twin.size);
+          }
+          for (const [name, value] of twin) {
+            const [low, high] = name.split(',').map(Number);
+            expect(table.slots[table.find(low!, high!) + 3]).toBe(value);
+          }
+          let seen = 0;
+          for (let at = table.next(0); at >= 0; at = table.next(at + table.stride)) seen++;
+          expect(seen).toBe(twin.size);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('shrinks when it empties', () => {
+    const table = new HashTable(1);
+    for (let i = 0; i < 100_000; i++) table.insert(i, i);
+    const full = table.bytes;
+    for (let i = 0; i < 100_000; i++) table.remove(table.find(i, i));
+    expect(table.size).toBe(0);
+    expect(table.bytes).toBeLessThan(full / 1000);
+  });
+
+  it('keeps its size under churn at a constant number of entries', () => {
+    const table = new HashTable(1);
+    for (let i = 0; i < 1000; i++) table.insert(i, 7);
+    const bytes = table.bytes;
+    for (let i = 0; i < 200_000; i++) {
+      table.remove(table.find(i, 7));
+      table.insert(i + 1000, 7);
+    }
+    expect(table.bytes).toBe(bytes);
+  });
+});

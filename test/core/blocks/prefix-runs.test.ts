@@ -1,0 +1,52 @@
+// Runs split, share, merge and vanish; what each worker has of any prompt equals a set of whole prefixes.
+
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { PrefixRuns, type Run } from '../../../src/core/blocks/prefix-runs.ts';
+import { BlockHasher } from '../../../src/core/index.ts';
+
+const hasher = new BlockHasher();
+const hash = (tokens: readonly number[]) => hasher.hash(Uint32Array.from(tokens), 1);
+
+it('equals its naive twin under any order of inserts and removals', () => {
+  const chain = fc.array(fc.integer({ min: 0, max: 1 }), { maxLength: 8 });
+  const step = fc.record({ insert: fc.boolean(), chain, worker: fc.nat(2), which: fc.nat(20) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.array(chain, { maxLength: 6 }), (steps, queries) => {
+      const runs = new PrefixRuns();
+      const live: { chain: number[]; worker: number; last: Run | null }[] = [];
+      const blocksOf = (worker: number): Set<string> =>
+        new Set(
+          live.filter((l) => l.worker === worker).flatMap((l) => l.chain.map((_, i) => l.chain.slice(0, i + 1).join())),
+        );
+      for (const s of steps) {
+        if (s.insert) {
+          const before = blocksOf(s.worker).size;
+          live.push({ chain: s.chain, worker: s.worker, last: runs.insert(hash(s.chain), s.worker) });
+          expect(runs.insertedBlocks).toBe(blocksOf(s.worker).size - before);
+        } else if (live.length > 0) {
+          const [gone] = live.splice(s.which % live.length, 1);
+          const after = blocksOf(gone!.worker).size;
+          const removed = gone!.last ? runs.remove(gone!.last, gone!.worker) : 0;
+          expect(removed).toBe(
+            new Set([...blocksOf(gone!.worker), ...gone!.chain.map((_, i) => gone!.chain.slice(0, i + 1).join())])
+              .size - after,
+          );
+        }
+        runs.assertConsistent();
+        // Compressed: at most two runs for each chain, however often it was split.
+        expect(runs.runCount).toBeLessThanOrEqual(2 * live.length);
+      }
+      for (const query of queries) {
+        const out = new Int32Array(3);
+        runs.addLeadingRuns(hash(query), out);
+        for (const worker of [0, 1, 2]) {
+          const blocks = blocksOf(worker);
+          const missing = query.findIndex((_, i) => !blocks.has(query.slice(0, i + 1).join()));
+          expect(out[worker]).toBe(missing < 0 ? query.length : missing);
+        }
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
