@@ -1,8 +1,15 @@
 // The command `kvoyant sim-worker`: simulated engines behind OpenAI-shaped HTTP and ZMQ KV events.
 
 import { Command } from 'commander';
+import { writeTokenizerFolder } from '../tokens/tokenizer-folder.ts';
 import { kvEventsFormats } from '../wire/kv-events.ts';
-import { OptionError, type SimWorkersOptions, simWorkersDefaults, startSimWorkers } from '../worker/index.ts';
+import {
+  checkOptions,
+  OptionError,
+  type SimWorkersOptions,
+  simWorkersDefaults,
+  startSimWorkers,
+} from '../worker/index.ts';
 import { addHelpNotes } from './help-layout.ts';
 
 const defaults = simWorkersDefaults;
@@ -21,6 +28,7 @@ export function simWorkerCommand(): Command {
     .optionsGroup('Model:')
     .option('--model <name>', 'name of the served model', defaults.model)
     .option('--tokenizer <spec>', 'builtin (cl100k_base), or the path of a tokenizer.json', defaults.tokenizer)
+    .option('--write-tokenizer <folder>', 'write the builtin tokenizer as a Hugging Face folder, and end')
     .option('--max-model-len <tokens>', 'longest prompt and output together', toNumber, defaults.maxModelLen)
     .option('--seed <n>', 'seed of the answers and their lengths', toNumber, defaults.seed)
     .optionsGroup('Engine:')
@@ -55,12 +63,18 @@ export function simWorkerCommand(): Command {
   return addHelpNotes(command, {
     examples: [
       ['Eight engines on the ports 8100 to 8107:', 'kvoyant sim-worker --count 8'],
+      ['The tokenizer of the engines, for load tools that count tokens:', 'kvoyant sim-worker --write-tokenizer tok'],
       ['One with a small cache that runs ten times as fast:', 'kvoyant sim-worker --blocks 512 --speedup 10'],
     ],
   });
 }
 
-async function runSimWorkers(options: SimWorkersOptions, command: Command): Promise<void> {
+interface Flags extends SimWorkersOptions {
+  readonly writeTokenizer?: string;
+}
+
+async function runSimWorkers({ writeTokenizer, ...options }: Flags, command: Command): Promise<void> {
+  if (writeTokenizer !== undefined) return await writeTokenizerTo(writeTokenizer, options, command);
   try {
     const fleet = await startSimWorkers(options);
     for (const [index, { url, kvEvents }] of fleet.workers.entries()) {
@@ -75,6 +89,16 @@ async function runSimWorkers(options: SimWorkersOptions, command: Command): Prom
   } catch (error) {
     if (error instanceof OptionError) command.error(`error: ${error.message}`);
     command.error(`error: the simulated engines did not start: ${(error as Error).message}`);
+  }
+}
+
+async function writeTokenizerTo(folder: string, options: Partial<SimWorkersOptions>, command: Command): Promise<void> {
+  try {
+    const { tokenizer, maxModelLen } = checkOptions(options);
+    if (tokenizer !== 'builtin') throw new Error('it writes the builtin tokenizer only: leave out --tokenizer');
+    for (const path of await writeTokenizerFolder(folder, maxModelLen)) console.log(path);
+  } catch (error) {
+    command.error(`error: --write-tokenizer: ${(error as Error).message}`);
   }
 }
 

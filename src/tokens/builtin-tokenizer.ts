@@ -15,7 +15,7 @@ import type { Vocabulary } from './vocabulary.ts';
 export const builtinName = 'builtin:cl100k_base';
 
 /** Of cl100k_base, and `<|im_start|>`, `<|im_end|>` under the ids that OpenAI's ChatML vocabulary gives them. */
-const addedTokens: readonly AddedTokenSpec[] = Object.entries({
+export const builtinAddedTokens: readonly AddedTokenSpec[] = Object.entries({
   '<|endoftext|>': 100257,
   '<|fim_prefix|>': 100258,
   '<|fim_middle|>': 100259,
@@ -25,7 +25,7 @@ const addedTokens: readonly AddedTokenSpec[] = Object.entries({
   '<|endofprompt|>': 100276,
 }).map(([text, id]) => ({ text, id, lstrip: false, rstrip: false, normalized: false, singleWord: false }));
 
-const chatMl = `{%- if tools %}<|im_start|>system
+export const builtinChatTemplate = `{%- if tools %}<|im_start|>system
 Tools:
 {% for tool in tools %}{{ tool | tojson }}
 {% endfor %}<|im_end|>
@@ -41,13 +41,13 @@ Tools:
 export class BuiltinTokenizer extends ByteLevelTokenizer {
   constructor(vocabulary: Vocabulary, options: { readonly segmentCacheBytesMax?: number } = {}) {
     const bpe = new ByteLevelBpe({
-      spec: { addedTokens, nfc: false, blankBefore: 'nothing', idsBefore: [], idsBehind: [] },
+      spec: { addedTokens: builtinAddedTokens, nfc: false, blankBefore: 'nothing', idsBefore: [], idsBehind: [] },
       vocabulary,
       merges: new TokenMerges(vocabulary),
       splitter: { kind: 'scanner', scanner: new Cl100kScanner(tiktokenClasses(), 3, 'ascii') },
       segmentCacheBytesMax: options.segmentCacheBytesMax,
     });
-    super(builtinName, bpe, { standard: new ChatTemplate(chatMl, {}, bpe.addedTexts), tools: undefined });
+    super(builtinName, bpe, { standard: new ChatTemplate(builtinChatTemplate, {}, bpe.addedTexts), tools: undefined });
   }
 }
 

@@ -1,6 +1,6 @@
 // Splits a text into words: by a hand-written scanner where the pattern is a known one, else by regexes.
 import { gpt2Pattern } from './byte-level-spec.ts';
-import { huggingFaceCasedClasses, huggingFaceClasses } from './character-classes.ts';
+import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from './character-classes.ts';
 import { Cl100kScanner } from './cl100k-scanner.ts';
 import { Gpt2Scanner } from './gpt2-scanner.ts';
 import { O200kScanner } from './o200k-scanner.ts';
@@ -22,8 +22,17 @@ const cl100kLike = (numbers: string): string =>
 const o200kLike = (numbers: string, contraction: string): string =>
   `${prefix}${upper}*${lower}+${contraction}|${prefix}${upper}+${lower}*${contraction}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${spaces}`;
 
+/** What white space is in JavaScript, and so to js-tiktoken. */
+const white = '\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff';
+
+/** The words of the builtin tokenizer: as above, with that white space, and with case folded in ASCII only. */
+export const builtinPattern: string =
+  `'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])|${prefix}\\p{L}+|\\p{N}{1,3}| ?[^${white}\\p{L}\\p{N}]+[\\r\\n]*` +
+  `|[${white}]*[\\r\\n]+|[${white}]+(?![^${white}])|[${white}]+`;
+
 /** Exact texts of patterns -> their scanners. */
 const scanners: ReadonlyMap<string, () => WordScanner> = new Map<string, () => WordScanner>([
+  [builtinPattern, () => new Cl100kScanner(tiktokenClasses(), 3, 'ascii')],
   [gpt2Pattern, () => new Gpt2Scanner(huggingFaceClasses())],
   [cl100kLike('\\p{N}{1,3}'), () => new Cl100kScanner(huggingFaceClasses(), 3, 'folded')],
   [cl100kLike('\\p{N}'), () => new Cl100kScanner(huggingFaceClasses(), 1, 'folded')],

@@ -12,7 +12,7 @@ import { sha256BlockHash } from './sha256-block-hash.ts';
 import { SimWorker } from './sim-worker.ts';
 
 export type { PublishFault } from './kv-publisher.ts';
-export { OptionError, type SimWorkersOptions, simWorkersDefaults } from './options.ts';
+export { checkOptions, OptionError, type SimWorkersOptions, simWorkersDefaults } from './options.ts';
 export type { SimWorker } from './sim-worker.ts';
 
 /** PYTHONHASHSEED of the simulated engines. */

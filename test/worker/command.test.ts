@@ -23,6 +23,11 @@ describe('kvoyant sim-worker', () => {
     [['--profile', 'h100'], '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, constant'],
     [['--tokenizer', 'no-such-file.json'], 'no-such-file.json'],
     [['--port', '1', '--speed', '3'], '--speed'],
+    [['--write-tokenizer', '/dev/null'], '--write-tokenizer: EEXIST'],
+    [
+      ['--write-tokenizer', 'tok', '--tokenizer', 'other.json'],
+      '--write-tokenizer: it writes the builtin tokenizer only',
+    ],
   ])('%j is refused with what is allowed', async (args, message) => {
     expect(await run(args)).toContain(message);
   });
