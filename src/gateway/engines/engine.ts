@@ -141,6 +141,8 @@ export class Worker {
   offeredFeed: FeedSource | null = null;
   /** The subscription; null: its KV events are not used. */
   feed: KvFeed | null = null;
+  /** Why its feed could not be opened; null: it could, or none is wanted. */
+  feedFault: string | null = null;
   /** Null before the engine has joined. */
   membership: Membership | null = null;
 
@@ -159,8 +161,8 @@ export class Worker {
 
   /** How far what is known of its blocks can be trusted now. */
   trust(nowMs: number): WorkerTrust {
-    const { traits, feed, membership, offeredFeed } = this;
-    if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null);
+    const { traits, feed, feedFault, membership, offeredFeed } = this;
+    if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null, feedFault);
     const missedEvents = membership === null ? 0 : membership.router.missedEvents(membership.index, nowMs);
     return feedTrust({
       feed: feed.status,

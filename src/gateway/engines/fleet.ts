@@ -82,7 +82,7 @@ export class Fleet {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.monitors.values()].map((monitor) => monitor.close()));
+    for (const [{ url }, monitor] of this.monitors) this.#follow(url, monitor.close());
     await Promise.all(this.#lives);
   }
 
@@ -101,23 +101,33 @@ export class Fleet {
     const desired = this.#desired();
     const present = [...this.engines];
     const here = new Set(present.map(({ url }) => url));
-    const newcomers = [...desired.values()].filter(({ url }) => !here.has(url)).map((spec) => this.#join(spec));
+    const newcomers: Engine[] = [];
+    for (const spec of desired.values()) {
+      const engine = here.has(spec.url) ? null : this.#join(spec);
+      if (engine !== null) newcomers.push(engine);
+    }
     for (const engine of present) {
       const spec = desired.get(engine.url);
       const removal = this.#removals.get(engine);
       if (spec === undefined || !sameSpec(spec, engine.spec)) {
-        if (removal === undefined) this.#follow(this.#remove(engine, newcomers));
+        if (removal === undefined) this.#follow(engine.url, this.#remove(engine, newcomers));
         else removal.cancelled = false;
       } else if (removal !== undefined) removal.cancelled = true;
     }
   }
 
-  #join(spec: EngineSpec): Engine {
-    const { engine, monitor } = this.#options.create(spec);
-    this.engines.push(engine);
-    this.monitors.set(engine, monitor);
-    this.#follow(monitor.run());
-    return engine;
+  /** Null: not even the beginning could be made; tried again with the next change of what is asked for. */
+  #join(spec: EngineSpec): Engine | null {
+    try {
+      const { engine, monitor } = this.#options.create(spec);
+      this.engines.push(engine);
+      this.monitors.set(engine, monitor);
+      this.#follow(engine.url, monitor.run());
+      return engine;
+    } catch (error) {
+      this.#options.log.error({ engine: spec.url, err: error }, 'engine could not be added');
+      return null;
+    }
   }
 
   async #remove(engine: Engine, newcomers: readonly Engine[]): Promise<void> {
@@ -157,9 +167,14 @@ export class Fleet {
     this.#options.log.info({ engine: engine.url, cutRequests }, 'engine removed');
   }
 
-  #follow(life: Promise<void>): void {
-    this.#lives.add(life);
-    void life.finally(() => this.#lives.delete(life));
+  /** Owns what happens to an engine over time: an error is told of, and goes no further. */
+  #follow(url: string, life: Promise<void>): void {
+    const owned = life
+      .catch((error: unknown) =>
+        this.#options.log.error({ engine: url, err: error }, 'an error of ours with an engine'),
+      )
+      .finally(() => this.#lives.delete(owned));
+    this.#lives.add(owned);
   }
 }
 

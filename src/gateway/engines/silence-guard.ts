@@ -22,6 +22,8 @@ export interface SilenceActions {
   onHeard(): void;
   /** It is out. @param lives it answers probes, if nothing else */
   onLost(reason: string, lives: boolean): void;
+  /** Its silence can't be judged: an error that nobody expected. */
+  onFault(error: unknown): void;
 }
 
 /** A row of probes without an answer. */
@@ -48,12 +50,20 @@ export class SilenceGuard {
     this.#engine = engine;
     this.#actions = actions;
     this.#log = log;
-    this.#timer = setInterval(() => this.#turn(), turnIntervalMs);
+    this.#timer = setInterval(() => this.#tick(), turnIntervalMs);
     this.#timer.unref();
   }
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    try {
+      this.#turn();
+    } catch (error) {
+      this.#actions.onFault(error);
+    }
   }
 
   #turn(): void {

@@ -55,12 +55,21 @@ export class WorkerDiscovery {
 
   async #lookUpAll(): Promise<void> {
     if (this.#closed) return;
-    await Promise.all(this.#specs.map((spec) => this.#lookUp(spec)));
+    await Promise.all(this.#specs.map((spec) => this.#follow(spec)));
     if (this.#closed || this.#specs.length === 0) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#round = this.#lookUpAll();
     }, this.#intervalMs);
+  }
+
+  /** Never rejects: what goes wrong with one name touches neither the others nor the next round. */
+  async #follow(spec: EngineSpec): Promise<void> {
+    try {
+      await this.#lookUp(spec);
+    } catch (error) {
+      this.#log.error({ name: spec.url, err: error }, 'an error of ours in following a name of workers');
+    }
   }
 
   /** A name that can't be looked up keeps the engines that it had: a silent name server takes no capacity away. */
@@ -81,7 +90,13 @@ export class WorkerDiscovery {
       this.#log.warn({ name: hostname, addresses: addresses.length, addressesMax }, 'name has too many addresses');
     }
     const engines = addresses.slice(0, addressesMax).map((address) => engineAt(spec, hostname, address));
-    this.#fleet.want(sourceOf(spec), engines);
+    // A link-local address with a zone (fe80::1%eth0) can't stand in a URL.
+    const usable = engines.filter(({ url }) => URL.canParse(url));
+    if (usable.length < engines.length) {
+      const leftOut = engines.filter(({ url }) => !URL.canParse(url)).map(({ url }) => url);
+      this.#log.warn({ name: hostname, leftOut }, 'name has addresses that can not be used');
+    }
+    this.#fleet.want(sourceOf(spec), usable);
   }
 }
 

@@ -15,8 +15,11 @@
 
 import type { FeedLoss, FeedStatus } from './feed-status.ts';
 
-/** Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. */
-export type ApproximateReason = 'no-events' | 'no-tokenizer';
+/**
+ * Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. `feed-fault`: the
+ * subscription to its events can't be opened.
+ */
+export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault';
 
 /**
  * `connecting`: not connected yet. `replaying`: batches are being asked for again. `unproven`: connected without a
@@ -69,8 +72,12 @@ export interface FeedFacts {
   readonly pageSizeUnfit: number | null;
 }
 
-/** Of a worker whose KV events are not used. @param offered whether it has any */
-export function approximateTrust(offered: boolean): WorkerTrust {
+/** Of a worker whose KV events are not used. @param offered whether it has any @param feedFault why they can't be had, or null */
+export function approximateTrust(offered: boolean, feedFault: string | null = null): WorkerTrust {
+  if (feedFault !== null) {
+    const detail = `the subscription to its KV events can't be opened: ${feedFault}`;
+    return { kind: 'approximate', reason: 'feed-fault', detail };
+  }
   return offered
     ? {
         kind: 'approximate',

@@ -125,9 +125,16 @@ export class Pool {
       source,
       ...(runningRequestsMax !== undefined && { runningRequestsMax }),
     });
-    this.router.setRoutable(index, false);
-    this.#workers.set(index, worker);
-    this.membersChanged();
+    try {
+      this.router.setRoutable(index, false);
+      this.#workers.set(index, worker);
+      this.membersChanged();
+    } catch (error) {
+      // The router must never choose a worker that the pool does not know.
+      this.#workers.delete(index);
+      this.router.removeWorker(index);
+      throw error;
+    }
     return index;
   }
 

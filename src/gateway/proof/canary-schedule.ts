@@ -46,13 +46,14 @@ export class CanarySchedule {
     if (this.#options.canary && nowMs >= this.#dueMs && this.#engine.inFlight === 0) void this.#run();
   }
 
+  /** Never rejects: a canary that could not be sent has not come back. */
   async #run(): Promise<void> {
     if (this.#underWay) return;
     this.#underWay = true;
     let missed = false;
     // One after the other: behind one address they share a queue.
     for (const worker of this.#engine.workers) {
-      const report = await this.#send(worker);
+      const report = await this.#reportOf(worker);
       this.#keep(worker, report);
       missed ||= report.state === 'inconclusive';
     }
@@ -61,6 +62,19 @@ export class CanarySchedule {
     const waitMs = missed ? Math.min(canaryIntervalMs, retryMs * 2 ** (this.#missed - 1)) : canaryIntervalMs;
     this.#dueMs = performance.now() + waitMs;
     this.#underWay = false;
+  }
+
+  async #reportOf(worker: Worker): Promise<CanaryReport> {
+    try {
+      return await this.#send(worker);
+    } catch (error) {
+      this.#log.error({ worker: worker.id, err: error }, 'canary failed by an error of ours');
+      return {
+        timeMs: Date.now(),
+        state: 'inconclusive',
+        reason: error instanceof Error ? error.message : String(error),
+      };
+    }
   }
 
   #keep(worker: Worker, report: CanaryReport): void {

@@ -33,6 +33,8 @@ class CanaryStopped extends Error {
 export async function sendCanary(worker: Worker, context: CanaryContext): Promise<CanaryReport> {
   try {
     const prompt = await makeCanaryPrompt(encodeFor(worker, context.pools), worker.traits.blockSize);
+    // What the engine says of itself is all that there is then.
+    if (prompt === null) return { timeMs: Date.now(), state: 'off', ...diagnose(null, worker.circumstances) };
     const diagnosis = await new Canary(worker, prompt, context).run();
     return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
   } catch (error) {

@@ -1,0 +1,158 @@
+// The workers of one engine: made, brought in line with what the engine says of itself, and taken out of routing.
+
+import type { Logger } from 'pino';
+import type { IndexSource } from '../../core/index.ts';
+import { EventIntake } from '../feeds/event-intake.ts';
+import { isSameAddress } from '../feeds/feed-address.ts';
+import type { FeedCommons } from '../feeds/feed-commons.ts';
+import { KvFeed } from '../feeds/kv-feed.ts';
+import type { Pools } from '../pools/pools.ts';
+import { type Engine, Worker } from './engine.ts';
+import type { EngineFacts, RankFacts } from './engine-facts.ts';
+import type { FeedSource } from './engine-probe.ts';
+import { isCapacityKnown, updatedTraits } from './worker-traits.ts';
+
+/** How long a worker waits for its feed to be up to date before it takes requests without. */
+const feedCurrentMsMax = 2000;
+
+export interface EngineWorkersContext {
+  readonly pools: Pools;
+  readonly feedCommons: FeedCommons;
+  readonly log: Logger;
+}
+
+export class EngineWorkers {
+  readonly #engine: Engine;
+  readonly #pools: Pools;
+  readonly #feedCommons: FeedCommons;
+  readonly #log: Logger;
+
+  constructor(engine: Engine, { pools, feedCommons, log }: EngineWorkersContext) {
+    this.#engine = engine;
+    this.#pools = pools;
+    this.#feedCommons = feedCommons;
+    this.#log = log;
+  }
+
+  /** @param processGone the process that answered before has ended: what it held in its cache is lost */
+  adopt(facts: EngineFacts, processGone: boolean): void {
+    const engine = this.#engine;
+    const stays = engine.workers.length === facts.ranks.length && facts.models.some(({ id }) => engine.lists(id));
+    engine.models = facts.models;
+    if (processGone) engine.reportsCachedTokens = false;
+    engine.tokenizer = facts.tokenizer;
+    if (!stays) this.#replace(facts);
+    const pool = this.#pools.poolOf(engine)!;
+    if (!stays || processGone) pool.tokens.forget();
+    for (const [i, worker] of engine.workers.entries()) {
+      if (stays) this.#update(worker, facts.ranks[i]!, processGone);
+    }
+    pool.membersChanged();
+  }
+
+  /** Waits until the feeds have caught up, for a short while. */
+  async whenCurrent(): Promise<void> {
+    await Promise.all(this.#engine.workers.map(({ feed }) => feed?.whenCurrent(feedCurrentMsMax)));
+  }
+
+  /** Takes all of them out of routing. Does as much of it as can be done, even where a step fails. */
+  dismiss(): void {
+    const engine = this.#engine;
+    this.#attempt(() => this.#pools.leave(engine));
+    this.closeFeeds();
+    engine.workers = [];
+  }
+
+  closeFeeds(): void {
+    for (const { feed } of this.#engine.workers) this.#attempt(() => feed?.close());
+  }
+
+  /** Opens again the feeds that could not be opened. */
+  retryFeeds(): void {
+    for (const worker of this.#engine.workers) {
+      if (worker.feedFault !== null) this.#connectFeed(worker, worker.offeredFeed, 'events');
+    }
+  }
+
+  #update(worker: Worker, { traits, feed, told }: RankFacts, processGone: boolean): void {
+    const { router, index } = worker.membership!;
+    const before = worker.traits;
+    worker.told = told;
+    // The source changes only with the feed.
+    worker.traits = { ...(processGone ? traits : updatedTraits(before, traits)), source: before.source };
+    const { blockSize, pageSize, capacityBlocks } = worker.traits;
+    if (capacityBlocks !== before.capacityBlocks || worker.traits.capacityFrom !== before.capacityFrom) {
+      router.setCapacity(index, capacityBlocks, isCapacityKnown(worker.traits));
+    }
+    if (blockSize !== before.blockSize || pageSize !== before.pageSize) {
+      router.setBlockSize(index, blockSize, pageSize);
+    }
+    this.#connectFeed(worker, feed, traits.source);
+    if (!processGone) return;
+    if (worker.feed === null) router.dropBlocks(index);
+    else worker.feed.publisherGone();
+  }
+
+  #replace(facts: EngineFacts): void {
+    const engine = this.#engine;
+    this.#pools.leave(engine);
+    for (const { feed } of engine.workers) feed?.close();
+    engine.workers = facts.ranks.map(({ rank, traits, told }) => new Worker(engine, rank, traits, told));
+    this.#pools.join(engine);
+    for (const [i, worker] of engine.workers.entries()) {
+      const { feed, traits } = facts.ranks[i]!;
+      this.#connectFeed(worker, feed, traits.source);
+    }
+  }
+
+  /** Keeps a subscription to the same address, however often the engine goes and comes. */
+  #connectFeed(worker: Worker, offered: FeedSource | null, source: IndexSource): void {
+    worker.offeredFeed = offered;
+    const wanted = source === 'approximate' ? null : offered;
+    const { feed } = worker;
+    if (feed === null || wanted === null || !isSameAddress(feed.address, wanted)) {
+      feed?.close();
+      worker.feed = null;
+      if (wanted === null) worker.feedFault = null;
+      else this.#openFeed(worker, wanted);
+    }
+    this.#setSource(worker, worker.feed === null ? 'approximate' : 'events');
+  }
+
+  /** A feed that can't be opened costs the worker its events, not its place: its blocks are mirrored from our decisions. */
+  #openFeed(worker: Worker, address: FeedSource): void {
+    let feed: KvFeed | null = null;
+    try {
+      feed = new KvFeed(address, new EventIntake(worker, this.#log), this.#feedCommons);
+      feed.open();
+      worker.feed = feed;
+      worker.feedFault = null;
+    } catch (error) {
+      this.#attempt(() => feed?.close());
+      const fault = (error as Error).message;
+      if (worker.feedFault !== fault) {
+        const { endpoint, replayEndpoint } = address;
+        this.#log.error(
+          { worker: worker.id, endpoint, replayEndpoint, reason: fault },
+          'KV event feed can not be opened',
+        );
+      }
+      worker.feedFault = fault;
+    }
+  }
+
+  #setSource(worker: Worker, source: IndexSource): void {
+    if (worker.traits.source === source) return;
+    worker.traits = { ...worker.traits, source };
+    const { router, index } = worker.membership!;
+    router.setSource(index, source);
+  }
+
+  #attempt(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#log.error({ err: error }, 'workers of an engine could not be taken out in order');
+    }
+  }
+}
