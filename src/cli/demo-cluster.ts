@@ -19,6 +19,8 @@ export interface ClusterOptions {
 
 export interface Cluster {
   readonly gateway: string;
+  /** Where the gateway's routes for operators are. */
+  readonly operators: string;
   readonly engines: readonly string[];
   readonly model: string;
   /** Rejects if one of the processes ends by itself. */
@@ -63,14 +65,16 @@ async function launch(
   const serve = start('serve', [
     'serve',
     ...engines.flatMap((url) => ['--worker', url]),
-    ...['--tokenizer', 'builtin', '--port', String(port), '--log-level', 'warn'],
+    ...['--tokenizer', 'builtin', '--port', String(port), '--admin-port', '0', '--log-level', 'warn'],
     // Of requests nothing but the workload is measured.
     ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
   ]);
   const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);
+  const [forOperators] = await serve.lines(/for operators at (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);
   const gateway = listening![1]!;
+  const operators = forOperators![1]!;
   const died = Promise.race([sim.died, serve.died]);
   died.catch(() => {});
-  await Promise.race([waitUntilReady(gateway, workers, START_TIMEOUT_MS), died]);
-  return { gateway, engines, model: await servedModel(gateway), died };
+  await Promise.race([waitUntilReady(operators, workers, START_TIMEOUT_MS), died]);
+  return { gateway, operators, engines, model: await servedModel(gateway), died };
 }

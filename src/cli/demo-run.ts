@@ -41,7 +41,7 @@ export async function runRow(options: RowOptions): Promise<RowResult> {
   }
 }
 
-async function measure({ gateway, engines, model }: Cluster, options: RowOptions): Promise<RowResult> {
+async function measure({ gateway, operators, engines, model }: Cluster, options: RowOptions): Promise<RowResult> {
   const client = new OpenAiClient(gateway);
   const completion = (index: number, arrivalMs: number, prompt: string, maxTokens: number): LoadRequest => ({
     index,
@@ -52,12 +52,12 @@ async function measure({ gateway, engines, model }: Cluster, options: RowOptions
   try {
     const warmUp = Array.from({ length: WARM_UP_REQUESTS }, (_, i) => completion(i, 0, `warm-up ${i}`, 2));
     const warmUpProblems = describeFailures(await runOpenLoop(client, warmUp, { signal: options.signal }));
-    await loadsAtRest(gateway, REST_TIMEOUT_MS);
+    await loadsAtRest(operators, REST_TIMEOUT_MS);
     const before = await Promise.all(engines.map(readPromptTokens));
     const requests = options.requests.map((one, i) => completion(i, one.arrivalMs, one.prompt, one.maxTokens));
     const records = await runOpenLoop(client, requests, options);
     options.signal.throwIfAborted();
-    const loadsAfter = await loadsAtRest(gateway, REST_TIMEOUT_MS);
+    const loadsAfter = await loadsAtRest(operators, REST_TIMEOUT_MS);
     const after = await Promise.all(engines.map(readPromptTokens));
     const counted = after.map((tokens, i) => difference(tokens, before[i]!));
     const run = summarizeRun(records);

@@ -105,7 +105,7 @@ async function serveOn(options: DemoOptions): Promise<void> {
         `-d '{"model":"${cluster.model}","prompt":"Hello","max_tokens":16,"stream":true}'`,
     );
     print('');
-    print(`Also: ${cluster.gateway}/workers  /loads  /decisions  /metrics`);
+    print(`Also: ${cluster.operators}/workers  /loads  /decisions  /metrics`);
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([stopped, cluster.died]);
   } finally {

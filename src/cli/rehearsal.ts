@@ -27,6 +27,7 @@ export async function rehearse({ policy }: Pick<GatewayConfig, 'policy'>): Promi
       policy,
       workers: engines.map(addressOf),
       port: 0,
+      adminPort: 'none',
       tokenizer: 'none',
       canary: false,
       logLevel: 'silent',

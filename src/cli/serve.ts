@@ -26,7 +26,8 @@ const help: HelpNotes = {
   notes: [
     'Every setting can be given in the file by its name in camel case (queueWaitMsMax), in an environment variable ' +
       '(KVOYANT_QUEUE_WAIT_MS_MAX) and, unless it is a secret, as a flag. A flag wins over the variable, the variable ' +
-      'over the file. The secrets are apiKeys (KVOYANT_API_KEYS) and adminKey (KVOYANT_ADMIN_KEY).',
+      'over the file. The secrets are apiKeys (KVOYANT_API_KEYS), adminKey (KVOYANT_ADMIN_KEY) ' +
+      'and viewKey (KVOYANT_VIEW_KEY).',
     'Every switch has its opposite: --canary and --no-canary, KVOYANT_CANARY=true and false. SIGHUP reads the file ' +
       'again. docs/configuration.md explains every setting.',
   ],
@@ -51,6 +52,7 @@ async function serve(command: Command): Promise<void> {
   };
   const gateway = await start(command, sources);
   const { policy } = gateway.config;
+  console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);
   console.log(`kvoyant listening on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`);
   const reload = (): void => void gateway.reload(() => loadSettings(sources));
   const watched = (): string[] => [

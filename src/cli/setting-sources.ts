@@ -68,6 +68,7 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'apiKeys',
   'apiKeysFile',
   'adminKey',
+  'viewKey',
   'tlsCertFile',
   'tlsKeyFile',
   'workerCaFile',

@@ -7,7 +7,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
-import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
+import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
@@ -22,6 +22,7 @@ import { Access, describeAccess } from './http/access.ts';
 import { AnswerDeadlines } from './http/answer-deadlines.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import { KeyLimits } from './http/key-limits.ts';
+import { createOperatorServer, operatorPort } from './http/operator-server.ts';
 import { createGatewayServer } from './http/server.ts';
 import { TurnSlices } from './http/turn-slices.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
@@ -42,7 +43,7 @@ export interface Gateway {
   readonly config: GatewayConfig;
   /** Without a slash at its end. */
   readonly url: string;
-  /** Where operators' routes are, without a slash at its end. */
+  /** Where operators' routes are, without a slash at its end; `url`, where they have no listener of their own. */
   readonly adminUrl: string;
   /** Name of the tokenizer in use, or `engine`, or `none`. */
   readonly tokenizerName: string;
@@ -127,11 +128,15 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     log,
   };
   const server = createGatewayServer(context, files.tls);
+  const adminPort = operatorPort(config, [...config.workers, ...files.workers]);
+  const operators = adminPort === null ? null : createOperatorServer(context, files.tls);
   const apply = (current: GatewayConfig, { workers, apiKeys, tls }: ReferencedFiles): void => {
     log.level = current.logLevel;
     server.maxConnections = current.connectionsMax;
-    if (tls !== null && server instanceof TlsServer) server.setSecureContext(tls);
-    context.access.configure([...current.apiKeys, ...apiKeys], current.adminKey);
+    for (const listener of [server, operators]) {
+      if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
+    }
+    context.access.configure([...current.apiKeys, ...apiKeys], current);
     const specs = [...current.workers, ...workers];
     fleet.want(
       'config',
@@ -147,8 +152,11 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     });
     // Before the first request can come: no moment without the keys.
     apply(config, files);
+    // Operators first: if their port is taken, no client has been let in.
+    if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
     await listen(server, config);
   } catch (error) {
+    operators?.close();
     await recorder?.close();
     context.deadlines.close();
     await discovery.close();
@@ -156,15 +164,16 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     await tokenizer?.close();
     throw error;
   }
-  announce(log, config, config.apiKeys.length + files.apiKeys.length);
+  const adminUrl = operators === null ? null : addressOf(operators, config.adminHost);
+  announce(log, config, config.apiKeys.length + files.apiKeys.length, adminUrl);
   const reloads = new ReloadQueue();
   let closing: Promise<void> | null = null;
   return {
     get config() {
       return live.current;
     },
-    url: addressOf(server, config),
-    adminUrl: addressOf(server, config),
+    url: addressOf(server, config.host),
+    adminUrl: adminUrl ?? addressOf(server, config.host),
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
@@ -176,6 +185,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
         await closeServer(server, shutdownGraceMs);
+        // Until then operators see what is still under way.
+        if (operators !== null) await closeServer(operators, 0);
         context.deadlines.close();
         await discovery.close();
         await Promise.all([...pools].map((pool) => pool.tokens.close()));
@@ -198,13 +209,25 @@ function createLog({ logLevel }: GatewayConfig, logTo?: DestinationStream): Logg
   return pino({ level: logLevel, base: null }, logTo ?? pino.destination({ dest: 2, sync: true }));
 }
 
-function announce(log: Logger, config: GatewayConfig, keyCount: number): void {
-  for (const { loud, message } of describeAccess(config, keyCount)) log[loud ? 'warn' : 'info'](message);
+function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl: string | null): void {
+  for (const { loud, message } of describeAccess(config, keyCount, adminUrl)) log[loud ? 'warn' : 'info'](message);
   const warning = descriptorWarning(config.connectionsMax);
   if (warning !== null) log.warn(warning);
 }
 
-function listen(server: Server | TlsServer, { host, port }: GatewayConfig): Promise<void> {
+/** @throws ConfigError that says what to set if the address is taken */
+async function listenForOperators(server: Server | TlsServer, host: string, port: number): Promise<void> {
+  try {
+    await listen(server, { host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? 'is taken' : `can't be used (${message})`;
+    const hint = 'set adminPort (--admin-port) to a free port, to 0 for any, or to none for no listener of their own';
+    throw new ConfigError('adminPort', `${host}:${port}, the address of operators, ${reason}: ${hint}`);
+  }
+}
+
+function listen(server: Server | TlsServer, { host, port }: Pick<GatewayConfig, 'host' | 'port'>): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: backlogMax }, () => {
@@ -214,7 +237,7 @@ function listen(server: Server | TlsServer, { host, port }: GatewayConfig): Prom
   });
 }
 
-function addressOf(server: Server | TlsServer, { host }: GatewayConfig): string {
+function addressOf(server: Server | TlsServer, host: string): string {
   const { port } = server.address() as AddressInfo;
   return `${server instanceof TlsServer ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -31,11 +31,13 @@ function demo(...args: string[]): ChildProcess {
 /** Runs a tiny workload and waits for the gateway that serves on. */
 async function servingDemo(): Promise<{ program: ChildProcess; gateway: string; addresses: string[] }> {
   const program = demo('pr1731', '--rows', 'kv', '--scale', '0.001', '--port', '0', ...SMALL);
+  let gateway: string | undefined;
   for await (const line of createInterface({ input: program.stdout! })) {
-    const gateway = /^Serving on (http:\S+),/.exec(line)?.[1];
-    if (gateway === undefined) continue;
-    const { workers } = (await (await fetch(`${gateway}/workers`)).json()) as { workers: { url: string }[] };
-    return { program, gateway, addresses: [gateway, ...workers.map(({ url }) => url)] };
+    gateway ??= /^Serving on (http:\S+),/.exec(line)?.[1];
+    const operators = /^Also: (http:\S+)\/workers/.exec(line)?.[1];
+    if (gateway === undefined || operators === undefined) continue;
+    const { workers } = (await (await fetch(`${operators}/workers`)).json()) as { workers: { url: string }[] };
+    return { program, gateway, addresses: [gateway, operators, ...workers.map(({ url }) => url)] };
   }
   throw new Error('the demonstration ended before it served');
 }
@@ -111,7 +113,7 @@ describe('kvoyant demo', () => {
 
   it('leaves nothing behind when it is killed', async () => {
     const { program, addresses } = await servingDemo();
-    expect(addresses).toHaveLength(5);
+    expect(addresses).toHaveLength(6);
     program.kill('SIGKILL');
     await expectGone(addresses);
   });

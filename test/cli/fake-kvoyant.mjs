@@ -56,5 +56,7 @@ if (command === 'sim-worker') {
     event({ choices: [], usage });
     return response.end('data: [DONE]\n\n');
   };
-  serve(answer, Number(values('--port')[0]), (url) => console.log(`kvoyant listening on ${url}`));
+  serve(answer, Number(values('--port')[0]), (url) =>
+    console.log(`kvoyant for operators at ${url}\nkvoyant listening on ${url}`),
+  );
 }

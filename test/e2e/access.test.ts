@@ -1,11 +1,13 @@
 // Who is let in, and what stays secret.
 
 import { readFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
 import { createServer as createTlsServer, request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashSecret } from '../../src/gateway/config/secret-hash.ts';
+import { operatorPort } from '../../src/gateway/http/operator-server.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { TemporaryFolder } from '../gateway/temporary-folder.ts';
 import { replyJson, streamTokens } from './fake-engine.ts';
@@ -28,6 +30,16 @@ afterEach(async () => {
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 const completion = { model: 'fake', prompt: 'x' };
 const observed = ['/workers', '/loads', '/decisions', '/metrics'];
+
+/** With the headers as given, `host` among them, which `fetch` would not send. */
+function statusFrom(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method, headers, agent: false }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode!));
+    });
+    request.on('error', reject).end();
+  });
+}
 
 async function statusOf(gateway: Gateway, path: string, headers: Record<string, string> = {}): Promise<number> {
   return (await fetch(gateway.url + path, { headers })).status;
@@ -93,48 +105,126 @@ describe('API keys', () => {
   });
 });
 
-describe('what is not the OpenAI API', () => {
-  it('is open to requests from this machine, unless they were carried here from elsewhere', async () => {
+describe('routes of operators', () => {
+  const [adminKey, viewKey, key] = ['admin-secret-0000001', 'view-secret-00000001', 'some-secret-00000001'];
+  const adminStatus = async (gateway: Gateway, path: string, headers: Record<string, string> = {}): Promise<number> =>
+    statusFrom(gateway.adminUrl + path, headers);
+
+  it('without a key are at a listener of their own, for requests that come from this machine and were meant for it', async () => {
     const engine = await harness.engine();
-    const gateway = await harness.gateway({ workers: [engine.url], apiKeys: ['k:some-secret-00000001'] });
-    const drain = `/workers/${encodeURIComponent(engine.url)}/drain`;
+    const gateway = await harness.gateway({ workers: [engine.url], apiKeys: [`k:${key}`] });
+    const { host, port } = new URL(gateway.adminUrl);
+    const foreign: Record<string, string>[] = [
+      { 'x-forwarded-for': '127.0.0.1' },
+      { forwarded: 'for=127.0.0.1' },
+      { 'x-real-ip': '127.0.0.1' },
+      { via: '1.1 proxy' },
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { origin: `http://127.0.0.1:${Number(port) + 1}` },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { host: 'evil.example' },
+      { host: `evil.example:${port}` },
+      { host: `127.0.0.1.evil.example:${port}` },
+      { host: `localhost.evil.example` },
+      { host: '10.0.0.1' },
+    ];
+    const own: Record<string, string>[] = [
+      {},
+      { host: 'localhost' },
+      { host: `LOCALHOST:${port}` },
+      { host: `[::1]:${port}` },
+      { origin: `http://${host}`, 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+    ];
     for (const path of observed) {
-      expect(await statusOf(gateway, path)).toBe(200);
-      for (const header of ['x-forwarded-for', 'forwarded', 'x-real-ip', 'origin']) {
-        expect(await statusOf(gateway, path, { [header]: '127.0.0.1' })).toBe(403);
+      expect(await statusOf(gateway, path)).toBe(403);
+      expect(await statusOf(gateway, path, bearer(key))).toBe(403);
+      for (const headers of own) expect(await adminStatus(gateway, path, headers), JSON.stringify(headers)).toBe(200);
+      for (const headers of foreign) {
+        expect(await adminStatus(gateway, path, headers), JSON.stringify(headers)).toBe(403);
       }
     }
-    const foreign = await fetch(gateway.url + drain, { method: 'POST', headers: { origin: 'http://evil.example' } });
-    expect([foreign.status, await foreign.json()]).toMatchObject([403, { error: { code: 'admin_only_local' } }]);
-    expect((await fetch(gateway.url + drain, { method: 'POST' })).status).toBe(200);
+    expect(await statusFrom(`${gateway.adminUrl}/workers`, { origin: 'http://evil.example' }, 'POST')).toBe(403);
+    for (const open of ['/health', '/ready']) expect(await adminStatus(gateway, open, { host: 'a.example' })).toBe(200);
+    expect(await adminStatus(gateway, '/v1/models', bearer(key))).toBe(404);
+    const drain = `/workers/${encodeURIComponent(engine.url)}/drain`;
+    expect(await statusFrom(gateway.adminUrl + drain, {}, 'POST')).toBe(200);
   });
 
-  it('needs the admin key where one is set, from this machine as well; an API key is none', async () => {
+  it('need the admin key where one is set, at either listener, from this machine as well; an API key is none', async () => {
     const engine = await harness.engine();
-    const [adminKey, key] = ['admin-secret-0000001', 'some-secret-00000001'];
     const gateway = await harness.gateway({ workers: [engine.url], adminKey, apiKeys: [`k:${key}`] });
-    for (const path of observed) {
-      expect(await statusOf(gateway, path)).toBe(401);
-      expect(await statusOf(gateway, path, bearer(key))).toBe(401);
-      expect(await statusOf(gateway, path, { ...bearer(adminKey), 'x-forwarded-for': '1.2.3.4' })).toBe(200);
+    for (const url of [gateway.url, gateway.adminUrl]) {
+      for (const path of observed) {
+        expect(await statusFrom(url + path)).toBe(401);
+        expect(await statusFrom(url + path, bearer(key))).toBe(401);
+        expect(await statusFrom(url + path, { ...bearer(adminKey), 'x-forwarded-for': '1.2.3.4' })).toBe(200);
+      }
+      expect(await statusFrom(`${url}/workers`, {}, 'POST')).toBe(401);
     }
-    expect((await fetch(`${gateway.url}/workers`, { method: 'POST', body: '{}' })).status).toBe(401);
     expect((await post(gateway, '/v1/completions', completion, bearer(adminKey))).status).toBe(401);
   });
 
-  it('is closed to other machines without an admin key', async () => {
+  it('can be looked at with the view key, at either listener; it changes nothing', async () => {
+    const engine = await harness.engine();
+    for (const more of [{ adminKey }, {}]) {
+      const gateway = await harness.gateway({ workers: [engine.url], viewKey, apiKeys: [`k:${key}`], ...more });
+      const worker = `/workers/${encodeURIComponent(engine.url)}`;
+      for (const url of [gateway.url, gateway.adminUrl]) {
+        for (const path of [...observed, worker]) expect(await statusFrom(url + path, bearer(viewKey))).toBe(200);
+        expect(await statusFrom(`${gateway.url}/workers`)).toBe(401);
+        for (const [method, path] of [
+          ['POST', '/workers'],
+          ['PATCH', worker],
+          ['DELETE', worker],
+          ['POST', `${worker}/drain`],
+        ] as const) {
+          expect(await statusFrom(url + path, bearer(viewKey), method), `${method} ${path}`).toBe(403);
+        }
+      }
+      expect((await post(gateway, '/v1/completions', completion, bearer(viewKey))).status).toBe(401);
+    }
+  });
+
+  it('are only at the port of clients, with a key, where operators have no listener', async () => {
+    const engine = await harness.engine();
+    const open = await harness.gateway({ workers: [engine.url], adminPort: 'none' });
+    expect(open.adminUrl).toBe(open.url);
+    expect(await statusOf(open, '/workers')).toBe(403);
+    const keyed = await harness.gateway({ workers: [engine.url], adminPort: 'none', adminKey });
+    expect(await statusOf(keyed, '/workers', bearer(adminKey))).toBe(200);
+  });
+
+  it('are closed to other machines without a key', async () => {
     const outside = Object.values(networkInterfaces())
       .flatMap((addresses) => addresses ?? [])
       .find(({ internal, family }) => !internal && family === 'IPv4');
     const engine = await harness.engine();
-    const gateway = await harness.gateway({ workers: [engine.url], host: '0.0.0.0', allowOpen: true });
-    const { port } = new URL(gateway.url);
-    expect((await fetch(`http://127.0.0.1:${port}/workers`)).status).toBe(200);
+    const workers = [engine.url];
+    await expect(harness.gateway({ workers, adminHost: '0.0.0.0' })).rejects.toThrow(/set an adminKey or a viewKey/);
+    const gateway = await harness.gateway({ workers, host: '0.0.0.0', allowOpen: true, adminHost: '0.0.0.0', viewKey });
     // A machine without a network has no address to come from.
     if (outside === undefined) return;
-    const from = `http://${outside.address}:${port}`;
-    expect((await fetch(`${from}/health`)).status).toBe(200);
-    for (const path of observed) expect((await fetch(from + path)).status).toBe(403);
+    const from = (url: string): string => `http://${outside.address}:${new URL(url).port}`;
+    expect(await statusFrom(`${from(gateway.url)}/health`)).toBe(200);
+    for (const path of observed) {
+      expect(await statusFrom(from(gateway.url) + path)).toBe(401);
+      expect(await statusFrom(from(gateway.adminUrl) + path, { host: 'localhost' })).toBe(403);
+      expect(await statusFrom(from(gateway.adminUrl) + path, bearer(viewKey))).toBe(200);
+    }
+  });
+
+  it('keep clear of the ports of workers, and end the start where theirs is taken', async () => {
+    const workers = ['http://127.0.0.1:7001', 'http://localhost:7002', 'http://10.0.0.1:7003'].map((url) => ({ url }));
+    expect(operatorPort({ port: 7000, adminPort: 'auto' }, workers)).toBe(7003);
+    expect(operatorPort({ port: 0, adminPort: 'auto' }, workers)).toBe(0);
+    expect(operatorPort({ port: 65_535, adminPort: 'auto' }, workers)).toBe(0);
+    const engine = await harness.engine();
+    const adminPort = Number(new URL(engine.url).port);
+    const starting = harness.gateway({ workers: [engine.url], adminPort });
+    await expect(starting).rejects.toThrow(`127.0.0.1:${adminPort}, the address of operators, is taken: set adminPort`);
   });
 });
 
@@ -226,7 +316,7 @@ describe('TLS', () => {
       const gateway = await harness.gateway(options, 0, [], { resolve });
       let shown = '';
       await eventually(async () => {
-        shown = await (await fetch(`${gateway.url}/workers`)).text();
+        shown = await (await fetch(`${gateway.adminUrl}/workers`)).text();
         return /certificate|altnames/i.test(shown);
       });
       expect((await send(gateway)).status).toBe(503);

@@ -29,7 +29,7 @@ async function shown(gateway: Gateway): Promise<readonly Shown[]> {
 }
 
 async function call(gateway: Gateway, method: string, path: string, body?: unknown) {
-  const response = await fetch(gateway.url + path, {
+  const response = await fetch(gateway.adminUrl + path, {
     method,
     ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });

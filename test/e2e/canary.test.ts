@@ -119,7 +119,7 @@ describe('a canary', () => {
     const { gateway, all } = await canaries({ workers: [await bent(0, { answer })], canary: false });
     expect(all).toMatchObject([{ state: 'off', proofs: [], findings: [{ cause: 'events-off' }] }]);
     expect(gateway.router(model)!.counters().routed).toBe(0);
-    expect(await (await fetch(`${gateway.url}/metrics`)).text()).toContain('cause="events-off"} 1');
+    expect(await (await fetch(`${gateway.adminUrl}/metrics`)).text()).toContain('cause="events-off"} 1');
   });
 });
 

@@ -62,6 +62,7 @@ describe('kvoyant serve', () => {
   interface Served {
     readonly child: ChildProcess;
     readonly url: string;
+    readonly adminUrl: string;
     readonly log: () => string;
   }
 
@@ -85,7 +86,8 @@ describe('kvoyant serve', () => {
     }, 20_000);
     const url = /listening on (\S+)/.exec(out)![1]!;
     await eventually(async () => (await fetch(`${url}/ready`)).status === 200);
-    return { child, url, log: () => log };
+    const adminUrl = /for operators at (\S+)/.exec(out)![1]!;
+    return { child, url, adminUrl, log: () => log };
   }
 
   it('lets streams end after SIGTERM, and exits with 0', async () => {
@@ -121,7 +123,7 @@ describe('kvoyant serve', () => {
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     const served = await serve(`workers: [${a.url}]\nport: 0\n`, { KVOYANT_SEED: '7' });
     const urls = async () => {
-      const { workers } = (await (await fetch(`${served.url}/workers`)).json()) as { workers: { url: string }[] };
+      const { workers } = (await (await fetch(`${served.adminUrl}/workers`)).json()) as { workers: { url: string }[] };
       return workers.map(({ url }) => url);
     };
     folder.write('k.yaml', `workers: [${a.url}]\nport: 0\nbodyBytesMax: many\n`);

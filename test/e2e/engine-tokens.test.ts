@@ -87,7 +87,7 @@ async function shown(gateway: Gateway): Promise<Shown[]> {
 }
 
 async function failures(gateway: Gateway): Promise<Record<string, number>> {
-  const text = await (await fetch(`${gateway.url}/metrics`)).text();
+  const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
   const lines = text.matchAll(/^kvoyant_tokenizer_failures_total\{code="(.+)"\} (\d+)$/gm);
   return Object.fromEntries([...lines].map(([, code, count]) => [code!, Number(count)]));
 }
@@ -245,7 +245,7 @@ describe('an engine that fails to answer', () => {
 
   it('or drains, or is down, is not asked', async () => {
     const { gateway, engines } = await started([tokenizeCharacters, tokenizeCharacters, tokenizeCharacters]);
-    await fetch(`${gateway.url}/workers/${encodeURIComponent(engines[0]!.url)}/drain`, { method: 'POST' });
+    await fetch(`${gateway.adminUrl}/workers/${encodeURIComponent(engines[0]!.url)}/drain`, { method: 'POST' });
     engines[1]!.health = (response) => replyJson(response, 500, {});
     engines[1]!.models = [];
     await eventually(
@@ -320,7 +320,7 @@ describe('with a tokenizer', () => {
     const { gateway, engines } = await started([builtin([9])], local);
     const agreeing = await harness.engine();
     agreeing.tokenize = builtin('same');
-    await fetch(`${gateway.url}/workers`, { method: 'POST', body: JSON.stringify({ url: agreeing.url }) });
+    await fetch(`${gateway.adminUrl}/workers`, { method: 'POST', body: JSON.stringify({ url: agreeing.url }) });
     await gateway.whenReady(5000, 2);
     await eventually(() => log.with('token ids of prompts come from elsewhere now').length === 1);
     expect(log.with('token ids of prompts come from elsewhere now')[0]).toMatchObject({

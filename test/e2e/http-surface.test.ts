@@ -127,7 +127,7 @@ describe('what the gateway tells of itself', () => {
     const b = await harness.engine({ models: ['b'] });
     const c = await harness.engine({ models: ['shared'] });
     const gateway = await harness.gateway({ workers: [a.url, b.url, c.url] }, 3, ['a', 'b', 'shared']);
-    const { data } = (await getJson(gateway, '/v1/models')) as { data: { id: string }[] };
+    const { data } = (await (await fetch(`${gateway.url}/v1/models`)).json()) as { data: { id: string }[] };
     expect(data.map(({ id }) => id).sort()).toEqual(['a', 'b', 'shared']);
     for (let i = 0; i < 4; i++) {
       expect((await post(gateway, '/v1/completions', { model: 'a', prompt: `${i}` })).status).toBe(200);
@@ -185,9 +185,9 @@ describe('what the gateway tells of itself', () => {
         },
       ],
     });
-    expect((await fetch(`${gateway.url}/decisions/unknown`)).status).toBe(404);
-    expect((await fetch(`${gateway.url}/decisions/%ff`)).status).toBe(400);
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    expect((await fetch(`${gateway.adminUrl}/decisions/unknown`)).status).toBe(404);
+    expect((await fetch(`${gateway.adminUrl}/decisions/%ff`)).status).toBe(400);
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     for (const line of [
       'kvoyant_requests_total{model="fake",status="200"} 1',
       'kvoyant_decisions_total{policy="kv",reason="only"} 1',
@@ -206,7 +206,7 @@ describe('what the gateway tells of itself', () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     for (let i = 0; i < 3; i++) await post(gateway, '/v1/completions', { model: `made-up-${i}`, prompt: 'x' });
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     expect(metrics).not.toContain('made-up');
     expect(metrics).toContain('kvoyant_requests_total{model="(unknown)",status="404"} 3');
   });

@@ -72,7 +72,7 @@ describe('usage of streams whose client does not ask for it', () => {
       actualCachedTokens: 8,
       outputTokens: 2,
     });
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     expect(metrics).toMatch(/^kvoyant_actual_cached_tokens_total\S* 8$/m);
   });
 

@@ -17,7 +17,7 @@ afterEach(async () => {
 const completion = { model: 'fake', prompt: 'x' };
 
 async function limited(gateway: Gateway, limit: string): Promise<number> {
-  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
   return Number(new RegExp(`^kvoyant_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0);
 }
 

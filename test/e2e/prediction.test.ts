@@ -92,7 +92,7 @@ describe('predicted cached tokens', () => {
       expect(account).toMatchObject({ promiseMissTokens: 0, indexMissTokens: 0, surplusTokens: 0 });
     }
     expect(all.filter(({ isl, overlapTokens }) => isl - overlapTokens === blockSize).length).toBeGreaterThan(5);
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     const count = (name: string): number =>
       [...metrics.matchAll(new RegExp(`^${name} (\\d+)$`, 'gm'))].reduce((sum, [, value]) => sum + Number(value), 0);
     expect(count('kvoyant_overlap_checks_total{worker="[^"]*",result="exact"}')).toBe(150);

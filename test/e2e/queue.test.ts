@@ -87,7 +87,7 @@ describe('the queue of the gateway', () => {
     for (const { status, body } of await answers) expect(status, body).toBe(200);
     await atRest(gateway);
     expect(await queueOf(gateway)).toMatchObject({ waiting: 0, waitingBlocks: 0 });
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     expect(metrics).toMatch(/kvoyant_queue_outcomes_total\{outcome="placed"\} \d\d/);
     expect(metrics).toMatch(/kvoyant_queue_depth\{pool="sim-queue"\} 0/);
     expect(metrics).toMatch(/kvoyant_queue_wait_seconds_count [1-9]/);

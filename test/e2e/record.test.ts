@@ -64,7 +64,7 @@ function leave(gateway: Gateway, body: object): Promise<void> {
 }
 
 async function metric(gateway: Gateway, name: string): Promise<number> {
-  const text = await (await fetch(`${gateway.url}/metrics`)).text();
+  const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
   const line = text.split('\n').find((candidate) => candidate.startsWith(name));
   return Number(line?.split(' ').at(-1) ?? 0);
 }

@@ -27,7 +27,7 @@ it('says who, where, why, how much, how long; one line a request, whatever came 
   await send('/v1/embeddings?x=1', { input: 'x' }, 'passed');
   await send('/v1/completions', { model: 'other', prompt: 'x' }, 'unknown');
   await post(gateway, '/v1/completions', {}, { 'x-request-id': 'keyless' });
-  await fetch(`${gateway.url}/loads`);
+  await fetch(`${gateway.adminUrl}/loads`);
   await eventually(() => log.with('request').length === 5);
   const worker = `${engine.url}#0`;
   const common = { method: 'POST', key: 'alice', limit: null, durationMs: expect.any(Number) };

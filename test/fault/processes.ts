@@ -51,7 +51,7 @@ export class Program {
 
   /** Of a gateway: where operators' routes are. */
   get adminUrl(): string {
-    return this.#url;
+    return this.printed(/for operators at (\S+)/g).at(-1)!;
   }
 
   get port(): string {

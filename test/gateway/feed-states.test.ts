@@ -81,7 +81,7 @@ describe('trust', () => {
     const gateway = await start();
     await trusted(gateway, 'exact', null);
     await complete(gateway, 1);
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     expect(metrics).toMatch(/^kvoyant_worker_trust\{worker="http:\/\/127.0.0.1:\d+#0",kind="exact",reason=""\} 1$/m);
     const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: { trust: object }[] };
     expect(decisions[0]!.trust).toEqual({ kind: 'exact', reason: null, detail: null });

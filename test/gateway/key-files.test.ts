@@ -78,7 +78,7 @@ it('an admin key that vanishes at a reload stays', async () => {
   const options: GatewayOptions = { workers: ['http://127.0.0.1:1'], adminKey, port: 0, logLevel: 'silent' };
   const gateway = await harness.gateway(options, 0, []);
   expect(await gateway.reload(() => ({ ...options, adminKey: null }))).toBe(null);
-  expect((await fetch(`${gateway.url}/workers`)).status).toBe(401);
+  expect((await fetch(`${gateway.adminUrl}/workers`)).status).toBe(401);
 });
 
 describe('settings', () => {

@@ -189,7 +189,7 @@ function isConnectionLost(error: unknown): void {
 }
 
 async function describe(gateway: Gateway): Promise<WorkersAnswer> {
-  return (await (await fetch(`${gateway.url}/workers`)).json()) as WorkersAnswer;
+  return (await (await fetch(`${gateway.adminUrl}/workers`)).json()) as WorkersAnswer;
 }
 
 function usedAfterCollection(): number {

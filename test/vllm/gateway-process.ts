@@ -37,10 +37,13 @@ export interface Attempt {
 
 export class GatewayProcess {
   readonly url: string;
+  /** Where operators' routes are. */
+  readonly adminUrl: string;
   readonly #child: ChildProcess;
 
-  private constructor(url: string, child: ChildProcess) {
+  private constructor({ url, adminUrl }: Addresses, child: ChildProcess) {
     this.url = url;
+    this.adminUrl = adminUrl;
     this.#child = child;
   }
 
@@ -58,7 +61,7 @@ export class GatewayProcess {
     const args = [...before, 'serve', '--port', '0', '--tokenizer', tokenizer];
     for (const worker of workers) args.push('--worker', worker);
     const child = await startProgram(program!, args, { stdio: ['ignore', 'pipe', openSync(logFile, 'a')] });
-    const gateway = new GatewayProcess(await addressOf(child, logFile), child);
+    const gateway = new GatewayProcess(await addressesOf(child, logFile), child);
     await gateway.until('every engine is ready and proved', readyMsMax, async () => {
       const states = await gateway.workers();
       return states.length === workers.length && states.every(isProved);
@@ -81,7 +84,7 @@ export class GatewayProcess {
 
   /** All that it tells of the request, as text. */
   async story(requestId: string): Promise<string> {
-    return (await fetch(`${this.url}/decisions/${requestId}`)).text();
+    return (await fetch(`${this.adminUrl}/decisions/${requestId}`)).text();
   }
 
   /** @throws Error with `what` if it is not so in time */
@@ -108,7 +111,7 @@ export class GatewayProcess {
   }
 
   async #get<T>(path: string): Promise<T> {
-    const response = await fetch(this.url + path);
+    const response = await fetch(this.adminUrl + path);
     if (response.status !== 200) throw new Error(`GET ${path} answers ${response.status}: ${await response.text()}`);
     return (await response.json()) as T;
   }
@@ -122,14 +125,19 @@ function isZero({ activeBlocks, activePrefillTokens, runningRequests }: WorkerLo
   return activeBlocks === 0 && activePrefillTokens === 0 && runningRequests === 0;
 }
 
-function addressOf(child: ChildProcess, logFile: string): Promise<string> {
+interface Addresses {
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+function addressesOf(child: ChildProcess, logFile: string): Promise<Addresses> {
   return new Promise((resolve, reject) => {
     let said = '';
     child.once('exit', (code) => reject(new Error(`kvoyant serve ended with code ${code}; see ${logFile}`)));
     child.stdout!.on('data', (data: Buffer) => {
       said += data.toString('utf8');
-      const found = /listening on (\S+)/.exec(said);
-      if (found !== null) resolve(found[1]!);
+      const found = /for operators at (\S+)[\s\S]*listening on (\S+)/.exec(said);
+      if (found !== null) resolve({ adminUrl: found[1]!, url: found[2]! });
     });
   });
 }

@@ -54,8 +54,14 @@ export interface GatewayConfig {
   readonly apiKeys: readonly ApiKey[];
   /** A YAML list of further keys. */
   readonly apiKeysFile: string | null;
-  /** Hash of the key for all that is not the OpenAI API; null: only this machine may use that. */
+  /** What the listener of operators is bound to. */
+  readonly adminHost: string;
+  /** `auto`: one above `port`, or any free one if that is 0. `none`: operators come to the clients' port, with a key. */
+  readonly adminPort: number | 'auto' | 'none';
+  /** Hash of the key for operators; null: they need none at their own listener, and only this machine gets in there. */
   readonly adminKey: string | null;
+  /** Hash of the key that opens what operators can look at, but nothing that changes anything; null: there is none. */
+  readonly viewKey: string | null;
   /** Certificate chain and private key, PEM; null: clients connect without TLS. */
   readonly tlsCertFile: string | null;
   readonly tlsKeyFile: string | null;
@@ -191,6 +197,11 @@ const blockSizeMax = 65_536;
 const isBlockSize = (value: unknown): boolean =>
   value === 'auto' || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= blockSizeMax);
 
+const isAdminPort = (value: unknown): boolean =>
+  value === 'auto' ||
+  value === 'none' ||
+  (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535);
+
 const schema = z.strictObject({
   workers: workerList,
   workersFile: file,
@@ -219,7 +230,12 @@ const schema = z.strictObject({
   allowOpen: flag.default(false),
   apiKeys: keyList,
   apiKeysFile: file,
+  adminHost: text.default('127.0.0.1'),
+  adminPort: z
+    .custom<number | 'auto' | 'none'>(isAdminPort, { error: 'must be auto, none or an integer from 0 to 65535' })
+    .default('auto'),
   adminKey: secret.nullable().default(null),
+  viewKey: secret.nullable().default(null),
   tlsCertFile: file,
   tlsKeyFile: file,
   workerCaFile: file,
@@ -277,6 +293,10 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     faults.push(
       fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen if anyone may come in`),
     );
+  }
+  if (!isLoopback(config.adminHost) && config.adminKey === null && config.viewKey === null) {
+    const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;
+    faults.push(fault('adminHost', [], message));
   }
   if (faults.length > 0) throw configError(faults);
   return config;

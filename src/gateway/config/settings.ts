@@ -96,7 +96,14 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   allowOpen: fixed('switch', '', 'allow other machines to connect although no API keys are set'),
   apiKeys: live('secret-list', '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
   apiKeysFile: live('text', 'path', 'YAML list of more API keys of clients'),
-  adminKey: live('secret', '', 'key for all that is not the OpenAI API; without one only this machine may use that'),
+  adminHost: fixed('text', 'address', "address of the operators' listener: metrics, workers, loads, decisions"),
+  adminPort: fixed(
+    'auto',
+    'n',
+    "port of the operators' listener: auto (the first above port that no worker here has; any if port is 0), none, or 0 to 65535",
+  ),
+  adminKey: live('secret', '', 'key of operators; without one only this machine gets in, at their listener'),
+  viewKey: live('secret', '', 'key for what operators look at (GET, metrics among it); it changes nothing'),
   tlsCertFile: live('text', 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
   tlsKeyFile: live('text', 'path', 'private key of that certificate (PEM)'),
   workerCaFile: fixed('text', 'path', 'certificate authorities (PEM) that https engines are checked against'),
@@ -178,7 +185,7 @@ export function settingFromText(setting: SettingName, text: string): unknown {
     case 'number':
       return numberFrom(text);
     case 'auto':
-      return text === 'auto' ? text : numberFrom(text);
+      return numberFrom(text);
     case 'switch':
       if (/^(1|true|yes|on)$/i.test(text)) return true;
       return /^(0|false|no|off|)$/i.test(text) ? false : text;
@@ -213,7 +220,8 @@ function shownValue(name: SettingName, config: GatewayConfig): unknown {
         requestsPerMinuteMax,
       }));
     case 'adminKey':
-      return config.adminKey === null ? null : masked;
+    case 'viewKey':
+      return config[name] === null ? null : masked;
     default:
       return config[name];
   }

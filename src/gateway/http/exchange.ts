@@ -17,6 +17,10 @@ export class Exchange {
   readonly startedMs: number;
   /** Whose request it is; null: no key was needed. */
   key: ApiKey | null = null;
+  /** In its normal form. */
+  path = '/';
+  /** With the question mark, or empty. */
+  query = '';
   /** Of the newest attempt of an inference request. */
   record: DecisionRecord | null = null;
   /** An error event may be appended to the answer. */

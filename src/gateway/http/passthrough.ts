@@ -1,6 +1,6 @@
 // The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
 
-import { RequestError } from '../../wire/openai-error.ts';
+import type { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
@@ -11,14 +11,8 @@ import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import { readBody } from './request-body.ts';
 
-/** Leads out of what the gateway passes on, for engines that resolve it. */
-const dotSegment = /\/(\.|%2e){1,2}(\/|$)/i;
-
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
 export async function passThrough(context: GatewayContext, exchange: Exchange): Promise<void> {
-  if (dotSegment.test(exchange.request.url!.split('?', 1)[0]!)) {
-    throw new RequestError(400, 'invalid_path', 'the path must not have the segments . or ..');
-  }
   const body = await readBody(exchange.request, context.config.bodyBytesMax);
   if (body === null) return;
   const model = readModel(exchange, body);
@@ -43,7 +37,7 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
 }
 
 function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOutcome> {
-  const { method, url, rawHeaders } = exchange.request;
+  const { method, rawHeaders } = exchange.request;
   const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null);
   headers.push('x-request-id', exchange.id);
   engine.inFlight += 1;
@@ -55,7 +49,7 @@ function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOu
         engine,
         stream: false,
         method: method!,
-        path: url!,
+        path: exchange.path + exchange.query,
         headers,
         body: body.length === 0 ? null : body,
         extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],

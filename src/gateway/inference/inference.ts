@@ -179,7 +179,7 @@ function send(
       engine,
       stream: request.stream,
       method: 'POST',
-      path: exchange.request.url!,
+      path: exchange.path + exchange.query,
       headers: upstreamHeaders(exchange, worker),
       body: intake.body,
       extraHeaders: [

@@ -58,7 +58,10 @@ async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<W
     port: 0,
     apiKeys: [],
     apiKeysFile: null,
+    adminHost: '127.0.0.1',
+    adminPort: 0,
     adminKey: null,
+    viewKey: null,
     tlsCertFile: null,
     tlsKeyFile: null,
     record: null,
@@ -68,7 +71,7 @@ async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<W
   try {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
-      const answer = await fetch(`${gateway.url}/workers`);
+      const answer = await fetch(`${gateway.adminUrl}/workers`);
       const { workers } = (await answer.json()) as { workers: WorkerEntry[] };
       if (workers.every(isSettled) || performance.now() > deadlineMs) return workers;
       await new Promise((resolve) => setTimeout(resolve, pollMs));

@@ -6,13 +6,12 @@ import type { Exchange } from '../http/exchange.ts';
 const pathLengthMax = 256;
 
 export function requestLine(exchange: Exchange, status: number, nowMs: number): object {
-  const { id, request, model, key, limit, startedMs, record } = exchange;
-  // Queries may carry secrets.
-  const path = (request.url ?? '').split('?', 1)[0]!.slice(0, pathLengthMax);
+  const { id, request, path, model, key, limit, startedMs, record } = exchange;
   const line = {
     requestId: id,
     method: request.method,
-    path,
+    // Without the query, which may carry secrets.
+    path: path.slice(0, pathLengthMax),
     status,
     key: key?.name ?? null,
     model,

@@ -1,0 +1,79 @@
+// What happens to a request that comes in at the clients' port: who may do it, which route answers, what it counts as.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GatewayContext } from '../gateway-context.ts';
+import { answerInference } from '../inference/inference.ts';
+import { unknownModel } from '../telemetry/gateway-metrics.ts';
+import { requestLine } from '../telemetry/request-log.ts';
+import { answerModels } from './admin-routes.ts';
+import { Exchange } from './exchange.ts';
+import { fail } from './http-failure.ts';
+import { answerOperator, isOperatorPath, openRoute } from './operator-routes.ts';
+import { passThrough } from './passthrough.ts';
+import { announcedBytes, bodyTooLarge } from './request-body.ts';
+import { readPath } from './request-path.ts';
+import { forMethod, type Methods, notFound } from './route-table.ts';
+
+type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
+
+const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
+  ['/v1/chat/completions', { POST: (context, exchange) => answerInference(context, exchange, 'chat') }],
+  ['/v1/completions', { POST: (context, exchange) => answerInference(context, exchange, 'completions') }],
+  ['/v1/models', { GET: answerModels }],
+] satisfies [string, Methods<Answer>][]);
+
+const clientPrefix = '/v1/';
+
+export async function handleClient(
+  context: GatewayContext,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const exchange = new Exchange(request, response);
+  try {
+    const { path, query } = readPath(request.url ?? '/');
+    exchange.path = path;
+    exchange.query = query;
+    if (path.startsWith(clientPrefix)) return await serveClient(context, exchange, path);
+    const open = openRoute(path);
+    if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
+    if (!isOperatorPath(path)) throw notFound(path);
+    context.access.admitOperatorAmongClients(exchange);
+    await answerOperator(context, exchange, path);
+  } catch (error) {
+    fail(context, exchange, error);
+  }
+}
+
+async function serveClient(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
+  let release = (): void => undefined;
+  try {
+    context.access.admitClient(exchange);
+    release = context.keyLimits.admit(exchange.key, context.config, performance.now());
+    context.deadlines.watch(exchange);
+    if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
+    await answer(context, exchange, path);
+  } catch (error) {
+    fail(context, exchange, error);
+  } finally {
+    release();
+    context.deadlines.unwatch(exchange);
+  }
+  account(context, exchange);
+}
+
+function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {
+  const { method = 'GET' } = exchange.request;
+  const methods = routes.get(path);
+  if (methods !== undefined) return forMethod(methods, method, path)(context, exchange);
+  return passThrough(context, exchange);
+}
+
+function account({ config, metrics, log }: GatewayContext, exchange: Exchange): void {
+  const { response, model, gone, limit } = exchange;
+  const status = !gone ? response.statusCode : limit === null ? 499 : 504;
+  if (status === 499) metrics.aborted.inc();
+  metrics.requests.inc({ model: model === null ? unknownModel : metrics.modelLabel(model), status: String(status) });
+  const level = config.logRequests ? 'info' : 'debug';
+  if (log.isLevelEnabled(level)) log[level](requestLine(exchange, status, performance.now()), 'request');
+}

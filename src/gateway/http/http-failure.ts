@@ -1,0 +1,20 @@
+// How the failure of a request reaches whoever sent it, and the log where it is a fault of the gateway.
+
+import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from './exchange.ts';
+import { asRequestError, replyError } from './http-reply.ts';
+import { LimitReached } from './key-limits.ts';
+
+export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause: unknown): void {
+  const { response } = exchange;
+  const error = asRequestError(cause);
+  if (error.status === 413) metrics.limited.inc({ limit: 'bodyBytesMax' });
+  if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });
+  if (error !== cause) log.error({ requestId: exchange.id, err: cause }, 'request failed by a fault of the gateway');
+  if (exchange.gone) return;
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  replyError(response, error, { 'x-request-id': exchange.id });
+}

@@ -1,0 +1,54 @@
+// The routes of operators: a list, the same at either listener.
+
+import type { GatewayContext } from '../gateway-context.ts';
+import {
+  answerDecisions,
+  answerDecisionsOf,
+  answerHealth,
+  answerLoads,
+  answerMetrics,
+  answerReady,
+  answerWorkers,
+} from './admin-routes.ts';
+import type { Exchange } from './exchange.ts';
+import { forMethod, type Methods, notFound } from './route-table.ts';
+import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
+
+type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
+
+/** Open to everyone at either listener, whatever keys are set; they cost next to nothing. */
+const openRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
+  ['/health', { GET: answerHealth }],
+  ['/ready', { GET: answerReady }],
+]);
+
+const operatorRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
+  ['/metrics', { GET: answerMetrics }],
+  ['/workers', { GET: answerWorkers, POST: addWorker }],
+  ['/loads', { GET: answerLoads }],
+  ['/decisions', { GET: answerDecisions }],
+] satisfies [string, Methods<Answer>][]);
+
+const decisionsPrefix = '/decisions/';
+
+/** Null: it is no open route. */
+export function openRoute(path: string): Methods<Answer> | null {
+  return openRoutes.get(path) ?? null;
+}
+
+export function isOperatorPath(path: string): boolean {
+  return operatorRoutes.has(path) || path.startsWith(decisionsPrefix) || path.startsWith(workersPrefix);
+}
+
+/** Of a request that may come in. @throws RequestError 404, 405, and what the route itself throws */
+export function answerOperator(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {
+  const { method = 'GET' } = exchange.request;
+  const methods = operatorRoutes.get(path);
+  if (methods !== undefined) return forMethod(methods, method, path)(context, exchange);
+  if (path.startsWith(decisionsPrefix)) {
+    const id = path.slice(decisionsPrefix.length);
+    return forMethod({ GET: () => answerDecisionsOf(context, exchange, id) }, method, path)();
+  }
+  if (path.startsWith(workersPrefix)) return answerWorkerAction(context, exchange, path.slice(workersPrefix.length));
+  throw notFound(path);
+}

@@ -1,0 +1,84 @@
+// The listener of operators: apart from the clients' port, by default for this machine only.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { type GatewayConfig, isLoopback } from '../config/config.ts';
+import type { EngineSpec } from '../config/engine-spec.ts';
+import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { GatewayContext } from '../gateway-context.ts';
+import { Exchange } from './exchange.ts';
+import { fail } from './http-failure.ts';
+import { answerOperator, openRoute } from './operator-routes.ts';
+import { readPath } from './request-path.ts';
+import { forMethod } from './route-table.ts';
+
+const connectionsMax = 256;
+const requestMsMax = 30_000;
+const portMax = 65_535;
+
+/** @param tls not used on loopback, where nobody listens in */
+export function createOperatorServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
+  const options = {
+    noDelay: true,
+    requestTimeout: requestMsMax,
+    headersTimeout: requestMsMax,
+    connectionsCheckingInterval: requestMsMax / 4,
+    maxHeaderSize: context.config.headerBytesMax,
+  };
+  const server =
+    tls === null || isLoopback(context.config.adminHost)
+      ? createServer(options)
+      : createTlsServer({ ...options, ...tls, handshakeTimeout: requestMsMax });
+  server.maxConnections = connectionsMax;
+  server.on('clientError', (_error, socket: Socket) => {
+    if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+    socket.destroy();
+  });
+  // It is destroyed as soon as it is known to be none: Node keeps a socket that never ends its handshake.
+  server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
+  server.on('request', (request, response) => void handleOperator(context, request, response));
+  return server;
+}
+
+async function handleOperator(
+  context: GatewayContext,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const exchange = new Exchange(request, response);
+  try {
+    const { path, query } = readPath(request.url ?? '/');
+    exchange.path = path;
+    exchange.query = query;
+    const open = openRoute(path);
+    if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
+    context.access.admitOperator(exchange);
+    await answerOperator(context, exchange, path);
+  } catch (error) {
+    fail(context, exchange, error);
+  }
+}
+
+/**
+ * Where operators' routes are, as far as it is not set: at the first port above that of clients which no worker on
+ * this machine has. Null: at no port of their own.
+ */
+export function operatorPort(
+  { port, adminPort }: Pick<GatewayConfig, 'port' | 'adminPort'>,
+  workers: readonly EngineSpec[],
+): number | null {
+  if (adminPort === 'none') return null;
+  if (adminPort !== 'auto') return adminPort;
+  if (port === 0) return 0;
+  const taken = new Set(
+    workers.map(({ url }) => new URL(url)).flatMap((url) => (isLocal(url) ? [Number(url.port)] : [])),
+  );
+  let next = port + 1;
+  while (taken.has(next)) next += 1;
+  return next > portMax ? 0 : next;
+}
+
+function isLocal({ hostname }: URL): boolean {
+  return isLoopback(hostname.replace(/^\[|\]$/g, ''));
+}
