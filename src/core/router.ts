@@ -194,11 +194,15 @@ export class Router {
     const { position, reason } = this.#policy.choose(asked, candidates, this.#random, this.#state);
     const decision = new RecordedDecision(this.#policy.name, reason, isl, candidates, position);
     const bookings: Booking[] = [];
-    for (const prompt of prompts) {
-      const record = this.#book(request, prompt, decision, nowMs);
-      if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
-      else this.#policy.onBooked?.(this.#state, record, asked);
-      bookings.push(record.booking);
+    try {
+      for (const prompt of prompts) {
+        const record = this.#book(request, prompt, decision, nowMs, bookings);
+        if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
+        else this.#policy.onBooked?.(this.#state, record, asked);
+      }
+    } catch (error) {
+      for (const booking of bookings) this.release(booking, 'failed', nowMs);
+      throw error;
     }
     this.#counters.routed++;
     return { kind: 'routed', decision, bookings };
@@ -252,8 +256,7 @@ export class Router {
     this.#counters.released++;
     this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
-    const mirror = this.#mirrors[worker];
-    if (mirror) mirror.touch(hashes);
+    if (this.#mirrors[worker]) this.#mirrors[worker].touch(hashes);
     else if (this.#inFlightCredit && announced) this.#promises.add(hashes, worker, this.#lag.lagMs(worker), nowMs);
   }
 
@@ -325,11 +328,11 @@ export class Router {
     this.#promises.assertConsistent();
   }
 
-  #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number): BookingRecord {
-    const workers = this.#workers;
+  #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number, bookings: Booking[]): BookingRecord {
     const { worker } = decision;
-    const hashes = hashesOf(prompt, workers.blockSize[worker]!);
+    const hashes = hashesOf(prompt, this.#workers.blockSize[worker]!);
     const record = this.#ledger.open(worker, hashes, prompt.isl, request.sequences ?? 1, nowMs);
+    bookings.push(record.booking);
     // Of several prompts each sees what those before it have promised on the worker.
     record.uncachedTokens =
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
@@ -364,18 +367,20 @@ export class Router {
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
     if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
     if (!this.#policy.usesOverlap) return;
-    const mirror = this.#mirrors[worker];
-    if (mirror) mirror.touch(record.hashes);
+    if (this.#mirrors[worker]) this.#mirrors[worker].touch(record.hashes);
     else if (!record.silent && record.announced) this.#lag.firstToken(worker, record.hashes, nowMs);
   }
 
   #close(record: BookingRecord): void {
     if (record.id !== undefined) this.#ids.closed(record.id);
-    // What the policy was not told of does not end for it either.
-    if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
-    const before = this.#workers.activeBlocks[record.worker]!;
-    this.#ledger.close(record);
-    this.#counters.releasedBlocks += before - this.#workers.activeBlocks[record.worker]!;
+    try {
+      // What the policy was not told of does not end for it either.
+      if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
+    } finally {
+      const before = this.#workers.activeBlocks[record.worker]!;
+      this.#ledger.close(record);
+      this.#counters.releasedBlocks += before - this.#workers.activeBlocks[record.worker]!;
+    }
   }
 
   #find(booking: Booking): BookingRecord | undefined {
@@ -391,5 +396,4 @@ export class Router {
 }
 
 const noneClosed: ReadonlySet<WorkerIndex> = new Set();
-
 const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };

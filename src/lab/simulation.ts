@@ -217,7 +217,10 @@ class Simulation {
   /** Places what has waited, as far as there is room now. */
   #drain(): void {
     this.#roomChanged = false;
-    for (const { applicant, outcome } of this.#admission?.drain(this.#nowMs) ?? []) this.#settle(applicant, outcome);
+    for (const { applicant, outcome } of this.#admission?.drain(this.#nowMs) ?? []) {
+      if (outcome.kind === 'failed') throw outcome.error;
+      this.#settle(applicant, outcome);
+    }
   }
 
   #settle({ index: request, hashes }: Routable, routed: Routed | Refused): void {

@@ -48,27 +48,40 @@ export interface Usage {
   readonly cachedTokens: number | null;
 }
 
-/** @returns null if the value is not the usage object of the OpenAI API. */
-export function readUsage(value: unknown): Usage | null {
-  if (typeof value !== 'object' || value === null) return null;
+/** A larger count in a usage is an engine's mistake: 4,096 choices of half a million tokens are fewer. */
+export const usageTokensMax = 2 ** 31 - 1;
+
+/** What a usage value is; engines send null where there is none yet. */
+export type UsageReading = Usage | 'absent' | 'malformed';
+
+/**
+ * Reads the usage object of the OpenAI API. `malformed`: a count is not an integer from 0 to `usageTokensMax`, or more
+ * prompt tokens were cached than there are; nothing of such a usage can be trusted.
+ */
+export function readUsage(value: unknown): UsageReading {
+  if (typeof value !== 'object' || value === null) return 'absent';
   const usage = value as { prompt_tokens?: unknown; completion_tokens?: unknown; prompt_tokens_details?: unknown };
-  if (typeof usage.prompt_tokens !== 'number') return null;
   const details = usage.prompt_tokens_details as { cached_tokens?: unknown } | null | undefined;
-  const cached = details?.cached_tokens;
-  return {
-    promptTokens: usage.prompt_tokens,
-    completionTokens: typeof usage.completion_tokens === 'number' ? usage.completion_tokens : 0,
-    cachedTokens: typeof cached === 'number' ? cached : null,
-  };
+  const promptTokens = usage.prompt_tokens;
+  const completionTokens = usage.completion_tokens ?? 0;
+  const cachedTokens = details?.cached_tokens ?? null;
+  if (!isTokenCount(promptTokens) || !isTokenCount(completionTokens)) return 'malformed';
+  if (cachedTokens === null) return { promptTokens, completionTokens, cachedTokens };
+  if (!isTokenCount(cachedTokens) || cachedTokens > promptTokens) return 'malformed';
+  return { promptTokens, completionTokens, cachedTokens };
 }
 
-/** Usage of an answer that came in one piece. @returns null if the body is not such an answer. */
-export function readBodyUsage(body: Buffer): Usage | null {
+function isTokenCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= usageTokensMax;
+}
+
+/** Usage of an answer that came in one piece. */
+export function readBodyUsage(body: Buffer): UsageReading {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
-    return typeof value === 'object' && value !== null ? readUsage((value as { usage?: unknown }).usage) : null;
+    return typeof value === 'object' && value !== null ? readUsage((value as { usage?: unknown }).usage) : 'absent';
   } catch {
     // Not JSON: an engine may answer anything; the client gets it as it came.
-    return null;
+    return 'absent';
   }
 }

@@ -117,7 +117,7 @@ function isUsageChunk(data: string): boolean {
   }
   if (typeof value !== 'object' || value === null) return false;
   const { choices, usage, error = null } = value as CompletionChunk;
-  return Array.isArray(choices) && choices.length === 0 && readUsage(usage) !== null && error === null;
+  return Array.isArray(choices) && choices.length === 0 && readUsage(usage) !== 'absent' && error === null;
 }
 
 function join(parts: readonly Buffer[]): Buffer {

@@ -1,13 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BlockHasher, createPolicy, type Routed, Router } from '../../src/core/index.ts';
+import { BlockHasher, createPolicy, type Policy, type Routed, Router } from '../../src/core/index.ts';
 import { BookingLease } from '../../src/gateway/inference/booking-lease.ts';
 
 const hasher = new BlockHasher();
 const blockSize = 4;
 
-function place(promptTokens: readonly number[], sequences: number): { router: Router; lease: BookingLease } {
-  const router = new Router({ policy: createPolicy('kv'), seed: 1 });
+function place(
+  promptTokens: readonly number[],
+  sequences: number,
+  policy: Policy = createPolicy('kv'),
+): { router: Router; lease: BookingLease; inFlight: () => number } {
+  const router = new Router({ policy, seed: 1 });
   const worker = router.addWorker({ id: 'w', blockSize, capacityBlocks: 100, source: 'approximate' });
   router.setRoutable(worker, true);
   const prompts = promptTokens.map((isl, prompt) => {
@@ -15,7 +19,16 @@ function place(promptTokens: readonly number[], sequences: number): { router: Ro
     return { isl, hashes: [hasher.hash(tokens, blockSize)] };
   });
   const routed = router.route({ prompts, sequences }, 0) as Routed;
-  return { router, lease: new BookingLease(router, routed, sequences) };
+  let inFlight = 0;
+  const engine = {
+    enter: () => {
+      inFlight += 1;
+      return () => {
+        inFlight -= 1;
+      };
+    },
+  };
+  return { router, lease: new BookingLease(router, routed, sequences, engine), inFlight: () => inFlight };
 }
 
 describe('BookingLease', () => {
@@ -36,6 +49,40 @@ describe('BookingLease', () => {
     router.assertConsistent();
   });
 
+  it('releases what is left if one of the releases throws', () => {
+    let released = 0;
+    const policy: Policy = {
+      ...createPolicy('kv'),
+      onReleased: () => {
+        released += 1;
+        if (released === 1) throw new Error('injected');
+      },
+    };
+    const { router, lease, inFlight } = place([8, 9, 10], 2, policy);
+    expect(() => lease.release('done', 1)).toThrow('injected');
+    expect(released).toBe(3);
+    expect(inFlight()).toBe(0);
+    expect(router.load(0)).toMatchObject({ activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 });
+    router.assertConsistent();
+    lease.release('done', 2);
+    expect(released).toBe(3);
+  });
+
+  it('leaves nothing booked if the policy throws while it is told of a booking', () => {
+    const policy: Policy = {
+      ...createPolicy('kv'),
+      onBooked: (_state, { isl }) => {
+        if (isl === 9) throw new Error('injected');
+      },
+    };
+    const router = new Router({ policy, seed: 1 });
+    router.setRoutable(router.addWorker({ id: 'w', blockSize, capacityBlocks: 100, source: 'approximate' }), true);
+    const prompts = [8, 9].map((isl) => ({ isl, hashes: [hasher.hash(new Uint32Array(isl), blockSize)] }));
+    expect(() => router.route({ prompts }, 0)).toThrow('injected');
+    expect(router.liveBookings).toBe(0);
+    router.assertConsistent();
+  });
+
   it('releases everything once, whatever is told of it in whatever order', () => {
     const call = fc.oneof(
       fc.record({ kind: fc.constant('tokens' as const), choice: fc.nat(9), count: fc.nat(9) }),
@@ -48,7 +95,8 @@ describe('BookingLease', () => {
         fc.integer({ min: 1, max: 3 }),
         fc.array(call, { maxLength: 30 }),
         (promptTokens, sequences, calls) => {
-          const { router, lease } = place(promptTokens, sequences);
+          const { router, lease, inFlight } = place(promptTokens, sequences);
+          expect(inFlight()).toBe(1);
           for (const [i, step] of calls.entries()) {
             if (step.kind === 'tokens') lease.tokens(step.choice, step.count, i);
             else if (step.kind === 'total') lease.totalTokens(step.count);
@@ -57,6 +105,7 @@ describe('BookingLease', () => {
           }
           lease.release('done', 100);
           lease.release('done', 101);
+          expect(inFlight()).toBe(0);
           expect(router.load(0)).toMatchObject({ activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 });
           expect(router.counters()).toMatchObject({ released: promptTokens.length, stale: 0 });
         },

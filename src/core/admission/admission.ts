@@ -37,7 +37,8 @@ export type Entry<A extends Applicant> =
 /** One that waited, and what came of it. */
 export interface Admitted<A extends Applicant> {
   readonly applicant: A;
-  readonly outcome: Routed | Refused;
+  /** `failed`: its own `request` threw, or its routing; the others go on. */
+  readonly outcome: Routed | Refused | { readonly kind: 'failed'; readonly error: unknown };
 }
 
 export interface AdmissionOptions {
@@ -105,7 +106,7 @@ export class Admission<A extends Applicant> {
     const shut = new Set<string>();
     for (let place = this.#first(shut); place !== undefined; place = this.#first(shut)) {
       const { lane, item: applicant } = place;
-      const outcome = this.#router.admit(applicant.request(), nowMs, closed);
+      const outcome = this.#attempt(applicant, nowMs, closed);
       this.#take(place);
       if (outcome.kind !== 'held') {
         admitted.push({ applicant, outcome });
@@ -119,6 +120,18 @@ export class Admission<A extends Applicant> {
     }
     for (const place of passed) this.#add(place);
     return admitted;
+  }
+
+  #attempt(
+    applicant: A,
+    nowMs: number,
+    closed: ReadonlySet<WorkerIndex>,
+  ): Admitted<A>['outcome'] | ReturnType<Router['admit']> {
+    try {
+      return this.#router.admit(applicant.request(), nowMs, closed);
+    } catch (error) {
+      return { kind: 'failed', error };
+    }
   }
 
   /** The first of all that wait in lanes that are not shut. O(lanes) */

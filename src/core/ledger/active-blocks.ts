@@ -57,6 +57,9 @@ const noBlocks: BlockHashes = { blockSize: 1, count: 0, sequence: new Uint32Arra
 const slotsMax = 2 ** 24;
 const generationsMax = 2 ** 29;
 
+/** Of one sequence: more than any model writes. An engine that claims more is not believed. */
+const outputTokensMax = 2 ** 24;
+
 /** Blocks that a sequence with this many tokens behind the last full prompt block fills. */
 export function blocksOf(tokens: number, blockSize: number): number {
   return Math.ceil(tokens / blockSize);
@@ -151,7 +154,7 @@ export class ActiveBlocks {
 
   setOutputTokens(record: BookingRecord, tokens: number, sequence: number): void {
     assert(sequence >= 0 && sequence < record.outputTokens.length, 'the sequence is one of the booking');
-    record.outputTokens[sequence] = tokens;
+    record.outputTokens[sequence] = Math.min(tokens, outputTokensMax);
     if (record.counted) this.#setOwnBlocks(record);
   }
 

@@ -139,9 +139,9 @@ export class EngineProbe {
    */
   async complete(body: object, rank: number | null, timeoutMs: number): Promise<Usage | null> {
     const headers: Record<string, string> = rank === null ? {} : { 'x-data-parallel-rank': String(rank) };
-    return readBodyUsage(
-      Buffer.from(await this.#fetch('POST', '/v1/completions', JSON.stringify(body), headers, timeoutMs)),
-    );
+    const text = await this.#fetch('POST', '/v1/completions', JSON.stringify(body), headers, timeoutMs);
+    const usage = readBodyUsage(Buffer.from(text));
+    return typeof usage === 'string' ? null : usage;
   }
 
   /** Token ids that the engine makes of a text or of chat messages. */

@@ -29,17 +29,18 @@ export class Engine {
   workers: readonly Worker[] = [];
   tokenizer: TokenizerVerdict = { text: 'unchecked', chat: 'unchecked' };
   readonly calls: EngineCalls = new EngineCalls();
-  /** Requests under way, those of the pass-through included. */
-  inFlight = 0;
   /** Back after a failure, and nothing has been answered since: one request at a time goes there. */
   onTrial = false;
   /** It said that it takes no more requests; until then others come first. */
   fullUntilMs = 0;
   /** It has told how many prompt tokens it found in its cache, so it tells whenever there are some. */
   reportsCachedTokens = false;
+  /** The log has said that it reports usages that can not be. */
+  toldMalformedUsage = false;
   #state: EngineState = 'joining';
   #reason: string | null = null;
   #draining = false;
+  #inFlight = 0;
 
   /** @param ca authorities that its certificate may come from, in PEM; null: those that Node trusts */
   constructor(spec: EngineSpec, ca: string | null = null) {
@@ -47,6 +48,22 @@ export class Engine {
     this.url = spec.url;
     this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null });
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
+  }
+
+  /** Requests under way, those of the pass-through and canaries included. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Counts one request as under way. @returns ends that; every call but the first does nothing */
+  enter(): () => void {
+    this.#inFlight += 1;
+    let inside = true;
+    return () => {
+      if (!inside) return;
+      inside = false;
+      this.#inFlight -= 1;
+    };
   }
 
   get state(): EngineState {

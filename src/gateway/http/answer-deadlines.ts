@@ -66,17 +66,10 @@ export class AnswerDeadlines {
 }
 
 /** Tells the client as well as the answer still allows. */
-function endWith({ id, response, streamsEvents }: Exchange, error: RequestError): void {
-  if (!response.headersSent) {
-    replyError(response, error, { 'x-request-id': id });
-    return;
-  }
-  if (!streamsEvents || response.writableNeedDrain) {
-    response.destroy();
-    return;
-  }
-  // The blank line in front ends an event that may have come in part.
-  response.end(`\n\ndata: ${JSON.stringify(error.body())}\n\n`);
+function endWith({ id, response, answer }: Exchange, error: RequestError): void {
+  if (answer?.fail(error) === true) return;
+  if (response.headersSent) response.destroy();
+  else replyError(response, error, { 'x-request-id': id });
 }
 
 function timeout(limit: keyof DeadlineSettings, limitMs: number): RequestError {

@@ -59,7 +59,12 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     release();
     context.deadlines.unwatch(exchange);
   }
-  account(context, exchange);
+  try {
+    account(context, exchange);
+  } catch (error) {
+    // The client has its answer.
+    context.log.error({ requestId: exchange.id, err: error }, 'request not counted');
+  }
 }
 
 function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {

@@ -9,6 +9,11 @@ import type { DecisionRecord } from '../telemetry/decision-log.ts';
 /** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
 const requestIdLengthMax = 256;
 
+export interface RelayedAnswer {
+  /** Ends the answer where it is, and says why as far as it still can. @returns false if nothing of it has been sent */
+  fail(error: RequestError): boolean;
+}
+
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -23,8 +28,8 @@ export class Exchange {
   query = '';
   /** Of the newest attempt of an inference request. */
   record: DecisionRecord | null = null;
-  /** An error event may be appended to the answer. */
-  streamsEvents = false;
+  /** Who passes an engine's answer on; null: the gateway answers itself. */
+  answer: RelayedAnswer | null = null;
   #model: string | null = null;
   #gone = false;
   #limit: string | null = null;

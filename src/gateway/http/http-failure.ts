@@ -1,5 +1,6 @@
 // How the failure of a request reaches whoever sent it, and the log where it is a fault of the gateway.
 
+import type { ServerResponse } from 'node:http';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from './exchange.ts';
 import { asRequestError, replyError } from './http-reply.ts';
@@ -17,4 +18,9 @@ export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause
     return;
   }
   replyError(response, error, { 'x-request-id': exchange.id });
+}
+
+/** No exception of a handler may end the process, not even one of the log. */
+export function take(handling: Promise<void>, response: ServerResponse): void {
+  handling.catch(() => response.destroy());
 }

@@ -8,7 +8,7 @@ import type { EngineSpec } from '../config/engine-spec.ts';
 import type { TlsIdentity } from '../config/referenced-files.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { Exchange } from './exchange.ts';
-import { fail } from './http-failure.ts';
+import { fail, take } from './http-failure.ts';
 import { answerOperator, openRoute } from './operator-routes.ts';
 import { readPath } from './request-path.ts';
 import { forMethod } from './route-table.ts';
@@ -37,7 +37,7 @@ export function createOperatorServer(context: GatewayContext, tls: TlsIdentity |
   });
   // It is destroyed as soon as it is known to be none: Node keeps a socket that never ends its handshake.
   server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
-  server.on('request', (request, response) => void handleOperator(context, request, response));
+  server.on('request', (request, response) => take(handleOperator(context, request, response), response));
   return server;
 }
 

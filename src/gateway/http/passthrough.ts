@@ -4,8 +4,8 @@ import type { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
-import { ClientAnswer } from '../inference/client-answer.ts';
-import { pass, type RelayOutcome, relay } from '../inference/relay.ts';
+import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
+import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
 import { noWorkers } from '../pools/pools.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
@@ -17,6 +17,18 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
   if (body === null) return;
   const model = readModel(exchange, body);
   if (model !== null) exchange.asksFor(context.pools.resolve(model).model);
+  const answer = new ClientAnswer(exchange, null);
+  await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, body));
+}
+
+/** Tries one engine after the other, until one has answered. @throws RequestError if none has */
+async function passToSome(
+  context: GatewayContext,
+  exchange: Exchange,
+  answer: ClientAnswer,
+  model: string | null,
+  body: Buffer,
+): Promise<void> {
   const tried = new Set<Engine>();
   let failure: RequestError | null = null;
   const deaths = new Deaths();
@@ -25,7 +37,7 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
     if (engine === null) break;
     if (tried.size > 0) context.metrics.retries.inc();
     tried.add(engine);
-    const outcome = await send(exchange, engine, body);
+    const outcome = await send(exchange, answer, engine, body);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, engine, outcome);
       return;
@@ -36,36 +48,28 @@ export async function passThrough(context: GatewayContext, exchange: Exchange): 
   throw failure ?? noWorkers('none is ready');
 }
 
-function send(exchange: Exchange, engine: Engine, body: Buffer): Promise<RelayOutcome> {
+async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, body: Buffer): Promise<RelayOutcome> {
   const { method, rawHeaders } = exchange.request;
   const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null);
   headers.push('x-request-id', exchange.id);
-  engine.inFlight += 1;
-  return new Promise((resolve) => {
-    relay(
-      exchange,
-      new ClientAnswer(exchange, null),
-      {
-        engine,
-        stream: false,
-        method: method!,
-        path: exchange.path + exchange.query,
-        headers,
-        body: body.length === 0 ? null : body,
-        extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
-      },
-      {
-        head: () => pass,
-        data: () => pass,
-        end: () => null,
-        settled: (outcome) => {
-          engine.inFlight -= 1;
-          resolve(outcome);
-        },
-      },
-    );
-  });
+  const target = {
+    engine,
+    stream: false,
+    method: method!,
+    path: exchange.path + exchange.query,
+    headers,
+    body: body.length === 0 ? null : body,
+    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
+  };
+  const leave = engine.enter();
+  try {
+    return await relay(exchange, answer, target, passAll);
+  } finally {
+    leave();
+  }
 }
+
+const passAll: RelayWatch = { head: () => pass, data: () => pass, end: () => null, settled: () => undefined };
 
 function leastRequests(engines: readonly Engine[], model: string | null, tried: ReadonlySet<Engine>): Engine | null {
   let least: Engine | null = null;

@@ -8,6 +8,7 @@ import type { TlsIdentity } from '../config/referenced-files.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { handleClient } from './client-door.ts';
 import { receiveInSlices } from './connection-slices.ts';
+import { take } from './http-failure.ts';
 import { LimitReached } from './key-limits.ts';
 import { announcedBytes } from './request-body.ts';
 
@@ -33,11 +34,11 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
   receiveInSlices(server, context.acceptHold, () => performance.now());
   server.on('drop', () => context.metrics.limited.inc({ limit: 'connectionsMax' }));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
-  server.on('request', (request, response) => void handleClient(context, request, response));
+  server.on('request', (request, response) => take(handleClient(context, request, response), response));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // A body that is too large is refused before it is sent.
     if (announcedBytes(request) <= context.config.bodyBytesMax) response.writeContinue();
-    void handleClient(context, request, response);
+    take(handleClient(context, request, response), response);
   });
   return server;
 }

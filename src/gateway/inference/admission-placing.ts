@@ -26,11 +26,11 @@ export function place(
 ): Placed | null | Promise<Placed | null> {
   const { pool, request, overrides } = intake;
   return pool.desk.place(applicantOf(intake, tried, hasher), exchange, metrics.admission, (routed) => {
-    const lease = new BookingLease(pool.router, routed, request.sequences);
     const { policy, reason, worker: index } = routed.decision;
     const worker = pool.worker(index);
     metrics.decisions.inc({ policy, reason });
     pool.sessions.placed(overrides.session ?? request.session, worker, performance.now());
-    return { routed, lease, worker };
+    // Last: until the lease has them, the desk answers for the bookings.
+    return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
   });
 }

@@ -1,7 +1,9 @@
-// Ties the bookings of one routed request to its life: whatever ends the request, they are released exactly once.
+// Owns what one routed request holds: its bookings in the ledger, its place at the engine. Released together, once.
 
 import type { Router } from '../../core/index.ts';
 import type { Outcome, Routed } from '../../core/types.ts';
+import type { Engine } from '../engines/engine.ts';
+import { releaseAll } from '../pools/release-all.ts';
 
 export class BookingLease {
   readonly #router: Router;
@@ -9,13 +11,16 @@ export class BookingLease {
   /** Sequences of each prompt; choice `i` of the answer belongs to prompt `floor(i / sequences)`. */
   readonly #sequences: number;
   readonly #started: boolean[];
+  readonly #leaveEngine: () => void;
   #released = false;
 
-  constructor(router: Router, routed: Routed, sequences: number) {
+  constructor(router: Router, routed: Routed, sequences: number, engine: Pick<Engine, 'enter'>) {
     this.#router = router;
     this.#routed = routed;
     this.#sequences = sequences;
     this.#started = new Array<boolean>(routed.bookings.length).fill(false);
+    // Last: nothing after it may throw, or nobody would leave.
+    this.#leaveEngine = engine.enter();
   }
 
   /** Tokens of one choice of the answer; the first of a prompt say that its prefill is done. */
@@ -38,10 +43,11 @@ export class BookingLease {
     this.#router.setOutputTokens(booking, count);
   }
 
-  /** Later calls do nothing. */
+  /** Later calls do nothing. A throw of one release does not keep the others. */
   release(outcome: Outcome, nowMs: number): void {
     if (this.#released) return;
     this.#released = true;
-    for (const booking of this.#routed.bookings) this.#router.release(booking, outcome, nowMs);
+    this.#leaveEngine();
+    releaseAll(this.#router, this.#routed, outcome, nowMs);
   }
 }

@@ -1,10 +1,12 @@
 // The client's side of an answer: held back until it is certain which engine gives it, then passed on as it comes.
 
-import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestError } from '../../wire/openai-error.ts';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import type { Logger } from 'pino';
+import { RequestError } from '../../wire/openai-error.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange, RelayedAnswer } from '../http/exchange.ts';
 import { responseHeaders } from '../http/forwarded-headers.ts';
+import { asRequestError } from '../http/http-reply.ts';
 
 /** More than that before the first token is passed on: the answer is then this engine's. */
 export const heldBytesMax: number = 64 * 1024;
@@ -14,7 +16,6 @@ const comment = ': waiting for the first token\n\n';
 
 export interface AnswerHead {
   readonly status: number;
-  readonly statusMessage: string | undefined;
   readonly headers: IncomingHttpHeaders;
   /** The gateway's own. */
   readonly extraHeaders: readonly string[];
@@ -26,7 +27,7 @@ export interface AnswerHead {
  */
 type Stage = 'held' | 'alive' | 'tied';
 
-export class ClientAnswer {
+export class ClientAnswer implements RelayedAnswer {
   readonly #exchange: Exchange;
   #stage: Stage = 'held';
   #head: AnswerHead | null = null;
@@ -37,6 +38,8 @@ export class ClientAnswer {
   #translates = false;
   readonly #hidesUsage: boolean;
   #filter: UsageFilter | null = null;
+  /** An error event may be appended to what the client has. */
+  #streamsEvents = false;
 
   /**
    * @param holdMsMax from the arrival of the request; null: the client does not expect a stream
@@ -45,6 +48,7 @@ export class ClientAnswer {
   constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false) {
     this.#exchange = exchange;
     this.#hidesUsage = hidesUsage;
+    exchange.answer = this;
     if (holdMsMax === null) return;
     const waitMs = Math.max(0, exchange.startedMs + holdMsMax - performance.now());
     this.#timer = setTimeout(() => this.#keepAlive(), waitMs);
@@ -68,14 +72,14 @@ export class ClientAnswer {
   tie(): boolean {
     const { response } = this.#exchange;
     const head = this.#head!;
-    const { status, statusMessage, headers, extraHeaders } = head;
+    const { status, headers, extraHeaders } = head;
     this.#stopTimer();
     if (this.#stage === 'alive') {
       this.#translates = status !== 200 || !isEventStream(headers);
     } else {
-      response.writeHead(status, statusMessage, [...responseHeaders(headers), ...extraHeaders]);
+      response.writeHead(status, STATUS_CODES[status] ?? '', [...responseHeaders(headers), ...extraHeaders]);
       // An error event can only be appended where the length was not announced.
-      this.#exchange.streamsEvents = isEventStream(headers) && headers['content-length'] === undefined;
+      this.#streamsEvents = isEventStream(headers) && headers['content-length'] === undefined;
     }
     this.#stage = 'tied';
     const held = this.#held;
@@ -119,12 +123,21 @@ export class ClientAnswer {
     this.#heldBytes = 0;
   }
 
-  /** The engine broke off after the client was tied to it. */
+  /** Ends an answer that has been opened: with an error event if it is a stream, else it breaks off. */
   cut(error: RequestError): void {
-    const { response, streamsEvents } = this.#exchange;
-    this.flushEvent();
-    if (streamsEvents) response.end(errorEvent(error.body()));
-    else response.destroy();
+    const { response } = this.#exchange;
+    this.#stopTimer();
+    if (response.writableEnded) return;
+    // A client that does not read would hear of it only after all that it has not read.
+    if (!this.#streamsEvents || response.writableNeedDrain) {
+      response.destroy();
+      return;
+    }
+    try {
+      this.flushEvent();
+    } finally {
+      response.end(errorEvent(error.body()));
+    }
   }
 
   /** No engine is left to try. @returns false if nothing has been sent: the error has a status of its own then */
@@ -148,7 +161,7 @@ export class ClientAnswer {
     if (this.#exchange.gone) return;
     if (this.#stage === 'held') {
       this.#stage = 'alive';
-      this.#exchange.streamsEvents = true;
+      this.#streamsEvents = true;
       response.writeHead(200, {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache',
@@ -162,6 +175,27 @@ export class ClientAnswer {
   #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+  }
+}
+
+/**
+ * Does the work that gives the answer. If that throws after the answer has been opened, the client hears of it there.
+ * @throws what the work threw, if nothing has been sent
+ */
+export async function failingInto(
+  answer: ClientAnswer,
+  { id }: Exchange,
+  log: Logger,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!answer.fail(asRequestError(error))) throw error;
+    const isExpected = error instanceof RequestError;
+    log[isExpected ? 'debug' : 'error']({ requestId: id, err: error }, 'request failed after its answer was opened');
+  } finally {
+    answer.close();
   }
 }
 

@@ -1,7 +1,7 @@
 // Watches one attempt of an inference request: its tokens feed the ledger, its end releases the bookings.
 
 import type { Logger } from 'pino';
-import { readBodyUsage, type Usage } from '../../wire/completion-chunk.ts';
+import { readBodyUsage, type Usage, type UsageReading } from '../../wire/completion-chunk.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Call } from '../engines/engine-calls.ts';
 import { accountOf, type WorkerAccount } from '../proof/prompt-account.ts';
@@ -32,8 +32,6 @@ export interface InferenceWatchOptions {
   onFirstToken(): void;
   /** Told of the usage that the engine reports at the end. */
   onUsage(usage: Usage): void;
-  /** Called last. */
-  onSettled(outcome: RelayOutcome): void;
 }
 
 export class InferenceWatch implements RelayWatch {
@@ -80,12 +78,12 @@ export class InferenceWatch implements RelayWatch {
   }
 
   settled(outcome: RelayOutcome): void {
-    const { lease, record, metrics, onUsage, onSettled, startedMs } = this.#options;
+    const { lease, record, metrics, onUsage, startedMs } = this.#options;
     const nowMs = performance.now();
-    const usage = this.#usage(outcome);
     const error = this.#error(outcome);
     record.outcome = outcome.kind === 'gone' ? 'aborted' : error === null ? 'done' : 'failed';
     lease.release(record.outcome, nowMs);
+    const usage = this.#usage(outcome);
     record.status = this.#status === 0 ? null : this.#status;
     record.error = error;
     record.durationMs = nowMs - startedMs;
@@ -101,7 +99,6 @@ export class InferenceWatch implements RelayWatch {
       if (record.outcome === 'done' && this.#status === 200) this.#check(usage);
       onUsage(usage);
     }
-    onSettled(outcome);
   }
 
   /** 429 and 503: the engine is full, not ill. 4xx is the client's affair; what else is 5xx is the engine's. */
@@ -172,13 +169,29 @@ export class InferenceWatch implements RelayWatch {
   }
 
   #usage(outcome: RelayOutcome): Usage | null {
-    const usage = this.#observer === null ? this.#bodyUsage(outcome) : this.#observer.usage;
-    if (usage === null || outcome.kind !== 'answered' || this.#status !== 200) return usage;
-    return this.#options.engine.complete(usage);
+    const { engine } = this.#options;
+    const reading = this.#observer === null ? this.#bodyUsage(outcome) : this.#observer.usage;
+    if (reading === 'absent') return null;
+    if (reading === 'malformed') {
+      this.#malformedUsage();
+      return null;
+    }
+    return outcome.kind === 'answered' && this.#status === 200 ? engine.complete(reading) : reading;
   }
 
-  #bodyUsage(outcome: RelayOutcome): Usage | null {
-    if (this.#body === null || outcome.kind !== 'answered') return null;
+  #malformedUsage(): void {
+    const { engine, metrics, log, record } = this.#options;
+    metrics.malformedUsages.inc();
+    const line = { engine: engine.url, requestId: record.requestId };
+    log[engine.toldMalformedUsage ? 'debug' : 'warn'](
+      line,
+      'the engine reports a usage that can not be; it is ignored',
+    );
+    engine.toldMalformedUsage = true;
+  }
+
+  #bodyUsage(outcome: RelayOutcome): UsageReading {
+    if (this.#body === null || outcome.kind !== 'answered') return 'absent';
     return readBodyUsage(Buffer.concat(this.#body, this.#bodyBytes));
   }
 

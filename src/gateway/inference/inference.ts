@@ -7,7 +7,6 @@ import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { requestHeaders } from '../http/forwarded-headers.ts';
-import { asRequestError } from '../http/http-reply.ts';
 import { readBody } from '../http/request-body.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { hasUntried } from '../pools/second-choices.ts';
@@ -17,7 +16,7 @@ import { DecisionRecord } from '../telemetry/decision-log.ts';
 import { unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
-import { ClientAnswer } from './client-answer.ts';
+import { ClientAnswer, failingInto } from './client-answer.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
@@ -45,13 +44,18 @@ export async function answerInference(context: GatewayContext, exchange: Exchang
   const { request, hidesUsage } = intake;
   const answer = new ClientAnswer(exchange, request.stream ? context.config.holdMsMax : null, hidesUsage);
   try {
-    await answerBySome(context, exchange, intake, answer);
-  } catch (error) {
-    if (!answer.fail(asRequestError(error))) throw error;
-    context.log.debug({ requestId: exchange.id, err: error }, 'request failed after its answer was opened');
+    await failingInto(answer, exchange, context.log, () => answerBySome(context, exchange, intake, answer));
   } finally {
-    answer.close();
-    context.recorder?.record(exchange, intake);
+    recordTraffic(context, exchange, intake);
+  }
+}
+
+/** The client has its answer: whatever becomes of the recording, that stays so. */
+function recordTraffic({ recorder, log }: GatewayContext, exchange: Exchange, intake: Intake): void {
+  try {
+    recorder?.record(exchange, intake);
+  } catch (error) {
+    log.error({ requestId: exchange.id, err: error }, 'request not recorded');
   }
 }
 
@@ -69,12 +73,7 @@ async function answerBySome(
     const placing = place(context, exchange, intake, tried);
     const placed = placing instanceof Promise ? await placing : placing;
     if (placed === null) break;
-    if (attempt > 1) context.metrics.retries.inc();
-    tried.add(placed.routed.decision.worker);
-    const outcome = await send(context, exchange, answer, intake, placed, attempt, tried).finally(() => {
-      // Every end of an attempt has released it by now; only a fault of ours has not.
-      placed.lease.release('failed', performance.now());
-    });
+    const outcome = await attemptWith(context, exchange, answer, intake, placed, attempt, tried);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, placed.worker.engine, outcome);
       return;
@@ -84,6 +83,29 @@ async function answerBySome(
   }
   if (exchange.gone) return;
   throw failure ?? unplaceable(intake);
+}
+
+/** One attempt: whatever throws in it, what it holds is released. Adds the worker to `tried`. */
+async function attemptWith(
+  context: GatewayContext,
+  exchange: Exchange,
+  answer: ClientAnswer,
+  intake: Intake,
+  placed: Placed,
+  attempt: number,
+  tried: Set<WorkerIndex>,
+): Promise<RelayOutcome> {
+  try {
+    tried.add(placed.routed.decision.worker);
+    if (attempt > 1) context.metrics.retries.inc();
+    return await send(context, exchange, answer, intake, placed, attempt, tried);
+  } catch (error) {
+    exchange.record?.broken(error);
+    throw error;
+  } finally {
+    // The end of an attempt has released it by now; only a fault of the gateway has not.
+    placed.lease.release('failed', performance.now());
+  }
 }
 
 /** @returns null if the client is gone */
@@ -154,45 +176,38 @@ function send(
   );
   decisions.add(record);
   exchange.record = record;
-  engine.inFlight += 1;
-  return new Promise((resolve) => {
-    const watch = new InferenceWatch({
-      lease,
-      record,
-      metrics,
-      log,
-      choices: contents.length * request.sequences,
-      startedMs: exchange.startedMs,
-      engine,
-      account: worker.account,
-      mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
-      onFirstToken: () => context.monitors.get(engine)?.begun(),
-      onUsage: ({ promptTokens }) => {
-        pool.learnLengths(contents, promptTokens);
-      },
-      onSettled: (outcome) => {
-        engine.inFlight -= 1;
-        resolve(outcome);
-      },
-    });
-    const target = {
-      engine,
-      stream: request.stream,
-      method: 'POST',
-      path: exchange.path + exchange.query,
-      headers: upstreamHeaders(exchange, worker),
-      body: intake.body,
-      extraHeaders: [
-        'x-request-id',
-        exchange.id,
-        'x-kvoyant-worker',
-        worker.id,
-        'x-kvoyant-overlap-tokens',
-        String(routed.decision.overlapTokens),
-      ],
-    };
-    relay(exchange, answer, target, watch);
+  const watch = new InferenceWatch({
+    lease,
+    record,
+    metrics,
+    log,
+    choices: contents.length * request.sequences,
+    startedMs: exchange.startedMs,
+    engine,
+    account: worker.account,
+    mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
+    onFirstToken: () => context.monitors.get(engine)?.begun(),
+    onUsage: ({ promptTokens }) => {
+      pool.learnLengths(contents, promptTokens);
+    },
   });
+  const target = {
+    engine,
+    stream: request.stream,
+    method: 'POST',
+    path: exchange.path + exchange.query,
+    headers: upstreamHeaders(exchange, worker),
+    body: intake.body,
+    extraHeaders: [
+      'x-request-id',
+      exchange.id,
+      'x-kvoyant-worker',
+      worker.id,
+      'x-kvoyant-overlap-tokens',
+      String(routed.decision.overlapTokens),
+    ],
+  };
+  return relay(exchange, answer, target, watch);
 }
 
 /**

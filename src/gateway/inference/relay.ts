@@ -32,7 +32,9 @@ export type RelayOutcome =
 export type Verdict =
   | { readonly kind: 'pass' }
   | { readonly kind: 'hold' }
-  | { readonly kind: 'give-up'; readonly failure: AttemptFailure; readonly error: Error };
+  | { readonly kind: 'give-up'; readonly failure: AttemptFailure; readonly error: Error }
+  /** The engine sends what can't be an answer: it ends here, for the client too if it has had some of it. */
+  | { readonly kind: 'break-off'; readonly error: Error };
 
 export const pass: Verdict = { kind: 'pass' };
 export const hold: Verdict = { kind: 'hold' };
@@ -44,7 +46,7 @@ export interface RelayWatch {
   data(chunk: Buffer, call: Call): Verdict;
   /** @returns why the answer is not complete although the engine ended it in order, or null */
   end(): Error | null;
-  /** Called once, synchronously with the event that ended the attempt. */
+  /** Called once, synchronously with the event that ended the attempt; not where a fault of the gateway ended it. */
   settled(outcome: RelayOutcome): void;
 }
 
@@ -70,8 +72,26 @@ class GivenUp extends Error {
 /** One for all: nobody reads its stack, and to write one for each of many clients that go at once takes time. */
 const givenUp = new GivenUp();
 
-export function relay(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch): void {
-  new Relay(exchange, answer, target, watch).start();
+/**
+ * Settles when the attempt has ended. Rejects if something threw that should not: the engine's connection is closed
+ * then, and what the client gets is left to the caller.
+ */
+export function relay(
+  exchange: Exchange,
+  answer: ClientAnswer,
+  target: RelayTarget,
+  watch: RelayWatch,
+): Promise<RelayOutcome> {
+  return new Promise((resolve, reject) => {
+    new Relay(exchange, answer, target, { watch, resolve, reject }).start();
+  });
+}
+
+/** Who hears of an attempt. */
+interface Listeners {
+  readonly watch: RelayWatch;
+  resolve(outcome: RelayOutcome): void;
+  reject(error: unknown): void;
 }
 
 class Relay implements Dispatcher.DispatchHandler, Call {
@@ -82,6 +102,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   readonly #answer: ClientAnswer;
   readonly #target: RelayTarget;
   readonly #watch: RelayWatch;
+  readonly #listeners: Listeners;
   #controller: Dispatcher.DispatchController | null = null;
   #settled = false;
   /** 0: no answer yet. */
@@ -93,20 +114,25 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   /** Of the engine when it got the request; null: it was idle, so nothing was to be heard. */
   #heardBefore: number | null = null;
 
-  constructor(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, watch: RelayWatch) {
+  constructor(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, listeners: Listeners) {
     this.form = target.stream ? 'stream' : 'whole';
     this.#exchange = exchange;
     this.#answer = answer;
     this.#target = target;
-    this.#watch = watch;
+    this.#watch = listeners.watch;
+    this.#listeners = listeners;
   }
 
   start(): void {
     const { calls } = this.#target.engine;
     if (calls.count > 0) this.#heardBefore = calls.heardCount;
     calls.open(this);
-    this.#exchange.whenGone(() => this.#clientGone());
-    if (!this.#settled) this.#dispatch();
+    try {
+      this.#exchange.whenGone(() => this.#clientGone());
+      if (!this.#settled) this.#dispatch();
+    } catch (error) {
+      this.#breakDown(error);
+    }
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -114,17 +140,17 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     if (this.#settled) controller.abort(givenUp);
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-    statusMessage?: string,
-  ): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#settled) return;
     this.#target.engine.calls.heard();
     this.#status = status;
-    this.#answer.begin({ status, statusMessage, headers, extraHeaders: this.#target.extraHeaders });
-    this.#obey(this.#watch.head(status, isEventStream(headers)));
+    try {
+      this.#answer.begin({ status, headers, extraHeaders: this.#target.extraHeaders });
+      this.#obey(this.#watch.head(status, isEventStream(headers)));
+    } catch (error) {
+      this.#breakDown(error);
+      return;
+    }
     // Where the first bytes of the body come with the head, both leave in one segment.
     queueMicrotask(() => {
       if (this.#tied && !this.#bodyBegan && !this.#settled) this.#answer.flushHead();
@@ -135,7 +161,48 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     if (this.#settled) return;
     this.#target.engine.calls.heard();
     this.#bodyBegan = true;
+    try {
+      this.#data(chunk);
+    } catch (error) {
+      this.#breakDown(error);
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#settled) return;
+    try {
+      this.#end();
+    } catch (error) {
+      this.#breakDown(error);
+    }
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#settled) return;
+    try {
+      this.#connectionFailed(error);
+    } catch (fault) {
+      this.#breakDown(fault);
+    }
+  }
+
+  breakOff(error: Error): void {
+    if (this.#settled) return;
+    try {
+      this.#fail(error instanceof EngineSilent ? 'silent' : 'cut', error);
+    } catch (fault) {
+      this.#breakDown(fault);
+    }
+    this.#controller?.abort(givenUp);
+  }
+
+  #data(chunk: Buffer): void {
     const verdict = this.#watch.data(chunk, this);
+    if (verdict.kind === 'break-off') {
+      this.#fail('error', verdict.error);
+      this.#controller?.abort(givenUp);
+      return;
+    }
     if (this.#tied) {
       if (!this.#answer.write(chunk)) this.#pause();
       return;
@@ -144,8 +211,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#obey(verdict.kind === 'hold' && !more ? pass : verdict);
   }
 
-  onResponseEnd(): void {
-    if (this.#settled) return;
+  #end(): void {
     const incomplete = this.#watch.end();
     if (incomplete !== null) {
       this.#fail('error', incomplete);
@@ -156,8 +222,11 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#settle({ kind: 'answered', status: this.#status });
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#settled) return;
+  #connectionFailed(error: Error): void {
+    // undici throws the request back before it connects: the client sent what HTTP does not allow.
+    if ((error as { code?: string }).code === 'UND_ERR_INVALID_ARG') {
+      throw new RequestError(400, 'malformed_request', `the request can't be sent on: ${error.message}`);
+    }
     if (this.#status !== 0) {
       this.#fail('cut', error);
       return;
@@ -169,12 +238,6 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       return;
     }
     this.#settleUnanswered(failure, error);
-  }
-
-  breakOff(error: Error): void {
-    if (this.#settled) return;
-    this.#fail(error instanceof EngineSilent ? 'silent' : 'cut', error);
-    this.#controller?.abort(givenUp);
   }
 
   #dispatch(): void {
@@ -195,6 +258,10 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       case 'give-up':
         this.#settleUnanswered(verdict.failure, verdict.error);
         this.#controller?.abort(givenUp);
+        return;
+      case 'break-off':
+        this.#fail('error', verdict.error);
+        this.#controller?.abort(givenUp);
     }
   }
 
@@ -211,8 +278,6 @@ class Relay implements Dispatcher.DispatchHandler, Call {
 
   #clientGone(): void {
     if (this.#settled) return;
-    // Where a limit has ended it, the client still hears of that.
-    if (this.#exchange.limit !== null) this.#answer.flushEvent();
     this.#settle({ kind: 'gone' });
     this.#controller?.abort(givenUp);
   }
@@ -241,6 +306,21 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   #settle(outcome: RelayOutcome): void {
     this.#settled = true;
     this.#target.engine.calls.close(this);
-    this.#watch.settled(outcome);
+    try {
+      this.#watch.settled(outcome);
+      this.#listeners.resolve(outcome);
+    } catch (error) {
+      this.#listeners.reject(error);
+    }
+  }
+
+  /** Something of ours threw. Nobody above catches it: these are callbacks of sockets and timers. */
+  #breakDown(error: unknown): void {
+    if (!this.#settled) {
+      this.#settled = true;
+      this.#target.engine.calls.close(this);
+    }
+    this.#controller?.abort(givenUp);
+    this.#listeners.reject(error);
   }
 }

@@ -1,6 +1,12 @@
 // Watches an engine's event stream go by: first token, tokens of each choice, usage, end, without parsing each chunk.
 
-import { type CompletionChunk, carriesToken, readUsage, type Usage } from '../../wire/completion-chunk.ts';
+import {
+  type CompletionChunk,
+  carriesToken,
+  readUsage,
+  type Usage,
+  type UsageReading,
+} from '../../wire/completion-chunk.ts';
 import { SseSplitter } from '../../wire/sse.ts';
 
 /** What the observer tells as it happens. */
@@ -24,7 +30,7 @@ export class StreamObserver {
   readonly #splitter = new SseSplitter((data) => this.#event(data));
   /** Tokens seen of each choice. */
   readonly #tokens: number[] = [];
-  #usage: Usage | null = null;
+  #usage: UsageReading = 'absent';
   #error: string | null = null;
   #errorStatus: number | null = null;
   #done = false;
@@ -37,8 +43,8 @@ export class StreamObserver {
     this.#listener = listener;
   }
 
-  /** The last usage that said how many tokens the whole answer has. */
-  get usage(): Usage | null {
+  /** The last usage that came; `malformed` as soon as one was. */
+  get usage(): UsageReading {
     return this.#usage;
   }
 
@@ -100,7 +106,7 @@ export class StreamObserver {
       this.#errorStatus = typeof code === 'number' ? code : null;
     }
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
-    const usage = readUsage(chunk.usage);
+    const usage = this.#readUsage(chunk);
     for (const choice of choices) {
       const index = typeof choice.index === 'number' && choice.index >= 0 ? choice.index : 0;
       if (choice.finish_reason !== undefined && choice.finish_reason !== null) this.#finished = true;
@@ -111,11 +117,17 @@ export class StreamObserver {
       this.#count(index, Math.max(count, 0));
     }
     if (usage === null) return;
-    this.#usage = usage;
+    if (this.#usage !== 'malformed') this.#usage = usage;
     if (this.#single && this.#tokens[0] !== usage.completionTokens && usage.completionTokens > 0) {
       this.#tokens[0] = usage.completionTokens;
       this.#listener.totalTokens(usage.completionTokens);
     }
+  }
+
+  #readUsage({ usage }: CompletionChunk): Usage | null {
+    const reading = readUsage(usage);
+    if (reading === 'malformed') this.#usage = reading;
+    return typeof reading === 'string' ? null : reading;
   }
 
   #count(choice: number, count: number): void {

@@ -1,6 +1,6 @@
 // Where the requests of one pool are placed, or wait until a worker has room: the clock and the timers of admission.
 
-import { Admission, type Applicant, type Refused, type Routed, type Router, type Waiting } from '../../core/index.ts';
+import { Admission, type Admitted, type Applicant, type Routed, type Router, type Waiting } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../http/exchange.ts';
 
@@ -12,6 +12,8 @@ export interface DeskOptions {
   /** How long one waits at most. */
   readonly queueWaitMsMax: number;
 }
+
+import { releaseAll } from './release-all.ts';
 
 /**
  * How a request left the queue, or did not get in. `placed`: on its way to a worker. `refused`: no worker was left that
@@ -28,7 +30,7 @@ export interface QueueObserver {
 
 /** A request as it waits. */
 interface Guest extends Applicant {
-  settle(outcome: Routed | Refused): void;
+  settle(outcome: Admitted<Guest>['outcome']): void;
 }
 
 export class AdmissionDesk {
@@ -63,7 +65,7 @@ export class AdmissionDesk {
 
   /**
    * Places a request, at once where there is room.
-   * @param booked called in the step that has booked it
+   * @param booked called in the step that has booked it, to take the bookings over; if it throws, they are released
    * @returns what `booked` returns; null: no worker may take the request, or the client is gone
    * @throws RequestError 429 if the queue is full, 503 if it waited too long (the promise rejects)
    */
@@ -80,7 +82,7 @@ export class AdmissionDesk {
       : this.#router.route(applicant.request(), nowMs);
     switch (entry.kind) {
       case 'routed':
-        return booked(entry);
+        return this.#handOver(entry, booked);
       case 'refused':
         return null;
       case 'full':
@@ -102,30 +104,61 @@ export class AdmissionDesk {
     const { queueWaitMsMax } = this.#options;
     return new Promise((resolve, reject) => {
       const left = (outcome: Exclude<QueueOutcome, 'full'>): void => {
-        clearTimeout(timer);
-        exchange.whenGone(() => undefined);
         observer.left(outcome, performance.now() - sinceMs);
       };
-      const withdraw = (outcome: 'expired' | 'gone'): void => {
+      /** Nobody catches what a timer, an event or a drain throws: here it rejects. */
+      const end = (result: () => T | null): void => {
+        clearTimeout(timer);
+        exchange.whenGone(() => undefined);
+        try {
+          resolve(result());
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      const withdraw = (result: () => null): void => {
         this.#admission.withdraw(place);
-        left(outcome);
+        end(result);
         // Room that was kept for it is there for others.
         this.roomChanged();
       };
       const timer = setTimeout(() => {
-        withdraw('expired');
-        reject(waitedTooLong(queueWaitMsMax));
+        withdraw(() => {
+          left('expired');
+          throw waitedTooLong(queueWaitMsMax);
+        });
       }, queueWaitMsMax);
       guest.settle = (outcome) => {
-        left(outcome.kind === 'routed' ? 'placed' : 'refused');
-        resolve(outcome.kind === 'routed' ? booked(outcome) : null);
+        end(() => {
+          if (outcome.kind === 'failed') throw outcome.error;
+          if (outcome.kind === 'routed') {
+            return this.#handOver(outcome, (routed) => {
+              left('placed');
+              return booked(routed);
+            });
+          }
+          left('refused');
+          return null;
+        });
       };
       exchange.whenGone(() => {
-        withdraw('gone');
-        resolve(null);
+        withdraw(() => {
+          left('gone');
+          return null;
+        });
       });
       this.roomChanged();
     });
+  }
+
+  /** Until `booked` has taken the bookings over, they are released here if anything throws. */
+  #handOver<T>(routed: Routed, booked: (routed: Routed) => T): T {
+    try {
+      return booked(routed);
+    } catch (error) {
+      releaseAll(this.#router, routed, 'failed', performance.now());
+      throw error;
+    }
   }
 }
 

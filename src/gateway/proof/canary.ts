@@ -114,8 +114,7 @@ class Canary {
       performance.now(),
     );
     if (routed.kind === 'refused') throw new CanaryStopped(`${id} takes no requests`);
-    const lease = new BookingLease(router, routed, 1);
-    engine.inFlight += 1;
+    const lease = new BookingLease(router, routed, 1, engine);
     let outcome: Outcome = 'failed';
     try {
       const body = { model: baseModel(engine), prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };
@@ -123,7 +122,6 @@ class Canary {
       outcome = 'done';
       return usage;
     } finally {
-      engine.inFlight -= 1;
       lease.release(outcome, performance.now());
     }
   }

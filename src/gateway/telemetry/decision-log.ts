@@ -49,6 +49,12 @@ export class DecisionRecord {
     this.#workerIds = workerIds;
   }
 
+  /** A fault of the gateway has ended the attempt. */
+  broken(error: unknown): void {
+    this.outcome ??= 'failed';
+    this.error ??= error instanceof Error ? error.message : String(error);
+  }
+
   /** What `GET /decisions` shows. */
   toJSON(): object {
     const { decision, usage } = this;

@@ -24,6 +24,7 @@ export class GatewayMetrics {
   readonly aborted: Counter;
   readonly tokenizerFailures: Counter<'code'>;
   readonly unobservedStreams: Counter;
+  readonly malformedUsages: Counter;
   /** By the name of the setting that is the limit. */
   readonly limited: Counter<'limit'>;
   readonly recordedLines: Counter<'fate'>;
@@ -62,6 +63,11 @@ export class GatewayMetrics {
     this.unobservedStreams = counter(
       'kvoyant_unobserved_streams_total',
       'Streams with events too large to observe.',
+      [],
+    );
+    this.malformedUsages = counter(
+      'kvoyant_malformed_usages_total',
+      'Usages of engines with counts that can not be; ignored.',
       [],
     );
     this.limited = counter('kvoyant_limited_total', 'What was refused or ended by a limit, by the name of the limit.', [

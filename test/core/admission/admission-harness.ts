@@ -85,6 +85,7 @@ export function harnessOf(
     },
     drain: (nowMs = 0) =>
       admission.drain(nowMs).map(({ applicant: { name }, outcome }) => {
+        if (outcome.kind === 'failed') throw outcome.error;
         if (outcome.kind === 'refused') return [name, null];
         live.set(name, outcome);
         return [name, outcome.decision.worker];
