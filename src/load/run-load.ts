@@ -1,4 +1,5 @@
-// Drives a client through a workload: open loop (at given times) or closed loop (so many at once).
+// Drives a client through a workload in an open loop: each request at its own time.
+
 import { setMaxListeners } from 'node:events';
 import type { RequestRecord } from '../report/request-record.ts';
 import type { LoadRequest } from './load-request.ts';
@@ -33,27 +34,8 @@ export async function runOpenLoop(
   for (const at of order) {
     const startMs = originMs + requests[at]!.arrivalMs;
     await sleepUntil(startMs, client.now, options.signal);
-    void tracked.send(at, startMs);
+    tracked.send(at, startMs);
   }
-  return tracked.records();
-}
-
-/** Keeps up to `concurrency` requests under way until all are done. Latencies count from the moment of sending. */
-export async function runClosedLoop(
-  client: OpenAiClient,
-  requests: readonly LoadRequest[],
-  concurrency: number,
-  options: LoadOptions = {},
-): Promise<RequestRecord[]> {
-  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw new RangeError(`concurrency must be a positive integer, got ${concurrency}`);
-  }
-  const tracked = new TrackedSends(client, requests, options);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < requests.length) await tracked.send(next++);
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, requests.length) }, lane));
   return tracked.records();
 }
 
@@ -74,17 +56,15 @@ class TrackedSends {
     if (options.signal !== undefined) setMaxListeners(0, options.signal);
   }
 
-  send(at: number, startMs?: number): Promise<RequestRecord> {
-    const pending = this.#client.send(this.#requests[at]!, this.#options.signal, startMs).then((record) => {
+  send(at: number, startMs: number): void {
+    this.#pending[at] = this.#client.send(this.#requests[at]!, this.#options.signal, startMs).then((record) => {
       this.#done++;
       if (record.failure !== null) this.#failed++;
       this.#report();
       return record;
     });
-    this.#pending[at] = pending;
     this.#sent++;
     this.#report();
-    return pending;
   }
 
   records(): Promise<RequestRecord[]> {

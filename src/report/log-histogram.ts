@@ -87,15 +87,6 @@ export class LogHistogram {
     return Math.min(this.#max, Math.max(this.#min, middleOf(bucket) * this.resolution));
   }
 
-  /** How many values lie at or below `value`, to the precision of its bucket (for cumulative exports). */
-  countAtMost(value: number): number {
-    if (!(value >= 0)) return 0;
-    const last = bucketOf(Math.min(UNITS_MAX, Math.round(value / this.resolution)));
-    let seen = 0;
-    for (let bucket = 0; bucket <= last; bucket++) seen += this.#counts[bucket]!;
-    return seen;
-  }
-
   /** Adds all that `other` has counted. @throws RangeError if the resolutions differ. */
   merge(other: LogHistogram): void {
     if (other.resolution !== this.resolution) {

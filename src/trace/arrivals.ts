@@ -1,4 +1,5 @@
 // When the requests of a workload arrive, in milliseconds from its start.
+
 import type { Random } from '../core/random.ts';
 
 /** A Poisson process: independent exponential gaps, the first one before the first arrival. */
@@ -11,12 +12,6 @@ export function poissonArrivalsMs(count: number, ratePerS: number, random: Rando
     arrivalsMs[i] = nowMs;
   }
   return arrivalsMs;
-}
-
-/** One arrival each `1 / ratePerS`, the first at 0. */
-export function constantArrivalsMs(count: number, ratePerS: number): Float64Array {
-  checkRate(ratePerS);
-  return Float64Array.from({ length: count }, (_, i) => (i * 1000) / ratePerS);
 }
 
 /** All at 0. */

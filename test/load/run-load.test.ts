@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type LoadProgress, runClosedLoop, runOpenLoop } from '../../src/load/run-load.ts';
+import { type LoadProgress, runOpenLoop } from '../../src/load/run-load.ts';
 import { DONE_EVENT, request, startStream, tokenEvent, usageEvent, withClient } from './sse-server.ts';
 
 const requests = (count: number, arrivalMs: (index: number) => number = () => 0) =>
@@ -63,34 +63,5 @@ describe('runOpenLoop', () => {
     );
     expect(records.map((record) => record.failure?.kind)).toEqual(['aborted', 'aborted', 'aborted']);
     expect(seen.at(-1)).toEqual({ sent: 3, done: 3, failed: 3, total: 3 });
-  });
-});
-
-describe('runClosedLoop', () => {
-  it('keeps as many under way as it is told, and never more', async () => {
-    let atOnce = 0;
-    let atOnceMost = 0;
-    const records = await withClient(
-      async (response) => {
-        atOnceMost = Math.max(atOnceMost, ++atOnce);
-        await sleep(5);
-        atOnce--;
-        startStream(response);
-        response.end(tokenEvent('a') + DONE_EVENT);
-      },
-      (client) => runClosedLoop(client, requests(20), 3),
-    );
-    expect(atOnceMost).toBe(3);
-    expect(records.map((record) => record.index)).toEqual(Array.from({ length: 20 }, (_, index) => index));
-    expect(records.every((record) => record.failure === null && record.startMs <= record.sentMs)).toBe(true);
-  });
-
-  it('refuses a concurrency that would never send', async () => {
-    await withClient(
-      () => {},
-      async (client) => {
-        await expect(runClosedLoop(client, requests(1), 0)).rejects.toThrow(/concurrency/);
-      },
-    );
   });
 });

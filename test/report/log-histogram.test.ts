@@ -56,11 +56,6 @@ describe('LogHistogram', () => {
     expect([histogram.min, histogram.max]).toEqual([0.123, 1000.5]);
   });
 
-  it('counts at most a value as Prometheus buckets want it', () => {
-    const histogram = filled([1, 2, 3, 50, 5000], 0.01);
-    expect([-1, 0.5, 2, 100, 1e6].map((value) => histogram.countAtMost(value))).toEqual([0, 0, 2, 4, 5]);
-  });
-
   it('clamps what exceeds its range, and says how often', () => {
     const histogram = filled([1, 1e12], 1);
     expect(histogram.clamped).toBe(1);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';
-import { burstArrivalsMs, constantArrivalsMs, poissonArrivalsMs } from '../../src/trace/arrivals.ts';
+import { burstArrivalsMs, poissonArrivalsMs } from '../../src/trace/arrivals.ts';
 
 describe('poissonArrivalsMs', () => {
   it('has the rate and the spread of a Poisson process', () => {
@@ -25,9 +25,8 @@ describe('poissonArrivalsMs', () => {
   });
 });
 
-describe('regular arrivals', () => {
-  it('come evenly, or all at once', () => {
-    expect([...constantArrivalsMs(3, 4)]).toEqual([0, 250, 500]);
+describe('burstArrivalsMs', () => {
+  it('come all at once', () => {
     expect([...burstArrivalsMs(3)]).toEqual([0, 0, 0]);
   });
 });

@@ -113,11 +113,6 @@ export class PrefixIndex {
     return this.#of(worker).blocks;
   }
 
-  /** Distinct blocks that anyone holds. O(1). */
-  get distinctBlocks(): number {
-    return this.#blocks.size;
-  }
-
   /** Bytes of all tables. O(workers). */
   get bytes(): number {
     let bytes = this.#blocks.bytes;
