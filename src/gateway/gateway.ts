@@ -7,6 +7,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
+import { addressesIn } from './config/address-range.ts';
 import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
@@ -20,9 +21,10 @@ import type { GatewayContext } from './gateway-context.ts';
 import { AcceptHold } from './http/accept-hold.ts';
 import { Access, describeAccess } from './http/access.ts';
 import { AnswerDeadlines } from './http/answer-deadlines.ts';
+import { ConnectionSlots } from './http/connection-slots.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import { KeyLimits } from './http/key-limits.ts';
-import { createOperatorServer, operatorPort } from './http/operator-server.ts';
+import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
 import { createGatewayServer } from './http/server.ts';
 import { TurnSlices } from './http/turn-slices.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
@@ -95,7 +97,17 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   });
   const discovery = new WorkerDiscovery(fleet, surroundings.resolve ?? systemResolve, config.dnsIntervalMs, log);
   const acceptHold = new AcceptHold(() => performance.now());
-  const metrics = new GatewayMetrics(pools, fleet.engines);
+  let isTrusted = addressesIn(config.trustedProxies);
+  const slots = new ConnectionSlots(
+    () => {
+      const { connectionsMax, unprovenPerAddressMax } = live.current;
+      return { connectionsMax, unprovenPerAddressMax, isTrusted };
+    },
+    (limit) => metrics.limited.inc({ limit }),
+    () => performance.now(),
+  );
+  const operatorSlots = operatorConnections(() => performance.now());
+  const metrics = new GatewayMetrics(pools, fleet.engines, () => slots.counts());
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   const context: GatewayContext = {
@@ -116,6 +128,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
     ),
+    slots,
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),
     retryBudget: new RetryBudget(),
@@ -129,10 +142,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   };
   const server = createGatewayServer(context, files.tls);
   const adminPort = operatorPort(config, [...config.workers, ...files.workers]);
-  const operators = adminPort === null ? null : createOperatorServer(context, files.tls);
+  const operators = adminPort === null ? null : createOperatorServer(context, operatorSlots, files.tls);
   const apply = (current: GatewayConfig, { workers, apiKeys, tls }: ReferencedFiles): void => {
     log.level = current.logLevel;
-    server.maxConnections = current.connectionsMax;
+    isTrusted = addressesIn(current.trustedProxies);
     for (const listener of [server, operators]) {
       if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
     }
@@ -184,9 +197,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         const { shutdownNoticeMs, shutdownGraceMs } = live.current;
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
-        await closeServer(server, shutdownGraceMs);
+        await closeServer(server, slots, shutdownGraceMs);
         // Until then operators see what is still under way.
-        if (operators !== null) await closeServer(operators, 0);
+        if (operators !== null) await closeServer(operators, operatorSlots, 0);
         context.deadlines.close();
         await discovery.close();
         await Promise.all([...pools].map((pool) => pool.tokens.close()));
@@ -256,11 +269,15 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   }
 }
 
-function closeServer(server: Server | TlsServer, graceMs: number): Promise<void> {
+function closeServer(server: Server | TlsServer, slots: ConnectionSlots, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
-    // A connection whose answer has ended falls idle only then.
-    const sweep = setInterval(() => server.closeIdleConnections(), idleSweepMs);
-    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+    const sweep = setInterval(() => {
+      // A connection whose answer has ended falls idle only then.
+      server.closeIdleConnections();
+      slots.closeSilent();
+    }, idleSweepMs);
+    // The server itself knows of no connection before its first byte, or before the end of its TLS handshake.
+    const timer = setTimeout(() => slots.closeAll(), graceMs);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(timer);

@@ -13,3 +13,8 @@ export const authorityFile: string = pathOf('authority.pem');
 export function tlsIdentity(name: 'first' | 'second'): { readonly cert: string; readonly key: string } {
   return { cert: readFileSync(pathOf(`${name}.pem`), 'utf8'), key: readFileSync(pathOf(`${name}-key.pem`), 'utf8') };
 }
+
+/** As settings of a gateway. */
+export function tlsSettings(name: 'first' | 'second'): { readonly tlsCertFile: string; readonly tlsKeyFile: string } {
+  return { tlsCertFile: pathOf(`${name}.pem`), tlsKeyFile: pathOf(`${name}-key.pem`) };
+}

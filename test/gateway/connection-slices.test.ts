@@ -26,7 +26,7 @@ const countBytes: RequestListener = (request, response) => {
 
 async function listening<S extends Server>(created: S): Promise<S> {
   const nowMs = (): number => performance.now();
-  receiveInSlices(created, new AcceptHold(nowMs), nowMs);
+  receiveInSlices(created, new AcceptHold(nowMs), nowMs, () => true);
   created.listen({ port: 0, host: '127.0.0.1', backlog: 1024 });
   await once(created, 'listening');
   return created;

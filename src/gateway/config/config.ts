@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { type PolicyName, policyNames } from '../../core/index.ts';
+import { isAddressRange } from './address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
@@ -77,6 +78,10 @@ export interface GatewayConfig {
   readonly bodyBytesMax: number;
   readonly headerBytesMax: number;
   readonly connectionsMax: number;
+  /** Of connections of one address that have brought no request that was let in. */
+  readonly unprovenPerAddressMax: number;
+  /** Addresses, or ranges of them, whose connections have nothing to prove. */
+  readonly trustedProxies: readonly string[];
   /** Time for a client to send its whole request. */
   readonly requestMsMax: number;
   /** From the arrival of a request to the end of its answer. */
@@ -175,6 +180,7 @@ type Read<T> =
 
 export const workersMax = 4096;
 export const apiKeysMax = 1000;
+const trustedProxiesMax = 256;
 
 const workerList = listOf((item): Read<EngineSpec> => {
   const result = readEngineSpec(item);
@@ -185,6 +191,11 @@ const keyList = listOf((item): Read<ApiKey> => {
   const result = readApiKey(item);
   return result.kind === 'wrong' ? result : { kind: 'right', value: result.key };
 }, apiKeysMax);
+
+const readAddressRange = (item: unknown): Read<string> =>
+  typeof item === 'string' && isAddressRange(item)
+    ? { kind: 'right', value: item }
+    : { kind: 'wrong', message: 'must be an IP address, or a range as 10.0.0.0/8' };
 
 const secretError = 'must have 16 to 256 visible characters, or be sha256:SALT:DIGEST';
 const secret = z
@@ -246,6 +257,8 @@ const schema = z.strictObject({
   bodyBytesMax: integer(1024, 1_073_741_824).default(33_554_432),
   headerBytesMax: integer(4096, 1_048_576).default(32_768),
   connectionsMax: integer(1, 1_000_000).default(8192),
+  unprovenPerAddressMax: integer(1, 1_000_000).default(4096),
+  trustedProxies: listOf(readAddressRange, trustedProxiesMax),
   requestMsMax: integer(100, 86_400_000).default(300_000),
   totalMsMax: integer(100, 86_400_000).default(3_600_000),
   holdMsMax: integer(0, 3_600_000).default(15_000),

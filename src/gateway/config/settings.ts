@@ -109,7 +109,21 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   workerCaFile: fixed('text', 'path', 'certificate authorities (PEM) that https engines are checked against'),
   bodyBytesMax: live('number', 'n', 'largest request body; a larger one is refused with 413'),
   headerBytesMax: fixed('number', 'n', 'largest request headers; larger ones are refused with 431'),
-  connectionsMax: live('number', 'n', 'connections of clients at a time; more are closed at once'),
+  connectionsMax: live(
+    'number',
+    'n',
+    'connections of clients at a time; beyond that, those without an accepted request give way, or new ones are closed',
+  ),
+  unprovenPerAddressMax: live(
+    'number',
+    'n',
+    'connections of one address without an accepted request; beyond that, the oldest give way, or new ones are closed',
+  ),
+  trustedProxies: live(
+    'list',
+    'range',
+    'addresses, or ranges such as 10.0.0.0/8, of HTTP proxies in front, whose connections never give way; repeatable',
+  ),
   requestMsMax: fixed('number', 'ms', 'how long a request may take to arrive; then it is refused with 408'),
   totalMsMax: live('number', 'ms', 'how long an answer may take in all; then it ends with 504 or an error event'),
   holdMsMax: live(

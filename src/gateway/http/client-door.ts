@@ -39,6 +39,7 @@ export async function handleClient(
     if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
     if (!isOperatorPath(path)) throw notFound(path);
     context.access.admitOperatorAmongClients(exchange);
+    context.slots.letIn(request);
     await answerOperator(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);
@@ -49,6 +50,7 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
   let release = (): void => undefined;
   try {
     context.access.admitClient(exchange);
+    context.slots.letIn(exchange.request);
     release = context.keyLimits.admit(exchange.key, context.config, performance.now());
     context.deadlines.watch(exchange);
     if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);

@@ -8,8 +8,16 @@ const sliceMsMax = 4;
 /** A connection that sends nothing is the server's after that: its own limits end it. */
 const silentMsMax = 1000;
 
-/** To be called before the first connection: from then on the server's own listeners get each in its turn. */
-export function receiveInSlices(server: Server, hold: AcceptHold, nowMs: () => number): void {
+/**
+ * To be called before the first connection: from then on the server's own listeners get each in its turn.
+ * @param admit says whether a connection may stay; if not, it has closed it
+ */
+export function receiveInSlices(
+  server: Server,
+  hold: AcceptHold,
+  nowMs: () => number,
+  admit: (socket: Socket) => boolean,
+): void {
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[];
   const serve = (socket: Socket): void => {
     for (const listener of listeners) listener.call(server, socket);
@@ -18,6 +26,7 @@ export function receiveInSlices(server: Server, hold: AcceptHold, nowMs: () => n
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     hold.accepted();
+    if (!admit(socket)) return;
     const serveOpen = (): unknown => socket.destroyed || serve(socket);
     if (slices.idle) slices.run(serveOpen);
     else whenItSends(socket, () => slices.run(serveOpen));

@@ -7,6 +7,9 @@ import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { TlsIdentity } from '../config/referenced-files.ts';
 import type { GatewayContext } from '../gateway-context.ts';
+import { AcceptHold } from './accept-hold.ts';
+import { receiveInSlices } from './connection-slices.ts';
+import { ConnectionSlots } from './connection-slots.ts';
 import { Exchange } from './exchange.ts';
 import { fail, take } from './http-failure.ts';
 import { answerOperator, openRoute } from './operator-routes.ts';
@@ -14,11 +17,28 @@ import { readPath } from './request-path.ts';
 import { forMethod } from './route-table.ts';
 
 const connectionsMax = 256;
+/** So that one machine alone does not keep the others out. */
+const unprovenPerAddressMax = 128;
 const requestMsMax = 30_000;
 const portMax = 65_535;
 
-/** @param tls not used on loopback, where nobody listens in */
-export function createOperatorServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
+/** @param nowMs a clock that never goes back */
+export function operatorConnections(nowMs: () => number): ConnectionSlots {
+  const settings = { connectionsMax, unprovenPerAddressMax, isTrusted: () => false };
+  return new ConnectionSlots(
+    () => settings,
+    () => undefined,
+    nowMs,
+  );
+}
+
+/** @param slots of its connections @param tls not used on loopback, where nobody listens in */
+export function createOperatorServer(
+  context: GatewayContext,
+  slots: ConnectionSlots,
+  tls: TlsIdentity | null,
+): Server | TlsServer {
+  const nowMs = (): number => performance.now();
   const options = {
     noDelay: true,
     requestTimeout: requestMsMax,
@@ -30,19 +50,22 @@ export function createOperatorServer(context: GatewayContext, tls: TlsIdentity |
     tls === null || isLoopback(context.config.adminHost)
       ? createServer(options)
       : createTlsServer({ ...options, ...tls, handshakeTimeout: requestMsMax });
-  server.maxConnections = connectionsMax;
+  receiveInSlices(server, new AcceptHold(nowMs), nowMs, (socket) => slots.admit(socket));
   server.on('clientError', (_error, socket: Socket) => {
     if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
     socket.destroy();
   });
   // It is destroyed as soon as it is known to be none: Node keeps a socket that never ends its handshake.
   server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
-  server.on('request', (request, response) => take(handleOperator(context, request, response), response));
+  server.on('request', (request, response) => {
+    slots.answerInTurn(request, response, () => take(handleOperator(context, slots, request, response), response));
+  });
   return server;
 }
 
 async function handleOperator(
   context: GatewayContext,
+  slots: ConnectionSlots,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -54,6 +77,7 @@ async function handleOperator(
     const open = openRoute(path);
     if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
     context.access.admitOperator(exchange);
+    slots.letIn(request);
     await answerOperator(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);

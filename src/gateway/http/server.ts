@@ -12,6 +12,12 @@ import { take } from './http-failure.ts';
 import { LimitReached } from './key-limits.ts';
 import { announcedBytes } from './request-body.ts';
 
+/** Time for a client to end the TLS handshake. */
+const handshakeMsMax = 10_000;
+/** How long a client that is told what is wrong with its request may take to close the connection. */
+const lingerMsMax = 1000;
+/** Between two looks for requests that have taken too long to arrive. */
+const requestCheckMs = 5000;
 /** Time for a client to send the head of its request. */
 const headersMsMax = 60_000;
 /** Longer than the idle time of the usual proxies in front, so that they close first. */
@@ -19,26 +25,42 @@ const idleConnectionMsMax = 75_000;
 
 /** @param tls null: clients connect without TLS */
 export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
-  const { headerBytesMax, requestMsMax, connectionsMax } = context.config;
+  const { headerBytesMax, requestMsMax } = context.config;
+  const { slots } = context;
   const options = {
     noDelay: true,
     keepAlive: true,
     requestTimeout: requestMsMax,
     headersTimeout: Math.min(headersMsMax, requestMsMax),
-    connectionsCheckingInterval: Math.min(30_000, Math.ceil(requestMsMax / 4)),
+    connectionsCheckingInterval: Math.min(requestCheckMs, Math.ceil(requestMsMax / 4)),
     maxHeaderSize: headerBytesMax,
   };
-  const server = tls === null ? createServer(options) : createTlsServer({ ...options, ...tls });
+  const server =
+    tls === null
+      ? createServer(options)
+      : createTlsServer({ ...options, ...tls, handshakeTimeout: Math.min(handshakeMsMax, requestMsMax) });
   server.keepAliveTimeout = idleConnectionMsMax;
-  server.maxConnections = connectionsMax;
-  receiveInSlices(server, context.acceptHold, () => performance.now());
-  server.on('drop', () => context.metrics.limited.inc({ limit: 'connectionsMax' }));
+  receiveInSlices(
+    server,
+    context.acceptHold,
+    () => performance.now(),
+    (socket) => slots.admit(socket),
+  );
+  // Before Node tells of it as a `clientError`: nothing can be said to a client without a handshake.
+  server.prependListener('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') context.metrics.limited.inc({ limit: 'handshakeMsMax' });
+    socket.destroy();
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
-  server.on('request', (request, response) => take(handleClient(context, request, response), response));
+  server.on('request', (request, response) => {
+    slots.answerInTurn(request, response, () => take(handleClient(context, request, response), response));
+  });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    // A body that is too large is refused before it is sent.
-    if (announcedBytes(request) <= context.config.bodyBytesMax) response.writeContinue();
-    take(handleClient(context, request, response), response);
+    slots.answerInTurn(request, response, () => {
+      // A body that is too large is refused before it is sent.
+      if (announcedBytes(request) <= context.config.bodyBytesMax) response.writeContinue();
+      take(handleClient(context, request, response), response);
+    });
   });
   return server;
 }
@@ -59,6 +81,9 @@ function refuseMalformed({ metrics }: GatewayContext, failure: NodeJS.ErrnoExcep
     `content-length: ${Buffer.byteLength(body)}`,
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // A client that does not close its side keeps the connection half open for ever.
+  const timer = setTimeout(() => socket.destroy(), lingerMsMax);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function malformed({ code }: NodeJS.ErrnoException): RequestError {

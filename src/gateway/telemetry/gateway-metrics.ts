@@ -39,7 +39,8 @@ export class GatewayMetrics {
   readonly admission: AdmissionMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
-  constructor(pools: Pools, engines: readonly Engine[]) {
+  /** @param connections of clients, by state */
+  constructor(pools: Pools, engines: readonly Engine[], connections: () => Readonly<Record<string, number>>) {
     const registers = [this.registry];
     const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> =>
       new Counter({ name, help, labelNames, registers });
@@ -106,6 +107,7 @@ export class GatewayMetrics {
     registerTrust(this.registry, engines);
     registerFindings(this.registry, engines);
     registerEngines(this.registry, engines);
+    registerConnections(this.registry, connections);
   }
 
   /** The label of a model that some worker lists, or listed once. */
@@ -267,6 +269,18 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
     collect() {
       this.reset();
       for (const { url, state } of engines) this.set({ engine: url }, state === 'ready' ? 1 : 0);
+    },
+  });
+}
+
+function registerConnections(registry: Registry, connections: () => Readonly<Record<string, number>>): void {
+  new Gauge({
+    name: 'kvoyant_client_connections',
+    help: 'Open connections of clients: unproven (no request was let in yet), idle, or busy with one.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, count] of Object.entries(connections())) this.set({ state }, count);
     },
   });
 }

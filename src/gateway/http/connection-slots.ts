@@ -1,0 +1,192 @@
+// The places that connections of clients take: who has one, and who gives it up when all are taken.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { clientOf } from './client-address.ts';
+import { hasBody } from './request-body.ts';
+import { UnprovenClients } from './unproven-clients.ts';
+
+/**
+ * A connection that is younger may still be about to send its request, or one that has waited for no longer the next:
+ * it gives way only to a client that has fewer connections.
+ */
+const graceMs = 1000;
+/** Requests that a client has sent on one connection without waiting for the answer to the one before. */
+const pipelinedRequestsMax = 32;
+
+export interface SlotSettings {
+  readonly connectionsMax: number;
+  readonly unprovenPerAddressMax: number;
+  /** Proxies, which are busy on behalf of many clients. */
+  isTrusted(remoteAddress: string): boolean;
+}
+
+export type SlotLimit = 'connectionsMax' | 'unprovenPerAddressMax' | 'pipelinedRequestsMax';
+
+/** `unproven`: no request has been let in. `idle`: none is under way. `busy`: one is. */
+export type SlotState = 'unproven' | 'idle' | 'busy';
+
+/** A place, from the moment that a connection is accepted until its socket is closed, however that comes about. */
+interface Slot {
+  readonly socket: Socket;
+  /** The two ends of the connection, which a socket and the TLS socket on top of it have in common. */
+  readonly ends: string;
+  readonly client: string;
+  readonly trusted: boolean;
+  state: SlotState;
+  /** When it came into that state. */
+  sinceMs: number;
+  /** A request is being answered. */
+  answering: boolean;
+  /** Those that have come behind it, which are answered in turn. */
+  readonly waiting: (() => void)[];
+}
+
+export class ConnectionSlots {
+  readonly #settings: () => SlotSettings;
+  readonly #onLimit: (limit: SlotLimit) => void;
+  readonly #nowMs: () => number;
+  /** By `ends`. */
+  readonly #slots = new Map<string, Slot>();
+  readonly #bySocket = new WeakMap<Socket, Slot>();
+  readonly #unproven = new UnprovenClients<Slot>();
+  /** Longest first. */
+  readonly #idle = new Set<Slot>();
+
+  /** @param nowMs a clock that never goes back */
+  constructor(settings: () => SlotSettings, onLimit: (limit: SlotLimit) => void, nowMs: () => number) {
+    this.#settings = settings;
+    this.#onLimit = onLimit;
+    this.#nowMs = nowMs;
+  }
+
+  counts(): Readonly<Record<SlotState, number>> {
+    const counts = { unproven: 0, idle: 0, busy: 0 };
+    for (const { state } of this.#slots.values()) counts[state] += 1;
+    return counts;
+  }
+
+  /** Gives an accepted connection a place, that of another one if need be. @returns false: it is closed */
+  admit(socket: Socket): boolean {
+    const { remoteAddress } = socket;
+    // It is gone already.
+    if (remoteAddress === undefined) return refuse(socket);
+    const settings = this.#settings();
+    const client = clientOf(remoteAddress);
+    if (!this.#makeRoom(client, settings)) return refuse(socket);
+    const slot: Slot = {
+      ...{ socket, ends: endsOf(socket), client, trusted: settings.isTrusted(remoteAddress) },
+      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [] },
+    };
+    this.#slots.set(slot.ends, slot);
+    if (!slot.trusted) this.#unproven.add(client, slot);
+    socket.once('close', () => this.#leave(slot));
+    return true;
+  }
+
+  /**
+   * Answers a request once those before it on the same connection are answered, so that a connection holds no more
+   * than one body, and one answer.
+   * @param answer starts to
+   */
+  answerInTurn({ socket }: IncomingMessage, response: ServerResponse, answer: () => void): void {
+    const slot = this.#find(socket);
+    if (slot === null) {
+      socket.destroy();
+      return;
+    }
+    const begin = (): void => {
+      slot.answering = true;
+      if (slot.state === 'idle') this.#enter(slot, 'busy');
+      response.once('close', () => this.#answered(slot));
+      answer();
+    };
+    if (!slot.answering) begin();
+    else if (slot.waiting.length < pipelinedRequestsMax) slot.waiting.push(begin);
+    else {
+      this.#onLimit('pipelinedRequestsMax');
+      slot.socket.destroy();
+    }
+  }
+
+  /** A request was let in; its connection has proven itself once all of it has arrived. */
+  letIn(request: IncomingMessage): void {
+    const slot = this.#find(request.socket);
+    if (slot?.state !== 'unproven') return;
+    if (hasBody(request)) request.once('end', () => this.#enter(slot, 'busy'));
+    else this.#enter(slot, 'busy');
+  }
+
+  /** Closes those that have never sent anything. */
+  closeSilent(): void {
+    for (const { socket } of this.#slots.values()) if (socket.bytesRead === 0) socket.destroy();
+  }
+
+  closeAll(): void {
+    for (const { socket } of this.#slots.values()) socket.destroy();
+  }
+
+  #find(socket: Socket): Slot | null {
+    const found = this.#bySocket.get(socket) ?? this.#slots.get(endsOf(socket)) ?? null;
+    if (found !== null) this.#bySocket.set(socket, found);
+    return found;
+  }
+
+  #answered(slot: Slot): void {
+    slot.answering = false;
+    if (slot.socket.destroyed) {
+      slot.waiting.length = 0;
+      return;
+    }
+    if (slot.state === 'busy') this.#enter(slot, 'idle');
+    slot.waiting.shift()?.();
+  }
+
+  #enter(slot: Slot, state: SlotState): void {
+    this.#forget(slot);
+    slot.state = state;
+    slot.sinceMs = this.#nowMs();
+    if (state === 'idle' && !slot.trusted) this.#idle.add(slot);
+  }
+
+  #leave(slot: Slot): void {
+    this.#forget(slot);
+    if (this.#slots.get(slot.ends) === slot) this.#slots.delete(slot.ends);
+  }
+
+  #forget(slot: Slot): void {
+    this.#unproven.remove(slot.client, slot);
+    this.#idle.delete(slot);
+  }
+
+  #makeRoom(client: string, { connectionsMax, unprovenPerAddressMax }: SlotSettings): boolean {
+    if (this.#unproven.countOf(client) >= unprovenPerAddressMax) {
+      this.#onLimit('unprovenPerAddressMax');
+      if (!this.#close(this.#unproven.oldestOf(client), graceMs)) return false;
+    }
+    if (this.#slots.size < connectionsMax) return true;
+    this.#onLimit('connectionsMax');
+    const hasFewer = this.#unproven.countOf(client) + 1 < this.#unproven.most;
+    return (
+      this.#close(this.#unproven.oldestOfMost(), hasFewer ? 0 : graceMs) ||
+      this.#close(this.#idle.values().next().value ?? null, graceMs)
+    );
+  }
+
+  /** @returns false: there is none that has been in its state for that long */
+  #close(slot: Slot | null, ageMs: number): boolean {
+    if (slot === null || this.#nowMs() - slot.sinceMs < ageMs) return false;
+    this.#leave(slot);
+    slot.socket.destroy();
+    return true;
+  }
+}
+
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+function refuse(socket: Socket): false {
+  socket.destroy();
+  return false;
+}
