@@ -302,6 +302,11 @@ export class Router {
     return this.#index.heldBlocks(worker);
   }
 
+  /** What is kept of the worker's events, in blocks (or pages) of its own. O(1) */
+  toldBlocks(worker: WorkerIndex): number {
+    return this.#index.toldBlocks(worker);
+  }
+
   /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
     return readLoad({ workers: this.#workers, index: this.#index, speed: this.#speed, lag: this.#lag }, worker);

@@ -6,6 +6,7 @@ export type { SkipReason } from './kv-events-decode.ts';
 export { encodeKvBatch, type HashForm, hashForms, type KvEventsFormat, kvEventsFormats } from './kv-events-encode.ts';
 export type { KvFrames, KvFramesFailure } from './kv-events-frames.ts';
 export { readKvFrames, writeKvFrames } from './kv-events-frames.ts';
+export { payloadBytesMax } from './kv-events-guard.ts';
 export {
   type KvReplayReply,
   readReplayReply,

@@ -7,6 +7,7 @@ import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
 import { encodeKvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
 import { freeEndpoint } from './free-endpoint.ts';
+import { unheard } from './unheard.ts';
 
 let commons: FeedCommons;
 let endpoint: string;
@@ -31,6 +32,7 @@ function openFeed(topic: string, seen: number[] = [], replayEndpoint: string | n
     event: () => {},
     skipped: () => {},
     broken: () => {},
+    ...unheard,
   };
   const feed = new KvFeed({ mode: 'bind', endpoint, topic, replayEndpoint }, listener, commons);
   feeds.push(feed);
@@ -131,10 +133,11 @@ describe('a bound address with several feeds', () => {
     const waiting = openFeed('slow', [], await freeEndpoint());
     const feed = openFeed('quick', seen);
     const publisher = publisherHere();
-    await eventually(() => waiting.status.replaying);
     const next = await publishUntilHeard(publisher, 'quick', feed, 1);
+    await publish(publisher, 'slow', next, 9);
+    await eventually(() => waiting.status.replaying);
     for (let seq = next; seq < next + 50; seq++) {
-      await publish(publisher, 'slow', seq, 9);
+      await publish(publisher, 'slow', seq + 1, 9);
       await publish(publisher, 'quick', seq, 2);
     }
     await eventually(() => seen.filter((madeS) => madeS === 2).length === 50, 1500);

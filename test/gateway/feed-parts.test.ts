@@ -94,7 +94,8 @@ describe('IntakeBudget', () => {
 });
 
 describe('feedTrust', () => {
-  const healthy = { feed: soundFeed, missedEvents: 0, blockSize: 16, pageSizeUnfit: null };
+  const unhealed = { agreeing: 0, canAgree: true, storedBlocks: 0, capacityBlocks: 100 };
+  const healthy = { feed: soundFeed, missedEvents: 0, healing: unhealed, blockSize: 16, pageSizeUnfit: null };
 
   it('is exact when nothing speaks against it', () => {
     expect(feedTrust(healthy)).toEqual({ kind: 'exact', reason: null, detail: null });

@@ -12,6 +12,7 @@ import {
 } from '../../src/wire/kv-events.ts';
 import { eventually } from '../e2e/harness.ts';
 import { freeEndpoint } from './free-endpoint.ts';
+import { unheard } from './unheard.ts';
 
 let publisher: Publisher;
 let endpoint: string;
@@ -30,6 +31,7 @@ function feedFrom(address: Partial<FeedAddress>): KvFeed {
     event: ({ kind }: { readonly kind: string }) => seen.push(kind),
     skipped: (reason: string) => seen.push(`skipped ${reason}`),
     broken: (reason: string) => seen.push(reason),
+    ...unheard,
   };
   const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
   return new KvFeed(whole, listener, commons);

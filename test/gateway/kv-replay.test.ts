@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Router } from 'zeromq';
+import { FeedCommons } from '../../src/gateway/feeds/feed-commons.ts';
 import { ReplayError, replayBatches } from '../../src/gateway/feeds/kv-replay.ts';
 import { encodeKvBatch, readReplayRequest, writeReplayEnd } from '../../src/wire/kv-events.ts';
 import { writeSeq } from '../../src/wire/kv-events-frames.ts';
+
+const commons = new FeedCommons(() => performance.now());
 
 type Sent = number | 'end';
 
@@ -39,7 +42,7 @@ async function publish(script: (fromSeq: number) => readonly Sent[]): Promise<vo
 
 async function replayed(fromSeq: number): Promise<number[]> {
   const seqs: number[] = [];
-  for await (const { seq } of replayBatches(router.lastEndpoint!, fromSeq, closing.signal)) seqs.push(seq);
+  for await (const { seq } of replayBatches(router.lastEndpoint!, fromSeq, closing.signal, commons)) seqs.push(seq);
   return seqs;
 }
 

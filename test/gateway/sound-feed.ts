@@ -10,6 +10,8 @@ export const soundFeed: FeedStatus = {
   replayEndpoint: 'tcp://gpu-1:5657',
   state: 'live',
   error: null,
+  failure: null,
+  isDead: false,
   openMs: 1000,
   publishers: 1,
   disconnects: 0,

@@ -38,6 +38,11 @@ export class CoarseBlocks {
     this.#tree = new PageTree(pageSize);
   }
 
+  /** Pages that the engine has told of under a hash of its own. O(1). */
+  get handleCount(): number {
+    return this.#handles.size;
+  }
+
   /** Pages in the tree, unheld ones included. O(1). */
   get pageCount(): number {
     return this.#chains.size;

@@ -113,6 +113,12 @@ export class PrefixIndex {
     return this.#of(worker).blocks;
   }
 
+  /** Blocks, or pages, of the worker's events that are kept: those of equal content and those without a whole block included. O(1). */
+  toldBlocks(worker: WorkerIndex): number {
+    const { handles, coarse } = this.#of(worker);
+    return coarse === null ? handles.size : coarse.handleCount;
+  }
+
   /** Bytes of all tables. O(workers). */
   get bytes(): number {
     let bytes = this.#blocks.bytes;

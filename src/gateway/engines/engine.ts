@@ -12,7 +12,7 @@ import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
 import { EngineCalls } from './engine-calls.ts';
 import { EngineProbe, type FeedSource, type ModelEntry } from './engine-probe.ts';
 import { Upstream } from './upstream.ts';
-import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
+import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
 
 /**
  * `joining`: not reached yet. `ready`: takes requests. `suspect`: a request could not connect, a probe is under way.
@@ -150,6 +150,8 @@ export class Worker {
   readonly account: WorkerAccount = new WorkerAccount();
   traits: WorkerTraits;
   told: ToldOfCache;
+  /** Blocks that its events have told of since some were lost. */
+  storedSinceLoss = 0;
   /** The newest; null: none has come back yet. */
   canary: CanaryReport | null = null;
   /** Sees every store of its events, for a while; null: nobody looks. */
@@ -181,9 +183,16 @@ export class Worker {
     const { traits, feed, feedFault, membership, offeredFeed } = this;
     if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null, feedFault);
     const missedEvents = membership === null ? 0 : membership.router.missedEvents(membership.index, nowMs);
+    const healing = {
+      agreeing: this.account.agreeing,
+      canAgree: this.engine.reportsCachedTokens,
+      storedBlocks: this.storedSinceLoss,
+      capacityBlocks: isCapacityKnown(traits) ? traits.capacityBlocks : null,
+    };
     return feedTrust({
       feed: feed.status,
       missedEvents,
+      healing,
       blockSize: traits.blockSize,
       pageSizeUnfit: traits.pageSizeUnfit,
     });

@@ -4,11 +4,27 @@ import type { Logger } from 'pino';
 import type { KvEvent } from '../../core/index.ts';
 import type { KvBatchHead, SkipReason } from '../../wire/kv-events.ts';
 import type { Worker } from '../engines/engine.ts';
+import type { WorkerTraits } from '../engines/worker-traits.ts';
 import { routingBlockSize } from './feed-block-size.ts';
 import type { FeedBreak, FeedListener } from './kv-feed.ts';
+import { LogRate } from './log-rate.ts';
 
 /** So many stores in a row of another size show that the size learnt first was that of a special group of blocks. */
 const otherSizesMax = 16;
+
+/** Blocks of the events that a worker may hold, for each that its engine has room for. */
+const heldPerRoomMax = 4;
+/** So many it may always hold; and where its room is only guessed, so many. */
+const heldBlocksMin = 65_536;
+const heldGuessedMin = 2_097_152;
+
+/** What a worker may be told to hold, in blocks of its events. */
+export function toldBlocksMax(traits: WorkerTraits): number {
+  const { capacityBlocks, capacityFrom, blockSize, pageSize } = traits;
+  const isGuess = capacityFrom !== 'setting' && capacityFrom !== 'engine';
+  const room = heldPerRoomMax * capacityBlocks * Math.max(1, Math.floor(blockSize / pageSize));
+  return Math.max(room, isGuess ? heldGuessedMin : heldBlocksMin);
+}
 
 export class EventIntake implements FeedListener {
   readonly #worker: Worker;
@@ -18,6 +34,11 @@ export class EventIntake implements FeedListener {
   /** Stores in a row whose block size is not the learnt one. */
   #otherSizes = 0;
   #toldOfBlockSize = false;
+  #isOverfull = false;
+  /** The worker's blocks are presumed from our own decisions, for want of events. */
+  #isMirrored = false;
+  readonly #breakRate = new LogRate(() => performance.now());
+  readonly #failureRate = new LogRate(() => performance.now());
 
   /** @param worker the one whose publisher it is; it has joined a pool */
   constructor(worker: Worker, log: Logger) {
@@ -39,12 +60,15 @@ export class EventIntake implements FeedListener {
       worker.events.skippedEvents += 1;
       return;
     }
-    const { router, index } = worker.membership!;
+    if (worker.membership === null) return;
+    const { router, index } = worker.membership;
     if (event.kind === 'removed') this.#learnCapacity(worker);
+    if (event.kind === 'stored' && !this.#hasRoom(worker, event.hashes.length / 2)) return;
     const outcome = router.applyKvEvent(index, event, performance.now());
     worker.events.appliedBlocks += outcome.appliedBlocks;
     worker.events.orphanBlocks += outcome.orphanBlocks;
     worker.events.unknownBlocks += outcome.unknownBlocks;
+    if (event.kind === 'stored') worker.storedSinceLoss += outcome.appliedBlocks;
     // A block told of without all its tokens is no orphan.
     const isOrphan = event.kind === 'stored' && outcome.orphanBlocks > 0 && event.tokens.length >= event.blockSize;
     if (isOrphan && outcome.appliedBlocks === 0) worker.feed?.resync();
@@ -58,13 +82,78 @@ export class EventIntake implements FeedListener {
 
   broken(reason: FeedBreak): void {
     const { id, feed, membership, traits } = this.#worker;
-    // A new process may have other blocks than the one before.
+    if (membership === null) return;
     if (reason === 'restart') {
+      // A new process may be a new version, with other blocks; it says so in its first event.
       const blockSizeFrom = traits.blockSizeFrom === 'events' ? 'assumed' : traits.blockSizeFrom;
       this.#worker.traits = { ...traits, blockSizeFrom, pageSizeTold: false };
     }
-    membership!.router.dropBlocks(membership!.index);
-    this.#log.warn({ worker: id, reason, feed: feed?.status }, 'KV event feed broken: blocks forgotten');
+    membership.router.dropBlocks(membership.index);
+    // One that is told of by itself.
+    if (reason === 'overfull') return;
+    const more = this.#breakRate.admit();
+    if (more === null) return;
+    const line = { worker: id, reason, feed: feed?.status, ...(more > 0 && { more }) };
+    this.#log.warn(line, 'KV event feed broken: blocks forgotten');
+  }
+
+  lost(): void {
+    this.#worker.account.agreeing = 0;
+    this.#worker.storedSinceLoss = 0;
+  }
+
+  dead(reason: string): void {
+    this.#mirror(true);
+    const { id, feed } = this.#worker;
+    const line = { worker: id, endpoint: feed?.address.endpoint, reason };
+    this.#log.warn(
+      line,
+      'no KV events come from the engine: its blocks are presumed from our own decisions until they do',
+    );
+  }
+
+  closed(): void {
+    this.#mirror(false);
+  }
+
+  alive(): void {
+    this.#mirror(false);
+    const { id, feed } = this.#worker;
+    this.#log.info({ worker: id, endpoint: feed?.address.endpoint }, 'KV events come again from the engine');
+  }
+
+  failed(error: unknown): void {
+    const more = this.#failureRate.admit();
+    if (more === null) return;
+    this.#log.error(
+      { worker: this.#worker.id, err: error, ...(more > 0 && { more }) },
+      'a batch of KV events could not be applied',
+    );
+  }
+
+  #mirror(isMirrored: boolean): void {
+    if (this.#isMirrored === isMirrored || this.#worker.membership === null) return;
+    this.#isMirrored = isMirrored;
+    const { router, index } = this.#worker.membership;
+    router.setSource(index, isMirrored ? 'approximate' : 'events');
+  }
+
+  /** Whether so many more blocks may be held; where not, all are forgotten, and a store of still more is left out. */
+  #hasRoom(worker: Worker, blockCount: number): boolean {
+    const { router, index } = worker.membership!;
+    const max = toldBlocksMax(worker.traits);
+    if (router.toldBlocks(index) + blockCount <= max) return true;
+    if (!this.#isOverfull) {
+      this.#isOverfull = true;
+      const { capacityBlocks, capacityFrom } = worker.traits;
+      this.#log.warn(
+        { worker: worker.id, toldBlocksMax: max, capacity: `${capacityBlocks} (${capacityFrom})` },
+        'KV events tell of more blocks than the engine can hold: all are forgotten, and again whenever that happens',
+      );
+    }
+    if (worker.feed !== null) worker.feed.overfull();
+    else router.dropBlocks(index);
+    return blockCount <= max;
   }
 
   /**

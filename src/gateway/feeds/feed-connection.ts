@@ -1,14 +1,14 @@
-// How a feed hears its publisher: what a connection tells, and the one that connects, again after whatever happens.
+// How a feed hears its publisher: what a connection tells, and the one that dials, again after whatever happens.
 
-import { Subscriber } from 'zeromq';
+import { writeSubscription } from '../../wire/zmtp.ts';
 import type { FeedAddress } from './feed-address.ts';
+import { dial, readSocketPlace } from './socket-place.ts';
+import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
-/** Batches that wait while the event loop is busy or a replay is under way; more are lost, and show as a gap. */
-export const waitingBatchesMax = 100_000;
-const reconnectMsMin = 100;
-const reconnectMsMax = 1000;
-const heartbeatMs = 5000;
-const heartbeatTimeoutMs = 15_000;
+const redialMsMin = 100;
+const redialMsMax = 1000;
+/** After a peer that broke the rules: it will do so again. */
+const faultPauseMs = 5000;
 
 export interface ConnectionListener {
   /** A publisher has connected, or is connected again. */
@@ -23,62 +23,98 @@ export interface FeedConnection {
   readonly disconnects: number;
   /** Why our end can't be opened, or null; it is tried again. */
   readonly error: string | null;
+  /** Why there is no publisher, as far as is known, or null. */
+  readonly failure: string | null;
   open(): void;
+  /** Gives up the connections that there are; new ones are made. */
+  renew(): void;
   close(): void;
 }
 
-export function feedSocket(): Subscriber {
-  return new Subscriber({
-    receiveHighWaterMark: waitingBatchesMax,
-    reconnectInterval: reconnectMsMin,
-    reconnectMaxInterval: reconnectMsMax,
-    heartbeatInterval: heartbeatMs,
-    heartbeatTimeout: heartbeatTimeoutMs,
-    linger: 0,
-  });
-}
-
 export class OutgoingConnection implements FeedConnection {
-  readonly error = null;
+  readonly error: string | null;
   readonly #address: FeedAddress;
   readonly #listener: ConnectionListener;
-  readonly #socket = feedSocket();
-  #publishers = 0;
+  readonly #commons: PeerCommons;
+  #peer: ZmtpPeer | null = null;
+  #giveUp: (() => void) | null = null;
+  #redial: NodeJS.Timeout | undefined;
+  #redialMs = redialMsMin;
   #disconnects = 0;
+  #failure: string | null = null;
+  #isClosed = false;
 
-  constructor(address: FeedAddress, listener: ConnectionListener) {
+  constructor(address: FeedAddress, listener: ConnectionListener, commons: PeerCommons) {
     this.#address = address;
     this.#listener = listener;
+    this.#commons = commons;
+    const place = readSocketPlace(address.endpoint);
+    this.error = typeof place === 'string' ? place : null;
   }
 
   get publishers(): number {
-    return this.#publishers;
+    return this.#peer?.isReady === true ? 1 : 0;
   }
 
   get disconnects(): number {
     return this.#disconnects;
   }
 
+  get failure(): string | null {
+    return this.publishers > 0 ? null : this.#failure;
+  }
+
   open(): void {
-    this.#socket.events.on('handshake', () => {
-      this.#publishers = 1;
-      this.#listener.connected();
-    });
-    this.#socket.events.on('disconnect', () => {
-      this.#publishers = 0;
-      this.#disconnects += 1;
-    });
-    this.#socket.subscribe(this.#address.topic);
-    this.#socket.connect(this.#address.endpoint);
-    void this.#receive();
+    if (this.error !== null || this.#isClosed) return;
+    const place = readSocketPlace(this.#address.endpoint);
+    this.#giveUp = dial(
+      place,
+      (socket) => {
+        this.#giveUp = null;
+        let wasReady = false;
+        const peer = new ZmtpPeer(
+          socket,
+          'SUB',
+          {
+            ready: () => {
+              wasReady = true;
+              this.#redialMs = redialMsMin;
+              peer.write(writeSubscription(this.#address.topic, true));
+              this.#listener.connected();
+            },
+            message: (frames) => this.#listener.message(frames),
+            ended: (reason) => this.#ended(reason, wasReady),
+          },
+          this.#commons,
+        );
+        this.#peer = peer;
+      },
+      (reason) => this.#again(reason, this.#redialMs),
+    );
+  }
+
+  renew(): void {
+    this.#peer?.destroy();
   }
 
   close(): void {
-    this.#socket.close();
+    this.#isClosed = true;
+    clearTimeout(this.#redial);
+    this.#giveUp?.();
+    this.#peer?.destroy();
   }
 
-  /** One message at a time: those that wait meanwhile are ZeroMQ's to keep. */
-  async #receive(): Promise<void> {
-    for await (const message of this.#socket) await this.#listener.message(message);
+  #ended(reason: string | null, wasReady: boolean): void {
+    this.#peer = null;
+    if (wasReady) this.#disconnects += 1;
+    const isFault = reason !== null && !/^(read|write) E[A-Z]+$/.test(reason);
+    this.#again(reason ?? 'it closed the connection', isFault ? faultPauseMs : this.#redialMs);
+  }
+
+  #again(reason: string, pauseMs: number): void {
+    this.#failure = reason;
+    if (this.#isClosed) return;
+    this.#redialMs = Math.min(2 * this.#redialMs, redialMsMax);
+    this.#redial = setTimeout(() => this.open(), pauseMs);
   }
 }

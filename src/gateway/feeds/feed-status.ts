@@ -3,9 +3,10 @@
 /**
  * `late-join`: batches older than the first one seen never came. `lost-batches`: some in between never came or could
  * not be read. `orphans`: none is missing by its number, yet blocks hang on blocks that were never told of.
+ * `overfull`: more blocks were told of than the engine can hold, and all of them forgotten.
  */
 export interface FeedLoss {
-  readonly kind: 'late-join' | 'lost-batches' | 'orphans';
+  readonly kind: 'late-join' | 'lost-batches' | 'orphans' | 'overfull';
   readonly batches: number;
 }
 
@@ -27,6 +28,12 @@ export class FeedTally {
   restarts = 0;
   /** Messages that were no batch. */
   malformed = 0;
+  /** How often more blocks were told of than the engine can hold. */
+  overflows = 0;
+  /** Batches that could not be applied: a fault of ours. */
+  failures = 0;
+  /** Connections given up because batches came by replay alone. */
+  stalls = 0;
 }
 
 export interface FeedStatus extends Readonly<FeedTally> {
@@ -37,6 +44,10 @@ export interface FeedStatus extends Readonly<FeedTally> {
   readonly state: FeedState;
   /** Why our end can't be opened, or null. */
   readonly error: string | null;
+  /** Why there is no publisher, as far as is known, or null. */
+  readonly failure: string | null;
+  /** No publisher for so long that its events are given up: the index mirrors our own decisions until one connects. */
+  readonly isDead: boolean;
   /** Since the feed was opened. */
   readonly openMs: number;
   /** Publishers connected now; an address is meant for one. */

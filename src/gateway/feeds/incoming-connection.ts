@@ -3,13 +3,17 @@
 import type { BoundEndpoint, Seat } from './bound-endpoint.ts';
 import type { FeedAddress } from './feed-address.ts';
 import type { FeedCommons } from './feed-commons.ts';
-import { type ConnectionListener, type FeedConnection, waitingBatchesMax } from './feed-connection.ts';
+import type { ConnectionListener, FeedConnection } from './feed-connection.ts';
+import { connectionBytesMax } from './waiting-bytes.ts';
 
 /** Between two tries for a topic that another feed has at the same address. */
 const rejoinMs = 1000;
+/** What a message holds beside its bytes. */
+const messageOverheadBytes = 256;
 
 export class IncomingConnection implements FeedConnection, Seat {
   readonly topic: string;
+  readonly failure = null;
   readonly #endpoint: string;
   readonly #listener: ConnectionListener;
   readonly #commons: FeedCommons;
@@ -17,11 +21,12 @@ export class IncomingConnection implements FeedConnection, Seat {
   #isTaken = false;
   #rejoin: NodeJS.Timeout | undefined;
   #disconnects = 0;
-  /** Told apart among the messages that came since the last publisher connected: no more than two are kept. */
-  #topics: Buffer[] = [];
-  #waiting: (readonly Uint8Array[])[] = [];
-  #waitingCount = 0;
+  /** Messages that wait for this feed while other feeds' messages pass on the same connection. */
+  #queue: (readonly Buffer[])[] = [];
+  #queueBytes = 0;
   #handsOn = false;
+  /** Lets the connections go on that have to wait. */
+  #drained: (() => void)[] = [];
 
   constructor({ endpoint, topic }: FeedAddress, listener: ConnectionListener, commons: FeedCommons) {
     this.topic = topic;
@@ -30,14 +35,8 @@ export class IncomingConnection implements FeedConnection, Seat {
     this.#commons = commons;
   }
 
-  /**
-   * A feed with a topic hears nobody else, unless several topics begin with it. A feed without one hears everyone that
-   * no other feed there accounts for.
-   */
   get publishers(): number {
-    if (this.#bound === null || this.#bound.publishers === 0) return 0;
-    const { publishers, feeds } = this.#bound;
-    return this.topic === '' ? Math.max(1, publishers - feeds + 1) : Math.max(1, this.#topics.length);
+    return this.#bound?.publishersOf(this) ?? 0;
   }
 
   get disconnects(): number {
@@ -55,46 +54,68 @@ export class IncomingConnection implements FeedConnection, Seat {
     if (this.#isTaken) this.#rejoin = setTimeout(() => this.open(), rejoinMs);
   }
 
+  renew(): void {
+    this.#bound?.renew(this);
+  }
+
   close(): void {
     clearTimeout(this.#rejoin);
-    this.#waiting = [];
     if (this.#bound !== null) this.#commons.leave(this.#endpoint, this);
     this.#bound = null;
   }
 
   connected(): void {
-    this.#topics = [];
     this.#listener.connected();
   }
 
   disconnected(): void {
-    if (this.publishers === 0) this.#disconnects += 1;
+    this.#disconnects += 1;
   }
 
-  message(frames: readonly Uint8Array[]): void {
-    this.#noteTopic(frames[0]!);
-    // What is too much shows as a gap.
-    if (this.#waitingCount >= waitingBatchesMax) return;
-    this.#waitingCount += 1;
-    this.#waiting.push(frames);
+  /**
+   * A publisher may send for several feeds on one connection, so what this one can't take yet is kept; beyond a limit
+   * the connection waits.
+   */
+  message(frames: readonly Uint8Array[]): Promise<void> | undefined {
+    if (this.#bound === null) return;
+    // Copies: a view would keep all that came with it.
+    const copy = frames.map((frame) => Buffer.from(frame));
+    this.#queue.push(copy);
+    this.#count(bytesOf(copy));
     if (!this.#handsOn) void this.#handOn();
+    if (this.#queueBytes <= connectionBytesMax) return;
+    return new Promise((resolve) => this.#drained.push(resolve));
   }
 
   async #handOn(): Promise<void> {
     this.#handsOn = true;
-    while (this.#waiting.length > 0) {
-      const messages = this.#waiting;
-      this.#waiting = [];
+    while (this.#queue.length > 0) {
+      const messages = this.#queue;
+      this.#queue = [];
       for (const message of messages) {
-        this.#waitingCount -= 1;
-        if (this.#bound !== null) await this.#listener.message(message);
+        await this.#take(message);
+        this.#count(-bytesOf(message));
       }
+      for (const resume of this.#drained.splice(0)) resume();
     }
     this.#handsOn = false;
   }
 
-  #noteTopic(topic: Uint8Array): void {
-    if (this.#topics.length < 2 && !this.#topics.some((one) => one.equals(topic)))
-      this.#topics.push(Buffer.from(topic));
+  async #take(message: readonly Buffer[]): Promise<void> {
+    if (this.#bound === null) return;
+    try {
+      await this.#listener.message(message);
+    } catch {
+      // The listener's own affair; the next message may be another one.
+    }
   }
+
+  #count(bytes: number): void {
+    this.#queueBytes += bytes;
+    this.#commons.waiting.change(bytes);
+  }
+}
+
+function bytesOf(message: readonly Buffer[]): number {
+  return message.reduce((sum, frame) => sum + frame.length, messageOverheadBytes);
 }

@@ -8,27 +8,33 @@ import { type FeedConnection, OutgoingConnection } from './feed-connection.ts';
 import { FeedMemory } from './feed-memory.ts';
 import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
 import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
+import { HandleScrambler } from './handle-scrambler.ts';
 import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
 
 /** Items of a payload checked between two looks at the clock: well under a millisecond. */
 const itemsPerLookMax = 16_384;
-/** A feed quiet for so long is asked once whether its last batches were lost. */
+/** A feed quiet for so long is asked whether its last batches were lost; ever more rarely while none was. */
 const tailCheckMs = 2000;
+const tailCheckMsMax = 30_000;
+/** Batches that come by replay alone, so often in a row, show that the connection carries none. */
+const stallsMax = 2;
 /** After a replay that failed. */
 const replayPauseMs = 30_000;
 /** Between two replays of everything; twice as long each time. */
 const resyncPauseMs = 30_000;
 const resyncPauseMsMax = 600_000;
+/** One for all, since a batch may tell of another rank than its publisher's. */
+const scrambler = new HandleScrambler();
 /** One to find that the publisher is a new one, one to follow that. */
 const replayAttemptsMax = 2;
 
 /**
  * Why all that was known of the publisher's blocks is void: batches are missing, it began anew, a batch could not be
- * read, or all is told again from the start.
+ * read or applied, all is told again from the start, or more was told than can be.
  */
-export type FeedBreak = 'gap' | 'restart' | 'malformed' | 'resync';
+export type FeedBreak = 'gap' | 'restart' | 'malformed' | 'resync' | 'overfull';
 
 /** Calls come in the order of the events: a batch's head, its events, then the next head. */
 export interface FeedListener {
@@ -37,18 +43,28 @@ export interface FeedListener {
   skipped(reason: SkipReason): void;
   /** Called ahead of the batch that showed it. */
   broken(reason: FeedBreak): void;
+  /** From now on blocks may be missing. */
+  lost(): void;
+  /** There has been no publisher for long, and why; then, that there is one again: all is told anew. */
+  dead(reason: string): void;
+  alive(): void;
+  /** Nothing more comes. */
+  closed(): void;
+  /** A batch could not be applied: an error of ours. */
+  failed(error: unknown): void;
 }
 
 export class KvFeed {
   readonly #address: FeedAddress;
   readonly #listener: FeedListener;
+  readonly #commons: FeedCommons;
   readonly #budget: IntakeBudget;
   readonly #sequence = new FeedSequence();
   readonly #memory = new FeedMemory();
   readonly #tally = new FeedTally();
   readonly #connection: FeedConnection;
   readonly #closing = new AbortController();
-  #tailTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
   #openedMs = 0;
   /** Live batches and replays come to the listener one after the other. */
   #tasks: Promise<void> = Promise.resolve();
@@ -58,13 +74,19 @@ export class KvFeed {
   #loss: FeedLoss | null = null;
   #noReplayBeforeMs = 0;
   #noResyncBeforeMs = 0;
-  #tailCheckedSeq = -1;
   #quietBatches = -1;
+  #tailDueMs = 0;
+  #tailPauseMs = tailCheckMs;
+  /** Replays in a row that brought what the connection had not. */
+  #stalls = 0;
+  #downSinceMs: number | null = null;
+  #isDead = false;
   #onCurrent: (() => void) | null = null;
 
   constructor(address: FeedAddress, listener: FeedListener, commons: FeedCommons) {
     this.#address = address;
     this.#listener = listener;
+    this.#commons = commons;
     this.#budget = commons.budget;
     const heard = {
       connected: () => this.#connected(),
@@ -73,7 +95,7 @@ export class KvFeed {
     this.#connection =
       address.mode === 'bind'
         ? new IncomingConnection(address, heard, commons)
-        : new OutgoingConnection(address, heard);
+        : new OutgoingConnection(address, heard, commons);
   }
 
   get address(): FeedAddress {
@@ -82,7 +104,7 @@ export class KvFeed {
 
   get status(): FeedStatus {
     const { endpoint, mode, topic, replayEndpoint } = this.#address;
-    const { publishers, disconnects, error } = this.#connection;
+    const { publishers, disconnects, error, failure } = this.#connection;
     const open = publishers > 0 ? (this.#tally.batches === 0 ? 'silent' : 'live') : 'connecting';
     return {
       endpoint,
@@ -91,6 +113,8 @@ export class KvFeed {
       replayEndpoint,
       state: this.#closing.signal.aborted ? 'closed' : open,
       error,
+      failure,
+      isDead: this.#isDead,
       openMs: performance.now() - this.#openedMs,
       publishers,
       disconnects,
@@ -112,8 +136,12 @@ export class KvFeed {
   open(): void {
     if (this.#openedMs > 0) return;
     this.#openedMs = performance.now();
+    this.#downSinceMs = this.#openedMs;
     this.#connection.open();
-    if (this.#address.replayEndpoint !== null) this.#tailTimer = setInterval(() => this.#look(), tailCheckMs);
+    this.#lookTimer = setInterval(
+      () => this.#guard(() => this.#look()),
+      Math.min(tailCheckMs, this.#commons.deadMs / 2),
+    );
   }
 
   /** @returns once connected and caught up, or closed, or after `timeoutMs` */
@@ -142,7 +170,7 @@ export class KvFeed {
    */
   resync(): void {
     if (this.#loss !== null && this.#loss.kind !== 'orphans') return;
-    this.#loss = { kind: 'orphans', batches: 0 };
+    this.#lose({ kind: 'orphans', batches: 0 });
     this.#replayAll();
   }
 
@@ -159,12 +187,19 @@ export class KvFeed {
     });
   }
 
+  /** More blocks were told of than the engine can hold: removals are missing, or it is not what it says. */
+  overfull(): void {
+    this.#tally.overflows += 1;
+    this.#break('overfull', { kind: 'overfull', batches: 0 });
+  }
+
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    clearInterval(this.#tailTimer);
+    clearInterval(this.#lookTimer);
     this.#onCurrent?.();
     this.#connection.close();
+    this.#guard(() => this.#listener.closed());
   }
 
   #connected(): void {
@@ -172,6 +207,8 @@ export class KvFeed {
     void this.#enqueue(async () => {
       // What did not answer may have been the process before.
       this.#noReplayBeforeMs = 0;
+      this.#downSinceMs = null;
+      if (this.#isDead) this.#revive();
       this.#sequence.connected();
       this.#proven = false;
       await this.#catchUp();
@@ -187,11 +224,36 @@ export class KvFeed {
   }
 
   #enqueue(task: () => Promise<void>): Promise<void> {
-    this.#tasks = this.#tasks.then(() => (this.#closing.signal.aborted ? undefined : task()));
+    this.#tasks = this.#tasks.then(() => this.#run(task));
     return this.#tasks;
   }
 
+  /** Whatever goes wrong while a batch is applied is this feed's loss, and nobody else's. */
+  async #run(task: () => Promise<void>): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    try {
+      await task();
+    } catch (error) {
+      this.#tally.failures += 1;
+      this.#replaying = false;
+      this.#guard(() => {
+        this.#listener.failed(error);
+        this.#break('malformed', { kind: 'lost-batches', batches: 1 });
+      });
+    }
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch {
+      // Counted, and said at the first time; there is nobody else to tell.
+      this.#tally.failures += 1;
+    }
+  }
+
   async #live({ seq, payload }: KvFrames): Promise<void> {
+    this.#stalls = 0;
     const verdict = this.#sequence.judge(seq);
     if (verdict === 'restart' && this.#memory.has(seq, payload)) {
       this.#tally.duplicates += 1;
@@ -233,6 +295,7 @@ export class KvFeed {
         this.#address.replayEndpoint!,
         fromSeq,
         this.#closing.signal,
+        this.#commons,
       )) {
         if (first && purpose === 'resync') this.#beginAnew('resync');
         if (first && seq === known && !this.#memory.has(seq, payload)) {
@@ -270,7 +333,7 @@ export class KvFeed {
         this.#break('restart', seq > firstSeqMax ? { kind: 'late-join', batches: missing } : null);
         break;
       case 'late-join':
-        this.#loss = { kind: 'late-join', batches: missing };
+        this.#lose({ kind: 'late-join', batches: missing });
         break;
       case 'next':
         break;
@@ -303,6 +366,8 @@ export class KvFeed {
       else {
         // An empty cache is known in full.
         if (event.kind === 'cleared') this.#loss = null;
+        else scrambler.scramble(event.hashes);
+        if (event.kind === 'stored' && event.parent !== null) scrambler.scramble(event.parent);
         this.#listener.event(event);
       }
       if (this.#budget.spent) await this.#budget.nextTurn();
@@ -324,27 +389,66 @@ export class KvFeed {
   }
 
   #break(reason: FeedBreak, loss: FeedLoss | null): void {
-    this.#loss = loss;
+    this.#lose(loss);
     if (reason === 'restart') this.#tally.restarts += 1;
     else if (reason !== 'resync') this.#tally.gaps += 1;
     this.#listener.broken(reason);
   }
 
-  /** What nobody would notice: losses that a replay could not mend when they came, and the loss of the last batches. */
+  #lose(loss: FeedLoss | null): void {
+    this.#loss = loss;
+    if (loss !== null) this.#listener.lost();
+  }
+
+  /** Finds what no message shows: that nobody is there, losses that no replay has mended, the loss of the last batches. */
   #look(): void {
-    if (this.#connection.publishers === 0) return;
-    if (this.#loss?.kind === 'lost-batches') this.#replayAll();
+    if (this.#connection.publishers === 0) this.#lookForPublisher();
+    else if (this.#address.replayEndpoint === null) return;
+    else if (this.#loss?.kind === 'lost-batches') this.#replayAll();
     else this.#checkTail();
   }
 
-  /** The loss of a feed's last batches shows only with its next one, and that may be long in coming. */
+  #lookForPublisher(): void {
+    const nowMs = performance.now();
+    this.#downSinceMs ??= nowMs;
+    if (this.#isDead || nowMs - this.#downSinceMs < this.#commons.deadMs) return;
+    this.#isDead = true;
+    const { error, failure } = this.#connection;
+    this.#listener.dead(error ?? failure ?? 'no publisher has connected');
+  }
+
+  /** All that was known of its blocks was given up with it. */
+  #revive(): void {
+    this.#isDead = false;
+    this.#sequence.reset();
+    this.#loss = null;
+    this.#listener.alive();
+  }
+
+  /**
+   * The loss of a feed's last batches shows only with its next one, and that may be long in coming; or never, on a
+   * connection that its publisher has forgotten.
+   */
   #checkTail(): void {
     const { batches } = this.#tally;
-    const { last } = this.#sequence;
-    const quiet = batches === this.#quietBatches && last !== this.#tailCheckedSeq;
-    this.#quietBatches = batches;
-    if (!quiet || !this.#canReplay()) return;
-    this.#tailCheckedSeq = last;
-    void this.#enqueue(() => this.#replayMissing());
+    const nowMs = performance.now();
+    if (batches !== this.#quietBatches) {
+      this.#quietBatches = batches;
+      this.#tailPauseMs = tailCheckMs;
+      this.#tailDueMs = nowMs + tailCheckMs;
+      return;
+    }
+    if (nowMs < this.#tailDueMs || this.#replaying || !this.#canReplay()) return;
+    this.#tailPauseMs = Math.min(2 * this.#tailPauseMs, tailCheckMsMax);
+    this.#tailDueMs = nowMs + this.#tailPauseMs;
+    void this.#enqueue(async () => {
+      await this.#replayMissing();
+      if (this.#tally.batches === batches) return;
+      this.#stalls += 1;
+      if (this.#stalls < stallsMax) return;
+      this.#stalls = 0;
+      this.#tally.stalls += 1;
+      this.#connection.renew();
+    });
   }
 }

@@ -1,14 +1,18 @@
 // Asks a publisher of KV events for the batches that it still keeps, and again for what its socket has dropped.
 
-import { Dealer } from 'zeromq';
+import type { Socket } from 'node:net';
 import { type KvFrames, readReplayReply, writeReplayRequest } from '../../wire/kv-events.ts';
+import { dial, readSocketPlace } from './socket-place.ts';
+import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
 /** Without a further message for so long the publisher is taken not to answer, or its last ones to be dropped. */
 const replyMsMax = 2000;
+/** Between two tries to connect. */
+const redialMs = 200;
 /** A longer replay is given up. A ring of 10,000 batches takes a second or two. */
 const replayMsMax = 120_000;
-/** Replies that wait to be read. */
-const waitingRepliesMax = 100_000;
+/** An answer of so many batches may have filled the publisher's socket, which then keeps the end mark and not what is before it. */
+const fullSocketMin = 100;
 /** What is missing after so many requests is passed over. */
 const requestsMax = 50;
 
@@ -30,6 +34,7 @@ export async function* replayBatches(
   endpoint: string,
   fromSeq: number,
   signal: AbortSignal,
+  commons: PeerCommons,
 ): AsyncGenerator<KvFrames, void, void> {
   const ended = new AbortController();
   const end = (): void => ended.abort();
@@ -37,7 +42,7 @@ export async function* replayBatches(
   signal.addEventListener('abort', end, { once: true });
   try {
     if (signal.aborted) end();
-    yield* repliesInFull(endpoint, fromSeq, ended.signal);
+    yield* repliesInFull(endpoint, fromSeq, ended.signal, commons);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', end);
@@ -48,22 +53,24 @@ async function* repliesInFull(
   endpoint: string,
   fromSeq: number,
   signal: AbortSignal,
+  commons: PeerCommons,
 ): AsyncGenerator<KvFrames, void, void> {
   let nextSeq = fromSeq;
   for (let request = 1; ; request++) {
-    let came = false;
-    let dropped = false;
+    let came = 0;
+    let isCut = false;
     try {
-      for await (const frames of repliesTo(endpoint, nextSeq, signal)) {
-        dropped = came && frames.seq > nextSeq && request < requestsMax;
-        if (dropped) break;
-        came = true;
+      for await (const frames of repliesTo(endpoint, nextSeq, signal, commons)) {
+        // Batches in between were dropped.
+        isCut = came > 0 && frames.seq > nextSeq && request < requestsMax;
+        if (isCut) break;
+        came += 1;
         nextSeq = frames.seq + 1;
         yield frames;
       }
-      if (!dropped) return;
+      if (!isCut && (came < fullSocketMin || request >= requestsMax)) return;
     } catch (error) {
-      if (!(error instanceof ReplayError) || !came || signal.aborted || request >= requestsMax) throw error;
+      if (!(error instanceof ReplayError) || came === 0 || signal.aborted || request >= requestsMax) throw error;
     }
   }
 }
@@ -73,31 +80,110 @@ async function* repliesTo(
   endpoint: string,
   fromSeq: number,
   signal: AbortSignal,
+  commons: PeerCommons,
 ): AsyncGenerator<KvFrames, void, void> {
-  if (signal.aborted) throw new ReplayError('given up before it began');
-  const socket = new Dealer({
-    linger: 0,
-    receiveTimeout: replyMsMax,
-    sendTimeout: replyMsMax,
-    receiveHighWaterMark: waitingRepliesMax,
-  });
-  const close = (): void => socket.close();
-  signal.addEventListener('abort', close, { once: true });
+  const replies = new Replies(endpoint, fromSeq, signal, commons);
   try {
-    socket.connect(endpoint);
-    await socket.send(writeReplayRequest(fromSeq));
     for (;;) {
-      const reply = readReplayReply(await socket.receive());
+      const reply = readReplayReply(await replies.next());
       if (reply?.kind === 'end') return;
       if (reply !== null) yield reply;
     }
-  } catch (error) {
-    // EAGAIN: no answer in time; EBADF: the socket was closed on the way.
-    const { code } = error as NodeJS.ErrnoException;
-    if (!socket.closed && code !== 'EAGAIN') throw error;
-    throw new ReplayError(`${endpoint} does not answer within ${socket.closed ? replayMsMax : replyMsMax} ms`);
   } finally {
-    signal.removeEventListener('abort', close);
-    socket.close();
+    replies.close();
+  }
+}
+
+/** One connection that asks once. The publisher's next message is read when the one before has been taken. */
+class Replies {
+  readonly #endpoint: string;
+  readonly #fromSeq: number;
+  readonly #signal: AbortSignal;
+  readonly #commons: PeerCommons;
+  #giveUp: () => void = () => undefined;
+  #redial: NodeJS.Timeout | undefined;
+  readonly #onAbort = (): void => this.#fail('it takes too long, or nobody waits for it any more');
+  #peer: ZmtpPeer | null = null;
+  #message: readonly Uint8Array[] | null = null;
+  /** Lets the next message come. */
+  #taken: (() => void) | null = null;
+  #failure: string | null = null;
+  /** Why there is no connection. */
+  #unreachable: string | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(endpoint: string, fromSeq: number, signal: AbortSignal, commons: PeerCommons) {
+    this.#endpoint = endpoint;
+    this.#fromSeq = fromSeq;
+    this.#signal = signal;
+    this.#commons = commons;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal.aborted) this.#onAbort();
+    this.#dial();
+  }
+
+  /** Again for as long as an answer is waited for: an engine that starts may open this address last. */
+  #dial(): void {
+    if (this.#failure !== null) return;
+    const place = readSocketPlace(this.#endpoint);
+    this.#giveUp = dial(
+      place,
+      (socket) => this.#connected(socket),
+      (reason) => {
+        if (typeof place === 'string') return this.#fail(reason);
+        this.#unreachable = reason;
+        this.#redial = setTimeout(() => this.#dial(), redialMs);
+      },
+    );
+  }
+
+  /** @throws ReplayError */
+  async next(): Promise<readonly Uint8Array[]> {
+    this.#taken?.();
+    this.#taken = null;
+    if (this.#message === null && this.#failure === null) {
+      const timer = setTimeout(() => this.#fail(this.#unreachable ?? `no answer within ${replyMsMax} ms`), replyMsMax);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      clearTimeout(timer);
+    }
+    const message = this.#message;
+    if (message === null) throw new ReplayError(`${this.#endpoint} does not replay: ${this.#failure}`);
+    this.#message = null;
+    return message;
+  }
+
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#failure ??= 'closed';
+    clearTimeout(this.#redial);
+    this.#giveUp();
+    this.#taken?.();
+    this.#peer?.destroy();
+  }
+
+  #connected(socket: Socket): void {
+    this.#unreachable = null;
+    const listener = {
+      ready: () => this.#peer!.send(writeReplayRequest(this.#fromSeq)),
+      message: (frames: readonly Uint8Array[]) => this.#arrived(frames),
+      ended: (reason: string | null) => this.#fail(reason ?? 'it closed the connection'),
+    };
+    this.#peer = new ZmtpPeer(socket, 'DEALER', listener, this.#commons);
+  }
+
+  #arrived(frames: readonly Uint8Array[]): Promise<void> {
+    this.#message = frames;
+    const taken = new Promise<void>((resolve) => {
+      this.#taken = resolve;
+    });
+    this.#wake?.();
+    return taken;
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason;
+    this.#wake?.();
   }
 }

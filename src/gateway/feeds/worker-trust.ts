@@ -9,7 +9,11 @@
 //   exact --gap--> catching-up --replay brings all--> exact
 //                              --replay begins too late, or there is none--> degraded: blocks dropped, rebuilt from what comes
 //   exact --orphan--> catching-up (replay from 0) --> exact, or degraded where the orphans come again
-//   degraded --cleared, restarted, or replayed whole--> exact
+//   degraded --cleared, restarted, replayed whole, or healed--> exact
+//   no-connection --ten seconds--> approximate --connected--> catching-up
+//
+// Losses without a replay heal as blocks are told of again: once predictions agree with the engine for long enough, or
+// the engine has filled its cache anew since. What is still missing then is what nobody asks for.
 //
 // A view that lacks blocks never claims one that the engine doesn't hold: it costs hits, not correctness.
 
@@ -17,9 +21,9 @@ import type { FeedLoss, FeedStatus } from './feed-status.ts';
 
 /**
  * Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. `feed-fault`: the
- * subscription to its events can't be opened.
+ * subscription to its events can't be opened. `dead-feed`: there has been no publisher for long.
  */
-export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault';
+export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault' | 'dead-feed';
 
 /**
  * `connecting`: not connected yet. `replaying`: batches are being asked for again. `unproven`: connected without a
@@ -33,6 +37,7 @@ export type CatchingUpReason = 'connecting' | 'replaying' | 'unproven';
  * are missing in between. `orphans`: blocks hang on blocks that were never announced. `silent`: prompts are computed
  * there, but no event tells of it. `unmatched`: events come, but never the blocks of the prompts sent there (other
  * tokens, another salt or adapter, another worker's events). `block-size`: events of a block size that can't be used.
+ * `overfull`: more blocks were told of than the engine can hold.
  */
 export type DegradedReason =
   | 'no-connection'
@@ -41,6 +46,7 @@ export type DegradedReason =
   | 'late-join'
   | 'lost-batches'
   | 'orphans'
+  | 'overfull'
   | 'silent'
   | 'unmatched'
   | 'block-size';
@@ -61,12 +67,36 @@ const connectMsMax = 10_000;
 /** Prompts in a row that no event told of: one alone may have been evicted at once. */
 const missedEventsMax = 3;
 
+/** Predictions in a row that agree with the cached tokens of the engine's answers: what is missing is not asked for. */
+export const agreeingMin = 32;
+/** The same, where the cache has been filled anew since the loss. */
+export const agreeingRefilledMin = 8;
+
 const exact: WorkerTrust = { kind: 'exact', reason: null, detail: null };
+
+/** What has come since blocks were lost. */
+export interface Healing {
+  /** Predictions in a row that agreed with the cached tokens of the answers, up to now. */
+  readonly agreeing: number;
+  /** Whether the engine's answers tell cached tokens at all. */
+  readonly canAgree: boolean;
+  /** Blocks told of, and how many the engine has room for; null: that is a guess. */
+  readonly storedBlocks: number;
+  readonly capacityBlocks: number | null;
+}
+
+/** Whether a view that lacked blocks is as good as whole. */
+export function isHealed({ agreeing, canAgree, storedBlocks, capacityBlocks }: Healing): boolean {
+  if (agreeing >= agreeingMin) return true;
+  const isRefilled = capacityBlocks !== null && storedBlocks >= capacityBlocks;
+  return isRefilled && (!canAgree || agreeing >= agreeingRefilledMin);
+}
 
 export interface FeedFacts {
   readonly feed: FeedStatus;
   /** Prompts in a row that were computed, but whose blocks no event told of in time. */
   readonly missedEvents: number;
+  readonly healing: Healing;
   readonly blockSize: number;
   /** A block size of events that can't be used with the one that is set, or null. */
   readonly pageSizeUnfit: number | null;
@@ -88,11 +118,13 @@ export function approximateTrust(offered: boolean, feedFault: string | null = nu
 }
 
 /** Of a worker whose KV events are used. The first cause that holds is told: those that explain others come first. */
-export function feedTrust({ feed, missedEvents, blockSize, pageSizeUnfit }: FeedFacts): WorkerTrust {
+export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfit }: FeedFacts): WorkerTrust {
   const { endpoint, mode, loss } = feed;
+  if (feed.isDead) return { kind: 'approximate', reason: 'dead-feed', detail: deadDetail(feed) };
   if (feed.error !== null) return degraded('endpoint', `${endpoint} can't be opened: ${feed.error}`);
   if (feed.publishers === 0) {
-    const wanted = mode === 'bind' ? `no publisher has connected to ${endpoint}` : `no connection to ${endpoint}`;
+    const why = feed.failure === null ? '' : `: ${feed.failure}`;
+    const wanted = mode === 'bind' ? `no publisher has connected to ${endpoint}` : `no connection to ${endpoint}${why}`;
     const isNew = feed.disconnects === 0 && feed.openMs < connectMsMax;
     return isNew ? { kind: 'catching-up', reason: 'connecting', detail: wanted } : degraded('no-connection', wanted);
   }
@@ -111,11 +143,16 @@ export function feedTrust({ feed, missedEvents, blockSize, pageSizeUnfit }: Feed
       ? degraded('silent', `${missedEvents} prompts were computed, and ${endpoint} has not sent a batch`)
       : degraded('unmatched', `the last ${missedEvents} prompts computed there are in no event`);
   }
-  if (loss !== null) return lossTrust(loss);
+  if (loss !== null && !isHealed(healing)) return lossTrust(loss);
   if (!feed.proven) {
     return { kind: 'catching-up', reason: 'unproven', detail: 'no batch has come since the connection was made' };
   }
   return exact;
+}
+
+function deadDetail({ endpoint, mode, error, failure }: FeedStatus): string {
+  const why = error ?? failure ?? (mode === 'bind' ? 'no publisher connects' : 'no connection');
+  return `no KV events come from ${endpoint} (${why}): blocks are presumed from our own decisions until they do`;
 }
 
 function lossTrust({ kind, batches }: FeedLoss): WorkerTrust {
@@ -126,6 +163,8 @@ function lossTrust({ kind, batches }: FeedLoss): WorkerTrust {
       return degraded(kind, `${batches} batches are lost; only blocks told of since are known`);
     case 'orphans':
       return degraded(kind, 'blocks hang on blocks that were never told of');
+    case 'overfull':
+      return degraded(kind, 'more blocks were told of than the engine can hold; those told of since are known');
   }
 }
 

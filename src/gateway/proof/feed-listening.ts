@@ -42,10 +42,11 @@ function listening(
     connected: () => undefined,
     message: async (frames: readonly Uint8Array[]) => onMessage(frames, readKvFrames(frames).kind !== 'failed'),
   };
+  const commons = new FeedCommons(() => performance.now());
   const connection =
     mode === 'bind'
-      ? new IncomingConnection(address, listener, new FeedCommons(() => performance.now()))
-      : new OutgoingConnection(address, listener);
+      ? new IncomingConnection(address, listener, commons)
+      : new OutgoingConnection(address, listener, commons);
   connection.open();
   return connection;
 }

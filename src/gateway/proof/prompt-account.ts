@@ -63,11 +63,16 @@ export class WorkerAccount {
   /** Prompts of which the engine counted other tokens than the gateway: its tokenizer or its template is another one. */
   tokenMismatches = 0;
 
+  /** Predictions in a row, up to now, that were right. */
+  agreeing = 0;
+
   /** @returns by how many tokens the prediction was wrong */
   add(account: PromptAccount): number {
     for (const fate of tokenFates) this.tokens[fate] += account[fate];
     const overTokens = account.promiseMissTokens + account.indexMissTokens;
-    this.checks[overTokens > 0 ? 'over' : account.surplusTokens > 0 ? 'under' : 'exact'] += 1;
+    const check = overTokens > 0 ? 'over' : account.surplusTokens > 0 ? 'under' : 'exact';
+    this.checks[check] += 1;
+    this.agreeing = check === 'exact' ? this.agreeing + 1 : 0;
     return overTokens + account.surplusTokens;
   }
 }

@@ -1,0 +1,35 @@
+// Replaces an engine's block hashes by others that only this process can predict, one for one.
+//
+// Blocks are found by these hashes in tables whose hash function is public. A publisher that chose them to fall into
+// one slot would make every look-up walk all of them.
+
+import { randomBytes } from 'node:crypto';
+
+export class HandleScrambler {
+  readonly #keys: Int32Array;
+
+  /** @param seed 16 secret bytes */
+  constructor(seed: Uint8Array = randomBytes(16)) {
+    this.#keys = Int32Array.from(new Uint32Array(seed.slice(0, 16).buffer));
+  }
+
+  /** Two words (low, high) a hash, in place. Three rounds of a Feistel network: whatever they mix, no two hashes meet. */
+  scramble(hashes: Uint32Array): void {
+    const keys = this.#keys;
+    const [first, second, third, odd] = [keys[0]!, keys[1]!, keys[2]!, keys[3]! | 1];
+    for (let i = 0; i < hashes.length; i += 2) {
+      let low = hashes[i]!;
+      let high = hashes[i + 1]!;
+      low ^= round(high ^ first, odd);
+      high ^= round(low ^ second, odd);
+      low ^= round(high ^ third, odd);
+      hashes[i] = low;
+      hashes[i + 1] = high;
+    }
+  }
+}
+
+function round(word: number, odd: number): number {
+  const mixed = Math.imul(word ^ (word >>> 15), odd);
+  return Math.imul(mixed ^ (mixed >>> 13), 0x85ebca6b) ^ (mixed >>> 16);
+}
