@@ -1,5 +1,7 @@
 // The parts of an engine's answer that the gateway and the load client read; unset fields may be absent or null.
 
+import { lastMember, skipSpace } from './json-members.ts';
+
 export interface CompletionChunk {
   readonly choices?: readonly CompletionChoice[] | null;
   readonly usage?: unknown;
@@ -75,13 +77,25 @@ function isTokenCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= usageTokensMax;
 }
 
-/** Usage of an answer that came in one piece. */
+/** A larger body is not parsed, which would hold up the event loop: only its usage is, where it has one. */
+const parsedBodyBytesMax = 256 * 1024;
+
+/** Usage of an answer that came in one piece. O(bytes) */
 export function readBodyUsage(body: Buffer): UsageReading {
   try {
+    if (body.length > parsedBodyBytesMax) return readUsage(usageOfLargeBody(body));
     const value: unknown = JSON.parse(body.toString('utf8'));
     return typeof value === 'object' && value !== null ? readUsage((value as { usage?: unknown }).usage) : 'absent';
   } catch {
     // Not JSON: an engine may answer anything; the client gets it as it came.
     return 'absent';
   }
+}
+
+/** @throws Error if the body is no JSON object */
+function usageOfLargeBody(body: Buffer): unknown {
+  const open = skipSpace(body, 0);
+  const usage = body[open] === 0x7b ? lastMember(body, open, 'usage') : null;
+  if (usage === null || usage.end - usage.start > parsedBodyBytesMax) return undefined;
+  return JSON.parse(body.toString('utf8', usage.start, usage.end));
 }

@@ -1,5 +1,6 @@
 // Takes the chunk that only reports the usage out of an event stream; every other byte passes as it came.
 
+import { ByteCollector } from './byte-collector.ts';
 import { type CompletionChunk, readUsage } from './completion-chunk.ts';
 import { SseSplitter } from './sse.ts';
 
@@ -20,9 +21,8 @@ export class UsageFilter {
   /** A longer event is none that only reports the usage. */
   static readonly eventBytesMax: number = 64 * 1024;
 
-  /** The begin of an event, from chunks before. */
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  /** The beginning of an event, from chunks before. */
+  readonly #held = new ByteCollector();
   #line: LineSoFar = 'nothing';
   /** The current event exceeds the limit: its begin has been passed on. */
   #isLong = false;
@@ -40,28 +40,28 @@ export class UsageFilter {
       if (!isBlank) continue;
       if (this.#isUsage(chunk.subarray(eventStart, lineStart))) {
         this.#done = true;
-        this.#takeHeld();
+        this.#held.clear();
         return join([...passed, chunk.subarray(0, eventStart), chunk.subarray(lineStart)]);
       }
-      passed.push(...this.#takeHeld());
+      passed.push(this.#held.take());
       this.#isLong = false;
       eventStart = lineStart;
     }
     this.#keepLine(chunk, lineStart);
     const tail = chunk.subarray(eventStart);
-    if (!this.#isLong && this.#heldBytes + tail.length > UsageFilter.eventBytesMax) {
-      passed.push(...this.#takeHeld());
+    if (!this.#isLong && this.#held.length + tail.length > UsageFilter.eventBytesMax) {
+      passed.push(this.#held.take());
       this.#isLong = true;
     }
     if (this.#isLong) return join([...passed, chunk]);
-    this.#hold(tail);
+    this.#held.append(tail);
     return join([...passed, chunk.subarray(0, eventStart)]);
   }
 
   /** No more will come. @returns what was kept back */
   end(): Buffer {
     this.#done = true;
-    return join(this.#takeHeld());
+    return this.#held.take();
   }
 
   #endsBlank(chunk: Buffer, start: number, end: number): boolean {
@@ -78,21 +78,8 @@ export class UsageFilter {
   }
 
   #isUsage(end: Buffer): boolean {
-    if (this.#isLong || this.#heldBytes + end.length > UsageFilter.eventBytesMax) return false;
-    return isUsageEvent(join([...this.#held, end]));
-  }
-
-  #hold(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#held.push(bytes);
-    this.#heldBytes += bytes.length;
-  }
-
-  #takeHeld(): Buffer[] {
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    return held;
+    if (this.#isLong || this.#held.length + end.length > UsageFilter.eventBytesMax) return false;
+    return isUsageEvent(join([this.#held.view(), end]));
   }
 }
 

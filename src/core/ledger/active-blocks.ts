@@ -152,10 +152,14 @@ export class ActiveBlocks {
     record.prefillTokens = 0;
   }
 
+  /** O(1) */
   setOutputTokens(record: BookingRecord, tokens: number, sequence: number): void {
     assert(sequence >= 0 && sequence < record.outputTokens.length, 'the sequence is one of the booking');
+    const before = blocksOf(record.tailTokens + record.outputTokens[sequence]!, record.blockSize);
     record.outputTokens[sequence] = Math.min(tokens, outputTokensMax);
-    if (record.counted) this.#setOwnBlocks(record);
+    if (!record.counted) return;
+    const after = blocksOf(record.tailTokens + record.outputTokens[sequence], record.blockSize);
+    this.#addOwnBlocks(record, after - before);
   }
 
   /** Takes the load away; the record may be used again from now on. */
@@ -218,8 +222,12 @@ export class ActiveBlocks {
     for (let i = 0; i < record.outputTokens.length; i++) {
       own += blocksOf(record.tailTokens + record.outputTokens[i]!, record.blockSize);
     }
-    this.#workers.activeBlocks[record.worker]! += own - record.ownBlocks;
-    this.#workers.ownBlocks[record.worker]! += own - record.ownBlocks;
-    record.ownBlocks = own;
+    this.#addOwnBlocks(record, own - record.ownBlocks);
+  }
+
+  #addOwnBlocks(record: BookingRecord, blocks: number): void {
+    this.#workers.activeBlocks[record.worker]! += blocks;
+    this.#workers.ownBlocks[record.worker]! += blocks;
+    record.ownBlocks += blocks;
   }
 }

@@ -50,10 +50,21 @@ export function responseHeaders(headers: IncomingHttpHeaders): string[] {
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
     if (name === 'x-request-id' || name.startsWith(ownPrefix)) continue;
-    if (typeof value === 'string') passed.push(name, value);
-    else for (const single of value) passed.push(name, single);
+    for (const single of typeof value === 'string' ? [value] : value) {
+      const bytes = asSent(single);
+      if (bytes !== null && headerName.test(name)) passed.push(name, bytes);
+    }
   }
   return passed;
+}
+
+const headerName = /^[!#$%&'*+.^`|~\w-]+$/;
+const refusedInValues = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** The value one character a byte, as Node writes it; null: it holds bytes that Node refuses to write. */
+function asSent(value: string): string | null {
+  const bytes = /[\u0100-\uffff]/.test(value) ? Buffer.from(value, 'utf8').toString('latin1') : value;
+  return refusedInValues.test(bytes) ? null : bytes;
 }
 
 function connectionTokens(rawHeaders: readonly string[]): Set<string> {

@@ -2,6 +2,7 @@
 
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Logger } from 'pino';
+import { ByteCollector } from '../../wire/byte-collector.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
 import type { Exchange, RelayedAnswer } from '../http/exchange.ts';
@@ -31,8 +32,7 @@ export class ClientAnswer implements RelayedAnswer {
   readonly #exchange: Exchange;
   #stage: Stage = 'held';
   #head: AnswerHead | null = null;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  readonly #held = new ByteCollector();
   #timer: NodeJS.Timeout | null = null;
   /** An answer that is no stream came after a stream had been promised: its body becomes an error event. */
   #translates = false;
@@ -56,16 +56,15 @@ export class ClientAnswer implements RelayedAnswer {
 
   /** An engine began to answer. Nothing is sent yet. */
   begin(head: AnswerHead): void {
-    const isFiltered = this.#hidesUsage && head.status === 200 && isReadableStream(head.headers);
+    const isFiltered = this.#hidesUsage && head.status === 200 && formOf(head.headers) === 'stream';
     this.#filter = isFiltered ? new UsageFilter() : null;
     this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
   }
 
   /** Keeps bytes back. @returns false if it is enough: pass them on */
   hold(chunk: Buffer): boolean {
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
-    return this.#heldBytes <= heldBytesMax;
+    this.#held.append(chunk);
+    return this.#held.length <= heldBytesMax;
   }
 
   /** The engine's answer is the client's from now on. @returns false if the client should be waited for */
@@ -73,21 +72,18 @@ export class ClientAnswer implements RelayedAnswer {
     const { response } = this.#exchange;
     const head = this.#head!;
     const { status, headers, extraHeaders } = head;
+    // There is no body to a 204, whatever the engine announces.
+    const passed = status === 204 ? withoutLength(headers) : headers;
     this.#stopTimer();
     if (this.#stage === 'alive') {
-      this.#translates = status !== 200 || !isEventStream(headers);
+      this.#translates = status !== 200 || formOf(headers) !== 'stream';
     } else {
-      response.writeHead(status, STATUS_CODES[status] ?? '', [...responseHeaders(headers), ...extraHeaders]);
+      response.writeHead(status, STATUS_CODES[status] ?? '', [...responseHeaders(passed), ...extraHeaders]);
       // An error event can only be appended where the length was not announced.
-      this.#streamsEvents = isEventStream(headers) && headers['content-length'] === undefined;
+      this.#streamsEvents = formOf(headers) === 'stream' && headers['content-length'] === undefined;
     }
     this.#stage = 'tied';
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    let open = true;
-    for (const chunk of held) open = this.write(chunk);
-    return open;
+    return this.#held.length === 0 || this.write(this.#held.take());
   }
 
   /** Where no byte of the body has come with the head, the head leaves on its own. */
@@ -98,8 +94,8 @@ export class ClientAnswer implements RelayedAnswer {
   /** @returns false if the client should be waited for */
   write(chunk: Buffer): boolean {
     if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
-    if (this.hold(chunk)) return true;
-    this.#held.pop();
+    // More than an error body can be tells the client nothing.
+    if (this.#held.length + chunk.length <= heldBytesMax) this.#held.append(chunk);
     return true;
   }
 
@@ -111,7 +107,7 @@ export class ClientAnswer implements RelayedAnswer {
   end(): void {
     const { response } = this.#exchange;
     this.flushEvent();
-    if (this.#translates) response.end(errorEvent(engineError(Buffer.concat(this.#held).toString('utf8'))));
+    if (this.#translates) response.end(errorEvent(engineError(this.#held.take().toString('utf8'))));
     else response.end();
   }
 
@@ -119,8 +115,7 @@ export class ClientAnswer implements RelayedAnswer {
   drop(): void {
     this.#head = null;
     this.#filter = null;
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#held.clear();
   }
 
   /** Ends an answer that has been opened: with an error event if it is a stream, else it breaks off. */
@@ -199,12 +194,17 @@ export async function failingInto(
   }
 }
 
-export function isEventStream(headers: IncomingHttpHeaders): boolean {
+function isEventStream(headers: IncomingHttpHeaders): boolean {
   return (headers['content-type'] ?? '').startsWith('text/event-stream');
 }
 
-function isReadableStream(headers: IncomingHttpHeaders): boolean {
-  return isEventStream(headers) && headers['content-encoding'] === undefined;
+/** `unreadable-stream`: its events are encoded, although no encoding was asked for. */
+export type AnswerForm = 'whole' | 'stream' | 'unreadable-stream';
+
+export function formOf(headers: IncomingHttpHeaders): AnswerForm {
+  if (!isEventStream(headers)) return 'whole';
+  const encoding = headers['content-encoding'] ?? 'identity';
+  return encoding === 'identity' ? 'stream' : 'unreadable-stream';
 }
 
 function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders): IncomingHttpHeaders {

@@ -1,6 +1,7 @@
 // Watches one attempt of an inference request: its tokens feed the ledger, its end releases the bookings.
 
 import type { Logger } from 'pino';
+import { ByteCollector } from '../../wire/byte-collector.ts';
 import { readBodyUsage, type Usage, type UsageReading } from '../../wire/completion-chunk.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Call } from '../engines/engine-calls.ts';
@@ -8,6 +9,7 @@ import { accountOf, type WorkerAccount } from '../proof/prompt-account.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { BookingLease } from './booking-lease.ts';
+import type { AnswerForm } from './client-answer.ts';
 import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
@@ -39,8 +41,7 @@ export class InferenceWatch implements RelayWatch {
   #status = 0;
   #observer: StreamObserver | null = null;
   /** The answer as far as it came, where it comes in one piece; null: not collected. */
-  #body: Buffer[] | null = null;
-  #bodyBytes = 0;
+  #body: ByteCollector | null = null;
   #nowMs = 0;
   #lastTokenMs = 0;
   /** The answer is the client's. */
@@ -50,11 +51,20 @@ export class InferenceWatch implements RelayWatch {
     this.#options = options;
   }
 
-  head(status: number, eventStream: boolean): Verdict {
+  head(status: number, form: AnswerForm): Verdict {
     this.#status = status;
     if (status !== 200) return this.#refused(status);
-    if (!eventStream) {
-      this.#body = [];
+    if (form === 'whole') {
+      this.#body = new ByteCollector();
+      return pass;
+    }
+    if (form === 'unreadable-stream') {
+      const { metrics, log, engine, record } = this.#options;
+      metrics.unobservedStreams.inc();
+      log.debug(
+        { engine: engine.url, requestId: record.requestId },
+        'the engine encodes its stream: tokens not counted',
+      );
       return pass;
     }
     this.#observer = new StreamObserver(this.#options.choices, {
@@ -67,7 +77,8 @@ export class InferenceWatch implements RelayWatch {
   data(chunk: Buffer, call: Call): Verdict {
     if (this.#body !== null) this.#collect(this.#body, chunk);
     if (this.#observer === null) return pass;
-    this.#observe(this.#observer, chunk);
+    const tooLong = this.#observe(this.#observer, chunk);
+    if (tooLong !== null) return { kind: 'break-off', error: tooLong };
     if (this.#lastTokenMs === this.#nowMs) this.#options.engine.calls.token(call, this.#nowMs);
     return this.#verdict();
   }
@@ -122,23 +133,24 @@ export class InferenceWatch implements RelayWatch {
     return pass;
   }
 
-  #observe(observer: StreamObserver, chunk: Buffer): void {
+  /** @returns why no more of the stream can be taken, or null */
+  #observe(observer: StreamObserver, chunk: Buffer): Error | null {
     this.#nowMs = performance.now();
     try {
       observer.push(chunk);
+      return null;
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      // The client's stream goes on; only its tokens are counted no longer.
-      this.#observer = null;
-      this.#options.metrics.unobservedStreams.inc();
-      this.#options.log.warn({ requestId: this.#options.record.requestId }, error.message);
+      const { metrics, log, engine, record } = this.#options;
+      metrics.limited.inc({ limit: 'eventBytesMax' });
+      log.warn({ engine: engine.url, requestId: record.requestId }, `its stream ends: ${error.message}`);
+      return error;
     }
   }
 
-  #collect(body: Buffer[], chunk: Buffer): void {
-    this.#bodyBytes += chunk.length;
-    if (this.#bodyBytes > observedBodyBytesMax) this.#body = null;
-    else body.push(chunk);
+  #collect(body: ByteCollector, chunk: Buffer): void {
+    if (body.length + chunk.length > observedBodyBytesMax) this.#body = null;
+    else body.append(chunk);
   }
 
   #tokens(choice: number, count: number): void {
@@ -192,7 +204,7 @@ export class InferenceWatch implements RelayWatch {
 
   #bodyUsage(outcome: RelayOutcome): UsageReading {
     if (this.#body === null || outcome.kind !== 'answered') return 'absent';
-    return readBodyUsage(Buffer.concat(this.#body, this.#bodyBytes));
+    return readBodyUsage(this.#body.take());
   }
 
   /** Why the answer is no good, in words for the record; null: it is. */

@@ -7,7 +7,7 @@ import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamFailure } from '../engines/upstream.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type ClientAnswer, isEventStream } from './client-answer.ts';
+import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 
 /**
  * Why an engine's answer was no use. Beyond the failures of its connection: `cut`: the connection ended before the
@@ -41,7 +41,7 @@ export const hold: Verdict = { kind: 'hold' };
 
 /** Sees the answer go by, and says when it becomes the client's. Nothing of it is called after `settled`. */
 export interface RelayWatch {
-  head(status: number, eventStream: boolean): Verdict;
+  head(status: number, form: AnswerForm): Verdict;
   /** What it returns counts as long as the answer is held. */
   data(chunk: Buffer, call: Call): Verdict;
   /** @returns why the answer is not complete although the engine ended it in order, or null */
@@ -146,7 +146,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#status = status;
     try {
       this.#answer.begin({ status, headers, extraHeaders: this.#target.extraHeaders });
-      this.#obey(this.#watch.head(status, isEventStream(headers)));
+      this.#obey(this.#watch.head(status, formOf(headers)));
     } catch (error) {
       this.#breakDown(error);
       return;

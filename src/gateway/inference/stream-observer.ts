@@ -18,6 +18,12 @@ export interface StreamListener {
 }
 
 /**
+ * A longer event is taken for one token of the first choice: parsing it would hold up the event loop. Such are prompts
+ * that are echoed with their logprobs.
+ */
+const parsedEventCharactersMax = 1024 * 1024;
+
+/**
  * Feed it the body of a `text/event-stream` answer of the chat or completions API with `push`, in chunks cut anywhere.
  *
  * The first token is the first chunk with content, reasoning, a tool call, text or token ids, empty text included, but
@@ -28,8 +34,10 @@ export class StreamObserver {
   readonly #listener: StreamListener;
   readonly #single: boolean;
   readonly #splitter = new SseSplitter((data) => this.#event(data));
-  /** Tokens seen of each choice. */
-  readonly #tokens: number[] = [];
+  /** Tokens seen of each choice; -1: not even its first. */
+  readonly #tokens: Float64Array;
+  #outputTokens = 0;
+  #begun = false;
   #usage: UsageReading = 'absent';
   #error: string | null = null;
   #errorStatus: number | null = null;
@@ -40,6 +48,7 @@ export class StreamObserver {
   /** @param choices how many choices the answer will have: prompts times `n` */
   constructor(choices: number, listener: StreamListener) {
     this.#single = choices === 1;
+    this.#tokens = new Float64Array(choices).fill(-1);
     this.#listener = listener;
   }
 
@@ -65,14 +74,12 @@ export class StreamObserver {
 
   /** Some choice has its first token. */
   get begun(): boolean {
-    return this.#tokens.length > 0;
+    return this.#begun;
   }
 
   /** Tokens of all choices. */
   get outputTokens(): number {
-    let sum = 0;
-    for (const count of this.#tokens) sum += count ?? 0;
-    return sum;
+    return this.#outputTokens;
   }
 
   /** Chunks that were no JSON object; they count no tokens. */
@@ -80,13 +87,17 @@ export class StreamObserver {
     return this.#malformedChunks;
   }
 
-  /** @throws RangeError if one event exceeds `SseSplitter.eventBytesMax`; the observer is of no more use then. */
+  /** @throws RangeError if one event exceeds the limits of `SseSplitter`; the observer is of no more use then. */
   push(bytes: Buffer): void {
     this.#splitter.push(bytes);
   }
 
   #event(data: string): void {
-    if (this.#single && this.#tokens[0] !== undefined && isPlainTokenChunk(data)) {
+    if (data.length > parsedEventCharactersMax) {
+      this.#count(0, 1);
+      return;
+    }
+    if (this.#single && this.#begun && isPlainTokenChunk(data)) {
       this.#count(0, 1);
       return;
     }
@@ -107,19 +118,24 @@ export class StreamObserver {
     }
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const usage = this.#readUsage(chunk);
-    for (const choice of choices) {
-      const index = typeof choice.index === 'number' && choice.index >= 0 ? choice.index : 0;
+    // No chunk has more than one entry for each choice that was asked for.
+    for (const choice of choices.slice(0, this.#tokens.length)) {
+      if (typeof choice !== 'object' || choice === null) continue;
+      const index = Number.isInteger(choice.index) ? (choice.index as number) : 0;
+      if (index < 0 || index >= this.#tokens.length) continue;
       if (choice.finish_reason !== undefined && choice.finish_reason !== null) this.#finished = true;
       const tokenIds = Array.isArray(choice.token_ids) ? choice.token_ids.length : null;
-      if (tokenIds === null && !carriesToken(choice, this.#tokens[index] !== undefined)) continue;
+      if (tokenIds === null && !carriesToken(choice, this.#tokens[index]! >= 0)) continue;
       const running = this.#single && tokenIds === null ? usage : null;
-      const count = running === null ? (tokenIds ?? 1) : running.completionTokens - (this.#tokens[index] ?? 0);
+      const count = running === null ? (tokenIds ?? 1) : running.completionTokens - Math.max(this.#tokens[index]!, 0);
       this.#count(index, Math.max(count, 0));
     }
     if (usage === null) return;
     if (this.#usage !== 'malformed') this.#usage = usage;
     if (this.#single && this.#tokens[0] !== usage.completionTokens && usage.completionTokens > 0) {
       this.#tokens[0] = usage.completionTokens;
+      this.#outputTokens = usage.completionTokens;
+      this.#begun = true;
       this.#listener.totalTokens(usage.completionTokens);
     }
   }
@@ -131,7 +147,9 @@ export class StreamObserver {
   }
 
   #count(choice: number, count: number): void {
-    this.#tokens[choice] = (this.#tokens[choice] ?? 0) + count;
+    this.#tokens[choice] = Math.max(this.#tokens[choice]!, 0) + count;
+    this.#outputTokens += count;
+    this.#begun = true;
     this.#listener.tokens(choice, count);
   }
 }

@@ -63,7 +63,7 @@ export class GatewayMetrics {
     ]);
     this.unobservedStreams = counter(
       'kvoyant_unobserved_streams_total',
-      'Streams with events too large to observe.',
+      'Streams in an encoding in which tokens can not be counted.',
       [],
     );
     this.malformedUsages = counter(

@@ -1,0 +1,211 @@
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Gateway } from '../../src/gateway/index.ts';
+import { chatBody, eventually, getJson, Harness, post } from '../e2e/harness.ts';
+import { LogLines } from '../e2e/log-lines.ts';
+import { size } from './fault-report.ts';
+import { ending, lastPiece, piece, pour, RawEngine, streamHead, token } from './raw-engine.ts';
+
+const path = '/v1/chat/completions';
+const streamBody = { ...chatBody, stream: true };
+/** What an engine may have sent of one event until its stream is ended, what lies in sockets included. */
+const takenBytesMax = 40 * 1024 * 1024;
+const pouredBytesMax = size(512, 80) * 1024 * 1024;
+
+let harness: Harness;
+let engine: RawEngine;
+beforeEach(async () => {
+  harness = new Harness();
+  engine = await RawEngine.start();
+});
+afterEach(async () => {
+  await harness.end();
+  await engine.close();
+});
+
+const start = (): Promise<Gateway> => harness.gateway({ workers: [engine.url], canary: false });
+
+async function nothingInFlight(gateway: Gateway): Promise<void> {
+  await eventually(async () => {
+    const { workers } = (await getJson(gateway, '/workers')) as { workers: { requestsInFlight: number }[] };
+    return workers.every(({ requestsInFlight }) => requestsInFlight === 0);
+  });
+}
+
+describe('an engine that sends an event without end', () => {
+  const pieces: readonly (readonly [string, Buffer])[] = [
+    ['one line in pieces of 1 KB', piece('x'.repeat(1024))],
+    ['one line in large pieces', piece('x'.repeat(256 * 1024))],
+    ['lines of data', piece(`data: ${'x'.repeat(100)}\n`.repeat(600))],
+    ['empty lines of data', piece('data:\n'.repeat(10_000))],
+  ];
+
+  for (const [what, bytes] of pieces) {
+    it(`is named, and its stream ends with an error event: ${what}`, async () => {
+      const log = new LogLines();
+      const gateway = await harness.gateway({ workers: [engine.url], logLevel: 'warn' }, 1, ['fake'], {
+        logTo: log,
+      });
+      let sent = 0;
+      engine.answer = async (socket) => {
+        socket.write(streamHead);
+        socket.write(piece(`${token}data: `));
+        sent = await pour(socket, bytes, pouredBytesMax);
+      };
+      const answer = await post(gateway, path, streamBody);
+      expect(answer.body).toContain('"code":"upstream_failed"');
+      await eventually(() => sent > 0);
+      expect(sent).toBeLessThan(takenBytesMax);
+      const said = log.lines.find(({ msg }) => msg.includes('server-sent event'));
+      expect(said).toMatchObject({ engine: engine.url });
+      await nothingInFlight(gateway);
+    });
+  }
+
+  it('is given up before its first token', async () => {
+    const gateway = await start();
+    engine.answer = async (socket) => {
+      socket.write(streamHead);
+      await pour(socket, piece('data:\n'.repeat(1000)), pouredBytesMax);
+    };
+    const answer = await post(gateway, path, streamBody);
+    expect(answer.body).toContain('upstream_failed');
+    await nothingInFlight(gateway);
+  });
+});
+
+describe('an engine that sends values that can not be', () => {
+  const choice = (index: unknown): object => ({ index, delta: { content: 'b' }, finish_reason: null });
+  const chunks: readonly (readonly [string, object])[] = [
+    ['an index of a billion', { choices: [choice(1_000_000_000)] }],
+    ['an index of 2^53', { choices: [choice(2 ** 53)] }],
+    ['a negative index', { choices: [choice(-1)] }],
+    ['an index of one and a half', { choices: [choice(1.5)] }],
+    ['choices of null', { choices: [null, 1, 'x', []] }],
+    ['thousands of choices', { choices: Array.from({ length: 20_000 }, (_, i) => choice(i)) }],
+    ['the same choice thousands of times', { choices: Array.from({ length: 20_000 }, () => choice(0)) }],
+    [
+      'a million token ids',
+      { choices: [{ index: 0, text: 'x', token_ids: Array.from({ length: 300_000 }, () => 1) }] },
+    ],
+    ['an event of some megabytes', { choices: [choice(0)], prompt_token_ids: 'x'.repeat(3_000_000) }],
+    ['a usage of 10^15 tokens', { choices: [], usage: { prompt_tokens: 5, completion_tokens: 1e15 } }],
+    ['a usage of 2^31 tokens', { choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 ** 31 - 1 } }],
+    ['an error that is a number', { choices: [choice(0)], error: null, usage: 7 }],
+  ];
+
+  for (const [what, chunk] of chunks) {
+    it(`is passed on, and holds up nobody: ${what}`, async () => {
+      const gateway = await start();
+      const text = JSON.stringify(chunk);
+      let served = '';
+      engine.answer = async (socket) => {
+        engine.answer = (other) => other.write(Buffer.concat([Buffer.from(streamHead), piece(ending), lastPiece]));
+        socket.write(Buffer.concat([Buffer.from(streamHead), piece(token), piece(`data: ${text}\n\n`)]));
+        served = (await post(gateway, path, streamBody)).body;
+        socket.write(Buffer.concat([piece(ending), lastPiece]));
+      };
+      const answer = await post(gateway, path, streamBody);
+      expect(answer.body).toContain(text);
+      expect(answer.body).toContain('[DONE]');
+      expect(served).toContain('[DONE]');
+      await nothingInFlight(gateway);
+    });
+  }
+});
+
+describe('an engine whose answer has an odd form', () => {
+  const head = (status: string, headers: string, body = ''): string =>
+    `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`;
+
+  it('a reason phrase in UTF-8 is replaced by ours, the answer passed on', async () => {
+    const gateway = await start();
+    for (const phrase of ['Ãlles güt 🧭', '', 'x'.repeat(5000)]) {
+      engine.answer = (socket) => socket.write(Buffer.from(head(`422 ${phrase}`, 'content-length: 2', '{}')));
+      const answer = await post(gateway, path, streamBody);
+      expect([answer.status, answer.body]).toEqual([422, '{}']);
+    }
+  });
+
+  it('headers that Node refuses to write are left out or sent as they came', async () => {
+    const gateway = await start();
+    const value = 'grün 🧭';
+    engine.answer = (socket) =>
+      socket.write(
+        Buffer.from(head('200 OK', `content-type: application/json\r\nx-name: ${value}\r\ncontent-length: 2`, '{}')),
+      );
+    const answer = await post(gateway, path, chatBody);
+    expect(answer.status).toBe(200);
+    expect(Buffer.from(String(answer.headers['x-name']), 'latin1').toString('utf8')).toBe(value);
+  });
+
+  it('a compressed stream is passed on as it is', async () => {
+    const gateway = await start();
+    const bytes = gzipSync(token + ending);
+    engine.answer = (socket) =>
+      socket.write(
+        Buffer.concat([
+          Buffer.from(streamHead.replace('\r\n\r\n', '\r\ncontent-encoding: gzip\r\n\r\n')),
+          piece(bytes),
+          lastPiece,
+        ]),
+      );
+    const answer = await post(gateway, path, streamBody);
+    expect(answer.status).toBe(200);
+    expect(answer.headers['content-encoding']).toBe('gzip');
+    await nothingInFlight(gateway);
+  });
+
+  it('trailers, early hints and comments do no harm', async () => {
+    const gateway = await start();
+    engine.answer = (socket) => {
+      socket.write('HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n');
+      socket.write(streamHead.replace('\r\n\r\n', '\r\ntrailer: x-sum\r\n\r\n'));
+      socket.write(piece(`: hello\n\n${ending}`));
+      socket.write('0\r\nx-sum: 1\r\n\r\n');
+    };
+    expect((await post(gateway, path, streamBody)).body).toContain('[DONE]');
+    await nothingInFlight(gateway);
+  });
+
+  const endings: readonly (readonly [string, string, number | null])[] = [
+    ['101', head('101 Switching Protocols', 'connection: upgrade\r\nupgrade: x'), null],
+    ['204 with a body', head('204 No Content', 'content-length: 5', 'hello'), 204],
+    ['304 with a body', head('304 Not Modified', 'content-length: 5', 'hello'), 304],
+    ['a status of 999', head('999 What', 'content-length: 2', '{}'), 999],
+    ['both lengths', head('200 OK', 'content-length: 5\r\ntransfer-encoding: chunked', 'hello'), null],
+    ['a broken chunk', `${streamHead}zz\r\nhello`, null],
+    ['headers without end', `HTTP/1.1 200 OK\r\n${'x-a: b\r\n'.repeat(20_000)}`, null],
+    ['no HTTP at all', 'SSH-2.0-OpenSSH\r\n', null],
+  ];
+  for (const [what, bytes, status] of endings) {
+    it(`ends for the client: ${what}`, async () => {
+      const gateway = await start();
+      engine.answer = (socket) => socket.end(bytes);
+      const answer = await post(gateway, path, streamBody);
+      expect(answer.status).toBe(status ?? 502);
+      if (status === null) expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'upstream_failed' } });
+      await nothingInFlight(gateway);
+    });
+  }
+
+  it('a huge answer in one piece goes to a slow client without piling up, and its usage is ignored', async () => {
+    const gateway = await start();
+    const megabytes = size(200, 24);
+    const part = Buffer.alloc(1024 * 1024, 'x');
+    let written = 0;
+    engine.answer = async (socket) => {
+      socket.write(
+        head('200 OK', `content-type: application/json\r\ncontent-length: ${megabytes * part.length + 2}`, '"'),
+      );
+      written = await pour(socket, part, megabytes * part.length);
+      socket.write('"');
+    };
+    const response = await fetch(gateway.url + path, { method: 'POST', body: JSON.stringify(chatBody) });
+    let bytes = 0;
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) bytes += chunk.length;
+    expect(bytes).toBe(megabytes * part.length + 2);
+    expect(written).toBe(megabytes * part.length);
+    await nothingInFlight(gateway);
+  });
+});
