@@ -22,17 +22,30 @@ export interface Span {
  * @param open where the object's `{` is
  */
 export function lastMember(json: Buffer, open: number, name: string): Span | null {
-  let found: Span | null = null;
+  return findMembers(json, open, name).last;
+}
+
+/** How many members have that name. */
+export function memberCount(json: Buffer, open: number, name: string): number {
+  return findMembers(json, open, name).count;
+}
+
+function findMembers(json: Buffer, open: number, name: string): { readonly last: Span | null; readonly count: number } {
+  let last: Span | null = null;
+  let count = 0;
   let at = skipSpace(json, open + 1);
   while (json[at] !== CLOSE_OBJECT) {
     const nameEnd = stringEnd(json, at);
     const start = skipSpace(json, skipSpace(json, nameEnd) + 1);
     const end = valueEnd(json, start);
-    if (isName(json, at, nameEnd, name)) found = { start, end };
+    if (isName(json, at, nameEnd, name)) {
+      last = { start, end };
+      count += 1;
+    }
     at = skipSpace(json, end);
     if (json[at] === COMMA) at = skipSpace(json, at + 1);
   }
-  return found;
+  return { last, count };
 }
 
 /** @param open where the object's `{` is */

@@ -59,7 +59,7 @@ it('says who, where, why, how much, how long; one line a request, whatever came 
       outputTokens: 2,
       ttftMs: null,
     },
-    { requestId: 'passed', ...common, path: '/v1/embeddings', status: 200, model: null },
+    { requestId: 'passed', ...common, path: '/v1/embeddings', status: 200, model: 'fake' },
     { requestId: 'unknown', ...common, status: 404, model: null },
     { requestId: 'keyless', ...common, status: 401, key: null },
   ]);

@@ -14,6 +14,16 @@ export function answerModels({ pools }: GatewayContext, { key, response }: Excha
   replyJson(response, 200, { object: 'list', data });
 }
 
+/** @throws RequestError 404 if no worker lists it, or the client's key does not open it */
+export function answerModel({ pools }: GatewayContext, { key, response }: Exchange, escapedId: string): void {
+  const id = unescapeId(escapedId);
+  const model = pools.models().get(id);
+  if (model === undefined || !(key?.models?.includes(id) ?? true)) {
+    throw new RequestError(404, 'model_not_found', `the model ${JSON.stringify(id)} does not exist`, 'model');
+  }
+  replyJson(response, 200, model.description);
+}
+
 /** The process lives. */
 export function answerHealth(_context: GatewayContext, { response }: Exchange): void {
   replyText(response, 200, 'text/plain', 'ok\n');

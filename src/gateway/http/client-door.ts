@@ -5,24 +5,15 @@ import type { GatewayContext } from '../gateway-context.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
 import { requestLine } from '../telemetry/request-log.ts';
-import { answerModels } from './admin-routes.ts';
+import { answerModel, answerModels } from './admin-routes.ts';
+import { clientRoute, isClientPath } from './client-routes.ts';
 import { Exchange } from './exchange.ts';
 import { fail } from './http-failure.ts';
 import { answerOperator, isOperatorPath, openRoute } from './operator-routes.ts';
 import { passThrough } from './passthrough.ts';
 import { announcedBytes, bodyTooLarge } from './request-body.ts';
 import { readPath } from './request-path.ts';
-import { forMethod, type Methods, notFound } from './route-table.ts';
-
-type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
-
-const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
-  ['/v1/chat/completions', { POST: (context, exchange) => answerInference(context, exchange, 'chat') }],
-  ['/v1/completions', { POST: (context, exchange) => answerInference(context, exchange, 'completions') }],
-  ['/v1/models', { GET: answerModels }],
-] satisfies [string, Methods<Answer>][]);
-
-const clientPrefix = '/v1/';
+import { forMethod, notFound } from './route-table.ts';
 
 export async function handleClient(
   context: GatewayContext,
@@ -34,7 +25,7 @@ export async function handleClient(
     const { path, query } = readPath(request.url ?? '/');
     exchange.path = path;
     exchange.query = query;
-    if (path.startsWith(clientPrefix)) return await serveClient(context, exchange, path);
+    if (isClientPath(path)) return await serveClient(context, exchange, path);
     const open = openRoute(path);
     if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
     if (!isOperatorPath(path)) throw notFound(path);
@@ -70,10 +61,19 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
 }
 
 function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {
-  const { method = 'GET' } = exchange.request;
-  const methods = routes.get(path);
-  if (methods !== undefined) return forMethod(methods, method, path)(context, exchange);
-  return passThrough(context, exchange);
+  const methods = clientRoute(path);
+  if (methods === null) throw notFound(path);
+  const route = forMethod(methods, exchange.request.method ?? 'GET', path);
+  switch (route.kind) {
+    case 'inference':
+      return answerInference(context, exchange, route.api);
+    case 'pass':
+      return passThrough(context, exchange, route.readModel);
+    case 'models':
+      return answerModels(context, exchange);
+    case 'model':
+      return answerModel(context, exchange, route.escapedId);
+  }
 }
 
 function account({ config, metrics, log }: GatewayContext, exchange: Exchange): void {

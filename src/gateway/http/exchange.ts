@@ -68,6 +68,13 @@ export class Exchange {
     );
   }
 
+  /** @throws RequestError 400 if it names no model and the key does not open all: what the engine would take is not known */
+  mustName(model: string | null): void {
+    if (model !== null || this.key === null || this.key.models === null) return;
+    const message = `the key ${this.key.name} is for certain models: the request must name one`;
+    throw new RequestError(400, 'missing_model', message, 'model');
+  }
+
   /** The limit that has ended it, or null. */
   get limit(): string | null {
     return this.#limit;

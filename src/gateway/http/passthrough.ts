@@ -1,22 +1,26 @@
 // The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
 
-import type { RequestError } from '../../wire/openai-error.ts';
+import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
 import { noWorkers } from '../pools/pools.ts';
+import type { ModelReader } from './client-routes.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import { readBody } from './request-body.ts';
 
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
-export async function passThrough(context: GatewayContext, exchange: Exchange): Promise<void> {
+export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax);
   if (body === null) return;
-  const model = readModel(exchange, body);
-  if (model !== null) exchange.asksFor(context.pools.resolve(model).model);
+  const reading = readModel(body, exchange.header('content-type'));
+  if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
+  exchange.mustName(reading.model);
+  const { model } = context.pools.resolve(reading.model);
+  exchange.asksFor(model);
   const answer = new ClientAnswer(exchange, null);
   await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, body));
 }
@@ -26,7 +30,7 @@ async function passToSome(
   context: GatewayContext,
   exchange: Exchange,
   answer: ClientAnswer,
-  model: string | null,
+  model: string,
   body: Buffer,
 ): Promise<void> {
   const tried = new Set<Engine>();
@@ -71,23 +75,11 @@ async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, bo
 
 const passAll: RelayWatch = { head: () => pass, data: () => pass, end: () => null, settled: () => undefined };
 
-function leastRequests(engines: readonly Engine[], model: string | null, tried: ReadonlySet<Engine>): Engine | null {
+function leastRequests(engines: readonly Engine[], model: string, tried: ReadonlySet<Engine>): Engine | null {
   let least: Engine | null = null;
   for (const engine of engines) {
-    if (!engine.takesRequests || tried.has(engine) || (model !== null && !engine.lists(model))) continue;
+    if (!engine.takesRequests || tried.has(engine) || !engine.lists(model)) continue;
     if (least === null || engine.inFlight < least.inFlight) least = engine;
   }
   return least;
-}
-
-/** @returns null if the body names no model: it may be of any kind, its form is the engine's business. */
-function readModel(exchange: Exchange, body: Buffer): string | null {
-  if (body.length === 0 || !(exchange.header('content-type') ?? '').startsWith('application/json')) return null;
-  try {
-    const { model } = JSON.parse(body.toString('utf8')) as { model?: unknown };
-    return typeof model === 'string' ? model : null;
-  } catch {
-    // Not JSON after all: the engine says so better than we can.
-    return null;
-  }
 }

@@ -2,7 +2,8 @@
 
 import type { WorkerIndex } from '../../core/index.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
-import type { RequestError } from '../../wire/openai-error.ts';
+import { namesTwice } from '../../wire/json-model.ts';
+import { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -118,6 +119,8 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (exchange.gone) return null;
   const request = readInferenceRequest(api, body);
   const overrides = readOverrides(exchange);
+  exchange.mustName(request.model);
+  if (namesTwice(body, 'model')) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const { pool, model } = pools.resolve(request.model);
   exchange.asksFor(model);
   const reading = readContents(request, pool.tokens.forModel(model), (error) => {

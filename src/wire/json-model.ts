@@ -1,0 +1,56 @@
+// Reads the model that a JSON body names, if everyone who reads the body must find the same one.
+
+import { memberCount, skipSpace } from './json-members.ts';
+
+export type ModelReading =
+  /** Null: the body names none. */
+  { readonly kind: 'model'; readonly model: string | null } | { readonly kind: 'wrong'; readonly message: string };
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** How long a model's name may be, in characters. */
+export const modelLengthMax = 1024;
+
+/** @param contentType of the request, or null */
+export function readJsonModel(body: Buffer, contentType: string | null): ModelReading {
+  const type = /^\s*application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
+  if (contentType === null || !type.test(contentType)) {
+    return wrong('the content-type must be application/json, in UTF-8');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(utf8.decode(body));
+  } catch {
+    return wrong('the body is not JSON in UTF-8 (without a byte order mark, NaN or Infinity)');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return wrong('the body must be a JSON object');
+  if (namesTwice(body, 'model')) return wrong('the body names the model twice');
+  const { model = null } = value as { model?: unknown };
+  if (model === null) return { kind: 'model', model };
+  if (typeof model !== 'string') return wrong('model must be a string');
+  if (model.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} characters`);
+  return { kind: 'model', model };
+}
+
+/**
+ * Whether the object has the member more than once: readers differ in which of them counts.
+ * @param body a JSON object that `JSON.parse` takes
+ * @param name of ASCII letters
+ */
+export function namesTwice(body: Buffer, name: string): boolean {
+  if (!mayNameTwice(body, name)) return false;
+  return memberCount(body, skipSpace(body, 0), name) > 1;
+}
+
+/** Cheap, and seldom true: only then the members are looked at one by one. */
+function mayNameTwice(body: Buffer, name: string): boolean {
+  const quoted = `"${name}"`;
+  const first = body.indexOf(quoted);
+  if (first !== -1 && body.indexOf(quoted, first + quoted.length) !== -1) return true;
+  // Letters written as escapes, which no usual writer does.
+  return body.includes('\\u006') || body.includes('\\u007');
+}
+
+function wrong(message: string): ModelReading {
+  return { kind: 'wrong', message };
+}

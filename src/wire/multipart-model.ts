@@ -1,0 +1,71 @@
+// Reads the model that a multipart form names (RFC 7578), if everyone who reads the form must find the same one.
+
+import { type ModelReading, modelLengthMax } from './json-model.ts';
+
+/** Parts of a form, and bytes of the headers of one part. */
+const partsMax = 64;
+const headBytesMax = 4096;
+
+const typeForm = /^\s*multipart\/form-data\s*;\s*boundary=(?:"([\w'()+,./:=? -]{1,70})"|([\w'+./-]{1,70}))\s*$/i;
+/** A name has no escapes, so that nobody can unescape it to `model`; what a file is called does not matter. */
+const dispositionForm =
+  /^form-data\s*;\s*name="([^"\\%\r\n]*)"(?:\s*;\s*filename="(?:[^"\\\r\n]|\\[^\r\n])*")?(?:\s*;\s*filename\*=[^;"\s]+)?$/i;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Time: linear in the body, whose content it does not copy.
+ * @param contentType of the request, or null
+ */
+export function readMultipartModel(body: Buffer, contentType: string | null): ModelReading {
+  const match = typeForm.exec(contentType ?? '');
+  const boundary = match?.[1] ?? match?.[2];
+  if (boundary === undefined) return wrong('the content-type must be multipart/form-data with a boundary');
+  const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
+  let at = delimiter.length - 2;
+  if (!isAt(body, 0, `--${boundary}`)) return wrong('the form must begin with its boundary');
+  const models: Buffer[] = [];
+  for (let parts = 0; ; parts++) {
+    if (isAt(body, at, '--')) break;
+    if (parts === partsMax) return wrong(`the form has more than ${partsMax} parts`);
+    if (!isAt(body, at, '\r\n')) return wrong('the form has a boundary that does not end its line');
+    const headEnd = body.subarray(at, at + headBytesMax).indexOf('\r\n\r\n');
+    if (headEnd === -1) return wrong(`a part of the form has no headers, or more than ${headBytesMax} bytes of them`);
+    const name = nameOf(body.toString('latin1', at + 2, at + headEnd));
+    if (name === null) return wrong('a part of the form has no content-disposition that can be read');
+    const start = at + headEnd + 4;
+    // The line end of empty content is that of the headers.
+    const end = body.indexOf(delimiter, start - 2);
+    if (end === -1) return wrong('the form does not end with its boundary');
+    if (name.toLowerCase() === 'model') models.push(body.subarray(start, Math.max(start, end)));
+    at = end + delimiter.length;
+  }
+  if (models.length > 1) return wrong('the form names the model twice');
+  return models.length === 0 ? { kind: 'model', model: null } : textOf(models[0]!);
+}
+
+/** @returns null if it can't be read, or has more than one meaning */
+function nameOf(head: string): string | null {
+  const values = head
+    .split('\r\n')
+    .map((line) => /^([\w-]+)[ \t]*:[ \t]*(.*?)[ \t]*$/.exec(line))
+    .flatMap((line) => (line === null ? [null] : line[1]!.toLowerCase() === 'content-disposition' ? [line[2]!] : []));
+  if (values.length !== 1 || values[0] === null) return null;
+  return dispositionForm.exec(values[0]!)?.[1] ?? null;
+}
+
+function textOf(content: Buffer): ModelReading {
+  if (content.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} bytes`);
+  try {
+    return { kind: 'model', model: utf8.decode(content) };
+  } catch {
+    return wrong('model is not UTF-8');
+  }
+}
+
+function isAt(body: Buffer, at: number, text: string): boolean {
+  return body.toString('latin1', at, at + text.length) === text;
+}
+
+function wrong(message: string): ModelReading {
+  return { kind: 'wrong', message };
+}
