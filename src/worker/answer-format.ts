@@ -1,6 +1,8 @@
 // The texts of which answers are made, field for field as vLLM writes them: chunks of a stream and plain bodies.
 
-import type { FinishReason } from '../sim/index.ts';
+import type { TokenLogprobs } from './token-logprobs.ts';
+
+export type AnswerFinish = 'stop' | 'length' | 'tool_calls';
 
 export interface AnswerHead {
   /** With its prefix. */
@@ -24,7 +26,15 @@ export interface TokenChunk {
   readonly textJson: string;
   /** Null: not asked for. */
   readonly tokenId: number | null;
-  readonly finishReason: FinishReason | null;
+  readonly finishReason: AnswerFinish | null;
+  /** Null: not asked for. */
+  readonly logprobs: TokenLogprobs | null;
+  /** Characters of the choice before this token. */
+  readonly textOffset: number;
+  /** The text is part of the arguments of this call; null: it is content. */
+  readonly toolCall: ToolCall | null;
+  /** The first token of the choice. */
+  readonly isFirst: boolean;
   /** Prompt ids as JSON, in the first chunk of a choice, where asked for; else `null`. */
   readonly promptIdsJson: string;
   /** Running usage where asked for. */
@@ -33,10 +43,19 @@ export interface TokenChunk {
   readonly isLast: boolean;
 }
 
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+}
+
 export interface FinishedChoice {
   readonly index: number;
+  /** The arguments, where there is a tool call. */
   readonly text: string;
-  readonly finishReason: FinishReason;
+  readonly finishReason: AnswerFinish;
+  readonly toolCall: ToolCall | null;
+  /** Of each token; null: not asked for. */
+  readonly logprobs: readonly TokenLogprobs[] | null;
   /** Null: not asked for. */
   readonly tokenIds: readonly number[] | null;
   readonly promptIds: readonly number[] | null;
@@ -46,19 +65,15 @@ export interface AnswerFormat {
   /** What goes ahead of a choice's first token; empty where the API has no such chunk. */
   opening(index: number, promptIdsJson: string, usage: UsageCounts | null): string;
   token(chunk: TokenChunk): string;
-  /** The chunk behind all choices. */
-  usage(counts: UsageCounts): string;
+  /** What goes behind the last token of the last choice. @param choices made only if they are needed */
+  closing(counts: UsageCounts, includeUsage: boolean, choices: () => readonly FinishedChoice[]): string;
   /** The answer in one piece. */
   body(choices: readonly FinishedChoice[], counts: UsageCounts): object;
 }
 
-export const streamEnd = 'data: [DONE]\n\n';
+const streamEnd = 'data: [DONE]\n\n';
 
-export function answerFormat(api: 'completions' | 'chat', head: AnswerHead): AnswerFormat {
-  return api === 'chat' ? new ChatFormat(head) : new CompletionsFormat(head);
-}
-
-class CompletionsFormat implements AnswerFormat {
+export class CompletionsFormat implements AnswerFormat {
   readonly #head: AnswerHead;
   readonly #start: string;
   readonly #fingerprint: string;
@@ -75,16 +90,19 @@ class CompletionsFormat implements AnswerFormat {
 
   token(chunk: TokenChunk): string {
     const finish = quoted(chunk.finishReason);
+    const logprobs =
+      chunk.logprobs === null ? 'null' : JSON.stringify(listLogprobs([chunk.logprobs], chunk.textOffset));
     return (
-      `${this.#start}{"index":${chunk.index},"text":${chunk.textJson},"logprobs":null,"finish_reason":${finish},` +
+      `${this.#start}{"index":${chunk.index},"text":${chunk.textJson},"logprobs":${logprobs},"finish_reason":${finish},` +
       `"stop_reason":null,"prompt_token_ids":${chunk.promptIdsJson},"token_ids":${oneToken(chunk.tokenId)}}]` +
       `${runningUsage(chunk.usage)}${chunk.isLast ? this.#fingerprint : ''}}\n\n`
     );
   }
 
-  usage(counts: UsageCounts): string {
+  closing(counts: UsageCounts, includeUsage: boolean): string {
+    if (!includeUsage) return streamEnd;
     const usage = { ...countFields(counts), prompt_tokens_details: { cached_tokens: counts.cachedTokens } };
-    return `${this.#start}],"usage":${JSON.stringify(usage)}${this.#fingerprint}}\n\n`;
+    return `${this.#start}],"usage":${JSON.stringify(usage)}${this.#fingerprint}}\n\n${streamEnd}`;
   }
 
   body(choices: readonly FinishedChoice[], counts: UsageCounts): object {
@@ -93,7 +111,7 @@ class CompletionsFormat implements AnswerFormat {
       choices: choices.map((choice) => ({
         index: choice.index,
         text: choice.text,
-        logprobs: null,
+        logprobs: choice.logprobs === null ? null : listLogprobs(choice.logprobs, 0),
         finish_reason: choice.finishReason,
         stop_reason: null,
         token_ids: choice.tokenIds,
@@ -109,7 +127,7 @@ class CompletionsFormat implements AnswerFormat {
   }
 }
 
-class ChatFormat implements AnswerFormat {
+export class ChatFormat implements AnswerFormat {
   readonly #head: AnswerHead;
   readonly #start: string;
   readonly #fingerprint: string;
@@ -129,17 +147,19 @@ class ChatFormat implements AnswerFormat {
 
   token(chunk: TokenChunk): string {
     const finish = chunk.finishReason === null ? 'null' : `${quoted(chunk.finishReason)},"stop_reason":null`;
+    const logprobs = chunk.logprobs === null ? 'null' : JSON.stringify(chatLogprobs([chunk.logprobs]));
     return (
-      `${this.#start}{"index":${chunk.index},"delta":{"content":${chunk.textJson}},"logprobs":null,` +
+      `${this.#start}{"index":${chunk.index},"delta":{${chatDelta(chunk)}},"logprobs":${logprobs},` +
       `"finish_reason":${finish},"token_ids":${oneToken(chunk.tokenId)}}]` +
       `${runningUsage(chunk.usage)}${chunk.isLast ? this.#fingerprint : ''}}\n\n`
     );
   }
 
-  usage(counts: UsageCounts): string {
+  closing(counts: UsageCounts, includeUsage: boolean): string {
+    if (!includeUsage) return streamEnd;
     const details = { cached_tokens: counts.cachedTokens, created_cache_tokens: 0 };
     const usage = { ...countFields(counts), prompt_tokens_details: details };
-    return `${this.#start}],"usage":${JSON.stringify(usage)}${this.#fingerprint}}\n\n`;
+    return `${this.#start}],"usage":${JSON.stringify(usage)}${this.#fingerprint}}\n\n${streamEnd}`;
   }
 
   body(choices: readonly FinishedChoice[], counts: UsageCounts): object {
@@ -149,14 +169,15 @@ class ChatFormat implements AnswerFormat {
         index: choice.index,
         message: {
           role: 'assistant',
-          content: choice.text,
+          content: choice.toolCall === null ? choice.text : null,
           refusal: null,
           annotations: null,
           audio: null,
           function_call: null,
           reasoning: null,
+          ...(choice.toolCall === null ? {} : { tool_calls: [toolCallField(choice.toolCall, choice.text)] }),
         },
-        logprobs: null,
+        logprobs: choice.logprobs === null ? null : chatLogprobs(choice.logprobs),
         finish_reason: choice.finishReason,
         stop_reason: null,
         token_ids: choice.tokenIds,
@@ -171,6 +192,40 @@ class ChatFormat implements AnswerFormat {
       metrics: null,
     };
   }
+}
+
+function chatDelta({ toolCall, isFirst, textJson }: TokenChunk): string {
+  if (toolCall === null) return `"content":${textJson}`;
+  const call = isFirst ? `"id":"${toolCall.id}","type":"function",` : '';
+  const name = isFirst ? `"name":${JSON.stringify(toolCall.name)},` : '';
+  return `"tool_calls":[{"index":0,${call}"function":{${name}"arguments":${textJson}}}]`;
+}
+
+function toolCallField({ id, name }: ToolCall, text: string): object {
+  return { id, type: 'function', function: { name, arguments: text } };
+}
+
+function chatLogprobs(tokens: readonly TokenLogprobs[]): object {
+  return { content: tokens.map(({ top, ...token }) => ({ ...token, top_logprobs: top })) };
+}
+
+/** In the older form of completions. @param offset characters before the first token */
+function listLogprobs(tokens: readonly TokenLogprobs[], offset: number): object {
+  const offsets: number[] = [];
+  let at = offset;
+  for (const { bytes, token } of tokens) {
+    offsets.push(at);
+    at += bytes === null ? 0 : token.length;
+  }
+  return {
+    text_offset: offsets,
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    tokens: tokens.map(({ token }) => token),
+    // The sampled token is told in any case.
+    top_logprobs: tokens.map(({ top, ...token }) =>
+      Object.fromEntries((top.length > 0 ? top : [token]).map((one) => [one.token, one.logprob])),
+    ),
+  };
 }
 
 /** Everything of a chunk up to its first choice. */

@@ -3,9 +3,10 @@
 import type { ServerResponse } from 'node:http';
 import { assert } from '../core/assert.ts';
 import type { EngineRequest } from '../sim/index.ts';
-import { type AnswerFormat, type FinishedChoice, streamEnd, type UsageCounts } from './answer-format.ts';
+import type { AnswerFinish, AnswerFormat, FinishedChoice, ToolCall, UsageCounts } from './answer-format.ts';
 import type { GenerationRequest } from './generation-request.ts';
-import { Detokenizer, type OutputVocabulary } from './output-vocabulary.ts';
+import type { OutputVocabulary, PieceReader } from './output-vocabulary.ts';
+import { logprobsOf, type TokenLogprobs } from './token-logprobs.ts';
 
 /** Text that waits for a client that does not read; beyond it the connection is dropped. */
 export const unreadBytesMax: number = 16 * 1024 * 1024;
@@ -16,7 +17,11 @@ export interface Choice {
   /** In the answer: prompt index x n + sequence. */
   readonly index: number;
   readonly request: EngineRequest;
-  readonly detokenizer: Detokenizer;
+  readonly reader: PieceReader;
+  /** What its text is the arguments of; null: its text is content. */
+  readonly toolCall: ToolCall | null;
+  /** Characters sent. */
+  sentCharacters: number;
 }
 
 export class Answer {
@@ -30,13 +35,14 @@ export class Answer {
   /** Chunks of the current step. */
   #unsent = '';
 
-  /** @param requests in order of choice */
+  /** @param requests in order of choice @param toolCalls of each choice; null: none */
   constructor(
     generation: GenerationRequest,
     format: AnswerFormat,
     response: ServerResponse,
     vocabulary: OutputVocabulary,
     requests: readonly EngineRequest[],
+    toolCalls: readonly (ToolCall | null)[],
   ) {
     this.#generation = generation;
     this.#format = format;
@@ -47,7 +53,9 @@ export class Answer {
       answer: this,
       index,
       request,
-      detokenizer: new Detokenizer(vocabulary),
+      reader: vocabulary.reader(request),
+      toolCall: toolCalls[index] ?? null,
+      sentCharacters: 0,
     }));
   }
 
@@ -70,15 +78,21 @@ export class Answer {
     if (!this.#opened) this.#open();
     const { returnTokenIds, includeUsage, continuousUsage, api } = this.#generation;
     const id = request.tokens[request.tokenCount - 1]!;
+    const { text, json } = choice.reader.next(id);
     this.#unsent += this.#format.token({
       index: choice.index,
-      textJson: choice.detokenizer.next(id).json,
+      textJson: json,
       tokenId: returnTokenIds ? id : null,
-      finishReason: request.finishReason,
+      finishReason: this.#finishOf(choice),
+      logprobs: this.#logprobs(id, text),
+      textOffset: choice.sentCharacters,
+      toolCall: choice.toolCall,
+      isFirst: request.outputTokens === 1,
       promptIdsJson: api === 'completions' && request.outputTokens === 1 ? this.#promptIdsJson(request) : 'null',
       usage: continuousUsage ? countsOf(request) : null,
       isLast: this.#unfinished === 0 && !includeUsage,
     });
+    choice.sentCharacters += text.length;
   }
 
   /** Sends what the current step has brought; after the last token it ends the response. */
@@ -90,15 +104,10 @@ export class Answer {
       this.#unsent = '';
       if (response.writableLength > unreadBytesMax) response.destroy();
     } else if (this.#generation.stream) {
-      const usage = this.#generation.includeUsage ? this.#format.usage(this.#usage()) : '';
-      response.end(this.#unsent + usage + streamEnd);
+      const choices = (): FinishedChoice[] => this.#finishedChoices();
+      response.end(this.#unsent + this.#format.closing(this.#usage(), this.#generation.includeUsage, choices));
     } else {
-      const body = JSON.stringify(
-        this.#format.body(
-          this.choices.map((choice) => this.#finished(choice)),
-          this.#usage(),
-        ),
-      );
+      const body = JSON.stringify(this.#format.body(this.#finishedChoices(), this.#usage()));
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
       response.end(body);
     }
@@ -116,15 +125,36 @@ export class Answer {
     return this.#generation.returnTokenIds ? JSON.stringify(promptIds(request)) : 'null';
   }
 
-  #finished({ request, index }: Choice): FinishedChoice {
-    assert(request.finishReason !== null, 'an answer in one piece is sent when all its choices have ended');
+  /** OpenAI's: a call that the client has asked for by name ends with `stop`. */
+  #finishOf({ request, toolCall }: Choice): AnswerFinish | null {
+    const { toolChoice } = this.#generation.wish;
+    const isOwnCall = toolCall !== null && typeof toolChoice === 'string';
+    return isOwnCall && request.finishReason === 'stop' ? 'tool_calls' : request.finishReason;
+  }
+
+  #logprobs(id: number, text: string): TokenLogprobs | null {
+    const { logprobs } = this.#generation;
+    return logprobs === null ? null : logprobsOf(this.#vocabulary, id, text, logprobs);
+  }
+
+  #finishedChoices(): FinishedChoice[] {
+    return this.choices.map((choice) => this.#finished(choice));
+  }
+
+  #finished(choice: Choice): FinishedChoice {
+    const { request, index, toolCall } = choice;
+    const finishReason = this.#finishOf(choice);
+    assert(finishReason !== null, 'a choice is told in one piece when it has ended');
     const outputIds = Array.from(request.tokens.subarray(request.promptTokens, request.tokenCount));
-    const detokenizer = new Detokenizer(this.#vocabulary);
-    const { returnTokenIds } = this.#generation;
+    const reader = this.#vocabulary.reader(request);
+    const texts = outputIds.map((id) => reader.next(id).text);
+    const { returnTokenIds, logprobs } = this.#generation;
     return {
       index,
-      text: outputIds.map((id) => detokenizer.next(id).text).join(''),
-      finishReason: request.finishReason,
+      text: texts.join(''),
+      finishReason,
+      toolCall,
+      logprobs: logprobs === null ? null : outputIds.map((id, at) => this.#logprobs(id, texts[at]!)!),
       tokenIds: returnTokenIds ? outputIds : null,
       promptIds: returnTokenIds ? promptIds(request) : null,
     };

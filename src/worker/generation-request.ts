@@ -2,7 +2,10 @@
 
 import { z } from 'zod';
 import type { ChatInput } from '../tokens/tokenizer.ts';
+import { type AnswerWish, plainWish } from './answer-script.ts';
+import { readFormat, readTools, responseFormat } from './answer-wish.ts';
 import { malformed, unservable } from './api-error.ts';
+import { topLogprobsMax } from './token-logprobs.ts';
 
 /** Answers of one request: prompts x n. */
 export const choicesMax = 1024;
@@ -13,7 +16,7 @@ export type PromptInput =
   | { readonly kind: 'chat'; readonly chat: ChatInput };
 
 export interface GenerationRequest {
-  readonly api: 'completions' | 'chat';
+  readonly api: 'completions' | 'chat' | 'responses';
   readonly model: string | null;
   /** One or more. */
   readonly prompts: readonly PromptInput[];
@@ -32,11 +35,14 @@ export interface GenerationRequest {
   readonly salt: string | null;
   /** Logprobs of the prompt are asked for: they are not made, but nothing cached is used for it. */
   readonly recomputed: boolean;
+  /** Alternatives told of each output token; null: no logprobs. */
+  readonly logprobs: number | null;
+  readonly wish: AnswerWish;
 }
 
 const count = z.int().min(0);
 
-const commonFields = {
+export const commonFields = {
   model: z.string().nullish(),
   max_tokens: z.int().nullish(),
   min_tokens: count.nullish(),
@@ -51,14 +57,22 @@ const commonFields = {
   request_id: z.string().nullish(),
   cache_salt: z.string().min(1).nullish(),
   prompt_logprobs: z.int().min(-1).nullish(),
+  response_format: responseFormat.nullish(),
 };
 
-const completionsBody = z.looseObject({ ...commonFields, prompt: z.unknown() });
+const completionsBody = z.looseObject({
+  ...commonFields,
+  prompt: z.unknown(),
+  logprobs: count.max(topLogprobsMax).nullish(),
+});
 const chatBody = z.looseObject({
   ...commonFields,
   max_completion_tokens: z.int().nullish(),
   messages: z.array(z.looseObject({})).min(1),
   tools: z.array(z.unknown()).nullish(),
+  tool_choice: z.unknown().optional(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: count.max(topLogprobsMax).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
 });
@@ -73,20 +87,31 @@ export function readCompletions(body: unknown): GenerationRequest {
   const fields = check(completionsBody, body);
   return {
     api: 'completions',
-    prompts: readPrompts(fields.prompt),
+    prompts: readPrompts(fields.prompt, 'prompt'),
     outputTokensMax: fields.max_tokens ?? completionTokensDefault,
     ...readCommon(fields),
+    logprobs: fields.logprobs ?? null,
+    wish: { ...plainWish, format: readFormat(fields.response_format) },
   };
 }
 
 /** @throws ApiError 400 */
 export function readChat(body: unknown): GenerationRequest {
   const fields = check(chatBody, body);
+  if (typeof fields.top_logprobs === 'number' && fields.logprobs !== true) {
+    throw malformed('top_logprobs can only be set when logprobs is true', 'top_logprobs');
+  }
   return {
     api: 'chat',
     prompts: [{ kind: 'chat', chat: chatInput(fields) }],
     outputTokensMax: fields.max_completion_tokens ?? fields.max_tokens ?? null,
     ...readCommon(fields),
+    logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : null,
+    wish: {
+      ...readTools(fields.tools, fields.tool_choice),
+      afterTool: fields.messages.at(-1)!['role'] === 'tool',
+      format: readFormat(fields.response_format),
+    },
   };
 }
 
@@ -122,9 +147,9 @@ export function readDetokenize(body: unknown): { readonly model: string | null; 
   return { model: model ?? null, tokens };
 }
 
-type CommonRequest = Omit<GenerationRequest, 'api' | 'prompts' | 'outputTokensMax'>;
+type CommonRequest = Omit<GenerationRequest, 'api' | 'prompts' | 'outputTokensMax' | 'logprobs' | 'wish'>;
 
-function readCommon(fields: CommonBody): CommonRequest {
+export function readCommon(fields: CommonBody): CommonRequest {
   const stream = fields.stream ?? false;
   if (fields.stream_options && !stream) {
     throw malformed('stream_options can only be set when stream is true', 'stream_options');
@@ -162,31 +187,31 @@ function chatInput(fields: ChatFields): ChatInput {
   };
 }
 
-/** A text, a list of texts, a list of token ids, or a list of such lists. */
-function readPrompts(prompt: unknown): PromptInput[] {
+/** A text, a list of texts, a list of token ids, or a list of such lists. @param field that it stands in */
+export function readPrompts(prompt: unknown, field: string): PromptInput[] {
   if (typeof prompt === 'string') return [{ kind: 'text', text: prompt }];
   if (!Array.isArray(prompt) || prompt.length === 0) {
-    throw malformed('prompt must be a text, token ids, or a list of these that is not empty', 'prompt');
+    throw malformed(`${field} must be a text, token ids, or a list of these that is not empty`, field);
   }
-  if (typeof prompt[0] === 'number') return [{ kind: 'ids', ids: tokenIds(prompt) }];
-  if (prompt.length > choicesMax) throw unservable(`more than ${choicesMax} prompts in one request`, 'prompt');
+  if (typeof prompt[0] === 'number') return [{ kind: 'ids', ids: tokenIds(prompt, field) }];
+  if (prompt.length > choicesMax) throw unservable(`more than ${choicesMax} prompts in one request`, field);
   return prompt.map((item: unknown): PromptInput => {
-    return typeof item === 'string' ? { kind: 'text', text: item } : { kind: 'ids', ids: tokenIds(item) };
+    return typeof item === 'string' ? { kind: 'text', text: item } : { kind: 'ids', ids: tokenIds(item, field) };
   });
 }
 
-function tokenIds(list: unknown): Uint32Array {
-  if (!Array.isArray(list)) throw malformed('prompt must hold texts or lists of token ids', 'prompt');
+function tokenIds(list: unknown, field: string): Uint32Array {
+  if (!Array.isArray(list)) throw malformed(`${field} must hold texts or lists of token ids`, field);
   const ids = new Uint32Array(list.length);
   for (let i = 0; i < ids.length; i++) {
     const id: unknown = list[i];
-    if (typeof id !== 'number' || id >>> 0 !== id) throw malformed(`prompt[${i}] is not a token id`, 'prompt');
+    if (typeof id !== 'number' || id >>> 0 !== id) throw malformed(`${field}[${i}] is not a token id`, field);
     ids[i] = id;
   }
   return ids;
 }
 
-function check<T>(schema: z.ZodType<T>, body: unknown): T {
+export function check<T>(schema: z.ZodType<T>, body: unknown): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

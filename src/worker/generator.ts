@@ -6,17 +6,28 @@ import { Random } from '../core/random.ts';
 import type { EngineRequestSpec } from '../sim/index.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { Answer } from './answer.ts';
-import { answerFormat } from './answer-format.ts';
+import { type AnswerFormat, type AnswerHead, ChatFormat, CompletionsFormat, type ToolCall } from './answer-format.ts';
+import { scriptFor } from './answer-script.ts';
 import { unknownModel, unservable } from './api-error.ts';
 import type { EngineRuntime } from './engine-runtime.ts';
 import { choicesMax, type GenerationRequest, type PromptInput } from './generation-request.ts';
-import type { OutputVocabulary } from './output-vocabulary.ts';
+import type { OutputVocabulary, Script } from './output-vocabulary.ts';
 
 /** Mean of the answer lengths drawn where the client leaves it to the model. */
 const answerTokensMean = 128;
 const fingerprint = 'kvoyant-sim';
+/** Characters of JSON in the answers to one prompt. */
+const scriptedTextMax = 1024 * 1024;
+const idPrefixes = { completions: 'cmpl-', chat: 'chatcmpl-', responses: 'resp_' };
 /** Overrides the drawn answer length. */
 const outputLengthHeader = 'x-mock-output-len';
+
+/** One sequence of an answer, before the engine has it. */
+interface Draft {
+  readonly spec: EngineRequestSpec;
+  readonly script: Script | null;
+  readonly toolCall: ToolCall | null;
+}
 
 export interface GeneratorContext {
   readonly model: string;
@@ -37,37 +48,54 @@ export class Generator {
     this.#random = random;
   }
 
-  /** Resolves when the answer is under way (or the client gone); the engine's steps do the rest. @throws ApiError */
-  async answer(generation: GenerationRequest, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /**
+   * Resolves when the answer is under way (or the client gone); the engine's steps do the rest.
+   * @param formatOf default: that of the request's API
+   * @throws ApiError
+   */
+  async answer(
+    generation: GenerationRequest,
+    request: IncomingMessage,
+    response: ServerResponse,
+    formatOf: (head: AnswerHead) => AnswerFormat = (head) =>
+      generation.api === 'chat' ? new ChatFormat(head) : new CompletionsFormat(head),
+  ): Promise<void> {
     const { model, runtime, vocabulary, apiOverheadMs } = this.#context;
     if (generation.model !== null && generation.model !== model) throw unknownModel(generation.model);
     checkRank(header(request, 'x-data-parallel-rank'));
     if (generation.prompts.length * generation.n > choicesMax) {
       throw unservable(`More than ${choicesMax} answers in one request.`, 'n');
     }
-    const prompts = await Promise.all(generation.prompts.map((prompt) => this.#encode(prompt)));
+    const prompts = await Promise.all(generation.prompts.map((prompt) => this.encode(prompt)));
     if (apiOverheadMs > 0) await sleep(apiOverheadMs);
     if (response.destroyed) return;
 
     const id = header(request, 'x-request-id') ?? generation.requestId ?? this.#newId();
     const random = new Random(seedOf(this.#context.seed, id));
     const outputLength = readOutputLength(header(request, outputLengthHeader));
-    const specs = prompts.flatMap((prompt) => this.#specs(prompt, generation, random, outputLength));
+    const drafts: Draft[] = [];
+    for (const prompt of prompts) drafts.push(...(await this.#drafts(prompt, generation, random, outputLength)));
+    if (response.destroyed) return;
     const head = {
-      id: `${generation.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${id}`,
+      id: `${idPrefixes[generation.api]}${id}`,
       createdS: Math.floor(Date.now() / 1000),
       model,
       fingerprint,
     };
-    const requests = runtime.submit(specs);
-    const answer = new Answer(generation, answerFormat(generation.api, head), response, vocabulary, requests);
+    const requests = runtime.submit(drafts.map(({ spec }) => spec));
+    for (const [index, { script }] of drafts.entries()) {
+      if (script !== null) vocabulary.follow(requests[index]!, script);
+    }
+    const toolCalls = drafts.map(({ toolCall }) => toolCall);
+    const answer = new Answer(generation, formatOf(head), response, vocabulary, requests, toolCalls);
     response.once('close', () => {
       if (!answer.isFinished) runtime.abort(answer);
     });
     runtime.begin(answer);
   }
 
-  async #encode(prompt: PromptInput): Promise<Uint32Array> {
+  /** @throws ApiError 400 */
+  async encode(prompt: PromptInput): Promise<Uint32Array> {
     const { tokenizer } = this.#context;
     switch (prompt.kind) {
       case 'text':
@@ -82,25 +110,47 @@ export class Generator {
     }
   }
 
-  /** The n sequences of one prompt. */
-  #specs(
+  /** The n sequences of one prompt. @throws ApiError 400 */
+  async #drafts(
     prompt: Uint32Array,
     generation: GenerationRequest,
     random: Random,
     outputLength: number | null,
-  ): EngineRequestSpec[] {
-    const outputTokensMax = outputBound(prompt.length, generation, this.#context.runtime.engine.contextTokensMax);
-    return Array.from({ length: generation.n }, () => {
+  ): Promise<Draft[]> {
+    const { runtime, vocabulary } = this.#context;
+    const outputTokensMax = outputBound(prompt.length, generation, runtime.engine.contextTokensMax);
+    const drafts: Draft[] = [];
+    let scripted = 0;
+    for (let index = 0; index < generation.n; index++) {
       const drawn = Math.max(generation.outputTokensMin, 1 + Math.floor(random.exponential(answerTokensMean)));
-      const stopAfterTokens = outputLength ?? (generation.ignoreEos ? Number.POSITIVE_INFINITY : drawn);
-      const { priority, salt, recomputed } = generation;
-      return { prompt, outputTokensMax, stopAfterTokens, priority, salt, recomputed, seed: random.uint32() };
-    });
+      const ownLength = outputLength ?? (generation.ignoreEos ? Number.POSITIVE_INFINITY : drawn);
+      const { priority, salt, recomputed, wish } = generation;
+      const seed = random.uint32();
+      const wanted = scriptFor(wish, random);
+      scripted += wanted?.text.length ?? 0;
+      if (scripted > scriptedTextMax) throw unservable('n is too large for JSON of this size.', 'n');
+      const script = wanted === null ? null : await vocabulary.script(wanted.text);
+      const stopAfterTokens = script?.ids.length ?? ownLength;
+      drafts.push({
+        spec: { prompt, outputTokensMax, stopAfterTokens, priority, salt, recomputed, seed },
+        script,
+        toolCall: wanted === null || wanted.toolName === null ? null : { id: callId(random), name: wanted.toolName },
+      });
+    }
+    return drafts;
   }
 
   #newId(): string {
-    return Array.from({ length: 4 }, () => this.#random.uint32().toString(16).padStart(8, '0')).join('');
+    return hexId(this.#random);
   }
+}
+
+function callId(random: Random): string {
+  return `call_${hexId(random)}`;
+}
+
+function hexId(random: Random): string {
+  return Array.from({ length: 4 }, () => random.uint32().toString(16).padStart(8, '0')).join('');
 }
 
 /** @throws ApiError 400 */

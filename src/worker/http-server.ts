@@ -4,12 +4,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Random } from '../core/random.ts';
 import { type Tokenizer, TokenizerError } from '../tokens/tokenizer.ts';
 import { ApiError, malformed, unknownModel, unservable } from './api-error.ts';
+import { embeddingsBodyOf, readEmbeddings } from './embeddings.ts';
 import type { EngineRuntime } from './engine-runtime.ts';
 import { readChat, readCompletions, readDetokenize, readTokenize } from './generation-request.ts';
 import { Generator } from './generator.ts';
 import { highWaterMark, type KvPublisher } from './kv-publisher.ts';
 import { metricsText } from './metrics-text.ts';
 import type { OutputVocabulary } from './output-vocabulary.ts';
+import { ResponsesFormat } from './responses-format.ts';
+import { readResponses } from './responses-request.ts';
 
 /** A longer body is refused with 413. */
 export const bodyBytesMax: number = 32 * 1024 * 1024;
@@ -51,6 +54,8 @@ export class HttpServer {
         'POST /v1/chat/completions',
         async (req, res) => this.#generator.answer(readChat(await readJson(req)), req, res),
       ],
+      ['POST /v1/responses', (req, res) => this.#respond(req, res)],
+      ['POST /v1/embeddings', (req, res) => this.#embed(req, res)],
       ['GET /v1/models', (_req, res) => sendJson(res, 200, this.#models())],
       ['GET /health', (_req, res) => send(res, 200, 'text/plain', '')],
       ['GET /ping', (_req, res) => send(res, 200, 'text/plain', '')],
@@ -135,6 +140,19 @@ export class HttpServer {
         topic: options.topic,
       },
     };
+  }
+
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { generation, echo } = readResponses(await readJson(request));
+    await this.#generator.answer(generation, request, response, (head) => new ResponsesFormat(head, echo));
+  }
+
+  async #embed(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const wanted = readEmbeddings(await readJson(request));
+    this.#checkModel(wanted.model);
+    const { model, runtime } = this.#context;
+    const inputs = await Promise.all(wanted.inputs.map((input) => this.#generator.encode(input)));
+    sendJson(response, 200, embeddingsBodyOf(wanted, inputs, model, runtime.engine.contextTokensMax));
   }
 
   async #tokenize(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -12,6 +12,8 @@ const drawsMax = 16_384;
 /** One in so many tokens is no complete character. */
 const incompleteEvery = 64;
 const replacement = '\ufffd';
+/** Tokens that one character can be cut into: one for each byte. */
+const characterTokensMax = 4;
 
 export interface Piece {
   readonly text: string;
@@ -21,11 +23,25 @@ export interface Piece {
   readonly isIncomplete: boolean;
 }
 
+/** An answer that is settled before it is generated: its tokens, and what each of them adds to the text. */
+export interface Script {
+  readonly ids: Uint32Array;
+  readonly pieces: readonly Piece[];
+}
+
+/** Texts of the tokens of one choice, in their order. */
+export interface PieceReader {
+  next(id: number): Piece;
+}
+
 export class OutputVocabulary {
+  readonly #tokenizer: Tokenizer;
   readonly #ids: Uint32Array;
   readonly #pieces: ReadonlyMap<number, Piece>;
+  readonly #scripts = new WeakMap<EngineRequest, Script>();
 
-  private constructor(ids: Uint32Array, pieces: ReadonlyMap<number, Piece>) {
+  private constructor(tokenizer: Tokenizer, ids: Uint32Array, pieces: ReadonlyMap<number, Piece>) {
+    this.#tokenizer = tokenizer;
     this.#ids = ids;
     this.#pieces = pieces;
   }
@@ -52,13 +68,48 @@ export class OutputVocabulary {
     const ids = words.flatMap((id, index) =>
       incomplete !== -1 && index % incompleteEvery === 7 ? [incomplete] : [id],
     );
-    return new OutputVocabulary(Uint32Array.from(ids), pieces);
+    return new OutputVocabulary(tokenizer, Uint32Array.from(ids), pieces);
   }
 
-  /** Depends on the request's seed and the position alone. */
+  /** Depends on the request's seed and the position alone, where the request has no script. */
   sampler(): SampleToken {
     const draw = seededToken(this.#ids.length);
-    return (request: EngineRequest) => this.#ids[draw(request)]!;
+    return (request: EngineRequest) =>
+      this.#scripts.get(request)?.ids[request.outputTokens] ?? this.#ids[draw(request)]!;
+  }
+
+  async script(text: string): Promise<Script> {
+    const ids = await this.#tokenizer.encode(text, { addSpecialTokens: false });
+    // Behind another token, since some tokenizers drop the space before the first.
+    const anchor = (await this.#tokenizer.encode('a', { addSpecialTokens: false }))[0] ?? 0;
+    const anchorText = await this.#tokenizer.decode([anchor]);
+    const pieces: Piece[] = [];
+    let open: number[] = [];
+    for (const id of ids) {
+      open.push(id);
+      const decoded = (await this.#tokenizer.decode([anchor, ...open])).slice(anchorText.length);
+      const isIncomplete = decoded.endsWith(replacement) && open.length < characterTokensMax;
+      pieces.push(isIncomplete ? { text: '', json: '""', isIncomplete } : pieceOf(decoded));
+      if (!isIncomplete) open = [];
+    }
+    return { ids, pieces };
+  }
+
+  /** From now on the request is answered by the script. */
+  follow(request: EngineRequest, script: Script): void {
+    this.#scripts.set(request, script);
+  }
+
+  reader(request: EngineRequest): PieceReader {
+    const script = this.#scripts.get(request);
+    if (script === undefined) return new Detokenizer(this);
+    let at = 0;
+    return { next: () => script.pieces[at++]! };
+  }
+
+  /** A word to tell as an alternative. @param draw any integer */
+  word(draw: number): string {
+    return this.piece(this.#ids[(draw >>> 0) % this.#ids.length]!).text;
   }
 
   /** @param id one that the sampler gave */
@@ -70,7 +121,7 @@ export class OutputVocabulary {
 }
 
 /** Turns the tokens of one choice into text as vLLM does: nothing while a character is incomplete. */
-export class Detokenizer {
+export class Detokenizer implements PieceReader {
   readonly #vocabulary: OutputVocabulary;
   #incomplete = 0;
 
