@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { readCacheConfigs } from '../../src/gateway/engines/engine-probe.ts';
+import { readCacheConfigs } from '../../src/gateway/engines/engine-metrics.ts';
 import { engineAt } from '../../src/gateway/engines/worker-discovery.ts';
 import { requestHeaders, responseHeaders } from '../../src/gateway/http/forwarded-headers.ts';
 import { ByteRatio } from '../../src/gateway/prompts/byte-ratio.ts';

@@ -8,7 +8,7 @@ import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 const bos = 1;
 type Ids = readonly number[] | Error;
 
-const refused = (status: number): ProbeError => new ProbeError('no', status, false);
+const refused = (status: number): ProbeError => new ProbeError('no', status);
 
 /** An engine that tells these ids; `chat` may tell by the messages. */
 function engine(text: Ids, chat: Ids | ((messages: readonly object[]) => Ids)): EngineProbe {
@@ -82,7 +82,7 @@ describe('askableTokens', () => {
     expect((await askableTokens(hangs, 'm', none)).text).toBe('unavailable');
     const before = { text: 'asked', chat: 'unavailable' } as const;
     expect(await askableTokens(hangs, 'm', before)).toBe(before);
-    const gone = engine(new ProbeError('refused', 0, true), []);
+    const gone = engine(new ProbeError('refused', 0, 'ECONNREFUSED'), []);
     await expect(askableTokens(gone, 'm', before)).rejects.toBeInstanceOf(ProbeError);
   });
 });

@@ -6,8 +6,13 @@ import type { EngineSpec } from '../config/engine-spec.ts';
 import { statedEndpoint } from '../feeds/feed-address.ts';
 import { routingBlockSize } from '../feeds/feed-block-size.ts';
 import { askableTokens, compareTokenizers, type TokenizerVerdict } from '../proof/tokenizer-parity.ts';
+import type { FeedSource } from './announced-feeds.ts';
 import type { Engine } from './engine.ts';
-import { type CacheConfig, type FeedSource, type ModelEntry, ProbeError } from './engine-probe.ts';
+import { ranksMax } from './engine-limits.ts';
+import type { CacheConfig } from './engine-metrics.ts';
+import { ProbeError } from './engine-probe.ts';
+import type { ModelEntry } from './listed-models.ts';
+import { Remarks } from './remarks.ts';
 import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /** Where nothing tells it: vLLM's own default. */
@@ -26,6 +31,8 @@ export interface EngineFacts {
   /** By rank; at least one. */
   readonly ranks: readonly RankFacts[];
   readonly tokenizer: TokenizerVerdict;
+  /** What it says and can't be used. */
+  readonly remarks: readonly string[];
 }
 
 /** The engine answers, but must not be used as configured. */
@@ -43,14 +50,19 @@ export async function learnFacts(
   tokenizer: Tokenizer | null,
 ): Promise<EngineFacts> {
   const { spec, probe } = engine;
-  const models = spec.model === undefined ? await probe.models() : [statedModel(spec.model)];
+  const remarks = new Remarks();
+  const models = spec.model === undefined ? await probe.models(remarks) : [statedModel(spec.model)];
   if (models.length === 0) throw new EngineUnfit('it lists no model');
-  const caches = (await optional(probe.cacheConfigs())) ?? [];
-  const announced = await optional(probe.feedAnnouncements());
+  const caches = (await optional(probe.cacheConfigs(remarks), remarks)) ?? [];
+  const announced = await optional(probe.feedAnnouncements(remarks), remarks);
   const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
   // What the operator states comes first, for as many ranks as the metrics tell of.
   const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
   const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...offered.map(({ rank }) => rank)]);
+  const highest = Math.max(...ranks);
+  if (highest >= ranksMax) {
+    throw new EngineUnfit(`it tells of the data-parallel rank ${highest}: at most ${ranksMax} ranks can be used`);
+  }
   const rankFacts = (rank: number): RankFacts => {
     const announcement = announced?.find((one) => one.rank === rank);
     const feed = withTopic(
@@ -66,7 +78,8 @@ export async function learnFacts(
     const matches = tokenizer !== null || verdict.text === 'asked';
     return { rank, feed, told, traits: traitsOf(engine, config, cache, feed !== null && matches) };
   };
-  return { models, tokenizer: verdict, ranks: [...ranks].sort((a, b) => a - b).map(rankFacts) };
+  const facts = [...ranks].sort((a, b) => a - b).map(rankFacts);
+  return { models, tokenizer: verdict, ranks: facts, remarks: remarks.texts };
 }
 
 function traitsOf(
@@ -124,12 +137,14 @@ async function checkTokenizer(
 }
 
 /** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. @returns null where it has left it out */
-async function optional<T>(answer: Promise<T>): Promise<T | null> {
+async function optional<T>(answer: Promise<T>, remarks: Remarks): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof ProbeError && error.status > 0) return null;
-    throw error;
+    if (!(error instanceof ProbeError) || error.status === 0) throw error;
+    // It has the route, but what it answers can't be used.
+    if (error.status <= 299) remarks.add(error.message);
+    return null;
   }
 }
 

@@ -13,8 +13,11 @@ import { ProbeError } from './engine-probe.ts';
 import { EngineWorkers } from './engine-workers.ts';
 import { FailureStreak } from './failure-streak.ts';
 import { logJoined } from './join-log.ts';
+import type { ModelEntry } from './listed-models.ts';
 import { SilenceGuard } from './silence-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
+import { unreachedAdvice } from './unreached-advice.ts';
+import { UnreachedLog } from './unreached-log.ts';
 
 /** Between two looks at an engine that is ready. */
 const readyIntervalMs = 5000;
@@ -22,6 +25,8 @@ const readyIntervalMs = 5000;
 const missedProbesMax = 3;
 /** An engine that could not be taken in rests twice as long after each further time, up to this. */
 const faultRestMsMax = 300_000;
+/** Between two looks at the models of an engine that is ready: adapters are loaded and unloaded while it runs. */
+const modelsIntervalMs = 10_000;
 /** Between two tries to open a feed that could not be opened. */
 const feedRetryMs = 30_000;
 
@@ -56,6 +61,8 @@ export class EngineMonitor {
   /** Errors in a row that nobody expected while the engine was looked after. */
   #faults = 0;
   #feedRetryDueMs = 0;
+  #modelsDueMs = 0;
+  readonly #unreached: UnreachedLog;
 
   constructor(engine: Engine, context: MonitorContext) {
     const { config, tokenizer, pools } = context;
@@ -64,6 +71,7 @@ export class EngineMonitor {
     this.#tokenizer = tokenizer;
     this.#pools = pools;
     this.#log = context.log.child({ engine: engine.url });
+    this.#unreached = new UnreachedLog(this.#log);
     this.#workers = new EngineWorkers(engine, { ...context, log: this.#log });
     this.#silence = new SilenceGuard(
       engine,
@@ -120,6 +128,12 @@ export class EngineMonitor {
   /** It has begun to answer a request: others may come. */
   begun(): void {
     this.engine.onTrial = false;
+  }
+
+  /** A request has changed what it serves: its models are looked at now. */
+  modelsChanged(): void {
+    this.#modelsDueMs = 0;
+    this.#wake?.();
   }
 
   /** It has given a whole answer. */
@@ -191,19 +205,45 @@ export class EngineMonitor {
     if (this.#closed) return;
     const nowMs = performance.now();
     this.#canaries.tick(nowMs);
-    if (nowMs < this.#feedRetryDueMs) return;
+    if (nowMs >= this.#modelsDueMs) await this.#refreshModels();
+    if (this.#closed || nowMs < this.#feedRetryDueMs) return;
     this.#feedRetryDueMs = nowMs + feedRetryMs;
     this.#workers.retryFeeds();
+  }
+
+  async #refreshModels(): Promise<void> {
+    const { engine } = this;
+    this.#modelsDueMs = performance.now() + modelsIntervalMs;
+    if (engine.spec.model !== undefined) return;
+    let models: readonly ModelEntry[];
+    try {
+      models = await engine.probe.models();
+    } catch (error) {
+      if (!(error instanceof ProbeError)) throw error;
+      // Its health is looked at elsewhere; what it listed last stands.
+      this.#log.debug({ reason: error.message }, 'models not listed');
+      return;
+    }
+    if (this.#closed || engine.state !== 'ready') return;
+    if (this.#workers.adoptModels(models)) return;
+    engine.setState('joining', 'it serves other models than before');
+    this.#log.warn({ models: models.length }, 'engine serves other models: it joins anew');
+    this.#wake?.();
   }
 
   #lost(error: ProbeError): void {
     this.#processGone ||= error.refused;
     const { state } = this.engine;
     const first = state === 'ready' || state === 'suspect';
-    this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', error.message);
+    const advice = unreachedAdvice(this.engine.url, error);
+    const reason = advice === null ? error.message : `${error.message}: ${advice}`;
+    this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', reason);
     this.#proves ||= first;
-    if (first) this.#log.warn({ reason: error.message }, 'engine down');
-    else this.#log.debug({ reason: error.message }, 'engine not reached');
+    const nowMs = performance.now();
+    if (first) {
+      this.#unreached.lost(reason, nowMs);
+      this.#log.warn({ reason }, 'engine down');
+    } else this.#unreached.missed(reason, nowMs);
   }
 
   async #join(): Promise<void> {
@@ -226,6 +266,8 @@ export class EngineMonitor {
     this.engine.onTrial = this.#proves;
     this.#proves = false;
     this.engine.setState('ready', null);
+    this.#unreached.reached();
+    this.#modelsDueMs = performance.now() + modelsIntervalMs;
     this.#logJoined();
     this.#canaries.joined();
     this.#faults = 0;

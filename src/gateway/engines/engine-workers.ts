@@ -7,13 +7,17 @@ import { isSameAddress } from '../feeds/feed-address.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import { KvFeed } from '../feeds/kv-feed.ts';
 import type { Pools } from '../pools/pools.ts';
+import type { FeedSource } from './announced-feeds.ts';
 import { type Engine, Worker } from './engine.ts';
 import type { EngineFacts, RankFacts } from './engine-facts.ts';
-import type { FeedSource } from './engine-probe.ts';
+import type { ModelEntry } from './listed-models.ts';
 import { isCapacityKnown, updatedTraits } from './worker-traits.ts';
 
 /** How long a worker waits for its feed to be up to date before it takes requests without. */
 const feedCurrentMsMax = 2000;
+
+/** Names of models in one line of the log. */
+const loggedModelsMax = 32;
 
 export interface EngineWorkersContext {
   readonly pools: Pools;
@@ -41,6 +45,10 @@ export class EngineWorkers {
     engine.models = facts.models;
     if (processGone) engine.reportsCachedTokens = false;
     engine.tokenizer = facts.tokenizer;
+    if (facts.remarks.length > 0 && facts.remarks.join() !== engine.remarks.join()) {
+      this.#log.warn({ remarks: facts.remarks }, 'the engine says what can not be used');
+    }
+    engine.remarks = facts.remarks;
     if (!stays) this.#replace(facts);
     const pool = this.#pools.poolOf(engine)!;
     if (!stays || processGone) pool.tokens.forget();
@@ -48,6 +56,26 @@ export class EngineWorkers {
       if (stays) this.#update(worker, facts.ranks[i]!, processGone);
     }
     pool.membersChanged();
+  }
+
+  /**
+   * What the engine lists by now. Its workers stay where they are, with all that is booked there; requests for a model
+   * go to those that list it.
+   * @returns false if nothing is left of what it served: the engine is another one
+   */
+  adoptModels(models: readonly ModelEntry[]): boolean {
+    const engine = this.#engine;
+    if (!models.some(({ id }) => engine.lists(id))) return false;
+    const before = engine.models;
+    engine.models = models;
+    const listed = new Set(before.map(({ id }) => id));
+    const added = models.filter(({ id }) => !listed.has(id)).map(({ id }) => id);
+    const removed = before.filter(({ id }) => !engine.lists(id)).map(({ id }) => id);
+    if (added.length === 0 && removed.length === 0) return true;
+    this.#pools.poolOf(engine)?.membersChanged();
+    const some = (ids: readonly string[]): readonly string[] => ids.slice(0, loggedModelsMax);
+    this.#log.info({ added: some(added), removed: some(removed), models: models.length }, 'engine lists other models');
+    return true;
   }
 
   /** Waits until the feeds have caught up, for a short while. */

@@ -9,8 +9,10 @@ import { approximateTrust, feedTrust, type WorkerTrust } from '../feeds/worker-t
 import type { CanaryReport, Circumstances } from '../proof/diagnosis.ts';
 import { WorkerAccount } from '../proof/prompt-account.ts';
 import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
+import type { FeedSource } from './announced-feeds.ts';
 import { EngineCalls } from './engine-calls.ts';
-import { EngineProbe, type FeedSource, type ModelEntry } from './engine-probe.ts';
+import { EngineProbe } from './engine-probe.ts';
+import type { ModelEntry } from './listed-models.ts';
 import { Upstream } from './upstream.ts';
 import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
 
@@ -25,8 +27,9 @@ export class Engine {
   readonly url: string;
   readonly upstream: Upstream;
   readonly probe: EngineProbe;
-  models: readonly ModelEntry[] = [];
   workers: readonly Worker[] = [];
+  /** What it says of itself, and can't be used. */
+  remarks: readonly string[] = [];
   tokenizer: TokenizerVerdict = { text: 'unchecked', chat: 'unchecked' };
   readonly calls: EngineCalls = new EngineCalls();
   /** Back after a failure, and nothing has been answered since: one request at a time goes there. */
@@ -37,6 +40,8 @@ export class Engine {
   reportsCachedTokens = false;
   /** The log has said that it reports usages that can not be. */
   toldMalformedUsage = false;
+  #models: readonly ModelEntry[] = [];
+  #modelOf: ReadonlyMap<string, ModelEntry> = new Map();
   #state: EngineState = 'joining';
   #reason: string | null = null;
   #draining = false;
@@ -101,8 +106,23 @@ export class Engine {
     return usage.cachedTokens === null && this.reportsCachedTokens ? { ...usage, cachedTokens: 0 } : usage;
   }
 
+  /** In its order. */
+  get models(): readonly ModelEntry[] {
+    return this.#models;
+  }
+
+  set models(models: readonly ModelEntry[]) {
+    this.#models = models;
+    this.#modelOf = new Map(models.map((model) => [model.id, model]));
+  }
+
+  /** As it describes it; undefined: it does not list it. */
+  model(id: string): ModelEntry | undefined {
+    return this.#modelOf.get(id);
+  }
+
   lists(model: string): boolean {
-    return this.models.some(({ id }) => id === model);
+    return this.#modelOf.has(model);
   }
 
   /** Requests are routed to its workers only while it is `ready` and not draining; bookings stay whatever the state. */

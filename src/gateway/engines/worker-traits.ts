@@ -1,7 +1,7 @@
 // What routing has to know of a worker, and where each part of it comes from.
 
 import type { IndexSource } from '../../core/index.ts';
-import type { FeedAnnouncement } from './engine-probe.ts';
+import type { FeedAnnouncement } from './announced-feeds.ts';
 
 /** What routing has to know of a worker. */
 export interface WorkerTraits {

@@ -91,6 +91,8 @@ export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayCon
     url: engine.url,
     state: engine.state,
     reason: engine.reason,
+    /** What it says of itself, and can't be used. */
+    remarks: engine.remarks,
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
     /** Of prompts of its pool, by kind; null: it has not joined one. */

@@ -4,7 +4,7 @@ import { createPolicy, type Policy, Router, type WorkerIndex } from '../../core/
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
-import type { ModelEntry } from '../engines/engine-probe.ts';
+import type { ModelEntry } from '../engines/listed-models.ts';
 import { isCapacityKnown } from '../engines/worker-traits.ts';
 import { ByteRatio } from '../prompts/byte-ratio.ts';
 import { PartTokens } from '../prompts/part-tokens.ts';
@@ -90,7 +90,7 @@ export class Pool {
   /** As the first worker that lists it describes it; undefined: none does. */
   model(id: string): ModelEntry | undefined {
     for (const { engine } of this.#workers.values()) {
-      const entry = engine.models.find((model) => model.id === id);
+      const entry = engine.model(id);
       if (entry !== undefined) return entry;
     }
     return undefined;
@@ -99,7 +99,7 @@ export class Pool {
   /** Length of prompt and answer that the model takes, as that worker says; null: it does not. */
   contextTokens(id: string): number | null {
     const tokens = this.model(id)?.description.max_model_len;
-    return typeof tokens === 'number' ? tokens : null;
+    return Number.isSafeInteger(tokens) && (tokens as number) > 0 ? (tokens as number) : null;
   }
 
   /** Workers that must not get a request for this model; shared, not to be changed. */

@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { ModelEntry } from '../engines/engine-probe.ts';
+import type { ModelEntry } from '../engines/listed-models.ts';
 import { Pool } from './pool.ts';
 
 export interface ResolvedModel {

@@ -1,7 +1,7 @@
 // Examines engines from outside: a gateway of its own joins them, sends each a canary, and looks further where one fails.
 
 import type { GatewayOptions } from '../config/config.ts';
-import type { FeedSource } from '../engines/engine-probe.ts';
+import type { FeedSource } from '../engines/announced-feeds.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import { startGateway } from '../gateway.ts';
 import type { CanaryReport, Finding, Proof } from './diagnosis.ts';

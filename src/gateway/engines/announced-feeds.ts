@@ -1,0 +1,78 @@
+// Reads where an engine publishes its KV events from its answer to `/kv_event_sources`.
+
+import { announcedEndpoint, type FeedAddress, feedEndpointForm, reachable } from '../feeds/feed-address.ts';
+import { feedTextLengthMax, ranksMax } from './engine-limits.ts';
+import { quoted, type Remarks } from './remarks.ts';
+
+export interface FeedSource extends FeedAddress {
+  readonly rank: number;
+}
+
+/**
+ * What an engine says about the KV events of one rank. `off`: it publishes none. `other-publisher`: it does, but to
+ * nobody (`null`), or in a way that is not ours.
+ */
+export type FeedAnnouncement =
+  | { readonly kind: 'source'; readonly rank: number; readonly source: FeedSource }
+  | { readonly kind: 'off'; readonly rank: number }
+  | { readonly kind: 'other-publisher'; readonly rank: number; readonly publisher: string };
+
+/** One entry of the answer. */
+interface AnnouncedSource {
+  readonly enable_kv_cache_events?: unknown;
+  readonly publisher?: unknown;
+  readonly endpoint?: unknown;
+  readonly replay_endpoint?: unknown;
+  readonly topic?: unknown;
+}
+
+/** By rank, one more than `ranksMax` at most; empty where it publishes nothing at all. @param host of the engine, as we reach it */
+export function readAnnouncements(answer: unknown, host: string, remarks: Remarks): FeedAnnouncement[] {
+  if (typeof answer !== 'object' || answer === null) return [];
+  const announcements: FeedAnnouncement[] = [];
+  for (const [rank, source] of Object.entries(answer as Record<string, unknown>)) {
+    if (announcements.length > ranksMax) break;
+    if (!/^\d{1,15}$/.test(rank)) remarks.add(`/kv_event_sources has the rank ${quoted(rank)}`);
+    else announcements.push(readAnnouncement(Number(rank), isObject(source) ? source : {}, host, remarks));
+  }
+  return announcements;
+}
+
+function readAnnouncement(rank: number, announced: AnnouncedSource, host: string, remarks: Remarks): FeedAnnouncement {
+  const { enable_kv_cache_events: enabled, publisher, endpoint, replay_endpoint: replay, topic } = announced;
+  if (enabled === false) return { kind: 'off', rank };
+  if ((publisher ?? 'zmq') !== 'zmq')
+    return { kind: 'other-publisher', rank, publisher: String(publisher).slice(0, feedTextLengthMax) };
+  const address = isText(endpoint) ? announcedEndpoint(endpoint, host) : null;
+  if (address === null || !isEndpoint(address.endpoint, address.mode)) {
+    if (endpoint !== undefined && endpoint !== null) remarks.add(`its KV events have the address ${quoted(endpoint)}`);
+    return { kind: 'off', rank };
+  }
+  const replayAt = isText(replay) ? reachable(replay, host) : null;
+  const replayEndpoint = replayAt !== null && isEndpoint(replayAt, 'connect') ? replayAt : null;
+  if (replayEndpoint === null && replay !== undefined && replay !== null) {
+    remarks.add(`its KV events are replayed from the address ${quoted(replay)}: nothing can be asked for again there`);
+  }
+  if (typeof topic === 'string' && topic.length > feedTextLengthMax) {
+    remarks.add(`its KV events have a topic of ${topic.length} characters`);
+    return { kind: 'off', rank };
+  }
+  const source = { rank, ...address, replayEndpoint, topic: typeof topic === 'string' ? topic : '' };
+  return { kind: 'source', rank, source };
+}
+
+/** Whether our end can be opened there. */
+function isEndpoint(endpoint: string, mode: FeedAddress['mode']): boolean {
+  if (!feedEndpointForm.test(endpoint) || /^(bind|connect):/.test(endpoint)) return false;
+  const port = /^tcp:\/\/(.*):(\d+)$/.exec(endpoint);
+  if (port === null) return true;
+  return Number(port[2]) >= 1 && Number(port[2]) <= 65_535 && (mode === 'bind' || port[1] !== '*');
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= feedTextLengthMax;
+}
+
+function isObject(value: unknown): value is AnnouncedSource {
+  return typeof value === 'object' && value !== null;
+}

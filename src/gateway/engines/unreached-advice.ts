@@ -1,0 +1,62 @@
+// What an operator can do about an engine that is not reached, read off the way in which it is not.
+
+import type { ProbeError } from './engine-probe.ts';
+
+const untrusted: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_UNTRUSTED',
+]);
+
+/** Null: the error says it all. @param url as it is configured */
+export function unreachedAdvice(url: string, { status, code }: ProbeError): string | null {
+  return status === 0 ? connectionAdvice(new URL(url), code ?? '') : answerAdvice(url, status);
+}
+
+function connectionAdvice({ protocol, host, hostname }: URL, code: string): string | null {
+  const isTls = protocol === 'https:';
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `nothing listens at ${host}: is the engine started, and is the port right?`;
+    case 'ENOTFOUND':
+      return `there is no host ${hostname}: is its name right?`;
+    case 'EAI_AGAIN':
+      return `the name service does not answer for ${hostname}`;
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EADDRNOTAVAIL':
+      return `no way leads to ${host} from here: is the address right?`;
+    case 'ETIMEDOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+      return `${host} does not take the connection: a wrong address, or a firewall in between`;
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'its certificate is for another name: give that one with server-name=NAME';
+    case 'CERT_HAS_EXPIRED':
+      return 'its certificate has expired';
+  }
+  if (untrusted.has(code)) return 'its certificate is not trusted: name its authority with worker-ca-file';
+  if (isTls && (code === 'EPROTO' || code.startsWith('ERR_SSL_'))) {
+    return `what listens at ${host} does not speak TLS: write http:// instead of https://`;
+  }
+  if (code === 'HTTPParserError' || code.startsWith('HPE_')) {
+    return `what listens at ${host} does not speak HTTP: another port, or https:// if it is TLS`;
+  }
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
+    const orTls = isTls ? '' : ', or https:// if it is TLS';
+    return `${host} ends the connection without an answer: another port${orTls}`;
+  }
+  return null;
+}
+
+function answerAdvice(url: string, status: number): string | null {
+  if (status === 404 && url.endsWith('/v1')) return `leave "/v1" out of the address: ${url.slice(0, -'/v1'.length)}`;
+  if (status === 404) return 'another service listens there, or the address has a path that is not its';
+  if (status === 401 || status === 403) return 'it wants a key: api-key=KEY';
+  if (status === 400 && url.startsWith('http:')) return 'is it https://?';
+  if (status >= 300 && status <= 399) return 'it sends elsewhere: use the address that it names';
+  if (status >= 200 && status <= 299) return 'another service listens there';
+  return null;
+}

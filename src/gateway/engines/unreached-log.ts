@@ -1,0 +1,43 @@
+// Tells the log of an engine that is not reached: at once, and then ever more rarely, so that it is neither overlooked nor a flood.
+
+import type { Logger } from 'pino';
+
+const repeatMsMin = 60_000;
+const repeatMsMax = 3_600_000;
+/** Another reason is news, unless reasons take turns. */
+const otherReasonMsMin = 10_000;
+
+export class UnreachedLog {
+  readonly #log: Logger;
+  #reason: string | null = null;
+  #saidMs = 0;
+  #repeatMs = repeatMsMin;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  missed(reason: string, nowMs: number): void {
+    const sinceMs = nowMs - this.#saidMs;
+    const isNews = this.#reason === null || (reason !== this.#reason && sinceMs >= otherReasonMsMin);
+    if (!isNews && sinceMs < this.#repeatMs) return;
+    this.#repeatMs = isNews ? repeatMsMin : Math.min(repeatMsMax, 2 * this.#repeatMs);
+    this.#said(reason, nowMs);
+    this.#log.warn({ reason, againInMs: this.#repeatMs }, 'engine not reached');
+  }
+
+  /** The log has it from somebody else. */
+  lost(reason: string, nowMs: number): void {
+    this.#repeatMs = repeatMsMin;
+    this.#said(reason, nowMs);
+  }
+
+  reached(): void {
+    this.#reason = null;
+  }
+
+  #said(reason: string, nowMs: number): void {
+    this.#reason = reason;
+    this.#saidMs = nowMs;
+  }
+}
