@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { pack } from 'msgpackr';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Publisher } from 'zeromq';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { type Bends, EngineProxy } from './engine-proxy.ts';
+import { replyWhole } from './fake-engine.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 const model = 'sim-canary';
@@ -205,5 +208,52 @@ describe('a canary names the cause', () => {
     const [a, b] = fleet.workers;
     const url = `${a!.url},kv-events=${b!.kvEvents}`;
     expect(await causesOf(url)).toEqual(['events-silent']);
+  });
+});
+
+describe('an engine all of whose layers look at a window', () => {
+  it('is mirrored from our own decisions, with the cause, and no other is blamed', async () => {
+    const publisher = new Publisher({ linger: 0 });
+    await publisher.bind('tcp://127.0.0.1:*');
+    const engine = await harness.engine();
+    let seq = 0n;
+    engine.behaviour = async (request) => {
+      const event = {
+        type: 'BlockStored',
+        block_hashes: [1, 2, 3],
+        parent_block_hash: null,
+        token_ids: Array.from({ length: 48 }, (_, i) => i),
+        block_size: 16,
+        medium: 'GPU',
+        kv_cache_spec_kind: 'sliding_window',
+      };
+      const number = Buffer.alloc(8);
+      number.writeBigUInt64BE(seq++);
+      await publisher.send(['', number, pack([1, [event], 0])]);
+      replyWhole(request, 'hi');
+    };
+    const gateway = await harness.gateway(
+      {
+        workers: [`${engine.url},kv-events=${publisher.lastEndpoint}`, fleet.workers[0]!.url],
+        tokenizer: 'builtin',
+        trustTokenizer: true,
+        canary: true,
+      },
+      2,
+      ['fake', model],
+    );
+    interface Entry {
+      readonly source: string;
+      readonly trust: { readonly kind: string; readonly reason: string };
+      readonly canary: Canary | null;
+    }
+    const entry = async (): Promise<Entry> =>
+      ((await getJson(gateway, '/workers')) as { workers: Entry[] }).workers[0]!;
+    await eventually(async () => (await entry()).canary !== null, 15_000);
+    expect((await entry()).canary!.findings.map(({ cause }) => cause)).toContain('attention-kind');
+    for (let i = 0; i < 3; i++) await post(gateway, '/v1/completions', { model: 'fake', prompt: `x ${i}` });
+    await eventually(async () => (await entry()).source === 'approximate');
+    expect((await entry()).trust).toMatchObject({ kind: 'approximate', reason: 'attention-kind' });
+    publisher.close();
   });
 });

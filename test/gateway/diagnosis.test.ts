@@ -13,6 +13,7 @@ const events: EventEvidence = {
   blocks: 3,
   announcedBlocks: 3,
   elsewhere: [],
+  partialEvents: 0,
   namespace: null,
 };
 const evidence: CanaryEvidence = {
@@ -65,6 +66,8 @@ describe('diagnose', () => {
     ['other things come', unannounced({}), {}, ['events-unmatched']],
     ['other tokens explain that', { countedTokens: 49, ...unannounced({}) }, {}, ['tokenizer']],
     ['told of elsewhere', unannounced({ elsewhere: ['b#0'] }), {}, ['foreign-events']],
+    ['other tokens explain what is cached', { countedTokens: 40, reportedTokens: 32 }, {}, ['tokenizer']],
+    ['only sliding windows', unannounced({ partialEvents: 1, elsewhere: ['b#0'] }), {}, ['attention-kind']],
     ['told apart by a salt', unannounced({ namespace: 'a cache salt' }), {}, ['lora-or-salt']],
   ])('%s', (_name, seen, known, expected) => {
     expect(causes(seen, known)).toEqual(expected);

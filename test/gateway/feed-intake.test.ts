@@ -6,6 +6,7 @@ import { Engine, Worker } from '../../src/gateway/engines/engine.ts';
 import { updatedTraits, type WorkerTraits } from '../../src/gateway/engines/worker-traits.ts';
 import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
+import { soundFeed } from './sound-feed.ts';
 
 const url = 'http://127.0.0.1:9';
 const told: WorkerTraits = {
@@ -53,6 +54,51 @@ function stored(blockSize: number, fields: Partial<BlocksStored> = {}): BlocksSt
 }
 
 const heldBlocks = (worker: Worker): number => pool.router.heldBlocks(worker.membership!.index);
+
+describe('events of other kinds of attention', () => {
+  const kindOf = (worker: Worker): string => worker.trust(0).kind;
+  const sourceOf = (worker: Worker): string => pool.router.loads()[worker.membership!.index]!.source;
+  const partialBatch = (intake: EventIntake, events = 2): void => {
+    intake.batch({ kind: 'head', timestampS: 0, rank: 0 });
+    for (let i = 0; i < events; i++) intake.skipped('attention-kind');
+  };
+
+  it('alone make the worker approximate, with the cause; the first whole prefix takes that back', () => {
+    const worker = join(0);
+    worker.feed = { status: soundFeed, address: soundFeed } as never;
+    const intake = intakeOf(worker);
+    for (let i = 0; i < 2; i++) partialBatch(intake);
+    expect([sourceOf(worker), kindOf(worker)]).toEqual(['events', 'exact']);
+    partialBatch(intake);
+    expect(sourceOf(worker)).toBe('approximate');
+    expect(worker.trust(0)).toMatchObject({ kind: 'approximate', reason: 'attention-kind' });
+    intake.event(stored(16));
+    expect([sourceOf(worker), kindOf(worker), heldBlocks(worker)]).toEqual(['events', 'exact', 1]);
+    for (let i = 0; i < 9; i++) partialBatch(intake);
+    expect(sourceOf(worker)).toBe('events');
+  });
+
+  it('beside those of full attention, in whatever order, change nothing; a new process is judged anew', () => {
+    const worker = join(0);
+    worker.feed = { status: soundFeed, address: soundFeed } as never;
+    const intake = intakeOf(worker);
+    partialBatch(intake, 40);
+    intake.event(stored(16));
+    for (let i = 0; i < 5; i++) partialBatch(intake);
+    expect(sourceOf(worker)).toBe('events');
+    intake.broken('restart');
+    for (let i = 0; i < 3; i++) partialBatch(intake);
+    expect(sourceOf(worker)).toBe('approximate');
+    intake.broken('restart');
+    expect([sourceOf(worker), kindOf(worker)]).toEqual(['events', 'exact']);
+    for (let i = 0; i < 3; i++) partialBatch(intake);
+    intake.dead('gone');
+    intake.alive();
+    expect(sourceOf(worker)).toBe('approximate');
+    intake.closed();
+    expect(sourceOf(worker)).toBe('events');
+  });
+});
 
 describe('EventIntake', () => {
   it('gives events to the worker whose rank the batch names, and to its own otherwise', () => {

@@ -5,7 +5,7 @@ import type { Usage } from '../../wire/completion-chunk.ts';
 import type { SkipReason } from '../../wire/kv-events.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { KvFeed } from '../feeds/kv-feed.ts';
-import { approximateTrust, feedTrust, type WorkerTrust } from '../feeds/worker-trust.ts';
+import { approximateTrust, feedTrust, unfitTrust, type WorkerTrust } from '../feeds/worker-trust.ts';
 import type { CanaryReport, Circumstances } from '../proof/diagnosis.ts';
 import { WorkerAccount } from '../proof/prompt-account.ts';
 import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
@@ -182,6 +182,8 @@ export class Worker {
   feed: KvFeed | null = null;
   /** Why its feed could not be opened; null: it could, or none is wanted. */
   feedFault: string | null = null;
+  /** Why its events can't tell of its blocks, although they come; null: they can. */
+  eventsUnfit: 'attention-kind' | null = null;
   /** Null before the engine has joined. */
   membership: Membership | null = null;
 
@@ -200,8 +202,9 @@ export class Worker {
 
   /** How far what is known of its blocks can be trusted now. */
   trust(nowMs: number): WorkerTrust {
-    const { traits, feed, feedFault, membership, offeredFeed } = this;
+    const { traits, feed, feedFault, eventsUnfit, membership, offeredFeed } = this;
     if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null, feedFault);
+    if (eventsUnfit !== null) return unfitTrust(eventsUnfit);
     const missedEvents = membership === null ? 0 : membership.router.missedEvents(membership.index, nowMs);
     const healing = {
       agreeing: this.account.agreeing,

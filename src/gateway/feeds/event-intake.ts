@@ -12,6 +12,9 @@ import { LogRate } from './log-rate.ts';
 /** So many stores in a row of another size show that the size learnt first was that of a special group of blocks. */
 const otherSizesMax = 16;
 
+/** So many batches that tell only of blocks without their whole prefix show that the engine has no others. */
+const partialBatchesMax = 3;
+
 /** Blocks of the events that a worker may hold, for each that its engine has room for. */
 const heldPerRoomMax = 4;
 /** So many it may always hold; and where its room is only guessed, so many. */
@@ -35,8 +38,15 @@ export class EventIntake implements FeedListener {
   #otherSizes = 0;
   #toldOfBlockSize = false;
   #isOverfull = false;
-  /** The worker's blocks are presumed from our own decisions, for want of events. */
+  /** The feed is dead. */
+  #isDead = false;
+  /** The worker's blocks are presumed from our own decisions, for want of events that tell of them. */
   #isMirrored = false;
+  /** A store of blocks that keep their whole prefix has come. */
+  #toldWhole = false;
+  /** Batches so far with nothing but events of other kinds of attention. */
+  #partialBatches = 0;
+  #isPartialCounted = false;
   readonly #breakRate = new LogRate(() => performance.now());
   readonly #failureRate = new LogRate(() => performance.now());
 
@@ -51,6 +61,7 @@ export class EventIntake implements FeedListener {
     const { engine } = this.#worker;
     const isOther = rank !== null && rank !== this.#worker.rank;
     this.#target = (isOther ? engine.workers.find((worker) => worker.rank === rank) : undefined) ?? this.#worker;
+    this.#isPartialCounted = false;
   }
 
   event(event: KvEvent): void {
@@ -61,6 +72,7 @@ export class EventIntake implements FeedListener {
       return;
     }
     if (worker.membership === null) return;
+    if (event.kind === 'stored' && worker === this.#worker) this.#noteWhole();
     const { router, index } = worker.membership;
     if (event.kind === 'removed') this.#learnCapacity(worker);
     if (event.kind === 'stored' && !this.#hasRoom(worker, event.hashes.length / 2)) return;
@@ -78,6 +90,7 @@ export class EventIntake implements FeedListener {
     const { events } = this.#target;
     events.skippedEvents += 1;
     events.skipped[reason] = (events.skipped[reason] ?? 0) + 1;
+    if (reason === 'attention-kind' && this.#target === this.#worker) this.#notePartial();
   }
 
   broken(reason: FeedBreak): void {
@@ -87,6 +100,9 @@ export class EventIntake implements FeedListener {
       // A new process may be a new version, with other blocks; it says so in its first event.
       const blockSizeFrom = traits.blockSizeFrom === 'events' ? 'assumed' : traits.blockSizeFrom;
       this.#worker.traits = { ...traits, blockSizeFrom, pageSizeTold: false };
+      this.#toldWhole = false;
+      this.#partialBatches = 0;
+      this.#setUnfit(null);
     }
     membership.router.dropBlocks(membership.index);
     // One that is told of by itself.
@@ -103,7 +119,8 @@ export class EventIntake implements FeedListener {
   }
 
   dead(reason: string): void {
-    this.#mirror(true);
+    this.#isDead = true;
+    this.#mirror();
     const { id, feed } = this.#worker;
     const line = { worker: id, endpoint: feed?.address.endpoint, reason };
     this.#log.warn(
@@ -113,11 +130,13 @@ export class EventIntake implements FeedListener {
   }
 
   closed(): void {
-    this.#mirror(false);
+    this.#isDead = false;
+    this.#setUnfit(null);
   }
 
   alive(): void {
-    this.#mirror(false);
+    this.#isDead = false;
+    this.#mirror();
     const { id, feed } = this.#worker;
     this.#log.info({ worker: id, endpoint: feed?.address.endpoint }, 'KV events come again from the engine');
   }
@@ -131,7 +150,35 @@ export class EventIntake implements FeedListener {
     );
   }
 
-  #mirror(isMirrored: boolean): void {
+  /**
+   * Models all of whose layers look at a window, or keep a state, tell only of blocks from which no prefix can be read.
+   * Those with some layers of full attention tell of theirs in the same batches.
+   */
+  #notePartial(): void {
+    if (this.#toldWhole || this.#isPartialCounted) return;
+    this.#isPartialCounted = true;
+    this.#partialBatches += 1;
+    if (this.#partialBatches < partialBatchesMax || this.#worker.eventsUnfit !== null) return;
+    this.#setUnfit('attention-kind');
+    this.#log.warn(
+      { worker: this.#worker.id, skipped: this.#worker.events.skipped },
+      'KV events tell of no block with its whole prefix (sliding windows, states): blocks are presumed from our own decisions',
+    );
+  }
+
+  #noteWhole(): void {
+    if (this.#toldWhole) return;
+    this.#toldWhole = true;
+    this.#setUnfit(null);
+  }
+
+  #setUnfit(unfit: Worker['eventsUnfit']): void {
+    this.#worker.eventsUnfit = unfit;
+    this.#mirror();
+  }
+
+  #mirror(): void {
+    const isMirrored = this.#isDead || this.#worker.eventsUnfit !== null;
     if (this.#isMirrored === isMirrored || this.#worker.membership === null) return;
     this.#isMirrored = isMirrored;
     const { router, index } = this.#worker.membership;

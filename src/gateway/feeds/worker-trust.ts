@@ -22,8 +22,9 @@ import type { FeedLoss, FeedStatus } from './feed-status.ts';
 /**
  * Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. `feed-fault`: the
  * subscription to its events can't be opened. `dead-feed`: there has been no publisher for long.
+ * `attention-kind`: they tell only of blocks from which no prefix can be read.
  */
-export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault' | 'dead-feed';
+export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault' | 'dead-feed' | 'attention-kind';
 
 /**
  * `connecting`: not connected yet. `replaying`: batches are being asked for again. `unproven`: connected without a
@@ -115,6 +116,12 @@ export function approximateTrust(offered: boolean, feedFault: string | null = nu
         detail: 'the engine publishes KV events, but nobody tells token ids, so no prompt can be matched with them',
       }
     : { kind: 'approximate', reason: 'no-events', detail: 'the engine publishes no KV events that it tells of' };
+}
+
+/** Of a worker whose KV events come, and can't be used. */
+export function unfitTrust(reason: 'attention-kind'): WorkerTrust {
+  const detail = 'its KV events tell only of sliding windows or states: no prefix can be read from them';
+  return { kind: 'approximate', reason, detail };
 }
 
 /** Of a worker whose KV events are used. The first cause that holds is told: those that explain others come first. */

@@ -108,11 +108,14 @@ export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayCon
 
 function describeWorker(worker: Worker): object {
   const { id, rank, traits, feed, offeredFeed, events, account, canary } = worker;
+  const trust = worker.trust(performance.now());
   return {
     id,
     rank,
     ...traits,
-    trust: worker.trust(performance.now()),
+    // Where its events can't be used, our own decisions stand in for them.
+    source: trust.kind === 'approximate' ? 'approximate' : traits.source,
+    trust,
     canary,
     eventsOffered: offeredFeed,
     feed: feed?.status ?? null,

@@ -74,12 +74,13 @@ class Canary {
     const worker = this.#worker;
     const { engine } = worker;
     const batchesBefore = worker.feed?.status.batches ?? 0;
+    const partialBefore = this.#partialEvents();
     worker.storedWatch = (event) => this.#stored(event);
     let first: Usage | null;
     let events: EventEvidence | null;
     try {
       first = await this.#ask();
-      events = await this.#eventEvidence(batchesBefore);
+      events = await this.#eventEvidence(batchesBefore, partialBefore);
     } finally {
       worker.storedWatch = null;
     }
@@ -126,7 +127,7 @@ class Canary {
     }
   }
 
-  async #eventEvidence(batchesBefore: number): Promise<EventEvidence | null> {
+  async #eventEvidence(batchesBefore: number, partialBefore: number): Promise<EventEvidence | null> {
     const { feed } = this.#worker;
     if (feed === null) return null;
     const { blocks, announcedBlocks } = await this.#announcement();
@@ -136,8 +137,13 @@ class Canary {
       blocks,
       announcedBlocks,
       elsewhere: announcedBlocks >= blocks ? [] : this.#elsewhere(),
+      partialEvents: this.#partialEvents() - partialBefore,
       namespace: this.#namespace,
     };
+  }
+
+  #partialEvents(): number {
+    return this.#worker.events.skipped['attention-kind'] ?? 0;
   }
 
   /** Waits until the worker's events have told of all blocks of the prompt. */
@@ -151,7 +157,10 @@ class Canary {
   }
 
   /** Of the prompt's blocks: those in the index of a worker. */
-  #announced(router: Router, index: WorkerIndex, { traits }: Worker): number {
+  #announced(router: Router, index: WorkerIndex, worker: Worker): number {
+    // What our own decisions have put there was told of by nobody.
+    if (worker.trust(performance.now()).kind === 'approximate') return 0;
+    const { traits } = worker;
     return router.announcedBlocks(index, this.#context.hasher.hash(this.#prompt.tokens, traits.blockSize));
   }
 

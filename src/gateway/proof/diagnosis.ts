@@ -20,6 +20,7 @@ export type Cause =
   | 'foreign-events'
   | 'lora-or-salt'
   | 'events-unmatched'
+  | 'attention-kind'
   | 'block-size'
   | 'tokenizer'
   | 'chat-template'
@@ -76,6 +77,8 @@ export interface EventEvidence {
   readonly announcedBlocks: number;
   /** Other workers whose events told of them. */
   readonly elsewhere: readonly string[];
+  /** Events of other kinds of attention, which tell of no whole prefix. */
+  readonly partialEvents: number;
   /** The LoRA adapter, salt or media by which the events tell them apart, and we don't; null: none. */
   readonly namespace: string | null;
 }
@@ -101,7 +104,7 @@ export function diagnose(evidence: CanaryEvidence | null, circumstances: Circums
   if (evidence !== null && !otherTokens && evidence.countedTokens !== null) proofs.push('token-count');
   note(chatFinding(tokenizer.chat));
   const otherBlocks = note(blockSizeFinding(traits, told));
-  const notCached = note(cachingFinding(evidence, traits, told, otherBlocks));
+  const notCached = note(cachingFinding(evidence, traits, told, otherTokens || otherBlocks));
   if (evidence !== null && !notCached && !otherBlocks) {
     if (evidence.reportedTokens !== null) proofs.push('usage');
     else if (evidence.counterTokens !== null) proofs.push('counters');
@@ -159,7 +162,7 @@ function blockSizeFinding({ blockSize, pageSizeUnfit }: Circumstances['traits'],
   };
 }
 
-/** @param explained another finding says already that the block size is another one */
+/** @param explained another finding says already why less is found than should be: other tokens, or another block size */
 function cachingFinding(
   evidence: CanaryEvidence | null,
   { pageSize }: Circumstances['traits'],
@@ -175,7 +178,6 @@ function cachingFinding(
   const found = reportedTokens ?? (counterTokens === null ? null : Math.min(counterTokens, cacheableTokens));
   if (found === null || found === cacheableTokens) return null;
   if (found > 0) {
-    // The size that is set is known to be wrong.
     if (explained) return null;
     return {
       cause: 'block-size',
@@ -206,7 +208,7 @@ function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null
 
 /** @param explained another finding says already why blocks don't match */
 function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolean): Finding | null {
-  const { feed, batches, elsewhere, namespace } = events;
+  const { feed, batches, announcedBlocks, partialEvents, elsewhere, namespace } = events;
   const { endpoint, mode, topic } = feed;
   if (feed.error !== null) {
     return {
@@ -220,6 +222,11 @@ function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolea
         ? `no publisher connects to ${endpoint}: the engine publishes elsewhere, or not at all`
         : `nothing publishes at ${endpoint}: ${whereElse(endpoint, told)}`;
     return { cause: 'wrong-endpoint', message };
+  }
+  if (partialEvents > 0 && announcedBlocks === 0) {
+    const message =
+      "its KV events tell only of sliding windows or states, from which no prefix can be read: a trait of its model; its blocks are presumed from the gateway's own decisions";
+    return { cause: 'attention-kind', message };
   }
   if (elsewhere.length > 0) {
     const message = `its blocks are told of by the events of ${elsewhere.join(', ')}: the addresses of their events are mixed up`;
