@@ -72,6 +72,7 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'tlsCertFile',
   'tlsKeyFile',
   'workerCaFile',
+  'kvPublishers',
 ]);
 
 /** Settings that the file names without a value, which would otherwise count as not made. */

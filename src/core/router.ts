@@ -6,8 +6,7 @@ import { hashesOf, Placements } from './choice/placements.ts';
 import type { Policy, PolicyRequest } from './choice/policy.ts';
 import { RecordedDecision } from './choice/recorded-decision.ts';
 import { Room } from './choice/room.ts';
-import { EventLag } from './held/event-lag.ts';
-import { LingeringPromises } from './held/lingering-promises.ts';
+import { Announcements } from './held/announcements.ts';
 import { type LruMirror, mirrorOf } from './held/lru-mirror.ts';
 import { PrefixIndex } from './held/prefix-index.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
@@ -50,8 +49,7 @@ export class Router {
   readonly #workers = new WorkerTable();
   readonly #ledger = new ActiveBlocks(this.#workers);
   readonly #index: PrefixIndex;
-  readonly #promises: LingeringPromises;
-  readonly #lag: EventLag;
+  readonly #announcements: Announcements;
   readonly #speed = new ObservedSpeed();
   readonly #silent: SilentProgress;
   readonly #mirrors: (LruMirror | undefined)[] = [];
@@ -70,9 +68,8 @@ export class Router {
     this.#inFlightCredit = options.inFlightCredit ?? true;
     this.#bookAt = options.bookAt ?? 'choice';
     this.#index = new PrefixIndex(options.hasher ?? new BlockHasher());
-    this.#promises = new LingeringPromises(this.#index);
-    this.#lag = new EventLag(this.#index);
-    this.#placements = new Placements(this.#workers, this.#ledger, this.#index, this.#promises, {
+    this.#announcements = new Announcements(this.#index);
+    this.#placements = new Placements(this.#workers, this.#ledger, this.#index, this.#announcements.promises, {
       overlap: this.#policy.usesOverlap,
       promised: this.#inFlightCredit,
     });
@@ -86,7 +83,7 @@ export class Router {
     this.#index.addWorker(worker);
     this.#index.setPages(worker, this.#workers.pageSize[worker]!, spec.blockSize);
     this.#speed.reset(worker);
-    this.#lag.reset(worker);
+    this.#announcements.forget(worker);
     this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
     this.#onRoomChange();
     return worker;
@@ -96,7 +93,7 @@ export class Router {
   removeWorker(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
     for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
-    this.#promises.drop(worker);
+    this.#announcements.forget(worker);
     this.#mirrors[worker]?.clear();
     this.#mirrors[worker] = undefined;
     this.#index.removeWorker(worker);
@@ -146,8 +143,7 @@ export class Router {
     this.#workers.assertLive(worker);
     this.#mirrors[worker]?.clear();
     this.#index.clear(worker);
-    this.#promises.drop(worker);
-    this.#lag.reset(worker);
+    this.#announcements.forget(worker);
     this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
     this.#workers.viewEpoch[worker]!++;
     // Its block size may be another.
@@ -250,14 +246,14 @@ export class Router {
   release(booking: Booking, outcome: Outcome, nowMs: number): void {
     const record = this.#find(booking);
     if (!record) return;
-    const { worker, hashes, announced } = record;
+    const { worker, hashes, announced, silent } = record;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
     this.#close(record);
     this.#counters.released++;
     this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
     if (this.#mirrors[worker]) this.#mirrors[worker].touch(hashes);
-    else if (this.#inFlightCredit && announced) this.#promises.add(hashes, worker, this.#lag.lagMs(worker), nowMs);
+    else if (announced) this.#announcements.ended(worker, hashes, silent, this.#inFlightCredit, nowMs);
   }
 
   /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
@@ -265,31 +261,27 @@ export class Router {
     this.#workers.assertLive(worker);
     if (!this.#policy.usesOverlap || this.#mirrors[worker]) return nothingApplied;
     const outcome = this.#index.apply(worker, event);
-    switch (event.kind) {
-      case 'stored':
-        this.#lag.stored(worker, nowMs);
-        this.#promises.confirm(worker);
-        break;
-      case 'cleared':
-        this.#promises.drop(worker);
-        this.#workers.viewEpoch[worker]!++;
-        break;
-      case 'removed':
-        break;
-    }
+    this.#announcements.applied(worker, event, nowMs);
+    if (event.kind === 'cleared') this.#workers.viewEpoch[worker]!++;
     return outcome;
   }
 
   /** Brings everything that depends on time alone to `nowMs`. `route` does it too; call it before reading loads. */
   advance(nowMs: number): void {
     this.#silent.advance(nowMs);
-    this.#promises.expire(nowMs);
+    this.#announcements.promises.expire(nowMs);
   }
 
   /** Requests in a row that the worker has computed, but whose blocks no KV event told of within seconds. */
   missedEvents(worker: WorkerIndex, nowMs: number): number {
     this.#workers.assertLive(worker);
-    return this.#lag.missed(worker, nowMs);
+    return this.#announcements.lag.missed(worker, nowMs);
+  }
+
+  /** Requests of whose blocks an event told, since the worker's blocks were last forgotten. */
+  matchedEvents(worker: WorkerIndex): number {
+    this.#workers.assertLive(worker);
+    return this.#announcements.lag.matched(worker);
   }
 
   /** Leading blocks of a prompt that the worker's KV events have told of, promises left aside. O(blocks) */
@@ -309,7 +301,10 @@ export class Router {
 
   /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
-    return readLoad({ workers: this.#workers, index: this.#index, speed: this.#speed, lag: this.#lag }, worker);
+    return readLoad(
+      { workers: this.#workers, index: this.#index, speed: this.#speed, lag: this.#announcements.lag },
+      worker,
+    );
   }
 
   /** All live workers. O(workers) */
@@ -330,7 +325,7 @@ export class Router {
   assertConsistent(): void {
     this.#ledger.assertConsistent();
     this.#index.assertConsistent();
-    this.#promises.assertConsistent();
+    this.#announcements.promises.assertConsistent();
   }
 
   #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number, bookings: Booking[]): BookingRecord {
@@ -373,7 +368,7 @@ export class Router {
     if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
     if (!this.#policy.usesOverlap) return;
     if (this.#mirrors[worker]) this.#mirrors[worker].touch(record.hashes);
-    else if (!record.silent && record.announced) this.#lag.firstToken(worker, record.hashes, nowMs);
+    else if (!record.silent && record.announced) this.#announcements.lag.computed(worker, record.hashes, nowMs);
   }
 
   #close(record: BookingRecord): void {

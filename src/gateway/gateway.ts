@@ -17,6 +17,7 @@ import { EngineMonitor } from './engines/engine-monitor.ts';
 import { Fleet } from './engines/fleet.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './engines/worker-discovery.ts';
 import { FeedCommons } from './feeds/feed-commons.ts';
+import { PeerGate } from './feeds/peer-gate.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { AcceptHold } from './http/accept-hold.ts';
 import { Access, describeAccess } from './http/access.ts';
@@ -85,7 +86,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const tokenizer = await tokenizerOf(config, log);
   const pools = new Pools(config, tokenizer);
   const hasher = new BlockHasher();
-  const feedCommons = new FeedCommons(() => performance.now());
+  const publisherGate = new PeerGate(config.kvPublishers, log);
+  const feedCommons = new FeedCommons(() => performance.now(), publisherGate);
   const fleet = new Fleet({
     create: (spec) => {
       const engine = new Engine(spec, files.workerCa);
@@ -146,6 +148,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const apply = (current: GatewayConfig, { workers, apiKeys, tls }: ReferencedFiles): void => {
     log.level = current.logLevel;
     isTrusted = addressesIn(current.trustedProxies);
+    publisherGate.allow(current.kvPublishers);
     for (const listener of [server, operators]) {
       if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
     }

@@ -66,7 +66,7 @@ describe('router against its naive twins', () => {
           let nowMs = 0;
           for (const s of steps) {
             // Beyond the life of a lingering promise, so that overlaps follow from ledger and index alone.
-            nowMs += 1000;
+            nowMs += 10_000;
             switch (s.kind) {
               case 'book': {
                 const routed = route(s.tokens, { sequences: s.sequences }, nowMs);

@@ -160,7 +160,7 @@ describe('in-flight credit', () => {
     }
   });
 
-  it('outlives a normal end until the event, or until 250 ms have passed', () => {
+  it('outlives a normal end until the event; without one for 250 ms, and for 3 s while no event has been timed', () => {
     const { router, route } = routerOf(1);
     const overlapAt = (nowMs: number): number => {
       const { decision, bookings } = route(prompt, {}, nowMs);
@@ -168,11 +168,46 @@ describe('in-flight credit', () => {
       return decision.overlapBlocks;
     };
     router.release(route(prompt, {}, 0).bookings[0]!, 'done', 100);
-    expect(overlapAt(349)).toBe(10);
-    expect(overlapAt(351)).toBe(0);
-    router.release(route(prompt, {}, 400).bookings[0]!, 'done', 400);
-    router.applyKvEvent(0, announced(prompt, 4), 450);
-    expect(overlapAt(10_000)).toBe(10);
+    expect(overlapAt(3099)).toBe(10);
+    expect(overlapAt(3101)).toBe(0);
+    const [timed] = route(range(100, 140), {}, 4000).bookings;
+    router.firstToken(timed!, 4000);
+    router.applyKvEvent(0, announced(range(100, 140), 4), 4010);
+    router.release(timed!, 'done', 4010);
+    router.release(route(prompt, {}, 5000).bookings[0]!, 'done', 5000);
+    expect(overlapAt(5249)).toBe(10);
+    expect(overlapAt(5251)).toBe(0);
+    router.release(route(prompt, {}, 6000).bookings[0]!, 'done', 6000);
+    router.applyKvEvent(0, announced(prompt, 4), 6050);
+    expect(overlapAt(20_000)).toBe(10);
+  });
+
+  it('learns the lag of events from whole answers, too: the next prediction is right although its batch is late', () => {
+    const { router, route } = routerOf(1);
+    const whole = (tokens: readonly number[], nowMs: number): number => {
+      const { decision, bookings } = route(tokens, { silent: true }, nowMs);
+      router.release(bookings[0]!, 'done', nowMs + 10);
+      return decision.overlapBlocks;
+    };
+    // Each batch comes a second after its answer; the prompt comes again just before.
+    for (let round = 0; round < 20; round++) {
+      const tokens = range(1000 * round, 1000 * round + 40);
+      const startMs = 10_000 * round;
+      expect(whole(tokens, startMs)).toBe(0);
+      expect(whole(tokens, startMs + 900), `round ${round}`).toBe(10);
+      router.applyKvEvent(0, announced(tokens, 4), startMs + 1010);
+    }
+    expect(router.load(0).eventLagMs).toBeGreaterThan(900);
+    expect(router.missedEvents(0, 200_000)).toBe(0);
+  });
+
+  it('counts whole answers that no event tells of', () => {
+    const { router, route } = routerOf(1);
+    for (let round = 0; round < 3; round++) {
+      const { bookings } = route(range(1000 * round, 1000 * round + 40), { silent: true }, round);
+      router.release(bookings[0]!, 'done', round);
+    }
+    expect(router.missedEvents(0, 10_000)).toBe(3);
   });
 
   it('a confirmed promise does not outlive the eviction of its blocks', () => {

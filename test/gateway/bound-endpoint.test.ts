@@ -128,6 +128,22 @@ describe('a bound address with several feeds', () => {
     expect(all.status.disconnects).toBe(1);
   });
 
+  it('counts nobody for a feed before it has been heard, unless there is a publisher for every feed', async () => {
+    const [a, b, c] = [openFeed('kv@a'), openFeed('kv@b'), openFeed('kv@c')];
+    const first = publisherHere();
+    await publishUntilHeard(first, 'kv@a', a, 1);
+    publisherHere();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([a, b, c].map(({ status }) => status.publishers)).toEqual([1, 0, 0]);
+    const third = publisherHere();
+    await eventually(() => b.status.publishers === 1 && c.status.publishers === 1);
+    await publishUntilHeard(third, 'kv@c', c, 3);
+    expect([a, b, c].map(({ status }) => status.publishers)).toEqual([1, 1, 1]);
+    first.close();
+    await eventually(() => a.status.publishers === 0 && a.status.disconnects === 1);
+    expect(c.status.publishers).toBe(1);
+  });
+
   it('lets a feed go on while another one waits for a replay that does not come', async () => {
     const seen: number[] = [];
     const waiting = openFeed('slow', [], await freeEndpoint());

@@ -3,6 +3,7 @@ import { Publisher, Router } from 'zeromq';
 import type { FeedAddress } from '../../src/gateway/feeds/feed-address.ts';
 import { FeedCommons } from '../../src/gateway/feeds/feed-commons.ts';
 import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
+import { PeerGate } from '../../src/gateway/feeds/peer-gate.ts';
 import {
   encodeKvBatch,
   readReplayRequest,
@@ -188,6 +189,88 @@ describe('KvFeed', () => {
   });
 });
 
+describe('KvFeed without a publisher', () => {
+  const heard = (): (string | number)[] => seen.filter((one) => one !== 'restart');
+
+  function mortalFeed(address: Partial<FeedAddress> = {}): KvFeed {
+    const listener = {
+      ...unheard,
+      batch: ({ timestampS }: { readonly timestampS: number }) => seen.push(timestampS),
+      event: () => undefined,
+      skipped: () => undefined,
+      broken: (reason: string) => seen.push(reason),
+      dead: () => seen.push('dead'),
+      alive: () => seen.push('alive'),
+    };
+    const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
+    return new KvFeed(whole, listener, new FeedCommons(() => performance.now(), new PeerGate(), 200));
+  }
+
+  it('is given up once, and lives again with the next one: what it missed is a late join', async () => {
+    feed = mortalFeed();
+    await follow();
+    await publish(0);
+    await eventually(() => feed.status.batches === 1);
+    publisher.close();
+    await eventually(() => feed.status.isDead);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(heard()).toEqual([0, 'dead']);
+    await publisherAgain();
+    await eventually(() => !feed.status.isDead);
+    await eventually(async () => {
+      await publish(9, 9);
+      return feed.status.lastSeq === 9;
+    });
+    expect(heard().slice(0, 4)).toEqual([0, 'dead', 'alive', 9]);
+    expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 9 });
+  });
+
+  it('is given up where nobody ever connects, and where our end can not be opened', async () => {
+    for (const address of [
+      { mode: 'bind', endpoint: await freeEndpoint() },
+      { mode: 'bind', endpoint },
+      { mode: 'connect', endpoint: 'tcp://*:5557' },
+      { mode: 'connect', endpoint: 'nonsense' },
+      { mode: 'connect', endpoint: 'tcp://127.0.0.1:99999' },
+    ] as const) {
+      feed.close();
+      seen = [];
+      feed = mortalFeed(address);
+      feed.open();
+      await eventually(() => feed.status.isDead);
+      expect(seen).toEqual(['dead']);
+    }
+  });
+
+  it('ends with its worst batch what can not be applied, and goes on', async () => {
+    let isBroken = true;
+    const failures: unknown[] = [];
+    feed = new KvFeed(
+      { mode: 'connect', endpoint, topic: '', replayEndpoint: null },
+      {
+        ...unheard,
+        batch: ({ timestampS }) => {
+          if (isBroken) throw new Error('a fault of ours');
+          seen.push(timestampS);
+        },
+        event: () => undefined,
+        skipped: () => undefined,
+        broken: (reason) => seen.push(reason),
+        failed: (error) => failures.push(error),
+      },
+      commons,
+    );
+    await follow();
+    await publish(0);
+    await eventually(() => failures.length === 1);
+    isBroken = false;
+    await publish(1);
+    await eventually(() => seen.includes(1));
+    expect(seen).toEqual(['malformed', 1]);
+    expect(feed.status).toMatchObject({ failures: 1, loss: { kind: 'lost-batches' } });
+  });
+});
+
 describe('KvFeed with replay', () => {
   let router: Router;
   let requested: number[];
@@ -195,6 +278,8 @@ describe('KvFeed with replay', () => {
   let kept: Map<number, number>;
   let withTopic: boolean;
   let mute: boolean;
+  /** Of one answer no more batches leave the publisher's socket. */
+  let dropsBeyond: number;
 
   beforeEach(async () => {
     router = new Router({ linger: 0 });
@@ -203,6 +288,7 @@ describe('KvFeed with replay', () => {
     kept = new Map();
     withTopic = true;
     mute = false;
+    dropsBeyond = Number.POSITIVE_INFINITY;
     void serve();
     feed = feedFrom({ replayEndpoint: router.lastEndpoint });
   });
@@ -219,8 +305,10 @@ describe('KvFeed with replay', () => {
       const { identity, fromSeq } = readReplayRequest(frames)!;
       requested.push(fromSeq);
       if (mute) continue;
+      let sent = 0;
       for (const [seq, madeS] of kept) {
-        if (seq < fromSeq) continue;
+        if (seq < fromSeq || sent >= dropsBeyond) continue;
+        sent += 1;
         const frames = writeKvFrames('kv', seq, encodeKvBatch(madeS, 0, []));
         await router.send([identity, '', ...frames.slice(withTopic ? 0 : 1)]);
       }
@@ -397,6 +485,29 @@ describe('KvFeed with replay', () => {
     await eventually(() => feed.status.lastSeq === 2, 15_000);
     expect(seen).toEqual([0, 1, 2]);
     expect(feed.whole).toBe(true);
+  });
+
+  it('makes a connection anew on which nothing comes while replays bring batches', async () => {
+    keep(0);
+    await follow();
+    await eventually(() => feed.status.lastSeq === 0);
+    for (const newest of [1, 2]) {
+      // Published into a connection that the publisher has forgotten.
+      keep(...Array.from({ length: newest + 1 }, (_, seq) => seq));
+      await eventually(() => feed.status.lastSeq === newest, 30_000);
+    }
+    await eventually(() => feed.status.stalls === 1 && feed.status.disconnects === 1);
+    await eventually(() => feed.status.publishers === 1);
+    expect(seen).toEqual([0, 1, 2]);
+  }, 60_000);
+
+  it('asks again until nothing more comes where the last batches were dropped and the end mark was not', async () => {
+    keep(...Array.from({ length: 150 }, (_, seq) => seq));
+    dropsBeyond = 120;
+    feed.open();
+    await eventually(() => feed.whole && !feed.status.replaying);
+    expect(feed.status.lastSeq).toBe(149);
+    expect(requested).toEqual([0, 120]);
   });
 
   it('writes the request that engines expect', () => {

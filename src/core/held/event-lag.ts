@@ -1,4 +1,5 @@
-// How late a worker's KV events come, if ever: the time from a request's first token to the event of its last full prompt block.
+// How late a worker's KV events come, if ever: the time from when a prompt is known to be computed (its first token, or a
+// whole answer) to the event of its last full block.
 
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { PrefixIndex } from './prefix-index.ts';
@@ -7,13 +8,16 @@ import type { PrefixIndex } from './prefix-index.ts';
 const watchedMax = 32;
 /** An event that has not come by then is not waited for any longer. */
 const lagMsMax = 3000;
+/** Shortest life of a promise, and its life where no event has been timed: as long as one is waited for. */
+const lingerMsMin = 250;
+const lingerUnknownMs = lagMsMax;
 /** What the lag keeps of itself when a shorter one is seen: it rises at once and falls slowly. */
 const fall = 0.95;
 
 interface Watched {
   readonly low: number;
   readonly high: number;
-  readonly firstTokenMs: number;
+  readonly computedMs: number;
 }
 
 export class EventLag {
@@ -21,6 +25,7 @@ export class EventLag {
   readonly #watched: Watched[][] = [];
   readonly #lagMs: number[] = [];
   readonly #missed: number[] = [];
+  readonly #matched: number[] = [];
 
   constructor(index: PrefixIndex) {
     this.#index = index;
@@ -30,16 +35,27 @@ export class EventLag {
     this.#watched[worker] = [];
     this.#lagMs[worker] = 0;
     this.#missed[worker] = 0;
+    this.#matched[worker] = 0;
   }
 
   /** Requests in a row whose blocks no event told of in time. */
   missed(worker: WorkerIndex, nowMs: number): number {
     const watched = this.#watched[worker]!;
-    while (watched.length > 0 && nowMs - watched[0]!.firstTokenMs > lagMsMax) {
+    while (watched.length > 0 && nowMs - watched[0]!.computedMs > lagMsMax) {
       watched.shift();
       this.#missed[worker]!++;
     }
     return this.#missed[worker]!;
+  }
+
+  /** Requests whose blocks an event told of, since the worker's blocks were last forgotten. */
+  matched(worker: WorkerIndex): number {
+    return this.#matched[worker]!;
+  }
+
+  /** How long a block that no event has told of may be taken to be there. */
+  lingerMs(worker: WorkerIndex): number {
+    return this.#matched[worker] === 0 ? lingerUnknownMs : Math.max(lingerMsMin, 2 * this.#lagMs[worker]!);
   }
 
   /** 0 before anything was observed, and for events that come before the first token. */
@@ -47,15 +63,14 @@ export class EventLag {
     return this.#lagMs[worker]!;
   }
 
-  /** A request got its first token: its prompt blocks are computed. */
-  firstToken(worker: WorkerIndex, hashes: BlockHashes, nowMs: number): void {
+  /** The prompt blocks of a request are computed now, or have been. */
+  computed(worker: WorkerIndex, hashes: BlockHashes, nowMs: number): void {
     if (hashes.count === 0) return;
     const low = hashes.sequence[2 * hashes.count - 2]!;
     const high = hashes.sequence[2 * hashes.count - 1]!;
     this.missed(worker, nowMs);
     if (this.#index.holds(worker, low, high)) this.#sample(worker, 0);
-    else if (this.#watched[worker]!.length < watchedMax)
-      this.#watched[worker]!.push({ low, high, firstTokenMs: nowMs });
+    else if (this.#watched[worker]!.length < watchedMax) this.#watched[worker]!.push({ low, high, computedMs: nowMs });
   }
 
   /** Blocks of the worker were stored. */
@@ -64,13 +79,14 @@ export class EventLag {
     for (let i = watched.length - 1; i >= 0; i--) {
       const one = watched[i]!;
       if (!this.#index.holds(worker, one.low, one.high)) continue;
-      this.#sample(worker, nowMs - one.firstTokenMs);
+      this.#sample(worker, nowMs - one.computedMs);
       watched.splice(i, 1);
     }
   }
 
   #sample(worker: WorkerIndex, lagMs: number): void {
     this.#missed[worker] = 0;
+    this.#matched[worker]!++;
     this.#lagMs[worker] = Math.max(lagMs, this.#lagMs[worker]! * fall);
   }
 }

@@ -2,15 +2,46 @@
 //
 // While a request is in flight its blocks are promised by the ledger itself. When it ends normally (or is aborted
 // after its first token) the engine has computed them, but the event may lag: without this every short request leaves
-// a hole. A promise ends with the event that confirms it or at its deadline, whichever comes first.
+// a hole. A promise ends with the event that confirms it or at its deadline, whichever comes first; one that an event
+// removes a block of holds only up to that block.
 
 import { DueQueue } from '../blocks/due-queue.ts';
+import { HashTable } from '../blocks/hash-table.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { PrefixIndex } from './prefix-index.ts';
 
-/** Shortest life of a promise, for workers whose event lag is small or unknown. */
-const lingerMsMin = 250;
+/** Blocks of one worker that were removed, remembered in each of two generations; a full one makes the older one go. */
+const removedMax = 32_768;
+
+/** Blocks that were removed while promises were open. */
+class RemovedBlocks {
+  #recent = new HashTable(0);
+  #older = new HashTable(0);
+
+  get isEmpty(): boolean {
+    return this.#recent.size === 0 && this.#older.size === 0;
+  }
+
+  add(low: number, high: number): void {
+    if (this.#recent.size >= removedMax) {
+      this.#older = this.#recent;
+      this.#recent = new HashTable(0);
+    }
+    this.#recent.insert(low, high);
+  }
+
+  has(low: number, high: number): boolean {
+    return this.#recent.find(low, high) >= 0 || this.#older.find(low, high) >= 0;
+  }
+
+  remove(low: number, high: number): void {
+    for (const blocks of [this.#recent, this.#older]) {
+      const at = blocks.find(low, high);
+      if (at >= 0) blocks.remove(at);
+    }
+  }
+}
 
 interface Promised {
   readonly worker: WorkerIndex;
@@ -26,24 +57,26 @@ export class LingeringPromises {
   readonly #runs = new PrefixRuns();
   readonly #due = new DueQueue<Promised>();
   readonly #byWorker: Promised[][] = [];
+  readonly #removed: (RemovedBlocks | undefined)[] = [];
 
   constructor(index: PrefixIndex) {
     this.#index = index;
   }
 
-  /** Adds nothing if the engine has announced the blocks already. @param eventLagMs the worker's measured lag */
-  add(hashes: BlockHashes, worker: WorkerIndex, eventLagMs: number, nowMs: number): void {
+  /** Adds nothing if the engine has announced the blocks already. */
+  add(hashes: BlockHashes, worker: WorkerIndex, lingerMs: number, nowMs: number): void {
     if (hashes.count === 0) return;
     const low = hashes.sequence[2 * hashes.count - 2]!;
     const high = hashes.sequence[2 * hashes.count - 1]!;
     if (this.#index.holds(worker, low, high)) return;
     const last = this.#runs.insert(hashes, worker);
     if (!last) return;
+    this.#restore(worker, hashes);
     this.#byWorker[worker] ??= [];
     const list = this.#byWorker[worker];
     const promised: Promised = { worker, last, low, high, place: list.length };
     list.push(promised);
-    this.#due.push(nowMs + Math.max(lingerMsMin, 2 * eventLagMs), promised);
+    this.#due.push(nowMs + lingerMs, promised);
   }
 
   /** Raises `out[w]` to the leading prompt blocks promised by ended requests. @param scratch zeroed, as long as `out`; left zeroed */
@@ -51,9 +84,19 @@ export class LingeringPromises {
     if (this.#runs.runCount === 0) return;
     this.#runs.addLeadingRuns(hashes, scratch);
     for (let worker = 0; worker < workerCount; worker++) {
-      if (scratch[worker]! > out[worker]!) out[worker] = scratch[worker]!;
+      if (scratch[worker]! > out[worker]!) {
+        out[worker] = Math.max(out[worker]!, this.#unremoved(worker, hashes, scratch[worker]!));
+      }
       scratch[worker] = 0;
     }
+  }
+
+  /** The engine has given up the last copy of a block. */
+  removed(worker: WorkerIndex, low: number, high: number): void {
+    const list = this.#byWorker[worker];
+    if (!list || list.length === 0) return;
+    this.#removed[worker] ??= new RemovedBlocks();
+    this.#removed[worker].add(low, high);
   }
 
   /** After blocks of the worker were stored: withdraws the promises that they confirm. */
@@ -83,6 +126,25 @@ export class LingeringPromises {
     this.#runs.assertConsistent();
   }
 
+  /** Of the leading blocks that are promised: how many lie before the first that was removed and has not come back. */
+  #unremoved(worker: WorkerIndex, { sequence }: BlockHashes, promisedBlocks: number): number {
+    const removed = this.#removed[worker];
+    if (removed === undefined || removed.isEmpty) return promisedBlocks;
+    for (let block = 0; block < promisedBlocks; block++) {
+      const low = sequence[2 * block]!;
+      const high = sequence[2 * block + 1]!;
+      if (removed.has(low, high) && !this.#index.holds(worker, low, high)) return block;
+    }
+    return promisedBlocks;
+  }
+
+  /** The blocks have been computed since they were removed. */
+  #restore(worker: WorkerIndex, { sequence, count }: BlockHashes): void {
+    const removed = this.#removed[worker];
+    if (removed === undefined || removed.isEmpty) return;
+    for (let block = 0; block < count; block++) removed.remove(sequence[2 * block]!, sequence[2 * block + 1]!);
+  }
+
   #withdraw(promised: Promised): void {
     const list = this.#byWorker[promised.worker]!;
     const moved = list.pop()!;
@@ -91,6 +153,7 @@ export class LingeringPromises {
       moved.place = promised.place;
     }
     promised.place = -1;
+    if (list.length === 0) this.#removed[promised.worker] = undefined;
     this.#runs.remove(promised.last, promised.worker);
   }
 }

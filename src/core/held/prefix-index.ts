@@ -24,6 +24,8 @@ class Holdings {
 }
 
 export class PrefixIndex {
+  /** Hears of each block whose last copy an event takes away. */
+  onRemoved: (worker: WorkerIndex, low: number, high: number) => void = () => undefined;
   readonly #hasher: BlockHasher;
   readonly #holdings: (Holdings | undefined)[] = [];
   /** Sequence hash -> one bit a worker. */
@@ -183,6 +185,7 @@ export class PrefixIndex {
     const further = shared.size === 0 ? -1 : shared.find(low, high);
     if (further < 0) {
       this.#unset(worker, low, high);
+      this.onRemoved(worker, low, high);
     } else if (shared.slots[further + 2]! > 1) {
       shared.slots[further + 2] = shared.slots[further + 2]! - 1;
     } else {

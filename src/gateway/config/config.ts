@@ -82,6 +82,8 @@ export interface GatewayConfig {
   readonly unprovenPerAddressMax: number;
   /** Addresses, or ranges of them, whose connections have nothing to prove. */
   readonly trustedProxies: readonly string[];
+  /** Addresses, or ranges of them, that may connect to `bind:` addresses of KV events; empty: all. */
+  readonly kvPublishers: readonly string[];
   /** Time for a client to send its whole request. */
   readonly requestMsMax: number;
   /** From the arrival of a request to the end of its answer. */
@@ -181,6 +183,7 @@ type Read<T> =
 export const workersMax = 4096;
 export const apiKeysMax = 1000;
 const trustedProxiesMax = 256;
+const kvPublishersMax = 4096;
 
 const workerList = listOf((item): Read<EngineSpec> => {
   const result = readEngineSpec(item);
@@ -259,6 +262,7 @@ const schema = z.strictObject({
   connectionsMax: integer(1, 1_000_000).default(8192),
   unprovenPerAddressMax: integer(1, 1_000_000).default(4096),
   trustedProxies: listOf(readAddressRange, trustedProxiesMax),
+  kvPublishers: listOf(readAddressRange, kvPublishersMax),
   requestMsMax: integer(100, 86_400_000).default(300_000),
   totalMsMax: integer(100, 86_400_000).default(3_600_000),
   holdMsMax: integer(0, 3_600_000).default(15_000),

@@ -1,6 +1,6 @@
 // One engine as the operator names it: `URL[,key=value...]`, or the same as an object.
 
-import { feedEndpointForm } from '../feeds/feed-address.ts';
+import { statedEndpointFault } from '../feeds/feed-address.ts';
 
 export interface EngineSpec {
   /** Base address, without a slash at its end. */
@@ -125,11 +125,11 @@ function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResul
   const { url } = spec;
   switch (key) {
     case 'kv-events':
-    case 'kv-replay':
-      if (!feedEndpointForm.test(value)) {
-        return wrong(`${key} of ${url} must be like tcp://127.0.0.1:5557, got ${JSON.stringify(value)}`);
-      }
+    case 'kv-replay': {
+      const fault = statedEndpointFault(value, key === 'kv-events' ? 'events' : 'replay');
+      if (fault !== null) return wrong(`${key} of ${url} must be like tcp://127.0.0.1:5557: ${fault}`);
       return right(key === 'kv-events' ? { ...spec, kvEvents: value } : { ...spec, kvReplay: value });
+    }
     case 'kv-topic':
       if (value.length > kvTopicLengthMax) return wrong(`kv-topic of ${url} is longer than ${kvTopicLengthMax}`);
       return right({ ...spec, kvTopic: value });

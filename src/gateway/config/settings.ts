@@ -124,6 +124,11 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
     'range',
     'addresses, or ranges such as 10.0.0.0/8, of HTTP proxies in front, whose connections never give way; repeatable',
   ),
+  kvPublishers: live(
+    'list',
+    'range',
+    'addresses, or ranges such as 10.0.0.0/8, that may connect to bind: addresses of KV events; without any, all may; repeatable',
+  ),
   requestMsMax: fixed('number', 'ms', 'how long a request may take to arrive; then it is refused with 408'),
   totalMsMax: live('number', 'ms', 'how long an answer may take in all; then it ends with 504 or an error event'),
   holdMsMax: live(

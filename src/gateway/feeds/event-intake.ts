@@ -6,7 +6,7 @@ import type { KvBatchHead, SkipReason } from '../../wire/kv-events.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { WorkerTraits } from '../engines/worker-traits.ts';
 import { routingBlockSize } from './feed-block-size.ts';
-import type { FeedBreak, FeedListener } from './kv-feed.ts';
+import type { FeedBreak, FeedListener } from './feed-listener.ts';
 import { LogRate } from './log-rate.ts';
 
 /** So many stores in a row of another size show that the size learnt first was that of a special group of blocks. */

@@ -1,5 +1,7 @@
 // Where the KV events of one publisher come from, and which side opens the address.
 
+import { readSocketPlace } from './socket-place.ts';
+
 export interface FeedAddress {
   /** Which side binds is vLLM's choice by the form of the endpoint; the other one connects. */
   readonly mode: 'connect' | 'bind';
@@ -10,13 +12,24 @@ export interface FeedAddress {
   readonly replayEndpoint: string | null;
 }
 
-/** As an operator writes it: `[bind:]tcp://HOST:PORT`. */
-export const feedEndpointForm: RegExp = /^(bind:|connect:)?(tcp:\/\/([^\s:]+|\[[^\s\]]+\]):\d+|ipc:\/\/\S+)$/;
-
-/** @param text of the form above */
+/** As an operator writes it: `[bind:]tcp://HOST:PORT` or `[bind:]ipc://PATH`. */
 export function statedEndpoint(text: string): Pick<FeedAddress, 'mode' | 'endpoint'> {
-  const [, prefix, endpoint] = feedEndpointForm.exec(text)!;
+  const [, prefix, endpoint] = /^(bind:|connect:)?(.*)$/s.exec(text)!;
   return { mode: prefix === 'bind:' ? 'bind' : 'connect', endpoint: endpoint! };
+}
+
+/** @param use `events`: either side may open it. `replay`: the engine does. @returns what to write instead, or null */
+export function statedEndpointFault(text: string, use: 'events' | 'replay'): string | null {
+  const { mode, endpoint } = statedEndpoint(text);
+  const place = readSocketPlace(endpoint);
+  if (typeof place === 'string') return place;
+  if (use === 'replay' && mode === 'bind')
+    return `${text} has a bind:, but the engine opens the address of replays itself`;
+  if (mode === 'bind' || place.kind !== 'tcp' || place.host !== null) return null;
+  const connecting = `tcp://HOST:${place.port} with the engine's host`;
+  return use === 'replay'
+    ? `${endpoint} is where the engine listens: write ${connecting}`
+    : `${endpoint} is no address to connect to: write bind:${endpoint} if the engine connects to this gateway, or ${connecting}`;
 }
 
 /**

@@ -1,13 +1,14 @@
 // The subscription to one publisher of KV events: every event once and in order, losses repaired by replay or told of.
 
-import type { KvEvent } from '../../core/index.ts';
-import { type KvBatchHead, KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../../wire/kv-events.ts';
+import { KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../../wire/kv-events.ts';
 import type { FeedAddress } from './feed-address.ts';
 import type { FeedCommons } from './feed-commons.ts';
 import { type FeedConnection, OutgoingConnection } from './feed-connection.ts';
+import type { FeedBreak, FeedListener } from './feed-listener.ts';
 import { FeedMemory } from './feed-memory.ts';
 import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
 import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
+import { FeedWatch } from './feed-watch.ts';
 import { HandleScrambler } from './handle-scrambler.ts';
 import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
@@ -15,11 +16,8 @@ import { ReplayError, replayBatches } from './kv-replay.ts';
 
 /** Items of a payload checked between two looks at the clock: well under a millisecond. */
 const itemsPerLookMax = 16_384;
-/** A feed quiet for so long is asked whether its last batches were lost; ever more rarely while none was. */
-const tailCheckMs = 2000;
-const tailCheckMsMax = 30_000;
-/** Batches that come by replay alone, so often in a row, show that the connection carries none. */
-const stallsMax = 2;
+/** Between two looks at what no message shows. */
+const lookMs = 2000;
 /** After a replay that failed. */
 const replayPauseMs = 30_000;
 /** Between two replays of everything; twice as long each time. */
@@ -29,30 +27,6 @@ const resyncPauseMsMax = 600_000;
 const scrambler = new HandleScrambler();
 /** One to find that the publisher is a new one, one to follow that. */
 const replayAttemptsMax = 2;
-
-/**
- * Why all that was known of the publisher's blocks is void: batches are missing, it began anew, a batch could not be
- * read or applied, all is told again from the start, or more was told than can be.
- */
-export type FeedBreak = 'gap' | 'restart' | 'malformed' | 'resync' | 'overfull';
-
-/** Calls come in the order of the events: a batch's head, its events, then the next head. */
-export interface FeedListener {
-  batch(head: KvBatchHead): void;
-  event(event: KvEvent): void;
-  skipped(reason: SkipReason): void;
-  /** Called ahead of the batch that showed it. */
-  broken(reason: FeedBreak): void;
-  /** From now on blocks may be missing. */
-  lost(): void;
-  /** There has been no publisher for long, and why; then, that there is one again: all is told anew. */
-  dead(reason: string): void;
-  alive(): void;
-  /** Nothing more comes. */
-  closed(): void;
-  /** A batch could not be applied: an error of ours. */
-  failed(error: unknown): void;
-}
 
 export class KvFeed {
   readonly #address: FeedAddress;
@@ -74,13 +48,7 @@ export class KvFeed {
   #loss: FeedLoss | null = null;
   #noReplayBeforeMs = 0;
   #noResyncBeforeMs = 0;
-  #quietBatches = -1;
-  #tailDueMs = 0;
-  #tailPauseMs = tailCheckMs;
-  /** Replays in a row that brought what the connection had not. */
-  #stalls = 0;
-  #downSinceMs: number | null = null;
-  #isDead = false;
+  #watch: FeedWatch;
   #onCurrent: (() => void) | null = null;
 
   constructor(address: FeedAddress, listener: FeedListener, commons: FeedCommons) {
@@ -88,6 +56,7 @@ export class KvFeed {
     this.#listener = listener;
     this.#commons = commons;
     this.#budget = commons.budget;
+    this.#watch = new FeedWatch(commons.deadMs, performance.now());
     const heard = {
       connected: () => this.#connected(),
       message: (frames: readonly Uint8Array[]) => this.#message(frames),
@@ -114,7 +83,7 @@ export class KvFeed {
       state: this.#closing.signal.aborted ? 'closed' : open,
       error,
       failure,
-      isDead: this.#isDead,
+      isDead: this.#watch.isDead,
       openMs: performance.now() - this.#openedMs,
       publishers,
       disconnects,
@@ -136,12 +105,10 @@ export class KvFeed {
   open(): void {
     if (this.#openedMs > 0) return;
     this.#openedMs = performance.now();
-    this.#downSinceMs = this.#openedMs;
+    this.#watch = new FeedWatch(this.#commons.deadMs, this.#openedMs);
     this.#connection.open();
-    this.#lookTimer = setInterval(
-      () => this.#guard(() => this.#look()),
-      Math.min(tailCheckMs, this.#commons.deadMs / 2),
-    );
+    const everyMs = Math.min(lookMs, this.#commons.deadMs / 2);
+    this.#lookTimer = setInterval(() => this.#guard(() => this.#look()), everyMs);
   }
 
   /** @returns once connected and caught up, or closed, or after `timeoutMs` */
@@ -207,8 +174,7 @@ export class KvFeed {
     void this.#enqueue(async () => {
       // What did not answer may have been the process before.
       this.#noReplayBeforeMs = 0;
-      this.#downSinceMs = null;
-      if (this.#isDead) this.#revive();
+      if (this.#watch.connected()) this.#revive();
       this.#sequence.connected();
       this.#proven = false;
       await this.#catchUp();
@@ -253,7 +219,7 @@ export class KvFeed {
   }
 
   async #live({ seq, payload }: KvFrames): Promise<void> {
-    this.#stalls = 0;
+    this.#watch.heard();
     const verdict = this.#sequence.judge(seq);
     if (verdict === 'restart' && this.#memory.has(seq, payload)) {
       this.#tally.duplicates += 1;
@@ -402,51 +368,28 @@ export class KvFeed {
 
   /** Finds what no message shows: that nobody is there, losses that no replay has mended, the loss of the last batches. */
   #look(): void {
-    if (this.#connection.publishers === 0) this.#lookForPublisher();
-    else if (this.#address.replayEndpoint === null) return;
+    if (this.#connection.publishers === 0) {
+      if (!this.#watch.absent(performance.now())) return;
+      const { error, failure } = this.#connection;
+      this.#listener.dead(error ?? failure ?? 'no publisher has connected');
+    } else if (this.#address.replayEndpoint === null) return;
     else if (this.#loss?.kind === 'lost-batches') this.#replayAll();
     else this.#checkTail();
   }
 
-  #lookForPublisher(): void {
-    const nowMs = performance.now();
-    this.#downSinceMs ??= nowMs;
-    if (this.#isDead || nowMs - this.#downSinceMs < this.#commons.deadMs) return;
-    this.#isDead = true;
-    const { error, failure } = this.#connection;
-    this.#listener.dead(error ?? failure ?? 'no publisher has connected');
-  }
-
   /** All that was known of its blocks was given up with it. */
   #revive(): void {
-    this.#isDead = false;
     this.#sequence.reset();
     this.#loss = null;
     this.#listener.alive();
   }
 
-  /**
-   * The loss of a feed's last batches shows only with its next one, and that may be long in coming; or never, on a
-   * connection that its publisher has forgotten.
-   */
   #checkTail(): void {
     const { batches } = this.#tally;
-    const nowMs = performance.now();
-    if (batches !== this.#quietBatches) {
-      this.#quietBatches = batches;
-      this.#tailPauseMs = tailCheckMs;
-      this.#tailDueMs = nowMs + tailCheckMs;
-      return;
-    }
-    if (nowMs < this.#tailDueMs || this.#replaying || !this.#canReplay()) return;
-    this.#tailPauseMs = Math.min(2 * this.#tailPauseMs, tailCheckMsMax);
-    this.#tailDueMs = nowMs + this.#tailPauseMs;
+    if (this.#replaying || !this.#canReplay() || !this.#watch.isTailDue(batches, performance.now())) return;
     void this.#enqueue(async () => {
       await this.#replayMissing();
-      if (this.#tally.batches === batches) return;
-      this.#stalls += 1;
-      if (this.#stalls < stallsMax) return;
-      this.#stalls = 0;
+      if (this.#tally.batches === batches || !this.#watch.isStalled()) return;
       this.#tally.stalls += 1;
       this.#connection.renew();
     });

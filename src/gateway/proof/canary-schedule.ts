@@ -3,9 +3,12 @@
 import type { Logger } from 'pino';
 import type { Engine, Worker } from '../engines/engine.ts';
 import { type CanaryReport, diagnose, type Finding } from './diagnosis.ts';
+import { countsOf, hasEnded, type WorkerCounts } from './finding-end.ts';
 
-/** After one that did not come back; twice as long after each further one. */
+/** After one that did not come back, or that found something; twice as long after each further one. */
 const retryMs = 30_000;
+/** A worker with findings that is never idle is sent one all the same. */
+const busyMsMax = 60_000;
 
 export interface CanaryOptions {
   /** False: none is sent. */
@@ -19,8 +22,10 @@ export class CanarySchedule {
   readonly #send: (worker: Worker) => Promise<CanaryReport>;
   readonly #log: Logger;
   #dueMs = 0;
-  /** In a row. */
+  /** In a row: canaries that did not come back, or found something. */
   #missed = 0;
+  /** What was counted of each worker when its findings were made. */
+  readonly #countsThen = new Map<Worker, WorkerCounts>();
   #underWay = false;
 
   constructor(engine: Engine, options: CanaryOptions, send: (worker: Worker) => Promise<CanaryReport>, log: Logger) {
@@ -43,7 +48,24 @@ export class CanarySchedule {
 
   /** To be called now and then while the engine is ready. */
   tick(nowMs: number): void {
-    if (this.#options.canary && nowMs >= this.#dueMs && this.#engine.inFlight === 0) void this.#run();
+    if (!this.#options.canary) return;
+    for (const worker of this.#engine.workers) this.#review(worker);
+    const hasFindings = this.#engine.workers.some(({ canary }) => canary?.state === 'faulty');
+    const isIdle = this.#engine.inFlight === 0 || (hasFindings && nowMs >= this.#dueMs + busyMsMax);
+    if (nowMs >= this.#dueMs && isIdle) void this.#run();
+  }
+
+  /** A finding ends when what it says is no longer so. */
+  #review(worker: Worker): void {
+    const { canary } = worker;
+    const then = this.#countsThen.get(worker);
+    if (canary?.state !== 'faulty' || then === undefined || this.#underWay) return;
+    const findings = canary.findings.filter((finding) => !hasEnded(finding, worker, then));
+    if (findings.length === canary.findings.length) return;
+    for (const { cause } of canary.findings.filter((finding) => !findings.includes(finding))) {
+      this.#log.info({ worker: worker.id, cause }, 'what the canary had found is no longer so');
+    }
+    worker.canary = { ...canary, timeMs: Date.now(), state: findings.length === 0 ? 'sound' : 'faulty', findings };
   }
 
   /** Never rejects: a canary that could not be sent has not come back. */
@@ -55,7 +77,10 @@ export class CanarySchedule {
     for (const worker of this.#engine.workers) {
       const report = await this.#reportOf(worker);
       this.#keep(worker, report);
-      missed ||= report.state === 'inconclusive';
+      missed ||= report.state === 'inconclusive' || report.state === 'faulty';
+    }
+    for (const worker of this.#countsThen.keys()) {
+      if (!this.#engine.workers.includes(worker)) this.#countsThen.delete(worker);
     }
     const { canaryIntervalMs } = this.#options;
     this.#missed = missed ? this.#missed + 1 : 0;
@@ -80,6 +105,7 @@ export class CanarySchedule {
   #keep(worker: Worker, report: CanaryReport): void {
     const before = worker.canary;
     worker.canary = report;
+    this.#countsThen.set(worker, countsOf(worker));
     const line = { worker: worker.id };
     if (report.state === 'inconclusive') {
       this.#log.debug({ ...line, reason: report.reason }, 'canary did not come back');

@@ -16,6 +16,8 @@ import { type CanaryReport, type Diagnosis, diagnose, type EventEvidence } from 
 const answerMsMax = 60_000;
 /** How long events, and the engine's own counters, may lag behind an answer. */
 const lagMsMax = 3000;
+/** How long after our end was opened a publisher that connects to it is waited for; they try again within seconds. */
+const publisherMsMax = 10_000;
 /** Fewer tokens may be the beginning of any prompt. */
 const tellingTokensMin = 4;
 
@@ -73,6 +75,7 @@ class Canary {
   async run(): Promise<Diagnosis> {
     const worker = this.#worker;
     const { engine } = worker;
+    await this.#publisher();
     const batchesBefore = worker.feed?.status.batches ?? 0;
     const partialBefore = this.#partialEvents();
     worker.storedWatch = (event) => this.#stored(event);
@@ -103,6 +106,16 @@ class Canary {
       },
       worker.circumstances,
     );
+  }
+
+  /** What is published before the engine has connected to us nobody hears: the canary would be the first to be lost. */
+  #publisher(): Promise<void> {
+    return until(() => {
+      const { feed, engine } = this.#worker;
+      if (feed === null || feed.address.mode !== 'bind' || !engine.workers.includes(this.#worker)) return true;
+      const { publishers, replaying, error, openMs } = feed.status;
+      return (publishers > 0 && !replaying) || error !== null || openMs > publisherMsMax;
+    }, publisherMsMax);
   }
 
   /** Sends the prompt once, booked like any other; null: the answer has no usage. */

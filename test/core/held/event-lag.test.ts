@@ -23,26 +23,26 @@ function store(first: number, nowMs: number): void {
 
 describe('EventLag', () => {
   it('is the time from the first token to the event', () => {
-    lag.firstToken(0, prompt(1), 100);
+    lag.computed(0, prompt(1), 100);
     store(1, 140);
     expect(lag.lagMs(0)).toBe(40);
     expect(lag.missed(0, 10_000)).toBe(0);
   });
 
   it('counts the prompts in a row that no event told of in time', () => {
-    for (const first of [1, 2, 3]) lag.firstToken(0, prompt(first), first);
+    for (const first of [1, 2, 3]) lag.computed(0, prompt(first), first);
     expect(lag.missed(0, 1000)).toBe(0);
     expect(lag.missed(0, 3002)).toBe(1);
     expect(lag.missed(0, 4000)).toBe(3);
-    lag.firstToken(0, prompt(4), 5000);
+    lag.computed(0, prompt(4), 5000);
     store(4, 5001);
     expect(lag.missed(0, 5001)).toBe(0);
   });
 
   it('goes on watching however many were missed', () => {
-    for (let first = 0; first < 100; first++) lag.firstToken(0, prompt(first), first * 1000);
+    for (let first = 0; first < 100; first++) lag.computed(0, prompt(first), first * 1000);
     expect(lag.missed(0, 200_000)).toBe(100);
-    lag.firstToken(0, prompt(500), 200_000);
+    lag.computed(0, prompt(500), 200_000);
     store(500, 200_007);
     expect(lag.missed(0, 200_007)).toBe(0);
   });
