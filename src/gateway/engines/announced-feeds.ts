@@ -1,6 +1,7 @@
 // Reads where an engine publishes its KV events from its answer to `/kv_event_sources`.
 
-import { announcedEndpoint, type FeedAddress, feedEndpointForm, reachable } from '../feeds/feed-address.ts';
+import { announcedEndpoint, type FeedAddress, reachable } from '../feeds/feed-address.ts';
+import { readSocketPlace } from '../feeds/socket-place.ts';
 import { feedTextLengthMax, ranksMax } from './engine-limits.ts';
 import { quoted, type Remarks } from './remarks.ts';
 
@@ -63,10 +64,8 @@ function readAnnouncement(rank: number, announced: AnnouncedSource, host: string
 
 /** Whether our end can be opened there. */
 function isEndpoint(endpoint: string, mode: FeedAddress['mode']): boolean {
-  if (!feedEndpointForm.test(endpoint) || /^(bind|connect):/.test(endpoint)) return false;
-  const port = /^tcp:\/\/(.*):(\d+)$/.exec(endpoint);
-  if (port === null) return true;
-  return Number(port[2]) >= 1 && Number(port[2]) <= 65_535 && (mode === 'bind' || port[1] !== '*');
+  const place = readSocketPlace(endpoint);
+  return typeof place !== 'string' && (mode === 'bind' || place.kind === 'ipc' || place.host !== null);
 }
 
 function isText(value: unknown): value is string {
