@@ -9,6 +9,7 @@ import type { Fleet } from './engines/fleet.ts';
 import type { AcceptHold } from './http/accept-hold.ts';
 import type { Access } from './http/access.ts';
 import type { AnswerDeadlines } from './http/answer-deadlines.ts';
+import type { BodyBudget } from './http/body-budget.ts';
 import type { ConnectionSlots } from './http/connection-slots.ts';
 import type { KeyLimits } from './http/key-limits.ts';
 import type { TurnSlices } from './http/turn-slices.ts';
@@ -33,6 +34,7 @@ export interface GatewayContext {
   readonly deadlines: AnswerDeadlines;
   /** Told to stop: what is under way ends, nothing new is wanted. */
   readonly stopping: boolean;
+  readonly bodyBudget: BodyBudget;
   /** Of the clients' listener. */
   readonly slots: ConnectionSlots;
   readonly acceptHold: AcceptHold;

@@ -22,6 +22,7 @@ import type { GatewayContext } from './gateway-context.ts';
 import { AcceptHold } from './http/accept-hold.ts';
 import { Access, describeAccess } from './http/access.ts';
 import { AnswerDeadlines } from './http/answer-deadlines.ts';
+import { BodyBudget, bodiesBytesMax } from './http/body-budget.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import { KeyLimits } from './http/key-limits.ts';
@@ -109,7 +110,11 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     () => performance.now(),
   );
   const operatorSlots = operatorConnections(() => performance.now());
-  const metrics = new GatewayMetrics(pools, fleet.engines, () => slots.counts());
+  const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
+  const metrics = new GatewayMetrics(pools, fleet.engines, {
+    connections: () => slots.counts(),
+    bodyBytes: () => bodyBudget.heldBytes,
+  });
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   const context: GatewayContext = {
@@ -130,6 +135,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
     ),
+    bodyBudget,
     slots,
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),

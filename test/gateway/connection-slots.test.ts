@@ -20,6 +20,10 @@ class FakeSocket extends EventEmitter {
     this.remoteAddress = remoteAddress;
   }
 
+  destroySoon(): void {
+    this.destroy();
+  }
+
   /** As a socket does: `close` comes later. */
   destroy(): void {
     if (this.destroyed) return;
@@ -148,6 +152,23 @@ it('requests of one connection are answered one after the other, and no more of 
   expect(limits).toEqual(['pipelinedRequestsMax']);
   responses[3]!.emit('close');
   expect(begun).toEqual([0, 1, 2, 3]);
+});
+
+it('a request with a body that does not wait for the answer before is not answered; the connection is closed then', () => {
+  const socket = open('10.0.0.1');
+  const begun: string[] = [];
+  const responses = [new EventEmitter(), new EventEmitter(), new EventEmitter()];
+  let dropped = 0;
+  const send = (index: number, headers: object): void => {
+    const request = { socket, headers, resume: () => dropped++ } as unknown as IncomingMessage;
+    slots.answerInTurn(request, responses[index] as unknown as ServerResponse, () => begun.push(`${index}`));
+  };
+  send(0, { 'content-length': '5' });
+  send(1, { 'transfer-encoding': 'chunked' });
+  send(2, {});
+  expect([begun, dropped, socket.destroyed]).toEqual([['0'], 2, false]);
+  responses[0]!.emit('close');
+  expect([begun, socket.destroyed]).toEqual([['0'], true]);
 });
 
 it('a connection that was gone when it was accepted takes no place', () => {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type PolicyName, policyNames } from '../../core/index.ts';
 import { isAddressRange } from './address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
+import { blockSizeMax, isAdminPort, isBlockSize, isBodiesBytes, largestBodiesMin } from './auto-settings.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
 
@@ -76,6 +77,8 @@ export interface GatewayConfig {
   /** Of lines that wait for the disk. */
   readonly recordBufferBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Of all bodies at a time. `auto`: by the memory that the process may use. */
+  readonly bodiesBytesMax: number | 'auto';
   readonly headerBytesMax: number;
   readonly connectionsMax: number;
   /** Of connections of one address that have brought no request that was let in. */
@@ -206,16 +209,6 @@ const secret = z
   .refine((value) => isSecretHash(value) || secretForm.test(value), { error: secretError })
   .transform(hashSecret);
 
-const blockSizeMax = 65_536;
-
-const isBlockSize = (value: unknown): boolean =>
-  value === 'auto' || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= blockSizeMax);
-
-const isAdminPort = (value: unknown): boolean =>
-  value === 'auto' ||
-  value === 'none' ||
-  (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535);
-
 const schema = z.strictObject({
   workers: workerList,
   workersFile: file,
@@ -258,6 +251,11 @@ const schema = z.strictObject({
   record: file,
   recordBufferBytesMax: integer(65_536, 1_073_741_824).default(16_777_216),
   bodyBytesMax: integer(1024, 1_073_741_824).default(33_554_432),
+  bodiesBytesMax: z
+    .custom<number | 'auto'>(isBodiesBytes, {
+      error: `must be auto or an integer from 2048 to ${Number.MAX_SAFE_INTEGER}`,
+    })
+    .default('auto'),
   headerBytesMax: integer(4096, 1_048_576).default(32_768),
   connectionsMax: integer(1, 1_000_000).default(8192),
   unprovenPerAddressMax: integer(1, 1_000_000).default(4096),
@@ -310,6 +308,11 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     faults.push(
       fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen if anyone may come in`),
     );
+  }
+  const bodiesBytesMin = largestBodiesMin * config.bodyBytesMax;
+  if (config.bodiesBytesMax !== 'auto' && config.bodiesBytesMax < bodiesBytesMin) {
+    const message = `must be at least ${bodiesBytesMin}, ${largestBodiesMin} times bodyBytesMax`;
+    faults.push(fault('bodiesBytesMax', [], message));
   }
   if (!isLoopback(config.adminHost) && config.adminKey === null && config.viewKey === null) {
     const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;

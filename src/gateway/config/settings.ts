@@ -108,6 +108,11 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   tlsKeyFile: live('text', 'path', 'private key of that certificate (PEM)'),
   workerCaFile: fixed('text', 'path', 'certificate authorities (PEM) that https engines are checked against'),
   bodyBytesMax: live('number', 'n', 'largest request body; a larger one is refused with 413'),
+  bodiesBytesMax: live(
+    'auto',
+    'n',
+    'memory of all requests at a time, auto: two fifths of what the heap may grow to; more is refused with 503',
+  ),
   headerBytesMax: fixed('number', 'n', 'largest request headers; larger ones are refused with 431'),
   connectionsMax: live(
     'number',

@@ -44,11 +44,13 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     context.slots.letIn(exchange.request);
     release = context.keyLimits.admit(exchange.key, context.config, performance.now());
     context.deadlines.watch(exchange);
+    exchange.lease = context.bodyBudget.lease();
     if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
     await answer(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);
   } finally {
+    exchange.lease?.release();
     release();
     context.deadlines.unwatch(exchange);
   }

@@ -40,6 +40,8 @@ interface Slot {
   answering: boolean;
   /** Those that have come behind it, which are answered in turn. */
   readonly waiting: (() => void)[];
+  /** After those it is closed. */
+  closing: boolean;
 }
 
 export class ConnectionSlots {
@@ -76,7 +78,7 @@ export class ConnectionSlots {
     if (!this.#makeRoom(client, settings)) return refuse(socket);
     const slot: Slot = {
       ...{ socket, ends: endsOf(socket), client, trusted: settings.isTrusted(remoteAddress) },
-      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [] },
+      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [], closing: false },
     };
     this.#slots.set(slot.ends, slot);
     if (!slot.trusted) this.#unproven.add(client, slot);
@@ -85,20 +87,26 @@ export class ConnectionSlots {
   }
 
   /**
-   * Answers a request once those before it on the same connection are answered, so that a connection holds no more
-   * than one body, and one answer.
+   * Answers a request once those before it on the same connection are answered. One that has a body and does not wait
+   * for the answer before is not answered, as HTTP allows: its body would have to be held, or it would keep the gateway
+   * from seeing that the client goes.
    * @param answer starts to
    */
-  answerInTurn({ socket }: IncomingMessage, response: ServerResponse, answer: () => void): void {
-    const slot = this.#find(socket);
+  answerInTurn(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
+    const slot = this.#find(request.socket);
     if (slot === null) {
-      socket.destroy();
+      request.socket.destroy();
+      return;
+    }
+    if (slot.closing || (slot.answering && hasBody(request))) {
+      slot.closing = true;
+      request.resume();
       return;
     }
     const begin = (): void => {
       slot.answering = true;
       if (slot.state === 'idle') this.#enter(slot, 'busy');
-      response.once('close', () => this.#answered(slot));
+      response.once('close', () => this.#answered(slot, request.socket));
       answer();
     };
     if (!slot.answering) begin();
@@ -132,14 +140,17 @@ export class ConnectionSlots {
     return found;
   }
 
-  #answered(slot: Slot): void {
+  /** @param socket the TLS socket, where there is one */
+  #answered(slot: Slot, socket: Socket): void {
     slot.answering = false;
     if (slot.socket.destroyed) {
       slot.waiting.length = 0;
       return;
     }
     if (slot.state === 'busy') this.#enter(slot, 'idle');
-    slot.waiting.shift()?.();
+    const next = slot.waiting.shift();
+    if (next !== undefined) next();
+    else if (slot.closing) socket.destroySoon();
   }
 
   #enter(slot: Slot, state: SlotState): void {

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
+import type { BodyLease } from './body-budget.ts';
 
 /** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
 const requestIdLengthMax = 256;
@@ -22,6 +23,8 @@ export class Exchange {
   readonly startedMs: number;
   /** Whose request it is; null: no key was needed. */
   key: ApiKey | null = null;
+  /** Of the memory that the request takes; null: nobody counts it. */
+  lease: BodyLease | null = null;
   /** In its normal form. */
   path = '/';
   /** With the question mark, or empty. */

@@ -9,8 +9,8 @@ import { LimitReached } from './key-limits.ts';
 export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause: unknown): void {
   const { response } = exchange;
   const error = asRequestError(cause);
-  if (error.status === 413) metrics.limited.inc({ limit: 'bodyBytesMax' });
   if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });
+  else if (error.status === 413) metrics.limited.inc({ limit: 'bodyBytesMax' });
   if (error !== cause) log.error({ requestId: exchange.id, err: cause }, 'request failed by a fault of the gateway');
   if (exchange.gone) return;
   if (response.headersSent) {

@@ -10,6 +10,7 @@ import { noWorkers } from '../pools/pools.ts';
 import type { ModelReader } from './client-routes.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './forwarded-headers.ts';
+import { makeRoomForJson } from './json-weight.ts';
 import { readBody } from './request-body.ts';
 
 /** vLLM's routes that load an adapter, or drop one. */
@@ -17,8 +18,9 @@ const changesModels = /^\/v1\/(un)?load_lora_adapter(\?|$)/;
 
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
 export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {
-  const body = await readBody(exchange.request, context.config.bodyBytesMax);
+  const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return;
+  makeRoomForJson(body, exchange.lease);
   const reading = readModel(body, exchange.header('content-type'));
   if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
   exchange.mustName(reading.model);

@@ -2,32 +2,91 @@
 
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
+import type { BodyLease } from './body-budget.ts';
+
+/** Of a body that comes in more than one piece, as soon as its second piece is there. */
+const capacityBytesMin = 65_536;
 
 /**
+ * @param lease grows with what has come; null: nobody counts it
  * @returns null if the client went away before its body was complete
- * @throws RequestError 413 if the body exceeds `bytesMax`; what is left of it stays unread
+ * @throws RequestError 413 if the body exceeds `bytesMax`, 503 if the lease can't grow; what is left of it stays unread
  */
-export function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | null> {
+export function readBody(request: IncomingMessage, bytesMax: number, lease: BodyLease | null): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    if (announcedBytes(request) > bytesMax) {
+    const announced = announcedBytes(request);
+    if (announced > bytesMax) {
       reject(bodyTooLarge(bytesMax));
       return;
     }
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const body = new GrowingBody(announced > 0 ? announced : bytesMax, lease);
     request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > bytesMax) {
+      try {
+        if (body.bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
+        body.add(chunk);
+      } catch (error) {
         request.removeAllListeners('data').pause();
-        reject(bodyTooLarge(bytesMax));
-        return;
+        body.drop();
+        reject(error as Error);
       }
-      chunks.push(chunk);
     });
-    request.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes)));
+    request.on('end', () => resolve(body.whole()));
     request.on('error', () => resolve(null));
     request.on('close', () => resolve(null));
   });
+}
+
+/**
+ * The pieces of a body, side by side in one buffer that doubles: however small they are, they take no more memory than
+ * twice their bytes.
+ */
+class GrowingBody {
+  readonly #bytesMax: number;
+  readonly #lease: BodyLease | null;
+  /** The first piece itself as long as there is no other. */
+  #buffer: Buffer = Buffer.alloc(0);
+  #bytes = 0;
+
+  /** @param bytesMax it never gets more */
+  constructor(bytesMax: number, lease: BodyLease | null) {
+    this.#bytesMax = bytesMax;
+    this.#lease = lease;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws LimitReached if the lease can't grow */
+  add(piece: Buffer): void {
+    const bytes = this.#bytes + piece.length;
+    if (this.#bytes === 0) {
+      this.#lease?.growTo(bytes);
+      this.#buffer = piece;
+    } else {
+      if (bytes > this.#buffer.length) this.#grow(bytes);
+      piece.copy(this.#buffer, this.#bytes);
+    }
+    this.#bytes = bytes;
+  }
+
+  whole(): Buffer {
+    return this.#buffer.subarray(0, this.#bytes);
+  }
+
+  drop(): void {
+    this.#buffer = Buffer.alloc(0);
+    this.#bytes = 0;
+  }
+
+  #grow(bytesMin: number): void {
+    const doubled = Math.max(capacityBytesMin, 2 * this.#buffer.length, bytesMin);
+    const capacity = Math.max(bytesMin, Math.min(doubled, this.#bytesMax));
+    this.#lease?.growTo(capacity);
+    const larger = Buffer.allocUnsafeSlow(capacity);
+    this.#buffer.copy(larger, 0, 0, this.#bytes);
+    this.#buffer = larger;
+  }
 }
 
 /** What `Content-Length` says; 0 if it says nothing. */

@@ -104,7 +104,7 @@ function specOf(value: unknown): EngineSpec {
 }
 
 async function readJson(exchange: Exchange): Promise<unknown> {
-  const body = await readBody(exchange.request, bodyBytesMax);
+  const body = await readBody(exchange.request, bodyBytesMax, exchange.lease);
   try {
     return JSON.parse(body?.toString('utf8') ?? '');
   } catch {

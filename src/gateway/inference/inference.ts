@@ -8,6 +8,7 @@ import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { requestHeaders } from '../http/forwarded-headers.ts';
+import { makeRoomForJson } from '../http/json-weight.ts';
 import { readBody } from '../http/request-body.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { hasUntried } from '../pools/second-choices.ts';
@@ -112,11 +113,12 @@ async function attemptWith(
 /** @returns null if the client is gone */
 async function readIntake(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
   const { config, pools, tokenizerFailures } = context;
-  const body = await readBody(exchange.request, config.bodyBytesMax);
+  const body = await readBody(exchange.request, config.bodyBytesMax, exchange.lease);
   if (body === null) return null;
   const turn = context.intakeSlices.take();
   if (turn !== null) await turn;
   if (exchange.gone) return null;
+  makeRoomForJson(body, exchange.lease);
   const request = readInferenceRequest(api, body);
   const overrides = readOverrides(exchange);
   exchange.mustName(request.model);

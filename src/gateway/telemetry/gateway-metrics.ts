@@ -15,6 +15,13 @@ export const unknownModel = '(unknown)';
 /** Engines may list any number of adapters. */
 const modelLabelsMax = 256;
 
+/** What the door to clients holds now. */
+export interface DoorFigures {
+  /** By state. */
+  connections(): Readonly<Record<string, number>>;
+  bodyBytes(): number;
+}
+
 export class GatewayMetrics {
   readonly registry: Registry = new Registry();
   readonly requests: Counter<'model' | 'status'>;
@@ -39,8 +46,7 @@ export class GatewayMetrics {
   readonly admission: AdmissionMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
-  /** @param connections of clients, by state */
-  constructor(pools: Pools, engines: readonly Engine[], connections: () => Readonly<Record<string, number>>) {
+  constructor(pools: Pools, engines: readonly Engine[], door: DoorFigures) {
     const registers = [this.registry];
     const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> =>
       new Counter({ name, help, labelNames, registers });
@@ -107,7 +113,7 @@ export class GatewayMetrics {
     registerTrust(this.registry, engines);
     registerFindings(this.registry, engines);
     registerEngines(this.registry, engines);
-    registerConnections(this.registry, connections);
+    registerDoor(this.registry, door);
   }
 
   /** The label of a model that some worker lists, or listed once. */
@@ -273,7 +279,7 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
   });
 }
 
-function registerConnections(registry: Registry, connections: () => Readonly<Record<string, number>>): void {
+function registerDoor(registry: Registry, { connections, bodyBytes }: DoorFigures): void {
   new Gauge({
     name: 'kvoyant_client_connections',
     help: 'Open connections of clients: unproven (no request was let in yet), idle, or busy with one.',
@@ -281,6 +287,14 @@ function registerConnections(registry: Registry, connections: () => Readonly<Rec
     registers: [registry],
     collect() {
       for (const [state, count] of Object.entries(connections())) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'kvoyant_request_body_bytes',
+    help: 'Memory that the bodies of requests under way take.',
+    registers: [registry],
+    collect() {
+      this.set(bodyBytes());
     },
   });
 }
