@@ -1,6 +1,6 @@
 // Asks, in the bytes of a streaming request, for the chunk that reports the usage; every other byte stays as it is.
 
-import { isEmptyObject, lastMember, type Span, skipSpace } from './json-members.ts';
+import { isEmptyObject, lastMember, replaceSpan, type Span, skipSpace } from './json-members.ts';
 
 const OPEN_OBJECT = 0x7b;
 const LETTER_F = 0x66;
@@ -19,12 +19,12 @@ export function askForUsage(body: Buffer): Buffer | null {
   const open = skipSpace(body, 0);
   const options = lastMember(body, open, 'stream_options');
   if (options === null) return insert(body, open, '"stream_options":{"include_usage":true}');
-  if (isNull(body, options)) return replace(body, options, '{"include_usage":true}');
+  if (isNull(body, options)) return replaceSpan(body, options, '{"include_usage":true}');
   if (body[options.start] !== OPEN_OBJECT) return null;
   if (!isOff(body, lastMember(body, options.start, 'continuous_usage_stats'))) return null;
   const include = lastMember(body, options.start, 'include_usage');
   if (include === null) return insert(body, options.start, '"include_usage":true');
-  return isOff(body, include) ? replace(body, include, 'true') : null;
+  return isOff(body, include) ? replaceSpan(body, include, 'true') : null;
 }
 
 function isOff(body: Buffer, value: Span | null): boolean {
@@ -38,9 +38,5 @@ function isNull(body: Buffer, { start }: Span): boolean {
 /** As the first member of the object that begins at `open`. */
 function insert(body: Buffer, open: number, member: string): Buffer {
   const at = { start: open + 1, end: open + 1 };
-  return replace(body, at, isEmptyObject(body, open) ? member : `${member},`);
-}
-
-function replace(body: Buffer, { start, end }: Span, text: string): Buffer {
-  return Buffer.concat([body.subarray(0, start), Buffer.from(text, 'latin1'), body.subarray(end)]);
+  return replaceSpan(body, at, isEmptyObject(body, open) ? member : `${member},`);
 }

@@ -53,6 +53,11 @@ export function isEmptyObject(json: Buffer, open: number): boolean {
   return json[skipSpace(json, open + 1)] === CLOSE_OBJECT;
 }
 
+/** @returns the JSON with other text in that place */
+export function replaceSpan(json: Buffer, { start, end }: Span, text: string): Buffer {
+  return Buffer.concat([json.subarray(0, start), Buffer.from(text, 'latin1'), json.subarray(end)]);
+}
+
 export function skipSpace(json: Buffer, from: number): number {
   let at = from;
   while (isSpace(json[at])) at += 1;

@@ -47,7 +47,16 @@ function mayNameTwice(body: Buffer, name: string): boolean {
   const quoted = `"${name}"`;
   const first = body.indexOf(quoted);
   if (first !== -1 && body.indexOf(quoted, first + quoted.length) !== -1) return true;
-  // Letters written as escapes, which no usual writer does.
+  return hasEscapedLetters(body);
+}
+
+/** Whether to look at the members of a body for that name, likewise. */
+export function mayName(body: Buffer, name: string): boolean {
+  return body.includes(`"${name}"`) || hasEscapedLetters(body);
+}
+
+/** No usual writer escapes letters. */
+function hasEscapedLetters(body: Buffer): boolean {
   return body.includes('\\u006') || body.includes('\\u007');
 }
 

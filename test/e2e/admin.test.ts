@@ -1,6 +1,7 @@
 // Workers that come and go while the gateway runs: by hand, by files, by names.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { TemporaryFolder } from '../gateway/temporary-folder.ts';
 import { endStream, type FakeEngine, type FakeRequest, openStream, sendToken } from './fake-engine.ts';
@@ -68,9 +69,12 @@ describe('draining a worker', () => {
     await eventually(() => onA.held.length === 1);
     const drained = await call(gateway, 'POST', `/workers/${idOf(a)}/drain`);
     expect(drained).toMatchObject({ status: 200, body: { url: a.url, draining: true, drained: false } });
-    for (let i = 0; i < 4; i++) expect((await stream(gateway)).headers['x-kvoyant-worker']).toBe(`${b.url}#0`);
+    for (let i = 0; i < 4; i++)
+      expect((await stream(gateway)).headers['x-kvoyant-worker']).toBe(`${clientIdOf(b.url)}#0`);
     for (let i = 0; i < 4; i++) {
-      expect((await post(gateway, '/v1/embeddings', { model: 'fake' })).headers['x-kvoyant-worker']).toBe(b.url);
+      expect((await post(gateway, '/v1/embeddings', { model: 'fake' })).headers['x-kvoyant-worker']).toBe(
+        clientIdOf(b.url),
+      );
     }
     expect((await shown(gateway)).map(({ drained }) => drained)).toEqual([false, false]);
     onA.endAll();

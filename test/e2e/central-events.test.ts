@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import type { FakeEngine } from './fake-engine.ts';
 import { eventually, getJson, Harness, loads, post } from './harness.ts';
@@ -82,7 +83,7 @@ describe.each([
     }
     const answer = await post(gateway, '/v1/completions', { model: 'fake', prompt: prompt(4_000_000, 5) });
     expect(answer.headers).toMatchObject({
-      'x-kvoyant-worker': `${engines[1]!.url}#0`,
+      'x-kvoyant-worker': `${clientIdOf(engines[1]!.url)}#0`,
       'x-kvoyant-overlap-tokens': String(5 * blockSize),
     });
   });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
 import { BlockHasher } from '../../src/core/index.ts';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import { encodeKvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
 import { replyWhole } from './fake-engine.ts';
 import { eventually, getJson, Harness, post } from './harness.ts';
@@ -52,7 +53,7 @@ describe('data-parallel ranks behind one address', () => {
     for (let i = 0; i < 4; i++) {
       const answer = await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
       const { headers } = engine.requests[i]!;
-      expect(answer.headers['x-kvoyant-worker']).toBe(`${engine.url}#${headers['x-data-parallel-rank']}`);
+      expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(engine.url)}#${headers['x-data-parallel-rank']}`);
     }
     const ranks = engine.requests.map(({ headers }) => headers['x-data-parallel-rank']);
     expect(ranks.filter((rank) => rank === '0')).toHaveLength(2);

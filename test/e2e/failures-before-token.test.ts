@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import {
   endStream,
@@ -102,7 +103,7 @@ describe('a stream whose worker fails before the first token', () => {
       expect(failing.requests.length).toBeGreaterThan(0);
       for (const answer of answers) {
         expect(answer.status).toBe(200);
-        expect(answer.headers['x-kvoyant-worker']).toBe(`${sound.url}#0`);
+        expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(sound.url)}#0`);
         expect(answer.body).toContain('"t1"');
         expect(answer.body).not.toContain('error');
         // Nothing that the failed worker sent is left in it.

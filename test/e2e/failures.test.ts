@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import { FakeEngine, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { type Answer, atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
@@ -48,7 +49,7 @@ describe('a worker that fails before it answers', () => {
     for (let i = 0; i < 4; i++) {
       const answer = await post(gateway, '/v1/chat/completions', chatBody, { 'x-request-id': `r${i}` });
       expect(answer.status).toBe(200);
-      expect(answer.headers['x-kvoyant-worker']).toBe(`${sound!.url}#0`);
+      expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(sound!.url)}#0`);
     }
     const tried = resetting!.requests.find(({ headers }) => headers['x-request-id'] !== undefined)!;
     const { decisions } = (await getJson(gateway, `/decisions/${tried.headers['x-request-id']}`)) as DecisionsAnswer;

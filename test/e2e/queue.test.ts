@@ -1,6 +1,7 @@
 // Requests that wait for room: held in overload, by priority, with a bound, a patience, and nothing left behind.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { type Answer, atRest, eventually, getJson, Harness, post } from './harness.ts';
@@ -188,9 +189,11 @@ describe('x-kvoyant-pin', () => {
   it('sends a request to the worker that it names', async () => {
     const gateway = await gatewayOf(2);
     for (const { url } of [...fleet.workers, ...fleet.workers]) {
-      const pin = `${url}#0`;
-      const { status, headers } = await complete(gateway, {}, { 'x-kvoyant-pin': pin });
-      expect([status, headers['x-kvoyant-worker']]).toEqual([200, pin]);
+      const told = `${clientIdOf(url)}#0`;
+      for (const pin of [`${url}#0`, told]) {
+        const { status, headers } = await complete(gateway, {}, { 'x-kvoyant-pin': pin });
+        expect([status, headers['x-kvoyant-worker']]).toEqual([200, told]);
+      }
     }
   });
 
@@ -212,7 +215,7 @@ describe('x-kvoyant-pin', () => {
     const pinned = Promise.all(Array.from({ length: 8 }, () => complete(gateway, {}, pin)));
     await waits(gateway, 8);
     const { status, headers } = await complete(gateway);
-    expect([status, headers['x-kvoyant-worker']]).toEqual([200, `${fleet.workers[1]!.url}#0`]);
+    expect([status, headers['x-kvoyant-worker']]).toEqual([200, `${clientIdOf(fleet.workers[1]!.url)}#0`]);
     await Promise.all([busy, pinned]);
   });
 });

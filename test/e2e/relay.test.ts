@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import { endStream, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
 
@@ -37,7 +38,7 @@ describe('relay', () => {
     expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8');
     expect(answer.headers['x-engine']).toBe('yes');
     expect(answer.headers['x-request-id']).toBe('r-1');
-    expect(answer.headers['x-kvoyant-worker']).toBe(`${engine.url}#0`);
+    expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(engine.url)}#0`);
     expect(answer.headers['x-kvoyant-overlap-tokens']).toBe('0');
     expect(answer.body.startsWith(sent.join(''))).toBe(true);
     expect(answer.body.endsWith('data: [DONE]\n\n')).toBe(true);

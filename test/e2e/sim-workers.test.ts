@@ -1,5 +1,6 @@
 import OpenAI, { NotFoundError } from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
@@ -203,7 +204,7 @@ describe('over simulated engines', () => {
     }).then((response) => response.json());
     await eventually(async () => (await loads(gateway)).workers.some(({ heldBlocks }) => heldBlocks >= 8));
     const answer = await post(gateway, '/v1/completions', { model, prompt, max_tokens: 4 });
-    expect(answer.headers['x-kvoyant-worker']).toBe(`${direct.url}#0`);
+    expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(direct.url)}#0`);
     expect(Number(answer.headers['x-kvoyant-overlap-tokens'])).toBeGreaterThanOrEqual(128);
   });
 });

@@ -109,6 +109,8 @@ describe('limits of a key', () => {
       models: null,
       inFlightMax,
       requestsPerMinuteMax: null,
+      priorities: null,
+      routing: false,
     });
     const settings = { ...none, inFlightPerKeyMax: 1 };
     limits.admit(key('a', null), settings, 0);

@@ -55,8 +55,9 @@ export class ConcurrentPhase {
   async #burstWithKill(count: number): Promise<EngineUnderTest | null> {
     let victim: EngineUnderTest | null = null;
     let killed: Promise<void> | null = null;
+    const urls = new Map((await this.#gateway.workers()).map(({ clientId, url }) => [clientId, url]));
     const onToken: AskOptions['onToken'] = (_tokens, worker) => {
-      victim ??= this.#stage.engines.find(({ url }) => worker?.startsWith(`${url}#`)) ?? null;
+      victim ??= this.#stage.engines.find(({ url }) => worker !== null && urls.get(worker) === url) ?? null;
       killed ??= victim?.kill() ?? null;
     };
     await this.#burst(count, { onToken });

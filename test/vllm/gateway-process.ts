@@ -10,6 +10,8 @@ const restMsMax = 30_000;
 
 export interface WorkerState {
   readonly id: string;
+  /** What clients are told instead. */
+  readonly clientId: string;
   readonly url: string;
   readonly state: string;
   readonly trust: { readonly kind: string; readonly reason: string | null; readonly detail: string | null };

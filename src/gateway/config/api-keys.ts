@@ -13,13 +13,17 @@ export interface ApiKey {
   /** Null: as set for every key; 0: no limit. */
   readonly inFlightMax: number | null;
   readonly requestsPerMinuteMax: number | null;
+  /** The lowest and the highest priority that its requests may have; null: they have none. */
+  readonly priorities: readonly [number, number] | null;
+  /** Its requests may name their worker, and weigh what speaks for one. */
+  readonly routing: boolean;
 }
 
 export type ApiKeyResult =
   | { readonly kind: 'key'; readonly key: ApiKey }
   | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
 
-const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax'];
+const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax', 'priorities', 'routing'];
 const limitMax = 1_000_000_000;
 
 /** @param value `NAME:KEY`, or an object with `name`, `key` and what else is set; the key may be given as its hash */
@@ -40,7 +44,15 @@ export function readApiKey(value: unknown): ApiKeyResult {
   // A list of models that was left blank must not open all of them.
   const blank = Object.keys(given).find((field) => given[field] === null);
   if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
-  const { name, key, models = null, inFlightMax = null, requestsPerMinuteMax = null } = given as Partial<ApiKeyFields>;
+  const {
+    name,
+    key,
+    models = null,
+    inFlightMax = null,
+    requestsPerMinuteMax = null,
+    priorities = null,
+    routing = false,
+  } = given as Partial<ApiKeyFields>;
   if (typeof name !== 'string' || !keyNameForm.test(name)) {
     return wrong(`name ${keyNameRule}`, 'name');
   }
@@ -55,6 +67,10 @@ export function readApiKey(value: unknown): ApiKeyResult {
       continue;
     return wrong(`${field} of ${name} must be an integer from 0 to ${limitMax}`, field);
   }
+  if (priorities !== null && !isRange(priorities)) {
+    return wrong(`priorities of ${name} must be the lowest and the highest, such as [0, 10]`, 'priorities');
+  }
+  if (typeof routing !== 'boolean') return wrong(`routing of ${name} must be true or false`, 'routing');
   return {
     kind: 'key',
     key: {
@@ -63,6 +79,8 @@ export function readApiKey(value: unknown): ApiKeyResult {
       models: models as readonly string[] | null,
       inFlightMax: inFlightMax as number | null,
       requestsPerMinuteMax: requestsPerMinuteMax as number | null,
+      priorities,
+      routing,
     },
   };
 }
@@ -73,10 +91,19 @@ interface ApiKeyFields {
   readonly models: unknown;
   readonly inFlightMax: unknown;
   readonly requestsPerMinuteMax: unknown;
+  readonly priorities: unknown;
+  readonly routing: unknown;
 }
 
 export const keyNameForm: RegExp = /^[\w.@-]{1,64}$/;
 export const keyNameRule = 'must have 1 to 64 letters, digits or any of . _ - @';
+
+function isRange(value: unknown): value is [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [min, max] = value as unknown[];
+  const inBounds = (bound: unknown): boolean => Number.isInteger(bound) && Math.abs(bound as number) < 2 ** 31;
+  return inBounds(min) && inBounds(max) && (min as number) <= (max as number);
+}
 
 function wrong(message: string, field?: string): ApiKeyResult {
   return { kind: 'wrong', message, ...(field !== undefined && { field }) };

@@ -236,13 +236,7 @@ function shownValue(name: SettingName, config: GatewayConfig): unknown {
     case 'workers':
       return config.workers.map((worker) => ({ ...worker, ...(worker.apiKey !== undefined && { apiKey: masked }) }));
     case 'apiKeys':
-      return config.apiKeys.map(({ name: keyName, models, inFlightMax, requestsPerMinuteMax }) => ({
-        name: keyName,
-        key: masked,
-        models,
-        inFlightMax,
-        requestsPerMinuteMax,
-      }));
+      return config.apiKeys.map(({ name: keyName, hash: _, ...rest }) => ({ name: keyName, key: masked, ...rest }));
     case 'adminKey':
     case 'viewKey':
       return config[name] === null ? null : masked;

@@ -10,6 +10,7 @@ import type { CanaryReport, Circumstances } from '../proof/diagnosis.ts';
 import { WorkerAccount } from '../proof/prompt-account.ts';
 import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
 import type { FeedSource } from './announced-feeds.ts';
+import { clientIdOf } from './client-id.ts';
 import { EngineCalls } from './engine-calls.ts';
 import { EngineProbe } from './engine-probe.ts';
 import type { ModelEntry } from './listed-models.ts';
@@ -25,6 +26,8 @@ export type EngineState = 'joining' | 'ready' | 'suspect' | 'down' | 'refused';
 export class Engine {
   readonly spec: EngineSpec;
   readonly url: string;
+  /** What clients are told instead. */
+  readonly clientId: string;
   readonly upstream: Upstream;
   readonly probe: EngineProbe;
   workers: readonly Worker[] = [];
@@ -51,6 +54,7 @@ export class Engine {
   constructor(spec: EngineSpec, ca: string | null = null) {
     this.spec = spec;
     this.url = spec.url;
+    this.clientId = clientIdOf(spec.url);
     this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null });
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
   }
@@ -158,6 +162,8 @@ export interface EventCounters {
 /** One routing target: a data-parallel rank of an engine. Health is the engine's, blocks and bookings are the rank's. */
 export class Worker {
   readonly id: string;
+  /** What clients are told instead. */
+  readonly clientId: string;
   readonly engine: Engine;
   readonly rank: number;
   readonly events: EventCounters = {
@@ -189,6 +195,7 @@ export class Worker {
 
   constructor(engine: Engine, rank: number, traits: WorkerTraits, told: ToldOfCache) {
     this.id = `${engine.url}#${rank}`;
+    this.clientId = `${engine.clientId}#${rank}`;
     this.engine = engine;
     this.rank = rank;
     this.traits = traits;

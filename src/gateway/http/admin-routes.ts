@@ -89,6 +89,8 @@ export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayCon
   return {
     id: null,
     url: engine.url,
+    /** What clients are told instead of its address. */
+    clientId: engine.clientId,
     state: engine.state,
     reason: engine.reason,
     /** What it says of itself, and can't be used. */
@@ -107,10 +109,11 @@ export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayCon
 }
 
 function describeWorker(worker: Worker): object {
-  const { id, rank, traits, feed, offeredFeed, events, account, canary } = worker;
+  const { id, clientId, rank, traits, feed, offeredFeed, events, account, canary } = worker;
   const trust = worker.trust(performance.now());
   return {
     id,
+    clientId,
     rank,
     ...traits,
     // Where its events can't be used, our own decisions stand in for them.

@@ -29,6 +29,9 @@ const replacedInRequests: ReadonlySet<string> = new Set([
 
 const ownPrefix = 'x-kvoyant-';
 
+/** These lead to the engine's own address. */
+const withheldFromClients: ReadonlySet<string> = new Set(['location', 'content-location', 'refresh', 'alt-svc']);
+
 /** Headers of a client's request for the engine, as name, value, name, value; without those that name the request. */
 export function requestHeaders(rawHeaders: readonly string[], engineApiKey: string | null): string[] {
   const named = connectionTokens(rawHeaders);
@@ -49,7 +52,7 @@ export function responseHeaders(headers: IncomingHttpHeaders): string[] {
   const named = new Set(splitTokens(headers.connection ?? ''));
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
-    if (name === 'x-request-id' || name.startsWith(ownPrefix)) continue;
+    if (name === 'x-request-id' || name.startsWith(ownPrefix) || withheldFromClients.has(name)) continue;
     for (const single of typeof value === 'string' ? [value] : value) {
       const bytes = asSent(single);
       if (bytes !== null && headerName.test(name)) passed.push(name, bytes);

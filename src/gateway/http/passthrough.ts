@@ -1,10 +1,13 @@
 // The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
 
+import { readJsonModel } from '../../wire/json-model.ts';
+import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
+import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
 import { noWorkers } from '../pools/pools.ts';
 import type { ModelReader } from './client-routes.ts';
@@ -26,8 +29,11 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   exchange.mustName(reading.model);
   const { model } = context.pools.resolve(reading.model);
   exchange.asksFor(model);
+  const rights = rightsOf(exchange.key, context.config.host);
+  const isJson = readModel === readJsonModel;
+  const sent = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const answer = new ClientAnswer(exchange, null);
-  await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, body));
+  await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, sent));
 }
 
 /** Tries one engine after the other, until one has answered. @throws RequestError if none has */
@@ -71,7 +77,7 @@ async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, bo
     path: exchange.path + exchange.query,
     headers,
     body: body.length === 0 ? null : body,
-    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.url],
+    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.clientId],
   };
   const leave = engine.enter();
   try {

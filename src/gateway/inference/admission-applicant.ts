@@ -40,10 +40,10 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, 
     return withSecondChoices(pool, excluded, performance.now());
   };
   return {
-    priority: priority ?? request.priority,
+    priority,
     lane: JSON.stringify([model, pin, ...tried]),
     request: (): RouteRequest => {
-      const affinity = pool.sessions.affinity(session ?? request.session, performance.now());
+      const affinity = pool.sessions.affinity(session, performance.now());
       return {
         prompts: hashed(),
         sequences: request.sequences,

@@ -29,7 +29,7 @@ export function place(
     const { policy, reason, worker: index } = routed.decision;
     const worker = pool.worker(index);
     metrics.decisions.inc({ policy, reason });
-    pool.sessions.placed(overrides.session ?? request.session, worker, performance.now());
+    pool.sessions.placed(overrides.session, worker, performance.now());
     // Last: until the lease has them, the desk answers for the bookings.
     return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
   });

@@ -3,6 +3,7 @@
 import type { WorkerIndex } from '../../core/index.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
 import { namesTwice } from '../../wire/json-model.ts';
+import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
@@ -19,6 +20,7 @@ import { unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
+import { permitted, rightsOf } from './client-rights.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
@@ -120,7 +122,8 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (exchange.gone) return null;
   makeRoomForJson(body, exchange.lease);
   const request = readInferenceRequest(api, body);
-  const overrides = readOverrides(exchange);
+  const rights = rightsOf(exchange.key, config.host);
+  const overrides = readOverrides(exchange, request, rights);
   exchange.mustName(request.model);
   if (namesTwice(body, 'model')) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const { pool, model } = pools.resolve(request.model);
@@ -132,10 +135,11 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (exchange.gone) return null;
   // Anew: workers may have come and gone meanwhile.
   const resolved = pools.resolve(request.model);
-  const asking = config.injectUsage && request.stream ? askForUsage(body) : null;
+  const limited = limitPriority(body, (priority) => permitted(rights, priority));
+  const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
   return {
     ...resolved,
-    body: asking ?? body,
+    body: asking ?? limited,
     hidesUsage: asking !== null,
     request,
     contents: asTaken(resolved, request, contents),
@@ -172,6 +176,7 @@ function send(
       timeMs: Date.now(),
       model,
       worker: worker.id,
+      workerClientId: worker.clientId,
       attempt,
       decision: routed.decision,
       known: leastKnown(contents),
@@ -207,7 +212,7 @@ function send(
       'x-request-id',
       exchange.id,
       'x-kvoyant-worker',
-      worker.id,
+      worker.clientId,
       'x-kvoyant-overlap-tokens',
       String(routed.decision.overlapTokens),
     ],

@@ -145,6 +145,12 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#target.engine.calls.heard();
     this.#status = status;
     try {
+      // Where an engine sends its clients is for the operator to see: most of them could not even get there.
+      if (status < 400 && status >= 300) {
+        const error = new Error(`it redirected the request (status ${status}), which kvoyant does not follow`);
+        this.#obey({ kind: 'give-up', failure: 'error', error });
+        return;
+      }
       this.#answer.begin({ status, headers, extraHeaders: this.#target.extraHeaders });
       this.#obey(this.#watch.head(status, formOf(headers)));
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import type { ChatInput, ChatMessage } from '../../tokens/tokenizer.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import { priorityMax, priorityMin } from './routing-overrides.ts';
+import { priorityMax, priorityMin } from './client-rights.ts';
 
 export type InferenceApi = 'chat' | 'completions';
 

@@ -2,37 +2,53 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { type ClientRights, permitted, priorityMax, priorityMin } from './client-rights.ts';
+import type { InferenceRequest } from './request-intake.ts';
 
 export interface RoutingOverrides {
   readonly overlapWeight?: number;
   readonly temperature?: number;
-  /** Comes before the `priority` of the body, which some engines refuse; null: not given. */
-  readonly priority: number | null;
-  /** Id of the worker that the request must go to; null: any. */
+  /** Of those that wait for a worker, lower goes first. */
+  readonly priority: number;
+  /** Id of the worker that the request must go to, or what clients are told instead of it; null: any. */
   readonly pin: string | null;
-  /** Comes before what the body says of the session; null: not given. */
+  /** What is common to requests that belong together; each key has sessions of its own. Null: nothing is. */
   readonly session: string | null;
 }
 
 export const pinHeader = 'x-kvoyant-pin';
 
 const valueMax = 1e6;
-/** Those of a 32-bit integer, as in engines that take a priority. */
-export const priorityMin: number = -(2 ** 31);
-export const priorityMax: number = 2 ** 31 - 1;
-
-/** @throws RequestError 400 naming the header. */
-export function readOverrides(exchange: Exchange): RoutingOverrides {
+/**
+ * What the client may not set is left out, as if it had not been there.
+ * @param request what the body says comes after the headers, which reach no engine
+ * @throws RequestError 400 naming the header
+ */
+export function readOverrides(
+  exchange: Exchange,
+  { priority, session }: Pick<InferenceRequest, 'priority' | 'session'>,
+  rights: ClientRights,
+): RoutingOverrides {
+  const ranks = rights.priorityMin !== rights.priorityMax;
+  const common = {
+    priority: permitted(rights, (ranks ? readPriority(exchange) : null) ?? priority),
+    session: sessionOf(exchange, session),
+  };
+  if (!rights.routing) return { ...common, pin: null };
   const overlapWeight = readNumber(exchange, 'x-kvoyant-overlap-weight');
   const temperature = readNumber(exchange, 'x-kvoyant-temperature');
-  const session = exchange.header('x-kvoyant-session');
   return {
+    ...common,
     ...(overlapWeight !== null && { overlapWeight }),
     ...(temperature !== null && { temperature }),
-    priority: readPriority(exchange),
     pin: exchange.header(pinHeader),
-    session: session === null || session === '' ? null : `session:${session}`,
   };
+}
+
+function sessionOf(exchange: Exchange, ofBody: string | null): string | null {
+  const header = exchange.header('x-kvoyant-session');
+  const session = header === null || header === '' ? ofBody : `session:${header}`;
+  return session === null || exchange.key === null ? session : `${exchange.key.name} ${session}`;
 }
 
 function readPriority(exchange: Exchange): number | null {

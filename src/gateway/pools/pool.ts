@@ -77,14 +77,15 @@ export class Pool {
     return worker;
   }
 
+  /** @param id its own, or what clients are told instead */
   find(id: string): Worker | undefined {
-    for (const worker of this.#workers.values()) if (worker.id === id) return worker;
+    for (const worker of this.#workers.values()) if (isOf(worker, id)) return worker;
     return undefined;
   }
 
   /** Workers that must not get a request which is to go to this one. */
   allBut(id: string): ReadonlySet<WorkerIndex> {
-    return new Set([...this.#workers].flatMap(([index, worker]) => (worker.id === id ? [] : [index])));
+    return new Set([...this.#workers].flatMap(([index, worker]) => (isOf(worker, id) ? [] : [index])));
   }
 
   /** As the first worker that lists it describes it; undefined: none does. */
@@ -159,4 +160,8 @@ export class Pool {
 
 function policyOf({ policy, overlapWeight, temperature, kvForm }: GatewayConfig): Policy {
   return policy === 'kv' ? createPolicy(policy, { overlapWeight, temperature, form: kvForm }) : createPolicy(policy);
+}
+
+function isOf(worker: Worker, id: string): boolean {
+  return worker.id === id || worker.clientId === id;
 }

@@ -13,6 +13,8 @@ export class DecisionRecord {
   readonly timeMs: number;
   readonly model: string;
   readonly worker: string;
+  /** What the client was told instead. */
+  readonly workerClientId: string;
   readonly attempt: number;
   readonly decision: Decision;
   /** What was known of its prompts; of several, the least. */
@@ -34,7 +36,7 @@ export class DecisionRecord {
   constructor(
     fields: Pick<
       DecisionRecord,
-      'requestId' | 'timeMs' | 'model' | 'worker' | 'attempt' | 'decision' | 'known' | 'trust'
+      'requestId' | 'timeMs' | 'model' | 'worker' | 'workerClientId' | 'attempt' | 'decision' | 'known' | 'trust'
     >,
     workerIds: ReadonlyMap<number, string>,
   ) {
@@ -42,6 +44,7 @@ export class DecisionRecord {
     this.timeMs = fields.timeMs;
     this.model = fields.model;
     this.worker = fields.worker;
+    this.workerClientId = fields.workerClientId;
     this.attempt = fields.attempt;
     this.decision = fields.decision;
     this.known = fields.known;
@@ -63,6 +66,7 @@ export class DecisionRecord {
       timeMs: this.timeMs,
       model: this.model,
       worker: this.worker,
+      workerClientId: this.workerClientId,
       attempt: this.attempt,
       policy: decision.policy,
       reason: decision.reason,

@@ -23,6 +23,7 @@ export function requestLine(exchange: Exchange, status: number, nowMs: number): 
   return {
     ...line,
     worker: record.worker,
+    workerClientId: record.workerClientId,
     attempts: record.attempt,
     policy: decision.policy,
     reason: decision.reason,
