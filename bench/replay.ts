@@ -25,7 +25,7 @@ export function benchReplay(workload: Workload, policies: readonly string[]): vo
     const figures = [
       seconds.toFixed(2).padStart(7),
       (process.memoryUsage.rss() / 2 ** 20).toFixed(0).padStart(8),
-      result.cache.hitRate.toFixed(3).padStart(8),
+      (result.cache.hitRate ?? Number.NaN).toFixed(3).padStart(8),
       ((result.measured.ttftMs.mean ?? Number.NaN) / 1000).toFixed(3).padStart(7),
       createHash('sha256').update(JSON.stringify(result)).digest('hex').slice(0, 8),
     ];

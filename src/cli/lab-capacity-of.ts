@@ -1,47 +1,168 @@
-// The highest rate at which a policy meets the SLO on a workload, found probe by probe.
+// The rates up to which a policy meets the SLO on a workload, judged over all seeds together, probe by probe.
 
-import { CapacitySearch, type ProbeResult, type RunSpec, speedBound, toJson } from '../lab/index.ts';
+import {
+  CapacitySearch,
+  firstMeasured,
+  lostProbe,
+  missesMax,
+  type PooledProbe,
+  pooledSpeedBound,
+  poolProbes,
+  type RunSpec,
+  toJson,
+} from '../lab/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import type { Experiment } from './lab-experiment.ts';
-import type { WorkloadSpec } from './lab-workload.ts';
+import { buildWorkload, lengthened, type WorkloadSpec } from './lab-workload.ts';
 
-/** Share of good requests that meets the SLO. */
-export const goodShareMin = 0.95;
+/** Usual number of jobs for one seed: what progress counts on. */
+export const probesExpected = 12;
 
-/** Usual number of probes: what progress counts on. */
-export const probesExpected = 8;
-
-/** Where searches begin: the share of the bound that policies of the middle field reach. */
-const startShare = 0.6;
+/** How many times as long as usual a run becomes where the usual one does not tell. */
+const lengths = [1, 2, 4] as const;
 
 export interface Capacity {
-  /** As a multiple of the workload's own arrivals; 0: no rate met the SLO. */
+  /** The highest rate that was good as were all tried below it, of the workload's own arrivals; 0: there is none. */
   readonly speed: number;
-  /** No policy is faster for long; infinite where all requests arrive at once. */
+  /** The lowest rate tried from which on none was good; null: the highest one tried was. */
+  readonly failsFrom: number | null;
+  /** No policy is faster for long. */
   readonly speedBound: number;
-  /** Every probe, in order of speed. */
-  readonly probes: readonly ProbeResult[];
+  /** Of the workload's own arrivals, over all seeds. */
+  readonly ownRatePerS: number;
+  /** What the judgement of `speed` rests on; null where that is 0. */
+  readonly judged: PooledProbe | null;
+  /** Every rate tried, in order, as the longest run there judged it. */
+  readonly probes: readonly PooledProbe[];
 }
 
-/** @returns null for a workload whose requests all arrive at once: it has no rate */
+/** One seed of a workload, and the run that a policy gets there. */
+export interface SeededRun {
+  readonly workload: WorkloadSpec;
+  readonly spec: RunSpec;
+}
+
+/**
+ * A rate is good if the SLO is met and answers do not take longer and longer. Where the run is too short to tell, it is
+ * made longer: shipped workloads whose number of requests was not given get up to four times the usual one. The highest
+ * good rate has to be good in the longest run, too. No rate above the bound is tried.
+ * @param seeds at least one
+ * @returns null for a workload whose requests all arrive at once: it has no rate
+ */
 export async function capacityOf(
-  { execute, progress }: Pick<Experiment, 'execute' | 'progress'>,
-  workload: Workload,
-  workloadSpec: WorkloadSpec,
-  spec: RunSpec,
+  experiment: Pick<Experiment, 'execute' | 'progress'>,
+  seeds: readonly SeededRun[],
 ): Promise<Capacity | null> {
-  const bound = speedBound(workload, spec);
-  if (!Number.isFinite(bound)) {
-    progress.expect(-probesExpected);
-    return null;
+  const prober = new Prober(experiment, seeds);
+  const { speedBound } = await prober.pool(1);
+  if (!Number.isFinite(speedBound)) return null;
+  const expected = seeds.length * probesExpected;
+  experiment.progress.expect(expected);
+  const search = new CapacitySearch(speedBound);
+  const judged = new Map<number, Judged>();
+  const judge = async (speed: number, allowed: readonly number[]): Promise<void> => {
+    const one = await prober.judge(speed, allowed);
+    judged.set(speed, one);
+    search.tell(speed, one.probe.verdict === 'good' || one.probe.verdict === 'short');
+  };
+  for (;;) {
+    for (let speed = search.next; speed !== null; speed = search.next) await judge(speed, prober.lengths);
+    if (search.low === 0 || judged.get(search.low)!.length === prober.longest) break;
+    await judge(search.low, [prober.longest]);
   }
-  const search = new CapacitySearch(bound * startShare);
-  const probes: ProbeResult[] = [];
-  for (let speed = search.next; speed !== null; speed = search.next) {
-    const probe = await execute(workloadSpec, { kind: 'probe', spec: toJson(spec), speed, goodShareMin });
-    search.tell(probe.met);
-    probes.push(probe);
+  experiment.progress.expect(prober.jobs - expected);
+  const at = judged.get(search.low) ?? null;
+  const pool = await prober.pool(at?.length ?? 1);
+  return {
+    speed: search.low,
+    failsFrom: search.high,
+    speedBound: pool.speedBound,
+    ownRatePerS: pool.ownRatePerS,
+    judged: at?.probe ?? null,
+    probes: [...judged.values()].map(({ probe }) => probe).sort((a, b) => a.speed - b.speed),
+  };
+}
+
+interface Judged {
+  readonly length: number;
+  readonly probe: PooledProbe;
+}
+
+/** All seeds at one length. */
+interface Pool {
+  readonly runs: readonly SeededRun[];
+  readonly requests: number;
+  readonly missesMax: number;
+  readonly speedBound: number;
+  readonly ownRatePerS: number;
+}
+
+class Prober {
+  /** That the workload can have, from the usual one up. */
+  readonly lengths: readonly number[];
+  readonly #experiment: Pick<Experiment, 'execute'>;
+  readonly #seeds: readonly SeededRun[];
+  readonly #pools = new Map<number, Promise<Pool>>();
+  #jobs = 0;
+
+  constructor(experiment: Pick<Experiment, 'execute'>, seeds: readonly SeededRun[]) {
+    this.#experiment = experiment;
+    this.#seeds = seeds;
+    this.lengths = lengths.filter((length) => seeds.every(({ workload }) => lengthened(workload, length) !== null));
   }
-  progress.expect(probes.length - probesExpected);
-  return { speed: search.capacity, speedBound: bound, probes: probes.sort((a, b) => a.speed - b.speed) };
+
+  get longest(): number {
+    return this.lengths.at(-1)!;
+  }
+
+  get jobs(): number {
+    return this.#jobs;
+  }
+
+  pool(length: number): Promise<Pool> {
+    const pool = this.#pools.get(length) ?? makePool(this.#seeds, length);
+    this.#pools.set(length, pool);
+    return pool;
+  }
+
+  /** Goes from length to length until one tells whether the rate is good. */
+  async judge(speed: number, allowed: readonly number[]): Promise<Judged> {
+    let judged: Judged | null = null;
+    for (const length of allowed) {
+      judged = { length, probe: await this.#probe(speed, length) };
+      if (judged.probe.verdict === 'good' || judged.probe.verdict === 'missed') break;
+    }
+    return judged!;
+  }
+
+  async #probe(speed: number, length: number): Promise<PooledProbe> {
+    const pool = await this.pool(length);
+    if (speed > pool.speedBound) return lostProbe(speed, pool.requests);
+    this.#jobs += pool.runs.length;
+    const probes = pool.runs.map(({ workload, spec }) =>
+      this.#experiment.execute(workload, { kind: 'probe', spec: toJson(spec), speed, missesMax: pool.missesMax }),
+    );
+    return poolProbes(await Promise.all(probes));
+  }
+}
+
+async function makePool(seeds: readonly SeededRun[], length: number): Promise<Pool> {
+  const runs = seeds.map(({ workload, spec }) => ({ workload: lengthened(workload, length)!, spec }));
+  const workloads = await Promise.all(runs.map(({ workload }) => buildWorkload(workload)));
+  const { spec } = seeds[0]!;
+  const [first] = workloads as [Workload];
+  const measured = first.requests.length - firstMeasured(first, spec);
+  let spanMs = 0;
+  let requests = 0;
+  for (const workload of workloads) {
+    spanMs += workload.requests.at(-1)!.arrivalMs - workload.requests[0]!.arrivalMs;
+    requests += workload.requests.length;
+  }
+  return {
+    runs,
+    requests: first.requests.length,
+    missesMax: missesMax(measured, seeds.length),
+    speedBound: pooledSpeedBound(workloads, spec),
+    ownRatePerS: (requests / spanMs) * 1000,
+  };
 }

@@ -1,19 +1,22 @@
-// `kvoyant lab capacity`: the highest rate at which each policy meets the SLO, by bisection.
+// `kvoyant lab capacity`: the highest rate at which each policy meets the SLO, over all seeds together.
 
 import { Command } from 'commander';
-import type { PolicySpec } from '../lab/index.ts';
+import {
+  describeCluster,
+  goodShareMin,
+  type PolicySpec,
+  type RunSpec,
+  seedsOfTraceNote,
+  slowdownMax,
+  spanOverE2eMin,
+  toJson,
+} from '../lab/index.ts';
 import { htmlFigure, htmlHeading, htmlPage, htmlParagraph, htmlTable } from '../report/html-page.ts';
 import { linePlot } from '../report/svg-plot.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
-import { type Capacity, capacityOf, goodShareMin, probesExpected } from './lab-capacity-of.ts';
+import { type Capacity, capacityOf } from './lab-capacity-of.ts';
 import { LabError, sayingErrors } from './lab-error.ts';
-import {
-  addExperimentFlags,
-  type Experiment,
-  type ExperimentFlags,
-  mapWidth,
-  withExperiment,
-} from './lab-experiment.ts';
+import { addExperimentFlags, type ExperimentFlags, mapWidth, withExperiment } from './lab-experiment.ts';
 import {
   addClusterFlags,
   addTokenizerFlag,
@@ -22,12 +25,10 @@ import {
   integer,
   list,
   policyOption,
-  runSpec,
   type TokenizerFlag,
   type WorkloadFlags,
-  workloadSpec,
 } from './lab-flags.ts';
-import { buildWorkload, findWorkload, ownRatePerS, type WorkloadSpec } from './lab-workload.ts';
+import { type PreparedWorkload, prepareWorkloads, seededRuns } from './lab-prepared.ts';
 
 interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFlags {
   readonly workloads: readonly string[];
@@ -35,13 +36,10 @@ interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFl
   readonly seeds: number;
 }
 
-/** One policy on one workload with one seed. */
+/** One policy on one workload, over all seeds. */
 interface Found {
   readonly workload: string;
   readonly policy: string;
-  readonly seed: number;
-  /** Of the workload's own arrivals. */
-  readonly ownRatePerS: number;
   readonly capacity: Capacity;
 }
 
@@ -56,104 +54,117 @@ export function labCapacityCommand(): Command {
 }
 
 async function capacity(flags: Flags): Promise<void> {
+  const workloads = await prepareWorkloads(flags.workloads, flags);
+  for (const { name, ownRatePerS } of workloads) {
+    if (ownRatePerS === null) throw new LabError('no-rate', `workload ${name}: all requests arrive at once`);
+  }
+  const runs = workloads.map((workload) => flags.policies.map((policy) => seededRuns(workload, policy, flags)));
   await withExperiment(flags, async (experiment) => {
-    const found = await findAll(flags, experiment);
+    const found = await mapWidth(workloads, experiment.width, (workload, at) =>
+      Promise.all(
+        flags.policies.map(async (policy, of): Promise<Found> => {
+          const result = await capacityOf(experiment, runs[at]![of]!);
+          return { workload: workload.name, policy: policy.text, capacity: result! };
+        }),
+      ),
+    );
     experiment.progress.clear();
     const html: string[] = [];
-    for (const workload of new Set(found.map((one) => one.workload))) {
-      const ours = found.filter((one) => one.workload === workload);
-      const { columns, rows } = capacityTable(ours, flags.policies);
-      console.log(`\n${workload}`);
+    for (const [at, workload] of workloads.entries()) {
+      const ours = found[at]!;
+      const { columns, rows } = capacityTable(ours);
+      const about = aboutRuns(workload, runs[at]![0]![0]!.spec);
+      console.log(`\n${workload.name}`);
+      for (const line of about) console.log(`  ${line}`);
       for (const line of formatTable(columns, rows)) console.log(line);
       html.push(
-        htmlHeading(workload),
+        htmlHeading(workload.name),
+        ...about.map((line) => htmlParagraph(line, true)),
         htmlTable(columns, rows),
-        htmlFigure(probesPlot(workload, ours, flags.policies)),
+        htmlFigure(probesPlot(workload.name, ours)),
       );
     }
-    console.log(`\n${note}`);
-    const json = await experiment.folder.write('capacity.json', `${JSON.stringify({ capacities: found }, null, 1)}\n`);
-    const page = htmlPage('kvoyant lab capacity', [htmlParagraph(note, true), ...html]);
+    console.log();
+    for (const note of notes) console.log(note);
+    const json = await experiment.folder.write(
+      'capacity.json',
+      `${JSON.stringify({ capacities: found.flat() }, null, 1)}\n`,
+    );
+    const page = htmlPage('kvoyant lab capacity', [...html, ...notes.map((note) => htmlParagraph(note, true))]);
     console.log(`${json}\n${await experiment.folder.write('capacity.html', page)}`);
   });
 }
 
-const note =
-  'Capacity: mean over the seeds, known to 1 %. Of bound: of the rate at which the work exceeds the time with every hit ' +
-  'of an infinite cache. Ratios are geometric means of the ratios on the same arrivals.';
+const notes: readonly string[] = [
+  `Good to: the highest rate at which ${goodShareMin * 100} % of the requests of all seeds were within the SLO, as they were at every lower rate tried, ` +
+    'and at which answers did not take longer and longer. Bad from: the lowest rate tried from which on none was good.',
+  'What lies between is not known, or good at some rates only. Run, x E2E: how long the requests kept coming in the run that `good to` rests on, ' +
+    `over their mean E2E. Below ${spanOverE2eMin}, or with answers that take ${slowdownMax} x as long in the second half, a run does not tell what would last.`,
+  'Of bound, ratio: of `good to`. The bound is the rate at which the work exceeds the time of all workers with every hit of an infinite cache.',
+];
 
-async function findAll(flags: Flags, experiment: Experiment): Promise<Found[]> {
-  const pairs: WorkloadSpec[] = [];
-  for (const name of flags.workloads) {
-    const found = await findWorkload(name);
-    for (let seed = 1; seed <= flags.seeds; seed++) pairs.push(workloadSpec(found, flags, seed, { kind: 'own' }));
-  }
-  experiment.progress.expect(pairs.length * flags.policies.length * probesExpected);
-  const found = await mapWidth(pairs, experiment.width, async (pair) => {
-    const workload = await buildWorkload(pair);
-    const rate = ownRatePerS(workload);
-    if (rate === null) throw new LabError('no-rate', `workload ${pair.name}: all requests arrive at once`);
-    return await Promise.all(
-      flags.policies.map(async (policy): Promise<Found> => {
-        const spec = runSpec(flags, policy, pair.seed, workload.kvTokensPerWorker);
-        const result = await capacityOf(experiment, workload, pair, spec);
-        return { workload: pair.name, policy: policy.text, seed: pair.seed, ownRatePerS: rate, capacity: result! };
-      }),
-    );
-  });
-  return found.flat();
+function aboutRuns({ recorded, seeds }: PreparedWorkload, spec: RunSpec): string[] {
+  const note = recorded && seeds.length > 1 ? [seedsOfTraceNote(seeds.length)] : [];
+  return [...describeCluster(toJson(spec)), ...note];
 }
 
 const capacityColumns = (reference: string): readonly Column[] => [
   { title: 'policy', align: 'left' },
-  { title: 'capacity, req/s' },
-  { title: 'x own rate' },
-  { title: 'of bound' },
+  { title: 'good to', group: 'capacity, req/s' },
+  { title: 'bad from', group: 'capacity, req/s' },
   { title: `/ ${reference}` },
+  { title: 'of bound' },
+  { title: 'x own rate' },
+  { title: 'requests', group: 'run' },
+  { title: 'x E2E', group: 'run' },
+  { title: 'what fails above', align: 'left' },
 ];
 
-function capacityTable(
-  found: readonly Found[],
-  policies: readonly PolicySpec[],
-): { columns: readonly Column[]; rows: string[][] } {
-  const ofPolicy = (text: string): Found[] => found.filter(({ policy }) => policy === text);
-  const reference = policies[0]!.text;
-  const base = ofPolicy(reference);
+function capacityTable(found: readonly Found[]): { columns: readonly Column[]; rows: string[][] } {
+  const { policy: reference, capacity: base } = found[0]!;
   return {
     columns: capacityColumns(reference),
-    rows: policies.map(({ text }) => {
-      const ours = ofPolicy(text);
-      const ratios = ours.map(({ capacity: { speed } }, at) => speed / base[at]!.capacity.speed);
-      const ratio = Math.exp(mean(ratios.map(Math.log)));
+    rows: found.map(({ policy, capacity: own }) => {
+      const { speed, failsFrom, speedBound, ownRatePerS, judged } = own;
+      const perS = (value: number): string => formatNumber(value * ownRatePerS, ownRatePerS * speedBound < 10 ? 2 : 1);
+      const isKnown = judged !== null;
       return [
-        text,
-        formatNumber(mean(ours.map(({ capacity: { speed }, ownRatePerS: rate }) => speed * rate)), 2),
-        formatNumber(mean(ours.map(({ capacity: { speed } }) => speed)), 3),
-        formatNumber(mean(ours.map(({ capacity: { speed, speedBound } }) => speed / speedBound)), 2),
-        Number.isFinite(ratio) ? formatNumber(ratio, 3) : '-',
+        policy,
+        isKnown ? perS(speed) : '-',
+        failsFrom === null ? '-' : perS(failsFrom),
+        isKnown && base.speed > 0 ? formatNumber((speed * ownRatePerS) / (base.speed * base.ownRatePerS), 2) : '-',
+        isKnown ? formatNumber(speed / speedBound, 2) : '-',
+        isKnown ? formatNumber(speed, 2) : '-',
+        isKnown ? formatNumber(judged.requests) : '-',
+        judged?.spanOverE2e == null ? '-' : formatNumber(judged.spanOverE2e),
+        whatFails(own),
       ];
     }),
   };
 }
 
-/** Mean TTFT at the rates that met the SLO, first seed. */
-function probesPlot(workload: string, found: readonly Found[], policies: readonly PolicySpec[]): string {
+function whatFails({ speed, judged, probes }: Capacity): string {
+  const tooShort = judged?.verdict === 'short' ? ['the run is too short to tell what lasts'] : [];
+  const next = probes.find((probe) => probe.speed > speed);
+  if (next === undefined) return [...tooShort, 'nothing: the bound was reached'].join('; ');
+  const share = next.goodShare === null ? `under ${goodShareMin * 100}` : formatNumber(next.goodShare * 100, 1);
+  const why = next.verdict === 'slows' ? `answers slow down ${formatNumber(next.slowdown!, 2)} x` : `${share} % good`;
+  return [...tooShort, why].join('; ');
+}
+
+/** Mean TTFT at the rates that met the SLO. */
+function probesPlot(workload: string, found: readonly Found[]): string {
   return linePlot({
     title: `${workload}: TTFT up to the capacity`,
     xLabel: 'requests a second',
     yLabel: 'mean TTFT, s',
     yLog: true,
     marks: true,
-    series: policies.map(({ text }) => {
-      const { capacity: first, ownRatePerS: rate } = found.find(({ policy }) => policy === text)!;
-      const points = first.probes.flatMap(({ speed, ttftMeanMs }) =>
-        ttftMeanMs === null ? [] : [[speed * rate, ttftMeanMs / 1000] as const],
-      );
-      return { name: text, points };
-    }),
+    series: found.map(({ policy, capacity: { probes, ownRatePerS } }) => ({
+      name: policy,
+      points: probes.flatMap(({ speed, ttftMeanMs }) =>
+        ttftMeanMs === null ? [] : [[speed * ownRatePerS, ttftMeanMs / 1000] as const],
+      ),
+    })),
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -3,9 +3,11 @@
 import { Command, Option } from 'commander';
 import {
   describeRuns,
+  overallVerdict,
   type PolicyRuns,
   type PolicySpec,
   parsePolicySpec,
+  type ReportLoad,
   type ReportSection,
   type RunResult,
   ratioNote,
@@ -15,10 +17,11 @@ import {
   summaryTable,
   tableNotes,
   toJson,
+  verdict,
 } from '../lab/index.ts';
 import { formatTable } from '../report/text-table.ts';
 import { workloadNames } from '../trace/generate-workload.ts';
-import { type Capacity, capacityOf, probesExpected } from './lab-capacity-of.ts';
+import { type Capacity, capacityOf } from './lab-capacity-of.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
   addExperimentFlags,
@@ -36,12 +39,10 @@ import {
   list,
   number,
   policyOption,
-  runSpec,
   type TokenizerFlag,
   type WorkloadFlags,
-  workloadSpec,
 } from './lab-flags.ts';
-import { buildWorkload, findWorkload, type WorkloadSpec } from './lab-workload.ts';
+import { type PreparedWorkload, prepareWorkloads, seededRuns } from './lab-prepared.ts';
 
 interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFlags {
   readonly workloads: readonly string[];
@@ -97,9 +98,11 @@ export function labCompareCommand(): Command {
 }
 
 async function compare(flags: Flags): Promise<void> {
+  const workloads = await prepareWorkloads(flags.workloads, flags);
+  // Says what no run could be made of before there is a folder.
+  for (const workload of workloads) seededRuns(workload, parsePolicySpec(REFERENCE), flags);
   await withExperiment(flags, async (experiment) => {
-    const sections: ReportSection[] = [];
-    for (const section of await compareAll(flags, experiment)) sections.push(section);
+    const sections = await compareAll(workloads, flags, experiment);
     experiment.progress.clear();
     printSections(sections);
     const runs = sections.flatMap(({ loads }) => loads.flatMap(({ policies }) => policies.flatMap((one) => one.runs)));
@@ -111,63 +114,53 @@ async function compare(flags: Flags): Promise<void> {
 }
 
 function printSections(sections: readonly ReportSection[]): void {
-  for (const { title, loads } of sections) {
-    for (const { label, policies } of loads) {
-      console.log(`\n${title}: ${label}`);
-      for (const line of describeRuns(policies[0]!.runs[0]!)) console.log(`  ${line}`);
-      const { columns, rows } = resultTable(policies, REFERENCE);
-      for (const line of formatTable(columns, rows)) console.log(line);
-    }
-  }
   const summary = sections.length > 1 ? summaryTable(sections, REFERENCE) : null;
+  const overall = overallVerdict(sections, REFERENCE);
+  if (overall !== null) console.log(overall);
   if (summary !== null) {
     console.log('\nall workloads');
     for (const line of formatTable(summary.columns, summary.rows)) console.log(line);
-    console.log(summaryNote);
+  }
+  for (const { title, loads } of sections) {
+    for (const { label, policies } of loads) {
+      console.log(`\n${title}: ${label}`);
+      const found = verdict(policies, REFERENCE);
+      if (found !== null) console.log(found);
+      const { columns, rows } = resultTable(policies, REFERENCE);
+      for (const line of formatTable(columns, rows)) console.log(line);
+      for (const line of describeRuns(policies)) console.log(`  ${line}`);
+    }
   }
   console.log();
-  for (const note of [...tableNotes, ratioNote]) console.log(note);
-}
-
-/** One workload with one seed: at each load, the runs of all policies in their order. */
-interface Seeded {
-  readonly capacity: Capacity | null;
-  readonly runs: readonly (readonly RunResult[])[];
+  for (const note of [...(summary === null ? [] : [summaryNote]), ...tableNotes, ratioNote]) console.log(note);
 }
 
 /** @returns one section a workload */
-export async function compareAll(flags: Flags, experiment: Experiment): Promise<ReportSection[]> {
-  const pairs: WorkloadSpec[] = [];
-  for (const name of flags.workloads) {
-    const found = await findWorkload(name);
-    for (let seed = 1; seed <= flags.seeds; seed++) pairs.push(workloadSpec(found, flags, seed, { kind: 'own' }));
-  }
-  experiment.progress.expect(pairs.length * (probesExpected + flags.policies.length * flags.loads.length));
-  const seeded = await mapWidth(pairs, experiment.width, (pair) => compareOne(pair, flags, experiment));
-  return flags.workloads.map((_, at) => {
-    const seeds = seeded.slice(at * flags.seeds, (at + 1) * flags.seeds);
-    return {
-      title: pairs[at * flags.seeds]!.name,
-      loads: seeds[0]!.runs.map((_runs, load) => loadOf(seeds, load, flags)),
-    };
-  });
+async function compareAll(
+  workloads: readonly PreparedWorkload[],
+  flags: Flags,
+  experiment: Experiment,
+): Promise<ReportSection[]> {
+  experiment.progress.expect(workloads.length * flags.seeds * flags.policies.length * flags.loads.length);
+  return await mapWidth(workloads, experiment.width, (workload) => compareOne(workload, flags, experiment));
 }
 
-async function compareOne(pair: WorkloadSpec, flags: Flags, experiment: Experiment): Promise<Seeded> {
-  const workload = await buildWorkload(pair);
-  const specOf = (policy: PolicySpec) => runSpec(flags, policy, pair.seed, workload.kvTokensPerWorker);
-  const capacity = await capacityOf(experiment, workload, pair, specOf(parsePolicySpec(REFERENCE)));
+async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: Experiment): Promise<ReportSection> {
+  const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(REFERENCE), flags));
   // A burst is as it is, whatever the loads.
   const speeds = capacity === null ? [1] : flags.loads.map((load) => load * loadUnit(capacity));
-  experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length);
-  const runs = await Promise.all(
-    speeds.map((speed) =>
-      Promise.all(
-        flags.policies.map((policy) => experiment.execute(pair, { kind: 'run', spec: toJson(specOf(policy)), speed })),
-      ),
-    ),
-  );
-  return { capacity, runs };
+  experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length * flags.seeds);
+  const loads = speeds.map(async (speed, at): Promise<ReportLoad> => {
+    const policies = flags.policies.map(async (policy): Promise<PolicyRuns> => {
+      const runs = seededRuns(workload, policy, flags).map(({ workload: seed, spec }) =>
+        experiment.execute(seed, { kind: 'run', spec: toJson(spec), speed }),
+      );
+      return { policy: policy.text, runs: await Promise.all(runs) };
+    });
+    const ofLoad = await Promise.all(policies);
+    return { label: loadLabel(capacity, flags.loads[at]!, ofLoad[0]!.runs), policies: ofLoad };
+  });
+  return { title: workload.name, loads: await Promise.all(loads) };
 }
 
 /** Where round robin meets the SLO at no rate at all, half the bound of all policies stands in. */
@@ -175,20 +168,16 @@ function loadUnit({ speed, speedBound }: Capacity): number {
   return speed > 0 ? speed : speedBound / 2;
 }
 
-function loadOf(seeds: readonly Seeded[], load: number, flags: Flags): { label: string; policies: PolicyRuns[] } {
-  const policies = flags.policies.map(({ text }, at) => ({
-    policy: text,
-    runs: seeds.map(({ runs }) => runs[load]![at]!),
-  }));
-  const rates = seeds.map(({ runs }) => runs[load]![0]!.workload.ratePerS);
-  if (rates.includes(null)) return { label: 'all requests at once', policies };
-  const met = seeds.every(({ capacity }) => capacity !== null && capacity.speed > 0);
-  const unit = met ? "round robin's capacity" : 'half the bound of all policies (round robin meets the SLO at no rate)';
-  const shown = rates.map((rate) => rate!.toFixed(2)).join(', ');
-  return {
-    label: `${flags.loads[load]} of ${unit}: ${shown} req/s${flags.seeds === 1 ? '' : ` with seeds 1 to ${flags.seeds}`}`,
-    policies,
-  };
+function loadLabel(capacity: Capacity | null, load: number, runs: readonly RunResult[]): string {
+  const rates = runs.map(({ workload }) => workload.ratePerS);
+  if (capacity === null || rates.includes(null)) return 'all requests at once';
+  const shown = rates.map((rate) => rate!.toFixed(2));
+  const same = shown.every((rate) => rate === shown[0]);
+  const at = `${same ? shown[0] : shown.join(', ')} req/s${same ? '' : ` with seeds 1 to ${runs.length}`}`;
+  if (capacity.speed === 0)
+    return `${load} of half the bound of all policies (round robin meets the SLO at no rate): ${at}`;
+  const unsure = capacity.judged?.verdict === 'short' ? ' (of a run too short to tell)' : '';
+  return `${load} of round robin's capacity${unsure}: ${at}`;
 }
 
 function loadList(text: string): number[] {

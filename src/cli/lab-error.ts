@@ -4,8 +4,11 @@ import type { Command } from 'commander';
 import { TokenizerError } from '../tokens/index.ts';
 import { TraceError } from '../trace/trace-error.ts';
 
-/** `workload-unknown`: no file and no shipped workload. `no-rate`: all requests at once have no capacity to search for. */
-export type LabErrorCode = 'workload-unknown' | 'no-rate';
+/**
+ * `workload-unknown`: no file and no shipped workload. `no-rate`: all requests at once have no capacity to search for.
+ * `cluster-impossible`: workers that hold nothing, or more than a simulation has memory for.
+ */
+export type LabErrorCode = 'workload-unknown' | 'no-rate' | 'cluster-impossible';
 
 export class LabError extends Error {
   readonly code: LabErrorCode;

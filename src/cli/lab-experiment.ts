@@ -90,11 +90,15 @@ function duration(ms: number): string {
 }
 
 /** Maps with at most `width` items at work, in order. */
-export async function mapWidth<T, R>(items: readonly T[], width: number, map: (item: T) => Promise<R>): Promise<R[]> {
+export async function mapWidth<T, R>(
+  items: readonly T[],
+  width: number,
+  map: (item: T, at: number) => Promise<R>,
+): Promise<R[]> {
   const results: R[] = new Array<R>(items.length);
   let next = 0;
   const stream = async (): Promise<void> => {
-    for (let at = next++; at < items.length; at = next++) results[at] = await map(items[at]!);
+    for (let at = next++; at < items.length; at = next++) results[at] = await map(items[at]!, at);
   };
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, stream));
   return results;

@@ -2,7 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PolicySpec, parsePolicySpec, type RunSpec, runSpecDefaults } from '../lab/index.ts';
-import { type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
+import { BlockPool, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
+import { LabError } from './lab-error.ts';
 import type { Arrivals, WorkloadSpec } from './lab-workload.ts';
 
 export interface ClusterFlags {
@@ -95,19 +96,30 @@ export function workloadSpec(
   };
 }
 
-/** @param kvTokensPerWorker what the workload was studied with */
+/** Blocks of all simulated workers together: some 60 bytes each in every thread. */
+const simulatedBlocksMax = 2 ** 25;
+
+/** @param kvTokensPerWorker what the workload was studied with @throws LabError `cluster-impossible` */
 export function runSpec(
   flags: ClusterFlags,
   policy: PolicySpec,
   seed: number,
   kvTokensPerWorker: number | undefined,
 ): RunSpec {
+  const kvTokens = flags.kvTokens ?? kvTokensPerWorker ?? runSpecDefaults.kvTokens;
+  const blocks = Math.floor(kvTokens / flags.blockSize);
+  const cluster = `${flags.workers} workers with ${kvTokens} KV tokens each in blocks of ${flags.blockSize}`;
+  if (blocks === 0) throw new LabError('cluster-impossible', `${cluster} hold no block: see --kv-tokens`);
+  if (blocks >= BlockPool.blocksMax || blocks * flags.workers > simulatedBlocksMax) {
+    const limits = `${BlockPool.blocksMax - 1} blocks a worker and ${simulatedBlocksMax} in all`;
+    throw new LabError('cluster-impossible', `${cluster} are more than the lab simulates (${limits}): see --kv-tokens`);
+  }
   return {
     policy,
     workers: flags.workers,
     seed,
     blockSize: flags.blockSize,
-    kvTokens: flags.kvTokens ?? kvTokensPerWorker ?? runSpecDefaults.kvTokens,
+    kvTokens,
     profile: flags.profile,
     engineSpeed: flags.engineSpeed,
     stepTokensMax: flags.stepTokensMax,

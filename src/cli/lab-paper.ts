@@ -91,6 +91,9 @@ export function labPaperCommand(): Command {
 }
 
 async function paper(flags: Flags): Promise<void> {
+  if (flags.mooncake !== undefined)
+    await buildWorkload(workloadSpec(await findWorkload(flags.mooncake), asShipped, 1, { kind: 'own' }));
+  runSpec(flags, parsePolicySpec(policies[0]!), flags.seed, undefined);
   await mkdir(flags.plots, { recursive: true });
   await withExperiment(flags, async (experiment) => {
     const mooncake: readonly Contrast[] =

@@ -8,7 +8,7 @@ import type { Execute } from './lab-threads.ts';
 import type { WorkloadSpec } from './lab-workload.ts';
 
 /** Raised when a change of the lab makes old results incomparable. */
-const version = 1;
+const version = 2;
 
 interface Stored {
   readonly version: number;

@@ -11,6 +11,7 @@ import {
   resultTable,
   simulate,
   tableNotes,
+  verdict,
 } from '../lab/index.ts';
 import { formatTable } from '../report/text-table.ts';
 import { checkWorkload } from '../trace/workload.ts';
@@ -78,11 +79,13 @@ async function run(flags: Flags): Promise<void> {
   });
   const reference = policies[0]!.policy;
   const table = resultTable(policies, reference);
+  const decided = verdict(policies, reference);
   const lines = [
     workload.name,
-    ...describeRuns(policies[0]!.runs[0]!).map((line) => `  ${line}`),
-    '',
+    ...(decided === null ? [] : [decided]),
     ...formatTable(table.columns, table.rows),
+    ...describeRuns(policies).map((line) => `  ${line}`),
+    '',
     ...tableNotes,
     ...(policies.length > 1 ? [ratioNote] : []),
   ];

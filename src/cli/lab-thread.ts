@@ -6,8 +6,8 @@ import type { Workload } from '../trace/workload.ts';
 import type { ThreadAnswer, ThreadQuestion } from './lab-threads.ts';
 import { buildWorkload, type WorkloadSpec } from './lab-workload.ts';
 
-/** Workloads kept, the latest used: jobs of one workload come close together. */
-const workloadsMax = 4;
+/** Workloads kept, the latest used: jobs of the seeds of one workload come close together. */
+const workloadsMax = 8;
 const workloads = new Map<string, Workload>();
 
 async function workloadOf(spec: WorkloadSpec): Promise<Workload> {

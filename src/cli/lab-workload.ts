@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { jitterArrivals, speedUp, withArrivals } from '../trace/arrival-process.ts';
-import { generateWorkload, isWorkloadName, workloadNames } from '../trace/generate-workload.ts';
+import { generateWorkload, isWorkloadName, requestsOf, workloadNames } from '../trace/generate-workload.ts';
 import { readWorkload } from '../trace/read-workload.ts';
 import type { Workload } from '../trace/workload.ts';
 import { LabError } from './lab-error.ts';
@@ -44,6 +44,13 @@ export async function findWorkload(nameOrPath: string): Promise<Pick<WorkloadSpe
   }
   const file = { path: nameOrPath, bytes: found.size, modifiedMs: found.mtimeMs };
   return { name: basename(nameOrPath).replace(/\.gz$/, ''), file };
+}
+
+/** The same with so many times the usual number of requests; null where there are no more, or their number was given. */
+export function lengthened(spec: WorkloadSpec, times: number): WorkloadSpec | null {
+  if (times === 1) return spec;
+  if (!isWorkloadName(spec.name) || spec.file !== null || spec.requests !== null) return null;
+  return { ...spec, requests: times * requestsOf(spec.name) };
 }
 
 export async function buildWorkload(spec: WorkloadSpec): Promise<Workload> {

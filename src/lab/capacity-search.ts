@@ -1,48 +1,85 @@
-// The search for the highest rate that meets a condition: brackets it by steps, then bisects on the logarithm.
+// The search for the highest rate that meets a condition which need not be monotone in the rate.
 
-/** Asks for one rate after another; what was told already (by an earlier, interrupted search) costs nothing. */
+/**
+ * Goes down from the top in steps until enough neighbouring rates have met the condition, then halves the gaps at both
+ * edges of the region in which some rates meet it and some do not. Knows only the rates that were tried.
+ */
 export class CapacitySearch {
-  /** From one rate to the next while the bracket is open. */
-  static readonly bracketFactor = 1.5;
-  /** Of the bracket in the end: the capacity is known to 1 %. */
-  static readonly resolution = 1.01;
-  /** Rates asked for at most; a search that runs out of them has no capacity. */
-  static readonly asksMax = 60;
+  /** From one rate to the next on the way down. */
+  static readonly step = 1.1;
+  /** Rates at the lower end that have to meet the condition before the way down ends: a third from the lowest to the highest. */
+  static readonly calmRates = 4;
+  /** Gaps at the edges are halved until they are at most this: a quarter of a step. */
+  static readonly resolution: number = 1.1 ** (1 / 4);
+  /** Rates asked for at most: the way down ends at a hundredth of the top. */
+  static readonly asksMax = 80;
+  static readonly #bottomShare = 0.01;
 
-  #met = 0;
-  #missed = Number.POSITIVE_INFINITY;
-  #next: number;
+  readonly #top: number;
+  /** Rate -> whether it met the condition. */
+  readonly #outcomes = new Map<number, boolean>();
+  #steps = 0;
   #asks = 0;
 
-  /** @param start where the capacity may be, from 0 (exclusive) up */
-  constructor(start: number) {
-    if (!(start > 0) || !Number.isFinite(start)) throw new RangeError(`start must be a positive number, got ${start}`);
-    this.#next = start;
+  /** @param top no rate above it is tried */
+  constructor(top: number) {
+    if (!(top > 0) || !Number.isFinite(top)) throw new RangeError(`top must be a positive number, got ${top}`);
+    this.#top = top;
   }
 
   /** The rate to try next; null when the search is over. */
   get next(): number | null {
-    const done = this.#missed / this.#met <= CapacitySearch.resolution || this.#asks >= CapacitySearch.asksMax;
-    return done ? null : this.#next;
+    if (this.#asks >= CapacitySearch.asksMax) return null;
+    const tried = this.#tried();
+    const rate = this.#top / CapacitySearch.step ** this.#steps;
+    const firstMiss = tried.findIndex(([, met]) => !met);
+    const calm = firstMiss < 0 ? tried.length : firstMiss;
+    if (calm < CapacitySearch.calmRates && rate >= this.#top * CapacitySearch.#bottomShare) return rate;
+    return this.#gapAt(tried, this.low) ?? this.#gapAt(tried, this.#belowHigh(tried));
   }
 
-  /** The highest rate that met the condition; 0: none did. */
-  get capacity(): number {
-    return this.#met;
+  /** The highest rate that met the condition as did all tried below it; 0: the lowest one missed it. */
+  get low(): number {
+    let low = 0;
+    for (const [rate, met] of this.#tried()) {
+      if (!met) break;
+      low = rate;
+    }
+    return low;
   }
 
-  /** The lowest rate that missed it; infinite: none did. */
-  get missed(): number {
-    return this.#missed;
+  /** The lowest rate that missed the condition as did all tried above it; null: the highest one met it. */
+  get high(): number | null {
+    let high: number | null = null;
+    for (const [rate, met] of this.#tried().reverse()) {
+      if (met) break;
+      high = rate;
+    }
+    return high;
   }
 
-  /** The outcome at `next`. */
-  tell(met: boolean): void {
+  /** The outcome at a rate that was asked for; a later one takes the place of an earlier one. */
+  tell(rate: number, met: boolean): void {
     this.#asks++;
-    if (met) this.#met = this.#next;
-    else this.#missed = this.#next;
-    if (this.#met === 0) this.#next = this.#missed / CapacitySearch.bracketFactor;
-    else if (this.#missed === Number.POSITIVE_INFINITY) this.#next = this.#met * CapacitySearch.bracketFactor;
-    else this.#next = Math.sqrt(this.#met * this.#missed);
+    if (rate === this.#top / CapacitySearch.step ** this.#steps) this.#steps++;
+    this.#outcomes.set(rate, met);
+  }
+
+  /** From the lowest rate up. */
+  #tried(): [number, boolean][] {
+    return [...this.#outcomes].sort(([a], [b]) => a - b);
+  }
+
+  /** The highest rate below `high`; 0: there is none. */
+  #belowHigh(tried: readonly [number, boolean][]): number {
+    const high = this.high ?? 0;
+    return tried.findLast(([rate]) => rate < high)?.[0] ?? 0;
+  }
+
+  /** The middle of the gap above a rate, if there is one and it is too wide. */
+  #gapAt(tried: readonly [number, boolean][], from: number): number | null {
+    const to = tried.find(([rate]) => rate > from)?.[0];
+    if (from === 0 || to === undefined || to / from <= CapacitySearch.resolution * (1 + 1e-9)) return null;
+    return Math.sqrt(from * to);
   }
 }

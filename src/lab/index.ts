@@ -1,17 +1,28 @@
 // The lab as a library: any policy on any workload in virtual time, with bounds beside the figures.
 
 export { CapacitySearch } from './capacity-search.ts';
+export { describeCluster, describeRuns, seedsOfTraceNote } from './describe-runs.ts';
 export { executeJob, type JobResult, type LabJob, type ProbeResult } from './lab-job.ts';
-export { speedBound } from './latency-bound.ts';
+export { pooledSpeedBound, speedBound } from './latency-bound.ts';
 export { type PairedRatio, pairedTtftRatio } from './paired-ratio.ts';
 export { type PolicySpec, parsePolicySpec } from './policy-spec.ts';
-export { describeRuns, reportPage } from './report-page.ts';
+export {
+  goodShareMin,
+  lostProbe,
+  missesMax,
+  type PooledProbe,
+  poolProbes,
+  slowdownMax,
+  spanOverE2eMin,
+} from './pooled-probe.ts';
+export { reportPage } from './report-page.ts';
 export type { PolicyRuns, ReportLoad, ReportSection } from './report-section.ts';
 export { hitRatePlot, ttftCdfPlot } from './result-plots.ts';
 export { type ResultTable, ratioNote, resultTable, tableNotes } from './result-table.ts';
 export { type RunResult, resultOf, type SummaryJson } from './run-result.ts';
 export { fromJson, type RunSpec, type RunSpecJson, runSpecDefaults, toJson } from './run-spec.ts';
 export {
+  firstMeasured,
   type SimulationLimits,
   type SimulationResult,
   type SimulationWatch,
@@ -19,3 +30,4 @@ export {
 } from './simulation.ts';
 export { type Slo, sloDefaults } from './slo.ts';
 export { summaryNote, summaryTable } from './summary-table.ts';
+export { overallVerdict, verdict } from './verdict.ts';

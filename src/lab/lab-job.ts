@@ -2,22 +2,36 @@
 
 import { speedUp } from '../trace/arrival-process.ts';
 import type { Workload } from '../trace/workload.ts';
-import { countGood, type RunResult, resultOf } from './run-result.ts';
+import type { RequestLog } from './request-log.ts';
+import { countGood, type RunResult, resultOf, rounded } from './run-result.ts';
 import { fromJson, type RunSpecJson } from './run-spec.ts';
 import { firstMeasured, simulate } from './simulation.ts';
 
 /** Arrivals and think times pass `speed` times as fast as in the workload. */
 export type LabJob =
   | { readonly kind: 'run'; readonly spec: RunSpecJson; readonly speed: number }
-  /** Is the SLO met? Stopped as soon as it cannot be any more. */
-  | { readonly kind: 'probe'; readonly spec: RunSpecJson; readonly speed: number; readonly goodShareMin: number };
+  /** How many requests are good? Stopped as soon as more than `missesMax` are not. */
+  | { readonly kind: 'probe'; readonly spec: RunSpecJson; readonly speed: number; readonly missesMax: number };
 
+/** Sums over the measured requests, which other runs can be added to. */
 export interface ProbeResult {
   readonly speed: number;
-  readonly met: boolean;
-  /** Of the measured requests; null where the run was stopped early. */
-  readonly goodShare: number | null;
-  readonly ttftMeanMs: number | null;
+  readonly requests: number;
+  readonly measured: number;
+  readonly stoppedEarly: boolean;
+  /** 0 where the run was stopped early, as are the sums. */
+  readonly good: number;
+  readonly ttftSumMs: number;
+  /** From the first to the last measured arrival. */
+  readonly spanMs: number;
+  /** The measured requests that arrived first, and the others. */
+  readonly halves: readonly [ProbeHalf, ProbeHalf];
+}
+
+export interface ProbeHalf {
+  readonly done: number;
+  readonly e2eMs: number;
+  readonly outputTokens: number;
 }
 
 export type JobResult<Job extends LabJob> = Job['kind'] extends 'run' ? RunResult : ProbeResult;
@@ -32,20 +46,48 @@ function run(json: RunSpecJson, workload: Workload): RunResult {
   return resultOf(workload, spec, simulate(workload, spec));
 }
 
-function probe(job: LabJob & { kind: 'probe' }, workload: Workload): ProbeResult {
-  const spec = fromJson(job.spec);
+function probe({ spec: json, speed, missesMax }: LabJob & { kind: 'probe' }, workload: Workload): ProbeResult {
+  const spec = fromJson(json);
   const first = firstMeasured(workload, spec);
-  const count = workload.requests.length - first;
-  const missesMax = Math.floor(count * (1 - job.goodShareMin));
+  const requests = workload.requests.length;
+  const known = { speed, requests, measured: requests - first };
   const { log, stoppedEarly } = simulate(workload, spec, { missesMax });
-  if (stoppedEarly) return { speed: job.speed, met: false, goodShare: null, ttftMeanMs: null };
-  const good = countGood(workload, spec, log);
-  let sumMs = 0;
+  if (stoppedEarly) return { ...known, stoppedEarly, good: 0, ttftSumMs: 0, spanMs: 0, halves: [noHalf, noHalf] };
+  const middle = first + Math.floor((requests - first) / 2);
+  let ttftSumMs = 0;
+  for (let index = first; index < requests; index++) if (log.isDone(index)) ttftSumMs += log.ttftMs(index);
+  return {
+    ...known,
+    stoppedEarly,
+    good: countGood(workload, spec, log),
+    ttftSumMs: rounded(ttftSumMs),
+    spanMs: rounded(arrivalSpanMs(log, first)),
+    halves: [half(workload, log, first, middle), half(workload, log, middle, requests)],
+  };
+}
+
+const noHalf: ProbeHalf = { done: 0, e2eMs: 0, outputTokens: 0 };
+
+function half({ requests }: Workload, log: RequestLog, from: number, to: number): ProbeHalf {
   let done = 0;
-  for (let index = first; index < log.count; index++) {
+  let e2eMs = 0;
+  let outputTokens = 0;
+  for (let index = from; index < to; index++) {
     if (!log.isDone(index)) continue;
-    sumMs += log.ttftMs(index);
     done++;
+    e2eMs += log.e2eMs(index);
+    outputTokens += requests[index]!.osl;
   }
-  return { speed: job.speed, met: good >= count - missesMax, goodShare: good / count, ttftMeanMs: sumMs / done };
+  return { done, e2eMs: rounded(e2eMs), outputTokens };
+}
+
+function arrivalSpanMs(log: RequestLog, from: number): number {
+  let firstNs = Number.POSITIVE_INFINITY;
+  let lastNs = 0;
+  for (let index = from; index < log.count; index++) {
+    const ns = log.arrivalNs[index]!;
+    if (ns < firstNs) firstNs = ns;
+    if (ns > lastNs) lastNs = ns;
+  }
+  return lastNs > firstNs ? (lastNs - firstNs) / 1e6 : 0;
 }

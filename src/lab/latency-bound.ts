@@ -1,6 +1,5 @@
 // What no router can beat on this engine: a lower bound of the mean TTFT, an upper bound of the rate that N workers take.
 
-import { assert } from '../core/assert.ts';
 import type { StepTime } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import { EventQueue } from './event-queue.ts';
@@ -43,34 +42,33 @@ export function prefillWorkMs(floor: WorkFloor, isl: number, cachedTokens: numbe
 }
 
 /**
- * Lower bound of the mean TTFT of some requests, in milliseconds: the larger of
+ * Lower bound of the mean TTFT of some requests, in milliseconds; NaN where there are none: the larger of
  * - each alone on an idle worker, with all cached that ever came before;
  * - all on one worker of N times the speed that always works on what has the least left (optimal for the sum of
  *   completion times on one machine, and pooling relaxes everything else). Only where arrivals don't depend on the
  *   outcome.
+ * @param isCounted by index: the others are as if they had never come, which can only make the bound lower
  * @param cachedTokens by index, from an infinite cache
  */
 export function ttftBoundMs(
   workload: Workload,
-  firstIndex: number,
+  isCounted: (index: number) => boolean,
   cachedTokens: Float64Array,
   workers: number,
   timing: PrefillTiming,
 ): number {
   const { requests } = workload;
-  const count = requests.length - firstIndex;
-  assert(count > 0, 'a bound is over at least one request');
   const floor = workFloor(timing);
   let aloneNs = 0;
   const jobs: Job[] = [];
   let openLoop = workload.concurrencyMax === undefined;
-  for (let index = firstIndex; index < requests.length; index++) {
-    const { isl, arrivalMs, after } = requests[index]!;
+  for (const [index, { isl, arrivalMs, after }] of requests.entries()) {
+    if (!isCounted(index)) continue;
     aloneNs += soloPrefillNs(timing, isl, cachedTokens[index]!);
     jobs.push({ arrivalMs, workMs: prefillWorkMs(floor, isl, cachedTokens[index]!) / workers });
     if (after !== undefined) openLoop = false;
   }
-  const aloneMs = aloneNs / 1e6 / count;
+  const aloneMs = aloneNs / 1e6 / jobs.length;
   return openLoop ? Math.max(aloneMs, shortestRemainingFirstMs(jobs)) : aloneMs;
 }
 
@@ -108,13 +106,24 @@ export function shortestRemainingFirstMs(jobs: readonly Job[]): number {
 
 /** `rateScaleBound` of a run. */
 export function speedBound(workload: Workload, spec: RunSpec): number {
-  const cachedTokens = infiniteCacheTokens(workload, spec.blockSize);
-  return rateScaleBound(workload, cachedTokens, spec.workers, engineOptions(spec));
+  return pooledSpeedBound([workload], spec);
+}
+
+/** By how much the arrivals of several workloads together could be sped up, each on a cluster of its own. */
+export function pooledSpeedBound(workloads: readonly Workload[], spec: RunSpec): number {
+  let spanMs = 0;
+  let workMs = 0;
+  for (const workload of workloads) {
+    spanMs += arrivalSpanMs(workload);
+    workMs += leastWorkMs(workload, infiniteCacheTokens(workload, spec.blockSize), engineOptions(spec));
+  }
+  return spanMs === 0 ? Number.POSITIVE_INFINITY : (spec.workers * spanMs) / workMs;
 }
 
 /**
  * By how much the arrivals could be sped up before the workers had more work than time, with every hit of an infinite
- * cache: an upper bound of stable rates. Infinite where all requests arrive at once.
+ * cache: an upper bound of stable rates. Infinite where all requests arrive at once. A run can beat it whose arrivals end
+ * before its queue could grow, since the work that is left then has all the time it needs.
  */
 export function rateScaleBound(
   workload: Workload,
@@ -122,12 +131,20 @@ export function rateScaleBound(
   workers: number,
   timing: PrefillTiming,
 ): number {
+  const spanMs = arrivalSpanMs(workload);
+  return spanMs === 0 ? Number.POSITIVE_INFINITY : (workers * spanMs) / leastWorkMs(workload, cachedTokens, timing);
+}
+
+function leastWorkMs(workload: Workload, cachedTokens: Float64Array, timing: PrefillTiming): number {
   const floor = workFloor(timing);
   let workMs = 0;
   for (const [index, { isl, osl }] of workload.requests.entries()) {
     const decodeMs = (isl + osl / 2) * floor.msPerContextToken + floor.msPerToken;
     workMs += prefillWorkMs(floor, isl, cachedTokens[index]!) + (osl - 1) * decodeMs;
   }
-  const spanMs = workload.requests.at(-1)!.arrivalMs - workload.requests[0]!.arrivalMs;
-  return spanMs === 0 ? Number.POSITIVE_INFINITY : (workers * spanMs) / workMs;
+  return workMs;
+}
+
+function arrivalSpanMs({ requests }: Workload): number {
+  return requests.at(-1)!.arrivalMs - requests[0]!.arrivalMs;
 }

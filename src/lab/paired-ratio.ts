@@ -7,37 +7,54 @@ import type { RunResult } from './run-result.ts';
 export interface PairedRatio {
   /** Mean TTFT of the policy over that of the reference, over all seeds: below 1 the policy is faster. */
   readonly ratio: number;
-  /** 95 % interval. */
-  readonly low: number;
-  readonly high: number;
+  /** 95 % interval; null where too few requests ended to draw from. */
+  readonly interval: { readonly low: number; readonly high: number } | null;
 }
 
 export const resamples = 2000;
 
 /**
- * Both ran the same requests with the same seeds, so stretches of neighbouring arrivals are drawn in pairs, within each
- * seed: what makes a stretch hard for one makes it hard for the other. Intervals say nothing about other seeds.
+ * Both ran the same requests with the same seeds, so stretches of neighbouring arrivals are drawn in pairs: what makes a
+ * stretch hard for one makes it hard for the other. Generated requests are drawn within each seed. The seeds of a trace
+ * replay the same requests, so that they share one draw: repeating a sample makes it no larger.
  * @param policy one run a seed @param reference the same seeds in the same order
  * @returns null where either has no request that ended
  */
 export function pairedTtftRatio(policy: readonly RunResult[], reference: readonly RunResult[]): PairedRatio | null {
   const own = policy.map(({ ttftBlocks }) => ttftBlocks);
   const other = reference.map(({ ttftBlocks }) => ttftBlocks);
-  const point = ratioOf(
-    own,
-    other,
-    own.map(({ sumMs }) => sumMs.map((_, block) => block)),
-  );
+  const point = meanTtftRatio(policy, reference);
   if (!Number.isFinite(point)) return null;
+  const stretches = own.reduce((sum, { sumMs }) => sum + sumMs.length, 0);
+  if (stretches < stretchesMin) return { ratio: point, interval: null };
+  const isOneSample = policy.every(({ workload }) => workload.recorded);
   const random = new Random(1);
-  const ratios = new Float64Array(resamples);
+  const ratios: number[] = [];
   for (let i = 0; i < resamples; i++) {
-    const drawn = own.map(({ sumMs }) => sumMs.map(() => random.below(sumMs.length)));
-    ratios[i] = ratioOf(own, other, drawn);
+    const draw = ({ sumMs }: Blocks): number[] => sumMs.map(() => random.below(sumMs.length));
+    const first = draw(own[0]!);
+    const drawn = own.map((blocks, seed) => (seed === 0 || isOneSample ? first : draw(blocks)));
+    const ratio = ratioOf(own, other, drawn);
+    if (Number.isFinite(ratio)) ratios.push(ratio);
   }
-  ratios.sort();
-  return { ratio: point, low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) };
+  if (ratios.length < resamples * drawsKnownMin) return { ratio: point, interval: null };
+  const sorted = Float64Array.from(ratios).sort();
+  return { ratio: point, interval: { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) } };
 }
+
+/** The ratio alone; not finite where either has no request that ended. */
+export function meanTtftRatio(policy: readonly RunResult[], reference: readonly RunResult[]): number {
+  const own = policy.map(({ ttftBlocks }) => ttftBlocks);
+  const other = reference.map(({ ttftBlocks }) => ttftBlocks);
+  const every = own.map(({ sumMs }) => sumMs.map((_, block) => block));
+  return ratioOf(own, other, every);
+}
+
+/** Fewer stretches have too few draws that differ. */
+const stretchesMin = 8;
+
+/** Share of the draws that must have requests of both policies for an interval. */
+const drawsKnownMin = 0.99;
 
 type Blocks = RunResult['ttftBlocks'];
 

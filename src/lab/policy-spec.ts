@@ -24,7 +24,7 @@ const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' 
   random: {},
   'least-requests': {},
   'power-of-two': {},
-  'prefix-hash': { prefixTokens: 'number', nodesPerWorker: 'number', loadBound: 'number' },
+  'prefix-hash': { prefixTokens: 'number', nodesPerWorker: 'number', loadBound: 'number', loadSlack: 'number' },
   'sglang-cache-aware': {
     defaults: ['cli', 'library'],
     cacheThreshold: 'number',

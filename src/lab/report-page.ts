@@ -1,46 +1,44 @@
 // The report of an experiment as one HTML page with its plots inside.
 
-import { htmlDetails, htmlFigure, htmlHeading, htmlPage, htmlParagraph, htmlTable } from '../report/html-page.ts';
+import {
+  htmlDetails,
+  htmlFigure,
+  htmlHeading,
+  htmlPage,
+  htmlParagraph,
+  htmlTable,
+  htmlVerdict,
+} from '../report/html-page.ts';
+import { describeRuns } from './describe-runs.ts';
 import type { ReportLoad, ReportSection } from './report-section.ts';
 import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, workerLoadPlot } from './result-plots.ts';
 import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts';
-import type { RunResult } from './run-result.ts';
 import { summaryNote, summaryTable } from './summary-table.ts';
+import { overallVerdict, verdict } from './verdict.ts';
 
 /** @param reference the policy that ratios are taken to */
 export function reportPage(title: string, sections: readonly ReportSection[], reference: string): string {
   const summary = sections.length > 1 ? summaryTable(sections, reference) : null;
+  const overall = overallVerdict(sections, reference);
   return htmlPage(title, [
-    ...(summary === null ? [] : [htmlTable(summary.columns, summary.rows), htmlParagraph(summaryNote, true)]),
+    ...(overall === null ? [] : [htmlVerdict(overall)]),
+    ...(summary === null ? [] : [htmlTable(summary.columns, summary.rows)]),
+    ...sections.flatMap((section) => sectionHtml(section, reference)),
+    htmlHeading('Notes'),
+    ...(summary === null ? [] : [htmlParagraph(summaryNote, true)]),
     ...tableNotes.map((note) => htmlParagraph(note, true)),
     htmlParagraph(ratioNote, true),
-    ...sections.flatMap((section) => sectionHtml(section, reference)),
   ]);
-}
-
-/** What a reader must know of the runs of a section. */
-export function describeRuns({ workload, spec, cache, bounds }: RunResult): string[] {
-  const rate = workload.ratePerS === null ? '' : `, ${workload.ratePerS.toFixed(2)} req/s`;
-  const loop = workload.concurrencyMax === null ? '' : `, closed loop of ${workload.concurrencyMax}`;
-  const { requests, islMean, oslMean } = workload;
-  return [
-    `${requests} requests, ISL ${islMean.toFixed(0)}, OSL ${oslMean.toFixed(0)}${rate}${loop}; ` +
-      `${spec.workers} workers, ${spec.profile}${spec.engineSpeed === 1 ? '' : ` x ${spec.engineSpeed}`}, ` +
-      `block ${spec.blockSize}, ${spec.kvTokens} KV tokens each`,
-    `hit rate: ceiling ${cache.ceiling.toFixed(3)}, pooled LRU ${cache.pooledLru.toFixed(3)}; ` +
-      `mean TTFT at least ${(bounds.ttftMeanMs / 1000).toFixed(3)} s; ` +
-      `good: TTFT <= ${spec.slo.ttftMs / 1000} s + ${spec.slo.ttftPrefillFactor} x own prefill, TPOT <= ${spec.slo.tpotMs} ms`,
-    ...workload.notes,
-  ];
 }
 
 function sectionHtml({ title, loads }: ReportSection, reference: string): string[] {
   const html = [htmlHeading(title)];
   for (const { label, policies } of loads) {
     if (label !== '') html.push(htmlParagraph(label));
-    html.push(...describeRuns(policies[0]!.runs[0]!).map((line) => htmlParagraph(line, true)));
+    const found = verdict(policies, reference);
+    if (found !== null) html.push(htmlVerdict(found));
     const { columns, rows } = resultTable(policies, reference);
-    html.push(htmlTable(columns, rows));
+    html.push(htmlTable(columns, rows), ...describeRuns(policies).map((line) => htmlParagraph(line, true)));
   }
   if (loads.length > 1) html.push(htmlFigure(overLoads(title, loads)));
   const { policies } = loads.at(-1)!;

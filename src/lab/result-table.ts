@@ -12,24 +12,27 @@ export interface ResultTable {
 
 const quantiles = (group: string): Column[] => ['mean', 'p50', 'p99'].map((title) => ({ title, group }));
 
+const policyColumn: Column = { title: 'policy', align: 'left' };
+
+/** Decides between policies, so it stands next to their names. */
+const ratioColumn = (reference: string): Column => ({ title: `TTFT / ${reference}`, align: 'left' });
+
 const columns: readonly Column[] = [
-  { title: 'policy', align: 'left' },
+  { title: 'failed' },
+  { title: 'good, %' },
   ...quantiles('TTFT, s'),
   ...quantiles('TPOT, ms'),
   { title: 'mean', group: 'E2E, s' },
   { title: 'req/s' },
-  { title: 'good, %' },
   { title: 'rate', group: 'hits' },
   { title: 'of ceiling', group: 'hits' },
   { title: 'max/mean', group: 'prefill' },
   { title: 'of bound', group: 'TTFT' },
-  { title: 'failed' },
 ];
 
-const ratioColumn = (reference: string): Column => ({ title: `TTFT / ${reference}`, align: 'left' });
-
 export const tableNotes: readonly string[] = [
-  'TTFT counts from the arrival; TPOT = (E2E - TTFT) / (OSL - 1). Good: within the SLO; a failed request is not.',
+  'TTFT counts from the arrival; TPOT = (E2E - TTFT) / (OSL - 1). Means are of the requests that ended, a failed one is infinite in quantiles.',
+  'Good: within the SLO; a failed request is not.',
   'Hits: prompt tokens found in the caches; of ceiling: of what one infinite cache of all workers would find.',
   'Prefill: tokens computed on the busiest worker over the mean. TTFT of bound: a lower bound of the mean over the mean.',
 ];
@@ -41,20 +44,20 @@ export const ratioNote =
 export function resultTable(policies: readonly PolicyRuns[], reference?: string): ResultTable {
   const base = policies.find(({ policy }) => policy === reference);
   return {
-    columns: base === undefined ? columns : [...columns, ratioColumn(base.policy)],
+    columns: [policyColumn, ...(base === undefined ? [] : [ratioColumn(base.policy)]), ...columns],
     rows: policies.map(({ policy, runs }) => [
       policy,
+      ...(base === undefined ? [] : [ratioCell(policy === base.policy ? null : pairedTtftRatio(runs, base.runs))]),
+      formatNumber(runs.reduce((sum, { measured }) => sum + measured.failed, 0)),
+      cell(runs, ({ measured }) => measured.goodShare, 100, 1),
       ...summaryCells(runs, ({ measured }) => measured.ttftMs, 1 / 1000, 3),
       ...summaryCells(runs, ({ measured }) => measured.tpotMs, 1, 1),
       cell(runs, ({ measured }) => measured.e2eMs.mean, 1 / 1000, 2),
       cell(runs, ({ requestsPerS }) => requestsPerS, 1, 2),
-      cell(runs, ({ measured }) => measured.goodShare, 100, 1),
       cell(runs, ({ cache }) => cache.hitRate, 1, 3),
       cell(runs, ({ cache }) => cache.ceilingReached, 1, 2),
       cell(runs, ({ workers }) => workers.prefillMaxOverMean, 1, 2),
       cell(runs, ({ bounds }) => bounds.ttftReached, 1, 2),
-      formatNumber(runs.reduce((sum, { measured }) => sum + measured.failed, 0)),
-      ...(base === undefined ? [] : [ratioCell(policy === base.policy ? null : pairedTtftRatio(runs, base.runs))]),
     ]),
   };
 }
@@ -91,5 +94,9 @@ function cell(
 
 function ratioCell(ratio: PairedRatio | null): string {
   if (ratio === null) return '-';
-  return `${ratio.ratio.toFixed(3)} [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`;
+  const shown = (value: number): string => formatNumber(value, 3);
+  const { interval } = ratio;
+  return interval === null
+    ? shown(ratio.ratio)
+    : `${shown(ratio.ratio)} [${shown(interval.low)}, ${shown(interval.high)}]`;
 }

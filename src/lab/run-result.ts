@@ -14,9 +14,11 @@ import { ttftLimitNs } from './slo.ts';
 
 /** Values that do not exist are null: latencies without requests, quantiles that fall on a failed one. */
 export interface RunResult {
-  readonly format: 'kvoyant-lab-run/1';
+  readonly format: 'kvoyant-lab-run/2';
   readonly workload: {
     readonly name: string;
+    /** From a trace: runs with other seeds replay the same requests, and are no further sample. */
+    readonly recorded: boolean;
     readonly requests: number;
     readonly islMean: number;
     readonly oslMean: number;
@@ -35,9 +37,9 @@ export interface RunResult {
   readonly makespanS: number;
   readonly cache: CacheFigures;
   readonly bounds: {
-    /** No policy has a lower mean TTFT on this engine. */
+    /** No policy that serves all measured requests has a lower mean TTFT on this engine. */
     readonly ttftMeanMs: number;
-    /** Bound over what was reached: 1 is the possible. */
+    /** The same bound over the requests that ended, over what they reached: 1 is the possible. */
     readonly ttftReached: number | null;
     /** The arrivals sped up by more than this are more work than time; null where all arrive at once. */
     readonly rateScale: number | null;
@@ -72,16 +74,16 @@ export interface MeasuredFigures {
   readonly e2eMs: SummaryJson;
 }
 
-/** Token-weighted, over all requests of the run. */
+/** Token-weighted, over the requests of the run that ended; null where none did. */
 export interface CacheFigures {
   /** Prompt tokens that the engines took from their caches. */
-  readonly hitRate: number;
+  readonly hitRate: number | null;
   /** The same as the router predicted it when it chose. */
-  readonly predictedHitRate: number;
+  readonly predictedHitRate: number | null;
   /** Of an infinite cache that all workers share. */
-  readonly ceiling: number;
+  readonly ceiling: number | null;
   /** Of one LRU cache as large as all workers together. */
-  readonly pooledLru: number;
+  readonly pooledLru: number | null;
   /** `hitRate` over `ceiling`; null where there is nothing to hit. */
   readonly ceilingReached: number | null;
 }
@@ -101,9 +103,13 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
   const reusableTokens = infiniteCacheTokens(workload, spec.blockSize);
   const timing = engineOptions(spec);
   const measured = measure(workload, spec, log, first, simulated.endNs);
-  const boundMs = ttftBoundMs(workload, first, reusableTokens, spec.workers, timing);
+  const isMeasured = (index: number): boolean => index >= first;
+  const isDone = (index: number): boolean => index >= first && log.isDone(index);
+  const boundMs = ttftBoundMs(workload, isMeasured, reusableTokens, spec.workers, timing);
+  const doneBoundMs =
+    measured.failed === 0 ? boundMs : ttftBoundMs(workload, isDone, reusableTokens, spec.workers, timing);
   const rateScale = rateScaleBound(workload, reusableTokens, spec.workers, timing);
-  const makespanS = (simulated.endNs - firstArrivalNs(log, 0)) / 1e9;
+  const makespanS = Math.max(0, simulated.endNs - firstArrivalNs(log, 0)) / 1e9;
   let done = 0;
   let outputTokens = 0;
   for (const [index, { osl }] of requests.entries()) {
@@ -117,9 +123,10 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
   const isOpen = workload.concurrencyMax === undefined && spanS > 0;
   const coldTtfts = columnMs(log, 0, first, (index) => log.ttftMs(index));
   return {
-    format: 'kvoyant-lab-run/1',
+    format: 'kvoyant-lab-run/2',
     workload: {
       name: workload.name,
+      recorded: workload.recorded ?? false,
       requests: requests.length,
       islMean: rounded(mean(requests, ({ isl }) => isl)),
       oslMean: rounded(mean(requests, ({ osl }) => osl)),
@@ -130,13 +137,13 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
     spec: toJson(spec),
     measured,
     coldStart: { requests: first, ttftMs: summaryJson(summarize(coldTtfts)) },
-    requestsPerS: rounded(done / makespanS),
-    outputTokensPerS: rounded(outputTokens / makespanS),
+    requestsPerS: perS(done, makespanS),
+    outputTokensPerS: perS(outputTokens, makespanS),
     makespanS: rounded(makespanS),
     cache: cacheFigures(workload, spec, log, reusableTokens),
     bounds: {
       ttftMeanMs: rounded(boundMs),
-      ttftReached: orNull(boundMs / (measured.ttftMs.mean ?? Number.NaN)),
+      ttftReached: orNull(doneBoundMs / (measured.ttftMs.mean ?? Number.NaN)),
       rateScale: isOpen ? rounded(rateScale) : null,
     },
     workers: {
@@ -179,7 +186,7 @@ function measure(workload: Workload, spec: RunSpec, log: RequestLog, first: numb
     failed,
     good,
     goodShare: orNull(good / count),
-    goodputPerS: rounded((good / (endNs - firstArrivalNs(log, first))) * 1e9),
+    goodputPerS: perS(good, (endNs - firstArrivalNs(log, first)) / 1e9),
     ttftMs: withFailures(ttfts, failed),
     tpotMs: summaryJson(summarize(tpots)),
     itlMs: summaryJson({ mean: gapsMs.mean, p50: gapsMs.quantile(0.5), p99: gapsMs.quantile(0.99) }),
@@ -200,11 +207,11 @@ function cacheFigures(workload: Workload, spec: RunSpec, log: RequestLog, reusab
     reusable += reusableTokens[index]!;
   }
   return {
-    hitRate: rounded(cached / isl),
-    predictedHitRate: rounded(predicted / isl),
-    ceiling: rounded(reusable / isl),
+    hitRate: orNull(cached / isl),
+    predictedHitRate: orNull(predicted / isl),
+    ceiling: orNull(reusable / isl),
     // Content blocks are finer or coarser than the engine's: never more than the ceiling.
-    pooledLru: rounded(Math.min(pooledLruHitRate(workload, spec.workers * spec.kvTokens), reusable / isl)),
+    pooledLru: orNull(Math.min(pooledLruHitRate(workload, spec.workers * spec.kvTokens), reusable / isl)),
     ceilingReached: orNull(cached / reusable),
   };
 }
@@ -258,6 +265,11 @@ function mean<T>(items: readonly T[], of: (item: T) => number): number {
 
 function summaryJson({ mean: meanValue, p50, p99 }: Summary): SummaryJson {
   return { mean: orNull(meanValue), p50: orNull(p50), p99: orNull(p99) };
+}
+
+/** 0 where nothing was done, however short the time. */
+function perS(count: number, seconds: number): number {
+  return count === 0 ? 0 : rounded(count / seconds);
 }
 
 /** Seven digits are more than any figure is good for, and keep files small. */

@@ -1,7 +1,7 @@
 // A whole comparison in one row a policy: how it stands against the reference over all workloads, and where it is worst.
 
 import { type Column, formatNumber } from '../report/text-table.ts';
-import { pairedTtftRatio } from './paired-ratio.ts';
+import { meanTtftRatio } from './paired-ratio.ts';
 import type { ReportSection } from './report-section.ts';
 import { meanOver, type ResultTable } from './result-table.ts';
 
@@ -26,15 +26,44 @@ interface Cell {
   readonly ceilingReached: number | null;
 }
 
+/** How one policy stands over a whole comparison; null where it has no row to compare. */
+export interface PolicyScore {
+  readonly policy: string;
+  /** Of mean TTFT to the reference's. */
+  readonly geoMean: number | null;
+  /** To the best policy, on the row on which it is furthest behind. */
+  readonly worstBehindBest: number | null;
+}
+
+/** In the order of the policies; null where the reference is not among them. */
+export function policyScores(sections: readonly ReportSection[], reference: string): PolicyScore[] | null {
+  const cells = cellsByPolicy(sections, reference);
+  if (cells === null) return null;
+  return [...cells].map(([policy, ofPolicy]) => {
+    const isKnown = ofPolicy.length > 0;
+    return {
+      policy,
+      geoMean: isKnown ? geoMean(ofPolicy) : null,
+      worstBehindBest: isKnown ? Math.max(...ofPolicy.map(({ behindBest }) => behindBest)) : null,
+    };
+  });
+}
+
 /** @returns null where the reference is not among the policies */
 export function summaryTable(sections: readonly ReportSection[], reference: string): ResultTable | null {
+  const cells = cellsByPolicy(sections, reference);
+  if (cells === null) return null;
+  return { columns: columns(reference), rows: [...cells].map(([policy, ofPolicy]) => row(policy, ofPolicy)) };
+}
+
+function cellsByPolicy(sections: readonly ReportSection[], reference: string): Map<string, Cell[]> | null {
   const names = sections[0]?.loads[0]?.policies.map(({ policy }) => policy) ?? [];
   if (!names.includes(reference)) return null;
   const cells = new Map<string, Cell[]>(names.map((name) => [name, []]));
   for (const { title, loads } of sections) {
     for (const { policies } of loads) {
       const base = policies.find(({ policy }) => policy === reference)!;
-      const ratios = policies.map(({ runs }) => pairedTtftRatio(runs, base.runs)?.ratio ?? Number.NaN);
+      const ratios = policies.map(({ runs }) => meanTtftRatio(runs, base.runs));
       const best = Math.min(...ratios.filter(Number.isFinite));
       for (const [at, { policy, runs }] of policies.entries()) {
         const ratio = ratios[at]!;
@@ -49,11 +78,11 @@ export function summaryTable(sections: readonly ReportSection[], reference: stri
       }
     }
   }
-  return { columns: columns(reference), rows: [...cells].map(([policy, ofPolicy]) => row(policy, ofPolicy)) };
+  return cells;
 }
 
 export const summaryNote =
-  'Geo-mean over all rows of the tables above. Worst / best policy: the row on which the policy is furthest behind the best one.';
+  'All workloads: geo-mean over all workloads and loads. Worst / best policy: where the policy is furthest behind the best one.';
 
 function row(policy: string, cells: readonly Cell[]): string[] {
   const byRatio = [...cells].sort((a, b) => a.ratio - b.ratio);
@@ -64,13 +93,29 @@ function row(policy: string, cells: readonly Cell[]): string[] {
     return [policy, '-', '-', '-', '-', '-', '-'];
   return [
     policy,
-    formatNumber(Math.exp(mean(cells.map(({ ratio }) => Math.log(ratio)))), 3),
+    formatNumber(geoMean(cells), 3),
     `${formatNumber(best.ratio, 3)} ${best.workload}`,
     `${formatNumber(worst.ratio, 3)} ${worst.workload}`,
     `${formatNumber(furthest.behindBest, 2)} ${furthest.workload}`,
-    formatNumber(mean(known(cells.map(({ goodShare }) => goodShare))) * 100, 1),
-    formatNumber(mean(known(cells.map(({ ceilingReached }) => ceilingReached))), 2),
+    meanCell(
+      cells.map(({ goodShare }) => goodShare),
+      100,
+      1,
+    ),
+    meanCell(
+      cells.map(({ ceilingReached }) => ceilingReached),
+      1,
+      2,
+    ),
   ];
+}
+
+const geoMean = (cells: readonly Cell[]): number => Math.exp(mean(cells.map(({ ratio }) => Math.log(ratio))));
+
+/** Of those that are known; a dash where none is. */
+function meanCell(values: readonly (number | null)[], factor: number, digits: number): string {
+  const found = known(values);
+  return found.length === 0 ? '-' : formatNumber(mean(found) * factor, digits);
 }
 
 function known(values: readonly (number | null)[]): number[] {

@@ -1,7 +1,7 @@
 // A web page in one file: no scripts, nothing fetched.
 
 import { escapeXml } from './svg-text.ts';
-import type { Column } from './text-table.ts';
+import { type Column, groupSpans } from './text-table.ts';
 
 /** @param body HTML made by the functions below */
 export function htmlPage(title: string, body: readonly string[]): string {
@@ -19,12 +19,15 @@ export function htmlPage(title: string, body: readonly string[]): string {
 }
 
 const style = `
-body{font:14px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1180px;margin:2rem auto;padding:0 1rem}
+body{font:14px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1240px;margin:2rem auto;padding:0 1rem}
 h2{margin-top:2.5rem;border-bottom:1px solid #ddd}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
-th,td{padding:.15rem .6rem;border-bottom:1px solid #eee;text-align:right;white-space:nowrap}
+table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;margin:.5rem 0}
+th,td{padding:.12rem .45rem;border-bottom:1px solid #eee;text-align:right;white-space:nowrap}
 th.left,td.left{text-align:left}
 thead tr:last-child th{border-bottom:1px solid #999}
+th.group{text-align:center;font-weight:normal;color:#555;border-bottom:none}
+th:first-child,td:first-child{position:sticky;left:0;background:#fff}
+p.verdict{font-size:16px;font-weight:600}
 .scroll{overflow-x:auto}
 figure{display:inline-block;margin:.5rem .5rem .5rem 0;vertical-align:top}
 svg{max-width:100%;height:auto}
@@ -47,14 +50,23 @@ export function htmlDetails(summary: string, body: readonly string[]): string {
   return `<details><summary>${escapeXml(summary)}</summary>${body.join('\n')}</details>`;
 }
 
-/** The same columns and cells as a table of text. */
+/** What the reader came for. */
+export function htmlVerdict(text: string): string {
+  return `<p class="verdict">${escapeXml(text)}</p>`;
+}
+
+/** The same columns and cells as a table of text; the first column stays in view where the table is wider than the page. */
 export function htmlTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const cell = (tag: 'th' | 'td', text: string, at: number): string =>
     `<${tag}${columns[at]!.align === 'left' ? ' class="left"' : ''}>${escapeXml(text)}</${tag}>`;
-  const title = ({ group, title: own }: Column): string => (group === undefined ? own : `${group}: ${own}`);
+  const hasGroups = columns.some(({ group }) => group !== undefined);
+  const groups = groupSpans(columns).map(
+    ({ name, from, to }) =>
+      `<th${to - from > 1 ? ` colspan="${to - from}"` : ''} class="group">${escapeXml(name)}</th>`,
+  );
   return [
-    '<div class="scroll"><table><thead><tr>',
-    ...columns.map((column, at) => cell('th', title(column), at)),
+    `<div class="scroll"><table><thead>${hasGroups ? `<tr>${groups.join('')}</tr>` : ''}<tr>`,
+    ...columns.map(({ title }, at) => cell('th', title, at)),
     '</tr></thead><tbody>',
     ...rows.map((row) => `<tr>${row.map((text, at) => cell('td', text, at)).join('')}</tr>`),
     '</tbody></table></div>',

@@ -32,13 +32,13 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 }
 
 /** Columns `from` to before `to`; no group: one column without a name. */
-interface GroupSpan {
+export interface GroupSpan {
   readonly name: string;
   readonly from: number;
   readonly to: number;
 }
 
-function groupSpans(columns: readonly Column[]): GroupSpan[] {
+export function groupSpans(columns: readonly Column[]): GroupSpan[] {
   const spans: GroupSpan[] = [];
   for (let from = 0; from < columns.length; from = spans.at(-1)!.to) {
     const { group } = columns[from]!;

@@ -50,6 +50,12 @@ export interface GenerateOptions {
 /** The mean rate of a workload's own arrivals; null: all at once. */
 export const ownRatePerS = (name: WorkloadName): number | null => generators[name].ratePerS;
 
+/** How many requests a workload has where none are asked for. */
+export function requestsOf(name: WorkloadName): number {
+  const { requestsDefault: own }: Generator = generators[name];
+  return own ?? requestsDefault;
+}
+
 /**
  * Same name, seed and options: the same workload. Another rate changes no prompt and no length, and scales all arrivals
  * alike; a workload whose requests come all at once gets Poisson arrivals at that rate.
@@ -58,7 +64,7 @@ export const ownRatePerS = (name: WorkloadName): number | null => generators[nam
 export function generateWorkload(name: WorkloadName, seed: number, options: GenerateOptions = {}): Workload {
   const { requests, ratePerS, arrivals } = options;
   const generator: Generator = generators[name];
-  const requestCount = requests ?? generator.requestsDefault ?? requestsDefault;
+  const requestCount = requests ?? requestsOf(name);
   if (!Number.isSafeInteger(requestCount) || requestCount < 1) {
     throw new RangeError(`requests must be a positive integer, got ${requestCount}`);
   }

@@ -36,6 +36,7 @@ export async function readWorkload(path: string, options: ReadOptions = {}): Pro
   let workload = orderedWorkload({
     ...trace,
     name: basename(path),
+    recorded: true,
     notes: [`format: ${reader.format}`, ...trace.notes],
   });
   if (options.requests !== undefined) workload = firstRequests(workload, options.requests);

@@ -44,6 +44,8 @@ export interface Workload {
   readonly requests: readonly WorkloadRequest[];
   /** Requests that have arrived wait, in order, while so many are in flight; without it none waits. */
   readonly concurrencyMax?: number;
+  /** Replays what was seen once, so that another seed is no other sample. */
+  readonly recorded?: boolean;
   /** The KV capacity that the source ran or was studied with. */
   readonly kvTokensPerWorker?: number;
   /** What a reader of results must know about it. */

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { CommanderError } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { labCommand } from '../../src/cli/lab.ts';
+import type { Capacity } from '../../src/cli/lab-capacity-of.ts';
 import { ResultsFolder } from '../../src/cli/lab-results.ts';
 import { answer } from '../../src/cli/lab-thread.ts';
 import { type Execute, LabThreads } from '../../src/cli/lab-threads.ts';
@@ -106,6 +107,8 @@ describe('lab run', () => {
     [['run', '--workload', 'zipf', '--policy', 'kv,kv'], 'kv is given twice'],
     [['run', '--workload', 'zipf', '--workers', '0'], 'integer from 1 to 1024'],
     [['run', '--workload', 'zipf', '--rate', '3', '--speed', '2'], 'cannot be used with option'],
+    [['run', '--workload', 'zipf', '--kv-tokens', '1000000000'], 'are more than the lab simulates'],
+    [['run', '--workload', 'zipf', '--kv-tokens', '16', '--block-size', '17'], 'hold no block'],
     [['compare', '--loads', '0.5,,0.9'], 'An item of the list is empty'],
     [['capacity', '--workloads', 'gsp-64x16', '--policies', 'kv', '--seeds', '1'], 'all requests arrive at once'],
   ])('says in a line what is wrong: %s', async (args, message) => {
@@ -158,16 +161,64 @@ describe('lab paper', () => {
 });
 
 describe('lab capacity', () => {
-  it('finds what each policy can carry', async () => {
-    const args = ['--workloads', 'zipf', '--requests', '200', '--seeds', '1', '--out', folder];
-    await lab('capacity', ...args, '--policies', 'round-robin,what-if', '--threads', '1');
-    const { capacities } = JSON.parse(await readFile(join(folder, 'capacity.json'), 'utf8')) as {
-      capacities: { policy: string; capacity: { speed: number; speedBound: number } }[];
+  interface Row {
+    readonly policy: string;
+    readonly capacity: Capacity;
+  }
+
+  async function capacities(): Promise<Row[]> {
+    const { capacities: rows } = JSON.parse(await readFile(join(folder, 'capacity.json'), 'utf8')) as {
+      capacities: Row[];
     };
-    const [roundRobin, whatIf] = capacities.map(({ capacity }) => capacity);
-    expect(whatIf!.speed).toBeGreaterThan(roundRobin!.speed);
-    expect(whatIf!.speedBound).toBe(roundRobin!.speedBound);
+    return rows;
+  }
+
+  it('finds what each policy can carry, never above its bound, and says that a short run tells little', async () => {
+    const args = ['--workloads', 'zipf', '--requests', '300', '--workers', '2', '--seeds', '2', '--out', folder];
+    await lab('capacity', ...args, '--policies', 'round-robin,what-if', '--threads', '1');
+    const [roundRobin, whatIf] = (await capacities()).map(({ capacity }) => capacity) as [Capacity, Capacity];
+    expect(whatIf.speed).toBeGreaterThan(roundRobin.speed);
+    expect(whatIf.speedBound).toBe(roundRobin.speedBound);
+    for (const { speed, failsFrom, speedBound, judged, probes } of [roundRobin, whatIf]) {
+      expect(speed).toBeLessThanOrEqual(speedBound);
+      expect(failsFrom === null || failsFrom > speed).toBe(true);
+      expect(judged).toMatchObject({ verdict: 'short', requests: 300 });
+      for (const probe of probes) expect(probe.speed).toBeLessThanOrEqual(speedBound);
+    }
+    expect(printed.join('\n')).toContain('the run is too short to tell what lasts');
     expect(await readFile(join(folder, 'capacity.html'), 'utf8')).toContain('TTFT up to the capacity');
+  });
+
+  it('says that the seeds of a trace are one sample, and what its KV capacity would take', async () => {
+    const trace = join(folder, 'own.jsonl');
+    const lines = Array.from({ length: 60 }, (_, at) =>
+      JSON.stringify({ timestamp: at * 1000, input_length: 512, output_length: 2, hash_ids: [at % 4] }),
+    );
+    await writeFile(trace, `${lines.join('\n')}\n`);
+    const args = ['--workloads', trace, '--policies', 'kv', '--workers', '1', '--threads', '1', '--out', folder];
+    await lab('capacity', ...args, '--seeds', '2');
+    const text = printed.join('\n');
+    expect(text).toContain('seeds 1 to 2 replay the same trace');
+    expect(text).toContain('2,000,000 KV tokens are 262 GB');
+    printed.splice(0);
+    await lab('capacity', ...args, '--seeds', '1', '--kv-tokens', '20000');
+    expect(printed.join('\n')).not.toMatch(/replay the same trace|GB/);
+  });
+});
+
+describe('nothing is written before the input is read', () => {
+  it.each([
+    ['compare', 'nope.json', '--workloads', 'zipf'],
+    ['capacity', '--workloads', 'nope.json'],
+    ['capacity', '--workloads', 'gsp-64x16'],
+    ['compare', '--workloads', 'gsp-64x16', '--kv-tokens', '1000000000'],
+    ['compare', '--workloads', 'gsp-64x16', '--kv-tokens', '16', '--block-size', '64'],
+    ['paper', '--mooncake', 'nope.json'],
+  ])('%s %s %s %s', async (...args) => {
+    const out = join(folder, 'results');
+    const plots = args[0] === 'paper' ? ['--plots', join(folder, 'plots')] : [];
+    await expect(lab(...args, '--out', out, ...plots)).rejects.toBeInstanceOf(CommanderError);
+    expect(await readdir(folder)).toEqual([]);
   });
 });
 

@@ -88,9 +88,9 @@ describe('the lower bound of TTFT', () => {
     const { bounds, measured, cache } = resultOf(workload, spec, simulate(workload, spec));
     expect(bounds.ttftMeanMs).toBeGreaterThan(0);
     expect(measured.ttftMs.mean!).toBeGreaterThanOrEqual(bounds.ttftMeanMs);
-    expect(cache.hitRate).toBeLessThanOrEqual(cache.ceiling);
-    expect(cache.pooledLru).toBeLessThanOrEqual(cache.ceiling);
-    expect(cache.ceilingReached!).toBeCloseTo(cache.hitRate / cache.ceiling, 5);
+    expect(cache.hitRate!).toBeLessThanOrEqual(cache.ceiling!);
+    expect(cache.pooledLru!).toBeLessThanOrEqual(cache.ceiling!);
+    expect(cache.ceilingReached!).toBeCloseTo(cache.hitRate! / cache.ceiling!, 5);
   });
 });
 

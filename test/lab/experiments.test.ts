@@ -5,9 +5,13 @@ import { describe, expect, it } from 'vitest';
 import {
   CapacitySearch,
   executeJob,
+  missesMax,
   type PolicyRuns,
+  type ProbeResult,
   pairedTtftRatio,
   parsePolicySpec,
+  poolProbes,
+  type RunResult,
   reportPage,
   resultTable,
   runSpecDefaults,
@@ -17,28 +21,79 @@ import {
 import { formatTable } from '../../src/report/text-table.ts';
 import { generateWorkload } from '../../src/trace/generate-workload.ts';
 
+/** Searches to the end. @returns the rates asked for, in order */
+function searched(search: CapacitySearch, isGood: (rate: number) => boolean): number[] {
+  const asked: number[] = [];
+  for (let rate = search.next; rate !== null; rate = search.next) {
+    asked.push(rate);
+    search.tell(rate, isGood(rate));
+  }
+  return asked;
+}
+
 describe('CapacitySearch', () => {
-  it('finds the highest rate to 1 %, from any start', () => {
-    const rate = fc.double({ min: 0.01, max: 1000, noNaN: true });
+  it('finds both sides of the one edge of a monotone condition, a quarter of a step apart', () => {
+    const share = fc.double({ min: 0.02, max: 0.99, noNaN: true });
+    const top = fc.double({ min: 0.01, max: 1000, noNaN: true });
     fc.assert(
-      fc.property(rate, rate, (capacity, start) => {
-        const search = new CapacitySearch(start);
-        for (let next = search.next; next !== null; next = search.next) search.tell(next <= capacity);
-        expect(search.capacity).toBeLessThanOrEqual(capacity);
-        expect(search.capacity * 1.01).toBeGreaterThanOrEqual(capacity * (1 - 1e-9));
-        expect(search.missed).toBeGreaterThan(capacity);
+      fc.property(share, top, (share, top) => {
+        const search = new CapacitySearch(top);
+        const asked = searched(search, (rate) => rate <= share * top);
+        expect(search.low).toBeLessThanOrEqual(share * top);
+        expect(search.high!).toBeGreaterThan(share * top);
+        expect(search.high! / search.low).toBeLessThanOrEqual(CapacitySearch.resolution * (1 + 1e-6));
+        expect(Math.max(...asked)).toBe(top);
       }),
     );
   });
 
-  it('gives up where no rate meets the condition, and where every rate does', () => {
-    for (const met of [false, true]) {
-      const search = new CapacitySearch(1);
-      let asks = 0;
-      for (; search.next !== null; asks++) search.tell(met);
-      expect(asks).toBe(CapacitySearch.asksMax);
-      expect(search.capacity === 0).toBe(!met);
-    }
+  it('reports a range where the condition holds, fails, holds again and fails for good', () => {
+    const isGood = (rate: number): boolean => rate < 19.9 || (rate > 24 && rate < 30);
+    const search = new CapacitySearch(38.7);
+    searched(search, isGood);
+    expect(search.low).toBeGreaterThan(19.9 / CapacitySearch.resolution ** 1.01);
+    expect(search.low).toBeLessThan(19.9);
+    expect(search.high).toBeGreaterThan(30);
+    expect(search.high).toBeLessThan(30 * CapacitySearch.resolution ** 1.01);
+  });
+
+  it('says of every rate tried on which side of the range it is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 80 }), (outcomes) => {
+        let at = 0;
+        const told = new Map<number, boolean>();
+        const search = new CapacitySearch(1);
+        searched(search, (rate) => {
+          const met = outcomes[at++ % outcomes.length]!;
+          told.set(rate, met);
+          return met;
+        });
+        expect(at).toBeLessThanOrEqual(CapacitySearch.asksMax);
+        for (const [rate, met] of told) {
+          if (rate <= search.low) expect(met).toBe(true);
+          if (search.high !== null && rate >= search.high) expect(met).toBe(false);
+        }
+      }),
+    );
+  });
+
+  it('takes back what a longer run denies, and goes on from there', () => {
+    const search = new CapacitySearch(1);
+    searched(search, (rate) => rate < 0.7);
+    const before = search.low;
+    search.tell(before, false);
+    searched(search, (rate) => rate < 0.7);
+    expect(search.low).toBeLessThan(before);
+    expect(search.low).toBeGreaterThan(0.5);
+  });
+
+  it('gives up where no rate meets the condition, and goes no higher than the top where every rate does', () => {
+    const none = new CapacitySearch(1);
+    expect(searched(none, () => false).length).toBeLessThan(CapacitySearch.asksMax);
+    expect([none.low, none.high! < 0.011]).toEqual([0, true]);
+    const all = new CapacitySearch(1);
+    expect(searched(all, () => true)).toHaveLength(CapacitySearch.calmRates);
+    expect([all.low, all.high]).toEqual([1, null]);
     expect(() => new CapacitySearch(0)).toThrow(RangeError);
   });
 });
@@ -50,13 +105,66 @@ describe('executeJob', () => {
   it('probes as a whole run would judge', () => {
     for (const speed of [0.5, 3]) {
       const run = executeJob({ kind: 'run', spec: specOf('kv'), speed }, workload);
-      const probe = executeJob({ kind: 'probe', spec: specOf('kv'), speed, goodShareMin: 0.95 }, workload);
-      expect(probe.met).toBe(run.measured.goodShare! >= 0.95);
-      expect(probe.met).toBe(speed === 0.5);
-      if (!probe.met) continue;
-      expect(probe.goodShare).toBeCloseTo(run.measured.goodShare!, 6);
-      expect(probe.ttftMeanMs).toBeCloseTo(run.measured.ttftMs.mean!, 3);
+      const { requests: measured } = run.measured;
+      const probe = executeJob(
+        { kind: 'probe', spec: specOf('kv'), speed, missesMax: missesMax(measured, 1) },
+        workload,
+      );
+      expect(probe.stoppedEarly).toBe(run.measured.goodShare! < 0.95);
+      expect(probe.stoppedEarly).toBe(speed === 3);
+      if (probe.stoppedEarly) continue;
+      expect(probe).toMatchObject({ requests: 300, measured, good: run.measured.good });
+      expect(probe.ttftSumMs / measured).toBeCloseTo(run.measured.ttftMs.mean!, 2);
+      const [first, second] = probe.halves;
+      expect([first.done, second.done]).toEqual([measured / 2, measured / 2]);
+      expect((first.e2eMs + second.e2eMs) / measured).toBeCloseTo(run.measured.e2eMs.mean!, 1);
     }
+  });
+});
+
+describe('poolProbes', () => {
+  const half = (e2eMs: number) => ({ done: 50, e2eMs, outputTokens: 5000 });
+  const probe = (good: number, more: Partial<ProbeResult> = {}): ProbeResult => ({
+    speed: 2,
+    requests: 110,
+    measured: 100,
+    stoppedEarly: false,
+    good,
+    ttftSumMs: 20_000,
+    spanMs: 300_000,
+    halves: [half(500_000), half(500_000)],
+    ...more,
+  });
+
+  it('judges the requests of all seeds together', () => {
+    // 86 + 100 + 100 of 300 are 95.3 %, 84 + 100 + 100 are 94.7 %.
+    expect(poolProbes([probe(86), probe(100), probe(100)])).toEqual({
+      speed: 2,
+      requests: 110,
+      verdict: 'good',
+      goodShare: 286 / 300,
+      ttftMeanMs: 200,
+      spanOverE2e: 30,
+      slowdown: 1,
+    });
+    expect(poolProbes([probe(84), probe(100), probe(100)])).toMatchObject({ verdict: 'missed', goodShare: 284 / 300 });
+    expect(poolProbes([probe(100), probe(0, { stoppedEarly: true })])).toMatchObject({
+      verdict: 'missed',
+      goodShare: null,
+    });
+    // One seed alone may have as many misses as all may have together.
+    expect(missesMax(100, 3)).toBe(15);
+  });
+
+  it('does not take for good what slows down, nor what ended too soon to tell', () => {
+    const slower = probe(100, { halves: [half(400_000), half(520_000)] });
+    expect(poolProbes([slower])).toMatchObject({ verdict: 'slows', slowdown: 1.3 });
+    expect(poolProbes([slower, probe(100)])).toMatchObject({ verdict: 'good' });
+    expect(poolProbes([probe(100, { spanMs: 90_000 })])).toMatchObject({ verdict: 'short', spanOverE2e: 9 });
+    const oneHalf = probe(100, { halves: [{ done: 0, e2eMs: 0, outputTokens: 0 }, half(500_000)] });
+    expect(poolProbes([oneHalf])).toMatchObject({ verdict: 'short', slowdown: null });
+    const nobody = { done: 0, e2eMs: 0, outputTokens: 0 };
+    expect(poolProbes([probe(0, { halves: [nobody, nobody], measured: 0, ttftSumMs: 0 })]).verdict).toBe('missed');
   });
 });
 
@@ -66,23 +174,48 @@ const rows: PolicyRuns[] = ['round-robin', 'kv', 'lmetric'].map((policy) => ({
 }));
 
 describe('pairedTtftRatio', () => {
+  const [base, kv] = [rows[0]!, rows[1]!];
+
   it('is the ratio of the means, inside its interval', () => {
-    const [base, kv] = [rows[0]!, rows[1]!];
-    const { ratio, low, high } = pairedTtftRatio(kv.runs, base.runs)!;
+    const { ratio, interval } = pairedTtftRatio(kv.runs, base.runs)!;
     expect(ratio).toBeCloseTo(kv.runs[0]!.measured.ttftMs.mean! / base.runs[0]!.measured.ttftMs.mean!, 5);
-    expect(low).toBeLessThan(ratio);
-    expect(high).toBeGreaterThan(ratio);
-    expect(pairedTtftRatio(base.runs, base.runs)).toEqual({ ratio: 1, low: 1, high: 1 });
+    expect(interval!.low).toBeLessThan(ratio);
+    expect(interval!.high).toBeGreaterThan(ratio);
+    expect(pairedTtftRatio(base.runs, base.runs)).toEqual({ ratio: 1, interval: { low: 1, high: 1 } });
+  });
+
+  it('is no surer after a trace was replayed with more seeds, unlike after more was generated', () => {
+    const times = (runs: readonly RunResult[], recorded: boolean): RunResult[] =>
+      Array.from({ length: 9 }, () => ({ ...runs[0]!, workload: { ...runs[0]!.workload, recorded } }));
+    const width = (recorded: boolean): number => {
+      const { low, high } = pairedTtftRatio(times(kv.runs, recorded), times(base.runs, recorded))!.interval!;
+      return high - low;
+    };
+    const { low, high } = pairedTtftRatio(kv.runs, base.runs)!.interval!;
+    expect(width(true)).toBeCloseTo(high - low, 12);
+    expect(width(false)).toBeLessThan((high - low) / 2);
+  });
+
+  it('has no interval where hardly a request ended, and no NaN', () => {
+    const failing = (stretches: number): RunResult => {
+      const run = rows[0]!.runs[0]!;
+      const { sumMs, requests } = run.ttftBlocks;
+      const kept = (column: readonly number[]): number[] => column.map((value, at) => (at < stretches ? value : 0));
+      return { ...run, ttftBlocks: { sumMs: kept(sumMs), requests: kept(requests) } };
+    };
+    expect(pairedTtftRatio([failing(1)], [failing(2)])!.interval).toBeNull();
+    expect(pairedTtftRatio([failing(0)], rows[0]!.runs)).toBeNull();
+    expect(pairedTtftRatio([failing(16)], rows[0]!.runs)!.interval!.high).toBeLessThan(10);
   });
 });
 
 describe('resultTable and reportPage', () => {
   it('show every policy, with ratios to the reference', () => {
     const { columns, rows: cells } = resultTable(rows, 'round-robin');
-    expect(columns.at(-1)!.title).toBe('TTFT / round-robin');
+    expect(columns.slice(0, 2).map(({ title }) => title)).toEqual(['policy', 'TTFT / round-robin']);
     expect(cells.map((row) => row[0])).toEqual(['round-robin', 'kv', 'lmetric']);
-    expect(cells[0]!.at(-1)).toBe('-');
-    expect(cells[1]!.at(-1)).toMatch(/^\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]$/);
+    expect(cells[0]![1]).toBe('-');
+    expect(cells[1]![1]).toMatch(/^\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]$/);
     expect(formatTable(columns, cells)).toHaveLength(6);
     expect(resultTable(rows).columns).toHaveLength(columns.length - 1);
   });

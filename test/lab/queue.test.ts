@@ -33,11 +33,12 @@ const cases: readonly (readonly [name: WorkloadName, kvTokens: number])[] = [
 
 function capacityOf(workload: Workload, policy: string, kvTokens: number): number {
   const spec = specOf(policy, kvTokens);
-  const search = new CapacitySearch(speedBound(workload, spec) / 2);
+  const search = new CapacitySearch(speedBound(workload, spec));
+  const missesMax = 0.05 * 0.9 * workload.requests.length;
   for (let speed = search.next; speed !== null; speed = search.next) {
-    search.tell(executeJob({ kind: 'probe', spec: toJson(spec), speed, goodShareMin: 0.95 }, workload).met);
+    search.tell(speed, !executeJob({ kind: 'probe', spec: toJson(spec), speed, missesMax }, workload).stoppedEarly);
   }
-  return search.capacity;
+  return search.low;
 }
 
 function run(workload: Workload, policy: string, kvTokens: number): RunResult {

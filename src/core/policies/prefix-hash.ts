@@ -13,15 +13,18 @@ export interface PrefixHashOptions {
   readonly nodesPerWorker?: number;
   /** A worker with more than this many times the average of requests in flight is passed over. Default 1.25. */
   readonly loadBound?: number;
+  /** ... unless it has at most so many requests above the average. Default 10. */
+  readonly loadSlack?: number;
 }
 
 /**
- * Walks the ring from the hash of the prompt's first tokens to the first worker whose load is within the bound. Load =
- * requests in flight, and so is the cost column. A prompt without a full block goes to the fewest requests. Source:
- * SMG `prefix_hash` with its defaults; its hashes (xxh3, BLAKE3) differ from ours, which moves keys but no share.
+ * Walks the ring from the hash of the prompt's first tokens to the first worker whose load is at most
+ * max(loadBound x average, average + loadSlack). Load = requests in flight, and so is the cost column. A prompt without a
+ * full block goes to the fewest requests. Source: SMG `prefix_hash` as of November 2026 with its defaults (earlier
+ * versions have no slack: `loadSlack` 0); its hashes (xxh3, BLAKE3) differ from ours, which moves keys but no share.
  */
 export function prefixHash(options: PrefixHashOptions = {}): Policy<null> {
-  const { prefixTokens = 256, nodesPerWorker = 150, loadBound = 1.25 } = options;
+  const { prefixTokens = 256, nodesPerWorker = 150, loadBound = 1.25, loadSlack = 10 } = options;
   const ring = new HashRing(nodesPerWorker);
   /** Scratch: worker -> position among the candidates within the bound, -1 outside a choice. */
   let positions = new Int32Array(0);
@@ -33,7 +36,8 @@ export function prefixHash(options: PrefixHashOptions = {}): Policy<null> {
     if (positions.length < workerCount) positions = new Int32Array(2 * workerCount).fill(-1);
     let total = 0;
     for (let i = 0; i < count; i++) total += runningRequests[i]!;
-    const most = (loadBound * total) / count;
+    const average = total / count;
+    const most = Math.max(loadBound * average, average + loadSlack);
     for (let i = 0; i < count; i++) if (runningRequests[i]! <= most) positions[worker[i]!] = i;
     const start = ring.start(low, high);
     let found = -1;

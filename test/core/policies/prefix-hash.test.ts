@@ -58,16 +58,33 @@ describe('prefix-hash', () => {
     }
   });
 
-  it('passes over a worker with more than 1.25 times the average', () => {
-    // 5 + 1 + 1 + 1 = 8, on average 2: the bound is 2.5. 3 + 3 + 3 + 1 = 10: 3.125.
+  /** What 100 prompts choose when worker 0 has so many requests and the others have `others` each. */
+  function bounded(first: number, others: number, options: { loadSlack?: number } = {}): number[] {
+    const own = createPolicy('prefix-hash', options);
+    const rows = [{ runningRequests: first }, ...range(0, 3).map(() => ({ runningRequests: others }))];
+    return range(0, 100).map((i) => {
+      const candidates = candidatesOf(...rows);
+      return candidates.worker[own.choose(prompt(i), candidates, new Random(1), null).position]!;
+    });
+  }
+
+  it('passes over a worker with more than 1.25 times the average, and more than 10 above it', () => {
     const targets = range(0, 100).map((i) => workerFor(prompt(i), idle));
     expect(targets).toContain(0);
-    const overloaded = [{ runningRequests: 5 }, ...range(0, 3).map(() => ({ runningRequests: 1 }))];
-    const bounded = range(0, 100).map((i) => workerFor(prompt(i), overloaded));
-    expect(bounded).not.toContain(0);
-    for (const [i, target] of targets.entries()) if (target !== 0) expect(bounded[i]).toBe(target);
-    const within = [...range(0, 3).map(() => ({ runningRequests: 3 })), { runningRequests: 1 }];
-    expect(range(0, 100).map((i) => workerFor(prompt(i), within))).toEqual(targets);
+    // (25 + 3 x 9) / 4 = 13: at most max(16.25, 23). (21 + 3 x 9) / 4 = 12: at most max(15, 22).
+    const passed = bounded(25, 9);
+    expect(passed).not.toContain(0);
+    for (const [i, target] of targets.entries()) if (target !== 0) expect(passed[i]).toBe(target);
+    expect(bounded(21, 9)).toEqual(targets);
+    // (135 + 3 x 95) / 4 = 105: at most max(131.25, 115). (129 + 3 x 97) / 4 = 105.
+    expect(bounded(135, 95)).not.toContain(0);
+    expect(bounded(129, 97)).toEqual(targets);
+  });
+
+  it('has the bound of earlier versions without the slack', () => {
+    // 5 + 1 + 1 + 1 = 8, on average 2: at most 2.5, and 12 with the slack.
+    expect(bounded(5, 1)).toContain(0);
+    expect(bounded(5, 1, { loadSlack: 0 })).not.toContain(0);
   });
 
   it('takes the fewest requests for a prompt without a full block', () => {

@@ -1,0 +1,44 @@
+// The workloads of an experiment with all their seeds, read once before anything is written or run.
+
+import type { PolicySpec, RunSpec } from '../lab/index.ts';
+import type { SeededRun } from './lab-capacity-of.ts';
+import { type ClusterFlags, runSpec, type TokenizerFlag, type WorkloadFlags, workloadSpec } from './lab-flags.ts';
+import { buildWorkload, findWorkload, ownRatePerS, type WorkloadSpec } from './lab-workload.ts';
+
+export interface PreparedWorkload {
+  readonly name: string;
+  /** One a seed. */
+  readonly seeds: readonly WorkloadSpec[];
+  /** What the workload was studied with. */
+  readonly kvTokensPerWorker: number | undefined;
+  /** Of the first seed; null if all requests arrive at once. */
+  readonly ownRatePerS: number | null;
+  readonly recorded: boolean;
+}
+
+type Flags = ClusterFlags & WorkloadFlags & TokenizerFlag & { readonly seeds: number };
+
+/** @throws LabError or TraceError if one of them is not there or makes no sense */
+export async function prepareWorkloads(names: readonly string[], flags: Flags): Promise<PreparedWorkload[]> {
+  const prepared: PreparedWorkload[] = [];
+  for (const name of names) {
+    const found = await findWorkload(name);
+    const seeds = Array.from({ length: flags.seeds }, (_, at) => workloadSpec(found, flags, at + 1, { kind: 'own' }));
+    const workload = await buildWorkload(seeds[0]!);
+    const { kvTokensPerWorker, recorded = false } = workload;
+    prepared.push({ name: found.name, seeds, kvTokensPerWorker, ownRatePerS: ownRatePerS(workload), recorded });
+  }
+  return prepared;
+}
+
+/** The run that a policy gets with each seed. */
+export function seededRuns(
+  { seeds, kvTokensPerWorker }: PreparedWorkload,
+  policy: PolicySpec,
+  flags: Flags,
+): SeededRun[] {
+  return seeds.map((workload) => {
+    const spec: RunSpec = runSpec(flags, policy, workload.seed, kvTokensPerWorker);
+    return { workload, spec };
+  });
+}

@@ -1,0 +1,49 @@
+// What a reader must know of the runs behind a table: the requests, the engines, the bounds.
+
+import { formatNumber } from '../report/text-table.ts';
+import type { PolicyRuns } from './report-section.ts';
+import type { RunSpecJson } from './run-spec.ts';
+
+/** @param policies on one workload at one load @returns lines without an end */
+export function describeRuns(policies: readonly PolicyRuns[]): string[] {
+  const { runs } = policies[0]!;
+  const { workload, spec, cache, bounds } = runs[0]!;
+  const rate = workload.ratePerS === null ? '' : `, ${formatNumber(workload.ratePerS, 2)} req/s`;
+  const loop = workload.concurrencyMax === null ? '' : `, closed loop of ${workload.concurrencyMax}`;
+  const ceilings =
+    cache.ceiling === null || cache.pooledLru === null
+      ? 'no request ended'
+      : `hit rate: ceiling ${formatNumber(cache.ceiling, 3)}, pooled LRU ${formatNumber(cache.pooledLru, 3)}`;
+  return [
+    `${formatNumber(workload.requests)} requests, ISL ${formatNumber(workload.islMean)}, OSL ${formatNumber(workload.oslMean)}${rate}${loop}`,
+    ...describeCluster(spec),
+    `${ceilings}; mean TTFT at least ${formatNumber(bounds.ttftMeanMs / 1000, 3)} s`,
+    ...workload.notes,
+    ...(workload.recorded && runs.length > 1 ? [seedsOfTraceNote(runs.length)] : []),
+  ];
+}
+
+export function seedsOfTraceNote(seeds: number): string {
+  return `seeds 1 to ${seeds} replay the same trace: they differ in the draws of the policies, and count as one sample`;
+}
+
+export function describeCluster(spec: RunSpecJson): string[] {
+  const { workers, profile, engineSpeed, blockSize, kvTokens, slo } = spec;
+  const speed = engineSpeed === 1 ? '' : ` x ${engineSpeed}`;
+  const kvGb = (kvTokens * kvBytesPerToken) / 1e9;
+  return [
+    `${workers} workers, ${profile}${speed}, block ${blockSize}, ${formatNumber(kvTokens)} KV tokens each`,
+    ...(kvGb > cardGb
+      ? [
+          `${formatNumber(kvTokens)} KV tokens are ${formatNumber(kvGb)} GB of Llama-3.1-8B, where a card of the profile has ${cardGb} GB: ` +
+            'give --kv-tokens of your engines (without it, the format of a trace says what it is studied with)',
+        ]
+      : []),
+    `good: TTFT <= ${slo.ttftMs / 1000} s + ${slo.ttftPrefillFactor} x own prefill, TPOT <= ${slo.tpotMs} ms`,
+  ];
+}
+
+/** Of the model that the profiles time. */
+const kvBytesPerToken = 131_072;
+/** Of the L40S that they are fitted to. */
+const cardGb = 48;
