@@ -68,10 +68,11 @@ async function examine(command: Command, timeoutMs: number): Promise<WorkerExam[
   }
 }
 
-function describe({ worker, sound, proof, findings }: WorkerExam): string[] {
+function describe({ worker, sound, proof, findings, notes }: WorkerExam): string[] {
   const proved = proof.length === 0 ? 'nothing is proved' : `proved by ${proof.join(', ')}`;
   return [
     `${worker}  ${sound ? 'sound' : 'FAULTY'}  (${proved})`,
     ...findings.flatMap(({ cause, message }) => wrapText(`- ${cause}: ${message}`, lineLengthMax, '  ')),
+    ...notes.flatMap((note) => wrapText(`- note: ${note}`, lineLengthMax, '  ')),
   ];
 }

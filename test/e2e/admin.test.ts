@@ -40,6 +40,23 @@ async function call(gateway: Gateway, method: string, path: string, body?: unkno
   };
 }
 
+describe('one worker', () => {
+  it('is described as in the list of all, by its id or by the address of its engine', async () => {
+    const cache = [0, 1].map((rank) => `vllm:cache_config_info{block_size="16",engine="${rank}"} 1.0\n`).join('');
+    const engines = [await harness.engine(), await harness.engine({ metrics: cache })];
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
+    const all = (await shown(gateway)) as unknown as { id: string; url: string }[];
+    expect(all.map(({ id }) => id)).toEqual([`${engines[0]!.url}#0`, `${engines[1]!.url}#0`, `${engines[1]!.url}#1`]);
+    for (const worker of all) {
+      const one = await call(gateway, 'GET', `/workers/${encodeURIComponent(worker.id)}`);
+      expect(Object.keys(one.body)).toEqual(Object.keys(worker));
+      expect(one.body).toMatchObject({ id: worker.id, trust: { kind: 'approximate' }, feed: null });
+      const first = await call(gateway, 'GET', `/workers/${encodeURIComponent(worker.url)}`);
+      expect(first.body).toMatchObject({ id: `${worker.url}#0` });
+    }
+  });
+});
+
 const idOf = (engine: FakeEngine): string => encodeURIComponent(`${engine.url}#0`);
 
 /** From now on every request sends a token, then waits to be ended. */

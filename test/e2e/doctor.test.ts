@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { GatewayOptions } from '../../src/gateway/index.ts';
+import { type GatewayOptions, startGateway } from '../../src/gateway/index.ts';
 import { examineWorkers, type WorkerExam } from '../../src/gateway/proof/examine.ts';
 import { type SimWorkers, type StartOptions, startSimWorkers } from '../../src/worker/index.ts';
 import { type Bends, EngineProxy } from './engine-proxy.ts';
-import { FakeEngine } from './fake-engine.ts';
+import { FakeEngine, replyWhole } from './fake-engine.ts';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const timeoutMs = 20_000;
@@ -62,6 +62,7 @@ describe('the doctor', () => {
         sound: true,
         proof: ['token-count', 'usage', 'events'],
         findings: [],
+        notes: [],
       })),
     );
   });
@@ -89,6 +90,70 @@ describe('the doctor', () => {
     const port = new URL(workers[0]!.kvEvents!).port;
     const url = await bent(workers[0]!.url, withoutDiscovery);
     expect(await causesOf(`${url},kv-events=bind:tcp://127.0.0.2:${port}`)).toEqual(['bind-not-connect']);
+  });
+
+  it('tells one that opens the very port that we would, on this machine', async () => {
+    const { workers } = await sims();
+    const port = new URL(workers[0]!.kvEvents!).port;
+    const url = await bent(workers[0]!.url, withoutDiscovery);
+    expect(await causesOf(`${url},kv-events=bind:tcp://127.0.0.1:${port}`)).toEqual(['bind-not-connect']);
+  });
+
+  it('beside a gateway that serves does not take its port for a wrong one', async () => {
+    const port = await freePort();
+    const { workers } = await sims({ kvEventsConnect: `tcp://127.0.0.1:${port}` });
+    const worker = `${await bent(workers[0]!.url, withoutDiscovery)},kv-events=bind:tcp://127.0.0.1:${port}`;
+    const serving = await startGateway({ workers: [worker], tokenizer: 'builtin', port: 0, logLevel: 'silent' });
+    ends.push(() => serving.close());
+    await serving.whenReady(timeoutMs);
+    const [exam] = await examine(worker);
+    expect(exam).toMatchObject({
+      sound: true,
+      proof: ['token-count', 'usage'],
+      notes: [expect.stringContaining(`port ${port} is open on this machine already`)],
+    });
+  });
+
+  it('says where a gateway that starts later will have joined too late', async () => {
+    const { workers } = await sims();
+    const url = await bent(workers[0]!.url, withoutDiscovery);
+    const [exam] = await examine(`${url},kv-events=${workers[0]!.kvEvents}`);
+    expect(exam).toMatchObject({ sound: true, notes: [expect.stringContaining('late-join')] });
+  });
+
+  it('names ports behind that of the engine that serve the same model', async () => {
+    let engines: FakeEngine[] = [];
+    // Neighbouring ports may be taken by others.
+    for (let attempt = 0; engines.length < 3 && attempt < 20; attempt++) {
+      await Promise.all(engines.splice(0).map((engine) => engine.close()));
+      const first = await FakeEngine.start();
+      engines = [first];
+      for (let i = 1; i < 3; i++) {
+        const next = await FakeEngine.start({ port: first.port + i }).catch(() => null);
+        if (next !== null) engines.push(next);
+      }
+    }
+    ends.push(async () => void (await Promise.all(engines.map((engine) => engine.close()))));
+    for (const engine of engines) engine.behaviour = (request) => replyWhole(request, 'hi');
+    const [alone] = await examine(engines[0]!.url, { trustTokenizer: true });
+    expect(alone!.notes).toEqual([
+      expect.stringContaining(`${engines[1]!.url}, ${engines[2]!.url} also serves "fake"`),
+    ]);
+    const all = await examine(
+      engines.map(({ url }) => url),
+      { trustTokenizer: true },
+    );
+    for (const { notes } of all) expect(notes).toEqual([]);
+  });
+
+  it('does not wait for an engine that nobody started', async () => {
+    const startMs = performance.now();
+    const [exam] = await examineWorkers(
+      { workers: [`http://127.0.0.1:${await freePort()}`], tokenizer: 'builtin' },
+      60_000,
+    );
+    expect(exam!.findings).toMatchObject([{ cause: 'unreachable', message: expect.stringContaining('ECONNREFUSED') }]);
+    expect(performance.now() - startMs).toBeLessThan(20_000);
   });
 
   it('names an engine that is not there, and one that completes nothing', async () => {

@@ -25,8 +25,8 @@ const readyIntervalMs = 5000;
 const missedProbesMax = 3;
 /** An engine that could not be taken in rests twice as long after each further time, up to this. */
 const faultRestMsMax = 300_000;
-/** Between two looks at the models of an engine that is ready: adapters are loaded and unloaded while it runs. */
-const modelsIntervalMs = 10_000;
+/** Between two looks at the models of an engine that is ready, for adapters that are loaded and dropped while it runs. */
+const probeIntervalsPerModels = 10;
 /** Between two tries to open a feed that could not be opened. */
 const feedRetryMs = 30_000;
 
@@ -130,12 +130,6 @@ export class EngineMonitor {
     this.engine.onTrial = false;
   }
 
-  /** A request has changed what it serves: its models are looked at now. */
-  modelsChanged(): void {
-    this.#modelsDueMs = 0;
-    this.#wake?.();
-  }
-
   /** It has given a whole answer. */
   worked(): void {
     this.#streak.worked();
@@ -213,7 +207,7 @@ export class EngineMonitor {
 
   async #refreshModels(): Promise<void> {
     const { engine } = this;
-    this.#modelsDueMs = performance.now() + modelsIntervalMs;
+    this.#modelsDueMs = performance.now() + probeIntervalsPerModels * this.#config.probeIntervalMs;
     if (engine.spec.model !== undefined) return;
     let models: readonly ModelEntry[];
     try {
@@ -267,7 +261,7 @@ export class EngineMonitor {
     this.#proves = false;
     this.engine.setState('ready', null);
     this.#unreached.reached();
-    this.#modelsDueMs = performance.now() + modelsIntervalMs;
+    this.#modelsDueMs = performance.now() + probeIntervalsPerModels * this.#config.probeIntervalMs;
     this.#logJoined();
     this.#canaries.joined();
     this.#faults = 0;

@@ -8,6 +8,8 @@ import { dial, listenOptions, readSocketPlace, type SocketPlace } from './socket
 import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
 const rebindMs = 1000;
+/** The error of an address that another process has, or another socket of this one. */
+export const addressInUse = 'the address is in use';
 /** Connections at one address; further ones are closed at once. */
 export const publishersMax = 8192;
 
@@ -185,7 +187,7 @@ export class BoundEndpoint {
 
   #failed(error: NodeJS.ErrnoException, place: SocketPlace): void {
     if (this.#isClosed) return;
-    this.#error = error.code === 'EADDRINUSE' ? 'the address is in use' : error.message;
+    this.#error = error.code === 'EADDRINUSE' ? addressInUse : error.message;
     clearTimeout(this.#rebind);
     this.#rebind = setTimeout(() => this.#bind(), rebindMs);
     if (place.kind === 'ipc' && error.code === 'EADDRINUSE') removeIfDead(place);

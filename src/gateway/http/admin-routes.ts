@@ -42,12 +42,7 @@ export async function answerMetrics({ metrics: { registry } }: GatewayContext, {
 
 /** Every worker in whatever state; an engine that has not joined yet stands for its workers. */
 export function answerWorkers(context: GatewayContext, { response }: Exchange): void {
-  const workers = context.engines.flatMap((engine) =>
-    engine.workers.length === 0
-      ? [describeEngine(engine, context)]
-      : engine.workers.map((worker) => ({ ...describeEngine(engine, context), ...describeWorker(worker) })),
-  );
-  replyJson(response, 200, { workers });
+  replyJson(response, 200, { workers: context.engines.flatMap((engine) => describeWorkers(engine, context)) });
 }
 
 /** What is in flight on every worker that has joined, and what waits in every pool. */
@@ -83,8 +78,23 @@ export function answerDecisionsOf({ decisions }: GatewayContext, { response }: E
   replyJson(response, 200, { decisions: records });
 }
 
+/** At least one: an engine that has not joined yet stands for its workers. */
+export function describeWorkers(engine: Engine, context: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription[] {
+  const ofEngine = describeEngine(engine, context);
+  if (engine.workers.length === 0) return [ofEngine];
+  return engine.workers.map((worker) => ({ ...ofEngine, ...describeWorker(worker) }));
+}
+
+/** One element of `GET /workers`. */
+export interface WorkerDescription {
+  /** Null: the engine has not joined yet. */
+  readonly id: string | null;
+  readonly url: string;
+  readonly [field: string]: unknown;
+}
+
 /** Nothing of it is a secret. */
-export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>): object {
+function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription {
   const pool = pools.poolOf(engine);
   return {
     id: null,
@@ -108,7 +118,7 @@ export function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayCon
   };
 }
 
-function describeWorker(worker: Worker): object {
+function describeWorker(worker: Worker): Partial<WorkerDescription> & { readonly id: string } {
   const { id, clientId, rank, traits, feed, offeredFeed, events, account, canary } = worker;
   const trust = worker.trust(performance.now());
   return {

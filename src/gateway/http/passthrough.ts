@@ -16,9 +16,6 @@ import { requestHeaders } from './forwarded-headers.ts';
 import { makeRoomForJson } from './json-weight.ts';
 import { readBody } from './request-body.ts';
 
-/** vLLM's routes that load an adapter, or drop one. */
-const changesModels = /^\/v1\/(un)?load_lora_adapter(\?|$)/;
-
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
 export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
@@ -55,9 +52,6 @@ async function passToSome(
     const outcome = await send(exchange, answer, engine, body);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, engine, outcome);
-      if (outcome.kind === 'answered' && outcome.status < 300 && changesModels.test(exchange.request.url!)) {
-        context.monitors.get(engine)?.modelsChanged();
-      }
       return;
     }
     failure = noteFailure(context, engine, outcome);

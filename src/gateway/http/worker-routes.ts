@@ -4,7 +4,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
-import { describeEngine } from './admin-routes.ts';
+import { describeWorkers } from './admin-routes.ts';
 import type { Exchange } from './exchange.ts';
 import { replyJson } from './http-reply.ts';
 import { unescapeId } from './path-id.ts';
@@ -38,10 +38,11 @@ export async function addWorker(context: GatewayContext, exchange: Exchange): Pr
 export async function answerWorkerAction(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
   const { method = 'GET' } = exchange.request;
   const drains = path.endsWith(drainSuffix);
-  const engine = engineOf(context, drains ? path.slice(0, -drainSuffix.length) : path);
+  const id = unescapeId(drains ? path.slice(0, -drainSuffix.length) : path);
+  const engine = engineOf(context, id);
   switch (drains ? `${method} drain` : method) {
     case 'GET':
-      return reply(context, exchange, 200, engine.url);
+      return reply(context, exchange, 200, id);
     case 'POST drain':
       return setDraining(context, exchange, engine, true);
     case 'DELETE drain':
@@ -85,14 +86,23 @@ async function changeWorker(context: GatewayContext, exchange: Exchange, engine:
   reply(context, exchange, 202, spec.url);
 }
 
-function reply(context: GatewayContext, { response }: Exchange, status: number, url: string): void {
-  const engine = context.fleet.find(url);
-  replyJson(response, status, engine === undefined ? { url, state: 'removed' } : describeEngine(engine, context));
+/** As in the list of workers. @param id of a worker, or the address of its engine, which stands for its first worker */
+function reply(context: GatewayContext, { response }: Exchange, status: number, id: string): void {
+  const engine = findEngine(context, id);
+  const workers = engine === undefined ? [] : describeWorkers(engine, context);
+  replyJson(
+    response,
+    status,
+    workers.find((worker) => worker.id === id) ?? workers[0] ?? { url: id, state: 'removed' },
+  );
 }
 
-function engineOf({ engines }: GatewayContext, escapedId: string): Engine {
-  const id = unescapeId(escapedId);
-  const engine = engines.find(({ url, workers }) => url === id || workers.some((worker) => worker.id === id));
+function findEngine({ engines }: GatewayContext, id: string): Engine | undefined {
+  return engines.find(({ url, workers }) => url === id || workers.some((worker) => worker.id === id));
+}
+
+function engineOf(context: GatewayContext, id: string): Engine {
+  const engine = findEngine(context, id);
   if (engine === undefined) throw new RequestError(404, 'worker_not_found', `there is no worker ${JSON.stringify(id)}`);
   return engine;
 }

@@ -1,11 +1,13 @@
 // Examines engines from outside: a gateway of its own joins them, sends each a canary, and looks further where one fails.
 
-import type { GatewayOptions } from '../config/config.ts';
+import { type GatewayOptions, resolveConfig } from '../config/config.ts';
 import type { FeedSource } from '../engines/announced-feeds.ts';
+import { addressInUse } from '../feeds/bound-endpoint.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import { startGateway } from '../gateway.ts';
 import type { CanaryReport, Finding, Proof } from './diagnosis.ts';
 import { hasPublisher, topicsHeard } from './feed-listening.ts';
+import { neighbourPorts } from './neighbour-ports.ts';
 
 const pollMs = 50;
 
@@ -16,6 +18,8 @@ export interface WorkerExam {
   readonly sound: boolean;
   readonly proof: readonly Proof[];
   readonly findings: readonly Finding[];
+  /** What is no fault of it, and may still surprise. */
+  readonly notes: readonly string[];
 }
 
 /** What `GET /workers` says of each, as far as it matters here. */
@@ -24,26 +28,66 @@ interface WorkerEntry {
   readonly url: string;
   readonly state: string;
   readonly reason: string | null;
+  readonly models: readonly string[];
+  readonly rank?: number;
   readonly canary?: CanaryReport | null;
   readonly eventsOffered?: FeedSource | null;
   readonly feed?: FeedStatus | null;
 }
 
+/** What a look beyond the canary has shown. */
+type CloserLook =
+  | { readonly kind: 'finding'; readonly finding: Finding }
+  | { readonly kind: 'note'; readonly note: string };
+
 /**
  * @param options as for a gateway; only what concerns workers and tokens is used
- * @param timeoutMs until an engine that has not answered counts as unreachable
+ * @param timeoutMs until an engine that has not answered counts as unreachable; one that can't be reached does at once
  * @throws ConfigError, TokenizerError
  */
 export async function examineWorkers(options: GatewayOptions, timeoutMs: number): Promise<WorkerExam[]> {
   const exams: WorkerExam[] = [];
-  for (const entry of await canariesOf(options, timeoutMs)) {
+  const entries = await canariesOf(options, timeoutMs);
+  for (const entry of entries) {
     const exam = examOf(entry);
     const findings: Finding[] = [];
-    for (const finding of exam.findings)
-      findings.push((await closerLook(finding, entry, options, timeoutMs)) ?? finding);
-    exams.push({ ...exam, findings });
+    const notes = await notesOn(entry, entries, options);
+    for (const finding of exam.findings) {
+      const seen = await closerLook(finding, entry, options, timeoutMs);
+      if (seen?.kind === 'note') notes.push(seen.note);
+      else findings.push(seen?.finding ?? finding);
+    }
+    exams.push({ ...exam, sound: findings.length === 0, findings, notes });
   }
   return exams;
+}
+
+/** What is no fault of the engine, and may still surprise. */
+async function notesOn(
+  { url, rank, models, canary, eventsOffered }: WorkerEntry,
+  entries: readonly WorkerEntry[],
+  options: GatewayOptions,
+): Promise<string[]> {
+  const notes: string[] = [];
+  const [model] = models;
+  const ranks = entries.filter((entry) => entry.url === url).length;
+  if (rank === 0 && ranks === 1 && model !== undefined) {
+    const spec = resolveConfig(options).workers.find((worker) => worker.url === url) ?? { url };
+    const others = await neighbourPorts(spec, model, new Set(entries.map((entry) => entry.url)));
+    if (others.length > 0) {
+      notes.push(
+        `${others.join(', ')} also serves ${JSON.stringify(model)}: where engines open a port for each data-parallel rank, name each as a worker; only this one is used now`,
+      );
+    }
+  }
+  const heard =
+    canary !== null && canary !== undefined && canary.state !== 'inconclusive' && canary.proofs.includes('events');
+  if (heard && eventsOffered !== null && eventsOffered !== undefined && eventsOffered.replayEndpoint === null) {
+    notes.push(
+      'its KV events can not be asked for again: a gateway that starts after this examination calls it late-join until enough of its blocks are told of again',
+    );
+  }
+  return notes;
 }
 
 /** All workers of a gateway once every canary is back, or the time is over. */
@@ -81,8 +125,10 @@ async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<W
   }
 }
 
-function isSettled({ state, canary }: WorkerEntry): boolean {
-  return state === 'refused' || (canary !== null && canary !== undefined);
+/** An engine that is only slow may still come; one that can't be reached, or is none, will not. */
+function isSettled({ state, reason, canary }: WorkerEntry): boolean {
+  if (state === 'refused' || (canary !== null && canary !== undefined)) return true;
+  return state === 'joining' && reason !== null && !/ no answer within /.test(reason);
 }
 
 function examOf({ id, url, state, reason, canary }: WorkerEntry): WorkerExam {
@@ -91,20 +137,27 @@ function examOf({ id, url, state, reason, canary }: WorkerEntry): WorkerExam {
     sound: false,
     proof: [],
     findings: [{ cause, message }],
+    notes: [],
   });
   if (state === 'refused') return faulty('unfit', reason ?? 'it can not be used');
   if (canary === null || canary === undefined) return faulty('unreachable', reason ?? 'it does not answer in time');
   if (canary.state === 'inconclusive') return faulty('unreachable', `it did not complete a prompt: ${canary.reason}`);
-  return { worker: id ?? url, sound: canary.findings.length === 0, proof: canary.proofs, findings: canary.findings };
+  return {
+    worker: id ?? url,
+    sound: canary.findings.length === 0,
+    proof: canary.proofs,
+    findings: canary.findings,
+    notes: [],
+  };
 }
 
-/** @returns a finding that says more, or null */
+/** Null: there is no more to say. */
 async function closerLook(
   { cause }: Finding,
   { eventsOffered, feed, url }: WorkerEntry,
   options: GatewayOptions,
   timeoutMs: number,
-): Promise<Finding | null> {
+): Promise<CloserLook | null> {
   if (eventsOffered === null || eventsOffered === undefined || feed === null || feed === undefined) return null;
   const { mode, endpoint, topic } = eventsOffered;
   // Of two ends that open one port, the second can't hear what the first does.
@@ -112,19 +165,27 @@ async function closerLook(
     const topics = await topicsHeard({ mode, endpoint }, () => canariesOf(options, timeoutMs));
     if (topics.length === 0) return null;
     const heard = topics.map((one) => JSON.stringify(one)).join(', ');
-    return {
-      cause: 'topic-filter',
-      message: `only the topic ${JSON.stringify(topic)} is listened to at ${endpoint}, and its events have the topic ${heard}`,
-    };
+    const message = `only the topic ${JSON.stringify(topic)} is listened to at ${endpoint}, and its events have the topic ${heard}`;
+    return found('topic-filter', message);
   }
   const port = /^tcp:.*:(\d+)$/.exec(endpoint)?.[1];
-  if (cause !== 'wrong-endpoint' || feed.error !== null || port === undefined) return null;
+  if (cause !== 'wrong-endpoint' || port === undefined) return null;
+  const inUse = feed.error === addressInUse;
+  if (feed.error !== null && !inUse) return null;
   if (mode === 'connect') {
     if (!(await hasPublisher({ mode: 'bind', endpoint: `tcp://*:${port}` }))) return null;
     const message = `the engine connects to port ${port} itself, as a subscriber to us: write kv-events=bind:tcp://*:${port}`;
-    return { cause: 'connect-not-bind', message };
+    return found('connect-not-bind', message);
   }
   const bound = `tcp://${new URL(url).hostname}:${port}`;
-  if (!(await hasPublisher({ mode: 'connect', endpoint: bound }))) return null;
-  return { cause: 'bind-not-connect', message: `the engine opens port ${port} itself: write kv-events=${bound}` };
+  if (await hasPublisher({ mode: 'connect', endpoint: bound })) {
+    return found('bind-not-connect', `the engine opens port ${port} itself: write kv-events=${bound}`);
+  }
+  if (!inUse) return null;
+  const note = `its KV events are not examined: port ${port} is open on this machine already, perhaps by a gateway that serves; GET /workers there tells of them`;
+  return { kind: 'note', note };
+}
+
+function found(cause: Finding['cause'], message: string): CloserLook {
+  return { kind: 'finding', finding: { cause, message } };
 }
