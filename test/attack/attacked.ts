@@ -36,7 +36,7 @@ export async function startAttacked(options: AttackedOptions = {}): Promise<Atta
   const urls = options.engines ?? engines.map(({ url }) => url);
   const args = [
     ...[`--max-old-space-size=${heapMiBMax}`, command, 'serve'],
-    ...['--port', '0', '--log-level', 'error', '--no-canary', '--shutdown-grace-ms', `${graceMs}`],
+    ...['--port', '0', '--log-level', 'error', '--no-canary', '--no-rehearse', '--shutdown-grace-ms', `${graceMs}`],
     ...urls.flatMap((url) => ['--worker', url]),
     ...(options.flags ?? []),
   ];
