@@ -2,6 +2,7 @@
 import type { Summary } from '../report/summary.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import type { Loads } from './demo-gateway.ts';
+import type { MachineLoad } from './demo-machine.ts';
 import { type RowResult, WARM_UP_REQUESTS } from './demo-run.ts';
 
 /** One row of the file that `--json` writes. */
@@ -16,6 +17,8 @@ export interface RowJson {
   readonly prefillTokensMax: number;
   readonly prefillMaxOverMean: number;
   readonly loadsAfter: Loads;
+  /** Where it was too busy, the other figures of the row mean little. */
+  readonly machine: MachineLoad;
 }
 
 export function rowJson({ run, ...row }: RowResult): RowJson {
@@ -30,6 +33,7 @@ export function rowJson({ run, ...row }: RowResult): RowJson {
     prefillTokensMax: row.prefillTokensMax,
     prefillMaxOverMean: row.prefillMaxOverMean,
     loadsAfter: row.loadsAfter,
+    machine: row.machine,
   };
 }
 

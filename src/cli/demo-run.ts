@@ -8,6 +8,7 @@ import { describeFailures, type RunSummary, summarizeRun } from '../report/run-s
 import type { TextRequest } from '../trace/text-request.ts';
 import { type Cluster, type ClusterOptions, startCluster } from './demo-cluster.ts';
 import { type Loads, loadsAtRest } from './demo-gateway.ts';
+import { type MachineLoad, MachineWatch } from './demo-machine.ts';
 
 const REST_TIMEOUT_MS = 2000;
 
@@ -22,6 +23,7 @@ export interface RowResult {
   readonly prefillTokensMax: number;
   readonly prefillMaxOverMean: number;
   readonly loadsAfter: Loads;
+  readonly machine: MachineLoad;
   /** Of requests, or of the bookkeeping: empty if all is well. */
   readonly problems: readonly string[];
 }
@@ -55,7 +57,9 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
     await loadsAtRest(operators, REST_TIMEOUT_MS);
     const before = await Promise.all(engines.map(readPromptTokens));
     const requests = options.requests.map((one, i) => completion(i, one.arrivalMs, one.prompt, one.maxTokens));
+    const watch = await MachineWatch.start(engines, options.speedup);
     const records = await runOpenLoop(client, requests, options);
+    const machine = await watch.end();
     options.signal.throwIfAborted();
     const loadsAfter = await loadsAtRest(operators, REST_TIMEOUT_MS);
     const after = await Promise.all(engines.map(readPromptTokens));
@@ -68,6 +72,7 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
       prefillTokensMax: spread.max,
       prefillMaxOverMean: spread.maxOverMean,
       loadsAfter,
+      machine,
       problems: [
         ...warmUpProblems.map((problem) => `warm-up: ${problem}`),
         ...describeFailures(records),

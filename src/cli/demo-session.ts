@@ -3,13 +3,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Progress } from '../report/progress.ts';
 import { formatNumber } from '../report/text-table.ts';
+import { wrapText } from '../report/wrap-text.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { TextCodec } from '../trace/text-source.ts';
 import { startCluster } from './demo-cluster.ts';
 import { loadsAreZero } from './demo-gateway.ts';
+import { machineWarning } from './demo-machine.ts';
 import { COLUMN_NOTES, type RowJson, resultTable, rowJson } from './demo-report.ts';
 import { type RowResult, runRow } from './demo-run.ts';
-import { notesOf, ROW_FLAGS, type RowName, WORKLOADS, type WorkloadName } from './demo-workloads.ts';
+import { NOTE_COLUMNS, notesOf, ROW_FLAGS, type RowName, WORKLOADS, type WorkloadName } from './demo-workloads.ts';
 
 export interface DemoOptions {
   /** The program that knows the commands `sim-worker` and `serve`. */
@@ -45,7 +47,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
       figures[name] = Object.fromEntries([...rows].map(([row, result]) => [row, rowJson(result)]));
       for (const [row, result] of rows) problems.push(...rowProblems(result).map((text) => `${name}, ${row}: ${text}`));
       const notes = notesOf(WORKLOADS[name], [...rows.keys()]);
-      for (const line of ['', title(name, options), '', ...resultTable(rows), '', ...notes]) print(line);
+      const warning = machineWarning(new Map([...rows].map(([row, { machine }]) => [row, machine])));
+      const warningLines = warning === null ? [] : ['', ...wrapText(warning, NOTE_COLUMNS, '  ')];
+      const table = resultTable(rows);
+      for (const line of ['', title(name, options), '', ...table, ...warningLines, '', ...notes]) print(line);
     }
   } finally {
     await codec.close();

@@ -85,7 +85,7 @@ export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
   },
 };
 
-const NOTE_COLUMNS = 118;
+export const NOTE_COLUMNS = 118;
 
 /** What to print below the table of these rows. */
 export function notesOf({ note, rowNotes }: DemoWorkload, rows: readonly RowName[]): string[] {

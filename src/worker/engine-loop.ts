@@ -8,6 +8,7 @@ export class EngineLoop {
   readonly #onStep: (step: EngineStep) => void;
   /** When the current step began, by its schedule and not by when its timer fired: so lateness does not add up. */
   #stepStartMs = 0;
+  #lateMs = 0;
   #state: 'asleep' | 'stepping' | 'stopped' = 'asleep';
 
   /**
@@ -18,6 +19,11 @@ export class EngineLoop {
     this.#engine = engine;
     this.#speedup = speedup;
     this.#onStep = onStep;
+  }
+
+  /** By how much all steps so far ended late, together: the machine had no time for them. */
+  get lateMs(): number {
+    return this.#lateMs;
   }
 
   /** There is work. What else arrives in this turn of the event loop makes it into the same step. */
@@ -45,6 +51,7 @@ export class EngineLoop {
     const deadlineMs = this.#stepStartMs + step.stepNs / 1e6 / this.#speedup;
     const end = (): void => {
       if (this.#state !== 'stepping') return;
+      this.#lateMs += performance.now() - deadlineMs;
       this.#stepStartMs = deadlineMs;
       this.#onStep(step);
       this.#begin();

@@ -33,6 +33,11 @@ export class EngineRuntime {
     return this.#rejected;
   }
 
+  /** Real time by which all steps so far ended late, together. */
+  get lateMs(): number {
+    return this.#loop.lateMs;
+  }
+
   /** Hands the sequences of one answer to the engine, all or none. @throws ApiError 400 or 503 */
   submit(specs: readonly EngineRequestSpec[]): EngineRequest[] {
     const requests: EngineRequest[] = [];

@@ -119,7 +119,14 @@ export class HttpServer {
 
   #metrics(): string {
     const { model, runtime, blockSize, blocks } = this.#context;
-    return metricsText({ model, engine: runtime.engine, blockSize, blocks, rejected: runtime.rejected });
+    return metricsText({
+      model,
+      engine: runtime.engine,
+      blockSize,
+      blocks,
+      rejected: runtime.rejected,
+      lateMs: runtime.lateMs,
+    });
   }
 
   #eventSources(): object {

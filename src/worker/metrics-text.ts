@@ -9,6 +9,7 @@ export interface MetricsInput {
   /** The null block included, as engines count. */
   readonly blocks: number;
   readonly rejected: number;
+  readonly lateMs: number;
 }
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -58,6 +59,7 @@ export function metricsText(input: MetricsInput): string {
   page.metric('kvoyant_sim:prefill_tokens_total', 'counter').sample(common, counters.prefillTokens);
   page.metric('kvoyant_sim:steps_total', 'counter').sample(common, counters.steps);
   page.metric('kvoyant_sim:busy_seconds_total', 'counter').sample(common, counters.busyNs / 1e9);
+  page.metric('kvoyant_sim:steps_late_seconds_total', 'counter').sample(common, input.lateMs / 1000);
   page.metric('kvoyant_sim:aborted_requests_total', 'counter').sample(common, counters.aborted);
   return page.text();
 }

@@ -7,6 +7,8 @@ import type { Tokenizer } from '../tokens/tokenizer.ts';
 
 /** Distinct tokens to answer with: enough to look like text, few enough to be decoded at the start. */
 const wordsMax = 2048;
+/** With fewer whole words than this, parts of words are answered too. */
+const wholeWordsMin = 128;
 /** Ids drawn in search of them. */
 const drawsMax = 16_384;
 /** One in so many tokens is no complete character. */
@@ -53,14 +55,18 @@ export class OutputVocabulary {
     const anchor = (await tokenizer.encode('a', { addSpecialTokens: false }))[0] ?? 0;
     const anchorText = await tokenizer.decode([anchor]);
     const pieces = new Map<number, Piece>();
+    const others = new Map<number, Piece>();
     let incomplete = -1;
     for (let draw = 0; draw < drawsMax && pieces.size < wordsMax; draw++) {
       const id = random.below(tokenizer.vocabSize);
-      if (pieces.has(id)) continue;
+      if (pieces.has(id) || others.has(id)) continue;
       const text = (await tokenizer.decode([anchor, id])).slice(anchorText.length);
-      if (/^ ?[\p{L}\p{N}]+$|^[,.]$/u.test(text)) pieces.set(id, pieceOf(text));
+      if (/^ \p{L}+$|^[,.]$/u.test(text)) pieces.set(id, pieceOf(text));
+      else if (/^[\p{L}\p{N}]+$/u.test(text)) others.set(id, pieceOf(text));
       else if (incomplete === -1 && text === replacement) incomplete = id;
     }
+    // Whole words come out as the same tokens when a client tokenizes the answer; parts of words would not.
+    if (pieces.size < wholeWordsMin) for (const [id, piece] of others) pieces.set(id, piece);
     if (pieces.size === 0) pieces.set(anchor, pieceOf(anchorText));
     const words = [...pieces.keys()];
     // One and the same incomplete token: two different ones could be halves of a character.

@@ -75,6 +75,17 @@ describe('runDemo', () => {
     expect(figures?.pr1731?.kv?.failed).toBe(fault === 'refuse' ? 2 : 0);
   });
 
+  it('says beside the table, and in the figures, that the machine was too busy', async () => {
+    const slow = await session({ rows: ['kv'], speedup: 100 }, 'slow');
+    expect(slow.code).toBe(0);
+    // A simulated second a step, 100 times as fast as real ones: steps of 10 ms.
+    expect(slow.figures!.pr1731!.kv!.machine).toMatchObject({ stepMs: 10, tooBusy: true });
+    expect(slow.figures!.pr1731!.kv!.machine.stepLateMs).toBeCloseTo(20, 6);
+    expect(slow.printed.replace(/\s+/g, ' ')).toContain(
+      'TOO BUSY: this machine had too little processor time for kv (steps of 10.0 ms ended 20.0 ms late on average',
+    );
+  });
+
   it('fails at once when the engines end by themselves', async () => {
     await expect(session({ rows: ['kv'] }, 'crash')).rejects.toThrow('sim-worker ended with exit code 7');
   });

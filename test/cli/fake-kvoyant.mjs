@@ -1,6 +1,6 @@
 // Stands in for the kvoyant program in tests of the demonstration: engines that only count, a gateway that answers at once.
 // FAKE_FAULT makes it misbehave: refuse (every fourth request), leak (loads stay), lie (wrong counters), crash (engines),
-// mute (engines never get ready).
+// mute (engines never get ready), slow (engines' steps end late).
 import { createServer } from 'node:http';
 
 const fault = process.env.FAKE_FAULT ?? '';
@@ -25,7 +25,14 @@ if (command === 'sim-worker') {
     const answer = (_url, body, response) => {
       if (body !== '') tokens[JSON.parse(body).kind]++;
       const line = (source, count) => `vllm:prompt_tokens_by_source_total{source="${source}"} ${count}\n`;
-      response.end(line('local_compute', tokens.computed) + line('local_cache_hit', tokens.cached));
+      const steps = tokens.computed + tokens.cached;
+      const lateS = fault === 'slow' ? 0.02 * steps : 0;
+      response.end(
+        line('local_compute', tokens.computed) +
+          line('local_cache_hit', tokens.cached) +
+          `kvoyant_sim:steps_total ${steps}\nkvoyant_sim:busy_seconds_total ${steps}\n` +
+          `kvoyant_sim:steps_late_seconds_total ${lateS}\n`,
+      );
     };
     serve(answer, 0, (url) => fault === 'mute' || console.log(`engine ${i} listening on ${url}`));
   }

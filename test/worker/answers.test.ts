@@ -1,6 +1,7 @@
 // The answers of a simulated engine against those captured from a real vLLM, and what clients can ask for.
 
 import { describe, expect, it } from 'vitest';
+import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import captured from '../golden/kv-engine-answers.json' with { type: 'json' };
 import { post, readEvents, startOne } from './fleet.ts';
 
@@ -187,4 +188,16 @@ describe('answers', () => {
     const { usage } = (await response.json()) as CompletionBody;
     expect(usage.prompt_tokens + usage.completion_tokens).toBe(60);
   });
+});
+
+it('answers of the builtin tokenizer are the same tokens when a client tokenizes their text', async () => {
+  const tokenizer = await loadBuiltinTokenizer();
+  const url = await startOne({ tokenizer });
+  const { choices } = await complete(url, { prompt: 'a', max_tokens: 300, return_token_ids: true });
+  const { text, token_ids: ids } = choices[0]!;
+  const again = Array.from(tokenizer.encode(text));
+  // But for incomplete characters, of which there are some on purpose.
+  const incomplete = text.split('\ufffd').length - 1;
+  expect(incomplete).toBeLessThan(20);
+  expect(Math.abs(again.length - ids!.length)).toBeLessThanOrEqual(2 * incomplete);
 });

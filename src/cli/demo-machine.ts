@@ -1,0 +1,76 @@
+// Whether the machine had time for a row: simulated engines and the load client keep real time only if it has.
+
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { type EngineSteps, readEngineSteps } from '../load/engine-steps.ts';
+import { formatNumber } from '../report/text-table.ts';
+
+/** A step may end late by so much, plus this share of its length, before latencies say more of the machine. */
+const stepLateMsMax = 2;
+const stepLateShareMax = 0.1;
+/** In 99 of 100 turns of the load client. */
+const clientDelayMsMax = 100;
+const resolutionMs = 10;
+
+/** How the machine kept up with real time during one row. */
+export interface MachineLoad {
+  /** Mean length of an engine's step, in real time. */
+  readonly stepMs: number;
+  /** How late it ended, on average. */
+  readonly stepLateMs: number;
+  /** How late the load client got its turn, in 99 of 100 turns at most. */
+  readonly clientDelayMsP99: number;
+  readonly tooBusy: boolean;
+}
+
+/** From its making to `end`. */
+export class MachineWatch {
+  readonly #engines: readonly string[];
+  readonly #speedup: number;
+  readonly #before: readonly EngineSteps[];
+  readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: resolutionMs });
+
+  private constructor(engines: readonly string[], speedup: number, before: readonly EngineSteps[]) {
+    this.#engines = engines;
+    this.#speedup = speedup;
+    this.#before = before;
+    this.#delay.enable();
+  }
+
+  /** @param engines their addresses */
+  static async start(engines: readonly string[], speedup: number): Promise<MachineWatch> {
+    return new MachineWatch(engines, speedup, await Promise.all(engines.map(readEngineSteps)));
+  }
+
+  async end(): Promise<MachineLoad> {
+    this.#delay.disable();
+    const after = await Promise.all(this.#engines.map(readEngineSteps));
+    const grown = (what: keyof EngineSteps): number =>
+      after.reduce((sum, steps, index) => sum + steps[what] - this.#before[index]![what], 0);
+    const count = Math.max(1, grown('count'));
+    return machineLoad(
+      (grown('simulatedS') / this.#speedup / count) * 1000,
+      (grown('lateS') / count) * 1000,
+      // What it reports is the time between two turns, which is `resolution` where nothing is late.
+      Math.max(0, this.#delay.percentile(99) / 1e6 - resolutionMs),
+    );
+  }
+}
+
+export function machineLoad(stepMs: number, stepLateMs: number, clientDelayMsP99: number): MachineLoad {
+  const tooBusy = stepLateMs > stepLateMsMax + stepLateShareMax * stepMs || clientDelayMsP99 > clientDelayMsMax;
+  return { stepMs, stepLateMs, clientDelayMsP99, tooBusy };
+}
+
+/** One sentence for the rows in which the machine was too busy; null: in none. */
+export function machineWarning(rows: ReadonlyMap<string, MachineLoad>): string | null {
+  const busy = [...rows].filter(([, { tooBusy }]) => tooBusy);
+  if (busy.length === 0) return null;
+  const told = busy.map(([name, { stepMs, stepLateMs, clientDelayMsP99 }]) => {
+    const [step, late, delay] = [stepMs, stepLateMs, clientDelayMsP99].map((value) => formatNumber(value, 1));
+    return `${name} (steps of ${step} ms ended ${late} ms late on average; the load client was up to ${delay} ms late)`;
+  });
+  return (
+    `TOO BUSY: this machine had too little processor time for ${told.join(', ')}. The latencies say more about the ` +
+    'machine than about the policies. Run it again when nothing else runs, or with fewer --workers.'
+  );
+}

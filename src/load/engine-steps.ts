@@ -1,0 +1,30 @@
+// What simulated engines count about their own steps: how many, how long by the simulation, how late by the clock.
+
+import { request } from 'undici';
+import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
+
+/** Of one engine since it started. */
+export interface EngineSteps {
+  readonly count: number;
+  readonly simulatedS: number;
+  /** Sum over all steps, in real seconds. */
+  readonly lateS: number;
+}
+
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** @param url of the engine, without a path. @throws Error that names the engine if it does not answer */
+export async function readEngineSteps(url: string): Promise<EngineSteps> {
+  const response = await request(new URL('/metrics', url), {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+  });
+  const text = await response.body.text();
+  if (response.statusCode !== 200) throw new Error(`${url}/metrics answered ${response.statusCode}`);
+  const samples = parsePrometheusText(text);
+  return {
+    count: sumSamples(samples, 'kvoyant_sim:steps_total') ?? 0,
+    simulatedS: sumSamples(samples, 'kvoyant_sim:busy_seconds_total') ?? 0,
+    lateS: sumSamples(samples, 'kvoyant_sim:steps_late_seconds_total') ?? 0,
+  };
+}
