@@ -6,9 +6,7 @@ import { hashesOf, Placements } from './choice/placements.ts';
 import type { Policy, PolicyRequest } from './choice/policy.ts';
 import { RecordedDecision } from './choice/recorded-decision.ts';
 import { Room } from './choice/room.ts';
-import { Announcements } from './held/announcements.ts';
-import { type LruMirror, mirrorOf } from './held/lru-mirror.ts';
-import { PrefixIndex } from './held/prefix-index.ts';
+import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
 import { ObservedSpeed } from './ledger/observed-speed.ts';
@@ -48,11 +46,9 @@ export class Router {
   readonly #bookAt: 'choice' | 'first-token' | 'told';
   readonly #workers = new WorkerTable();
   readonly #ledger = new ActiveBlocks(this.#workers);
-  readonly #index: PrefixIndex;
-  readonly #announcements: Announcements;
+  readonly #held: HeldBlocks;
   readonly #speed = new ObservedSpeed();
   readonly #silent: SilentProgress;
-  readonly #mirrors: (LruMirror | undefined)[] = [];
   readonly #placements: Placements;
   readonly #room: Room;
   readonly #onRoomChange: () => void;
@@ -67,9 +63,8 @@ export class Router {
     this.#random = new Random(options.seed);
     this.#inFlightCredit = options.inFlightCredit ?? true;
     this.#bookAt = options.bookAt ?? 'choice';
-    this.#index = new PrefixIndex(options.hasher ?? new BlockHasher());
-    this.#announcements = new Announcements(this.#index);
-    this.#placements = new Placements(this.#workers, this.#ledger, this.#index, this.#announcements.promises, {
+    this.#held = new HeldBlocks(this.#workers, options.hasher ?? new BlockHasher());
+    this.#placements = new Placements(this.#workers, this.#ledger, this.#held, {
       overlap: this.#policy.usesOverlap,
       promised: this.#inFlightCredit,
     });
@@ -80,11 +75,8 @@ export class Router {
 
   addWorker(spec: WorkerSpec): WorkerIndex {
     const worker = this.#workers.add(spec);
-    this.#index.addWorker(worker);
-    this.#index.setPages(worker, this.#workers.pageSize[worker]!, spec.blockSize);
+    this.#held.addWorker(worker);
     this.#speed.reset(worker);
-    this.#announcements.forget(worker);
-    this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
     this.#onRoomChange();
     return worker;
   }
@@ -93,10 +85,7 @@ export class Router {
   removeWorker(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
     for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
-    this.#announcements.forget(worker);
-    this.#mirrors[worker]?.clear();
-    this.#mirrors[worker] = undefined;
-    this.#index.removeWorker(worker);
+    this.#held.removeWorker(worker);
     this.#workers.remove(worker);
     this.#policy.onWorkerRemoved?.(this.#state, worker);
     this.#onRoomChange();
@@ -112,7 +101,7 @@ export class Router {
   /** @param known false: an assumption, by which no request is held */
   setCapacity(worker: WorkerIndex, capacityBlocks: number, known = true): void {
     this.#workers.setCapacity(worker, capacityBlocks, known);
-    this.#mirrors[worker]?.setCapacity(capacityBlocks);
+    this.#held.setCapacity(worker, capacityBlocks);
     this.#onRoomChange();
   }
 
@@ -129,7 +118,7 @@ export class Router {
   setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number = blockSize): void {
     this.#workers.setBlockSize(worker, blockSize, pageSize);
     this.dropBlocks(worker);
-    this.#index.setPages(worker, pageSize, blockSize);
+    this.#held.setPages(worker);
   }
 
   /** What was known of its blocks is forgotten. */
@@ -141,10 +130,7 @@ export class Router {
   /** Forgets the worker's blocks, not its load: its feed restarted, or has a gap that nothing can fill. */
   dropBlocks(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
-    this.#mirrors[worker]?.clear();
-    this.#index.clear(worker);
-    this.#announcements.forget(worker);
-    this.#mirrors[worker] = mirrorOf(this.#workers, this.#index, worker);
+    this.#held.forget(worker);
     this.#workers.viewEpoch[worker]!++;
     // Its block size may be another.
     this.#onRoomChange();
@@ -246,65 +232,58 @@ export class Router {
   release(booking: Booking, outcome: Outcome, nowMs: number): void {
     const record = this.#find(booking);
     if (!record) return;
-    const { worker, hashes, announced, silent } = record;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
+    // The record is used again once it is closed.
+    const { worker, hashes, silent, announced } = record;
     this.#close(record);
     this.#counters.released++;
     this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
-    if (this.#mirrors[worker]) this.#mirrors[worker].touch(hashes);
-    else if (announced) this.#announcements.ended(worker, hashes, silent, this.#inFlightCredit, nowMs);
+    this.#held.ended({ worker, hashes, silent, announced }, this.#inFlightCredit, nowMs);
   }
 
   /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
   applyKvEvent(worker: WorkerIndex, event: KvEvent, nowMs: number): KvEventOutcome {
     this.#workers.assertLive(worker);
-    if (!this.#policy.usesOverlap || this.#mirrors[worker]) return nothingApplied;
-    const outcome = this.#index.apply(worker, event);
-    this.#announcements.applied(worker, event, nowMs);
-    if (event.kind === 'cleared') this.#workers.viewEpoch[worker]!++;
-    return outcome;
+    return this.#policy.usesOverlap ? this.#held.apply(worker, event, nowMs) : nothingApplied;
   }
 
   /** Brings everything that depends on time alone to `nowMs`. `route` does it too; call it before reading loads. */
   advance(nowMs: number): void {
     this.#silent.advance(nowMs);
-    this.#announcements.promises.expire(nowMs);
+    this.#held.announcements.promises.expire(nowMs);
   }
 
   /** Requests in a row that the worker has computed, but whose blocks no KV event told of within seconds. */
   missedEvents(worker: WorkerIndex, nowMs: number): number {
     this.#workers.assertLive(worker);
-    return this.#announcements.lag.missed(worker, nowMs);
+    return this.#held.announcements.lag.missed(worker, nowMs);
   }
 
   /** Requests of whose blocks an event told, since the worker's blocks were last forgotten. */
   matchedEvents(worker: WorkerIndex): number {
     this.#workers.assertLive(worker);
-    return this.#announcements.lag.matched(worker);
+    return this.#held.announcements.lag.matched(worker);
   }
 
   /** Leading blocks of a prompt that the worker's KV events have told of, promises left aside. O(blocks) */
   announcedBlocks(worker: WorkerIndex, hashes: BlockHashes): number {
-    return this.#index.leadingBlocks(worker, hashes);
+    return this.#held.index.leadingBlocks(worker, hashes);
   }
 
   /** Distinct blocks in the index for the worker. O(1) */
   heldBlocks(worker: WorkerIndex): number {
-    return this.#index.heldBlocks(worker);
+    return this.#held.index.heldBlocks(worker);
   }
 
   /** What is kept of the worker's events, in blocks (or pages) of its own. O(1) */
   toldBlocks(worker: WorkerIndex): number {
-    return this.#index.toldBlocks(worker);
+    return this.#held.index.toldBlocks(worker);
   }
 
   /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
-    return readLoad(
-      { workers: this.#workers, index: this.#index, speed: this.#speed, lag: this.#announcements.lag },
-      worker,
-    );
+    return readLoad({ workers: this.#workers, held: this.#held, speed: this.#speed }, worker);
   }
 
   /** All live workers. O(workers) */
@@ -324,8 +303,7 @@ export class Router {
   /** Recomputes every total from scratch. For tests and soaks. @throws Error naming the difference. */
   assertConsistent(): void {
     this.#ledger.assertConsistent();
-    this.#index.assertConsistent();
-    this.#announcements.promises.assertConsistent();
+    this.#held.assertConsistent();
   }
 
   #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number, bookings: Booking[]): BookingRecord {
@@ -366,9 +344,7 @@ export class Router {
     }
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
     if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
-    if (!this.#policy.usesOverlap) return;
-    if (this.#mirrors[worker]) this.#mirrors[worker].touch(record.hashes);
-    else if (!record.silent && record.announced) this.#announcements.lag.computed(worker, record.hashes, nowMs);
+    if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);
   }
 
   #close(record: BookingRecord): void {

@@ -1,20 +1,18 @@
 // What a worker carries now, as one value for those who look on.
 
-import type { EventLag } from './held/event-lag.ts';
-import type { PrefixIndex } from './held/prefix-index.ts';
+import type { HeldBlocks } from './held/held-blocks.ts';
 import type { ObservedSpeed } from './ledger/observed-speed.ts';
 import type { WorkerTable } from './ledger/worker-table.ts';
 import type { WorkerIndex, WorkerLoad } from './types.ts';
 
 export interface LoadSources {
   readonly workers: WorkerTable;
-  readonly index: PrefixIndex;
+  readonly held: HeldBlocks;
   readonly speed: ObservedSpeed;
-  readonly lag: EventLag;
 }
 
 /** O(1) */
-export function readLoad({ workers, index, speed, lag }: LoadSources, worker: WorkerIndex): WorkerLoad {
+export function readLoad({ workers, held, speed }: LoadSources, worker: WorkerIndex): WorkerLoad {
   workers.assertLive(worker);
   const runningRequestsMax = workers.runningRequestsMax[worker]!;
   return {
@@ -31,9 +29,9 @@ export function readLoad({ workers, index, speed, lag }: LoadSources, worker: Wo
     activeBlocks: workers.activeBlocks[worker]!,
     activePrefillTokens: workers.activePrefillTokens[worker]!,
     runningRequests: workers.runningRequests[worker]!,
-    heldBlocks: index.heldBlocks(worker),
+    heldBlocks: held.index.heldBlocks(worker),
     prefillTokensPerS: speed.prefillTokensPerS(worker),
     tokenGapMs: speed.tokenGapMs(worker),
-    eventLagMs: lag.lagMs(worker),
+    eventLagMs: held.announcements.lag.lagMs(worker),
   };
 }

@@ -1,5 +1,6 @@
 // What a request would find on each worker: overlap, uncached tokens, new blocks, next to the load that is there.
 
+import type { HeldBlocks } from '../held/held-blocks.ts';
 import type { LingeringPromises } from '../held/lingering-promises.ts';
 import type { PrefixIndex } from '../held/prefix-index.ts';
 import { type ActiveBlocks, blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
@@ -27,17 +28,11 @@ export class Placements {
   #overlaps: Int32Array = new Int32Array(0);
   #zeros: Int32Array = new Int32Array(0);
 
-  constructor(
-    workers: WorkerTable,
-    ledger: ActiveBlocks,
-    index: PrefixIndex,
-    promises: LingeringPromises,
-    counted: CountedAsOverlap,
-  ) {
+  constructor(workers: WorkerTable, ledger: ActiveBlocks, held: HeldBlocks, counted: CountedAsOverlap) {
     this.#workers = workers;
     this.#ledger = ledger;
-    this.#index = index;
-    this.#promises = promises;
+    this.#index = held.index;
+    this.#promises = held.announcements.promises;
     this.#counted = counted;
   }
 
