@@ -61,6 +61,23 @@ describe('data-parallel ranks behind one address', () => {
   });
 });
 
+describe('a rank behind an address of its own', () => {
+  it('is the only worker there, whatever its number, and its events come from the port that is named', async () => {
+    const engine = await harness.engine({ metrics: cacheConfig(1) });
+    engine.behaviour = (request) => replyWhole(request, 'hi');
+    const gateway = await harness.gateway({
+      workers: [`${engine.url},kv-events=${publisher.lastEndpoint}`],
+      tokenizer: 'builtin',
+      trustTokenizer: true,
+    });
+    expect(gateway.router('fake')!.loads()).toMatchObject([{ id: `${engine.url}#1`, capacityBlocks: 100 }]);
+    await publisher.send(writeKvFrames('', 0, encodeKvBatch(1, 1, [stored(2, 16)])));
+    await eventually(() => gateway.router('fake')!.loads()[0]!.heldBlocks === 2);
+    await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
+    expect(engine.requests[0]!.headers['x-data-parallel-rank']).toBeUndefined();
+  });
+});
+
 describe('the block size', () => {
   const options = { tokenizer: 'builtin', trustTokenizer: true };
 

@@ -83,6 +83,31 @@ describe('an engine that is not reached is told of once, with what to do:', () =
 });
 
 describe('the log', () => {
+  it('warns of "/v1" in the address of an engine whose model is stated, which nothing else would show', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = ({ response }) => replyJson(response, 404, { detail: 'Not Found' });
+    const lines = new LogLines();
+    const options = { workers: [`${engine.url}/v1,model=fake`], logLevel: 'info' } as const;
+    await harness.gateway(options, 1, ['fake'], { logTo: lines });
+    expect(lines.with('the engine says what can not be used')).toMatchObject([
+      { level: 40, remarks: [expect.stringContaining('leave it out')] },
+    ]);
+  });
+
+  it('warns once of a name that is not found, however often it is looked up', async () => {
+    let lookUps = 0;
+    const resolve = async (): Promise<string[]> => {
+      lookUps += 1;
+      throw new Error('ENOTFOUND');
+    };
+    const lines = new LogLines();
+    const options = { workers: ['dns+http://engines.test:8000'], logLevel: 'info', dnsIntervalMs: 10 } as const;
+    await harness.gateway(options, 0, [], { resolve, logTo: lines });
+    await eventually(() => lookUps > 5);
+    const warnings = lines.with('name of workers not found; they stay as they are');
+    expect(warnings).toMatchObject([{ name: 'engines.test', reason: 'ENOTFOUND' }]);
+  });
+
   it('has one line when an engine comes that was not there', async () => {
     const free = await FakeEngine.start();
     await free.close();
@@ -97,7 +122,7 @@ describe('the log', () => {
   it('is told again ever more rarely, and at once of another reason', () => {
     const said: string[] = [];
     const log = { warn: ({ reason }: { reason: string }) => said.push(reason) };
-    const unreached = new UnreachedLog(log as never);
+    const unreached = new UnreachedLog(log as never, 'engine not reached');
     for (let s = 0; s < 4 * 3600; s++) unreached.missed('refused', s * 1000);
     // At 0, 1, 3, 7, 15, 31, 63 minutes, then every hour.
     expect(said).toHaveLength(9);

@@ -12,7 +12,7 @@ import { command, endAll, getJson, Program, script, startScripted } from './proc
 
 /** Far more than an undisturbed answer takes on a busy machine, far less than one of the stalls that lies once caused. */
 const healthMsMax = 3000;
-const fuzzedEngines = size(400, 12);
+const fuzzedEngines = size(400, 8);
 
 type Answer = (response: ServerResponse) => void;
 /** What an engine says on each path, where that is not what a sound one says. */

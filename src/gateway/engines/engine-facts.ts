@@ -53,12 +53,19 @@ export async function learnFacts(
   const remarks = new Remarks();
   const models = spec.model === undefined ? await probe.models(remarks) : [statedModel(spec.model)];
   if (models.length === 0) throw new EngineUnfit('it lists no model');
+  // Nothing else would show it: the stated model is not asked for.
+  if (spec.model !== undefined && spec.url.endsWith('/v1')) {
+    remarks.add('its address ends with "/v1", to which requests add another "/v1": leave it out');
+  }
   const caches = (await optional(probe.cacheConfigs(remarks), remarks)) ?? [];
   const announced = await optional(probe.feedAnnouncements(remarks), remarks);
   const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
   // What the operator states comes first, for as many ranks as the metrics tell of.
   const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
-  const ranks = new Set([0, ...caches.map(({ rank }) => rank), ...offered.map(({ rank }) => rank)]);
+  const ranks = new Set([...caches, ...offered].map(({ rank }) => rank));
+  // Where each rank has an address of its own, the one behind this address need not be the first.
+  if (ranks.size === 0) ranks.add(0);
+  const lowest = Math.min(...ranks);
   const highest = Math.max(...ranks);
   if (highest >= ranksMax) {
     throw new EngineUnfit(`it tells of the data-parallel rank ${highest}: at most ${ranksMax} ranks can be used`);
@@ -67,7 +74,7 @@ export async function learnFacts(
     const announcement = announced?.find((one) => one.rank === rank);
     const feed = withTopic(
       spec,
-      statedFeed(spec, rank) ?? (announcement?.kind === 'source' ? announcement.source : null),
+      statedFeed(spec, rank, rank - lowest) ?? (announcement?.kind === 'source' ? announcement.source : null),
     );
     const cache = caches.find((config) => config.rank === rank);
     const told = {
@@ -153,12 +160,12 @@ function statedModel(id: string): ModelEntry {
   return { id, parent: null, description };
 }
 
-/** Every rank has publishers of its own, on the ports that follow those of rank 0. */
-function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number): FeedSource | null {
+/** Every rank has publishers of its own: each on the port that follows those of the rank before. @param offset from the first rank at this address */
+function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number, offset: number): FeedSource | null {
   if (kvEvents === undefined) return null;
   const { mode, endpoint } = statedEndpoint(kvEvents);
   const ofRank = (endpoint: string): string =>
-    endpoint.replace(/(?<=^tcp:.*:)\d+$/, (port) => String(Number(port) + rank));
+    endpoint.replace(/(?<=^tcp:.*:)\d+$/, (port) => String(Number(port) + offset));
   return {
     rank,
     mode,

@@ -71,7 +71,7 @@ export class EngineMonitor {
     this.#tokenizer = tokenizer;
     this.#pools = pools;
     this.#log = context.log.child({ engine: engine.url });
-    this.#unreached = new UnreachedLog(this.#log);
+    this.#unreached = new UnreachedLog(this.#log, 'engine not reached');
     this.#workers = new EngineWorkers(engine, { ...context, log: this.#log });
     this.#silence = new SilenceGuard(
       engine,

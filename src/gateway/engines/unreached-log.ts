@@ -1,4 +1,4 @@
-// Tells the log of an engine that is not reached: at once, and then ever more rarely, so that it is neither overlooked nor a flood.
+// Warns of an engine that is not reached, or a name that is not found: at once, and then ever more rarely.
 
 import type { Logger } from 'pino';
 
@@ -9,12 +9,14 @@ const otherReasonMsMin = 10_000;
 
 export class UnreachedLog {
   readonly #log: Logger;
+  readonly #message: string;
   #reason: string | null = null;
   #saidMs = 0;
   #repeatMs = repeatMsMin;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, message: string) {
     this.#log = log;
+    this.#message = message;
   }
 
   missed(reason: string, nowMs: number): void {
@@ -23,7 +25,7 @@ export class UnreachedLog {
     if (!isNews && sinceMs < this.#repeatMs) return;
     this.#repeatMs = isNews ? repeatMsMin : Math.min(repeatMsMax, 2 * this.#repeatMs);
     this.#said(reason, nowMs);
-    this.#log.warn({ reason, againInMs: this.#repeatMs }, 'engine not reached');
+    this.#log.warn({ reason, againInMs: this.#repeatMs }, this.#message);
   }
 
   /** The log has it from somebody else. */

@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { Fleet } from './fleet.ts';
+import { UnreachedLog } from './unreached-log.ts';
 
 /** All addresses of a name; rejects if there is none. */
 export type Resolve = (hostName: string) => Promise<readonly string[]>;
@@ -24,6 +25,7 @@ export class WorkerDiscovery {
   readonly #intervalMs: number;
   readonly #log: Logger;
   #specs: readonly EngineSpec[] = [];
+  readonly #unfound = new WeakMap<EngineSpec, UnreachedLog>();
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   /** One round at a time; a round that is overtaken by new names changes nothing for those that are gone. */
@@ -72,6 +74,13 @@ export class WorkerDiscovery {
     }
   }
 
+  #unfoundLog(spec: EngineSpec, name: string): UnreachedLog {
+    const message = 'name of workers not found; they stay as they are';
+    const log = this.#unfound.get(spec) ?? new UnreachedLog(this.#log.child({ name }), message);
+    this.#unfound.set(spec, log);
+    return log;
+  }
+
   /** A name that can't be looked up keeps the engines that it had: a silent name server takes no capacity away. */
   async #lookUp(spec: EngineSpec): Promise<void> {
     const { hostname } = new URL(spec.url);
@@ -79,12 +88,10 @@ export class WorkerDiscovery {
     try {
       addresses = await this.#resolve(hostname);
     } catch (error) {
-      this.#log.warn(
-        { name: hostname, reason: (error as Error).message },
-        'name of workers not found; they stay as they are',
-      );
+      this.#unfoundLog(spec, hostname).missed((error as Error).message, performance.now());
       return;
     }
+    this.#unfound.get(spec)?.reached();
     if (this.#closed || addresses.length === 0 || !this.#specs.includes(spec)) return;
     if (addresses.length > addressesMax) {
       this.#log.warn({ name: hostname, addresses: addresses.length, addressesMax }, 'name has too many addresses');

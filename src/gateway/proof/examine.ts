@@ -71,7 +71,7 @@ async function notesOn(
   const notes: string[] = [];
   const [model] = models;
   const ranks = entries.filter((entry) => entry.url === url).length;
-  if (rank === 0 && ranks === 1 && model !== undefined) {
+  if (rank !== undefined && ranks === 1 && model !== undefined) {
     const spec = resolveConfig(options).workers.find((worker) => worker.url === url) ?? { url };
     const others = await neighbourPorts(spec, model, new Set(entries.map((entry) => entry.url)));
     if (others.length > 0) {
