@@ -27,13 +27,20 @@ environment.globals["raise_exception"] = raise_exception
 
 
 def prepared(message):
-    """As vLLM hands a message to a template: content is one string, arguments are values."""
+    """As vLLM hands a message to a template: content is one string, arguments are values, members have its order."""
     message = dict(message)
     if isinstance(message.get("content"), list):
         message["content"] = "\n".join(part["text"] for part in message["content"])
     if "tool_calls" in message:
         message["tool_calls"] = [
-            {**call, "function": {**call["function"], "arguments": json.loads(call["function"]["arguments"])}}
+            {
+                "id": call["id"],
+                "function": {
+                    "arguments": json.loads(call["function"]["arguments"]),
+                    "name": call["function"]["name"],
+                },
+                "type": call["type"],
+            }
             for call in message["tool_calls"]
         ]
     return message

@@ -13,10 +13,10 @@ export interface EngineAnswer {
 export type QuestionPath = '/tokenize' | '/detokenize';
 
 /**
- * Sends a POST with a JSON body to a path of an engine that serves the model; rejects if no answer came, and when the
+ * Sends a POST with a body, which is JSON, to a path of an engine that serves the model; rejects if no answer came, and when the
  * signal aborts. A TokenizerError that it rejects with is passed on.
  */
-export type AskEngine = (path: QuestionPath, body: object, signal: AbortSignal) => Promise<EngineAnswer>;
+export type AskEngine = (path: QuestionPath, body: string, signal: AbortSignal) => Promise<EngineAnswer>;
 
 export interface EngineQuestionsOptions {
   /** An answer that takes longer, the wait for its turn included, counts as none. Default 5,000. */
@@ -58,9 +58,9 @@ export class EngineQuestions {
   }
 
   /** The ids are shared between callers: read only. */
-  tokenIds(body: object, ask: AskEngine): Uint32Array | Promise<Uint32Array> {
+  tokenIds(body: string, ask: AskEngine): Uint32Array | Promise<Uint32Array> {
     // A digest, so that long prompts are not kept beside their ids.
-    const key = createHash('sha256').update(JSON.stringify(body)).digest('base64');
+    const key = createHash('sha256').update(body).digest('base64');
     const known = this.#answers.get(key) ?? this.#waiting.get(key);
     if (known !== undefined) return known;
     const epoch = this.#epoch;
@@ -78,7 +78,7 @@ export class EngineQuestions {
   }
 
   /** @returns the body of an answer with status 200 */
-  async ask(path: QuestionPath, body: object, ask: AskEngine): Promise<unknown> {
+  async ask(path: QuestionPath, body: string, ask: AskEngine): Promise<unknown> {
     if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
     const controller = new AbortController();
     const timer = setTimeout(

@@ -1,4 +1,6 @@
 // A tokenizer that asks an engine (vLLM's /tokenize and /detokenize), for where nothing else can tell the ids.
+import { factsOf } from './chat-facts.ts';
+import { chatQuestion } from './chat-question.ts';
 import { type AskEngine, type EngineQuestions, idMax } from './engine-questions.ts';
 import {
   type ChatInput,
@@ -38,11 +40,11 @@ export class EngineTokenizer implements Tokenizer {
 
   /** The ids are shared between callers: read only. */
   encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
-    return this.#tokenIds({ prompt: text, add_special_tokens: options?.addSpecialTokens ?? true });
+    return this.#tokenIds(`"prompt":${JSON.stringify(text)},"add_special_tokens":${options?.addSpecialTokens ?? true}`);
   }
 
   async decode(ids: ArrayLike<number>): Promise<string> {
-    const question = { model: this.#model, tokens: Array.from(ids) };
+    const question = JSON.stringify({ model: this.#model, tokens: Array.from(ids) });
     const answer = await this.#questions.ask('/detokenize', question, this.#ask);
     const text = (answer as { prompt?: unknown } | null)?.prompt;
     if (typeof text !== 'string') throw new TokenizerError('engine-answer-invalid', `${this.name} answered no prompt`);
@@ -58,35 +60,17 @@ export class EngineTokenizer implements Tokenizer {
    * would have the engine fetch the images twice.
    */
   encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat> {
-    const otherParts = chat.messages.reduce((count, { content }) => count + countOtherParts(content), 0);
+    const { otherParts } = factsOf(chat);
     if (otherParts > 0) return { ids: new Uint32Array(0), exact: false, restTokens: null, otherParts };
-    const ids = this.#tokenIds({
-      messages: chat.messages,
-      add_generation_prompt: chat.addGenerationPrompt ?? true,
-      ...(chat.continueFinalMessage && { continue_final_message: true }),
-      // The engine's default for chats; the template writes them itself.
-      add_special_tokens: chat.addSpecialTokens ?? false,
-      ...(chat.tools && { tools: chat.tools }),
-      ...((chat.chatTemplate ?? null) !== null && { chat_template: chat.chatTemplate }),
-      ...(chat.chatTemplateKwargs && { chat_template_kwargs: chat.chatTemplateKwargs }),
-      ...((chat.mmProcessorKwargs ?? null) !== null && { mm_processor_kwargs: chat.mmProcessorKwargs }),
-    });
+    const ids = this.#tokenIds(chatQuestion(chat));
     return ids instanceof Promise ? ids.then((done) => ({ ids: done, exact: true })) : { ids, exact: true };
   }
 
   /** Does nothing: the questions are others' too. */
   async close(): Promise<void> {}
 
-  #tokenIds(question: object): Uint32Array | Promise<Uint32Array> {
-    return this.#questions.tokenIds({ model: this.#model, ...question }, this.#ask);
+  /** @param members of the question but for the model, as JSON without braces */
+  #tokenIds(members: string): Uint32Array | Promise<Uint32Array> {
+    return this.#questions.tokenIds(`{"model":${JSON.stringify(this.#model)},${members}}`, this.#ask);
   }
-}
-
-/** Parts of a message that are no text. */
-export function countOtherParts(content: unknown): number {
-  if (!Array.isArray(content)) return 0;
-  return content.filter((part: unknown) => {
-    if (typeof part === 'string') return false;
-    return typeof part !== 'object' || part === null || (part as { type?: unknown }).type !== 'text';
-  }).length;
 }

@@ -2,10 +2,10 @@
 export { BuiltinTokenizer, loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 export { type AskEngine, type EngineAnswer, EngineQuestions, type EngineQuestionsOptions } from './engine-questions.ts';
 export { EngineTokenizer, type EngineTokenizerOptions } from './engine-tokenizer.ts';
+export { JsonText } from './exact-json.ts';
 export { type LoadOptions, loadTokenizer } from './load-tokenizer.ts';
 export {
   type ChatInput,
-  type ChatMessage,
   type EncodedChat,
   type EncodeOptions,
   type RenderedChat,

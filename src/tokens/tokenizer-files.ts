@@ -41,7 +41,7 @@ export function renderChat(name: string, templates: ChatTemplates | undefined, c
   if (templates === undefined) {
     throw new TokenizerError('chat-template-missing', `${name} comes without a chat template`, 'messages');
   }
-  const hasTools = (chat.tools?.length ?? 0) > 0;
+  const hasTools = (chat.tools ?? null) !== null;
   return (hasTools ? (templates.tools ?? templates.standard) : templates.standard).render(chat);
 }
 

@@ -1,5 +1,8 @@
 // The contract between text and token ids that gateway and engine share.
 
+import type { ChatFacts } from './chat-facts.ts';
+import type { JsonText } from './exact-json.ts';
+
 export interface Tokenizer {
   /** Shown in logs and on /workers: `builtin:cl100k_base` or the path of a tokenizer.json. */
   readonly name: string;
@@ -26,31 +29,26 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean | undefined;
 }
 
-/** The fields of a chat request that the template sees. */
+/** The fields of a chat request that the template sees, as the JSON that the client wrote. */
 export interface ChatInput {
-  readonly messages: readonly ChatMessage[];
-  readonly tools?: readonly unknown[] | null | undefined;
+  /** A list of messages. */
+  readonly messages: JsonText;
+  /** What `chatFacts` finds in them, where that is known already. */
+  readonly facts?: ChatFacts | undefined;
+  /** A list of tools. */
+  readonly tools?: JsonText | null | undefined;
   /** Ends the prompt with the opening of the assistant's turn. Default true. */
   readonly addGenerationPrompt?: boolean | undefined;
-  /** More variables of the template; they win over the fields above, but for `messages`. */
-  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | null | undefined;
+  /** An object: more variables of the template. */
+  readonly chatTemplateKwargs?: JsonText | null | undefined;
   /** BOS and the like around what the template writes, as in the engines' chats. Default false. */
   readonly addSpecialTokens?: boolean | undefined;
   /** The last message stays open, for the model to go on with it. Default false. */
   readonly continueFinalMessage?: boolean | undefined;
   /** A template of the client's own in place of the model's. */
-  readonly chatTemplate?: unknown;
+  readonly chatTemplate?: JsonText | null | undefined;
   /** How the engine is to read what is no text. */
-  readonly mmProcessorKwargs?: unknown;
-}
-
-/** A message as it came from the client, with what else the template may read. */
-export interface ChatMessage {
-  readonly role?: unknown;
-  /** A string, null, or a list of parts. */
-  readonly content?: unknown;
-  readonly tool_calls?: unknown;
-  readonly [field: string]: unknown;
+  readonly mmProcessorKwargs?: JsonText | null | undefined;
 }
 
 /**
@@ -83,6 +81,8 @@ export type TokenizerErrorCode =
   | 'chat-template-invalid'
   /** The chat asks for what a template of ours can't do: another template, a last message that stays open. */
   | 'chat-beyond-template'
+  /** The chat template would write or do more than it may with these messages. */
+  | 'chat-template-overrun'
   /** The chat template does not accept these messages. */
   | 'chat-template-refused'
   /** A message lacks the shape that every template expects. */

@@ -1,6 +1,9 @@
 // What a client asks for: the bodies of the two completion routes, checked once and brought into one form.
 
 import { z } from 'zod';
+import { JsonText } from '../tokens/exact-json.ts';
+import { JsonReader } from '../tokens/json-reader.ts';
+import { JsonError } from '../tokens/json-values.ts';
 import type { ChatInput } from '../tokens/tokenizer.ts';
 import { type AnswerWish, plainWish } from './answer-script.ts';
 import { readFormat, readTools, responseFormat } from './answer-wish.ts';
@@ -38,6 +41,12 @@ export interface GenerationRequest {
   /** Alternatives told of each output token; null: no logprobs. */
   readonly logprobs: number | null;
   readonly wish: AnswerWish;
+}
+
+/** A body as JavaScript reads it, for its simple fields, and as it came, for what a chat template is to see. */
+export interface JsonBody {
+  readonly value: unknown;
+  readonly text: string;
 }
 
 const count = z.int().min(0);
@@ -96,14 +105,14 @@ export function readCompletions(body: unknown): GenerationRequest {
 }
 
 /** @throws ApiError 400 */
-export function readChat(body: unknown): GenerationRequest {
-  const fields = check(chatBody, body);
+export function readChat(body: JsonBody): GenerationRequest {
+  const fields = check(chatBody, body.value);
   if (typeof fields.top_logprobs === 'number' && fields.logprobs !== true) {
     throw malformed('top_logprobs can only be set when logprobs is true', 'top_logprobs');
   }
   return {
     api: 'chat',
-    prompts: [{ kind: 'chat', chat: chatInput(fields) }],
+    prompts: [{ kind: 'chat', chat: chatInput(fields, body.text) }],
     outputTokensMax: fields.max_completion_tokens ?? fields.max_tokens ?? null,
     ...readCommon(fields),
     logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : null,
@@ -131,10 +140,10 @@ export interface TokenizeRequest {
 }
 
 /** @throws ApiError 400 */
-export function readTokenize(body: unknown): TokenizeRequest {
-  const fields = check(tokenizeBody, body);
+export function readTokenize(body: JsonBody): TokenizeRequest {
+  const fields = check(tokenizeBody, body.value);
   const model = fields.model ?? null;
-  if (fields.messages) return { model, input: { chat: chatInput({ ...fields, messages: fields.messages }) } };
+  if (fields.messages) return { model, input: { chat: chatInput(fields, body.text) } };
   if (typeof fields.prompt !== 'string') throw malformed('prompt or messages is required', 'prompt');
   return { model, input: { text: fields.prompt, addSpecialTokens: fields.add_special_tokens ?? true } };
 }
@@ -171,19 +180,25 @@ export function readCommon(fields: CommonBody): CommonRequest {
   };
 }
 
-interface ChatFields {
-  readonly messages: readonly Record<string, unknown>[];
-  readonly tools?: readonly unknown[] | null | undefined;
-  readonly add_generation_prompt?: boolean | null | undefined;
-  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
-}
-
-function chatInput(fields: ChatFields): ChatInput {
+/** @param text of the body, whose fields were checked @throws ApiError 400 */
+function chatInput(fields: { readonly add_generation_prompt?: boolean | null | undefined }, text: string): ChatInput {
+  const reader = new JsonReader(text);
+  try {
+    while (!reader.read(Number.POSITIVE_INFINITY));
+  } catch (error) {
+    if (error instanceof JsonError) throw malformed(`The body: ${error.message}`);
+    throw error;
+  }
+  const json = (name: string): JsonText | null => {
+    const member = reader.members.get(name);
+    if (member === undefined || member.value === null) return null;
+    return new JsonText(text.slice(member.start, member.end), member.value);
+  };
   return {
-    messages: fields.messages,
-    tools: fields.tools,
+    messages: json('messages')!,
+    tools: json('tools'),
     addGenerationPrompt: fields.add_generation_prompt ?? true,
-    chatTemplateKwargs: fields.chat_template_kwargs,
+    chatTemplateKwargs: json('chat_template_kwargs'),
   };
 }
 

@@ -6,7 +6,7 @@ import { type Tokenizer, TokenizerError } from '../tokens/tokenizer.ts';
 import { ApiError, malformed, unknownModel, unservable } from './api-error.ts';
 import { embeddingsBodyOf, readEmbeddings } from './embeddings.ts';
 import type { EngineRuntime } from './engine-runtime.ts';
-import { readChat, readCompletions, readDetokenize, readTokenize } from './generation-request.ts';
+import { type JsonBody, readChat, readCompletions, readDetokenize, readTokenize } from './generation-request.ts';
 import { Generator } from './generator.ts';
 import { highWaterMark, type KvPublisher } from './kv-publisher.ts';
 import { metricsText } from './metrics-text.ts';
@@ -48,7 +48,7 @@ export class HttpServer {
     this.#routes = new Map<string, Route>([
       [
         'POST /v1/completions',
-        async (req, res) => this.#generator.answer(readCompletions(await readJson(req)), req, res),
+        async (req, res) => this.#generator.answer(readCompletions((await readJson(req)).value), req, res),
       ],
       [
         'POST /v1/chat/completions',
@@ -179,7 +179,7 @@ export class HttpServer {
   }
 
   async #detokenize(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { model, tokens } = readDetokenize(await readJson(request));
+    const { model, tokens } = readDetokenize((await readJson(request)).value);
     this.#checkModel(model);
     sendJson(response, 200, { prompt: await this.#context.tokenizer.decode(tokens) });
   }
@@ -195,7 +195,7 @@ export class HttpServer {
 }
 
 /** @throws ApiError 400 or 413 */
-async function readJson(request: IncomingMessage): Promise<unknown> {
+async function readJson(request: IncomingMessage): Promise<JsonBody> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // Not destroyed on the way out: the refusal still has to reach the client.
@@ -205,7 +205,8 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk);
   }
   try {
-    return JSON.parse(Buffer.concat(chunks, bytes).toString('utf8')) as unknown;
+    const text = Buffer.concat(chunks, bytes).toString('utf8');
+    return { value: JSON.parse(text) as unknown, text };
   } catch (error) {
     throw malformed(`The body is not JSON: ${(error as Error).message}`);
   }

@@ -1,6 +1,7 @@
 // Reads a request to /v1/responses: its items become the messages of a chat.
 
 import { z } from 'zod';
+import { plainChat } from '../tokens/plain-chat.ts';
 import { readFormat, readTools } from './answer-wish.ts';
 import { malformed, unservable } from './api-error.ts';
 import { check, commonFields, type GenerationRequest, readCommon } from './generation-request.ts';
@@ -57,7 +58,7 @@ export function readResponses(body: unknown): { readonly generation: GenerationR
   const withLogprobs = fields.include?.includes('message.output_text.logprobs') === true;
   const generation: GenerationRequest = {
     api: 'responses',
-    prompts: [{ kind: 'chat', chat: { messages, tools: fields.tools ? chatTools : null } }],
+    prompts: [{ kind: 'chat', chat: plainChat({ messages, tools: fields.tools ? chatTools : null }) }],
     outputTokensMax: fields.max_output_tokens ?? null,
     ...readCommon({
       model: fields.model,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
-import type { ChatMessage } from '../../src/tokens/tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 import { tokenizerFolder, wordLevel } from '../tokens/hugging-face-files.ts';
 import {
   endStream,
@@ -266,13 +266,13 @@ describe('with a tokenizer', () => {
       if (only && !only(question)) return replyJson(response, 404, {});
       const { prompt, messages } = question;
       if (typeof prompt === 'string') return replyTokens(response, Array.from(tokenizer.encode(prompt)));
-      const ids = Array.from(tokenizer.encodeChat({ messages: messages as ChatMessage[] }).ids);
+      const ids = Array.from(tokenizer.encodeChat(plainChat({ messages: messages as object[] })).ids);
       return replyTokens(response, extra === 'same' ? ids : [...extra, ...ids]);
     };
   const local = { tokenizer: 'builtin' };
   const chatIsl = async (): Promise<number> => {
     const tokenizer = await loadBuiltinTokenizer();
-    return tokenizer.encodeChat({ messages: chatBody.messages }).ids.length;
+    return tokenizer.encodeChat(plainChat({ messages: chatBody.messages })).ids.length;
   };
   // But for what is found of events and caches.
   const warnings = (): string[] =>
@@ -397,9 +397,9 @@ describe('with a tokenizer', () => {
       { type: 'image_url', image_url: { url: 'data:,x' } },
     ];
     const messages = [system, { role: 'user', content: question }];
-    const textTokens = (await loadBuiltinTokenizer()).encodeChat({
-      messages: [system, { role: 'user', content: '\nWhat is it?' }],
-    });
+    const textTokens = (await loadBuiltinTokenizer()).encodeChat(
+      plainChat({ messages: [system, { role: 'user', content: '\nWhat is it?' }] }),
+    );
     const first = await chat(gateway, messages);
     expect(first.isl - textTokens.ids.length).toBeGreaterThan(1000);
     expect(first.isl - textTokens.ids.length).toBeLessThan(1050);

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { type InferenceApi, readInferenceRequest } from '../../src/gateway/inference/request-intake.ts';
+import {
+  type InferenceApi,
+  type InferenceRequest,
+  readInferenceRequest,
+} from '../../src/gateway/inference/request-intake.ts';
 import type { PromptContent } from '../../src/gateway/prompts/prompt-content.ts';
 import { readContents } from '../../src/gateway/prompts/prompt-tokens.ts';
+import type { Json } from '../../src/tokens/json-values.ts';
 import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 
-const read = (api: InferenceApi, body: object) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));
+const read = (api: InferenceApi, body: object) =>
+  (readInferenceRequest(api, Buffer.from(JSON.stringify(body)), fail) as InferenceRequest).prompts;
 
 /** One token a character; `later` gives promises, and refuses chats. */
 function tokenizer(later: boolean): Tokenizer {
@@ -18,8 +24,9 @@ function tokenizer(later: boolean): Tokenizer {
     encodeChat: ({ messages }) => {
       const error = new TokenizerError('chat-template-refused', 'no', 'messages');
       if (later) return Promise.reject(error);
-      if (messages.length > 1) throw error;
-      return { ids: encode(JSON.stringify(messages[0])), exact: true };
+      const list = messages.value as Json[];
+      if (list.length > 1) throw error;
+      return { ids: encode(messages.text), exact: true };
     },
     close: () => Promise.resolve(),
   };
@@ -32,9 +39,8 @@ describe('readContents', () => {
   it('has tokens at once where the tokenizer has them at once', () => {
     const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(false), fail);
     expect(contents).toEqual([tokens(97, 98), tokens(99)]);
-    const [message] = chat.messages;
     const [content] = readContents(read('chat', chat), tokenizer(false), fail) as PromptContent[];
-    expect(content).toEqual(tokens(...Buffer.from(JSON.stringify(message))));
+    expect(content).toEqual(tokens(...Buffer.from(JSON.stringify(chat.messages))));
   });
 
   it('waits for tokens that come later', async () => {
@@ -76,6 +82,6 @@ function tokens(...ids: number[]) {
   return { kind: 'tokens' as const, tokens: Uint32Array.from(ids) };
 }
 
-function fail(error: TokenizerError): never {
-  throw error;
+function fail(error?: TokenizerError): never {
+  throw error ?? new Error('a body as short as this is read at once');
 }

@@ -1,8 +1,31 @@
 import { describe, expect, it } from 'vitest';
-import { choicesMax, type InferenceApi, readInferenceRequest } from '../../src/gateway/inference/request-intake.ts';
+import {
+  choicesMax,
+  type InferenceApi,
+  type InferenceRequest,
+  messagesMax,
+  readInferenceRequest,
+} from '../../src/gateway/inference/request-intake.ts';
+import { JsonText } from '../../src/tokens/exact-json.ts';
 import { RequestError } from '../../src/wire/openai-error.ts';
 
-const read = (api: InferenceApi, body: unknown) => readInferenceRequest(api, Buffer.from(JSON.stringify(body)));
+const readText = (api: InferenceApi, text: string): InferenceRequest => {
+  const request = readInferenceRequest(api, Buffer.from(text), () => Promise.reject(new Error('read in turns')));
+  if (request instanceof Promise) throw new Error('not read at once');
+  return request;
+};
+const read = (api: InferenceApi, body: unknown): InferenceRequest => readText(api, JSON.stringify(body));
+
+/** The chat of a request, with its texts as JavaScript reads them. */
+function chatOf(body: unknown): Record<string, unknown> {
+  const [prompt] = read('chat', body).prompts;
+  if (prompt?.kind !== 'chat') throw new Error('no chat');
+  const texts = Object.entries(prompt.chat).map(([name, value]) => [
+    name,
+    value instanceof JsonText ? (JSON.parse(value.text) as unknown) : value,
+  ]);
+  return Object.fromEntries(texts) as Record<string, unknown>;
+}
 
 function refusal(api: InferenceApi, body: unknown): Pick<RequestError, 'status' | 'param'> {
   try {
@@ -53,20 +76,23 @@ describe('readInferenceRequest', () => {
   it('keeps of a chat what its template may read', () => {
     const messages = [{ role: 'user', content: [{ type: 'text', text: 'x' }], name: 'n' }];
     const tools = [{ type: 'function' }];
-    const [prompt] = read('chat', { messages, tools, chat_template_kwargs: { think: true } }).prompts;
-    expect(prompt).toMatchObject({
-      kind: 'chat',
-      chat: { messages, tools, addGenerationPrompt: true, chatTemplateKwargs: { think: true } },
+    expect(chatOf({ messages, tools, chat_template_kwargs: { think: true } })).toMatchObject({
+      messages,
+      tools,
+      addGenerationPrompt: true,
+      chatTemplateKwargs: { think: true },
     });
   });
 
   it('reads what else changes the prompt of a chat', () => {
     const messages = [{ role: 'user', content: 'x' }];
-    const [plain] = read('chat', { messages }).prompts;
-    expect(plain).toMatchObject({
-      chat: { addSpecialTokens: false, continueFinalMessage: false, chatTemplate: null, chatTemplateKwargs: null },
+    expect(chatOf({ messages })).toMatchObject({
+      addSpecialTokens: false,
+      continueFinalMessage: false,
+      chatTemplate: null,
+      chatTemplateKwargs: null,
     });
-    const [prompt] = read('chat', {
+    const chat = chatOf({
       messages,
       add_special_tokens: true,
       continue_final_message: true,
@@ -75,14 +101,17 @@ describe('readInferenceRequest', () => {
       chat_template_kwargs: { think: true },
       documents: [{ title: 't' }],
       reasoning_effort: 'low',
-    }).prompts;
-    expect(prompt).toMatchObject({
-      chat: {
-        addSpecialTokens: true,
-        continueFinalMessage: true,
-        chatTemplate: '{{ x }}',
-        mmProcessorKwargs: { y: 1 },
-        chatTemplateKwargs: { think: true, documents: [{ title: 't' }], reasoning_effort: 'low' },
+    });
+    expect(chat).toMatchObject({
+      addSpecialTokens: true,
+      continueFinalMessage: true,
+      chatTemplate: '{{ x }}',
+      mmProcessorKwargs: { y: 1 },
+      chatTemplateKwargs: {
+        think: true,
+        documents: [{ title: 't' }],
+        reasoning_effort: 'low',
+        enable_thinking: true,
       },
     });
   });
@@ -131,6 +160,7 @@ describe('readInferenceRequest', () => {
     ['completions', { prompt: 'x', truncate_prompt_tokens: -2 }, 'truncate_prompt_tokens'],
     ['chat', { messages: [] }, 'messages'],
     ['chat', { messages: ['x'] }, 'messages[0]'],
+    ['chat', { messages: Array.from({ length: messagesMax + 1 }, () => 0) }, 'messages'],
     ['chat', { messages: [{ role: 'user' }, { role: 7 }] }, 'messages[1]'],
     ['chat', { messages: [{ role: 'user' }], tools: {} }, 'tools'],
     ['chat', { messages: [{ role: 'user' }], max_completion_tokens: 1.5 }, 'max_completion_tokens'],
@@ -141,7 +171,7 @@ describe('readInferenceRequest', () => {
 
   it('refuses what is no JSON object', () => {
     for (const body of ['', '{', 'null', '[]', '7']) {
-      expect(() => readInferenceRequest('chat', Buffer.from(body))).toThrow(RequestError);
+      expect(() => readText('chat', body)).toThrow(RequestError);
     }
   });
 });

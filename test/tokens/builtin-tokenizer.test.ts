@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BuiltinTokenizer, loadBuiltinTokenizer, loadVocabulary } from '../../src/tokens/builtin-tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 
 const tokenizer = await loadBuiltinTokenizer();
 
@@ -80,12 +81,12 @@ const vocabulary = loadVocabulary();
 
 describe('chat', () => {
   it('is ChatML, with the opening of an answer', () => {
-    const chat = {
+    const chat = plainChat({
       messages: [
         { role: 'system', content: 'Be brief.' },
         { role: 'user', content: 'Hi' },
       ],
-    };
+    });
     const text = '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n';
     expect(tokenizer.renderChat(chat)).toEqual({ text, exact: true });
     const { ids, exact } = tokenizer.encodeChat(chat);
@@ -95,30 +96,32 @@ describe('chat', () => {
   });
 
   it('shows tools and calls', () => {
-    const { text } = tokenizer.renderChat({
-      messages: [
-        { role: 'user', content: 'Weather?' },
-        {
-          role: 'assistant',
-          content: null,
-          tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: '{"city":"Bern"}' } }],
-        },
-        { role: 'tool', content: 'sunny', tool_call_id: 'c1' },
-      ],
-      tools: [{ type: 'function', function: { name: 'weather' } }],
-      addGenerationPrompt: false,
-    });
+    const { text } = tokenizer.renderChat(
+      plainChat({
+        messages: [
+          { role: 'user', content: 'Weather?' },
+          {
+            role: 'assistant',
+            content: null,
+            tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: '{"city":"Bern"}' } }],
+          },
+          { role: 'tool', content: 'sunny', tool_call_id: 'c1' },
+        ],
+        tools: [{ type: 'function', function: { name: 'weather' } }],
+        addGenerationPrompt: false,
+      }),
+    );
     expect(text).toBe(
       [
         '<|im_start|>system',
         'Tools:',
-        '{"type": "function", "function": {"name": "weather"}}',
+        '{"type": "function", "function": {"name": "weather", "description": null, "parameters": null}}',
         '<|im_end|>',
         '<|im_start|>user',
         'Weather?<|im_end|>',
         '<|im_start|>assistant',
         '',
-        '{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": {"city": "Bern"}}}<|im_end|>',
+        '{"id": "c1", "function": {"arguments": {"city": "Bern"}, "name": "weather"}, "type": "function"}<|im_end|>',
         '<|im_start|>tool',
         'sunny<|im_end|>',
         '',
@@ -129,17 +132,17 @@ describe('chat', () => {
   it('ends before a part that is no text, behind an added token', () => {
     const before = [{ role: 'user', content: 'Look at this.' }];
     const image = { type: 'image_url', image_url: { url: 'data:,' } };
-    const chat = {
+    const chat = plainChat({
       messages: [
         ...before,
         { role: 'user', content: [{ type: 'text', text: 'What is it?' }, image] },
         { role: 'user', content: 'Well?' },
       ],
-    };
+    });
     const prefix = '<|im_start|>user\nLook at this.<|im_end|>\n<|im_start|>';
     const rest = 'user\n\nWhat is it?<|im_end|>\n<|im_start|>user\nWell?<|im_end|>\n<|im_start|>assistant\n';
     expect(tokenizer.renderChat(chat)).toEqual({ text: prefix, exact: false, rest, otherParts: 1 });
-    const whole = tokenizer.encodeChat({ messages: [...before, { role: 'user', content: 'anything' }] });
+    const whole = tokenizer.encodeChat(plainChat({ messages: [...before, { role: 'user', content: 'anything' }] }));
     const part = tokenizer.encodeChat(chat);
     const { length: restTokens } = tokenizer.encode(rest);
     expect(part).toMatchObject({ exact: false, restTokens, otherParts: 1 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ChatTemplate } from '../../src/tokens/chat-template.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import { type PlainChat, plainChat } from '../../src/tokens/plain-chat.ts';
 import type { ChatInput, RenderedChat } from '../../src/tokens/tokenizer.ts';
 import { modelFolder, Oracle } from './hugging-face-oracle.ts';
 
@@ -16,12 +17,12 @@ interface Outcome {
 
 const golden = join(import.meta.dirname, '..', 'golden');
 const readGolden = (name: string): unknown => JSON.parse(readFileSync(join(golden, `chat-${name}.json`), 'utf8'));
-const cases = readGolden('cases') as (ChatInput & { readonly name: string })[];
+const cases = readGolden('cases') as (PlainChat & { readonly name: string })[];
 
 function outcomesOf(render: (chat: ChatInput) => RenderedChat): Outcome[] {
   return cases.map(({ name, ...chat }) => {
     try {
-      return { name, text: render(chat).text };
+      return { name, text: render(plainChat(chat)).text };
     } catch (error) {
       expect(error).toMatchObject({ code: 'chat-template-refused' });
       return { name, refused: (error as Error).message.replace(/^the chat template refuses these messages: /, '') };
@@ -43,7 +44,7 @@ describe.each(['llama3_1', 'qwen2_5'] as const)('the model %s', (name) => {
     for (const [index, { text }] of (readGolden(name) as Outcome[]).entries()) {
       if (text === undefined) continue;
       const theirs = await oracle.encode(text, null, { addSpecialTokens: false });
-      const { ids, exact } = await tokenizer.encodeChat(cases[index]!);
+      const { ids, exact } = await tokenizer.encodeChat(plainChat(cases[index]!));
       expect(exact).toBe(true);
       expect(Array.from(ids)).toEqual(theirs.getIds());
     }

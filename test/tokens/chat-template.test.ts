@@ -1,7 +1,8 @@
 // Chat templates: what they are given, what they refuse, and where certainty ends.
 import { describe, expect, it } from 'vitest';
 import { ChatTemplate } from '../../src/tokens/chat-template.ts';
-import { type ChatInput, TokenizerError } from '../../src/tokens/tokenizer.ts';
+import { type PlainChat, plainChat } from '../../src/tokens/plain-chat.ts';
+import { TokenizerError } from '../../src/tokens/tokenizer.ts';
 
 const joined = new ChatTemplate('{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}', {}, [
   '[user]',
@@ -13,9 +14,11 @@ const walking = new ChatTemplate(
   ['<user>'],
 );
 
-function refusal(template: ChatTemplate, chat: ChatInput): TokenizerError {
+const render = (template: ChatTemplate, chat: PlainChat) => template.render(plainChat(chat));
+
+function refusal(template: ChatTemplate, chat: PlainChat): TokenizerError {
   try {
-    template.render(chat);
+    render(template, chat);
   } catch (error) {
     if (error instanceof TokenizerError) return error;
     throw error;
@@ -31,8 +34,8 @@ describe('content', () => {
 
   it('of text parts is joined by newlines, unless the template walks over the parts', () => {
     const chat = { messages: [{ role: 'user', content: parts }] };
-    expect(joined.render(chat)).toEqual({ text: '[user]one\ntwo', exact: true });
-    expect(walking.render(chat)).toEqual({ text: '<user>(one)(two)', exact: true });
+    expect(render(joined, chat)).toEqual({ text: '[user]one\ntwo', exact: true });
+    expect(render(walking, chat)).toEqual({ text: '<user>(one)(two)', exact: true });
   });
 
   it('is trimmed as Python strips it, wherever JavaScript would do otherwise', () => {
@@ -43,14 +46,14 @@ describe('content', () => {
     );
     const contents = ['\u001c a\u001d', '\ufeffa\u001e\n', 'a\u0085', '\u001f', '\u2000\u001ca\u001cb\u2001'];
     const messages = contents.map((content) => ({ role: 'user', content }));
-    expect(trimming.render({ messages }).text).toBe('[aa][\ufeffa\ufeffa][aa][][a\u001cba\u001cb]');
-    expect(joined.render({ messages }).text).toBe(contents.map((content) => `[user]${content}`).join(''));
+    expect(render(trimming, { messages }).text).toBe('[aa][\ufeffa\ufeffa][aa][][a\u001cba\u001cb]');
+    expect(render(joined, { messages }).text).toBe(contents.map((content) => `[user]${content}`).join(''));
     const parts = [{ type: 'text', text: '\u001da ' }];
-    expect(walking.render({ messages: [{ role: 'user', content: parts }] }).text).toBe('<user>(\u001da )');
+    expect(render(walking, { messages: [{ role: 'user', content: parts }] }).text).toBe('<user>(\u001da )');
   });
 
   it('may be absent', () => {
-    expect(joined.render({ messages: [{ role: 'user', content: '' }, { role: 'tool' }] }).text).toBe('[user][tool]');
+    expect(render(joined, { messages: [{ role: 'user', content: '' }, { role: 'tool' }] }).text).toBe('[user][tool]');
   });
 
   it.each([joined, walking])('with an image is certain only up to the token before it', (template) => {
@@ -60,9 +63,9 @@ describe('content', () => {
         { role: 'user', content: [...parts, { type: 'image_url' }] },
       ],
     };
-    const { text, exact, ...more } = template.render(chat);
+    const { text, exact, ...more } = render(template, chat);
     expect(more).toMatchObject({ otherParts: 1, rest: expect.stringMatching(/one.+two/s) });
-    const full = template.render({ messages: [...chat.messages.slice(0, 1), { role: 'user', content: 'x' }] }).text;
+    const full = render(template, { messages: [...chat.messages.slice(0, 1), { role: 'user', content: 'x' }] }).text;
     expect(exact).toBe(false);
     expect(full.startsWith(text)).toBe(true);
     expect(text.endsWith(template === joined ? '[user]' : '<user>')).toBe(true);
@@ -71,7 +74,7 @@ describe('content', () => {
 
   it('before which no added token stands is not certain at all', () => {
     const template = new ChatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}', {}, ['<s>']);
-    expect(template.render({ messages: [{ role: 'user', content: [{ type: 'audio' }] }] })).toEqual({
+    expect(render(template, { messages: [{ role: 'user', content: [{ type: 'audio' }] }] })).toEqual({
       text: '',
       exact: false,
       rest: '',
@@ -108,19 +111,23 @@ describe('variables', () => {
       { bos_token: '<s>' },
       [],
     );
-    expect(template.render({ messages: [] }).text).toBe('<s>>');
-    expect(template.render({ messages: [], addGenerationPrompt: false, tools: [{}, {}] }).text).toBe('<s>T2');
-    expect(template.render({ messages: [], chatTemplateKwargs: { thinking: true, bos_token: '' } }).text).toBe('!>');
+    const tool = { type: 'function', function: { name: 'f' } };
+    expect(render(template, { messages: [] }).text).toBe('<s>>');
+    expect(render(template, { messages: [], addGenerationPrompt: false, tools: [tool, tool] }).text).toBe('<s>T2');
+    expect(render(template, { messages: [], chatTemplateKwargs: { thinking: true, bos_token: '' } }).text).toBe('!>');
   });
 
   it('hold the arguments of tool calls as values', () => {
     const template = new ChatTemplate('{{ messages[0].tool_calls[0].function.arguments.city }}', {}, []);
-    const call = (text: string): ChatInput => ({
-      messages: [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: text } }] }],
+    const call = (text: string): PlainChat => ({
+      messages: [
+        { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: text } }] },
+      ],
     });
-    expect(template.render(call('{"city":"Ulm"}')).text).toBe('Ulm');
-    expect(template.render(call('')).text).toBe('');
-    expect(refusal(template, call('{')).param).toBe('messages[0].tool_calls[0].function.arguments');
+    expect(render(template, call('{"city":"Ulm"}')).text).toBe('Ulm');
+    expect(render(template, call('')).text).toBe('');
+    // As vLLM has it, so that one malformed call does not end a conversation.
+    for (const text of ['{', '[1]', '7']) expect(render(template, call(text)).text).toBe('');
   });
 });
 

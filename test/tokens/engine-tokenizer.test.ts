@@ -2,6 +2,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type AskEngine, EngineQuestions, type EngineQuestionsOptions } from '../../src/tokens/engine-questions.ts';
 import { EngineTokenizer } from '../../src/tokens/engine-tokenizer.ts';
+import { JsonText } from '../../src/tokens/exact-json.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 
 const open: EngineQuestions[] = [];
 afterEach(async () => {
@@ -22,9 +24,9 @@ function engine({ ask: given, ...options }: EngineQuestionsOptions & { ask?: Ask
 } {
   const asked: Asked[] = [];
   const ask: AskEngine = async (path, body) => {
-    asked.push({ path, body: body as Record<string, unknown> });
+    asked.push({ path, body: JSON.parse(body) as Record<string, unknown> });
     if (path === '/detokenize') return { status: 200, body: { prompt: 'text' } };
-    const { length } = JSON.stringify(body);
+    const { length } = body;
     return { status: 200, body: { count: 2, max_model_len: 10, tokens: [length, 7] } };
   };
   const questions = new EngineQuestions(options);
@@ -41,7 +43,8 @@ const silent: AskEngine = (_path, _body, signal) =>
     signal.addEventListener('abort', () => reject(signal.reason));
   });
 
-const chat = { messages: [{ role: 'user', content: 'Hi' }] };
+const plain = { messages: [{ role: 'user', content: 'Hi' }] };
+const chat = plainChat(plain);
 
 describe('questions', () => {
   it('are the fields that the engine takes', async () => {
@@ -49,17 +52,19 @@ describe('questions', () => {
     await tokenizer.encode('a');
     await tokenizer.encode('a', { addSpecialTokens: false });
     await tokenizer.encodeChat(chat);
-    await tokenizer.encodeChat({ ...chat, tools: [{}], addGenerationPrompt: false, chatTemplateKwargs: { x: 1 } });
+    await tokenizer.encodeChat(
+      plainChat({ ...plain, tools: [{}], addGenerationPrompt: false, chatTemplateKwargs: { x: 1 } }),
+    );
     expect(await tokenizer.decode([1, 2])).toBe('text');
     expect(asked).toEqual([
       { path: '/tokenize', body: { model: 'm', prompt: 'a', add_special_tokens: true } },
       { path: '/tokenize', body: { model: 'm', prompt: 'a', add_special_tokens: false } },
-      { path: '/tokenize', body: { model: 'm', ...chat, add_generation_prompt: true, add_special_tokens: false } },
+      { path: '/tokenize', body: { model: 'm', ...plain, add_generation_prompt: true, add_special_tokens: false } },
       {
         path: '/tokenize',
         body: {
           model: 'm',
-          ...chat,
+          ...plain,
           add_generation_prompt: false,
           add_special_tokens: false,
           tools: [{}],
@@ -107,8 +112,8 @@ describe('questions', () => {
       addGenerationPrompt: false,
       addSpecialTokens: true,
       continueFinalMessage: true,
-      chatTemplate: '{{ x }}',
-      mmProcessorKwargs: { y: 1 },
+      chatTemplate: JsonText.of('{{ x }}'),
+      mmProcessorKwargs: JsonText.of({ y: 1 }),
     });
     expect(asked[0]!.body).toMatchObject({
       add_special_tokens: true,
@@ -121,9 +126,11 @@ describe('questions', () => {
   it('about an image are not asked', async () => {
     const { tokenizer, asked } = engine();
     const parts = [{ type: 'text', text: 'What?' }, { type: 'image_url' }];
-    const encoded = await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts }] });
+    const encoded = await tokenizer.encodeChat(plainChat({ messages: [{ role: 'user', content: parts }] }));
     expect(encoded).toEqual({ ids: new Uint32Array(0), exact: false, restTokens: null, otherParts: 1 });
-    expect((await tokenizer.encodeChat({ messages: [{ role: 'user', content: parts.slice(0, 1) }] })).exact).toBe(true);
+    expect(
+      (await tokenizer.encodeChat(plainChat({ messages: [{ role: 'user', content: parts.slice(0, 1) }] }))).exact,
+    ).toBe(true);
     expect(asked.length).toBe(1);
   });
 });
@@ -166,7 +173,7 @@ describe('more questions than may be open', () => {
     const answers: (() => void)[] = [];
     const asked: unknown[] = [];
     const ask: AskEngine = (_path, body) => {
-      asked.push((body as { prompt: string }).prompt);
+      asked.push((JSON.parse(body) as { prompt: string }).prompt);
       return new Promise((resolve) => {
         answers.push(() => resolve({ status: 200, body: { tokens: [answers.length] } }));
       });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HuggingFaceTokenizer } from '../../src/tokens/hugging-face-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 import type { Tokenizer } from '../../src/tokens/tokenizer.ts';
 import { readTokenizerFiles } from '../../src/tokens/tokenizer-files.ts';
 import { byteLevel, type TokenizerFolder, tokenizerFolder, wordLevel } from './hugging-face-files.ts';
@@ -24,7 +25,8 @@ async function load(path: string): Promise<Tokenizer> {
   return tokenizer;
 }
 
-const chat = { messages: [{ role: 'user', content: 'hello world' }] };
+const plain = { messages: [{ role: 'user', content: 'hello world' }] };
+const chat = plainChat(plain);
 const template = '{{ bos_token }}{% for m in messages %}<turn>{{ m.role }} {{ m.content }}{% endfor %}';
 
 describe('ids', () => {
@@ -64,7 +66,7 @@ describe('chat', () => {
     const { ids, exact } = await tokenizer.encodeChat(chat);
     expect(Array.from(ids)).toEqual([0, 5, 3, 1, 2]);
     expect(exact).toBe(true);
-    const image = { messages: [...chat.messages, { role: 'user', content: [{ type: 'image' }] }] };
+    const image = plainChat({ messages: [...plain.messages, { role: 'user', content: [{ type: 'image' }] }] });
     expect(Array.from((await tokenizer.encodeChat(image)).ids)).toEqual([0, 5, 3, 1, 2, 5]);
   });
 
@@ -84,10 +86,12 @@ describe('chat', () => {
     const files = folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': { ...config, chat_template: named } });
     const listed = await load(files.path);
     expect(listed.renderChat(chat).text).toBe('plain');
-    expect(listed.renderChat({ ...chat, tools: [] }).text).toBe('plain');
-    expect(listed.renderChat({ ...chat, tools: [{}] }).text).toBe('tools');
+    expect(listed.renderChat(plainChat({ ...plain, tools: null })).text).toBe('plain');
+    expect(listed.renderChat(plainChat({ ...plain, tools: [{ function: { name: 'f' } }] })).text).toBe('tools');
     files.write('chat_template.jinja', 'from the file');
-    expect((await load(files.path)).renderChat({ ...chat, tools: [{}] }).text).toBe('from the file');
+    expect(
+      (await load(files.path)).renderChat(plainChat({ ...plain, tools: [{ function: { name: 'f' } }] })).text,
+    ).toBe('from the file');
   });
 
   it('without a template is refused, and text still works', async () => {
@@ -138,7 +142,9 @@ describe('files', () => {
     const tokenizer = await loadTokenizer(path, options);
     cleanUps.push(() => tokenizer.close());
     expect(notices.at(-1)).toMatch(/chat template .* is left out: .*does not parse/);
-    await expect(tokenizer.encodeChat({ messages: [] })).rejects.toMatchObject({ code: 'chat-template-missing' });
+    await expect(tokenizer.encodeChat(plainChat({ messages: [] }))).rejects.toMatchObject({
+      code: 'chat-template-missing',
+    });
   });
 
   it('may hold a vocabulary that lacks parts of a text', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 
 const inline = await loadBuiltinTokenizer();
 const tokenizer = await loadTokenizer('builtin');
@@ -11,7 +12,9 @@ const long = 'Ein Satz mit Umlauten: äöü 123.\n<|im_end|>'.repeat(2000);
 
 it('answers at once up to 64 Ki characters', () => {
   expect(tokenizer.encode(long.slice(0, 65_536))).toEqual(inline.encode(long.slice(0, 65_536)));
-  expect(tokenizer.encodeChat({ messages: [{ role: 'user', content: 'Hi' }] })).toMatchObject({ exact: true });
+  expect(tokenizer.encodeChat(plainChat({ messages: [{ role: 'user', content: 'Hi' }] }))).toMatchObject({
+    exact: true,
+  });
   expect(tokenizer.decode(inline.encode('Hi'))).toBe('Hi');
   expect(tokenizer).toMatchObject({ name: inline.name, vocabSize: inline.vocabSize });
 });
@@ -20,7 +23,7 @@ it('gives longer ones to the thread, with the same ids', async () => {
   const promised = tokenizer.encode(long);
   expect(promised).toBeInstanceOf(Promise);
   expect(await promised).toEqual(inline.encode(long));
-  const chat = { messages: [{ role: 'user', content: long }] };
+  const chat = plainChat({ messages: [{ role: 'user', content: long }] });
   const encoded = tokenizer.encodeChat(chat);
   expect(encoded).toBeInstanceOf(Promise);
   expect(await encoded).toEqual(inline.encodeChat(chat));

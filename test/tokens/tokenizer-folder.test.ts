@@ -6,6 +6,7 @@ import { Random } from '../../src/core/random.ts';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import { huggingFaceClasses, space, tiktokenClasses } from '../../src/tokens/character-classes.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 import type { Tokenizer } from '../../src/tokens/tokenizer.ts';
 import { writeTokenizerFolder } from '../../src/tokens/tokenizer-folder.ts';
 import { codeFiles, fuzzed } from './corpus.ts';
@@ -64,7 +65,7 @@ describe('the written tokenizer folder', () => {
       { role: 'system', content: 'be brief' },
       { role: 'user', content: ' hi \n' },
     ];
-    for (const chat of [{ messages }, { messages, tools }]) {
+    for (const chat of [plainChat({ messages }), plainChat({ messages, tools })]) {
       expect((await ours.encodeChat(chat)).ids).toEqual((await builtin.encodeChat(chat)).ids);
     }
     const config = JSON.parse(readFileSync(join(folder, 'tokenizer_config.json'), 'utf8')) as object;

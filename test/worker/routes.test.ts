@@ -3,6 +3,7 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
+import { plainChat } from '../../src/tokens/plain-chat.ts';
 import { metric, metricBecomes, post, startFleet, startOne } from './fleet.ts';
 
 async function refusal(response: Response): Promise<[status: number, type: string, param: string | null]> {
@@ -193,7 +194,7 @@ describe('routes', () => {
     expect(answer.tokens).toEqual(Array.from(await tokenizer.encode(text)));
     const messages = [{ role: 'user', content: text }];
     const chat = (await (await post(`${url}/tokenize`, { messages })).json()) as { tokens: number[] };
-    expect(chat.tokens).toEqual(Array.from((await tokenizer.encodeChat({ messages })).ids));
+    expect(chat.tokens).toEqual(Array.from((await tokenizer.encodeChat(plainChat({ messages }))).ids));
     const response = await post(`${url}/v1/chat/completions`, { messages, max_tokens: 8, ignore_eos: true });
     const { choices } = (await response.json()) as { choices: { message: { content: string } }[] };
     expect(choices[0]!.message.content).not.toBe('');

@@ -121,14 +121,16 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   makeRoomForJson(body, exchange.lease);
-  const request = readInferenceRequest(api, body);
+  const requested = readInferenceRequest(api, body, async () => context.intakeSlices.take() ?? undefined);
+  const request = requested instanceof Promise ? await requested : requested;
+  if (exchange.gone) return null;
   const rights = rightsOf(exchange.key, config.host);
   const overrides = readOverrides(exchange, request, rights);
   exchange.mustName(request.model);
   if (namesTwice(body, 'model')) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const { pool, model } = pools.resolve(request.model);
   exchange.asksFor(model);
-  const reading = readContents(request, pool.tokens.forModel(model), (error) => {
+  const reading = readContents(request.prompts, pool.tokens.forModel(model), (error) => {
     tokenizerFailures.note(error, exchange.id, performance.now());
   });
   const contents = reading instanceof Promise ? await reading : reading;

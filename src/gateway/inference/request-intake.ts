@@ -1,34 +1,14 @@
 // Reads of an inference request what routing needs, once; everything else in the body is the engine's business.
 
-import type { ChatInput, ChatMessage } from '../../tokens/tokenizer.ts';
-import { RequestError } from '../../wire/openai-error.ts';
+import { chatFacts } from '../../tokens/chat-facts.ts';
+import { JsonText } from '../../tokens/exact-json.ts';
+import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/json-values.ts';
+import type { RequestError } from '../../wire/openai-error.ts';
+import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '../prompts/prompt-input.ts';
 import { priorityMax, priorityMin } from './client-rights.ts';
+import { invalid, RequestFields } from './request-fields.ts';
 
 export type InferenceApi = 'chat' | 'completions';
-
-export interface ChatPrompt {
-  readonly kind: 'chat';
-  readonly chat: ChatInput;
-}
-
-export interface TextPrompt {
-  readonly kind: 'text';
-  readonly text: string;
-  readonly addSpecialTokens: boolean;
-}
-
-export interface TokensPrompt {
-  readonly kind: 'tokens';
-  readonly tokens: Uint32Array;
-}
-
-/** Vectors in place of tokens, as base64. */
-export interface EmbeddingsPrompt {
-  readonly kind: 'embeddings';
-  readonly bytes: number;
-}
-
-export type PromptInput = ChatPrompt | TextPrompt | TokensPrompt | EmbeddingsPrompt;
 
 export interface InferenceRequest {
   readonly api: InferenceApi;
@@ -52,205 +32,193 @@ export interface InferenceRequest {
 
 /** Prompts times sequences of one request. */
 export const choicesMax = 4096;
+/** Messages of one chat. */
+export const messagesMax = 20_000;
+/** A body of so many bytes is read in one go: that takes 5 ms or less, whatever is in it. */
+const inlineBytesMax = 131_072;
+/** Of a larger one, what is read in a turn of the event loop: 4 ms, about. */
+const unitsPerTurn = 16_384;
 
 const tokenIdMax = 0xffffffff;
 /** What vLLM's completions API takes where the client says nothing. */
 const completionTokensDefault = 16;
 
-/** The fields that are read, not yet checked; a client may send any type, and null for absent. */
-interface RawRequest {
-  readonly model?: unknown;
-  readonly messages?: unknown;
-  readonly prompt?: unknown;
-  readonly tools?: unknown;
-  readonly n?: unknown;
-  readonly stream?: unknown;
-  readonly max_tokens?: unknown;
-  readonly max_completion_tokens?: unknown;
-  readonly cache_salt?: unknown;
-  readonly add_special_tokens?: unknown;
-  readonly add_generation_prompt?: unknown;
-  readonly continue_final_message?: unknown;
-  readonly chat_template?: unknown;
-  readonly chat_template_kwargs?: unknown;
-  readonly documents?: unknown;
-  readonly reasoning_effort?: unknown;
-  readonly mm_processor_kwargs?: unknown;
-  readonly prompt_embeds?: unknown;
-  readonly truncate_prompt_tokens?: unknown;
-  readonly prompt_logprobs?: unknown;
-  readonly echo?: unknown;
-  readonly logprobs?: unknown;
-  readonly priority?: unknown;
-  readonly prompt_cache_key?: unknown;
-  readonly user?: unknown;
+/**
+ * @param turn settles in a later turn of the event loop; asked for between two parts of a large body
+ * @returns at once for bodies of usual size
+ * @throws RequestError 400 naming the field that is wrong, or the promise rejects with one
+ */
+export function readInferenceRequest(
+  api: InferenceApi,
+  body: Buffer,
+  turn: () => Promise<void>,
+): InferenceRequest | Promise<InferenceRequest> {
+  const fields = new RequestFields(body, { tokenLists: api === 'completions' });
+  if (body.length > inlineBytesMax) return readInTurns(api, fields, turn);
+  fields.read(Number.POSITIVE_INFINITY);
+  return readFields(api, fields);
 }
 
-type FieldName = keyof RawRequest;
+async function readInTurns(
+  api: InferenceApi,
+  fields: RequestFields,
+  turn: () => Promise<void>,
+): Promise<InferenceRequest> {
+  while (!fields.read(unitsPerTurn)) await turn();
+  return readFields(api, fields);
+}
 
-/** @throws RequestError 400 naming the field that is wrong. */
-export function readInferenceRequest(api: InferenceApi, body: Buffer): InferenceRequest {
-  const fields = parseJsonObject(body);
+function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest {
   const prompts = api === 'chat' ? [readChat(fields)] : readPrompts(fields);
-  const sequences = readInteger(fields, 'n', 1, choicesMax) ?? 1;
+  const sequences = fields.integer('n', 1, choicesMax) ?? 1;
   if (prompts.length * sequences > choicesMax) {
     throw invalid('n', `${prompts.length} prompts of ${sequences} choices exceed the limit of ${choicesMax} choices`);
   }
   const limit =
-    (api === 'chat' ? readInteger(fields, 'max_completion_tokens', 0, tokenIdMax) : null) ??
-    readInteger(fields, 'max_tokens', 0, tokenIdMax);
+    (api === 'chat' ? fields.integer('max_completion_tokens', 0, tokenIdMax) : null) ??
+    fields.integer('max_tokens', 0, tokenIdMax);
   return {
     api,
-    model: readText(fields, 'model'),
+    model: fields.text('model'),
     prompts,
     sequences,
-    stream: readFlag(fields, 'stream') ?? false,
+    stream: fields.flag('stream') ?? false,
     maxOutputTokens: limit ?? (api === 'completions' ? completionTokensDefault : null),
-    cacheSalt: readText(fields, 'cache_salt'),
+    cacheSalt: fields.text('cache_salt'),
     truncatedTo: readTruncation(fields),
     recomputed: wantsPromptLogprobs(api, fields),
-    priority: readInteger(fields, 'priority', priorityMin, priorityMax) ?? 0,
+    priority: fields.integer('priority', priorityMin, priorityMax) ?? 0,
     session: readSession(fields),
   };
 }
 
-function readTruncation(fields: RawRequest): number | 'context' | null {
-  const tokens = readInteger(fields, 'truncate_prompt_tokens', -1, tokenIdMax);
+function readTruncation(fields: RequestFields): number | 'context' | null {
+  const tokens = fields.integer('truncate_prompt_tokens', -1, tokenIdMax);
   return tokens === -1 ? 'context' : tokens;
 }
 
 /** `echo` asks for them too: of completions that want logprobs, and of every chat, as vLLM takes it. */
-function wantsPromptLogprobs(api: InferenceApi, fields: RawRequest): boolean {
-  if ((fields.prompt_logprobs ?? null) !== null) return true;
-  return fields.echo === true && (api === 'chat' || (fields.logprobs ?? null) !== null);
+function wantsPromptLogprobs(api: InferenceApi, fields: RequestFields): boolean {
+  if (fields.value('prompt_logprobs') !== null) return true;
+  return fields.value('echo') === true && (api === 'chat' || fields.value('logprobs') !== null);
 }
 
 /** `prompt_cache_key` is about caching, `user` only about who asks: the first comes first. */
-function readSession(fields: RawRequest): string | null {
-  for (const name of ['prompt_cache_key', 'user'] as const) {
-    const value = readText(fields, name);
+function readSession(fields: RequestFields): string | null {
+  for (const name of ['prompt_cache_key', 'user']) {
+    const value = fields.text(name);
     if (value !== null && value !== '') return `${name}:${value}`;
   }
   return null;
 }
 
-/** @throws RequestError 400 if the body is not a JSON object. */
-export function parseJsonObject(body: Buffer): RawRequest {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new RequestError(400, 'invalid_json', `the body is not JSON: ${(error as Error).message}`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
-  }
-  return value;
-}
-
-function readChat(fields: RawRequest): ChatPrompt {
-  const messages = fields.messages;
+function readChat(fields: RequestFields): ChatPrompt {
+  const messages = fields.value('messages');
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalid('messages', 'messages must be a non-empty array');
   }
-  for (const [index, message] of (messages as unknown[]).entries()) {
-    if (typeof message !== 'object' || message === null || typeof (message as { role?: unknown }).role !== 'string') {
+  if (messages.length > messagesMax) {
+    throw invalid('messages', `messages holds more than ${messagesMax} messages (messagesMax)`);
+  }
+  for (const [index, message] of (messages as JsonList).entries()) {
+    if (!isJsonObject(message) || typeof message.get('role') !== 'string') {
       throw invalid(`messages[${index}]`, `messages[${index}] must be an object with a role`);
     }
   }
-  const tools = fields.tools ?? null;
+  const tools = fields.value('tools');
   if (tools !== null && !Array.isArray(tools)) throw invalid('tools', 'tools must be an array');
-  const chat: ChatInput = {
-    messages: messages as ChatMessage[],
-    tools: tools === null || tools.length === 0 ? null : tools,
-    addGenerationPrompt: readFlag(fields, 'add_generation_prompt') ?? true,
-    chatTemplateKwargs: readTemplateVariables(fields),
-    addSpecialTokens: readFlag(fields, 'add_special_tokens') ?? false,
-    continueFinalMessage: readFlag(fields, 'continue_final_message') ?? false,
-    chatTemplate: fields.chat_template ?? null,
-    mmProcessorKwargs: fields.mm_processor_kwargs ?? null,
+  const hasTools = tools !== null && (tools as JsonList).length > 0;
+  return {
+    kind: 'chat',
+    chat: {
+      messages: fields.json('messages')!,
+      facts: chatFacts(messages, hasTools),
+      tools: hasTools ? fields.json('tools') : null,
+      addGenerationPrompt: fields.flag('add_generation_prompt') ?? true,
+      chatTemplateKwargs: readTemplateVariables(fields),
+      addSpecialTokens: fields.flag('add_special_tokens') ?? false,
+      continueFinalMessage: fields.flag('continue_final_message') ?? false,
+      chatTemplate: fields.json('chat_template'),
+      mmProcessorKwargs: fields.json('mm_processor_kwargs'),
+    },
   };
-  return { kind: 'chat', chat };
 }
 
-/** The engines hand the template some fields of the request as if they were among its `chat_template_kwargs`. */
-function readTemplateVariables(fields: RawRequest): ChatInput['chatTemplateKwargs'] {
-  const given = fields.chat_template_kwargs ?? null;
-  if (given !== null && (typeof given !== 'object' || Array.isArray(given))) {
+/**
+ * The engines hand the template some fields of the request as if they were among its `chat_template_kwargs`; who asks
+ * for an effort of reasoning asks for reasoning.
+ */
+function readTemplateVariables(fields: RequestFields): JsonText | null {
+  const given = fields.value('chat_template_kwargs');
+  if (given !== null && !isJsonObject(given)) {
     throw invalid('chat_template_kwargs', 'chat_template_kwargs must be an object');
   }
-  const { documents = null, reasoning_effort: effort = null } = fields;
-  if (documents === null && effort === null) return given as ChatInput['chatTemplateKwargs'];
-  return { ...given, ...(documents !== null && { documents }), ...(effort !== null && { reasoning_effort: effort }) };
+  const added: string[] = [];
+  for (const name of ['documents', 'reasoning_effort']) {
+    const text = fields.json(name);
+    if (text !== null) added.push(`"${name}":${text.text}`);
+  }
+  const effort = fields.value('reasoning_effort');
+  if (effort !== null && !given?.has('enable_thinking')) added.push(`"enable_thinking":${effort !== 'none'}`);
+  const text = fields.json('chat_template_kwargs');
+  if (added.length === 0) return text;
+  // Of two members with one name the last counts.
+  const members = text === null ? '' : text.text.slice(1, -1).trim();
+  return new JsonText(`{${[...(members === '' ? [] : [members]), ...added].join(',')}}`);
 }
 
-function readPrompts(fields: RawRequest): PromptInput[] {
+function readPrompts(fields: RequestFields): PromptInput[] {
   const embedded = readEmbeddings(fields);
-  if (embedded.length > 0 && (fields.prompt ?? '') === '') return embedded;
+  const isEmpty = [null, ''].includes(fields.value('prompt') as string | null);
+  if (embedded.length > 0 && isEmpty) return embedded;
   return [...embedded, ...readWrittenPrompts(fields)];
 }
 
 /** What is wrong about it, the engine says: most engines take none. */
-function readEmbeddings(fields: RawRequest): EmbeddingsPrompt[] {
-  const embeddings = fields.prompt_embeds ?? [];
-  return (Array.isArray(embeddings) ? embeddings : [embeddings]).map((single: unknown) => ({
-    kind: 'embeddings',
-    bytes: typeof single === 'string' ? single.length : 0,
-  }));
+function readEmbeddings(fields: RequestFields): EmbeddingsPrompt[] {
+  const embeddings = fields.value('prompt_embeds');
+  if (embeddings === null) return [];
+  const list = Array.isArray(embeddings) ? (embeddings as JsonList) : [embeddings];
+  if (list.length > choicesMax) throw invalid('prompt_embeds', `prompt_embeds holds more than ${choicesMax} prompts`);
+  return list.map((single) => ({ kind: 'embeddings', bytes: typeof single === 'string' ? single.length : 0 }));
 }
 
-function readWrittenPrompts(fields: RawRequest): PromptInput[] {
-  const prompt = fields.prompt;
-  const addSpecialTokens = readFlag(fields, 'add_special_tokens') ?? true;
+function readWrittenPrompts(fields: RequestFields): PromptInput[] {
+  const prompt: Json | Uint32Array = fields.value('prompt');
+  const addSpecialTokens = fields.flag('add_special_tokens') ?? true;
   if (typeof prompt === 'string') return [{ kind: 'text', text: prompt, addSpecialTokens }];
+  if (isTokenList(prompt)) return [{ kind: 'tokens', tokens: prompt }];
   if (!Array.isArray(prompt) || prompt.length === 0) {
     throw invalid('prompt', 'prompt must be a string, an array of strings, of token ids, or of arrays of token ids');
   }
-  if (typeof prompt[0] === 'number') return [readTokens(prompt, 'prompt')];
-  if (prompt.length > choicesMax) throw invalid('prompt', `prompt holds more than ${choicesMax} prompts`);
-  return (prompt as unknown[]).map((single, index) => {
+  const list = prompt as JsonList;
+  const isNumber = (value: Json | undefined): boolean =>
+    typeof value === 'number' || typeof value === 'bigint' || value instanceof JsonFloat;
+  if (isNumber(list[0])) return [readTokens(list, 'prompt')];
+  if (list.length > choicesMax) throw invalid('prompt', `prompt holds more than ${choicesMax} prompts`);
+  return list.map((single, index) => {
     if (typeof single === 'string') return { kind: 'text', text: single, addSpecialTokens };
-    if (Array.isArray(single)) return readTokens(single, `prompt[${index}]`);
+    if (isTokenList(single)) return { kind: 'tokens', tokens: single };
+    if (Array.isArray(single)) return readTokens(single as JsonList, `prompt[${index}]`);
     throw invalid(`prompt[${index}]`, `prompt[${index}] must be a string or an array of token ids`);
   });
 }
 
-function readTokens(ids: readonly unknown[], name: string): TokensPrompt {
+function isTokenList(value: Json | Uint32Array): value is Uint32Array {
+  return value instanceof Uint32Array;
+}
+
+function readTokens(ids: JsonList, name: string): TokensPrompt {
   if (ids.length === 0) throw invalid(name, `${name} holds no token`);
   const tokens = new Uint32Array(ids.length);
-  for (let i = 0; i < ids.length; i++) {
-    const id = ids[i];
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > tokenIdMax) {
-      throw invalid(`${name}[${i}]`, `${name}[${i}] is no token id`);
-    }
+  for (const [i, given] of ids.entries()) {
+    const id = given instanceof JsonFloat ? given.value : given;
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > tokenIdMax) throw notAToken(name, i);
     tokens[i] = id;
   }
   return { kind: 'tokens', tokens };
 }
 
-function readInteger(fields: RawRequest, name: FieldName, min: number, max: number): number | null {
-  const value = fields[name] ?? null;
-  if (value === null) return null;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
-    throw invalid(name, `${name} must be an integer from ${min} to ${max}`);
-  }
-  return value;
-}
-
-function readText(fields: RawRequest, name: FieldName): string | null {
-  const value = fields[name] ?? null;
-  if (value === null) return null;
-  if (typeof value !== 'string') throw invalid(name, `${name} must be a string`);
-  return value;
-}
-
-function readFlag(fields: RawRequest, name: FieldName): boolean | null {
-  const value = fields[name] ?? null;
-  if (value === null) return null;
-  if (typeof value !== 'boolean') throw invalid(name, `${name} must be true or false`);
-  return value;
-}
-
-function invalid(param: string, message: string): RequestError {
-  return new RequestError(400, 'invalid_value', message, param);
+function notAToken(name: string, index: number): RequestError {
+  return invalid(`${name}[${index}]`, `${name}[${index}] is no token id`);
 }

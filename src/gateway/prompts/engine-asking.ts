@@ -63,22 +63,21 @@ export class EngineAsking {
     kind: QuestionKind,
     model: string,
     path: QuestionPath,
-    body: object,
+    body: string,
     signal: AbortSignal,
   ): Promise<EngineAnswer> {
     const [first, second] = this.#choose(kind, model);
     if (first === undefined) {
       throw new TokenizerError('engine-missing', `no engine tells the token ids of ${model} at the moment`);
     }
-    const text = JSON.stringify(body);
     try {
       const limitMs = second === undefined ? null : this.#timeoutMs / 2;
-      const answer = await this.#askOne(first, path, text, signal, limitMs);
+      const answer = await this.#askOne(first, path, body, signal, limitMs);
       if (second === undefined || !isFailure(answer)) return answer;
     } catch (error) {
       if (second === undefined || signal.aborted) throw error;
     }
-    return this.#askOne(second, path, text, signal, null);
+    return this.#askOne(second, path, body, signal, null);
   }
 
   /** The engine whose turn it is, and the next. */

@@ -1,10 +1,14 @@
 // Prompts of a request -> tokens, as far as a tokenizer can tell them, or bytes.
 
 import { createHash } from 'node:crypto';
-import { countOtherParts } from '../../tokens/engine-tokenizer.ts';
+import { countOtherParts, factsOf } from '../../tokens/chat-facts.ts';
+import { writeJson } from '../../tokens/chat-question.ts';
+import type { JsonText } from '../../tokens/exact-json.ts';
+import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
 import { type EncodedChat, type Tokenizer, TokenizerError } from '../../tokens/tokenizer.ts';
-import type { ChatPrompt, InferenceRequest, PromptInput, TextPrompt } from '../inference/request-intake.ts';
+import { RequestError } from '../../wire/openai-error.ts';
 import { type PromptContent, unclaimed } from './prompt-content.ts';
+import type { ChatPrompt, PromptInput, TextPrompt } from './prompt-input.ts';
 
 /** Told of a prompt that the tokenizer could not take; it is routed by its bytes then. */
 export type OnTokenizerFailure = (error: TokenizerError) => void;
@@ -15,13 +19,17 @@ export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'encodeChat'>;
 /** Bytes of a token's embedding, about: base64 of two bytes a dimension. */
 const embeddingBytes = 10_000;
 
-/** @returns at once where every token id is at hand, else a promise. Tokenizer failures end in bytes, never in an error. */
+/**
+ * Tokenizer failures end in bytes, but for the one that a client has to mend.
+ * @returns at once where every token id is at hand, else a promise
+ * @throws RequestError 400 where a chat template would do or write more than it may; or the promise rejects with one
+ */
 export function readContents(
-  request: InferenceRequest,
+  prompts: readonly PromptInput[],
   tokenizer: PromptTokenizer | null,
   onFailure: OnTokenizerFailure,
 ): PromptContent[] | Promise<PromptContent[]> {
-  const contents = request.prompts.map((prompt) => readContent(prompt, tokenizer, onFailure));
+  const contents = prompts.map((prompt) => readContent(prompt, tokenizer, onFailure));
   return contents.some((content) => content instanceof Promise) ? Promise.all(contents) : (contents as PromptContent[]);
 }
 
@@ -35,6 +43,8 @@ function readContent(
   if (tokenizer === null) return asBytes(prompt);
   const recover = (error: unknown): PromptContent => {
     if (!(error instanceof TokenizerError)) throw error;
+    if (error.code === 'chat-template-overrun')
+      throw new RequestError(400, 'template_limit', error.message, error.param);
     onFailure(error);
     return asBytes(prompt);
   };
@@ -69,21 +79,35 @@ function asTokens(tokens: Uint32Array): PromptContent {
   return { kind: 'tokens', tokens };
 }
 
-/** A chat is told apart by all that its template may read; equal beginnings have equal bytes. */
+/**
+ * A chat is told apart by all that its template may read; equal beginnings have equal bytes. One of very many values is
+ * taken as it was written: to write it anew would take too long.
+ */
 function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent & { readonly kind: 'bytes' } {
   if (prompt.kind === 'text') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
   const { messages, tools } = prompt.chat;
-  const otherParts = messages.reduce((count, { content }) => count + countOtherParts(content), 0);
-  const parts = [...(tools ?? []), ...(otherParts === 0 ? messages : messages.map(withDigests))];
-  return { kind: 'bytes', bytes: Buffer.from(parts.map((part) => JSON.stringify(part)).join('\n')), otherParts };
+  const { otherParts } = factsOf(prompt.chat);
+  if (!messages.isShort || tools?.isShort === false) {
+    return { kind: 'bytes', bytes: Buffer.from(`${tools?.text ?? ''}\n${messages.text}`), otherParts };
+  }
+  const parts = [
+    ...listOf(tools),
+    ...listOf(messages).map((message) => (otherParts === 0 ? message : withDigests(message))),
+  ];
+  return { kind: 'bytes', bytes: Buffer.from(parts.map(writeJson).join('\n')), otherParts };
+}
+
+function listOf(text: JsonText | null | undefined): JsonList {
+  const value = text?.value ?? [];
+  return Array.isArray(value) ? (value as JsonList) : [value];
 }
 
 /** An image's bytes say nothing of its tokens: its digest stands for it. */
-function withDigests<M extends { readonly content?: unknown }>(message: M): M {
-  const { content } = message;
-  if (!Array.isArray(content)) return message;
-  const shortened = content.map((part: unknown) =>
-    countOtherParts([part]) === 0 ? part : createHash('sha256').update(JSON.stringify(part)).digest('base64'),
+function withDigests(message: Json): Json {
+  const content = isJsonObject(message) ? message.get('content') : null;
+  if (!isJsonObject(message) || !Array.isArray(content)) return message;
+  const shortened = (content as JsonList).map((part) =>
+    countOtherParts([part]) === 0 ? part : createHash('sha256').update(writeJson(part)).digest('base64'),
   );
-  return { ...message, content: shortened };
+  return new Map(message).set('content', shortened);
 }

@@ -1,5 +1,6 @@
 // Whether gateway and engine make the same token ids of the same text: if not, no block would ever match, in silence.
 
+import { plainChat } from '../../tokens/plain-chat.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { type EngineProbe, ProbeError, type TokenizeInput } from '../engines/engine-probe.ts';
 
@@ -36,7 +37,7 @@ export async function compareTokenizers(
     chat:
       chat === null
         ? 'unavailable'
-        : await compare(async () => (await tokenizer.encodeChat({ messages: chat.messages })).ids, chat.ids),
+        : await compare(async () => (await tokenizer.encodeChat(plainChat({ messages: chat.messages }))).ids, chat.ids),
   };
 }
 

@@ -1,0 +1,27 @@
+// A prompt as a request brings it, before anything is known of its tokens.
+
+import type { ChatInput } from '../../tokens/tokenizer.ts';
+
+export interface ChatPrompt {
+  readonly kind: 'chat';
+  readonly chat: ChatInput;
+}
+
+export interface TextPrompt {
+  readonly kind: 'text';
+  readonly text: string;
+  readonly addSpecialTokens: boolean;
+}
+
+export interface TokensPrompt {
+  readonly kind: 'tokens';
+  readonly tokens: Uint32Array;
+}
+
+/** Vectors in place of tokens, as base64. */
+export interface EmbeddingsPrompt {
+  readonly kind: 'embeddings';
+  readonly bytes: number;
+}
+
+export type PromptInput = ChatPrompt | TextPrompt | TokensPrompt | EmbeddingsPrompt;

@@ -1,0 +1,53 @@
+// A chat as the JSON that is sent to an engine's /tokenize: the client's own text, wherever it can be.
+
+import type { JsonText } from './exact-json.ts';
+import { isJsonObject, type Json, type JsonObject } from './json-values.ts';
+import { dumpJson, plainDump } from './python-text.ts';
+import { TemplateWork } from './template-work.ts';
+import { type ChatInput, TokenizerError } from './tokenizer.ts';
+
+/** The members of the question, without braces. @throws TokenizerError `chat-beyond-template` */
+export function chatQuestion(chat: ChatInput): string {
+  const members = [
+    `"messages":${withReasoning(chat.messages)}`,
+    `"add_generation_prompt":${chat.addGenerationPrompt ?? true}`,
+    // The engine's default for chats; the template writes them itself.
+    `"add_special_tokens":${chat.addSpecialTokens ?? false}`,
+  ];
+  if (chat.continueFinalMessage) members.push('"continue_final_message":true');
+  const add = (name: string, text: JsonText | null | undefined): void => {
+    if (text) members.push(`"${name}":${text.text}`);
+  };
+  add('tools', chat.tools);
+  add('chat_template', chat.chatTemplate);
+  add('chat_template_kwargs', chat.chatTemplateKwargs);
+  add('mm_processor_kwargs', chat.mmProcessorKwargs);
+  return members.join(',');
+}
+
+/** Chats may call it `reasoning_content`; vLLM takes that for `reasoning` in a chat, but not in a question. */
+function withReasoning(messages: JsonText): string {
+  if (!messages.text.includes('"reasoning_content"')) return messages.text;
+  if (!messages.isShort) {
+    const message = 'messages with reasoning_content are not asked about if they hold very many values';
+    throw new TokenizerError('chat-beyond-template', message, 'messages');
+  }
+  const { value } = messages;
+  return Array.isArray(value) ? writeJson((value as readonly Json[]).map(renamed)) : messages.text;
+}
+
+function renamed(message: Json): Json {
+  if (!isJsonObject(message)) return message;
+  const old = message.get('reasoning_content') ?? null;
+  if (old === null) return message;
+  const members = new Map(message);
+  members.delete('reasoning_content');
+  return (members.get('reasoning') ?? null) === null ? members.set('reasoning', old) : members;
+}
+
+const unlimited = { stepsMax: Number.POSITIVE_INFINITY, charsMax: Number.POSITIVE_INFINITY };
+
+/** What Python reads from it are the same values; equal values give equal texts. */
+export function writeJson(value: Json | JsonObject): string {
+  return dumpJson(value, plainDump, new TemplateWork(unlimited));
+}

@@ -1,0 +1,382 @@
+// Reads JSON in as many steps as its caller likes: linear in its length, without recursion, within limits.
+
+import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from './json-values.ts';
+
+/** As in Python. */
+const integerDigitsMax = 4300;
+
+export interface JsonOptions {
+  /** `NaN`, `Infinity` and `-Infinity` are numbers, as they are for Python. Default false. */
+  readonly constants?: boolean;
+  /** A list of integers from 0 to 2^32 - 1 is kept as a typed array: no value counts, only bytes. Default false. */
+  readonly tokenLists?: boolean;
+}
+
+/** A member of the outermost object: what it says, and where its text is. */
+export interface JsonMember {
+  readonly value: Json;
+  readonly start: number;
+  readonly end: number;
+  /** How many values it is made of. */
+  readonly values: number;
+}
+
+type Container = Json[] | Map<string, Json>;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** What may come next. */
+type Next = 'value' | 'value-or-end' | 'name' | 'name-or-end' | 'colon' | 'comma-or-end' | 'end';
+
+/** Characters that cost as much as one value: those of long strings are passed over by native code. */
+const charsPerUnit = 256;
+/** White space that is passed over in one step. */
+const spaceCharsMax = 65_536;
+const number = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
+const constant = /NaN|-?Infinity/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a JSON string may not hold
+const control = /[\u0000-\u001f]/;
+const literals: readonly (readonly [string, Json])[] = [
+  ['true', true],
+  ['false', false],
+  ['null', null],
+];
+
+/** Reads one document in as many steps as its caller likes; linear in its length, and without recursion. */
+export class JsonReader {
+  readonly #text: string;
+  readonly #options: JsonOptions;
+  readonly #containers: Container[] = [];
+  readonly #names: string[] = [];
+  readonly #members = new Map<string, JsonMember>();
+  #next: Next = 'value';
+  #at = 0;
+  #values = 0;
+  #units = 0;
+  /** Where the string under way begins, and where its end is looked for next; -1: none is. */
+  #stringFrom = -1;
+  #stringAt = 0;
+  #memberFrom = 0;
+  #memberValues = 0;
+  #tokens: TokenList | null = null;
+  #value: Json = null;
+  #unitsMax = 0;
+
+  constructor(text: string, options: JsonOptions = {}) {
+    this.#text = text;
+    this.#options = options;
+  }
+
+  /** The whole, once `read` has returned true. */
+  get value(): Json {
+    return this.#value;
+  }
+
+  /** Members of the outermost object; of those with one name the last. */
+  get members(): ReadonlyMap<string, JsonMember> {
+    return this.#members;
+  }
+
+  /**
+   * Reads on.
+   * @param unitsMax about how many values, or runs of 256 characters, to read; a unit takes 0.2 microseconds or less
+   * @returns whether all is read
+   * @throws JsonError
+   */
+  read(unitsMax: number): boolean {
+    this.#units = 0;
+    this.#unitsMax = unitsMax;
+    while (this.#units < unitsMax) {
+      if (this.#tokens !== null ? this.#readTokens(this.#tokens) : this.#step()) return true;
+    }
+    return false;
+  }
+
+  #step(): boolean {
+    if (this.#stringFrom === -1) {
+      if (!this.#skipSpace()) return false;
+      if (this.#at >= this.#text.length) {
+        if (this.#next === 'end') return true;
+        throw this.#unexpected();
+      }
+    }
+    this.#units++;
+    switch (this.#next) {
+      case 'value':
+      case 'value-or-end':
+        return this.#readValue();
+      case 'name':
+      case 'name-or-end':
+        return this.#readName();
+      case 'colon':
+        return this.#readColon();
+      case 'comma-or-end':
+        return this.#readComma();
+      case 'end':
+        throw this.#unexpected();
+    }
+  }
+
+  #readValue(): boolean {
+    const code = this.#text.charCodeAt(this.#at);
+    if (this.#containers.length === 1 && this.#stringFrom === -1) {
+      this.#memberFrom = this.#at;
+      this.#memberValues = this.#values;
+    }
+    if (code === QUOTE) {
+      const text = this.#readString();
+      return text === null ? false : this.#found(text);
+    }
+    if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+      this.#open(code === OPEN_OBJECT ? new Map() : []);
+      if (code === OPEN_ARRAY && this.#options.tokenLists) this.#tokens = new TokenList();
+      return false;
+    }
+    if (code === CLOSE_ARRAY && this.#next === 'value-or-end') return this.#close();
+    return this.#found(this.#readScalar());
+  }
+
+  #readScalar(): Json {
+    number.lastIndex = this.#at;
+    const match = number.exec(this.#text);
+    if (match !== null) {
+      this.#at = number.lastIndex;
+      this.#units += match[0].length / charsPerUnit;
+      if (match[1] !== undefined || match[2] !== undefined) return new JsonFloat(Number(match[0]));
+      return integer(match[0]);
+    }
+    for (const [literal, value] of literals) {
+      if (!this.#text.startsWith(literal, this.#at)) continue;
+      this.#at += literal.length;
+      return value;
+    }
+    constant.lastIndex = this.#at;
+    if (this.#options.constants && constant.test(this.#text)) {
+      const name = this.#text.slice(this.#at, constant.lastIndex);
+      this.#at = constant.lastIndex;
+      return new JsonFloat(Number(name));
+    }
+    throw this.#unexpected();
+  }
+
+  #readName(): boolean {
+    const code = this.#text.charCodeAt(this.#at);
+    if (this.#stringFrom === -1 && code === CLOSE_OBJECT && this.#next === 'name-or-end') return this.#close();
+    if (code !== QUOTE) throw this.#unexpected();
+    const name = this.#readString();
+    if (name === null) return false;
+    this.#names[this.#containers.length - 1] = name;
+    this.#next = 'colon';
+    return false;
+  }
+
+  #readColon(): boolean {
+    if (this.#text.charCodeAt(this.#at) !== COLON) throw this.#unexpected();
+    this.#at++;
+    this.#next = 'value';
+    return false;
+  }
+
+  #readComma(): boolean {
+    const isList = Array.isArray(this.#containers.at(-1));
+    const code = this.#text.charCodeAt(this.#at);
+    if (code === (isList ? CLOSE_ARRAY : CLOSE_OBJECT)) return this.#close();
+    if (code !== COMMA) throw this.#unexpected();
+    this.#at++;
+    this.#next = isList ? 'value' : 'name';
+    return false;
+  }
+
+  /** @returns null: it goes on, and so many units are used up */
+  #readString(): string | null {
+    const text = this.#text;
+    if (this.#stringFrom === -1) {
+      this.#stringFrom = this.#at;
+      this.#stringAt = this.#at + 1;
+    }
+    for (;;) {
+      const quote = text.indexOf('"', this.#stringAt);
+      if (quote === -1) throw new JsonError('a string in it has no end');
+      this.#units += 0.1 + (quote - this.#stringAt) / charsPerUnit;
+      let escapes = quote;
+      while (text.charCodeAt(escapes - 1) === BACKSLASH) escapes--;
+      this.#stringAt = quote + 1;
+      if ((quote - escapes) % 2 === 0) return this.#endString(quote);
+      if (this.#units >= this.#unitsMax) return null;
+    }
+  }
+
+  #endString(quote: number): string {
+    const from = this.#stringFrom;
+    this.#stringFrom = -1;
+    this.#at = quote + 1;
+    const plain = this.#text.slice(from + 1, quote);
+    if (plain.includes('\\')) {
+      try {
+        return JSON.parse(this.#text.slice(from, quote + 1)) as string;
+      } catch {
+        throw new JsonError(`the string at position ${from} is none`);
+      }
+    }
+    if (control.test(plain)) throw new JsonError(`the string at position ${from} holds a control character`);
+    return plain;
+  }
+
+  /** A list of token ids as far as it is one; what else it holds goes the usual way. */
+  #readTokens(tokens: TokenList): boolean {
+    const text = this.#text;
+    while (this.#units < this.#unitsMax) {
+      this.#units += 0.2;
+      while (!this.#skipSpace());
+      const from = this.#at;
+      if (tokens.length === 0 && text.charCodeAt(from) === CLOSE_ARRAY) return this.#endTokens(tokens);
+      let at = from;
+      let id = 0;
+      for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(++at)) {
+        id = id * 10 + code - 0x30;
+        if (at - from > 10) break;
+      }
+      const isId = at > from && id <= 0xffff_ffff && (id === 0 ? at === from + 1 : text.charCodeAt(from) !== 0x30);
+      this.#at = at;
+      while (isId && !this.#skipSpace());
+      const after = text.charCodeAt(this.#at);
+      if (!isId || (after !== COMMA && after !== CLOSE_ARRAY)) {
+        this.#at = from;
+        this.#endTokens(null);
+        return false;
+      }
+      tokens.push(id);
+      if (after === CLOSE_ARRAY) return this.#endTokens(tokens);
+      this.#at++;
+    }
+    return false;
+  }
+
+  /** @param whole the list, at whose end we are; null: it is another list, of which the next value is to be read */
+  #endTokens(whole: TokenList | null): boolean {
+    const tokens = this.#tokens!;
+    this.#tokens = null;
+    if (whole !== null && whole.length > 0) {
+      this.#containers.pop();
+      this.#at++;
+      return this.#found(whole.end() as unknown as Json);
+    }
+    const list = this.#containers.at(-1) as Json[];
+    for (const id of tokens.end()) list.push(id);
+    this.#count(tokens.length);
+    this.#next = tokens.length === 0 ? 'value-or-end' : 'value';
+    return whole === null ? false : this.#close();
+  }
+
+  #open(container: Container): void {
+    this.#at++;
+    this.#count(1);
+    if (this.#containers.length === jsonDepthMax) {
+      throw new JsonError(`it is nested deeper than the limit of ${jsonDepthMax} (jsonDepthMax)`, 'jsonDepthMax');
+    }
+    this.#containers.push(container);
+    this.#next = Array.isArray(container) ? 'value-or-end' : 'name-or-end';
+  }
+
+  #close(): boolean {
+    this.#at++;
+    const container = this.#containers.pop()!;
+    return this.#place(container);
+  }
+
+  /** @returns whether it was the outermost value */
+  #found(value: Json): boolean {
+    this.#count(1);
+    return this.#place(value);
+  }
+
+  #place(value: Json): boolean {
+    const depth = this.#containers.length;
+    if (depth === 0) {
+      this.#value = value;
+      this.#next = 'end';
+      return false;
+    }
+    const container = this.#containers[depth - 1]!;
+    if (Array.isArray(container)) container.push(value);
+    else {
+      const name = this.#names[depth - 1]!;
+      container.set(name, value);
+      if (depth > 1) return this.#after();
+      const values = this.#values - this.#memberValues;
+      this.#members.set(name, { value, start: this.#memberFrom, end: this.#at, values });
+    }
+    return this.#after();
+  }
+
+  #after(): false {
+    this.#next = 'comma-or-end';
+    return false;
+  }
+
+  #count(values: number): void {
+    this.#values += values;
+    if (this.#values <= jsonValuesMax) return;
+    throw new JsonError(`it holds more than ${jsonValuesMax} values (jsonValuesMax)`, 'jsonValuesMax');
+  }
+
+  /** @returns false: so many units are used up, and there may be more space */
+  #skipSpace(): boolean {
+    const text = this.#text;
+    const from = this.#at;
+    const max = from + spaceCharsMax;
+    let at = from;
+    while (at < max && isSpace(text.charCodeAt(at))) at++;
+    this.#at = at;
+    this.#units += (at - from) / 64;
+    return at < max;
+  }
+
+  #unexpected(): JsonError {
+    const at = this.#at;
+    if (at >= this.#text.length) return new JsonError('it ends too early');
+    return new JsonError(`${JSON.stringify(this.#text.slice(at, at + 1))} at position ${at} is not expected`);
+  }
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
+function integer(text: string): number | bigint {
+  // A minus zero is an integer of Python, which has but one zero.
+  if (text.length <= 15) return Number(text) + 0;
+  if (text.length > integerDigitsMax) {
+    const message = `an integer in it has more than ${integerDigitsMax} digits (integerDigitsMax)`;
+    throw new JsonError(message, 'integerDigitsMax');
+  }
+  const value = BigInt(text);
+  const small = Number(value);
+  return Number.isSafeInteger(small) ? small : value;
+}
+
+/** Token ids as they come; grows in place. */
+class TokenList {
+  length = 0;
+  #ids: Uint32Array = new Uint32Array(64);
+
+  push(id: number): void {
+    if (this.length === this.#ids.length) {
+      const grown = new Uint32Array(this.length * 2);
+      grown.set(this.#ids);
+      this.#ids = grown;
+    }
+    this.#ids[this.length++] = id;
+  }
+
+  end(): Uint32Array {
+    return this.#ids.slice(0, this.length);
+  }
+}

@@ -1,0 +1,155 @@
+// JSON as Python reads it, against JSON.parse where the two agree, and by example where they do not.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { JsonText, parseJson } from '../../src/tokens/exact-json.ts';
+import { type JsonOptions, JsonReader } from '../../src/tokens/json-reader.ts';
+import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from '../../src/tokens/json-values.ts';
+
+/** In steps of so many units. */
+function parseInSteps(text: string, units: number, options: JsonOptions = {}): Json {
+  const reader = new JsonReader(text, options);
+  while (!reader.read(units));
+  return reader.value;
+}
+
+/** As JSON.parse would give it. */
+function plain(value: unknown): unknown {
+  if (value instanceof JsonFloat) return value.value + 0;
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Uint32Array) return [...value];
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, member]) => [name, plain(member)]));
+  return value;
+}
+
+function failure(text: string, options: JsonOptions = {}): JsonError {
+  try {
+    parseJson(text, options);
+  } catch (error) {
+    if (error instanceof JsonError) return error;
+    throw error;
+  }
+  throw new Error(`it took ${text.slice(0, 50)}`);
+}
+
+describe('a value', () => {
+  it('is what JSON.parse makes of it, in steps of any size', () => {
+    fc.assert(
+      fc.property(
+        fc.json({ maxDepth: 5 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.boolean(),
+        (text, units, tokenLists) => {
+          const expected: unknown = JSON.parse(text, (_name, value) => (value === 0 ? 0 : value));
+          fc.pre(!text.includes('__proto__'));
+          expect(plain(parseInSteps(text, units, { tokenLists }))).toEqual(expected);
+        },
+      ),
+    );
+  });
+
+  it('is refused wherever JSON.parse refuses it', () => {
+    const pieces = fc.constantFrom(
+      ...'{}[],:"\\ \n\t\u0001a0123-+.eE',
+      '\\u00',
+      'true',
+      'null',
+      'nul',
+      '"a":',
+      '1.5',
+      '"x"',
+      '{"b":',
+    );
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 12 }), fc.integer({ min: 1, max: 5 }), (parts, units) => {
+        const text = parts.join('');
+        let takes = true;
+        try {
+          JSON.parse(text);
+        } catch {
+          takes = false;
+        }
+        let took = true;
+        try {
+          parseInSteps(text, units, { tokenLists: true });
+        } catch (error) {
+          expect(error).toBeInstanceOf(JsonError);
+          took = false;
+        }
+        expect([text, took]).toEqual([text, takes]);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('keeps floats apart from integers, and integers whole', () => {
+    const floats = ['1.0', '0.0', '-0.0', '1E5', '1e16', '1e-7', '1e400'];
+    for (const text of floats) expect(parseJson(text)).toEqual(new JsonFloat(Number(text)));
+    expect(parseJson('[0,-0,-5,9007199254740991,9007199254740993,123456789012345678901234567890]')).toEqual([
+      0,
+      0,
+      -5,
+      9007199254740991,
+      9007199254740993n,
+      123456789012345678901234567890n,
+    ]);
+  });
+
+  it('keeps the order of members; of equal names the last counts, in the first place', () => {
+    const value = parseJson('{"b":1,"10":2,"2":3,"__proto__":4,"b":5}') as ReadonlyMap<string, Json>;
+    expect([...value]).toEqual([
+      ['b', 5],
+      ['10', 2],
+      ['2', 3],
+      ['__proto__', 4],
+    ]);
+  });
+
+  it('may be a constant of Python, where that is asked for', () => {
+    expect(parseJson('[NaN,Infinity,-Infinity]', { constants: true })).toEqual([
+      new JsonFloat(Number.NaN),
+      new JsonFloat(Number.POSITIVE_INFINITY),
+      new JsonFloat(Number.NEGATIVE_INFINITY),
+    ]);
+    expect(failure('NaN').limit).toBe(null);
+  });
+
+  it('is limited in depth, in values and in digits', () => {
+    const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+    expect(parseJson(nested(jsonDepthMax))).toBeInstanceOf(Array);
+    expect(failure(nested(jsonDepthMax + 1)).limit).toBe('jsonDepthMax');
+    expect(failure(nested(1_000_000)).limit).toBe('jsonDepthMax');
+    expect(failure(`[${'1,'.repeat(jsonValuesMax)}1]`).limit).toBe('jsonValuesMax');
+    expect(failure('1'.repeat(5000)).limit).toBe('integerDigitsMax');
+  });
+
+  it('may be a long list of token ids, which count as one value', () => {
+    const ids = Array.from({ length: jsonValuesMax + 10 }, (_, i) => i * 7);
+    const read = parseInSteps(JSON.stringify([ids, [0, 4294967295], [1, 4294967296], [1, 'a'], []]), 100, {
+      tokenLists: true,
+    });
+    expect(read).toEqual([Uint32Array.from(ids), Uint32Array.of(0, 4294967295), [1, 4294967296], [1, 'a'], []]);
+  });
+});
+
+describe('the members of the outermost object', () => {
+  it('are found with their texts', () => {
+    const text = ' { "a" : [1, {"a": 2}] ,"b":"x\\"}", "c" : 1.0 , "a":\n {"q":[]}}  ';
+    const reader = new JsonReader(text);
+    while (!reader.read(1));
+    const texts = [...reader.members].map(([name, { start, end }]) => [name, text.slice(start, end)]);
+    expect(texts).toEqual([
+      ['a', '{"q":[]}'],
+      ['b', '"x\\"}"'],
+      ['c', '1.0'],
+    ]);
+  });
+});
+
+describe('JsonText', () => {
+  it('is the text, and what it says', () => {
+    expect(new JsonText('[1.0]').value).toEqual([new JsonFloat(1)]);
+    expect(JsonText.of({ a: [1] }).text).toBe('{"a":[1]}');
+    expect(() => new JsonText('[').value).toThrow(JsonError);
+  });
+});
