@@ -6,6 +6,7 @@ import { ConfigError, resolveConfig } from '../gateway/config/config.ts';
 import { environmentName, settingNames, shownConfig } from '../gateway/config/settings.ts';
 import { addHelpNotes } from './help-layout.ts';
 import { loadSettings } from './setting-sources.ts';
+import { unknownVariables } from './unknown-variables.ts';
 
 export function checkCommand(): Command {
   const command = new Command('check')
@@ -18,6 +19,7 @@ export function checkCommand(): Command {
   });
   return command.action(async (file: string, { ignoreEnvironment }: { ignoreEnvironment?: true }) => {
     const environment = ignoreEnvironment === true ? {} : process.env;
+    for (const notice of unknownVariables(environment)) console.error(`kvoyant: ${notice}`);
     try {
       const options = await loadSettings({ file, environment, flags: {} });
       const changed = settingNames.map(environmentName).filter((variable) => environment[variable] !== undefined);

@@ -9,6 +9,7 @@ import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
+import { unknownVariables } from './unknown-variables.ts';
 
 /** Between two looks at the files. */
 const fileIntervalMs = 1000;
@@ -50,6 +51,7 @@ async function serve(command: Command): Promise<void> {
     environment: process.env,
     flags: settingsGiven(command),
   };
+  for (const notice of unknownVariables(process.env)) console.error(`kvoyant: ${notice}`);
   const gateway = await start(command, sources);
   const { policy } = gateway.config;
   console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);

@@ -7,6 +7,7 @@ import { type ApiKey, readApiKey } from './api-keys.ts';
 import { blockSizeMax, isAdminPort, isBlockSize, isBodiesBytes, largestBodiesMin } from './auto-settings.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
+import { file, flag, integer, listOf, nonNegative, oneOf, originList, type Read, text } from './setting-schemas.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -56,6 +57,8 @@ export interface GatewayConfig {
   readonly apiKeys: readonly ApiKey[];
   /** A YAML list of further keys. */
   readonly apiKeysFile: string | null;
+  /** Origins whose pages may use the routes of clients, such as `https://chat.example.org`; `*`: all. */
+  readonly corsOrigins: readonly string[];
   /** What the listener of operators is bound to. */
   readonly adminHost: string;
   /** `auto`: one above `port`, or any free one if that is 0. `none`: operators come to the clients' port, with a key. */
@@ -145,44 +148,6 @@ export class ConfigError extends Error {
   }
 }
 
-const integer = (min: number, max: number) => {
-  const error = `must be an integer from ${min} to ${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
-};
-
-const nonNegative = (max: number) => {
-  const error = `must be a number from 0 to ${max}`;
-  return z.number({ error }).min(0, { error }).max(max, { error });
-};
-
-const oneOf = <const T extends readonly string[]>(values: T) =>
-  z.enum(values, { error: `must be one of ${values.join(', ')}` });
-
-const text = z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
-const flag = z.boolean({ error: 'must be true or false' });
-
-const file = text.nullable().default(null);
-
-/** A list whose items are read one by one; a fault names the item and its field. */
-const listOf = <T>(read: (item: unknown) => Read<T>, countMax: number) =>
-  z
-    .array(z.unknown(), { error: 'must be a list' })
-    .max(countMax, { error: `must not have more than ${countMax} items` })
-    .transform((items, context) =>
-      items.flatMap((item, index) => {
-        const result = read(item);
-        if (result.kind === 'right') return [result.value];
-        const path = result.field === undefined ? [index] : [index, result.field];
-        context.addIssue({ code: 'custom', path, message: result.message });
-        return [];
-      }),
-    )
-    .default([]);
-
-type Read<T> =
-  | { readonly kind: 'right'; readonly value: T }
-  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
-
 export const workersMax = 4096;
 export const apiKeysMax = 1000;
 const trustedProxiesMax = 256;
@@ -237,6 +202,7 @@ const schema = z.strictObject({
   allowOpen: flag.default(false),
   apiKeys: keyList,
   apiKeysFile: file,
+  corsOrigins: originList,
   adminHost: text.default('127.0.0.1'),
   adminPort: z
     .custom<number | 'auto' | 'none'>(isAdminPort, { error: 'must be auto, none or an integer from 0 to 65535' })

@@ -96,6 +96,7 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   allowOpen: fixed('switch', '', 'allow other machines to connect although no API keys are set'),
   apiKeys: live('secret-list', '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
   apiKeysFile: live('text', 'path', 'YAML list of more API keys of clients'),
+  corsOrigins: live('list', 'origin', 'origins of web pages that may use the routes of clients; repeatable; * for all'),
   adminHost: fixed('text', 'address', "address of the operators' listener: metrics, workers, loads, decisions"),
   adminPort: fixed(
     'auto',

@@ -31,17 +31,23 @@ export class Access {
     this.#adminHost = adminHost;
   }
 
+  /** Clients do. */
+  get needsKey(): boolean {
+    return !this.#keyring.open;
+  }
+
   /**
    * Lets a request to the OpenAI API in, and notes whose it is.
    * @throws RequestError 401 without a key that is known
    */
   admitClient(exchange: Exchange): void {
     if (this.#keyring.open) return;
-    const secret = bearerOf(exchange);
-    if (secret === null) throw unauthorized('invalid_api_key', 'an API key is needed: authorization: Bearer KEY');
+    const secret = secretOf(exchange);
+    if (secret === null)
+      throw unauthorized('invalid_api_key', 'an API key is needed: authorization: Bearer KEY, or x-api-key: KEY');
     exchange.key = this.#keyring.find(secret);
     if (exchange.key === null) throw unauthorized('invalid_api_key', 'the API key is not known');
-    withholdAuthorization(exchange);
+    withholdKeys(exchange);
   }
 
   /**
@@ -73,7 +79,7 @@ export class Access {
 
   /** @returns false if it bears none of the operators' keys */
   #admitByKey(exchange: Exchange): boolean {
-    const secret = bearerOf(exchange);
+    const secret = secretOf(exchange);
     if (secret === null) return false;
     if (this.#admin?.accepts(secret) === true) return true;
     if (this.#view?.accepts(secret) !== true) return false;
@@ -104,16 +110,20 @@ export function describeAccess(
   ];
 }
 
-function bearerOf(exchange: Exchange): string | null {
-  return /^Bearer +(\S+) *$/i.exec(exchange.header('authorization') ?? '')?.[1] ?? null;
+/** `x-api-key` is how Anthropic's clients, and some proxies, send it; a bearer's token comes first. */
+function secretOf(exchange: Exchange): string | null {
+  const bearer = /^Bearer +(\S+) *$/i.exec(exchange.header('authorization') ?? '')?.[1];
+  return bearer ?? exchange.header('x-api-key');
 }
 
+const keyHeaders: ReadonlySet<string> = new Set(['authorization', 'x-api-key']);
+
 /** The key is for the gateway: no engine gets to see it. */
-function withholdAuthorization({ request }: Exchange): void {
-  const { rawHeaders } = request;
-  delete request.headers.authorization;
+function withholdKeys({ request }: Exchange): void {
+  const { headers, rawHeaders } = request;
+  for (const name of keyHeaders) delete headers[name];
   for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
-    if (rawHeaders[i]!.toLowerCase() === 'authorization') rawHeaders.splice(i, 2);
+    if (keyHeaders.has(rawHeaders[i]!.toLowerCase())) rawHeaders.splice(i, 2);
   }
 }
 

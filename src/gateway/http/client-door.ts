@@ -7,6 +7,7 @@ import { unknownModel } from '../telemetry/gateway-metrics.ts';
 import { requestLine } from '../telemetry/request-log.ts';
 import { answerModel, answerModels } from './admin-routes.ts';
 import { clientRoute, isClientPath } from './client-routes.ts';
+import { answerPreflight, foreignOrigin, markForOrigin } from './cross-origin.ts';
 import { Exchange } from './exchange.ts';
 import { fail } from './http-failure.ts';
 import { answerOperator, isOperatorPath, openRoute } from './operator-routes.ts';
@@ -40,6 +41,10 @@ export async function handleClient(
 async function serveClient(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
   let release = (): void => undefined;
   try {
+    const allowed = markForOrigin(exchange, context.config.corsOrigins);
+    if (answerPreflight(exchange, allowed)) return;
+    // A key is proof enough; without any, whatever page the browser on this machine shows could send requests.
+    if (!allowed && !context.access.needsKey) throw foreignOrigin();
     context.access.admitClient(exchange);
     context.slots.letIn(exchange.request);
     release = context.keyLimits.admit(exchange.key, context.config, performance.now());

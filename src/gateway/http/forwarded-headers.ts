@@ -39,7 +39,7 @@ export function requestHeaders(rawHeaders: readonly string[], engineApiKey: stri
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
     if (hopByHop.has(name) || replacedInRequests.has(name) || name.startsWith(ownPrefix) || named.has(name)) continue;
-    if (name === 'authorization' && engineApiKey !== null) continue;
+    if ((name === 'authorization' || name === 'x-api-key') && engineApiKey !== null) continue;
     headers.push(name, rawHeaders[i + 1]!);
   }
   if (engineApiKey !== null) headers.push('authorization', `Bearer ${engineApiKey}`);
@@ -53,6 +53,8 @@ export function responseHeaders(headers: IncomingHttpHeaders): string[] {
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
     if (name === 'x-request-id' || name.startsWith(ownPrefix) || withheldFromClients.has(name)) continue;
+    // Which pages may read an answer is for the gateway to say: engines often allow all.
+    if (name.startsWith('access-control-')) continue;
     for (const single of typeof value === 'string' ? [value] : value) {
       const bytes = asSent(single);
       if (bytes !== null && headerName.test(name)) passed.push(name, bytes);

@@ -1,0 +1,40 @@
+// Environment variables that look like settings but are none: a typing error would otherwise pass without a word.
+
+import { environmentName, settingNames } from '../gateway/config/settings.ts';
+
+const prefix = 'KVOYANT_';
+/** They are no settings, but of this program as well. */
+const others: readonly string[] = ['KVOYANT_CONFIG', 'KVOYANT_CACHE'];
+/** Kubernetes sets these for a Service named kvoyant. */
+const ofService = /^KVOYANT_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
+/** More differences are no typing error. */
+const differencesMax = 3;
+
+/** One line for each. */
+export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const known = [...settingNames.map(environmentName), ...others];
+  const unknown = Object.keys(environment).filter(
+    (name) => name.startsWith(prefix) && !known.includes(name) && !ofService.test(name),
+  );
+  return unknown.map((name) => {
+    const nearest = known
+      .map((other) => ({ other, differences: differencesOf(name, other) }))
+      .reduce((a, b) => (b.differences < a.differences ? b : a));
+    const hint = nearest.differences <= differencesMax ? `; is ${nearest.other} meant?` : '';
+    return `the environment variable ${name} is no setting, and changes nothing${hint}`;
+  });
+}
+
+/** Letters to insert, remove or replace (Levenshtein's distance). */
+function differencesOf(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,54 @@
+// What pages of other origins may do at the clients' port (CORS): nothing, unless a setting names their origin.
+
+import { RequestError } from '../../wire/openai-error.ts';
+import type { Exchange } from './exchange.ts';
+
+const preflightAgeS = 600;
+const headerNamesLengthMax = 2048;
+const headerNames = /^[\w-]+(?:\s*,\s*[\w-]+)*$/;
+const exposed = 'x-request-id, x-kvoyant-worker, x-kvoyant-overlap-tokens, retry-after';
+
+/**
+ * Marks the answer for the page, if its origin is allowed. Credentials of the browser (cookies) are never allowed: a page
+ * has to send a key.
+ * @param origins as in `corsOrigins`
+ * @returns false if a page sends the request whose origin is not allowed
+ */
+export function markForOrigin({ request, response }: Exchange, origins: readonly string[]): boolean {
+  const { origin, host } = request.headers;
+  const site = request.headers['sec-fetch-site'] ?? 'none';
+  if (origin === undefined) return site === 'none' || site === 'same-origin';
+  if (!origins.includes('*') && !origins.includes(origin)) return origin === `${schemeOf(request.socket)}//${host}`;
+  response.setHeader('access-control-allow-origin', origins.includes('*') ? '*' : origin);
+  response.setHeader('access-control-expose-headers', exposed);
+  if (!origins.includes('*')) response.setHeader('vary', 'origin');
+  return true;
+}
+
+/** @returns whether it was a browser's question, asked ahead of a request and without its key; it is answered then */
+export function answerPreflight({ request, response }: Exchange, allowed: boolean): boolean {
+  if (request.method !== 'OPTIONS' || request.headers.origin === undefined) return false;
+  if (request.headers['access-control-request-method'] === undefined) return false;
+  const asked = request.headers['access-control-request-headers'];
+  if (allowed && response.hasHeader('access-control-allow-origin')) {
+    response.setHeader('access-control-allow-methods', 'GET, POST');
+    response.setHeader('access-control-max-age', preflightAgeS);
+    if (typeof asked === 'string' && asked.length <= headerNamesLengthMax && headerNames.test(asked)) {
+      response.setHeader('access-control-allow-headers', asked);
+    }
+  }
+  response.writeHead(204).end();
+  return true;
+}
+
+export function foreignOrigin(): RequestError {
+  return new RequestError(
+    403,
+    'foreign_origin',
+    'without API keys, pages of other origins may not send requests here: name the origin in corsOrigins, or set apiKeys',
+  );
+}
+
+function schemeOf(socket: object): string {
+  return 'encrypted' in socket ? 'https:' : 'http:';
+}
