@@ -22,7 +22,7 @@ const style = `
 body{font:14px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1240px;margin:2rem auto;padding:0 1rem}
 h2{margin-top:2.5rem;border-bottom:1px solid #ddd}
 table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;margin:.5rem 0}
-th,td{padding:.12rem .45rem;border-bottom:1px solid #eee;text-align:right;white-space:nowrap}
+th,td{padding:.12rem .38rem;border-bottom:1px solid #eee;text-align:right;white-space:nowrap}
 th.left,td.left{text-align:left}
 thead tr:last-child th{border-bottom:1px solid #999}
 th.group{text-align:center;font-weight:normal;color:#555;border-bottom:none}
