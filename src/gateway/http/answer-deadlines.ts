@@ -27,12 +27,10 @@ export class AnswerDeadlines {
     this.#timer = setInterval(() => this.#sweep(performance.now()), sweepIntervalMs);
   }
 
+  /** Until the client has its answer, or is gone: what it does not read is held, and so is its connection. */
   watch(exchange: Exchange): void {
     this.#open.set(exchange, { bytes: 0, sinceMs: exchange.startedMs });
-  }
-
-  unwatch(exchange: Exchange): void {
-    this.#open.delete(exchange);
+    exchange.response.once('close', () => this.#open.delete(exchange));
   }
 
   close(): void {
@@ -67,6 +65,11 @@ export class AnswerDeadlines {
 
 /** Tells the client as well as the answer still allows. */
 function endWith({ id, response, answer }: Exchange, error: RequestError): void {
+  if (response.writableEnded) {
+    // It is complete, but the client does not read it.
+    response.destroy();
+    return;
+  }
   if (answer?.fail(error) === true) return;
   if (response.headersSent) response.destroy();
   else replyError(response, error, { 'x-request-id': id });

@@ -22,6 +22,7 @@ export async function handleClient(
   response: ServerResponse,
 ): Promise<void> {
   const exchange = new Exchange(request, response);
+  context.deadlines.watch(exchange);
   try {
     const { path, query } = readPath(request.url ?? '/');
     exchange.path = path;
@@ -48,7 +49,6 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     context.access.admitClient(exchange);
     context.slots.letIn(exchange.request);
     release = context.keyLimits.admit(exchange.key, context.config, performance.now());
-    context.deadlines.watch(exchange);
     exchange.lease = context.bodyBudget.lease();
     if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
     await answer(context, exchange, path);
@@ -57,7 +57,6 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
   } finally {
     exchange.lease?.release();
     release();
-    context.deadlines.unwatch(exchange);
   }
   try {
     account(context, exchange);

@@ -70,6 +70,7 @@ async function handleOperator(
   response: ServerResponse,
 ): Promise<void> {
   const exchange = new Exchange(request, response);
+  context.deadlines.watch(exchange);
   try {
     const { path, query } = readPath(request.url ?? '/');
     exchange.path = path;
