@@ -11,6 +11,7 @@ export {
 export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
 export type { Candidates } from './choice/candidates.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
+export { assumedPrefillTokensPerS } from './ledger/observed-speed.ts';
 export {
   createPolicy,
   type LabPolicyName,

@@ -213,10 +213,7 @@ export class Router {
     const record = this.#find(booking);
     if (!record) return;
     if (!record.hadFirstToken) this.#prefillDone(record, nowMs);
-    if (record.lastTokenMs > 0 && tokens > 0 && record.outputTokens.length === 1) {
-      this.#speed.streamed(record.worker, tokens, nowMs - record.lastTokenMs);
-    }
-    record.lastTokenMs = nowMs;
+    if (record.outputTokens.length === 1) this.#speed.tokens(record, tokens, nowMs);
     this.#ledger.setOutputTokens(record, record.outputTokens[sequence]! + tokens, sequence);
   }
 

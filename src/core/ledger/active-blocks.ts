@@ -27,7 +27,10 @@ export class BookingRecord {
   hadFirstToken = false;
   bookedMs = 0;
   firstTokenMs = 0;
-  lastTokenMs = 0;
+  /** When the newest sample of its token gap ended; 0: at no token yet. */
+  sampledMs = 0;
+  /** Tokens since then. */
+  unsampledTokens = 0;
   /** Order of booking over the router's life. */
   order = 0;
   silent = false;
@@ -112,7 +115,8 @@ export class ActiveBlocks {
     record.hadFirstToken = false;
     record.bookedMs = nowMs;
     record.firstTokenMs = 0;
-    record.lastTokenMs = 0;
+    record.sampledMs = 0;
+    record.unsampledTokens = 0;
     record.order = this.#booked++;
     record.silent = false;
     record.announced = true;

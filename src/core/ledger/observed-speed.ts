@@ -2,10 +2,23 @@
 
 import type { WorkerIndex } from '../types.ts';
 
+/** Before anything was observed: slow, so that load is over- rather than underestimated. */
+export const assumedPrefillTokensPerS = 2000;
+export const assumedTokenGapMs = 50;
+
 /** Share that an old sample keeps when a new one comes: about ten samples count. */
 const memory = 0.9;
-/** First tokens of one engine step arrive together: their prefill is one sample. */
+/** What arrives together is one sample: first tokens of one engine step, tokens of one read. */
 const sampleMsMin = 1;
+
+/** What a stream keeps between its samples. */
+export interface Stream {
+  readonly worker: WorkerIndex;
+  /** When its newest sample ended; 0: it has had no token. */
+  sampledMs: number;
+  /** Tokens since then. */
+  unsampledTokens: number;
+}
 
 class Speed {
   /** Since when the time of the next prefill sample runs. */
@@ -13,7 +26,9 @@ class Speed {
   waitingTokens = 0;
   tokens = 0;
   ms = 0;
-  gapMs = 0;
+  /** Of single streams. */
+  streamedTokens = 0;
+  streamedMs = 0;
 }
 
 /** One entry a worker, forgotten with `reset`. O(1) a call. */
@@ -41,11 +56,23 @@ export class ObservedSpeed {
     speed.anchorMs = nowMs;
   }
 
-  /** One stream got `tokens` tokens `elapsedMs` after the ones before. */
-  streamed(worker: WorkerIndex, tokens: number, elapsedMs: number): void {
-    const speed = this.#speeds[worker]!;
-    const gapMs = elapsedMs / tokens;
-    speed.gapMs = speed.gapMs === 0 ? gapMs : speed.gapMs + (gapMs - speed.gapMs) * (1 - memory);
+  /**
+   * A stream got more tokens. Those that the connection held back come together: the time between them says nothing of
+   * the engine, so that a sample is all tokens of at least `sampleMsMin`, over the time that they took.
+   */
+  tokens(stream: Stream, tokens: number, nowMs: number): void {
+    if (stream.sampledMs === 0) {
+      stream.sampledMs = nowMs;
+      return;
+    }
+    stream.unsampledTokens += tokens;
+    const elapsedMs = nowMs - stream.sampledMs;
+    if (elapsedMs < sampleMsMin || stream.unsampledTokens === 0) return;
+    const speed = this.#speeds[stream.worker]!;
+    speed.streamedTokens = speed.streamedTokens * memory + stream.unsampledTokens;
+    speed.streamedMs = speed.streamedMs * memory + elapsedMs;
+    stream.sampledMs = nowMs;
+    stream.unsampledTokens = 0;
   }
 
   /** 0 before anything was observed. */
@@ -56,6 +83,7 @@ export class ObservedSpeed {
 
   /** 0 before anything was observed. */
   tokenGapMs(worker: WorkerIndex): number {
-    return this.#speeds[worker]!.gapMs;
+    const { streamedTokens, streamedMs } = this.#speeds[worker]!;
+    return streamedTokens === 0 ? 0 : streamedMs / streamedTokens;
   }
 }

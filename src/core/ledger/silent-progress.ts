@@ -6,11 +6,7 @@
 import { DueQueue } from '../blocks/due-queue.ts';
 import type { Booking, WorkerIndex } from '../types.ts';
 import { type ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
-import type { ObservedSpeed } from './observed-speed.ts';
-
-/** Before anything was observed: slow, so that load is over- rather than underestimated. */
-const assumedPrefillTokensPerS = 2000;
-const assumedTokenGapMs = 50;
+import { assumedPrefillTokensPerS, assumedTokenGapMs, type ObservedSpeed } from './observed-speed.ts';
 
 export class SilentProgress {
   readonly #ledger: ActiveBlocks;

@@ -1,6 +1,6 @@
 // The requests under way on one engine: what they still expect of it, and when it was last heard.
 
-import { type SilenceVerdict, SilenceWatch } from './silence-watch.ts';
+import { EnginePulse, type PulseStep } from './engine-pulse.ts';
 
 /** One request at an engine. */
 export interface Call {
@@ -12,6 +12,8 @@ export interface Call {
   paused: boolean;
   /** Ends it as if its connection had broken. */
   breakOff(error: Error): void;
+  /** Ends it if it has no token and another engine is likely to be faster. @param silenceMs of its engine */
+  moveIfFaster(silenceMs: number, error: Error): void;
 }
 
 /** The engine has gone silent; its process may still be there. */
@@ -21,7 +23,7 @@ export class EngineSilent extends Error {
 
 export class EngineCalls {
   readonly #calls = new Set<Call>();
-  readonly #watch = new SilenceWatch();
+  readonly pulse: EnginePulse = new EnginePulse();
   #heardCount = 0;
 
   /** Rises with everything that is heard. */
@@ -33,12 +35,8 @@ export class EngineCalls {
     return this.#calls.size;
   }
 
-  get silenceMs(): number {
-    return this.#watch.silenceMs;
-  }
-
   open(call: Call): void {
-    if (this.#calls.size === 0) this.#watch.heard();
+    if (this.#calls.size === 0) this.pulse.heard();
     this.#calls.add(call);
   }
 
@@ -49,12 +47,12 @@ export class EngineCalls {
   /** Bytes of an answer came. */
   heard(): void {
     this.#heardCount += 1;
-    this.#watch.heard();
+    this.pulse.heard();
   }
 
   /** A token came. */
   token(call: Call, nowMs: number): void {
-    if (call.lastTokenMs !== null) this.#watch.gap(nowMs - call.lastTokenMs);
+    if (call.lastTokenMs !== null) this.pulse.gap(nowMs - call.lastTokenMs);
     call.lastTokenMs = nowMs;
   }
 
@@ -65,11 +63,11 @@ export class EngineCalls {
   /** What was waiting for the client has gone out: from now on more may come. */
   resume(call: Call): void {
     call.paused = false;
-    this.#watch.heard();
+    this.pulse.heard();
   }
 
   /** @param prefillMs see `Expected` */
-  advance(elapsedMs: number, prefillMs: number): SilenceVerdict {
+  advance(elapsedMs: number, prefillMs: number): PulseStep {
     let decoding = 0;
     let prefilling = 0;
     let whole = 0;
@@ -79,7 +77,12 @@ export class EngineCalls {
       else if (lastTokenMs === null) prefilling += 1;
       else decoding += 1;
     }
-    return this.#watch.advance(elapsedMs, { decoding, prefilling, whole, prefillMs });
+    return this.pulse.advance(elapsedMs, { decoding, prefilling, whole, prefillMs });
+  }
+
+  /** To be called when the engine is overdue. */
+  offerElsewhere(error: Error): void {
+    for (const call of [...this.#calls]) if (call.lastTokenMs === null) call.moveIfFaster(this.pulse.silenceMs, error);
   }
 
   breakOff(error: Error): void {

@@ -14,7 +14,7 @@ import { EngineWorkers } from './engine-workers.ts';
 import { FailureStreak } from './failure-streak.ts';
 import { logJoined } from './join-log.ts';
 import type { ModelEntry } from './listed-models.ts';
-import { SilenceGuard } from './silence-guard.ts';
+import { PulseGuard } from './pulse-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
 import { unreachedAdvice } from './unreached-advice.ts';
 import { UnreachedLog } from './unreached-log.ts';
@@ -49,10 +49,8 @@ export class EngineMonitor {
   #wake: (() => void) | null = null;
   #missedProbes = 0;
   readonly #streak = new FailureStreak();
-  readonly #silence: SilenceGuard;
+  readonly #pulse: PulseGuard;
   readonly #canaries: CanarySchedule;
-  /** Suspected of being frozen: what it says when asked proves nothing. */
-  #silent = false;
   /** It failed, so it has to prove itself when it is back. */
   #proves = false;
   #restUntilMs = 0;
@@ -73,12 +71,12 @@ export class EngineMonitor {
     this.#log = context.log.child({ engine: engine.url });
     this.#unreached = new UnreachedLog(this.#log, 'engine not reached');
     this.#workers = new EngineWorkers(engine, { ...context, log: this.#log });
-    this.#silence = new SilenceGuard(
+    this.#pulse = new PulseGuard(
       engine,
       {
-        onSuspect: (reason) => this.#suspectSilence(reason),
+        onStalled: (reason) => this.#stalled(reason),
         onHeard: () => this.#heard(),
-        onLost: (reason, lives) => this.#lostInSilence(reason, lives),
+        onDead: (reason) => this.#dead(reason),
         onFault: (error) => this.#fault(error),
       },
       this.#log,
@@ -96,20 +94,20 @@ export class EngineMonitor {
       }
       if (this.#closed) return;
       const restMs = this.#restUntilMs - performance.now();
-      const ready = this.engine.state === 'ready';
-      await this.#sleep(ready ? readyIntervalMs : Math.max(this.#config.probeIntervalMs, restMs));
+      await this.#sleep(this.engine.isInUse ? readyIntervalMs : Math.max(this.#config.probeIntervalMs, restMs));
     }
   }
 
   async #look(): Promise<void> {
     if (this.engine.state === 'ready') await this.#check();
-    else if (!this.#silent && performance.now() >= this.#restUntilMs) await this.#join();
+    // A stalled engine is asked for its health by the guard of its pulse.
+    else if (this.engine.state !== 'stalled' && performance.now() >= this.#restUntilMs) await this.#join();
   }
 
   /** A request could not connect: no further one goes there until a probe has. */
   suspect(reason: string, refused: boolean): void {
     this.#processGone ||= refused;
-    if (this.engine.state !== 'ready') return;
+    if (!this.engine.isInUse) return;
     this.#proves = true;
     this.engine.setState('suspect', reason);
     this.#log.warn({ reason }, 'engine suspected');
@@ -118,7 +116,7 @@ export class EngineMonitor {
 
   /** A request failed in its hands; some in a row, or the one on trial, put it out, if it can be spared. */
   failed(reason: string): void {
-    if (this.engine.state !== 'ready') return;
+    if (!this.engine.isInUse) return;
     if (canBeSpared(this.engine, this.#pools.poolOf(this.engine)!) && this.#streak.failed(this.engine.onTrial))
       this.#putOut(reason);
     // It may be gone altogether: a look at it tells.
@@ -144,7 +142,7 @@ export class EngineMonitor {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#silence.close();
+    this.#pulse.close();
     this.#wake?.();
     this.#workers.closeFeeds();
     await this.engine.upstream.close();
@@ -158,29 +156,19 @@ export class EngineMonitor {
     this.#log.warn({ reason, restMs: this.#streak.restMs }, 'engine out');
   }
 
-  #suspectSilence(reason: string): void {
-    if (this.engine.state !== 'ready') return;
-    this.#silent = true;
-    this.engine.setState('suspect', reason);
+  #stalled(reason: string): void {
+    if (this.engine.state === 'ready') this.engine.setState('stalled', reason);
   }
 
   #heard(): void {
-    if (!this.#silent) return;
-    this.#silent = false;
-    if (this.engine.state === 'suspect') this.engine.setState('ready', null);
+    if (this.engine.state === 'stalled') this.engine.setState('ready', null);
   }
 
-  #lostInSilence(reason: string, lives: boolean): void {
-    this.#silent = false;
-    const { state } = this.engine;
-    if (state !== 'ready' && state !== 'suspect') return;
-    if (lives) {
-      this.#streak.trip();
-      this.#putOut(reason);
-    } else {
-      this.engine.setState('down', reason);
-      this.#log.warn({ reason }, 'engine down');
-    }
+  #dead(reason: string): void {
+    const { state, isInUse } = this.engine;
+    if (!isInUse && state !== 'suspect') return;
+    this.engine.setState('down', reason);
+    this.#log.warn({ reason }, 'engine down');
     this.#wake?.();
   }
 
@@ -228,7 +216,7 @@ export class EngineMonitor {
   #lost(error: ProbeError): void {
     this.#processGone ||= error.refused;
     const { state } = this.engine;
-    const first = state === 'ready' || state === 'suspect';
+    const first = this.engine.isInUse || state === 'suspect';
     const advice = unreachedAdvice(this.engine.url, error);
     const reason = advice === null ? error.message : `${error.message}: ${advice}`;
     this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', reason);

@@ -18,10 +18,11 @@ import { Upstream } from './upstream.ts';
 import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
 
 /**
- * `joining`: not reached yet. `ready`: takes requests. `suspect`: a request could not connect, a probe is under way.
+ * `joining`: not reached yet. `ready`: takes requests. `stalled`: has sent nothing for longer than normal, others come
+ * first. `suspect`: a request could not connect, a probe is under way.
  * `down`: was reached once, not any more. `refused`: reached, but not fit for use.
  */
-export type EngineState = 'joining' | 'ready' | 'suspect' | 'down' | 'refused';
+export type EngineState = 'joining' | 'ready' | 'stalled' | 'suspect' | 'down' | 'refused';
 
 export class Engine {
   readonly spec: EngineSpec;
@@ -86,12 +87,17 @@ export class Engine {
 
   /** Whether new requests may go there. */
   get takesRequests(): boolean {
-    return this.#state === 'ready' && !this.#draining;
+    return this.isInUse && !this.#draining;
   }
 
-  /** Others come first: it is full, or one request is just trying whether it works. */
+  /** It has joined, and nothing is known to be wrong with it. */
+  get isInUse(): boolean {
+    return this.#state === 'ready' || this.#state === 'stalled';
+  }
+
+  /** Others come first: it is stalled or full, or one request is just trying whether it works. */
   isSecondChoice(nowMs: number): boolean {
-    return nowMs < this.fullUntilMs || (this.onTrial && this.inFlight > 0);
+    return this.#state === 'stalled' || nowMs < this.fullUntilMs || (this.onTrial && this.inFlight > 0);
   }
 
   /** Nothing new goes there, whatever its state; what is under way ends as it would. */

@@ -81,7 +81,13 @@ async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, bo
   }
 }
 
-const passAll: RelayWatch = { head: () => pass, data: () => pass, end: () => null, settled: () => undefined };
+const passAll: RelayWatch = {
+  head: () => pass,
+  data: () => pass,
+  end: () => null,
+  mayMove: () => false,
+  settled: () => undefined,
+};
 
 function leastRequests(engines: readonly Engine[], model: string, tried: ReadonlySet<Engine>): Engine | null {
   let least: Engine | null = null;

@@ -48,6 +48,7 @@ export function noteFailure(context: GatewayContext, engine: Engine, outcome: Un
     case 'full':
       engine.fullUntilMs = performance.now() + fullMs;
       return new RequestError(502, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
+    case 'stalled':
     case 'silent':
       return new RequestError(504, 'upstream_silent', 'the engine went silent before it answered');
     case 'error':

@@ -29,6 +29,8 @@ export interface InferenceWatchOptions {
   readonly engine: Engine;
   /** Of the worker that answers. */
   readonly account: WorkerAccount;
+  /** Whether another engine is likely to be faster than this one, which has been silent for so long. */
+  mayMove(silenceMs: number): boolean;
   /** Whether another engine is to be tried instead; asked at most once. */
   mayGiveUp(failure: AttemptFailure): boolean;
   onFirstToken(): void;
@@ -86,6 +88,10 @@ export class InferenceWatch implements RelayWatch {
   end(): Error | null {
     if (this.#observer === null || this.#observer.complete || this.#observer.error !== null) return null;
     return new Error('the stream ended without an end of its answer');
+  }
+
+  mayMove(silenceMs: number): boolean {
+    return this.#options.mayMove(silenceMs);
   }
 
   settled(outcome: RelayOutcome): void {

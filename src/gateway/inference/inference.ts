@@ -11,6 +11,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { requestHeaders } from '../http/forwarded-headers.ts';
 import { makeRoomForJson } from '../http/json-weight.ts';
 import { readBody } from '../http/request-body.ts';
+import { hasFaster } from '../pools/faster-worker.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { hasUntried } from '../pools/second-choices.ts';
 import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-content.ts';
@@ -83,6 +84,8 @@ async function answerBySome(
       return;
     }
     failure = noteFailure(context, placed.worker.engine, outcome);
+    // It lives: if no other one takes the request after all, it waits there again.
+    if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
     deaths.note(outcome);
   }
   if (exchange.gone) return;
@@ -197,6 +200,11 @@ function send(
     startedMs: exchange.startedMs,
     engine,
     account: worker.account,
+    mayMove: (silenceMs) =>
+      attempt < attemptsMax &&
+      intake.overrides.pin === null &&
+      hasFaster(pool, new Set([...pool.excludedFor(model), ...tried]), worker, routed.decision.isl, silenceMs) &&
+      context.retryBudget.take(performance.now()),
     mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
     onFirstToken: () => context.monitors.get(engine)?.begun(),
     onUsage: ({ promptTokens }) => {

@@ -11,9 +11,10 @@ import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 
 /**
  * Why an engine's answer was no use. Beyond the failures of its connection: `cut`: the connection ended before the
- * first token. `silent`: nothing came any more. `full`: it takes no more requests. `error`: it answered that it failed.
+ * first token. `silent`: it is dead: nothing came any more, /health included. `stalled`: it is alive, but another one is
+ * likely to be faster. `full`: it takes no more requests. `error`: it answered that it failed.
  */
-export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'full' | 'error';
+export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'stalled' | 'full' | 'error';
 
 /** How an attempt ended. */
 export type RelayOutcome =
@@ -46,6 +47,8 @@ export interface RelayWatch {
   data(chunk: Buffer, call: Call): Verdict;
   /** @returns why the answer is not complete although the engine ended it in order, or null */
   end(): Error | null;
+  /** Whether another engine is likely to answer sooner than this one, which has been silent for so long. */
+  mayMove(silenceMs: number): boolean;
   /** Called once, synchronously with the event that ended the attempt; not where a fault of the gateway ended it. */
   settled(outcome: RelayOutcome): void;
 }
@@ -196,6 +199,17 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     if (this.#settled) return;
     try {
       this.#fail(error instanceof EngineSilent ? 'silent' : 'cut', error);
+    } catch (fault) {
+      this.#breakDown(fault);
+    }
+    this.#controller?.abort(givenUp);
+  }
+
+  moveIfFaster(silenceMs: number, error: Error): void {
+    if (this.#settled || this.#tied) return;
+    try {
+      if (!this.#watch.mayMove(silenceMs)) return;
+      this.#settleUnanswered('stalled', error);
     } catch (fault) {
       this.#breakDown(fault);
     }

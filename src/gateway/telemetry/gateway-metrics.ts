@@ -274,7 +274,7 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
     registers: [registry],
     collect() {
       this.reset();
-      for (const { url, state } of engines) this.set({ engine: url }, state === 'ready' ? 1 : 0);
+      for (const { url, isInUse } of engines) this.set({ engine: url }, isInUse ? 1 : 0);
     },
   });
 }
