@@ -237,6 +237,9 @@ describe('feedTrust', () => {
     const loss = { kind: 'late-join', batches: 3 } as const;
     const facts = { ...healthy, feed: { ...soundFeed, loss }, healing: { ...unhealed, ...healing } };
     expect(feedTrust(facts).kind).toBe(isHealed ? 'exact' : 'degraded');
+    const overfull = { ...soundFeed, loss: { kind: 'overfull', batches: 0 } as const };
+    const byPredictions = facts.healing.agreeing >= 32;
+    expect(feedTrust({ ...facts, feed: overfull }).kind).toBe(byPredictions ? 'exact' : 'degraded');
   });
 
   it('is approximate while the feed is given up', () => {

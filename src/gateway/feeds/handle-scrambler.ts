@@ -4,6 +4,7 @@
 // one slot would make every look-up walk all of them.
 
 import { randomBytes } from 'node:crypto';
+import type { KvEvent } from '../../core/index.ts';
 
 export class HandleScrambler {
   readonly #keys: Int32Array;
@@ -32,4 +33,14 @@ export class HandleScrambler {
 function round(word: number, odd: number): number {
   const mixed = Math.imul(word ^ (word >>> 15), odd);
   return Math.imul(mixed ^ (mixed >>> 13), 0x85ebca6b) ^ (mixed >>> 16);
+}
+
+/** One for all feeds, since a batch may tell of another rank than its publisher's. */
+const ofProcess = new HandleScrambler();
+
+/** In place. */
+export function scrambleHandles(event: KvEvent): void {
+  if (event.kind === 'cleared') return;
+  ofProcess.scramble(event.hashes);
+  if (event.kind === 'stored' && event.parent !== null) ofProcess.scramble(event.parent);
 }

@@ -9,7 +9,7 @@ import { FeedMemory } from './feed-memory.ts';
 import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
 import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
 import { FeedWatch } from './feed-watch.ts';
-import { HandleScrambler } from './handle-scrambler.ts';
+import { scrambleHandles } from './handle-scrambler.ts';
 import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
@@ -18,13 +18,13 @@ import { ReplayError, replayBatches } from './kv-replay.ts';
 const itemsPerLookMax = 16_384;
 /** Between two looks at what no message shows. */
 const lookMs = 2000;
+/** Events of one batch that can't be read; then the rest of it is left out. */
+const malformedEventsMax = 8;
 /** After a replay that failed. */
 const replayPauseMs = 30_000;
 /** Between two replays of everything; twice as long each time. */
 const resyncPauseMs = 30_000;
 const resyncPauseMsMax = 600_000;
-/** One for all, since a batch may tell of another rank than its publisher's. */
-const scrambler = new HandleScrambler();
 /** One to find that the publisher is a new one, one to follow that. */
 const replayAttemptsMax = 2;
 
@@ -326,14 +326,18 @@ export class KvFeed {
       return;
     }
     this.#listener.batch(head);
+    let malformed = 0;
     for (let event = reader.next(); event !== null; event = reader.next()) {
       if (this.#closing.signal.aborted) return;
-      if (typeof event === 'string') this.#skip(event);
-      else {
+      if (typeof event === 'string') {
+        if (event === 'malformed') malformed += 1;
+        this.#skip(event);
+        // Each makes void what the ones before it told: the rest is taken as lost with them.
+        if (malformed >= malformedEventsMax) return;
+      } else {
         // An empty cache is known in full.
         if (event.kind === 'cleared') this.#loss = null;
-        else scrambler.scramble(event.hashes);
-        if (event.kind === 'stored' && event.parent !== null) scrambler.scramble(event.parent);
+        scrambleHandles(event);
         this.#listener.event(event);
       }
       if (this.#budget.spent) await this.#budget.nextTurn();

@@ -86,9 +86,10 @@ export interface Healing {
   readonly capacityBlocks: number | null;
 }
 
-/** Whether a view that lacked blocks is as good as whole. */
-export function isHealed({ agreeing, canAgree, storedBlocks, capacityBlocks }: Healing): boolean {
+/** Whether a view that lacked blocks is as good as whole. Where too many were told of, those told of prove nothing. */
+export function isHealed({ kind }: FeedLoss, { agreeing, canAgree, storedBlocks, capacityBlocks }: Healing): boolean {
   if (agreeing >= agreeingMin) return true;
+  if (kind === 'overfull') return false;
   const isRefilled = capacityBlocks !== null && storedBlocks >= capacityBlocks;
   return isRefilled && (!canAgree || agreeing >= agreeingRefilledMin);
 }
@@ -150,7 +151,7 @@ export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfi
       ? degraded('silent', `${missedEvents} prompts were computed, and ${endpoint} has not sent a batch`)
       : degraded('unmatched', `the last ${missedEvents} prompts computed there are in no event`);
   }
-  if (loss !== null && !isHealed(healing)) return lossTrust(loss);
+  if (loss !== null && !isHealed(loss, healing)) return lossTrust(loss);
   if (!feed.proven) {
     return { kind: 'catching-up', reason: 'unproven', detail: 'no batch has come since the connection was made' };
   }
