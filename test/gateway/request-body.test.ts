@@ -60,6 +60,19 @@ describe('readBody', () => {
     expect(budget.heldBytes).toBe(150_000);
   });
 
+  it('refuses a body in tiny pieces, and closes its connection; a few of them are no harm', async () => {
+    const few = incoming();
+    const small = readBody(few.request, 10_000, null);
+    for (let i = 0; i < 1000; i++) few.stream.write('x');
+    few.stream.end();
+    expect(await small).toHaveLength(1000);
+    const { stream, request } = incoming();
+    const read = readBody(request, 10_000, null);
+    for (let i = 0; i < 1100; i++) stream.write('x');
+    await expect(read).rejects.toMatchObject({ status: 400, limit: 'bodyPiecesMax' });
+    expect(stream.destroyed).toBe(true);
+  });
+
   it('is null if the client goes', async () => {
     const { stream, request } = incoming();
     const read = readBody(request, 1000, null);

@@ -8,6 +8,8 @@ import { hasBody } from './request-body.ts';
 const retryAfterS = 1;
 /** How long the rest of a request that is refused already is read. */
 const unreadBodyMsMax = 1000;
+/** And in how many pieces: each takes time, however small it is. */
+const unreadPiecesMax = 1024;
 
 export function replyJson(
   response: ServerResponse,
@@ -41,6 +43,11 @@ export function replyText(
     response.end();
   };
   const timer = setTimeout(end, unreadBodyMsMax);
+  let pieces = 0;
+  request.on('data', () => {
+    pieces += 1;
+    if (pieces === unreadPiecesMax) end();
+  });
   request.once('end', end).once('close', end).resume();
 }
 

@@ -3,14 +3,20 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { BodyLease } from './body-budget.ts';
+import { LimitReached } from './key-limits.ts';
 
 /** Of a body that comes in more than one piece, as soon as its second piece is there. */
 const capacityBytesMin = 65_536;
 
+/** A body may come in as many pieces, and in one more for as many bytes: each takes time, however small it is. */
+const freePieces = 1024;
+const pieceBytesMin = 64;
+
 /**
  * @param lease grows with what has come; null: nobody counts it
  * @returns null if the client went away before its body was complete
- * @throws RequestError 413 if the body exceeds `bytesMax`, 503 if the lease can't grow; what is left of it stays unread
+ * @throws RequestError 413 if the body exceeds `bytesMax`, 503 if the lease can't grow; what is left of it stays
+ * unread. 400 if it comes in too many pieces; then the connection is closed.
  */
 export function readBody(request: IncomingMessage, bytesMax: number, lease: BodyLease | null): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
@@ -20,14 +26,18 @@ export function readBody(request: IncomingMessage, bytesMax: number, lease: Body
       return;
     }
     const body = new GrowingBody(announced > 0 ? announced : bytesMax, lease);
+    let pieces = 0;
     request.on('data', (chunk: Buffer) => {
       try {
+        pieces += 1;
+        if (pieces > freePieces + body.bytes / pieceBytesMin) throw tooManyPieces();
         if (body.bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
         body.add(chunk);
       } catch (error) {
         request.removeAllListeners('data').pause();
         body.drop();
         reject(error as Error);
+        if (error instanceof LimitReached && error.limit === 'bodyPiecesMax') request.destroy();
       }
     });
     request.on('end', () => resolve(body.whole()));
@@ -100,4 +110,9 @@ export function hasBody(request: IncomingMessage): boolean {
 
 export function bodyTooLarge(bytesMax: number): RequestError {
   return new RequestError(413, 'body_too_large', `the body exceeds the limit of ${bytesMax} bytes`);
+}
+
+function tooManyPieces(): LimitReached {
+  const message = `the body comes in pieces of fewer than ${pieceBytesMin} bytes`;
+  return new LimitReached('bodyPiecesMax', 400, 'body_in_pieces', message);
 }
