@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Router } from '../../src/core/index.ts';
+import { EngineCalls } from '../../src/gateway/engines/engine-calls.ts';
 import { EngineProbe } from '../../src/gateway/engines/engine-probe.ts';
 import { Fleet } from '../../src/gateway/engines/fleet.ts';
 import { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
@@ -7,8 +8,8 @@ import type { Gateway } from '../../src/gateway/index.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 import { Pools } from '../../src/gateway/pools/pools.ts';
 import { CanarySchedule } from '../../src/gateway/proof/canary-schedule.ts';
-import { replyWhole } from './fake-engine.ts';
-import { eventually, getJson, Harness, post } from './harness.ts';
+import { endStream, openStream, replyWhole, sendToken } from './fake-engine.ts';
+import { chatBody, eventually, getJson, Harness, post } from './harness.ts';
 import { LogLines } from './log-lines.ts';
 
 let harness: Harness;
@@ -121,6 +122,30 @@ describe('an error in the care of one engine', () => {
     broken.mockImplementation(want);
     addresses = ['127.0.0.1', '127.0.0.2'];
     await eventually(async () => (await workersOf(gateway)).length === 2);
+  });
+
+  it('in judging its silence puts it out once, and it comes back; what was under way there ends with its stream', async () => {
+    const engine = await harness.engine();
+    let finish = (): void => undefined;
+    engine.behaviour = (request) => {
+      openStream(request);
+      sendToken(request, 'a');
+      finish = () => endStream(request, 10, 1);
+    };
+    const log = new LogLines();
+    const options = { workers: [engine.url], logLevel: 'info', probeIntervalMs: 1000 } as const;
+    const gateway = await harness.gateway(options, 1, ['fake'], { logTo: log });
+    const streaming = post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
+    await eventually(() => engine.requests.length === 1);
+    vi.spyOn(EngineCalls.prototype, 'advance').mockImplementation(boom);
+    await eventually(async () => (await workersOf(gateway))[0]!.state === 'refused');
+    // The guard looks ten times a second.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(log.with('engine out: an error of ours in its care')).toHaveLength(1);
+    finish();
+    expect((await streaming).body).toContain('[DONE]');
+    vi.restoreAllMocks();
+    await eventually(async () => (await workersOf(gateway))[0]!.state === 'ready', 15_000);
   });
 
   it('in a canary is a canary that did not come back', async () => {

@@ -179,10 +179,11 @@ export class EngineMonitor {
     } catch (error) {
       if (!(error instanceof ProbeError)) throw error;
       // An engine without /health is not ill; one that answers with 5xx says that it is.
-      if (error.status > 0 && error.status < 500) return;
-      this.#missedProbes += 1;
-      if (error.refused || error.status >= 500 || this.#missedProbes >= missedProbesMax) this.#lost(error);
-      return;
+      if (error.status === 0 || error.status >= 500) {
+        this.#missedProbes += 1;
+        if (error.refused || error.status >= 500 || this.#missedProbes >= missedProbesMax) this.#lost(error);
+        return;
+      }
     }
     if (this.#closed) return;
     const nowMs = performance.now();
@@ -264,12 +265,17 @@ export class EngineMonitor {
     for (const worker of this.engine.workers) logJoined(worker, circumstances);
   }
 
+  /** An error has put it out, and it is not yet to be taken in again. */
+  get #rests(): boolean {
+    return this.engine.state === 'refused' && performance.now() < this.#restUntilMs;
+  }
+
   /**
    * An error that nobody expected ends this engine's part in routing, not the process: what was half done is undone,
    * and the engine is taken in again ever more rarely.
    */
   #fault(error: unknown): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#rests) return;
     const restMs = Math.min(faultRestMsMax, this.#config.probeIntervalMs * 2 ** this.#faults);
     this.#faults += 1;
     this.#restUntilMs = performance.now() + restMs;
