@@ -13,6 +13,8 @@ import { unknownVariables } from './unknown-variables.ts';
 
 /** Between two looks at the files. */
 const fileIntervalMs = 1000;
+/** Answers were broken off at the end of the grace. */
+const brokenOffExitCode = 3;
 
 const help: HelpNotes = {
   examples: [
@@ -64,7 +66,7 @@ async function serve(command: Command): Promise<void> {
   const unfollow = followFiles(watched, fileIntervalMs, reload);
   const stop = (): void => {
     unfollow();
-    void gateway.close().then(() => process.exit(0));
+    void gateway.close().then(({ brokenOffAnswers }) => process.exit(brokenOffAnswers === 0 ? 0 : brokenOffExitCode));
   };
   process.on('SIGHUP', reload);
   process.once('SIGTERM', stop);

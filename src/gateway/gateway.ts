@@ -39,6 +39,8 @@ import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-r
 /** Connections that wait to be accepted: a burst of a thousand must not be refused. */
 const backlogMax = 4096;
 const idleSweepMs = 50;
+/** For clients to take the end of an answer that is broken off. */
+const farewellMsMax = 200;
 /** Of each turn of the event loop, for requests that arrive. */
 const intakeSliceMsMax = 4;
 
@@ -64,7 +66,12 @@ export interface Gateway {
    * Is not ready any more, takes requests on for `shutdownNoticeMs`, then no new connections; lets answers end for
    * `shutdownGraceMs`, then breaks them off.
    */
-  close(): Promise<void>;
+  close(): Promise<Closed>;
+}
+
+export interface Closed {
+  /** Answers that had not ended when the grace was over; their clients have been told. */
+  readonly brokenOffAnswers: number;
 }
 
 /** What the outside world is, for tests. */
@@ -189,7 +196,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const adminUrl = operators === null ? null : addressOf(operators, config.adminHost);
   announce(log, config, config.apiKeys.length + files.apiKeys.length, adminUrl);
   const reloads = new ReloadQueue();
-  let closing: Promise<void> | null = null;
+  let closing: Promise<Closed> | null = null;
   return {
     get config() {
       return live.current;
@@ -206,15 +213,21 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         const { shutdownNoticeMs, shutdownGraceMs } = live.current;
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
-        await closeServer(server, slots, shutdownGraceMs);
+        let brokenOffAnswers = 0;
+        await closeServer(server, slots, shutdownGraceMs, () => {
+          brokenOffAnswers = context.deadlines.breakOff(shutdownGraceMs);
+          if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs }, 'answers broken off');
+        });
         // Until then operators see what is still under way.
-        if (operators !== null) await closeServer(operators, operatorSlots, 0);
+        if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
         context.deadlines.close();
         await discovery.close();
         await Promise.all([...pools].map((pool) => pool.tokens.close()));
         await fleet.close();
         await tokenizer?.close();
         await recorder?.close();
+        log.info({ brokenOffAnswers }, 'stopped');
+        return { brokenOffAnswers };
       })();
       return closing;
     },
@@ -278,7 +291,13 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   }
 }
 
-function closeServer(server: Server | TlsServer, slots: ConnectionSlots, graceMs: number): Promise<void> {
+/** @param graceOver called if connections are left after `graceMs`; they have a little time for what it writes to them */
+function closeServer(
+  server: Server | TlsServer,
+  slots: ConnectionSlots,
+  graceMs: number,
+  graceOver: () => void,
+): Promise<void> {
   return new Promise((resolve) => {
     const sweep = setInterval(() => {
       // A connection whose answer has ended falls idle only then.
@@ -286,7 +305,10 @@ function closeServer(server: Server | TlsServer, slots: ConnectionSlots, graceMs
       slots.closeSilent();
     }, idleSweepMs);
     // The server itself knows of no connection before its first byte, or before the end of its TLS handshake.
-    const timer = setTimeout(() => slots.closeAll(), graceMs);
+    let timer = setTimeout(() => {
+      graceOver();
+      timer = setTimeout(() => slots.closeAll(), farewellMsMax);
+    }, graceMs);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(timer);

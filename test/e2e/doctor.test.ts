@@ -11,7 +11,7 @@ import { FakeEngine, replyWhole } from './fake-engine.ts';
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const timeoutMs = 20_000;
 
-const ends: (() => Promise<void>)[] = [];
+const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });

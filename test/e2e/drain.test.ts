@@ -106,17 +106,26 @@ describe('kvoyant serve', () => {
     expect(await exited).toEqual([0, null]);
   });
 
-  it('breaks off what has not ended by the deadline, and exits with 0', async () => {
+  it('tells clients, the log and the exit code of what has not ended by the deadline', async () => {
     const engine = await harness.engine();
     const held = hold(engine);
     const served = await serve(`workers: [${engine.url}]\nport: 0\nshutdownGraceMs: 100\n`);
-    const running = stream(served).catch(() => 'cut');
+    const running = stream(served);
     await eventually(() => held.length === 1);
+    engine.behaviour = () => undefined;
+    const whole = fetch(`${served.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(chatBody) });
+    await eventually(() => engine.requests.length === 2);
     const exited = once(served.child, 'exit');
     served.child.kill('SIGTERM');
-    expect(await running).toBe('cut');
-    expect(await exited).toEqual([0, null]);
-    await eventually(() => engine.aborted === 1);
+    const { body } = await running;
+    expect(body).toContain('"code":"shutting_down"');
+    const answer = await whole;
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('retry-after')).not.toBe(null);
+    expect(await answer.json()).toMatchObject({ error: { code: 'shutting_down' } });
+    expect(await exited).toEqual([3, null]);
+    expect(served.log()).toContain('"brokenOffAnswers":2');
+    await eventually(() => engine.aborted === 2);
   });
 
   it('reads its file again on SIGHUP and when it changes; a bad one changes nothing and is explained', async () => {

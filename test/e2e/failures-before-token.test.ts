@@ -138,20 +138,35 @@ describe('a stream whose worker fails before the first token', () => {
     expect(engines.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
   });
 
-  it('ends in 502 where all are full, with the time to come back, and harms no health', async () => {
+  it('is the answer of the last engine where all are full, and harms no health', async () => {
     const engines = await harness.engines(3);
-    for (const engine of engines) {
-      engine.behaviour = ({ response }) => replyJson(response, 503, { error: { message: 'full', code: 503 } });
+    for (const [i, engine] of engines.entries()) {
+      engine.behaviour = ({ response }) => {
+        if (i === 1) response.setHeader('retry-after', '7');
+        replyJson(response, i === 1 ? 429 : 503, { error: { message: `engine ${i} is full`, code: 'busy' } });
+      };
     }
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
     for (let i = 0; i < 20; i++) {
-      const answer = await post(gateway, path, stream);
-      expect(answer.status).toBe(502);
-      expect(answer.headers['retry-after']).toBe('1');
-      expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'refused_everywhere' } });
+      const { status, headers, body } = await post(gateway, path, i % 2 === 0 ? stream : chatBody);
+      const { message, code } = (JSON.parse(body) as { error: { message: string; code: string } }).error;
+      expect(code).toBe('busy');
+      expect([status, headers['retry-after']]).toEqual(message.includes('1') ? [429, '7'] : [503, '1']);
     }
+    expect(engines.every(({ requests }) => requests.length === 20)).toBe(true);
     for (const engine of engines) engine.behaviour = (request) => streamTokens(request, 2);
     expect((await post(gateway, path, stream)).status).toBe(200);
+  });
+
+  it('is the refusal of the only engine, word for word', async () => {
+    const engine = await harness.engine();
+    const error = { error: { message: 'too many queued', type: 'Service Unavailable', param: null, code: 503 } };
+    engine.behaviour = ({ response }) => replyJson(response, 503, error);
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = await post(gateway, path, stream);
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([503, error]);
+    expect(answer.headers['retry-after']).toBe('1');
+    expect(engine.requests).toHaveLength(1);
   });
 
   it('passes on an error that is the client’s, though it comes as an event', async () => {

@@ -8,6 +8,7 @@ import { replyError } from './http-reply.ts';
 const sweepIntervalMs = 100;
 
 type DeadlineSettings = Pick<GatewayConfig, 'totalMsMax' | 'streamIdleMsMax'>;
+type Limit = keyof DeadlineSettings | 'shutdownGraceMs';
 
 /** The answer's progress: bytes that went into the connection, and when their number last changed. */
 interface Progress {
@@ -18,10 +19,10 @@ interface Progress {
 export class AnswerDeadlines {
   readonly #open = new Map<Exchange, Progress>();
   readonly #settings: () => DeadlineSettings;
-  readonly #onLimit: (limit: keyof DeadlineSettings) => void;
+  readonly #onLimit: (limit: Limit) => void;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(settings: () => DeadlineSettings, onLimit: (limit: keyof DeadlineSettings) => void) {
+  constructor(settings: () => DeadlineSettings, onLimit: (limit: Limit) => void) {
     this.#settings = settings;
     this.#onLimit = onLimit;
     this.#timer = setInterval(() => this.#sweep(performance.now()), sweepIntervalMs);
@@ -31,6 +32,17 @@ export class AnswerDeadlines {
   watch(exchange: Exchange): void {
     this.#open.set(exchange, { bytes: 0, sinceMs: exchange.startedMs });
     exchange.response.once('close', () => this.#open.delete(exchange));
+  }
+
+  /** The gateway stops: ends every answer that has not ended. @returns how many */
+  breakOff(shutdownGraceMs: number): number {
+    let count = 0;
+    for (const exchange of [...this.#open.keys()]) {
+      if (exchange.gone || exchange.response.writableEnded) continue;
+      count += 1;
+      this.#end(exchange, 'shutdownGraceMs', shutdownGraceMs);
+    }
+    return count;
   }
 
   close(): void {
@@ -54,7 +66,7 @@ export class AnswerDeadlines {
     }
   }
 
-  #end(exchange: Exchange, limit: keyof DeadlineSettings, limitMs: number): void {
+  #end(exchange: Exchange, limit: Limit, limitMs: number): void {
     this.#open.delete(exchange);
     if (exchange.gone) return;
     this.#onLimit(limit);
@@ -75,11 +87,13 @@ function endWith({ id, response, answer }: Exchange, error: RequestError): void 
   else replyError(response, error, { 'x-request-id': id });
 }
 
-function timeout(limit: keyof DeadlineSettings, limitMs: number): RequestError {
+function timeout(limit: Limit, limitMs: number): RequestError {
   switch (limit) {
     case 'totalMsMax':
       return new RequestError(504, 'answer_timeout', `the answer took longer than ${limitMs} ms`);
     case 'streamIdleMsMax':
       return new RequestError(504, 'stream_idle', `the answer paused for longer than ${limitMs} ms`);
+    case 'shutdownGraceMs':
+      return new RequestError(503, 'shutting_down', `the gateway stops, and the answer took longer than ${limitMs} ms`);
   }
 }

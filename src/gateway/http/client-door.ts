@@ -84,7 +84,7 @@ function answer(context: GatewayContext, exchange: Exchange, path: string): void
 
 function account({ config, metrics, log }: GatewayContext, exchange: Exchange): void {
   const { response, model, gone, limit } = exchange;
-  const status = !gone ? response.statusCode : limit === null ? 499 : 504;
+  const status = !gone ? response.statusCode : limit === null ? 499 : limit === 'shutdownGraceMs' ? 503 : 504;
   if (status === 499) metrics.aborted.inc();
   metrics.requests.inc({ model: model === null ? unknownModel : metrics.modelLabel(model), status: String(status) });
   const level = config.logRequests ? 'info' : 'debug';

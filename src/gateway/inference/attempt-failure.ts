@@ -3,6 +3,7 @@
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
+import { fullRetryAfterS } from './client-answer.ts';
 import type { RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
@@ -15,8 +16,6 @@ const deathsMax = 2;
 const innocentDeathsMax = 4;
 /** How long an engine that is full comes second. */
 const fullMs = 1000;
-/** When a client that met full engines may come again. */
-const fullRetryAfterS = 1;
 
 /** The engines that died with one request in their hands. */
 export class Deaths {
@@ -47,7 +46,7 @@ export function noteFailure(context: GatewayContext, engine: Engine, outcome: Un
       return new RequestError(502, 'upstream_unreachable', 'no engine could be reached');
     case 'full':
       engine.fullUntilMs = performance.now() + fullMs;
-      return new RequestError(502, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
+      return new RequestError(503, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
     case 'stalled':
     case 'silent':
       return new RequestError(504, 'upstream_silent', 'the engine went silent before it answered');
@@ -67,6 +66,7 @@ export function noteAnswer({ monitors }: GatewayContext, engine: Engine, outcome
   if (outcome.kind === 'cut') monitors.get(engine)?.failed(outcome.error.message);
   if (outcome.kind !== 'answered') return;
   const { status } = outcome;
+  if (status === 429 || status === 503) engine.fullUntilMs = performance.now() + fullMs;
   if (status < 500 && status !== 429) monitors.get(engine)?.worked();
   else if (status >= 500 && status !== 503) monitors.get(engine)?.failed(`it answered with status ${status}`);
 }

@@ -11,6 +11,8 @@ import { asRequestError } from '../http/http-reply.ts';
 
 /** More than that before the first token is passed on: the answer is then this engine's. */
 export const heldBytesMax: number = 64 * 1024;
+/** When a client that met full engines may come again. */
+export const fullRetryAfterS = 1;
 /** Between two comments that keep an answer alive while it has no token. */
 const commentIntervalMs = 5000;
 const comment = ': waiting for the first token\n\n';
@@ -78,7 +80,11 @@ export class ClientAnswer implements RelayedAnswer {
     if (this.#stage === 'alive') {
       this.#translates = status !== 200 || formOf(headers) !== 'stream';
     } else {
-      response.writeHead(status, STATUS_CODES[status] ?? '', [...responseHeaders(passed), ...extraHeaders]);
+      response.writeHead(status, STATUS_CODES[status] ?? '', [
+        ...responseHeaders(passed),
+        ...retryHeaders(status, headers),
+        ...extraHeaders,
+      ]);
       // An error event can only be appended where the length was not announced.
       this.#streamsEvents = formOf(headers) === 'stream' && headers['content-length'] === undefined;
     }
@@ -209,6 +215,12 @@ export function formOf(headers: IncomingHttpHeaders): AnswerForm {
 
 function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders): IncomingHttpHeaders {
   return headers;
+}
+
+/** Engines that are full do not always say when to come again. */
+function retryHeaders(status: number, headers: IncomingHttpHeaders): string[] {
+  const isFull = status === 429 || status === 503;
+  return isFull && headers['retry-after'] === undefined ? ['retry-after', String(fullRetryAfterS)] : [];
 }
 
 /** The blank line in front ends an event that may have come in part. */

@@ -205,7 +205,7 @@ function send(
       intake.overrides.pin === null &&
       hasFaster(pool, new Set([...pool.excludedFor(model), ...tried]), worker, routed.decision.isl, silenceMs) &&
       context.retryBudget.take(performance.now()),
-    mayGiveUp: (failure) => mayGiveUp(context, intake, tried, failure),
+    mayGiveUp: (failure) => attempt < attemptsMax && mayGiveUp(context, intake, tried, failure),
     onFirstToken: () => context.monitors.get(engine)?.begun(),
     onUsage: ({ promptTokens }) => {
       pool.learnLengths(contents, promptTokens);
@@ -240,9 +240,9 @@ function mayGiveUp(
   tried: ReadonlySet<WorkerIndex>,
   failure: AttemptFailure,
 ): boolean {
-  if (failure === 'full') return true;
   if (overrides.pin !== null) return false;
-  return hasUntried(pool, new Set([...pool.excludedFor(model), ...tried])) && retryBudget.take(performance.now());
+  if (!hasUntried(pool, new Set([...pool.excludedFor(model), ...tried]))) return false;
+  return failure === 'full' || retryBudget.take(performance.now());
 }
 
 function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {
