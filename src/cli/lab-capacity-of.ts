@@ -130,14 +130,15 @@ class Prober {
     let judged: Judged | null = null;
     for (const length of allowed) {
       judged = { length, probe: await this.#probe(speed, length) };
-      if (judged.probe.verdict === 'good' || judged.probe.verdict === 'missed') break;
+      // Of the others a longer run may say something else.
+      if (judged.probe.verdict !== 'slows' && judged.probe.verdict !== 'short') break;
     }
     return judged!;
   }
 
   async #probe(speed: number, length: number): Promise<PooledProbe> {
     const pool = await this.pool(length);
-    if (speed > pool.speedBound) return lostProbe(speed, pool.requests);
+    if (speed > pool.speedBound) return lostProbe(speed, pool.requests, 'over-bound');
     this.#jobs += pool.runs.length;
     const probes = pool.runs.map(({ workload, spec }) =>
       this.#experiment.execute(workload, { kind: 'probe', spec: toJson(spec), speed, missesMax: pool.missesMax }),

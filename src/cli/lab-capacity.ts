@@ -146,7 +146,8 @@ function capacityTable(found: readonly Found[]): { columns: readonly Column[]; r
 function whatFails({ speed, judged, probes }: Capacity): string {
   const tooShort = judged?.verdict === 'short' ? ['the run is too short to tell what lasts'] : [];
   const next = probes.find((probe) => probe.speed > speed);
-  if (next === undefined) return [...tooShort, 'nothing: the bound was reached'].join('; ');
+  if (next === undefined || next.verdict === 'over-bound')
+    return [...tooShort, 'nothing: the bound was reached'].join('; ');
   const share = next.goodShare === null ? `under ${goodShareMin * 100}` : formatNumber(next.goodShare * 100, 1);
   const why = next.verdict === 'slows' ? `answers slow down ${formatNumber(next.slowdown!, 2)} x` : `${share} % good`;
   return [...tooShort, why].join('; ');

@@ -20,8 +20,9 @@ export interface PooledProbe {
 /**
  * `missed`: the SLO is not met. `slows`: it is met, but answers take longer and longer. `short`: it is met, but the
  * arrivals end before a queue could show. `good`: it is met, and a longer run would say the same.
+ * `over-bound`: not tried, since no policy can last there.
  */
-export type ProbeVerdict = 'missed' | 'slows' | 'short' | 'good';
+export type ProbeVerdict = 'missed' | 'slows' | 'short' | 'good' | 'over-bound';
 
 /** Share of good requests that meets the SLO. */
 export const goodShareMin = 0.95;
@@ -72,6 +73,6 @@ export function poolProbes(probes: readonly ProbeResult[]): PooledProbe {
 }
 
 /** What is known without a run to its end. */
-export function lostProbe(speed: number, requests: number): PooledProbe {
-  return { speed, requests, verdict: 'missed', goodShare: null, ttftMeanMs: null, spanOverE2e: null, slowdown: null };
+export function lostProbe(speed: number, requests: number, verdict: 'missed' | 'over-bound' = 'missed'): PooledProbe {
+  return { speed, requests, verdict, goodShare: null, ttftMeanMs: null, spanOverE2e: null, slowdown: null };
 }
