@@ -98,14 +98,20 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const feedCommons = new FeedCommons(() => performance.now(), publisherGate);
   const fleet = new Fleet({
     create: (spec) => {
-      const engine = new Engine(spec, files.workerCa);
+      const engine = new Engine(spec, files.workerCa, config.allowLinkLocal);
       const context = { config, tokenizer, pools, hasher, feedCommons, log };
       return { engine, monitor: new EngineMonitor(engine, context) };
     },
     drainMsMax: () => live.current.workerDrainMsMax,
     log,
   });
-  const discovery = new WorkerDiscovery(fleet, surroundings.resolve ?? systemResolve, config.dnsIntervalMs, log);
+  const discovery = new WorkerDiscovery(
+    fleet,
+    surroundings.resolve ?? systemResolve,
+    config.dnsIntervalMs,
+    log,
+    config.allowLinkLocal,
+  );
   const acceptHold = new AcceptHold(() => performance.now());
   let isTrusted = addressesIn(config.trustedProxies);
   const slots = new ConnectionSlots(

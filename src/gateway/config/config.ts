@@ -6,6 +6,7 @@ import { isAddressRange } from './address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
 import { blockSizeMax, isAdminPort, isBlockSize, isBodiesBytes, largestBodiesMin } from './auto-settings.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
+import { linkLocalFault } from './link-local.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
 import { file, flag, integer, listOf, nonNegative, oneOf, originList, type Read, text } from './setting-schemas.ts';
 
@@ -19,6 +20,8 @@ export interface GatewayConfig {
   readonly workersFile: string | null;
   /** Between two look-ups of the names that stand for several engines. */
   readonly dnsIntervalMs: number;
+  /** Workers may have link-local addresses, at which clouds tell credentials. */
+  readonly allowLinkLocal: boolean;
   /** How long a worker that is removed may take to end its answers. */
   readonly workerDrainMsMax: number;
   readonly host: string;
@@ -178,6 +181,7 @@ const schema = z.strictObject({
   workers: workerList,
   workersFile: file,
   dnsIntervalMs: integer(10, 3_600_000).default(5000),
+  allowLinkLocal: flag.default(false),
   workerDrainMsMax: integer(0, 86_400_000).default(600_000),
   host: text.default('127.0.0.1'),
   port: integer(0, 65_535).default(8000),
@@ -256,6 +260,10 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('apiKeys', [index], `names ${name} twice`),
     ),
   ];
+  for (const [index, spec] of config.workers.entries()) {
+    const message = config.allowLinkLocal ? null : linkLocalFault(spec);
+    if (message !== null) faults.push(fault('workers', [index], message));
+  }
   faults.push(...sharedTopics(config.workers));
   if (config.workers.length === 0 && config.workersFile === null && config.adminKey === null) {
     faults.push(

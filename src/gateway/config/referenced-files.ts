@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls';
 import type { ApiKey } from './api-keys.ts';
 import { ConfigError, type ConfigFault, type GatewayConfig, readKeyList, readWorkerList } from './config.ts';
 import type { EngineSpec } from './engine-spec.ts';
+import { linkLocalFault } from './link-local.ts';
 import { YamlFile, YamlFileError } from './yaml-file.ts';
 
 export interface TlsIdentity {
@@ -34,6 +35,8 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
     readTls(config),
     config.workerCaFile === null ? null : readPem('workerCaFile', config.workerCaFile),
   ]);
+  const linkLocal = config.allowLinkLocal ? [] : workers.map(linkLocalFault).filter((message) => message !== null);
+  if (linkLocal[0] !== undefined) throw new ConfigError('workersFile', linkLocal[0]);
   if (workerCa !== null) checkContext('workerCaFile', { ca: workerCa });
   const known = new Set(config.workers.map(({ url }) => url));
   const names = new Set(config.apiKeys.map(({ name }) => name));

@@ -50,6 +50,7 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   ),
   workersFile: live('text', 'path', 'YAML list of more engines'),
   dnsIntervalMs: fixed('number', 'ms', 'time between two look-ups of dns+ host names'),
+  allowLinkLocal: fixed('switch', '', 'allow workers at link-local addresses, where clouds keep credentials'),
   workerDrainMsMax: live(
     'number',
     'ms',

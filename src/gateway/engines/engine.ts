@@ -51,12 +51,15 @@ export class Engine {
   #draining = false;
   #inFlight = 0;
 
-  /** @param ca authorities that its certificate may come from, in PEM; null: those that Node trusts */
-  constructor(spec: EngineSpec, ca: string | null = null) {
+  /**
+   * @param ca authorities that its certificate may come from, in PEM; null: those that Node trusts
+   * @param linkLocal its name may lead to a link-local address
+   */
+  constructor(spec: EngineSpec, ca: string | null = null, linkLocal = false) {
     this.spec = spec;
     this.url = spec.url;
     this.clientId = clientIdOf(spec.url);
-    this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null });
+    this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null, linkLocal });
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
   }
 

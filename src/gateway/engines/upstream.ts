@@ -1,7 +1,9 @@
 // The connections to one engine: how requests get there, and what a failure on the way means.
 
+import { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
+import { routableOnly } from './routable-lookup.ts';
 
 /** uvicorn closes idle connections after 5 s; ours must be the first to go, or a request meets a closing socket. */
 const idleSocketMsMax = 4000;
@@ -31,6 +33,8 @@ export interface UpstreamTls {
   readonly ca: string | null;
   /** The name that the certificate must have; null: that of the address. */
   readonly serverName: string | null;
+  /** A name may lead to a link-local address. */
+  readonly linkLocal?: boolean;
 }
 
 export class Upstream {
@@ -91,9 +95,10 @@ export class Upstream {
     await Promise.all([this.#pool.destroy(), this.#fresh.destroy()]);
   }
 
-  #connector({ ca, serverName }: UpstreamTls): buildConnector.connector {
+  #connector({ ca, serverName, linkLocal = false }: UpstreamTls): buildConnector.connector {
     const connect = buildConnector({
       timeout: connectMsMax,
+      ...(!linkLocal && { lookup: routableOnly(lookup) }),
       ...(ca !== null && { ca }),
       ...(serverName !== null && { servername: serverName }),
     });

@@ -4,6 +4,7 @@ import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import { linkLocalFault } from '../config/link-local.ts';
 import type { Fleet } from './fleet.ts';
 import { UnreachedLog } from './unreached-log.ts';
 
@@ -24,6 +25,7 @@ export class WorkerDiscovery {
   readonly #resolve: Resolve;
   readonly #intervalMs: number;
   readonly #log: Logger;
+  readonly #allowLinkLocal: boolean;
   #specs: readonly EngineSpec[] = [];
   readonly #unfound = new WeakMap<EngineSpec, UnreachedLog>();
   #timer: NodeJS.Timeout | null = null;
@@ -31,11 +33,12 @@ export class WorkerDiscovery {
   /** One round at a time; a round that is overtaken by new names changes nothing for those that are gone. */
   #round: Promise<void> = Promise.resolve();
 
-  constructor(fleet: Fleet, resolve: Resolve, intervalMs: number, log: Logger) {
+  constructor(fleet: Fleet, resolve: Resolve, intervalMs: number, log: Logger, allowLinkLocal = false) {
     this.#fleet = fleet;
     this.#resolve = resolve;
     this.#intervalMs = intervalMs;
     this.#log = log;
+    this.#allowLinkLocal = allowLinkLocal;
   }
 
   /** Replaces the names that are followed; the first look-up begins at once. */
@@ -98,9 +101,11 @@ export class WorkerDiscovery {
     }
     const engines = addresses.slice(0, addressesMax).map((address) => engineAt(spec, hostname, address));
     // A link-local address with a zone (fe80::1%eth0) can't stand in a URL.
-    const usable = engines.filter(({ url }) => URL.canParse(url));
+    const isUsable = (engine: EngineSpec): boolean =>
+      URL.canParse(engine.url) && (this.#allowLinkLocal || linkLocalFault(engine) === null);
+    const usable = engines.filter(isUsable);
     if (usable.length < engines.length) {
-      const leftOut = engines.filter(({ url }) => !URL.canParse(url)).map(({ url }) => url);
+      const leftOut = engines.filter((engine) => !isUsable(engine)).map(({ url }) => url);
       this.#log.warn({ name: hostname, leftOut }, 'name has addresses that can not be used');
     }
     this.#fleet.want(sourceOf(spec), usable);

@@ -2,6 +2,7 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
+import { linkLocalFault } from '../config/link-local.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { GatewayContext } from '../gateway-context.ts';
 import { describeWorkers } from './admin-routes.ts';
@@ -19,7 +20,7 @@ const drainSuffix = '/drain';
 /** `POST /workers` @throws RequestError 400 if it can't be one, 409 if there is one at its address */
 export async function addWorker(context: GatewayContext, exchange: Exchange): Promise<void> {
   const given = await readJson(exchange);
-  const spec = specOf(given);
+  const spec = specOf(context, given);
   if (spec.dns === true) throw invalid('dns+ workers belong into the configuration', 'url');
   const { fleet } = context;
   const present = fleet.find(spec.url);
@@ -80,7 +81,7 @@ async function changeWorker(context: GatewayContext, exchange: Exchange, engine:
   }
   if ('url' in changes) throw invalid('the address of a worker stays; add another worker instead', 'url');
   const merged = Object.entries({ ...engine.spec, ...changes }).filter(([, value]) => value !== null);
-  const spec = specOf(Object.fromEntries(merged));
+  const spec = specOf(context, Object.fromEntries(merged));
   context.fleet.add(spec);
   context.log.info({ engine: spec.url, changed: Object.keys(changes), by: 'admin' }, 'worker changed');
   reply(context, exchange, 202, spec.url);
@@ -107,9 +108,11 @@ function engineOf(context: GatewayContext, id: string): Engine {
   return engine;
 }
 
-function specOf(value: unknown): EngineSpec {
+function specOf({ config }: GatewayContext, value: unknown): EngineSpec {
   const result = readEngineSpec(value);
   if (result.kind === 'wrong') throw invalid(`the worker ${result.message}`, result.field ?? null);
+  const fault = config.allowLinkLocal ? null : linkLocalFault(result.spec);
+  if (fault !== null) throw invalid(`the worker ${fault}`, 'url');
   return result.spec;
 }
 
