@@ -75,7 +75,11 @@ function addressOf(server: Server): string {
 async function sendAll(url: string): Promise<void> {
   const agent = new Agent({ keepAlive: false });
   // One timer for all requests: an abort signal would collect a listener of each of them.
-  const deadline = setTimeout(() => agent.destroy(), 2 * sendingMsMax);
+  let isLate = false;
+  const deadline = setTimeout(() => {
+    isLate = true;
+    agent.destroy();
+  }, 2 * sendingMsMax);
   const endMs = performance.now() + sendingMsMax;
   let sent = 0;
   const client = async (): Promise<void> => {
@@ -90,6 +94,9 @@ async function sendAll(url: string): Promise<void> {
   };
   try {
     await Promise.all(Array.from({ length: concurrency }, client));
+  } catch (error) {
+    if (isLate) throw new Error(`a request was not answered within ${2 * sendingMsMax} ms`, { cause: error });
+    throw error;
   } finally {
     clearTimeout(deadline);
     agent.destroy();

@@ -73,19 +73,19 @@ async function serve(command: Command): Promise<void> {
   process.once('SIGINT', stop);
 }
 
-/** The gateway starts with or without. */
+/** The gateway also starts without a rehearsal. */
 async function rehearseIfPossible(config: GatewayConfig): Promise<void> {
   try {
     await rehearse(config);
   } catch (error) {
-    console.error(`kvoyant: no rehearsal, so that the first burst may be slower: ${(error as Error).message}`);
+    console.error(`kvoyant: the rehearsal failed, so the first burst may be slower: ${(error as Error).message}`);
   }
 }
 
 async function start(command: Command, sources: SettingSources): Promise<Gateway> {
   try {
     const settings = await loadSettings(sources);
-    // What is wrong with them is said at once.
+    // Before the rehearsal, so that wrong settings are reported at once.
     const config = resolveConfig(settings);
     if (config.rehearse) await rehearseIfPossible(config);
     return await startGateway(settings);
