@@ -9,6 +9,9 @@ export interface TextPart {
   readonly token: AddedTokenSpec | undefined;
 }
 
+/** Openings of tokens that are none, gone through in one step. */
+const missesPerStep = 16_384;
+
 /** By UTF-16 code unit; `token` where a token ends. */
 interface TrieNode {
   readonly next: Map<number, TrieNode>;
@@ -41,6 +44,13 @@ export class AddedTokens {
   /** The parts of a text, in order and without a gap. */
   split(text: string): TextPart[] {
     const parts: TextPart[] = [];
+    for (const part of this.parts(text)) if (part !== null) parts.push(part);
+    return parts;
+  }
+
+  /** One by one; null, now and then, where a long search may be left for a while. */
+  *parts(text: string): Generator<TextPart | null> {
+    let misses = 0;
     /** End of the last part. */
     let done = 0;
     const positions = this.#openings.map((opening) => text.indexOf(opening));
@@ -50,6 +60,7 @@ export class AddedTokens {
       const token = this.#longestAt(text, start);
       if (token === undefined) {
         at = start + 1;
+        if (++misses % missesPerStep === 0) yield null;
         continue;
       }
       // A token that may not stand here is passed over all the same.
@@ -57,13 +68,12 @@ export class AddedTokens {
       if (token.singleWord && !standsAlone(text, start, at)) continue;
       const from = token.lstrip ? whiteStart(text, done, start) : start;
       const to = token.rstrip ? whiteEnd(text, at) : at;
-      if (done < from) parts.push({ from: done, to: from, token: undefined });
+      if (done < from) yield { from: done, to: from, token: undefined };
       // Nothing is left of a token whose characters all went to the one before.
-      if (from < to) parts.push({ from, to, token });
+      if (from < to) yield { from, to, token };
       done = to;
     }
-    if (done < text.length) parts.push({ from: done, to: text.length, token: undefined });
-    return parts;
+    if (done < text.length) yield { from: done, to: text.length, token: undefined };
   }
 
   /** @param positions of each opening, at or behind the last place looked at; -1: none left */

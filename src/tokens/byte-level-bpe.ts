@@ -73,6 +73,42 @@ export class ByteLevelBpe {
     return out.copyFrom(0);
   }
 
+  /** As `encode`, and may be left at each `yield` for a while: at most some thousands of characters are between two. */
+  *encodeSteps(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array> {
+    const out = new TokenBuffer();
+    if (addSpecialTokens) for (const id of this.#spec.idsBefore) out.push(id);
+    for (const part of this.#rawTokens.parts(text)) {
+      if (part === null) yield;
+      else if (part.token !== undefined) out.push(part.token.id);
+      else yield* this.#unnormalizedSteps(text.slice(part.from, part.to), out);
+    }
+    if (addSpecialTokens) for (const id of this.#spec.idsBehind) out.push(id);
+    return out.copyFrom(0);
+  }
+
+  *#unnormalizedSteps(text: string, out: TokenBuffer): Generator<void, void> {
+    const normalized = this.#spec.nfc ? normalizeNfc(text) : text;
+    if (this.#normalizedTokens === null) {
+      yield* this.#plainSteps(normalized, out);
+      return;
+    }
+    for (const part of this.#normalizedTokens.parts(normalized)) {
+      if (part === null) yield;
+      else if (part.token !== undefined) out.push(part.token.id);
+      else yield* this.#plainSteps(normalized.slice(part.from, part.to), out);
+    }
+  }
+
+  *#plainSteps(text: string, out: TokenBuffer): Generator<void, void> {
+    const plain = this.#withBlank(text);
+    let next = 0;
+    for (let at = 0; at < plain.length; at = next) {
+      next = this.#segmentEnd(plain, at);
+      this.#appendSegment(plain.slice(at, next), out);
+      yield;
+    }
+  }
+
   /** Bytes that are no UTF-8, and ids without a token, become U+FFFD. */
   decode(ids: ArrayLike<number>): string {
     return Buffer.concat(Array.from(ids, (id) => this.#bytesOf(id))).toString();
@@ -99,12 +135,16 @@ export class ByteLevelBpe {
 
   /** Appends a text in which no added token is, segment by segment. */
   #appendPlain(text: string): void {
-    const plain = this.#spec.blankBefore === 'text' && !text.startsWith(' ') ? ` ${text}` : text;
+    const plain = this.#withBlank(text);
     let next = 0;
     for (let at = 0; at < plain.length; at = next) {
       next = this.#segmentEnd(plain, at);
-      this.#appendSegment(plain.slice(at, next));
+      this.#appendSegment(plain.slice(at, next), this.#out);
     }
+  }
+
+  #withBlank(text: string): string {
+    return this.#spec.blankBefore === 'text' && !text.startsWith(' ') ? ` ${text}` : text;
   }
 
   /**
@@ -120,19 +160,19 @@ export class ByteLevelBpe {
     return text.length;
   }
 
-  #appendSegment(segment: string): void {
+  #appendSegment(segment: string, out: TokenBuffer): void {
     if (segment.length < cachedSegmentCharsMin) {
-      this.#encoder.append(segment, this.#out);
+      this.#encoder.append(segment, out);
       return;
     }
     const known = this.#segments.get(segment);
     if (known !== undefined) {
-      this.#out.append(known);
+      out.append(known);
       return;
     }
-    const from = this.#out.length;
-    this.#encoder.append(segment, this.#out);
-    this.#segments.set(segment, this.#out.copyFrom(from));
+    const from = out.length;
+    this.#encoder.append(segment, out);
+    this.#segments.set(segment, out.copyFrom(from));
   }
 }
 

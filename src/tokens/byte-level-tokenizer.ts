@@ -1,5 +1,6 @@
 // A byte-level BPE with its chat templates, in the calling thread.
 import type { ByteLevelBpe } from './byte-level-bpe.ts';
+import { type TemplateLimits, templateLimits } from './template-work.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import { type ChatTemplates, renderChat } from './tokenizer-files.ts';
 
@@ -21,12 +22,21 @@ export class ByteLevelTokenizer implements Tokenizer {
     return this.#bpe.encode(text, options?.addSpecialTokens ?? true);
   }
 
+  get templates(): ChatTemplates | undefined {
+    return this.#templates;
+  }
+
+  /** As `encode`, in steps. */
+  encodeSteps(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array> {
+    return this.#bpe.encodeSteps(text, addSpecialTokens);
+  }
+
   decode(ids: ArrayLike<number>): string {
     return this.#bpe.decode(ids);
   }
 
-  renderChat(chat: ChatInput): RenderedChat {
-    return renderChat(this.name, this.#templates, chat);
+  renderChat(chat: ChatInput, limits: TemplateLimits = templateLimits): RenderedChat {
+    return renderChat(this.name, this.#templates, chat, limits);
   }
 
   encodeChat(chat: ChatInput): EncodedChat {

@@ -1,19 +1,37 @@
 // Any other tokenizer: a Hugging Face tokenizer.json through @huggingface/tokenizers, in a thread.
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
-import { type ChatTemplates, renderChat, type TokenizerFiles } from './tokenizer-files.ts';
+import {
+  type ChatTemplates,
+  noTemplate,
+  renderChat,
+  type TokenizerFiles,
+  templateSourcesOf,
+} from './tokenizer-files.ts';
 import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
+import type { TokenizerTurn } from './tokenizer-turn.ts';
+
+/** The library does a text in one go, 100 characters in a millisecond or so: longer ones have a thread of their own. */
+const shortCharsMax = 16_384;
+/** A longer text would take that thread for more than ten seconds. */
+const libraryCharsMax = 1_048_576;
+
+interface Threads {
+  readonly short: TokenizerThread;
+  /** Starts with the first long text. */
+  readonly long: TokenizerThread;
+}
 
 /** Slower than byte-level BPE by far (tens of ms for 7,000 tokens), but not in the calling thread. */
 export class HuggingFaceTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
-  readonly #thread: TokenizerThread;
+  readonly #threads: Threads;
   readonly #templates: ChatTemplates | undefined;
 
-  private constructor(name: string, vocabSize: number, thread: TokenizerThread, templates: ChatTemplates | undefined) {
+  private constructor(name: string, vocabSize: number, threads: Threads, templates: ChatTemplates | undefined) {
     this.name = name;
     this.vocabSize = vocabSize;
-    this.#thread = thread;
+    this.#threads = threads;
     this.#templates = templates;
   }
 
@@ -27,10 +45,17 @@ export class HuggingFaceTokenizer implements Tokenizer {
     options: ThreadOptions = {},
   ): Promise<HuggingFaceTokenizer> {
     const { tokenizerFile, configFile } = files;
-    const thread = new TokenizerThread({ kind: 'hugging-face', tokenizerFile, configFile }, options);
+    const templates = templateSourcesOf(files) ?? null;
+    const source = { kind: 'hugging-face', tokenizerFile, configFile, templates } as const;
+    const thread = new TokenizerThread(source, { textCharsMax: libraryCharsMax, ...options });
     try {
       const { vocabSize, addedTokens } = await thread.describe();
-      return new HuggingFaceTokenizer(tokenizerFile, vocabSize, thread, templatesOf(addedTokens));
+      return new HuggingFaceTokenizer(
+        tokenizerFile,
+        vocabSize,
+        { short: thread, long: new TokenizerThread(source, { textCharsMax: libraryCharsMax, ...options }) },
+        templatesOf(addedTokens),
+      );
     } catch (error) {
       await thread.close();
       throw error;
@@ -38,27 +63,28 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   encode(text: string, options?: EncodeOptions): Promise<Uint32Array> {
-    return this.#thread.encode(text, options?.addSpecialTokens ?? true);
+    return this.#threadFor(text.length).encode(text, options?.addSpecialTokens ?? true, options?.turn);
   }
 
   decode(ids: ArrayLike<number>): Promise<string> {
-    return this.#thread.decode(ids);
+    return this.#threads.short.decode(ids);
   }
 
   renderChat(chat: ChatInput): RenderedChat {
     return renderChat(this.name, this.#templates, chat);
   }
 
-  async encodeChat(chat: ChatInput): Promise<EncodedChat> {
-    const rendered = this.renderChat(chat);
-    const ids = await this.encode(rendered.text, { addSpecialTokens: chat.addSpecialTokens ?? false });
-    if (rendered.exact) return { ids, exact: true };
-    const { rest, otherParts } = rendered;
-    const { length: restTokens } = await this.encode(rest, { addSpecialTokens: false });
-    return { ids, exact: false, restTokens, otherParts };
+  async encodeChat(chat: ChatInput, turn?: TokenizerTurn): Promise<EncodedChat> {
+    const { messages, tools } = chat;
+    if (this.#templates === undefined) throw noTemplate(this.name);
+    return this.#threadFor(messages.text.length + (tools?.text.length ?? 0)).encodeChat(chat, turn);
   }
 
-  close(): Promise<void> {
-    return this.#thread.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#threads.short.close(), this.#threads.long.close()]);
+  }
+
+  #threadFor(chars: number): TokenizerThread {
+    return chars <= shortCharsMax ? this.#threads.short : this.#threads.long;
   }
 }

@@ -6,7 +6,13 @@ import { HuggingFaceTokenizer } from './hugging-face-tokenizer.ts';
 import { cacheFolder, ImageFolder } from './image-folder.ts';
 import { LongTextTokenizer } from './long-text-tokenizer.ts';
 import { type Tokenizer, TokenizerError } from './tokenizer.ts';
-import { type ChatTemplates, chatTemplatesOf, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
+import {
+  type ChatTemplates,
+  makeTemplates,
+  readTokenizerFiles,
+  type TokenizerFiles,
+  templateSourcesOf,
+} from './tokenizer-files.ts';
 import type { ThreadOptions } from './tokenizer-thread.ts';
 
 export interface LoadOptions extends ThreadOptions {
@@ -37,7 +43,11 @@ export async function loadTokenizer(spec: string, options: LoadOptions = {}): Pr
   const { bpe, image, unkept } = loaded;
   if (unkept !== null) options.onNotice?.(`the image of ${tokenizerFile} could not be kept: ${unkept.message}`);
   const inline = new ByteLevelTokenizer(tokenizerFile, bpe, templatesOf(files, bpe.addedTexts, options));
-  return new LongTextTokenizer(inline, { kind: 'byte-level', image: image.memory }, options);
+  return new LongTextTokenizer(
+    inline,
+    { kind: 'byte-level', image: image.memory, templates: templateSourcesOf(files) ?? null },
+    options,
+  );
 }
 
 function templatesOf(
@@ -46,7 +56,8 @@ function templatesOf(
   { templateOptional, onNotice }: LoadOptions,
 ): ChatTemplates | undefined {
   try {
-    return chatTemplatesOf(files, addedTokens);
+    const sources = templateSourcesOf(files);
+    return sources === undefined ? undefined : makeTemplates(sources, addedTokens);
   } catch (error) {
     if (!templateOptional || !(error instanceof TokenizerError)) throw error;
     onNotice?.(`the chat template of ${files.tokenizerFile} is left out: ${error.message}`);

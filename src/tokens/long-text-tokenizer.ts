@@ -1,10 +1,20 @@
-// A byte-level tokenizer for an event loop: texts that would hold it up go to a thread.
-import type { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
-import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
-import { type ThreadOptions, type ThreadSource, TokenizerThread } from './tokenizer-thread.ts';
+// A byte-level tokenizer for an event loop: what would hold it up goes to a thread.
 
-/** Text that is tokenized in the calling thread: 2 ms as a rule, tens of ms at the very worst. */
-const inlineCharsMax = 65_536;
+import type { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
+import type { ThreadSource } from './thread-messages.ts';
+import {
+  type ChatInput,
+  type EncodedChat,
+  type EncodeOptions,
+  type RenderedChat,
+  type Tokenizer,
+  TokenizerError,
+} from './tokenizer.ts';
+import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
+import { inlineCharsMax, type TokenizerTurn } from './tokenizer-turn.ts';
+
+/** What a template may do in the calling thread: some ms. Where that is too little, the thread renders the chat. */
+const inlineLimits = { stepsMax: 30_000, charsMax: 2 * inlineCharsMax };
 
 /** Same ids on either path. The thread starts with the first long text. */
 export class LongTextTokenizer implements Tokenizer {
@@ -22,8 +32,8 @@ export class LongTextTokenizer implements Tokenizer {
   }
 
   encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
-    if (text.length <= inlineCharsMax) return this.#inline.encode(text, options);
-    return this.#thread.encode(text, options?.addSpecialTokens ?? true);
+    if (fitsInline(text.length, options?.turn)) return this.#inline.encode(text, options);
+    return this.#thread.encode(text, options?.addSpecialTokens ?? true, options?.turn);
   }
 
   decode(ids: ArrayLike<number>): string {
@@ -34,19 +44,43 @@ export class LongTextTokenizer implements Tokenizer {
     return this.#inline.renderChat(chat);
   }
 
-  encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat> {
-    const rendered = this.renderChat(chat);
-    const ids = this.encode(rendered.text, { addSpecialTokens: chat.addSpecialTokens ?? false });
-    if (!rendered.exact) return this.#withRest(ids, rendered.rest, rendered.otherParts);
+  encodeChat(chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat> {
+    const rendered = this.#renderInline(chat);
+    if (rendered === null) return this.#thread.encodeChat(chat, turn);
+    const ids = this.encode(rendered.text, { addSpecialTokens: chat.addSpecialTokens ?? false, turn });
+    if (!rendered.exact) return this.#withRest(ids, rendered.rest, rendered.otherParts, turn);
     return ids instanceof Uint32Array ? { ids, exact: true } : ids.then((done) => ({ ids: done, exact: true }));
   }
 
-  async #withRest(ids: Uint32Array | Promise<Uint32Array>, rest: string, otherParts: number): Promise<EncodedChat> {
-    const [certain, { length: restTokens }] = await Promise.all([ids, this.encode(rest, { addSpecialTokens: false })]);
+  /** @returns null: it is too much for the calling thread */
+  #renderInline(chat: ChatInput): RenderedChat | null {
+    const { messages, tools } = chat;
+    const chars = messages.text.length + (tools?.text.length ?? 0) + (chat.chatTemplateKwargs?.text.length ?? 0);
+    if (chars > inlineCharsMax) return null;
+    try {
+      return this.#inline.renderChat(chat, inlineLimits);
+    } catch (error) {
+      if (error instanceof TokenizerError && error.code === 'chat-template-overrun') return null;
+      throw error;
+    }
+  }
+
+  async #withRest(
+    ids: Uint32Array | Promise<Uint32Array>,
+    rest: string,
+    otherParts: number,
+    turn: TokenizerTurn | undefined,
+  ): Promise<EncodedChat> {
+    const counting = this.encode(rest, { addSpecialTokens: false, turn });
+    const [certain, { length: restTokens }] = await Promise.all([ids, counting]);
     return { ids: certain, exact: false, restTokens, otherParts };
   }
 
   close(): Promise<void> {
     return this.#thread.close();
   }
+}
+
+function fitsInline(chars: number, turn: TokenizerTurn | undefined): boolean {
+  return chars <= inlineCharsMax && (turn === undefined || turn.takeInline(chars));
 }

@@ -2,8 +2,8 @@
 
 /** Characters that a template may write, what it writes and does not use included. */
 export const templateCharsMax: number = 32 * 1024 * 1024;
-/** Statements, calls and runs of characters that it may go through: half a second of work, about. */
-export const templateStepsMax = 4_000_000;
+/** Statements, calls and runs of characters that it may go through: some tenths of a second, about. */
+export const templateStepsMax = 2_000_000;
 
 export interface TemplateLimits {
   readonly stepsMax: number;

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ChatTemplate } from './chat-template.ts';
+import { type TemplateLimits, templateLimits } from './template-work.ts';
 import { type ChatInput, type RenderedChat, TokenizerError } from './tokenizer.ts';
 
 export interface TokenizerFiles {
@@ -37,12 +38,21 @@ export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> 
 }
 
 /** @throws TokenizerError naming the field */
-export function renderChat(name: string, templates: ChatTemplates | undefined, chat: ChatInput): RenderedChat {
+export function renderChat(
+  name: string,
+  templates: ChatTemplates | undefined,
+  chat: ChatInput,
+  limits: TemplateLimits = templateLimits,
+): RenderedChat {
   if (templates === undefined) {
-    throw new TokenizerError('chat-template-missing', `${name} comes without a chat template`, 'messages');
+    throw noTemplate(name);
   }
   const hasTools = (chat.tools ?? null) !== null;
-  return (hasTools ? (templates.tools ?? templates.standard) : templates.standard).render(chat);
+  return (hasTools ? (templates.tools ?? templates.standard) : templates.standard).render(chat, limits);
+}
+
+export function noTemplate(name: string): TokenizerError {
+  return new TokenizerError('chat-template-missing', `${name} comes without a chat template`, 'messages');
 }
 
 async function findTokenizerFile(path: string): Promise<string> {
@@ -87,18 +97,19 @@ function parseConfig(file: string, text: string): TokenizerConfig {
   return config as TokenizerConfig;
 }
 
-/**
- * The file wins over the configuration, whose `chat_template` is one text or a list of named ones.
- * @param addedTokens texts of the added tokens
- * @throws TokenizerError `chat-template-invalid`
- */
-export function chatTemplatesOf(files: TokenizerFiles, addedTokens: readonly string[]): ChatTemplates | undefined {
-  const { jinja, config } = files;
+/** Texts of templates, and what they are offered: what another thread needs to make the same ones. */
+export interface TemplateSources {
+  readonly standard: string;
+  readonly tools: string | undefined;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+/** The file wins over the configuration, whose `chat_template` is one text or a list of named ones. */
+export function templateSourcesOf({ jinja, config }: TokenizerFiles): TemplateSources | undefined {
   const variables = specialTokenVariables(config);
-  const make = (source: string): ChatTemplate => new ChatTemplate(source, variables, addedTokens);
   const configured = config.chat_template;
-  if (jinja !== undefined) return { standard: make(jinja), tools: undefined };
-  if (typeof configured === 'string') return { standard: make(configured), tools: undefined };
+  if (jinja !== undefined) return { standard: jinja, tools: undefined, variables };
+  if (typeof configured === 'string') return { standard: configured, tools: undefined, variables };
   if (!Array.isArray(configured)) return undefined;
   const named = new Map<unknown, unknown>(
     (configured as { name?: unknown; template?: unknown }[]).map(({ name, template }) => [name, template]),
@@ -106,7 +117,19 @@ export function chatTemplatesOf(files: TokenizerFiles, addedTokens: readonly str
   const standard = named.get('default');
   const tools = named.get('tool_use');
   if (typeof standard !== 'string') return undefined;
-  return { standard: make(standard), tools: typeof tools === 'string' ? make(tools) : undefined };
+  return { standard, tools: typeof tools === 'string' ? tools : undefined, variables };
+}
+
+/**
+ * @param addedTokens texts of the added tokens
+ * @throws TokenizerError `chat-template-invalid`
+ */
+export function makeTemplates(
+  { standard, tools, variables }: TemplateSources,
+  addedTokens: readonly string[],
+): ChatTemplates {
+  const make = (source: string): ChatTemplate => new ChatTemplate(source, variables, addedTokens);
+  return { standard: make(standard), tools: tools === undefined ? undefined : make(tools) };
 }
 
 /** `bos_token`, `eos_token` and their like, given as text or as an object with `content`. */

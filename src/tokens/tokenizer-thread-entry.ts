@@ -1,24 +1,31 @@
-// What the tokenizer's thread runs: loads one tokenizer, then answers requests in order.
+// What the tokenizer's thread runs: loads one tokenizer, then answers tasks, a slice of one at a time.
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { assert } from '../core/assert.ts';
 import { loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 import { bpeOfImage } from './byte-level-loader.ts';
-import { TokenizerError } from './tokenizer.ts';
-import { openImage } from './tokenizer-image.ts';
+import { JsonText } from './exact-json.ts';
+import { JsonReader } from './json-reader.ts';
 import type {
+  ThreadChat,
   ThreadReply,
   ThreadRequest,
   ThreadResult,
   ThreadSource,
   ThreadTask,
   TokenizerDescription,
-} from './tokenizer-thread.ts';
+} from './thread-messages.ts';
+import { ThreadTurns } from './thread-turns.ts';
+import { TokenizerError } from './tokenizer.ts';
+import { type ChatTemplates, makeTemplates, renderChat, type TemplateSources } from './tokenizer-files.ts';
+import { openImage } from './tokenizer-image.ts';
 
 interface Engine {
   readonly description: TokenizerDescription;
-  encode(text: string, addSpecialTokens: boolean): Uint32Array;
+  readonly templates: ChatTemplates | undefined;
+  /** May be left at each `yield` for a while. */
+  encode(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array>;
   decode(ids: Uint32Array): string;
 }
 
@@ -36,7 +43,8 @@ async function load(source: ThreadSource): Promise<Engine> {
       const builtin = await loadBuiltinTokenizer();
       return {
         description: { vocabSize: builtin.vocabSize, addedTokens: [] },
-        encode: (text) => builtin.encode(text),
+        templates: builtin.templates,
+        encode: (text, addSpecialTokens) => builtin.encodeSteps(text, addSpecialTokens),
         decode: (ids) => builtin.decode(ids),
       };
     }
@@ -44,14 +52,15 @@ async function load(source: ThreadSource): Promise<Engine> {
       const bpe = bpeOfImage(openImage(source.image));
       return {
         description: { vocabSize: bpe.vocabSize, addedTokens: bpe.addedTexts },
-        encode: (text, addSpecialTokens) => bpe.encode(text, addSpecialTokens),
+        templates: templatesOf(source.templates, bpe.addedTexts),
+        encode: (text, addSpecialTokens) => bpe.encodeSteps(text, addSpecialTokens),
         decode: (ids) => bpe.decode(ids),
       };
     }
     case 'hugging-face': {
       const tokenizer = await readJson(source.tokenizerFile);
       const config = source.configFile === null ? {} : await readJson(source.configFile);
-      return libraryEngine(source.tokenizerFile, tokenizer, config);
+      return libraryEngine(source, tokenizer, config);
     }
   }
 }
@@ -75,7 +84,21 @@ async function readJson(file: string): Promise<object> {
   throw new TokenizerError('tokenizer-unsupported', `${file} does not hold a JSON object`);
 }
 
-function libraryEngine(file: string, tokenizer: TokenizerJson, config: object): Engine {
+/** One that does not parse was said to be missing when the tokenizer was loaded. */
+function templatesOf(sources: TemplateSources | null, addedTokens: readonly string[]): ChatTemplates | undefined {
+  try {
+    return sources === null ? undefined : makeTemplates(sources, addedTokens);
+  } catch (error) {
+    if (error instanceof TokenizerError) return undefined;
+    throw error;
+  }
+}
+
+function libraryEngine(
+  { tokenizerFile: file, templates }: Extract<ThreadSource, { kind: 'hugging-face' }>,
+  tokenizer: TokenizerJson,
+  config: object,
+): Engine {
   const type = tokenizer.model?.type;
   // The library takes an unknown model for a word list, which gives wrong ids in silence.
   if (!supportedModels.includes(type)) {
@@ -89,12 +112,13 @@ function libraryEngine(file: string, tokenizer: TokenizerJson, config: object): 
   } catch (error) {
     throw new TokenizerError('tokenizer-unsupported', `${file} is no tokenizer that can be used: ${String(error)}`);
   }
+  const addedTokens = [...library.get_added_tokens_decoder().values()].map((token) => token.content);
   return {
-    description: {
-      vocabSize: library.model.vocab.length,
-      addedTokens: [...library.get_added_tokens_decoder().values()].map((token) => token.content),
-    },
-    encode(text, addSpecialTokens) {
+    description: { vocabSize: library.model.vocab.length, addedTokens },
+    templates: templatesOf(templates, addedTokens),
+    // The library does a text in one go.
+    // biome-ignore lint/correctness/useYield: the others have several steps
+    *encode(text, addSpecialTokens) {
       const { ids } = library.encode(text, { add_special_tokens: addSpecialTokens });
       if (ids.includes(undefined)) throw new Error('the text has parts that the vocabulary lacks');
       return Uint32Array.from(ids as number[]);
@@ -107,15 +131,41 @@ function libraryEngine(file: string, tokenizer: TokenizerJson, config: object): 
   };
 }
 
-function run(engine: Engine, task: ThreadTask): ThreadResult {
+function* run(engine: Engine, task: ThreadTask): Generator<void, ThreadResult> {
   switch (task.kind) {
     case 'describe':
       return engine.description;
     case 'encode':
-      return engine.encode(task.text, task.addSpecialTokens);
+      return yield* engine.encode(task.text, task.addSpecialTokens);
+    case 'chat':
+      return yield* encodeChat(engine, task.chat);
     case 'decode':
       return engine.decode(task.ids);
   }
+}
+
+function* encodeChat(engine: Engine, chat: ThreadChat): Generator<void, ThreadResult> {
+  const rendered = renderChat('the tokenizer', engine.templates, {
+    ...chat,
+    messages: yield* readSteps(chat.messages),
+    tools: chat.tools === null ? null : yield* readSteps(chat.tools),
+    chatTemplateKwargs: chat.chatTemplateKwargs === null ? null : yield* readSteps(chat.chatTemplateKwargs),
+    chatTemplate: chat.chatTemplate === null ? null : new JsonText(chat.chatTemplate),
+  });
+  yield;
+  const ids = yield* engine.encode(rendered.text, chat.addSpecialTokens);
+  if (rendered.exact) return { ids, exact: true };
+  const { length: restTokens } = yield* engine.encode(rendered.rest, false);
+  return { ids, exact: false, restTokens, otherParts: rendered.otherParts };
+}
+
+/** Values read in one step. */
+const unitsPerStep = 4096;
+
+function* readSteps(text: string): Generator<void, JsonText> {
+  const reader = new JsonReader(text);
+  while (!reader.read(unitsPerStep)) yield;
+  return new JsonText(text, reader.value);
 }
 
 assert(parentPort !== null, 'this module runs in a worker thread');
@@ -123,14 +173,51 @@ const port = parentPort;
 const loading = load(workerData as ThreadSource);
 // Whoever asks gets the failure; without this line it would end the thread before anyone has asked.
 loading.catch(() => {});
+const turns = new ThreadTurns(() => performance.now());
+let working = false;
 
-port.on('message', async ({ id, task }: ThreadRequest) => {
-  let reply: ThreadReply;
-  try {
-    reply = { kind: 'done', id, result: run(await loading, task) };
-  } catch (error) {
-    const code = error instanceof TokenizerError ? error.code : 'tokenizer-failed';
-    reply = { kind: 'failed', id, code, reason: error instanceof Error ? error.message : String(error) };
-  }
-  port.postMessage(reply);
+port.on('message', (request: ThreadRequest) => {
+  if (request.kind === 'drop') turns.drop(request.group);
+  else void accept(request);
 });
+
+async function accept({ id, group, task }: Extract<ThreadRequest, { kind: 'work' }>): Promise<void> {
+  try {
+    const steps = run(await loading, task);
+    turns.add({ id, group, size: sizeOf(task), step: () => step(id, steps) });
+    if (!working) work();
+  } catch (error) {
+    fail(id, error);
+  }
+}
+
+/** Between two slices, messages are taken. */
+function work(): void {
+  working = !turns.isEmpty;
+  if (!working) return;
+  turns.runSlice();
+  setImmediate(work);
+}
+
+function step(id: number, steps: Generator<void, ThreadResult>): boolean {
+  try {
+    const { done, value } = steps.next();
+    if (!done) return false;
+    port.postMessage({ kind: 'done', id, result: value } satisfies ThreadReply);
+  } catch (error) {
+    fail(id, error);
+  }
+  return true;
+}
+
+function sizeOf(task: ThreadTask): number {
+  if (task.kind === 'encode') return task.text.length;
+  return task.kind === 'chat' ? task.chat.messages.length + (task.chat.tools?.length ?? 0) : 0;
+}
+
+function fail(id: number, error: unknown): void {
+  const isOurs = error instanceof TokenizerError;
+  const code = isOurs ? error.code : 'tokenizer-failed';
+  const reason = error instanceof Error ? error.message : String(error);
+  port.postMessage({ kind: 'failed', id, code, reason, param: isOurs ? error.param : null } satisfies ThreadReply);
+}

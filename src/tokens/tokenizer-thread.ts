@@ -1,52 +1,44 @@
 // One worker thread that tokenizes for this one: a bounded queue of texts in, ids out, a new thread after a death.
 import { Worker } from 'node:worker_threads';
-import { TokenizerError, type TokenizerErrorCode } from './tokenizer.ts';
-
-/** What the thread is to load. */
-export type ThreadSource =
-  | { readonly kind: 'builtin' }
-  /** An image that was checked or just made (tokenizer-image.ts). */
-  | { readonly kind: 'byte-level'; readonly image: SharedArrayBuffer }
-  /** `configFile` is the tokenizer_config.json beside the other, where there is one. */
-  | { readonly kind: 'hugging-face'; readonly tokenizerFile: string; readonly configFile: string | null };
-
-export type ThreadTask =
-  | { readonly kind: 'describe' }
-  | { readonly kind: 'encode'; readonly text: string; readonly addSpecialTokens: boolean }
-  | { readonly kind: 'decode'; readonly ids: Uint32Array };
-
-/** What was loaded: the answer to `describe`. */
-export interface TokenizerDescription {
-  readonly vocabSize: number;
-  /** Texts of the added tokens. */
-  readonly addedTokens: readonly string[];
-}
-
-export type ThreadResult = TokenizerDescription | Uint32Array | string;
-
-/** Requests are answered in order, each once, under the request's id. */
-export interface ThreadRequest {
-  readonly id: number;
-  readonly task: ThreadTask;
-}
-
-export type ThreadReply =
-  | { readonly kind: 'done'; readonly id: number; readonly result: ThreadResult }
-  | { readonly kind: 'failed'; readonly id: number; readonly code: TokenizerErrorCode; readonly reason: string };
+import type {
+  ThreadReply,
+  ThreadRequest,
+  ThreadResult,
+  ThreadSource,
+  ThreadTask,
+  TokenizerDescription,
+} from './thread-messages.ts';
+import { type ChatInput, type EncodedChat, TokenizerError } from './tokenizer.ts';
+import type { TokenizerTurn } from './tokenizer-turn.ts';
 
 export interface ThreadOptions {
   /** Texts that may wait or be at work; one more fails with `queue-full`. */
   readonly queuedTextsMax?: number | undefined;
+  /** Characters of these texts. */
+  readonly queuedCharsMax?: number | undefined;
+  /** One text that is longer fails with `text-too-long`. */
+  readonly textCharsMax?: number | undefined;
+  /** From the call to its answer; one that takes longer fails with `tokenizer-late`. */
+  readonly taskMsMax?: number | undefined;
   /** The module that the thread runs. */
   readonly entry?: URL | undefined;
 }
 
 interface Waiting {
+  readonly group: number;
+  readonly chars: number;
+  readonly timer: NodeJS.Timeout;
   resolve(result: ThreadResult): void;
   reject(error: TokenizerError): void;
 }
 
-const queuedTextsMax = 1024;
+const defaults = {
+  queuedTextsMax: 8192,
+  queuedCharsMax: 64 * 1024 * 1024,
+  /** Millions of tokens: no engine takes more. */
+  textCharsMax: 16 * 1024 * 1024,
+  taskMsMax: 30_000,
+};
 
 /**
  * Node 20 runs no TypeScript. So where this file itself is the source (under vitest) the thread runs what the build
@@ -59,34 +51,58 @@ const builtEntry: URL = new URL(
 
 /**
  * The thread starts with the first call, and again with the first call after its death. It does not keep the process
- * alive while nothing waits for it. Every call may fail with `queue-full`, `thread-died`, `tokenizer-unsupported`
- * (nothing could be loaded), `tokenizer-failed` (this input) or `closed`.
+ * alive while nothing waits for it. Every call may fail with `queue-full`, `text-too-long`, `tokenizer-late`,
+ * `cancelled`, `thread-died`, `tokenizer-unsupported` (nothing could be loaded), `tokenizer-failed` (this input) or
+ * `closed`.
  */
 export class TokenizerThread {
   readonly #source: ThreadSource;
-  readonly #queuedTextsMax: number;
+  readonly #limits: typeof defaults;
   readonly #entry: URL;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #groups = new WeakMap<TokenizerTurn, number>();
+  #waitingChars = 0;
   #nextId = 1;
   #worker: Worker | undefined;
   #closed = false;
 
   constructor(source: ThreadSource, options: ThreadOptions = {}) {
     this.#source = source;
-    this.#queuedTextsMax = options.queuedTextsMax ?? queuedTextsMax;
+    this.#limits = {
+      queuedTextsMax: options.queuedTextsMax ?? defaults.queuedTextsMax,
+      queuedCharsMax: options.queuedCharsMax ?? defaults.queuedCharsMax,
+      textCharsMax: options.textCharsMax ?? defaults.textCharsMax,
+      taskMsMax: options.taskMsMax ?? defaults.taskMsMax,
+    };
     this.#entry = options.entry ?? builtEntry;
   }
 
   async describe(): Promise<TokenizerDescription> {
-    return (await this.#ask({ kind: 'describe' })) as TokenizerDescription;
+    return (await this.#ask({ kind: 'describe' }, 0)) as TokenizerDescription;
   }
 
-  async encode(text: string, addSpecialTokens: boolean): Promise<Uint32Array> {
-    return (await this.#ask({ kind: 'encode', text, addSpecialTokens })) as Uint32Array;
+  async encode(text: string, addSpecialTokens: boolean, turn?: TokenizerTurn): Promise<Uint32Array> {
+    return (await this.#ask({ kind: 'encode', text, addSpecialTokens }, text.length, turn)) as Uint32Array;
+  }
+
+  /** Renders it there, too. */
+  async encodeChat(chat: ChatInput, turn?: TokenizerTurn): Promise<EncodedChat> {
+    const { messages, tools, chatTemplateKwargs } = chat;
+    const chars = messages.text.length + (tools?.text.length ?? 0) + (chatTemplateKwargs?.text.length ?? 0);
+    const texts = {
+      messages: messages.text,
+      tools: tools?.text ?? null,
+      chatTemplateKwargs: chatTemplateKwargs?.text ?? null,
+      chatTemplate: chat.chatTemplate?.text ?? null,
+      addGenerationPrompt: chat.addGenerationPrompt ?? true,
+      addSpecialTokens: chat.addSpecialTokens ?? false,
+      continueFinalMessage: chat.continueFinalMessage ?? false,
+    };
+    return (await this.#ask({ kind: 'chat', chat: texts }, chars, turn)) as EncodedChat;
   }
 
   async decode(ids: ArrayLike<number>): Promise<string> {
-    return (await this.#ask({ kind: 'decode', ids: Uint32Array.from(ids) })) as string;
+    return (await this.#ask({ kind: 'decode', ids: Uint32Array.from(ids) }, 0)) as string;
   }
 
   async close(): Promise<void> {
@@ -97,46 +113,89 @@ export class TokenizerThread {
     await worker.terminate();
   }
 
-  #ask(task: ThreadTask): Promise<ThreadResult> {
-    if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
-    if (this.#waiting.size >= this.#queuedTextsMax) {
-      throw new TokenizerError('queue-full', `${this.#queuedTextsMax} texts wait for the tokenizer already`);
-    }
+  #ask(task: ThreadTask, chars: number, turn?: TokenizerTurn): Promise<ThreadResult> {
+    this.#assertRoom(chars, turn);
     this.#worker ??= this.#start();
     const worker = this.#worker;
     const id = this.#nextId++;
+    const group = turn === undefined ? id : this.#groupOf(turn, id);
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      const late = (): void => this.#giveUp(group, 'tokenizer-late', `no ids within ${this.#limits.taskMsMax} ms`);
+      const timer = setTimeout(late, this.#limits.taskMsMax).unref();
+      this.#waiting.set(id, { group, chars, timer, resolve, reject });
+      this.#waitingChars += chars;
       worker.ref();
-      worker.postMessage({ id, task } satisfies ThreadRequest);
+      worker.postMessage({ kind: 'work', id, group, task } satisfies ThreadRequest);
     });
+  }
+
+  #assertRoom(chars: number, turn: TokenizerTurn | undefined): void {
+    const { queuedTextsMax, queuedCharsMax, textCharsMax } = this.#limits;
+    if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
+    if (turn?.ended) throw new TokenizerError('cancelled', 'nobody waits for it any more');
+    if (chars > textCharsMax) {
+      throw new TokenizerError('text-too-long', `the text has more than ${textCharsMax} characters (textCharsMax)`);
+    }
+    if (this.#waiting.size >= queuedTextsMax) {
+      throw new TokenizerError('queue-full', `${queuedTextsMax} texts wait for the tokenizer already`);
+    }
+    if (this.#waitingChars + chars > queuedCharsMax) {
+      throw new TokenizerError('queue-full', `${queuedCharsMax} characters wait for the tokenizer already`);
+    }
+  }
+
+  /** What one request asks is one group: it takes turns with others as a whole, and ends with it. */
+  #groupOf(turn: TokenizerTurn, id: number): number {
+    const known = this.#groups.get(turn);
+    if (known !== undefined) return known;
+    this.#groups.set(turn, id);
+    turn.whenEnded(() => this.#giveUp(id, 'cancelled', 'nobody waits for it any more'));
+    return id;
+  }
+
+  #giveUp(group: number, code: 'cancelled' | 'tokenizer-late', reason: string): void {
+    let found = false;
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.group !== group) continue;
+      found = true;
+      this.#forget(id, waiting);
+      waiting.reject(new TokenizerError(code, reason));
+    }
+    if (found) this.#worker?.postMessage({ kind: 'drop', group } satisfies ThreadRequest);
+  }
+
+  #forget(id: number, { chars, timer }: Waiting): void {
+    clearTimeout(timer);
+    this.#waiting.delete(id);
+    this.#waitingChars -= chars;
+    if (this.#waiting.size === 0) this.#worker?.unref();
   }
 
   #start(): Worker {
     const worker = new Worker(this.#entry, { workerData: this.#source });
-    worker.on('message', (reply: ThreadReply) => this.#settle(worker, reply));
+    worker.on('message', (reply: ThreadReply) => this.#settle(reply));
     worker.on('error', (error) => this.#abandon(worker, died(String(error))));
     worker.on('exit', (code) => this.#abandon(worker, died(`exit code ${code}`)));
     return worker;
   }
 
-  #settle(worker: Worker, reply: ThreadReply): void {
+  #settle(reply: ThreadReply): void {
     const waiting = this.#waiting.get(reply.id);
-    // Gone if the thread was abandoned between sending the reply and its arrival.
+    // Gone if it was given up, or the thread was abandoned, between sending the reply and its arrival.
     if (waiting === undefined) return;
-    this.#waiting.delete(reply.id);
-    if (this.#waiting.size === 0) worker.unref();
+    this.#forget(reply.id, waiting);
     if (reply.kind === 'done') waiting.resolve(reply.result);
-    else waiting.reject(new TokenizerError(reply.code, reply.reason));
+    else waiting.reject(new TokenizerError(reply.code, reply.reason, reply.param));
   }
 
   /** Fails all that waits for this thread; a no-op for a thread that was abandoned before. */
   #abandon(worker: Worker, error: TokenizerError): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(error);
+    for (const [id, waiting] of this.#waiting) {
+      this.#forget(id, waiting);
+      waiting.reject(error);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { ChatFacts } from './chat-facts.ts';
 import type { JsonText } from './exact-json.ts';
+import type { TokenizerTurn } from './tokenizer-turn.ts';
 
 export interface Tokenizer {
   /** Shown in logs and on /workers: `builtin:cl100k_base` or the path of a tokenizer.json. */
@@ -19,7 +20,7 @@ export interface Tokenizer {
   /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field. */
   renderChat(chat: ChatInput): RenderedChat;
   /** Ids of `renderChat`'s text; without further special tokens, unless the chat asks for them. */
-  encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat>;
+  encodeChat(chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat>;
   /** Ends what runs in the background; calls still waiting fail with `closed`. */
   close(): Promise<void>;
 }
@@ -27,6 +28,8 @@ export interface Tokenizer {
 export interface EncodeOptions {
   /** As in the engines' /v1/completions: BOS and the like, where the tokenizer has them. Default true. */
   readonly addSpecialTokens?: boolean | undefined;
+  /** Of the request that the text belongs to. */
+  readonly turn?: TokenizerTurn | undefined;
 }
 
 /** The fields of a chat request that the template sees, as the JSON that the client wrote. */
@@ -91,6 +94,12 @@ export type TokenizerErrorCode =
   | 'tokenizer-failed'
   /** As many texts wait for the thread as may. */
   | 'queue-full'
+  /** The text is longer than what is tokenized here. */
+  | 'text-too-long'
+  /** The thread had other texts to do for too long. */
+  | 'tokenizer-late'
+  /** Its request has ended. */
+  | 'cancelled'
   /** The tokenizer's thread ended with this call in flight; the next call starts another. */
   | 'thread-died'
   /** No engine that could be asked tells token ids. */

@@ -1,6 +1,7 @@
 // The tokenizer's thread: a bounded queue, deaths, new starts, the end.
 import { afterEach, describe, expect, it } from 'vitest';
-import { TokenizerThread } from '../../src/tokens/tokenizer-thread.ts';
+import { type ThreadOptions, TokenizerThread } from '../../src/tokens/tokenizer-thread.ts';
+import { TokenizerTurn } from '../../src/tokens/tokenizer-turn.ts';
 
 /**
  * A thread that answers the text `hold` only at the next other text, dies of `exit` and `throw`, and encodes the rest
@@ -10,7 +11,9 @@ const script = `
 import { parentPort } from 'node:worker_threads';
 let seen = 0;
 const held = [];
-parentPort.on('message', ({ id, task }) => {
+const dropped = [];
+parentPort.on('message', ({ kind, id, group, task }) => {
+  if (kind === 'drop') return dropped.push(group);
   seen++;
   if (task.kind !== 'encode') return parentPort.postMessage({ kind: 'failed', id, code: 'tokenizer-failed', reason: 'no' });
   if (task.text === 'exit') process.exit(3);
@@ -22,7 +25,7 @@ parentPort.on('message', ({ id, task }) => {
 const entry = new URL(`data:text/javascript,${encodeURIComponent(script)}`);
 
 const open: TokenizerThread[] = [];
-function thread(options: { queuedTextsMax?: number; entry?: URL } = {}): TokenizerThread {
+function thread(options: ThreadOptions = {}): TokenizerThread {
   const made = new TokenizerThread({ kind: 'builtin' }, { entry, ...options });
   open.push(made);
   return made;
@@ -51,6 +54,33 @@ describe('TokenizerThread', () => {
     await expect(tokenizer.encode('x', true)).rejects.toMatchObject({ code: 'queue-full' });
     await Promise.all([held, second]);
     await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(3));
+  });
+
+  it('refuses more characters than may wait, and texts that are too long', async () => {
+    const tokenizer = thread({ queuedCharsMax: 10, textCharsMax: 8 });
+    const held = tokenizer.encode('hold', true);
+    await expect(tokenizer.encode('1234567', true)).rejects.toMatchObject({ code: 'queue-full' });
+    await expect(tokenizer.encode('123456789', true)).rejects.toMatchObject({ code: 'text-too-long' });
+    await Promise.all([held, tokenizer.encode('x', true)]);
+    await expect(tokenizer.encode('1234567', true)).resolves.toEqual(Uint32Array.of(3));
+  });
+
+  it('gives up what a request has asked that has ended, and nothing of others', async () => {
+    const tokenizer = thread();
+    const [turn, other] = [new TokenizerTurn(), new TokenizerTurn()];
+    const held = [tokenizer.encode('hold', true, turn), tokenizer.encode('hold', true, turn)];
+    const kept = tokenizer.encode('hold', true, other);
+    turn.end();
+    for (const each of held) await expect(each).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(tokenizer.encode('x', true, turn)).rejects.toMatchObject({ code: 'cancelled' });
+    await tokenizer.encode('x', true);
+    await expect(kept).resolves.toEqual(Uint32Array.of(4));
+  });
+
+  it('gives up what takes too long', async () => {
+    const tokenizer = thread({ taskMsMax: 300 });
+    await expect(tokenizer.encode('hold', true)).rejects.toMatchObject({ code: 'tokenizer-late' });
+    await expect(tokenizer.encode('x', true)).resolves.toBeInstanceOf(Uint32Array);
   });
 
   it.each(['exit', 'throw'])('fails all that waits when the thread ends by %s, then starts another', async (end) => {

@@ -1,6 +1,8 @@
 // The life of an inference request: read, tokenized, routed and booked in one step, relayed, tried again, released.
 
 import type { WorkerIndex } from '../../core/index.ts';
+import type { TokenizerError } from '../../tokens/tokenizer.ts';
+import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
 import { namesTwice } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
@@ -133,9 +135,10 @@ async function readIntake(context: GatewayContext, exchange: Exchange, api: Infe
   if (namesTwice(body, 'model')) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const { pool, model } = pools.resolve(request.model);
   exchange.asksFor(model);
-  const reading = readContents(request.prompts, pool.tokens.forModel(model), (error) => {
-    tokenizerFailures.note(error, exchange.id, performance.now());
-  });
+  const tokenizing = new TokenizerTurn();
+  exchange.whenGone(() => tokenizing.end());
+  const noteTokens = (error: TokenizerError): void => tokenizerFailures.note(error, exchange.id, performance.now());
+  const reading = readContents(request.prompts, pool.tokens.forModel(model), noteTokens, tokenizing);
   const contents = reading instanceof Promise ? await reading : reading;
   if (exchange.gone) return null;
   // Anew: workers may have come and gone meanwhile.

@@ -14,6 +14,7 @@ import {
   TokenizerError,
   type TokenizerErrorCode,
 } from '../../tokens/tokenizer.ts';
+import type { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Parity } from '../proof/tokenizer-parity.ts';
@@ -72,7 +73,7 @@ export class PoolTokens {
     if (this.#config.tokenizer === 'none') return null;
     return {
       encode: (text, options) => this.#encode(model, text, options),
-      encodeChat: (chat) => this.#encodeChat(model, chat),
+      encodeChat: (chat, turn) => this.#encodeChat(model, chat, turn),
     };
   }
 
@@ -117,7 +118,7 @@ export class PoolTokens {
     return this.#tokenizer?.encode(text, options) ?? this.#engine('text', model).encode(text, options);
   }
 
-  #encodeChat(model: string, chat: ChatInput): EncodedChat | Promise<EncodedChat> {
+  #encodeChat(model: string, chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat> {
     const tokenizer = this.#tokenizer;
     if (tokenizer === null || this.#chatFrom() === 'engine') return this.#engine('chat', model).encodeChat(chat);
     const askInstead = (error: unknown): EncodedChat | Promise<EncodedChat> => {
@@ -127,7 +128,7 @@ export class PoolTokens {
       return this.#engine('chat', model).encodeChat(chat);
     };
     try {
-      const encoded = tokenizer.encodeChat(chat);
+      const encoded = tokenizer.encodeChat(chat, turn);
       return encoded instanceof Promise ? encoded.catch(askInstead) : encoded;
     } catch (error) {
       return askInstead(error);

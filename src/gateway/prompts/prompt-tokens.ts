@@ -6,6 +6,7 @@ import { writeJson } from '../../tokens/chat-question.ts';
 import type { JsonText } from '../../tokens/exact-json.ts';
 import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
 import { type EncodedChat, type Tokenizer, TokenizerError } from '../../tokens/tokenizer.ts';
+import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { type PromptContent, unclaimed } from './prompt-content.ts';
 import type { ChatPrompt, PromptInput, TextPrompt } from './prompt-input.ts';
@@ -28,8 +29,9 @@ export function readContents(
   prompts: readonly PromptInput[],
   tokenizer: PromptTokenizer | null,
   onFailure: OnTokenizerFailure,
+  turn: TokenizerTurn = new TokenizerTurn(),
 ): PromptContent[] | Promise<PromptContent[]> {
-  const contents = prompts.map((prompt) => readContent(prompt, tokenizer, onFailure));
+  const contents = prompts.map((prompt) => readContent(prompt, tokenizer, onFailure, turn));
   return contents.some((content) => content instanceof Promise) ? Promise.all(contents) : (contents as PromptContent[]);
 }
 
@@ -37,6 +39,7 @@ function readContent(
   prompt: PromptInput,
   tokenizer: PromptTokenizer | null,
   onFailure: OnTokenizerFailure,
+  turn: TokenizerTurn,
 ): PromptContent | Promise<PromptContent> {
   if (prompt.kind === 'tokens') return prompt;
   if (prompt.kind === 'embeddings') return unclaimed({ restTokens: Math.ceil(prompt.bytes / embeddingBytes) });
@@ -45,11 +48,12 @@ function readContent(
     if (!(error instanceof TokenizerError)) throw error;
     if (error.code === 'chat-template-overrun')
       throw new RequestError(400, 'template_limit', error.message, error.param);
-    onFailure(error);
+    // Nobody waits for it any more.
+    if (error.code !== 'cancelled') onFailure(error);
     return asBytes(prompt);
   };
   try {
-    const content = prompt.kind === 'text' ? encodeText(prompt, tokenizer) : encodeChat(prompt, tokenizer);
+    const content = prompt.kind === 'text' ? encodeText(prompt, tokenizer, turn) : encodeChat(prompt, tokenizer, turn);
     return content instanceof Promise ? content.catch(recover) : content;
   } catch (error) {
     return recover(error);
@@ -59,19 +63,24 @@ function readContent(
 function encodeText(
   { text, addSpecialTokens }: TextPrompt,
   tokenizer: PromptTokenizer,
+  turn: TokenizerTurn,
 ): PromptContent | Promise<PromptContent> {
-  const ids = tokenizer.encode(text, { addSpecialTokens });
+  const ids = tokenizer.encode(text, { addSpecialTokens, turn });
   return ids instanceof Promise ? ids.then(asTokens) : asTokens(ids);
 }
 
-function encodeChat(prompt: ChatPrompt, tokenizer: PromptTokenizer): PromptContent | Promise<PromptContent> {
+function encodeChat(
+  prompt: ChatPrompt,
+  tokenizer: PromptTokenizer,
+  turn: TokenizerTurn,
+): PromptContent | Promise<PromptContent> {
   const read = (encoded: EncodedChat): PromptContent => {
     if (encoded.exact) return asTokens(encoded.ids);
     const { ids: tokens, restTokens, otherParts } = encoded;
     const restBytes = restTokens === null ? asBytes(prompt).bytes.length : 0;
     return { kind: 'beginning', tokens, restTokens: restTokens ?? 0, restBytes, otherParts };
   };
-  const encoded = tokenizer.encodeChat(prompt.chat);
+  const encoded = tokenizer.encodeChat(prompt.chat, turn);
   return encoded instanceof Promise ? encoded.then(read) : read(encoded);
 }
 

@@ -1,0 +1,67 @@
+// What is said between a tokenizer's thread and the one that asks it.
+
+import type { TokenizerErrorCode } from './tokenizer.ts';
+import type { TemplateSources } from './tokenizer-files.ts';
+
+/** What the thread is to load. */
+export type ThreadSource =
+  | { readonly kind: 'builtin' }
+  /** An image that was checked or just made (tokenizer-image.ts). */
+  | { readonly kind: 'byte-level'; readonly image: SharedArrayBuffer; readonly templates: TemplateSources | null }
+  /** `configFile` is the tokenizer_config.json beside the other, where there is one. */
+  | {
+      readonly kind: 'hugging-face';
+      readonly tokenizerFile: string;
+      readonly configFile: string | null;
+      readonly templates: TemplateSources | null;
+    };
+
+/** A chat whose fields are JSON texts. */
+export interface ThreadChat {
+  readonly messages: string;
+  readonly tools: string | null;
+  readonly chatTemplateKwargs: string | null;
+  readonly chatTemplate: string | null;
+  readonly addGenerationPrompt: boolean;
+  readonly addSpecialTokens: boolean;
+  readonly continueFinalMessage: boolean;
+}
+
+export type ThreadTask =
+  | { readonly kind: 'describe' }
+  | { readonly kind: 'encode'; readonly text: string; readonly addSpecialTokens: boolean }
+  | { readonly kind: 'chat'; readonly chat: ThreadChat }
+  | { readonly kind: 'decode'; readonly ids: Uint32Array };
+
+/** What was loaded: the answer to `describe`. */
+export interface TokenizerDescription {
+  readonly vocabSize: number;
+  /** Texts of the added tokens. */
+  readonly addedTokens: readonly string[];
+}
+
+export type ThreadChatResult =
+  | { readonly ids: Uint32Array; readonly exact: true }
+  | {
+      readonly ids: Uint32Array;
+      readonly exact: false;
+      readonly restTokens: number;
+      readonly otherParts: number;
+    };
+
+export type ThreadResult = TokenizerDescription | Uint32Array | string | ThreadChatResult;
+
+/** Each task is answered once, under its id. Of a group that is dropped, what is not begun is answered no more. */
+export type ThreadRequest =
+  | { readonly kind: 'work'; readonly id: number; readonly group: number; readonly task: ThreadTask }
+  | { readonly kind: 'drop'; readonly group: number };
+
+export type ThreadReply =
+  | { readonly kind: 'done'; readonly id: number; readonly result: ThreadResult }
+  | {
+      readonly kind: 'failed';
+      readonly id: number;
+      readonly code: TokenizerErrorCode;
+      readonly reason: string;
+      readonly param: string | null;
+    };
