@@ -8,13 +8,13 @@ import { size } from './attack-size.ts';
 import { type Attacked, expectServed, finish, startAttacked } from './attacked.ts';
 
 const mib = 1024 * 1024;
-const bodyBytes = size(30, 8) * mib;
+const bodyBytes = size(30, 4) * mib;
 
 let attacked: Attacked;
 beforeAll(async () => {
   attacked = await startAttacked({
     // In the small suite the budget has the same proportion to a body.
-    flags: size(1, 0) === 1 ? [] : ['--body-bytes-max', `${8 * mib}`, '--bodies-bytes-max', `${48 * mib}`],
+    flags: size(1, 0) === 1 ? [] : ['--body-bytes-max', `${4 * mib}`, '--bodies-bytes-max', `${24 * mib}`],
   });
 });
 afterAll(() => finish(attacked, 'bodies'));
@@ -136,7 +136,7 @@ for (const [what, item, bytes] of [
       );
       await eventually(() => statusesOf(refused).every((status) => ['413', '503'].includes(status)), 60_000);
       expect(statusesOf(refused)).toContain('413');
-      const many = jsonOf(what === 'token ids' ? 900_000 : 300_000);
+      const many = jsonOf(what === 'objects' ? 150_000 : 300_000);
       const held = Array.from({ length: size(60, 6) }, open);
       await Promise.all(held.map(({ socket }) => write(socket, head(`content-length: ${many.length}`) + many)));
       await eventually(() => statusesOf(held).includes('503'), 60_000);

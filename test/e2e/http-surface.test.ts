@@ -110,6 +110,13 @@ describe('Expect: 100-continue', () => {
     expect(received).toMatch(/^HTTP\/1.1 413 /);
     expect(received).toContain('connection: close');
   });
+
+  it('is refused without asking for the body of a request without a key', async () => {
+    const engine = await harness.engine();
+    const gateway = await harness.gateway({ workers: [engine.url], apiKeys: ['a:a-secret-000000000000001'] });
+    const head = 'POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n';
+    expect(await exchangeRaw(gateway, head, /\}\}$/)).toMatch(/^HTTP\/1.1 401 /);
+  });
 });
 
 describe('what the gateway tells of itself', () => {

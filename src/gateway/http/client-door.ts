@@ -33,6 +33,7 @@ export async function handleClient(
     if (!isOperatorPath(path)) throw notFound(path);
     context.access.admitOperatorAmongClients(exchange);
     context.slots.letIn(request);
+    invite(exchange);
     await answerOperator(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);
@@ -51,6 +52,7 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     release = context.keyLimits.admit(exchange.key, context.config, performance.now());
     exchange.lease = context.bodyBudget.lease();
     if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
+    invite(exchange);
     await answer(context, exchange, path);
   } catch (error) {
     fail(context, exchange, error);
@@ -64,6 +66,11 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     // The client has its answer.
     context.log.error({ requestId: exchange.id, err: error }, 'request not counted');
   }
+}
+
+/** Tells a client that waits for it to send its body. */
+function invite({ request, response }: Exchange): void {
+  if (request.httpVersion === '1.1' && /\b100-continue\b/i.test(request.headers.expect ?? '')) response.writeContinue();
 }
 
 function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {

@@ -10,7 +10,6 @@ import { handleClient } from './client-door.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import { take } from './http-failure.ts';
 import { LimitReached } from './key-limits.ts';
-import { announcedBytes } from './request-body.ts';
 
 /** Time for a client to end the TLS handshake. */
 const handshakeMsMax = 10_000;
@@ -52,16 +51,11 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
     socket.destroy();
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
-  server.on('request', (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     slots.answerInTurn(request, response, () => take(handleClient(context, request, response), response));
-  });
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    slots.answerInTurn(request, response, () => {
-      // A body that is too large is refused before it is sent.
-      if (announcedBytes(request) <= context.config.bodyBytesMax) response.writeContinue();
-      take(handleClient(context, request, response), response);
-    });
-  });
+  };
+  // A client that waits with its body is invited to send it once the request is let in.
+  server.on('request', handle).on('checkContinue', handle);
   return server;
 }
 
