@@ -1,10 +1,11 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BlocksStored } from '../../src/core/index.ts';
+import { BlockHasher, type BlocksStored } from '../../src/core/index.ts';
+import { Random } from '../../src/core/random.ts';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
 import { Engine, Worker } from '../../src/gateway/engines/engine.ts';
 import { updatedTraits, type WorkerTraits } from '../../src/gateway/engines/worker-traits.ts';
-import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
+import { EventIntake, toldBlocksMax } from '../../src/gateway/feeds/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 import { soundFeed } from './sound-feed.ts';
 
@@ -171,5 +172,78 @@ describe('updatedTraits', () => {
     const engineTold = { ...told, capacityBlocks: 50, capacityFrom: 'engine' as const };
     expect(updatedTraits(inferred, engineTold)).toEqual(engineTold);
     expect(updatedTraits(told, { ...told, blockSize: 8, pageSize: 8 })).toMatchObject({ blockSize: 8 });
+  });
+});
+
+describe('EventIntake, without events', () => {
+  it('mirrors the blocks of our own decisions while the feed is given up, and of events afterwards', () => {
+    const worker = join(0, { blockSize: 4, pageSize: 4 });
+    const { router, index } = worker.membership!;
+    router.setRoutable(index, true);
+    const intake = intakeOf(worker);
+    intake.event(stored(4));
+    expect(heldBlocks(worker)).toBe(1);
+    intake.dead('ECONNREFUSED');
+    expect(heldBlocks(worker)).toBe(0);
+    const hashes = router.blockSizes().map((size) => new BlockHasher().hash(Uint32Array.of(1, 2, 3, 4, 5), size));
+    const routed = router.route({ prompts: [{ isl: 5, hashes }] }, 0);
+    expect(routed.kind).toBe('routed');
+    if (routed.kind === 'routed') router.release(routed.bookings[0]!, 'done', 0);
+    expect(heldBlocks(worker)).toBe(1);
+    intake.alive();
+    expect([heldBlocks(worker), router.load(index).source]).toEqual([0, 'events']);
+    intake.dead('ECONNREFUSED');
+    intake.closed();
+    expect(router.load(index).source).toBe('events');
+  });
+});
+
+describe('EventIntake, of more blocks than fit', () => {
+  /** What is held, as the rule reads: a store that would exceed the limit makes all others go first. */
+  class NaiveHoldings {
+    handles = new Map<number, number>();
+    overflows = 0;
+
+    store(first: number, count: number, max: number): void {
+      if (this.handles.size + count > max) {
+        this.handles.clear();
+        this.overflows += 1;
+      }
+      if (count > max) return;
+      for (let i = 0; i < count; i++) this.handles.set(first + i, (this.handles.get(first + i) ?? 0) + 1);
+    }
+
+    remove(handle: number): void {
+      const copies = this.handles.get(handle);
+      if (copies === 1) this.handles.delete(handle);
+      else if (copies !== undefined) this.handles.set(handle, copies - 1);
+    }
+  }
+
+  it('forgets all of them, as the naive twin does, and says so once', () => {
+    const worker = join(0, { blockSize: 4, pageSize: 4, capacityFrom: 'engine', capacityBlocks: 100 });
+    const max = toldBlocksMax(worker.traits);
+    expect(max).toBe(65_536);
+    const twin = new NaiveHoldings();
+    let lines = 0;
+    const intake = new EventIntake(worker, pino({ level: 'warn' }, { write: () => (lines += 1) }));
+    const random = new Random(5);
+    const blocks = (first: number, count: number): BlocksStored => ({
+      ...stored(4),
+      hashes: Uint32Array.from({ length: 2 * count }, (_, i) => (i % 2 === 0 ? first + i / 2 : 9)),
+      tokens: Uint32Array.from({ length: 4 * count }, (_, i) => 4 * first + i),
+    });
+    for (let step = 0; step < 60; step++) {
+      const first = random.below(200_000);
+      const count = step === 30 ? max + 1 : 1 + random.below(8000);
+      intake.event(blocks(first, count));
+      twin.store(first, count, max);
+      intake.event({ kind: 'removed', hashes: Uint32Array.of(first, 9) });
+      twin.remove(first);
+      expect(pool.router.toldBlocks(worker.membership!.index)).toBe(twin.handles.size);
+    }
+    expect(twin.overflows).toBeGreaterThan(2);
+    expect(lines).toBe(1);
+    pool.router.assertConsistent();
   });
 });

@@ -96,7 +96,7 @@ export class KvFeed {
     };
   }
 
-  /** Nothing that the publisher has told is known to be missing. */
+  /** Nothing is known to be missing. */
   get whole(): boolean {
     return this.#loss === null && this.#proven;
   }
@@ -107,8 +107,7 @@ export class KvFeed {
     this.#openedMs = performance.now();
     this.#watch = new FeedWatch(this.#commons.deadMs, this.#openedMs);
     this.#connection.open();
-    const everyMs = Math.min(lookMs, this.#commons.deadMs / 2);
-    this.#lookTimer = setInterval(() => this.#guard(() => this.#look()), everyMs);
+    this.#lookTimer = setInterval(() => this.#guard(() => this.#look()), Math.min(lookMs, this.#commons.deadMs / 2));
   }
 
   /** @returns once connected and caught up, or closed, or after `timeoutMs` */
@@ -330,10 +329,9 @@ export class KvFeed {
     for (let event = reader.next(); event !== null; event = reader.next()) {
       if (this.#closing.signal.aborted) return;
       if (typeof event === 'string') {
-        if (event === 'malformed') malformed += 1;
         this.#skip(event);
         // Each makes void what the ones before it told: the rest is taken as lost with them.
-        if (malformed >= malformedEventsMax) return;
+        if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
       } else {
         // An empty cache is known in full.
         if (event.kind === 'cleared') this.#loss = null;
