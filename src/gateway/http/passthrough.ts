@@ -89,11 +89,18 @@ const passAll: RelayWatch = {
   settled: () => undefined,
 };
 
+/** Engines that are stalled, full or on trial come second. */
 function leastRequests(engines: readonly Engine[], model: string, tried: ReadonlySet<Engine>): Engine | null {
+  const nowMs = performance.now();
   let least: Engine | null = null;
+  let isSecond = true;
   for (const engine of engines) {
     if (!engine.takesRequests || tried.has(engine) || !engine.lists(model)) continue;
-    if (least === null || engine.inFlight < least.inFlight) least = engine;
+    const second = engine.isSecondChoice(nowMs);
+    const isBetter = second === isSecond ? least === null || engine.inFlight < least.inFlight : isSecond;
+    if (!isBetter) continue;
+    least = engine;
+    isSecond = second;
   }
   return least;
 }
