@@ -114,7 +114,8 @@ describe('readBodyUsage', () => {
       completionTokens: 2,
       cachedTokens: null,
     });
-    for (const body of ['', 'null', '[]', '{"usage":7}', 'oops']) expect(readBodyUsage(Buffer.from(body))).toBe(null);
+    for (const body of ['', 'null', '[]', '{}', 'oops']) expect(readBodyUsage(Buffer.from(body))).toBe('absent');
+    expect(readBodyUsage(Buffer.from('{"usage":{"prompt_tokens":-1}}'))).toBe('malformed');
   });
 });
 
