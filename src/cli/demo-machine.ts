@@ -65,12 +65,14 @@ export function machineLoad(stepMs: number, stepLateMs: number, clientDelayMsP99
 export function machineWarning(rows: ReadonlyMap<string, MachineLoad>): string | null {
   const busy = [...rows].filter(([, { tooBusy }]) => tooBusy);
   if (busy.length === 0) return null;
-  const told = busy.map(([name, { stepMs, stepLateMs, clientDelayMsP99 }]) => {
-    const [step, late, delay] = [stepMs, stepLateMs, clientDelayMsP99].map((value) => formatNumber(value, 1));
-    return `${name} (steps of ${step} ms ended ${late} ms late on average; the load client was up to ${delay} ms late)`;
-  });
+  const [name, { stepMs, stepLateMs, clientDelayMsP99 }] = busy.reduce((worst, row) =>
+    row[1].stepLateMs > worst[1].stepLateMs ? row : worst,
+  );
+  const [step, late, delay] = [stepMs, stepLateMs, clientDelayMsP99].map((value) => formatNumber(value, 1));
   return (
-    `TOO BUSY: this machine had too little processor time for ${told.join(', ')}. The latencies say more about the ` +
-    'machine than about the policies. Run it again when nothing else runs, or with fewer --workers.'
+    `TOO BUSY: this machine had too little processor time for ${busy.map(([row]) => row).join(', ')}. Worst was ` +
+    `${name}: the engines' steps of ${step} ms ended ${late} ms late on average, and the load client was up to ` +
+    `${delay} ms late. The latencies of such rows say more about the machine than about the policies. Run it again ` +
+    'when nothing else runs, or with fewer --workers.'
   );
 }

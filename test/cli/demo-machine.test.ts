@@ -21,6 +21,8 @@ it('warns of the rows that are concerned, and of none else', () => {
       ['kv', busy],
     ]),
   );
-  expect(warning).toMatch(/^TOO BUSY: .* for kv \(steps of 40\.0 ms ended 30\.0 ms late on average/);
+  expect(warning).toMatch(
+    /^TOO BUSY: .* for kv\. Worst was kv: the engines' steps of 40\.0 ms ended 30\.0 ms late on average/,
+  );
   expect(warning).not.toContain('round-robin');
 });

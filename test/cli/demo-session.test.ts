@@ -82,7 +82,7 @@ describe('runDemo', () => {
     expect(slow.figures!.pr1731!.kv!.machine).toMatchObject({ stepMs: 10, tooBusy: true });
     expect(slow.figures!.pr1731!.kv!.machine.stepLateMs).toBeCloseTo(20, 6);
     expect(slow.printed.replace(/\s+/g, ' ')).toContain(
-      'TOO BUSY: this machine had too little processor time for kv (steps of 10.0 ms ended 20.0 ms late on average',
+      "time for kv. Worst was kv: the engines' steps of 10.0 ms ended 20.0 ms late on average",
     );
   });
 
