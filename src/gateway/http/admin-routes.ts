@@ -130,6 +130,7 @@ function describeWorker(worker: Worker): Partial<WorkerDescription> & { readonly
     source: trust.kind === 'approximate' ? 'approximate' : traits.source,
     trust,
     canary,
+    trafficFindings: account.findings.current,
     eventsOffered: offeredFeed,
     feed: feed?.status ?? null,
     events,

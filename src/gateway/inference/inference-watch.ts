@@ -6,6 +6,7 @@ import { readBodyUsage, type Usage, type UsageReading } from '../../wire/complet
 import type { Engine } from '../engines/engine.ts';
 import type { Call } from '../engines/engine-calls.ts';
 import { accountOf, type WorkerAccount } from '../proof/prompt-account.ts';
+import type { PromptCheck } from '../proof/traffic-findings.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { BookingLease } from './booking-lease.ts';
@@ -179,11 +180,21 @@ export class InferenceWatch implements RelayWatch {
     if (record.known !== 'tokens' || choices !== 1) return;
     if (promptTokens !== record.decision.isl) {
       account.tokenMismatches += 1;
+      this.#note('miscounted');
       return;
     }
     if (cachedTokens === null) return;
     record.account = accountOf(record.decision, cachedTokens);
-    metrics.overlapErrorTokens.record(account.add(record.account));
+    const errorTokens = account.add(record.account);
+    metrics.overlapErrorTokens.record(errorTokens);
+    this.#note(errorTokens > 0 ? 'mispredicted' : 'as-predicted');
+  }
+
+  #note(check: PromptCheck): void {
+    const { account, engine, log, record } = this.#options;
+    const finding = account.findings.note(check, performance.now());
+    if (finding === null) return;
+    log.warn({ engine: engine.url, requestId: record.requestId, cause: finding.cause }, finding.message);
   }
 
   #usage(outcome: RelayOutcome): Usage | null {

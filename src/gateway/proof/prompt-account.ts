@@ -3,6 +3,7 @@
 // prompt = cached + workload miss + routing miss + promise miss + index miss - surplus, in tokens.
 
 import type { Decision } from '../../core/index.ts';
+import { TrafficFindings } from './traffic-findings.ts';
 
 /** Of one request, in tokens. */
 export interface PromptAccount {
@@ -62,6 +63,7 @@ export class WorkerAccount {
   readonly checks: Record<OverlapCheck, number> = { exact: 0, over: 0, under: 0 };
   /** Prompts of which the engine counted other tokens than the gateway: its tokenizer or its template is another one. */
   tokenMismatches = 0;
+  readonly findings: TrafficFindings = new TrafficFindings();
 
   /** Predictions in a row, up to now, that were right. */
   agreeing = 0;

@@ -261,7 +261,8 @@ function registerFindings(registry: Registry, engines: readonly Engine[]): void 
     registers: [registry],
     collect() {
       this.reset();
-      for (const { id, canary } of engines.flatMap(({ workers }) => workers)) {
+      for (const { id, canary, account } of engines.flatMap(({ workers }) => workers)) {
+        for (const { cause } of account.findings.current) this.set({ worker: id, cause }, 1);
         if (canary === null || canary.state === 'inconclusive') continue;
         for (const { cause } of canary.findings) this.set({ worker: id, cause }, 1);
       }
