@@ -3,7 +3,8 @@
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { ConfigError, resolveConfig } from '../gateway/config/config.ts';
-import { environmentName, settingNames, shownConfig } from '../gateway/config/settings.ts';
+import { environmentName, shownConfig } from '../gateway/config/setting-texts.ts';
+import { settingNames } from '../gateway/config/settings.ts';
 import { addHelpNotes } from './help-layout.ts';
 import { loadSettings } from './setting-sources.ts';
 import { unknownVariables } from './unknown-variables.ts';

@@ -20,7 +20,7 @@ export const ROW_FLAGS: Readonly<Record<RowName, readonly string[]>> = {
   kv: ['--policy', 'kv'],
   'kv-weight-0': ['--policy', 'kv', '--overlap-weight', '0'],
   'kv-no-credit': ['--policy', 'kv', '--no-in-flight-credit'],
-  'kv-late-booking': ['--policy', 'kv', '--book-at', 'first-token'],
+  'kv-late-booking': ['--policy', 'kv', '--late-booking'],
 };
 
 export const WORKLOAD_NAMES = ['burst', 'pr1731'] as const;

@@ -39,7 +39,9 @@ const help: HelpNotes = {
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description('Routes OpenAI API requests over inference engines.')
-    .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'));
+    .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'))
+    // The demonstration's handicap is no setting: nobody would want it in production.
+    .addOption(new Option('--late-booking', 'count a request as load only from its first token on').hideHelp());
   addHelpNotes(command, help);
   addSettingFlags(command);
   return command.action(async () => {
@@ -88,7 +90,7 @@ async function start(command: Command, sources: SettingSources): Promise<Gateway
     // Before the rehearsal, so that wrong settings are reported at once.
     const config = resolveConfig(settings);
     if (config.rehearse) await rehearseIfPossible(config);
-    return await startGateway(settings);
+    return await startGateway(settings, { lateBooking: command.getOptionValue('lateBooking') === true });
   } catch (error) {
     if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
     const { code, message } = error as NodeJS.ErrnoException;

@@ -1,14 +1,8 @@
 // The settings as flags of a command, each with what its help says.
 
 import { type Command, Option } from 'commander';
-import {
-  flagName,
-  type SettingName,
-  settingDefaults,
-  settingFromText,
-  settingNames,
-  settings,
-} from '../gateway/config/settings.ts';
+import { defaultOf, flagName, settingFromText } from '../gateway/config/setting-texts.ts';
+import { type SettingName, settingNames, settingOf } from '../gateway/config/settings.ts';
 
 /** Headings of the help, each with the first setting below it: a setting stands with those before it. */
 const groups: Readonly<Partial<Record<SettingName, string>>> = {
@@ -33,7 +27,7 @@ export function addSettingFlags(command: Command, isShown: (name: SettingName) =
     group = groups[name] ?? group;
     const flag = flagName(name);
     if (flag === null) continue;
-    const { kind, value = '' } = settings[name];
+    const { kind, value } = settingOf(name);
     if (kind === 'switch') {
       command.addOption(new Option(flag, description(name)).helpGroup(group).hideHelp(!isShown(name)));
       command.addOption(new Option(opposite(flag)).hideHelp());
@@ -56,17 +50,17 @@ export function settingsGiven(command: Command): Partial<Record<SettingName, unk
 }
 
 function description(name: SettingName): string {
-  const { kind, choices, description: text } = settings[name];
-  const what = kind === 'switch' && settingDefaults[name] === true ? `do not ${text}` : text;
+  const { kind, choices, description: text } = settingOf(name);
+  const what = kind === 'switch' && defaultOf(name) === true ? `do not ${text}` : text;
   const notes = [
     ...(choices === undefined ? [] : [`one of ${choices.join(', ')}`]),
-    ...(hasDefault(name) ? [`default: ${settingDefaults[name]}`] : []),
+    ...(hasDefault(name) ? [`default: ${defaultOf(name)}`] : []),
   ];
   return notes.length === 0 ? what : `${what} (${notes.join('; ')})`;
 }
 
 function hasDefault(name: SettingName): boolean {
-  const value = settingDefaults[name];
+  const value = defaultOf(name);
   return typeof value === 'string' || typeof value === 'number';
 }
 

@@ -2,14 +2,8 @@
 
 import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config/config.ts';
 import { readReferencedFiles } from '../gateway/config/referenced-files.ts';
-import {
-  environmentName,
-  flagName,
-  type SettingName,
-  settingFromText,
-  settingNames,
-  settings,
-} from '../gateway/config/settings.ts';
+import { environmentName, flagName, settingFromText } from '../gateway/config/setting-texts.ts';
+import { isSetting, type SettingName, settingNames, settingOf } from '../gateway/config/settings.ts';
 import { YamlFile, YamlFileError } from '../gateway/config/yaml-file.ts';
 
 export interface SettingSources {
@@ -35,7 +29,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
     const text = environment[variable];
     if (text === '' && guards.has(name)) {
       blank.push({ setting: '', path: [], message: `${variable} is empty: give it a value, or do not set it` });
-    } else if (text !== undefined && (text !== '' || settings[name].kind === 'switch')) {
+    } else if (text !== undefined && (text !== '' || settingOf(name).kind === 'switch')) {
       values[name] = settingFromText(name, text);
       places.set(name, variable);
     }
@@ -47,7 +41,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
   }
   if (blank.length > 0) throw new ConfigError('', blank[0]!.message, blank);
   const placed = ({ setting, path, message }: ConfigFault): ConfigFault => {
-    const hint = setting in settings ? '' : `; allowed are ${settingNames.join(', ')}`;
+    const hint = isSetting(setting) ? '' : `; allowed are ${settingNames.join(', ')}`;
     const place = places.get(setting) ?? placeInFile(yaml, setting, path) ?? nameOf(setting);
     return { setting: '', path: [], message: `${place} ${message}${hint}` };
   };
@@ -99,7 +93,7 @@ function placeInFile(yaml: YamlFile | null, setting: string, path: ConfigFault['
 
 /** Of a setting that nobody made. */
 function nameOf(setting: string): string {
-  return setting in settings ? (flagName(setting as SettingName) ?? setting) : setting;
+  return isSetting(setting) ? (flagName(setting) ?? setting) : setting;
 }
 
 async function readFileOf(path: string): Promise<YamlFile> {

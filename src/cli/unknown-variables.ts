@@ -1,6 +1,7 @@
 // Environment variables that look like settings but are none: a typing error would otherwise pass without a word.
 
-import { environmentName, settingNames } from '../gateway/config/settings.ts';
+import { environmentName } from '../gateway/config/setting-texts.ts';
+import { settingNames } from '../gateway/config/settings.ts';
 
 const prefix = 'KVOYANT_';
 /** They are no settings, but of this program as well. */

@@ -74,10 +74,12 @@ export interface Closed {
   readonly brokenOffAnswers: number;
 }
 
-/** What the outside world is, for tests. */
+/** What the outside world is, for tests and experiments. */
 export interface GatewaySurroundings {
   /** Addresses of a host name. */
   readonly resolve?: Resolve;
+  /** Requests count as load from their first token on: a handicap, to show what booking at the choice is worth. */
+  readonly lateBooking?: boolean;
   /** Takes the lines of the log; default: stderr. */
   readonly logTo?: DestinationStream;
 }
@@ -92,7 +94,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const files = await readReferencedFiles(config);
   const log = createLog(config, surroundings.logTo);
   const tokenizer = await tokenizerOf(config, log);
-  const pools = new Pools(config, tokenizer);
+  const pools = new Pools(config, tokenizer, surroundings.lateBooking);
   const hasher = new BlockHasher();
   const publisherGate = new PeerGate(config.kvPublishers, log);
   const feedCommons = new FeedCommons(() => performance.now(), publisherGate);

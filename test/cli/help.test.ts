@@ -10,7 +10,8 @@ import { keyCommand } from '../../src/cli/key.ts';
 import { labCommand } from '../../src/cli/lab.ts';
 import { serveCommand } from '../../src/cli/serve.ts';
 import { simWorkerCommand } from '../../src/cli/sim-worker.ts';
-import { flagName, settingNames } from '../../src/gateway/config/settings.ts';
+import { flagName } from '../../src/gateway/config/setting-texts.ts';
+import { settingNames } from '../../src/gateway/config/settings.ts';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 

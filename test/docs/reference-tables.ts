@@ -1,21 +1,15 @@
 // The tables of the reference pages, as they follow from the code.
 
 import type { Registry } from 'prom-client';
-import {
-  environmentName,
-  flagName,
-  type SettingName,
-  settingDefaults,
-  settingNames,
-  settings,
-} from '../../src/gateway/config/settings.ts';
+import { defaultOf, environmentName, flagName } from '../../src/gateway/config/setting-texts.ts';
+import { type SettingName, settingNames, settingOf } from '../../src/gateway/config/settings.ts';
 
 const row = (...cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 const header = (...names: string[]): string[] => [row(...names), row(...names.map(() => '---'))];
 
 export function settingsTable(): string {
   const rows = settingNames.map((name) => {
-    const { description, choices, reload } = settings[name];
+    const { description, choices, reload } = settingOf(name);
     const flag = flagName(name);
     const what =
       choices === undefined ? description : `${description}: ${choices.map((choice) => `\`${choice}\``).join(', ')}`;
@@ -32,7 +26,7 @@ export function settingsTable(): string {
 }
 
 function shownDefault(name: SettingName): string {
-  const value = settingDefaults[name];
+  const value = defaultOf(name);
   if (value === null) return 'none';
   return Array.isArray(value) ? 'empty' : `\`${value}\``;
 }

@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
-import { flagName, settingNames, settings } from '../../src/gateway/config/settings.ts';
+import { engineFields } from '../../src/gateway/config/engine-spec.ts';
+import { flagName } from '../../src/gateway/config/setting-texts.ts';
+import { settingNames, settings } from '../../src/gateway/config/settings.ts';
 import { YamlFile } from '../../src/gateway/config/yaml-file.ts';
 import { Pools } from '../../src/gateway/pools/pools.ts';
 import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
@@ -27,6 +29,11 @@ function expectTable(name: string, expected: string): void {
 describe('docs/configuration.md', () => {
   it('has every setting with default, flag, variable, and whether a reload changes it', () => {
     expectTable('configuration.md', settingsTable());
+  });
+
+  it('has every field of a worker', () => {
+    const section = page('configuration.md').split('## Workers')[1]!;
+    for (const field of engineFields) expect(section, field).toContain(`\`${field}\``);
   });
 
   it('shows files that can be used', () => {

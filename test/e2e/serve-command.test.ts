@@ -38,7 +38,7 @@ describe('kvoyant serve', () => {
     [[...worker, '--policy', 'best'], /--policy must be one of kv, round-robin/],
     [[...worker, '--block-size', '0'], /--block-size must be auto or an integer from 1 to 65536/],
     [[...worker, '--temperature', '-1'], /--temperature must be a number from 0/],
-    [[...worker, '--kv-form', '1'], /--kv-form must be one of 1895, 1731/],
+    [[...worker, '--log-level', 'loud'], /--log-level must be one of trace, debug/],
     [[...worker, '--tokenizer', '/no/such/tokenizer'], /\/no\/such\/tokenizer/],
     [[...worker, '--host', '0.0.0.0'], /--host 0.0.0.0 is open to other machines: set apiKeys, or allowOpen/],
     [[...worker, '--tls-cert-file', '/no/such.pem'], /--tls-key-file is missing/],

@@ -26,7 +26,6 @@ describe('resolveConfig', () => {
       tokenizer: 'engine',
       blockSize: 'auto',
       inFlightCredit: true,
-      bookAt: 'choice',
       bodyBytesMax: 33_554_432,
       defaultCapacityBlocks: 8192,
     });

@@ -5,7 +5,8 @@ import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../src/core/index.ts';
 import { ConfigError, resolveConfig } from '../../src/gateway/config/config.ts';
-import { environmentName, flagName, settings } from '../../src/gateway/config/settings.ts';
+import { environmentName, flagName } from '../../src/gateway/config/setting-texts.ts';
+import { settings } from '../../src/gateway/config/settings.ts';
 import type { PromptContent } from '../../src/gateway/prompts/prompt-content.ts';
 import { type LineFile, RecordingFile } from '../../src/gateway/telemetry/recording-file.ts';
 import {

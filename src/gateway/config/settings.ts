@@ -1,252 +1,246 @@
-// Every setting as an operator meets it: what it is for, how it is written, and whether it changes while the gateway runs.
+// Every setting, one row each. From this table come the configuration's type and check, the flags, the environment
+// variables, the help and the reference page.
 
 import { policyNames } from '../../core/index.ts';
-import { type GatewayConfig, logLevels, resolveConfig } from './config.ts';
+import {
+  addressRanges,
+  browserOrigins,
+  engines,
+  flag,
+  integer,
+  keys,
+  nonNegative,
+  oneOf,
+  path,
+  type SettingType,
+  secret,
+  text,
+  wordOrInteger,
+} from './setting-type.ts';
 
-export type SettingName = keyof GatewayConfig;
-
-/**
- * How a text becomes a value. `auto`: a number, or the word. `list`: separated by blanks. `secret`: shown to nobody,
- * so there is no flag for it, which other users of the machine would see.
- */
-export type SettingKind = 'text' | 'number' | 'auto' | 'switch' | 'list' | 'secret' | 'secret-list';
-
-export interface Setting {
-  readonly kind: SettingKind;
+export interface Setting<T = unknown> extends SettingType<T> {
   readonly description: string;
-  /** `live`: a reload changes it. `restart`: a reload says that it would have to start anew. */
+  /** `live`: a reload changes it. `restart`: a reload says that it takes a restart. */
   readonly reload: 'live' | 'restart';
-  /** Stands for the value in the help. */
-  readonly value?: string;
-  readonly choices?: readonly string[];
+  /** Stands for the value in the help; empty for a switch or a secret. */
+  readonly value: string;
 }
 
-const live = (kind: SettingKind, value: string, description: string): Setting => ({
-  kind,
+const live = <T>(type: SettingType<T>, value: string, description: string): Setting<T> => ({
+  ...type,
   value,
   description,
   reload: 'live',
 });
-const fixed = (kind: SettingKind, value: string, description: string): Setting => ({
-  kind,
+
+const fixed = <T>(type: SettingType<T>, value: string, description: string): Setting<T> => ({
+  ...type,
   value,
   description,
   reload: 'restart',
 });
-const choice = (value: string, choices: readonly string[], description: string): Setting => ({
-  ...fixed('text', value, description),
-  choices,
-});
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 const workerOptions =
   'kv-events=[bind:]tcp://HOST:PORT, kv-replay=tcp://HOST:PORT, kv-topic=PREFIX, api-key=KEY, blocks=N, ' +
   'block-size=N, running-max=N, model=NAME, server-name=NAME';
 
-export const settings: Readonly<Record<SettingName, Setting>> = {
+export const settings = {
   workers: live(
-    'list',
+    engines,
     'spec',
     `an engine: [dns+]URL[,OPTION=VALUE]..., the options being ${workerOptions}; dns+ makes an engine of each address of the host name; repeatable, separated by blanks in the environment`,
   ),
-  workersFile: live('text', 'path', 'YAML list of more engines'),
-  dnsIntervalMs: fixed('number', 'ms', 'time between two look-ups of dns+ host names'),
-  allowLinkLocal: fixed('switch', '', 'allow workers at link-local addresses, where clouds keep credentials'),
+  workersFile: live(path, 'path', 'YAML list of more engines'),
+  dnsIntervalMs: fixed(integer(10, 3_600_000, 5000), 'ms', 'time between two look-ups of dns+ host names'),
+  allowLinkLocal: fixed(flag(false), '', 'allow workers at link-local addresses, where clouds keep credentials'),
   workerDrainMsMax: live(
-    'number',
+    integer(0, 86_400_000, 600_000),
     'ms',
     'how long a removed worker may take to finish its answers; what remains is then cut',
   ),
   tokenizer: fixed(
-    'text',
+    text('engine'),
     'spec',
     'what turns prompts into token ids: engine (its /tokenize), the path of a Hugging Face tokenizer.json, builtin (cl100k_base), or none',
   ),
   tokenizeMsMax: fixed(
-    'number',
+    integer(1, 60_000, 2000),
     'ms',
     'how long to wait for the token ids of an engine; then the prompt is routed by its bytes',
   ),
-  trustTokenizer: fixed('switch', '', 'use engines even if their /tokenize disagrees with the tokenizer'),
-  blockSize: fixed('auto', 'tokens', 'tokens in a KV block: auto (what the engine says, else 16), or 1 to 65536'),
-  defaultCapacityBlocks: fixed('number', 'n', 'KV blocks of a worker that does not say how many it has'),
-  policy: choice('name', policyNames, 'how a worker is chosen'),
-  overlapWeight: fixed('number', 'w', 'kv: cost of a token of prefill relative to a token of occupied cache'),
-  temperature: fixed('number', 't', 'kv: 0 takes the lowest cost; a higher value spreads requests at random'),
-  kvForm: choice('form', ['1895', '1731'], 'kv: 1895 counts the prefill tokens in flight, 1731 does not'),
-  seed: fixed('number', 'n', 'seed of all random draws'),
-  inFlightCredit: fixed('switch', '', 'count blocks promised by requests in flight as overlap'),
-  bookAt: choice(
-    'when',
-    ['choice', 'first-token'],
-    'when a request starts to count as load; first-token shows what late booking costs',
+  trustTokenizer: fixed(flag(false), '', 'use engines even if their /tokenize disagrees with the tokenizer'),
+  blockSize: fixed(
+    wordOrInteger(['auto'], 1, 65_536),
+    'tokens',
+    'tokens in a KV block: auto (what the engine says, else 16), or 1 to 65536',
   ),
+  defaultCapacityBlocks: fixed(
+    integer(1, 100_000_000, 8192),
+    'n',
+    'KV blocks of a worker that does not say how many it has',
+  ),
+  policy: fixed(oneOf(policyNames, 'kv'), 'name', 'how a worker is chosen'),
+  overlapWeight: fixed(
+    nonNegative(1e6, 1),
+    'w',
+    'kv: cost of a token of prefill relative to a token of occupied cache',
+  ),
+  temperature: fixed(
+    nonNegative(1e6, 0),
+    't',
+    'kv: 0 takes the lowest cost; a higher value spreads requests at random',
+  ),
+  seed: fixed(integer(0, 4_294_967_295, 0), 'n', 'seed of all random draws'),
+  inFlightCredit: fixed(flag(true), '', 'count blocks promised by requests in flight as overlap'),
   sessionCreditTokens: fixed(
-    'number',
+    nonNegative(1e6, 256),
     'tokens',
     'kv: how many tokens cheaper the last worker of a session is; 0: no credit',
   ),
-  queue: fixed('switch', '', 'hold requests while every worker that may take them is known to be full'),
-  queuedRequestsMax: fixed('number', 'n', 'requests that may wait; more are refused with 429'),
+  queue: fixed(flag(true), '', 'hold requests while every worker that may take them is known to be full'),
+  queuedRequestsMax: fixed(integer(0, 1_000_000, 4096), 'n', 'requests that may wait; more are refused with 429'),
   queueWaitMsMax: fixed(
-    'number',
+    integer(1, 3_600_000, 120_000),
     'ms',
     'how long a request may wait for a worker with room; then it is refused with 503',
   ),
-  host: fixed('text', 'address', 'address to listen on'),
-  port: fixed('number', 'n', 'port to listen on; 0: any free one'),
-  allowOpen: fixed('switch', '', 'allow other machines to connect although no API keys are set'),
-  apiKeys: live('secret-list', '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
-  apiKeysFile: live('text', 'path', 'YAML list of more API keys of clients'),
-  corsOrigins: live('list', 'origin', 'origins of web pages that may use the routes of clients; repeatable; * for all'),
-  adminHost: fixed('text', 'address', "address of the operators' listener: metrics, workers, loads, decisions"),
+  host: fixed(text('127.0.0.1'), 'address', 'address to listen on'),
+  port: fixed(integer(0, 65_535, 8000), 'n', 'port to listen on; 0: any free one'),
+  allowOpen: fixed(flag(false), '', 'allow other machines to connect although no API keys are set'),
+  apiKeys: live(keys, '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
+  apiKeysFile: live(path, 'path', 'YAML list of more API keys of clients'),
+  corsOrigins: live(
+    browserOrigins,
+    'origin',
+    'origins of web pages that may use the routes of clients; repeatable; * for all',
+  ),
+  adminHost: fixed(
+    text('127.0.0.1'),
+    'address',
+    "address of the operators' listener: metrics, workers, loads, decisions",
+  ),
   adminPort: fixed(
-    'auto',
+    wordOrInteger(['auto', 'none'], 0, 65_535),
     'n',
     "port of the operators' listener: auto (the first above port that no worker here has; any if port is 0), none, or 0 to 65535",
   ),
-  adminKey: live('secret', '', 'key of operators; without one only this machine gets in, at their listener'),
-  viewKey: live('secret', '', 'key for what operators look at (GET, metrics among it); it changes nothing'),
-  tlsCertFile: live('text', 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
-  tlsKeyFile: live('text', 'path', 'private key of that certificate (PEM)'),
-  workerCaFile: fixed('text', 'path', 'certificate authorities (PEM) that https engines are checked against'),
-  bodyBytesMax: live('number', 'n', 'largest request body; a larger one is refused with 413'),
+  // Secrets are kept as hashes only.
+  adminKey: live(secret, '', 'key of operators; without one only this machine gets in, at their listener'),
+  viewKey: live(secret, '', 'key for what operators look at (GET, metrics among it); it changes nothing'),
+  tlsCertFile: live(path, 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
+  tlsKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
+  workerCaFile: fixed(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
+  bodyBytesMax: live(
+    integer(1024, 1_073_741_824, 33_554_432),
+    'n',
+    'largest request body; a larger one is refused with 413',
+  ),
   bodiesBytesMax: live(
-    'auto',
+    wordOrInteger(['auto'], 2048, Number.MAX_SAFE_INTEGER),
     'n',
     'memory of all requests at a time, auto: two fifths of what the heap may grow to; more is refused with 503',
   ),
-  headerBytesMax: fixed('number', 'n', 'largest request headers; larger ones are refused with 431'),
+  headerBytesMax: fixed(
+    integer(4096, 1_048_576, 32_768),
+    'n',
+    'largest request headers; larger ones are refused with 431',
+  ),
   connectionsMax: live(
-    'number',
+    integer(1, 1_000_000, 8192),
     'n',
     'connections of clients at a time; beyond that, those without an accepted request give way, or new ones are closed',
   ),
   unprovenPerAddressMax: live(
-    'number',
+    integer(1, 1_000_000, 4096),
     'n',
     'connections of one address without an accepted request; beyond that, the oldest give way, or new ones are closed',
   ),
   trustedProxies: live(
-    'list',
+    addressRanges(256),
     'range',
     'addresses, or ranges such as 10.0.0.0/8, of HTTP proxies in front, whose connections never give way; repeatable',
   ),
   kvPublishers: live(
-    'list',
+    addressRanges(4096),
     'range',
     'addresses, or ranges such as 10.0.0.0/8, that may connect to bind: addresses of KV events; without any, all may; repeatable',
   ),
-  requestMsMax: fixed('number', 'ms', 'how long a request may take to arrive; then it is refused with 408'),
-  totalMsMax: live('number', 'ms', 'how long an answer may take in all; then it ends with 504 or an error event'),
+  requestMsMax: fixed(
+    integer(100, 86_400_000, 300_000),
+    'ms',
+    'how long a request may take to arrive; then it is refused with 408',
+  ),
+  totalMsMax: live(
+    integer(100, 86_400_000, 3_600_000),
+    'ms',
+    'how long an answer may take in all; then it ends with 504 or an error event',
+  ),
   holdMsMax: live(
-    'number',
+    integer(0, 3_600_000, 15_000),
     'ms',
     'how long a stream may wait for its first token before it is opened with 200 and comments',
   ),
-  streamIdleMsMax: live('number', 'ms', 'how long an answer may pause; then it ends with an error event'),
-  inFlightPerKeyMax: live('number', 'n', 'requests of one key at a time; more are refused with 429; 0: no limit'),
+  streamIdleMsMax: live(
+    integer(100, 86_400_000, 300_000),
+    'ms',
+    'how long an answer may pause; then it ends with an error event',
+  ),
+  inFlightPerKeyMax: live(
+    integer(0, 1_000_000_000, 0),
+    'n',
+    'requests of one key at a time; more are refused with 429; 0: no limit',
+  ),
   requestsPerMinutePerKeyMax: live(
-    'number',
+    integer(0, 1_000_000_000, 0),
     'n',
     'requests of one key in a minute; more are refused with 429; 0: no limit',
   ),
   injectUsage: live(
-    'switch',
+    flag(false),
     '',
     'ask engines for the usage of every stream; a client that did not ask does not see it',
   ),
-  decisionsMax: fixed('number', 'n', 'decisions kept for /decisions; 0: none'),
+  decisionsMax: fixed(integer(0, 1_000_000, 1024), 'n', 'decisions kept for /decisions; 0: none'),
   record: fixed(
-    'text',
+    path,
     'path',
     'file that lengths, times and block ids of all requests are appended to (no text), for kvoyant lab',
   ),
-  recordBufferBytesMax: fixed('number', 'n', 'bytes that may wait for the disk; what comes beyond is not recorded'),
-  probeIntervalMs: fixed('number', 'ms', 'time between two probes of an engine that is not ready'),
-  canary: fixed('switch', '', 'test each worker with two small requests: tokens, cache, KV events'),
-  canaryIntervalMs: fixed('number', 'ms', 'time between two such tests of an idle worker'),
+  recordBufferBytesMax: fixed(
+    integer(65_536, 1_073_741_824, 16_777_216),
+    'n',
+    'bytes that may wait for the disk; what comes beyond is not recorded',
+  ),
+  probeIntervalMs: fixed(integer(10, 3_600_000, 1000), 'ms', 'time between two probes of an engine that is not ready'),
+  canary: fixed(flag(true), '', 'test each worker with two small requests: tokens, cache, KV events'),
+  canaryIntervalMs: fixed(integer(1000, 86_400_000, 600_000), 'ms', 'time between two such tests of an idle worker'),
   shutdownNoticeMs: live(
-    'number',
+    integer(0, 600_000, 0),
     'ms',
     'how long requests are still accepted after SIGTERM, while /ready answers 503',
   ),
-  shutdownGraceMs: live('number', 'ms', 'how long running answers may then take to end'),
-  logLevel: { ...choice('level', logLevels, 'least severe level in the log on stderr'), reload: 'live' },
-  logRequests: live('switch', '', 'log one line for each request'),
+  shutdownGraceMs: live(integer(0, 3_600_000, 10_000), 'ms', 'how long running answers may then take to end'),
+  logLevel: live(oneOf(logLevels, 'info'), 'level', 'least severe level in the log on stderr'),
+  logRequests: live(flag(false), '', 'log one line for each request'),
   rehearse: fixed(
-    'switch',
+    flag(true),
     '',
     'serve made-up requests on loopback first, so that the first burst is as fast as later ones',
   ),
 };
 
+export type SettingName = keyof typeof settings;
+
+/** A row by its name, where its type does not matter. */
+export function settingOf(name: SettingName): Setting {
+  return settings[name];
+}
+
+export function isSetting(name: string): name is SettingName {
+  return Object.hasOwn(settings, name);
+}
+
 export const settingNames: readonly SettingName[] = Object.keys(settings) as SettingName[];
-
-/** What holds where nothing is set. */
-export const settingDefaults: Readonly<GatewayConfig> = {
-  ...resolveConfig({ workers: ['http://127.0.0.1:1'] }),
-  workers: [],
-};
-
-/** As in `--body-bytes-max`; the switch that is on by default is written as its opposite. Null: there is no flag. */
-export function flagName(setting: SettingName): string | null {
-  const { kind } = settings[setting];
-  if (kind === 'secret' || kind === 'secret-list') return null;
-  if (setting === 'workers') return '--worker';
-  return `--${settingDefaults[setting] === true ? 'no-' : ''}${kebab(setting)}`;
-}
-
-export function environmentName(setting: SettingName): string {
-  const name = setting === 'workers' ? 'worker' : setting;
-  return `KVOYANT_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
-}
-
-/** Turns the text of a flag or a variable into a value; what is wrong about it, the configuration says. */
-export function settingFromText(setting: SettingName, text: string): unknown {
-  const { kind } = settings[setting];
-  switch (kind) {
-    case 'text':
-    case 'secret':
-      return text;
-    case 'number':
-      return numberFrom(text);
-    case 'auto':
-      return numberFrom(text);
-    case 'switch':
-      if (/^(1|true|yes|on)$/i.test(text)) return true;
-      return /^(0|false|no|off|)$/i.test(text) ? false : text;
-    case 'list':
-    case 'secret-list':
-      return text.split(/\s+/).filter(Boolean);
-  }
-}
-
-function numberFrom(text: string): number | string {
-  const number = text.trim() === '' ? Number.NaN : Number(text);
-  return Number.isNaN(number) ? text : number;
-}
-
-/** The configuration as it may be shown: secrets masked. */
-export function shownConfig(config: GatewayConfig): object {
-  return Object.fromEntries(settingNames.map((name) => [name, shownValue(name, config)]));
-}
-
-export const masked = '(secret)';
-
-function shownValue(name: SettingName, config: GatewayConfig): unknown {
-  switch (name) {
-    case 'workers':
-      return config.workers.map((worker) => ({ ...worker, ...(worker.apiKey !== undefined && { apiKey: masked }) }));
-    case 'apiKeys':
-      return config.apiKeys.map(({ name: keyName, hash: _, ...rest }) => ({ name: keyName, key: masked, ...rest }));
-    case 'adminKey':
-    case 'viewKey':
-      return config[name] === null ? null : masked;
-    default:
-      return config[name];
-  }
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}

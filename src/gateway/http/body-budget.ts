@@ -1,8 +1,8 @@
 // The memory that requests take, all together, as bodies and as what is read from them: what each one may have of it.
 
 import { getHeapStatistics } from 'node:v8';
-import { largestBodiesMin } from '../config/auto-settings.ts';
 import type { GatewayConfig } from '../config/config.ts';
+import { largestBodiesMin } from '../config/config.ts';
 import { LimitReached } from './key-limits.ts';
 
 /** A client that is refused may come again: bodies leave with their answers. */

@@ -27,14 +27,17 @@ export class Pool {
   /** For each model the workers that don't list it. */
   readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
 
-  /** @param tokenizer null: engines are asked, or bytes stand in for tokens, as the configuration says */
-  constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null) {
+  /**
+   * @param tokenizer null: engines are asked, or bytes stand in for tokens, as the configuration says
+   * @param lateBooking for experiments: requests count from their first token on
+   */
+  constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
     this.name = name;
     this.router = new Router({
       policy: policyOf(config),
       seed: config.seed,
       inFlightCredit: config.inFlightCredit,
-      bookAt: config.bookAt,
+      bookAt: lateBooking ? 'first-token' : 'choice',
       onRoomChange: () => this.desk.roomChanged(),
     });
     this.desk = new AdmissionDesk(this.router, config);
@@ -158,8 +161,8 @@ export class Pool {
   }
 }
 
-function policyOf({ policy, overlapWeight, temperature, kvForm }: GatewayConfig): Policy {
-  return policy === 'kv' ? createPolicy(policy, { overlapWeight, temperature, form: kvForm }) : createPolicy(policy);
+function policyOf({ policy, overlapWeight, temperature }: GatewayConfig): Policy {
+  return policy === 'kv' ? createPolicy(policy, { overlapWeight, temperature }) : createPolicy(policy);
 }
 
 function isOf(worker: Worker, id: string): boolean {

@@ -22,12 +22,15 @@ export interface ResolvedModel {
 export class Pools implements Iterable<Pool> {
   readonly #config: GatewayConfig;
   readonly #tokenizer: Tokenizer | null;
+  readonly #lateBooking: boolean;
   #pools: Pool[] = [];
   readonly #poolOf = new Map<Engine, Pool>();
 
-  constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null) {
+  /** @param lateBooking for experiments: requests count from their first token on */
+  constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
     this.#config = config;
     this.#tokenizer = tokenizer;
+    this.#lateBooking = lateBooking;
   }
 
   [Symbol.iterator](): Iterator<Pool> {
@@ -90,7 +93,7 @@ export class Pools implements Iterable<Pool> {
       const pool = this.#find(id);
       if (pool !== undefined) return pool;
     }
-    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer);
+    const pool = new Pool(models[0]!.id, this.#config, this.#tokenizer, this.#lateBooking);
     this.#pools.push(pool);
     return pool;
   }

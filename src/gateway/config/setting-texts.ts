@@ -1,0 +1,72 @@
+// How settings are written and shown: the names of flags and variables, texts as values, values without their secrets.
+
+import type { GatewayConfig } from './config.ts';
+import { type SettingName, settingNames, settingOf } from './settings.ts';
+
+/** The value of a setting that is not set. */
+export function defaultOf(name: SettingName): unknown {
+  return settingOf(name).initial;
+}
+
+/** As in `--body-bytes-max`; the switch that is on by default is written as its opposite. Null: there is no flag. */
+export function flagName(setting: SettingName): string | null {
+  const { kind } = settingOf(setting);
+  if (kind === 'secret' || kind === 'secret-list') return null;
+  if (setting === 'workers') return '--worker';
+  return `--${defaultOf(setting) === true ? 'no-' : ''}${kebab(setting)}`;
+}
+
+export function environmentName(setting: SettingName): string {
+  const name = setting === 'workers' ? 'worker' : setting;
+  return `KVOYANT_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** Turns the text of a flag or a variable into a value; what is wrong about it, the configuration says. */
+export function settingFromText(setting: SettingName, text: string): unknown {
+  const { kind } = settingOf(setting);
+  switch (kind) {
+    case 'text':
+    case 'secret':
+      return text;
+    case 'number':
+      return numberFrom(text);
+    case 'auto':
+      return numberFrom(text);
+    case 'switch':
+      if (/^(1|true|yes|on)$/i.test(text)) return true;
+      return /^(0|false|no|off|)$/i.test(text) ? false : text;
+    case 'list':
+    case 'secret-list':
+      return text.split(/\s+/).filter(Boolean);
+  }
+}
+
+function numberFrom(text: string): number | string {
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(number) ? text : number;
+}
+
+/** The configuration as it may be shown: secrets masked. */
+export function shownConfig(config: GatewayConfig): object {
+  return Object.fromEntries(settingNames.map((name) => [name, shownValue(name, config)]));
+}
+
+export const masked = '(secret)';
+
+function shownValue(name: SettingName, config: GatewayConfig): unknown {
+  switch (name) {
+    case 'workers':
+      return config.workers.map((worker) => ({ ...worker, ...(worker.apiKey !== undefined && { apiKey: masked }) }));
+    case 'apiKeys':
+      return config.apiKeys.map(({ name: keyName, hash: _, ...rest }) => ({ name: keyName, key: masked, ...rest }));
+    case 'adminKey':
+    case 'viewKey':
+      return config[name] === null ? null : masked;
+    default:
+      return config[name];
+  }
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

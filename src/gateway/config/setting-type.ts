@@ -1,0 +1,137 @@
+// The types that a setting can have: how a value is checked, its default, and how a text becomes one.
+
+import { z } from 'zod';
+import { isAddressRange } from './address-range.ts';
+import { type ApiKey, readApiKey } from './api-keys.ts';
+import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
+import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
+
+/**
+ * How a text becomes a value. `auto`: a number, or a word. `list`: separated by blanks. `secret`: shown to nobody, so
+ * there is no flag for it, which other users of the machine would see.
+ */
+export type SettingKind = 'text' | 'number' | 'auto' | 'switch' | 'list' | 'secret' | 'secret-list';
+
+export interface SettingType<T> {
+  readonly kind: SettingKind;
+  readonly schema: z.ZodType<T>;
+  readonly initial: T;
+  readonly choices?: readonly string[];
+}
+
+export const workersMax = 4096;
+const apiKeysMax = 1000;
+
+export function integer(min: number, max: number, initial: number): SettingType<number> {
+  const error = `must be an integer from ${min} to ${max}`;
+  return { kind: 'number', initial, schema: z.int({ error }).min(min, { error }).max(max, { error }) };
+}
+
+export function nonNegative(max: number, initial: number): SettingType<number> {
+  const error = `must be a number from 0 to ${max}`;
+  return { kind: 'number', initial, schema: z.number({ error }).min(0, { error }).max(max, { error }) };
+}
+
+/** An integer, or a word for what the gateway finds out itself; the first word is the default. */
+export function wordOrInteger<const W extends string>(
+  words: readonly [W, ...W[]],
+  min: number,
+  max: number,
+): SettingType<number | W> {
+  const isRight = (value: unknown): boolean =>
+    words.includes(value as W) || (Number.isInteger(value) && (value as number) >= min && (value as number) <= max);
+  const error = `must be ${words.join(', ')} or an integer from ${min} to ${max}`;
+  return { kind: 'auto', initial: words[0], schema: z.custom<number | W>(isRight, { error }) };
+}
+
+export function oneOf<const T extends readonly string[]>(choices: T, initial: T[number]): SettingType<T[number]> {
+  return { kind: 'text', choices, initial, schema: z.enum(choices, { error: `must be one of ${choices.join(', ')}` }) };
+}
+
+const textSchema = z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
+
+export function text(initial: string): SettingType<string> {
+  return { kind: 'text', initial, schema: textSchema };
+}
+
+export const path: SettingType<string | null> = { kind: 'text', initial: null, schema: textSchema.nullable() };
+
+export function flag(initial: boolean): SettingType<boolean> {
+  return { kind: 'switch', initial, schema: z.boolean({ error: 'must be true or false' }) };
+}
+
+type Read<T> =
+  | { readonly kind: 'right'; readonly value: T }
+  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
+
+/** A list whose items are read one by one; a fault names the item and its field. */
+function listOf<T>(read: (item: unknown) => Read<T>, countMax: number): z.ZodType<readonly T[]> {
+  return z
+    .array(z.unknown(), { error: 'must be a list' })
+    .max(countMax, { error: `must not have more than ${countMax} items` })
+    .transform((items, context) =>
+      items.flatMap((item, index) => {
+        const result = read(item);
+        if (result.kind === 'right') return [result.value];
+        const at = result.field === undefined ? [index] : [index, result.field];
+        context.addIssue({ code: 'custom', path: at, message: result.message });
+        return [];
+      }),
+    );
+}
+
+export const engines: SettingType<readonly EngineSpec[]> = {
+  kind: 'list',
+  initial: [],
+  schema: listOf((item): Read<EngineSpec> => {
+    const result = readEngineSpec(item);
+    return result.kind === 'wrong' ? result : { kind: 'right', value: result.spec };
+  }, workersMax),
+};
+
+export const keys: SettingType<readonly ApiKey[]> = {
+  kind: 'secret-list',
+  initial: [],
+  schema: listOf((item): Read<ApiKey> => {
+    const result = readApiKey(item);
+    return result.kind === 'wrong' ? result : { kind: 'right', value: result.key };
+  }, apiKeysMax),
+};
+
+export function addressRanges(countMax: number): SettingType<readonly string[]> {
+  const read = (item: unknown): Read<string> =>
+    typeof item === 'string' && isAddressRange(item)
+      ? { kind: 'right', value: item }
+      : { kind: 'wrong', message: 'must be an IP address, or a range as 10.0.0.0/8' };
+  return { kind: 'list', initial: [], schema: listOf(read, countMax) };
+}
+
+const originsMax = 100;
+
+/** Origins as a browser sends them, or `*`. */
+export const browserOrigins: SettingType<readonly string[]> = {
+  kind: 'list',
+  initial: [],
+  schema: listOf((item): Read<string> => {
+    if (item === '*' || (typeof item === 'string' && URL.canParse(item) && new URL(item).origin === item)) {
+      return { kind: 'right', value: item };
+    }
+    return {
+      kind: 'wrong',
+      message: `${JSON.stringify(item)} must be * or an origin such as https://chat.example.org`,
+    };
+  }, originsMax),
+};
+
+const secretError = 'must have 16 to 256 visible characters, or be sha256:SALT:DIGEST';
+
+/** Kept as its hash. */
+export const secret: SettingType<string | null> = {
+  kind: 'secret',
+  initial: null,
+  schema: z
+    .string({ error: secretError })
+    .refine((value) => isSecretHash(value) || secretForm.test(value), { error: secretError })
+    .transform(hashSecret)
+    .nullable(),
+};
