@@ -150,12 +150,12 @@ export class HttpServer {
   }
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { generation, echo } = readResponses(await readJson(request));
+    const { generation, echo } = readResponses((await readJson(request)).value);
     await this.#generator.answer(generation, request, response, (head) => new ResponsesFormat(head, echo));
   }
 
   async #embed(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const wanted = readEmbeddings(await readJson(request));
+    const wanted = readEmbeddings((await readJson(request)).value);
     this.#checkModel(wanted.model);
     const { model, runtime } = this.#context;
     const inputs = await Promise.all(wanted.inputs.map((input) => this.#generator.encode(input)));
