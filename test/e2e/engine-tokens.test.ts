@@ -308,7 +308,12 @@ describe('with a tokenizer', () => {
   });
 
   it('chats stay where they are while some engine agrees, or the tokenizer is trusted', async () => {
-    const mixed = await started([builtin('same'), builtin([9])], local);
+    // Joins behind the other.
+    const late: Tokenize = async (question, response) => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return builtin([9])!(question, response);
+    };
+    const mixed = await started([builtin('same'), late], local);
     expect((await chat(mixed.gateway, chatBody.messages)).isl).toBe(await chatIsl());
     expect(warnings().at(-1)).toMatch(/token ids of chats are those of the tokenizer/);
     const trusting = await started([builtin([9])], { ...local, trustTokenizer: true });

@@ -13,7 +13,14 @@ const refused = (status: number): ProbeError => new ProbeError('no', status);
 /** An engine that tells these ids; `chat` may tell by the messages. */
 function engine(text: Ids, chat: Ids | ((messages: readonly object[]) => Ids)): EngineProbe {
   const tokenize = async (input: TokenizeInput): Promise<number[]> => {
-    const told = 'prompt' in input ? text : typeof chat === 'function' ? chat(input.messages) : chat;
+    const told =
+      'prompt' in input
+        ? text
+        : typeof chat !== 'function'
+          ? chat
+          : 'chat' in input
+            ? refused(400)
+            : chat(input.messages);
     if (told instanceof Error) throw told;
     return [...told];
   };
@@ -58,6 +65,22 @@ describe('compareTokenizers', () => {
     const noSystem = (messages: readonly object[]): Ids => (messages.length > 1 ? refused(400) : [bos, 2]);
     const verdict = await compareTokenizers(engine([5], noSystem), 'm', tokenizer([5], [bos, 2]));
     expect(verdict.chat).toBe('agrees');
+  });
+
+  it('names what of chats the engine renders otherwise, and leaves out what it refuses', async () => {
+    const plain = [bos, 2, 3];
+    const probe = {
+      tokenize: async (input: TokenizeInput): Promise<number[]> => {
+        if (!('chat' in input)) return 'prompt' in input ? [5] : plain;
+        const { text } = input.chat.messages;
+        if (text.includes('image_url')) throw refused(400);
+        // As the gateway sends it, so that nothing is lost on the way.
+        if (input.chat.tools) expect(input.chat.tools.text).toMatch(/"10": 1\.0, "2": 1E5/);
+        return text.includes('developer') || input.chat.tools ? [bos, 9] : plain;
+      },
+    } as Partial<EngineProbe> as EngineProbe;
+    const verdict = await compareTokenizers(probe, 'm', tokenizer([5], plain));
+    expect(verdict).toEqual({ text: 'agrees', chat: 'agrees', differing: ['tools', 'tool-calls', 'developer'] });
   });
 
   it('fails where the engine does not answer', async () => {

@@ -1,6 +1,8 @@
 // What an engine says about itself over HTTP: models, cache, KV event sources, token ids, health.
 
+import { chatQuestion } from '../../tokens/chat-question.ts';
 import type { EngineAnswer, QuestionPath } from '../../tokens/engine-questions.ts';
+import type { ChatInput } from '../../tokens/tokenizer.ts';
 import { readBodyUsage, type Usage } from '../../wire/completion-chunk.ts';
 import { type FeedAnnouncement, readAnnouncements } from './announced-feeds.ts';
 import {
@@ -19,7 +21,10 @@ import type { Upstream } from './upstream.ts';
 const answerMsMax = 5000;
 
 /** What an engine makes token ids of. */
-export type TokenizeInput = { readonly prompt: string } | { readonly messages: readonly object[] };
+export type TokenizeInput =
+  | { readonly prompt: string }
+  | { readonly messages: readonly object[] }
+  | { readonly chat: ChatInput };
 
 /** An engine did not answer as hoped; `status` 0: not at all. */
 export class ProbeError extends Error {
@@ -103,8 +108,10 @@ export class EngineProbe {
 
   /** Token ids that the engine makes of a text or of chat messages. */
   async tokenize(input: TokenizeInput, model: string): Promise<number[]> {
-    const asked = { model, ...input, ...('messages' in input ? { add_generation_prompt: true } : {}) };
-    const body = JSON.stringify(asked);
+    const body =
+      'chat' in input
+        ? `{"model":${JSON.stringify(model)},${chatQuestion(input.chat)}}`
+        : JSON.stringify({ model, ...input, ...('messages' in input ? { add_generation_prompt: true } : {}) });
     const answer = await this.#json({ method: 'POST', path: '/tokenize', body, bytesMax: smallAnswerBytesMax });
     const tokens = (answer as { tokens?: unknown } | null)?.tokens;
     if (!Array.isArray(tokens)) throw new ProbeError('/tokenize returns no tokens', 200);

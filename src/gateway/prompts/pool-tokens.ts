@@ -4,6 +4,7 @@
 // disagree on those and none agrees; then the engines are asked, as for chats that the tokenizer can't do. Where engines
 // of one pool differ among themselves, one rule holds for all: the tokenizer, if any engine agrees with it.
 
+import { type ChatFeature, chatFeatures, factsOf } from '../../tokens/chat-facts.ts';
 import { EngineQuestions } from '../../tokens/engine-questions.ts';
 import { EngineTokenizer } from '../../tokens/engine-tokenizer.ts';
 import {
@@ -114,13 +115,29 @@ export class PoolTokens {
     return someFit && !someReady;
   }
 
+  /** Something in the chat is rendered otherwise by an engine, and by none as the tokenizer does. */
+  #someFeatureDiffers(chat: ChatInput): boolean {
+    if (this.#config.trustTokenizer) return false;
+    const differing = new Set<ChatFeature>();
+    const agreed = new Set<ChatFeature>();
+    for (const { tokenizer, takesRequests } of this.#engines()) {
+      if (!takesRequests || tokenizer.chat !== 'agrees') continue;
+      for (const feature of chatFeatures) {
+        (tokenizer.differing?.includes(feature) ? differing : agreed).add(feature);
+      }
+    }
+    if (differing.size === 0) return false;
+    return factsOf(chat).features.some((feature) => differing.has(feature) && !agreed.has(feature));
+  }
+
   #encode(model: string, text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
     return this.#tokenizer?.encode(text, options) ?? this.#engine('text', model).encode(text, options);
   }
 
   #encodeChat(model: string, chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat> {
     const tokenizer = this.#tokenizer;
-    if (tokenizer === null || this.#chatFrom() === 'engine') return this.#engine('chat', model).encodeChat(chat);
+    if (tokenizer === null || this.#chatFrom() === 'engine' || this.#someFeatureDiffers(chat))
+      return this.#engine('chat', model).encodeChat(chat);
     const askInstead = (error: unknown): EncodedChat | Promise<EncodedChat> => {
       if (!(error instanceof TokenizerError) || !engineMayDo.has(error.code)) throw error;
       // Why the tokenizer can't is more to the point than that nobody else can.

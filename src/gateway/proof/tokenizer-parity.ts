@@ -1,8 +1,10 @@
 // Whether gateway and engine make the same token ids of the same text: if not, no block would ever match, in silence.
 
+import type { ChatFeature } from '../../tokens/chat-facts.ts';
 import { plainChat } from '../../tokens/plain-chat.ts';
-import type { Tokenizer } from '../../tokens/tokenizer.ts';
+import { type ChatInput, type Tokenizer, TokenizerError } from '../../tokens/tokenizer.ts';
 import { type EngineProbe, ProbeError, type TokenizeInput } from '../engines/engine-probe.ts';
+import { featureChats } from './feature-chats.ts';
 
 /**
  * `double-bos`: the ids differ only in that one side begins with the same token twice: a template that writes BOS, and
@@ -14,6 +16,8 @@ export type Parity = 'unchecked' | 'agrees' | 'differs' | 'double-bos' | 'unavai
 export interface TokenizerVerdict {
   readonly text: Parity;
   readonly chat: Parity;
+  /** Of chats, where plain ones agree: what this engine renders otherwise than the tokenizer. */
+  readonly differing?: readonly ChatFeature[];
 }
 
 /** Scripts, digits, white space, code and a character of four bytes: where vocabularies part company. */
@@ -32,13 +36,37 @@ export async function compareTokenizers(
 ): Promise<TokenizerVerdict> {
   const text = await toldIds(probe, { prompt: probeText }, model);
   const chat = await toldChat(probe, model);
-  return {
+  const verdict: TokenizerVerdict = {
     text: text === null ? 'unavailable' : await compare(async () => await tokenizer.encode(probeText), text),
     chat:
       chat === null
         ? 'unavailable'
         : await compare(async () => (await tokenizer.encodeChat(plainChat({ messages: chat.messages }))).ids, chat.ids),
   };
+  if (verdict.chat !== 'agrees') return verdict;
+  const differing = await differingFeatures(probe, model, tokenizer);
+  return differing.length === 0 ? verdict : { ...verdict, differing };
+}
+
+/** What the engine refuses, such as images for a model of text, is not compared. */
+async function differingFeatures(probe: EngineProbe, model: string, tokenizer: Tokenizer): Promise<ChatFeature[]> {
+  const differing: ChatFeature[] = [];
+  for (const [feature, chat] of featureChats) {
+    const told = await toldIds(probe, { chat }, model);
+    if (told !== null && !(await isBeginningOrWhole(tokenizer, chat, told))) differing.push(feature);
+  }
+  return differing;
+}
+
+/** Of a chat with an image, only what stands before it is claimed. */
+async function isBeginningOrWhole(tokenizer: Tokenizer, chat: ChatInput, told: readonly number[]): Promise<boolean> {
+  try {
+    const { ids, exact } = await tokenizer.encodeChat(chat);
+    return isTail(ids, exact ? told : told.slice(0, ids.length), 0);
+  } catch (error) {
+    if (error instanceof TokenizerError) return false;
+    throw error;
+  }
 }
 
 /**
