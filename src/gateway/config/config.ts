@@ -42,10 +42,10 @@ export class ConfigError extends Error {
 }
 
 /**
- * The largest body, in the budget of all: it is held as it came and as it was read, which takes up to two bytes a
- * character, and one request may have two thirds.
+ * The largest body, in the budget of all: it is held as it came and as it was read, which takes as much again if it is
+ * ASCII, and one request may have two thirds.
  */
-export const largestBodiesMin = 6;
+export const largestBodiesMin = 4;
 
 const schema = z.strictObject(
   Object.fromEntries(settingNames.map((name) => [name, settingOf(name).schema.default(settingOf(name).initial)])),

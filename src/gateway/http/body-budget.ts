@@ -9,7 +9,7 @@ import { LimitReached } from './key-limits.ts';
 const retryAfterS = 1;
 
 /** Of what the heap may grow to. */
-const heapShare = 0.4;
+const heapShare = 0.3;
 /** As it is set, or as this process allows. */
 export function bodiesBytesMax(config: Pick<GatewayConfig, 'bodiesBytesMax' | 'bodyBytesMax'>): number {
   if (config.bodiesBytesMax !== 'auto') return config.bodiesBytesMax;

@@ -25,7 +25,7 @@ export function readBody(request: IncomingMessage, bytesMax: number, lease: Body
       reject(bodyTooLarge(bytesMax));
       return;
     }
-    const body = new GrowingBody(announced > 0 ? announced : bytesMax, lease);
+    const body = new GrowingBody(announced, bytesMax, lease);
     let pieces = 0;
     request.on('data', (chunk: Buffer) => {
       try {
@@ -47,18 +47,20 @@ export function readBody(request: IncomingMessage, bytesMax: number, lease: Body
 }
 
 /**
- * The pieces of a body, side by side in one buffer that doubles: however small they are, they take no more memory than
- * twice their bytes.
+ * The pieces of a body, side by side in one buffer: however small they are, they take no more memory than twice their
+ * bytes. What was announced has a buffer of that size at once, whose pages take no memory before bytes are in them.
  */
 class GrowingBody {
+  readonly #announced: number;
   readonly #bytesMax: number;
   readonly #lease: BodyLease | null;
   /** The first piece itself as long as there is no other. */
   #buffer: Buffer = Buffer.alloc(0);
   #bytes = 0;
 
-  /** @param bytesMax it never gets more */
-  constructor(bytesMax: number, lease: BodyLease | null) {
+  /** @param announced 0: nothing was @param bytesMax it never gets more */
+  constructor(announced: number, bytesMax: number, lease: BodyLease | null) {
+    this.#announced = announced;
     this.#bytesMax = bytesMax;
     this.#lease = lease;
   }
@@ -70,8 +72,8 @@ class GrowingBody {
   /** @throws LimitReached if the lease can't grow */
   add(piece: Buffer): void {
     const bytes = this.#bytes + piece.length;
+    this.#lease?.growTo(bytes);
     if (this.#bytes === 0) {
-      this.#lease?.growTo(bytes);
       this.#buffer = piece;
     } else {
       if (bytes > this.#buffer.length) this.#grow(bytes);
@@ -90,9 +92,9 @@ class GrowingBody {
   }
 
   #grow(bytesMin: number): void {
-    const doubled = Math.max(capacityBytesMin, 2 * this.#buffer.length, bytesMin);
-    const capacity = Math.max(bytesMin, Math.min(doubled, this.#bytesMax));
-    this.#lease?.growTo(capacity);
+    const doubled = Math.max(capacityBytesMin, 2 * this.#buffer.length);
+    const capacity = Math.max(bytesMin, this.#announced > 0 ? this.#announced : Math.min(doubled, this.#bytesMax));
+    if (this.#announced === 0) this.#lease?.growTo(capacity);
     const larger = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(larger, 0, 0, this.#bytes);
     this.#buffer = larger;
