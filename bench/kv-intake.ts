@@ -12,9 +12,9 @@ import { BlockHasher, type BlocksStored, type KvEvent, type Router } from '../sr
 import { resolveConfig } from '../src/gateway/config/config.ts';
 import { Engine, Worker } from '../src/gateway/engines/engine.ts';
 import type { WorkerTraits } from '../src/gateway/engines/worker-traits.ts';
-import { EventIntake } from '../src/gateway/feeds/event-intake.ts';
 import { FeedCommons } from '../src/gateway/feeds/feed-commons.ts';
 import { KvFeed } from '../src/gateway/feeds/kv-feed.ts';
+import { EventIntake } from '../src/gateway/fleet/event-intake.ts';
 import { Pool } from '../src/gateway/pools/pool.ts';
 import { encodeKvBatch } from '../src/wire/kv-events.ts';
 import { type LoopFigures, LoopWatch } from './loop-watch.ts';

@@ -39,6 +39,21 @@ export const rooms = {
     ['admission'],
     ['index.ts'],
   ],
+  gateway: [
+    ['until.ts', 'address-range.ts'],
+    ['feeds'],
+    ['config'],
+    ['engines', 'exchange'],
+    ['prompts'],
+    ['pools'],
+    ['proof', 'telemetry'],
+    ['fleet'],
+    ['inference'],
+    ['http'],
+    ['gateway.ts'],
+    ['doctor'],
+    ['index.ts'],
+  ],
 };
 
 /** For each folder the imports that the linter refuses, as an override of the linter's configuration. */

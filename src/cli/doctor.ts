@@ -2,8 +2,8 @@
 
 import { Command, Option } from 'commander';
 import type { SettingName } from '../gateway/config/settings.ts';
+import { examineWorkers, type WorkerExam } from '../gateway/doctor/examine.ts';
 import { ConfigError } from '../gateway/index.ts';
-import { examineWorkers, type WorkerExam } from '../gateway/proof/examine.ts';
 import { wrapText } from '../report/wrap-text.ts';
 import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UnreachedLog } from '../../src/gateway/engines/unreached-log.ts';
+import { UnreachedLog } from '../../src/gateway/fleet/unreached-log.ts';
 import { FakeEngine, replyJson } from './fake-engine.ts';
 import { eventually, getJson, Harness } from './harness.ts';
 import { LogLines } from './log-lines.ts';

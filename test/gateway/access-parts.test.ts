@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ApiKeyring, readApiKey } from '../../src/gateway/config/api-keys.ts';
 import { hashSecret, isSecretHash, newSecret, SecretCheck, secretForm } from '../../src/gateway/config/secret-hash.ts';
-import { KeyLimits, LimitReached } from '../../src/gateway/http/key-limits.ts';
+import { LimitReached } from '../../src/gateway/exchange/limit-reached.ts';
+import { KeyLimits } from '../../src/gateway/http/key-limits.ts';
 import { LabelCap, otherLabel } from '../../src/gateway/telemetry/label-cap.ts';
 
 describe('a secret', () => {

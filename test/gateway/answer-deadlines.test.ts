@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { AnswerDeadlines } from '../../src/gateway/http/answer-deadlines.ts';
-import { Exchange } from '../../src/gateway/http/exchange.ts';
+import { AnswerDeadlines } from '../../src/gateway/exchange/answer-deadlines.ts';
+import { Exchange } from '../../src/gateway/exchange/exchange.ts';
 
 it('a client that does not read the rest of a complete answer is cut off', async () => {
   const limits: string[] = [];

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BlockHasher, createPolicy, type Policy, type Routed, Router } from '../../src/core/index.ts';
-import { BookingLease } from '../../src/gateway/inference/booking-lease.ts';
+import { BookingLease } from '../../src/gateway/pools/booking-lease.ts';
 
 const hasher = new BlockHasher();
 const blockSize = 4;

@@ -3,13 +3,13 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
+import type { CanaryReport, Cause } from '../../src/gateway/engines/canary-report.ts';
 import { Engine, Worker } from '../../src/gateway/engines/engine.ts';
 import type { WorkerTraits } from '../../src/gateway/engines/worker-traits.ts';
 import type { FeedStatus } from '../../src/gateway/feeds/feed-status.ts';
 import type { KvFeed } from '../../src/gateway/feeds/kv-feed.ts';
+import { CanarySchedule } from '../../src/gateway/fleet/canary-schedule.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
-import { CanarySchedule } from '../../src/gateway/proof/canary-schedule.ts';
-import type { CanaryReport, Cause } from '../../src/gateway/proof/diagnosis.ts';
 import { announced, hasher } from '../core/router-harness.ts';
 import { eventually } from '../e2e/harness.ts';
 import { soundFeed } from './sound-feed.ts';

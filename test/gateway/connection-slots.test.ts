@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { beforeEach, expect, it } from 'vitest';
-import { addressesIn } from '../../src/gateway/config/address-range.ts';
+import { addressesIn } from '../../src/gateway/address-range.ts';
 import { ConnectionSlots } from '../../src/gateway/http/connection-slots.ts';
 
 class FakeSocket extends EventEmitter {

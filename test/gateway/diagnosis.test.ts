@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type CanaryEvidence,
-  type Circumstances,
-  diagnose,
-  type EventEvidence,
-} from '../../src/gateway/proof/diagnosis.ts';
+import type { Circumstances } from '../../src/gateway/engines/canary-report.ts';
+import { type CanaryEvidence, diagnose, type EventEvidence } from '../../src/gateway/proof/diagnosis.ts';
 import { soundFeed } from './sound-feed.ts';
 
 const events: EventEvidence = {

@@ -5,7 +5,7 @@ import { Random } from '../../src/core/random.ts';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
 import { Engine, Worker } from '../../src/gateway/engines/engine.ts';
 import { updatedTraits, type WorkerTraits } from '../../src/gateway/engines/worker-traits.ts';
-import { EventIntake, toldBlocksMax } from '../../src/gateway/feeds/event-intake.ts';
+import { EventIntake, toldBlocksMax } from '../../src/gateway/fleet/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 import { soundFeed } from './sound-feed.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../src/core/index.ts';
-import { accountOf, tokenFates, WorkerAccount } from '../../src/gateway/proof/prompt-account.ts';
+import { accountOf, tokenFates, WorkerAccount } from '../../src/gateway/engines/prompt-account.ts';
 
 function decisionOf(isl: number, overlapTokens: number, bestOverlapTokens: number, promisedBlocks: number): Decision {
   return {

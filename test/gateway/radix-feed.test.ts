@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../src/core/index.ts';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
 import { Engine as GatewayEngine, Worker } from '../../src/gateway/engines/engine.ts';
-import { EventIntake } from '../../src/gateway/feeds/event-intake.ts';
+import { EventIntake } from '../../src/gateway/fleet/event-intake.ts';
 import { Pool } from '../../src/gateway/pools/pool.ts';
 import { constantStepTime, Engine, type EngineRequest, engineDefaults, seededToken } from '../../src/sim/index.ts';
 import { decodeKvBatch, encodeKvBatch, type KvEventsFormat } from '../../src/wire/kv-events.ts';

@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BodyBudget, bodiesBytesMax } from '../../src/gateway/http/body-budget.ts';
-import { jsonItemsMax, parsedBytes } from '../../src/gateway/http/json-weight.ts';
-import { readBody } from '../../src/gateway/http/request-body.ts';
+import { BodyBudget, bodiesBytesMax } from '../../src/gateway/exchange/body-budget.ts';
+import { jsonItemsMax, parsedBytes } from '../../src/gateway/exchange/json-weight.ts';
+import { readBody } from '../../src/gateway/exchange/request-body.ts';
 
 const mib = 1024 * 1024;
 

@@ -1,8 +1,8 @@
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { readCacheConfigs } from '../../src/gateway/engines/engine-metrics.ts';
-import { engineAt } from '../../src/gateway/engines/worker-discovery.ts';
-import { requestHeaders, responseHeaders } from '../../src/gateway/http/forwarded-headers.ts';
+import { requestHeaders, responseHeaders } from '../../src/gateway/exchange/forwarded-headers.ts';
+import { engineAt } from '../../src/gateway/fleet/worker-discovery.ts';
 import { ByteRatio } from '../../src/gateway/prompts/byte-ratio.ts';
 import { BucketHistogram } from '../../src/gateway/telemetry/bucket-histogram.ts';
 import { readBodyUsage } from '../../src/wire/completion-chunk.ts';

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { type EngineProbe, ProbeError, type TokenizeInput } from '../../src/gateway/engines/engine-probe.ts';
-import { askableTokens, compareTokenizers, type Parity } from '../../src/gateway/proof/tokenizer-parity.ts';
+import type { Parity } from '../../src/gateway/engines/tokenizer-verdict.ts';
+import { askableTokens, compareTokenizers } from '../../src/gateway/proof/tokenizer-parity.ts';
 import { type Tokenizer, TokenizerError } from '../../src/tokens/tokenizer.ts';
 
 const bos = 1;

@@ -1,7 +1,7 @@
 // What ordinary answers show to be wrong: said once in a while, and over when it is no longer so.
 
 import { expect, it } from 'vitest';
-import { type PromptCheck, TrafficFindings } from '../../src/gateway/proof/traffic-findings.ts';
+import { type PromptCheck, TrafficFindings } from '../../src/gateway/engines/traffic-findings.ts';
 
 function noted(findings: TrafficFindings, check: PromptCheck, count: number, nowMs = 0): (string | undefined)[] {
   return Array.from({ length: count }, () => findings.note(check, nowMs)?.cause);

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { TurnSlices } from '../../src/gateway/http/turn-slices.ts';
+import { TurnSlices } from '../../src/gateway/exchange/turn-slices.ts';
 
 const sliceMsMax = 4;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

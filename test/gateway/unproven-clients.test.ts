@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addressesIn, isAddressRange } from '../../src/gateway/config/address-range.ts';
+import { addressesIn, isAddressRange } from '../../src/gateway/address-range.ts';
 import { clientOf } from '../../src/gateway/http/client-address.ts';
 import { UnprovenClients } from '../../src/gateway/http/unproven-clients.ts';
 

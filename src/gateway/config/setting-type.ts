@@ -1,7 +1,7 @@
 // The types that a setting can have: how a value is checked, its default, and how a text becomes one.
 
 import { z } from 'zod';
-import { isAddressRange } from './address-range.ts';
+import { isAddressRange } from '../address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';

@@ -6,14 +6,14 @@ import type { SkipReason } from '../../wire/kv-events.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { KvFeed } from '../feeds/kv-feed.ts';
 import { approximateTrust, feedTrust, unfitTrust, type WorkerTrust } from '../feeds/worker-trust.ts';
-import type { CanaryReport, Circumstances } from '../proof/diagnosis.ts';
-import { WorkerAccount } from '../proof/prompt-account.ts';
-import type { TokenizerVerdict } from '../proof/tokenizer-parity.ts';
 import type { FeedSource } from './announced-feeds.ts';
+import type { CanaryReport, Circumstances } from './canary-report.ts';
 import { clientIdOf } from './client-id.ts';
 import { EngineCalls } from './engine-calls.ts';
 import { EngineProbe } from './engine-probe.ts';
 import type { ModelEntry } from './listed-models.ts';
+import { WorkerAccount } from './prompt-account.ts';
+import type { TokenizerVerdict } from './tokenizer-verdict.ts';
 import { Upstream } from './upstream.ts';
 import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
 

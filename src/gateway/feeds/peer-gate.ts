@@ -1,7 +1,7 @@
 // Who may connect to the addresses that publishers of KV events connect to, and the log of those who may not.
 
 import type { Logger } from 'pino';
-import { addressesIn } from '../config/address-range.ts';
+import { addressesIn } from '../address-range.ts';
 import { LogRate } from './log-rate.ts';
 
 export class PeerGate {

@@ -4,7 +4,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
 import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 
 /** These change nothing, whatever the route. */
 const views: ReadonlySet<string> = new Set(['GET', 'HEAD']);

@@ -2,9 +2,9 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
-import type { Exchange } from './exchange.ts';
-import { replyJson, replyText } from './http-reply.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { replyJson, replyText } from '../exchange/http-reply.ts';
+import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
 
 /** The models that the client's key opens. */

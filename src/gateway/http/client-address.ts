@@ -1,7 +1,7 @@
 // Which connections count as those of one client.
 
 import { isIP } from 'node:net';
-import { plainAddress } from '../config/address-range.ts';
+import { plainAddress } from '../address-range.ts';
 
 /**
  * What connections of one client have in common: its IPv4 address, or the first 64 bits of its IPv6 address, since

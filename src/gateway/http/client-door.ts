@@ -1,18 +1,18 @@
 // What happens to a request that comes in at the clients' port: who may do it, which route answers, what it counts as.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GatewayContext } from '../gateway-context.ts';
+import { Exchange } from '../exchange/exchange.ts';
+import { announcedBytes, bodyTooLarge } from '../exchange/request-body.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
 import { requestLine } from '../telemetry/request-log.ts';
 import { answerModel, answerModels } from './admin-routes.ts';
 import { clientRoute, isClientPath } from './client-routes.ts';
 import { answerPreflight, foreignOrigin, markForOrigin } from './cross-origin.ts';
-import { Exchange } from './exchange.ts';
+import type { GatewayContext } from './gateway-context.ts';
 import { fail } from './http-failure.ts';
 import { answerOperator, isOperatorPath, openRoute } from './operator-routes.ts';
 import { passThrough } from './passthrough.ts';
-import { announcedBytes, bodyTooLarge } from './request-body.ts';
 import { readPath } from './request-path.ts';
 import { forMethod, notFound } from './route-table.ts';
 

@@ -1,8 +1,8 @@
 // New connections of a burst: all are accepted first; then what they send is read, a few milliseconds in each turn of the event loop.
 
 import type { Server, Socket } from 'node:net';
+import { TurnSlices } from '../exchange/turn-slices.ts';
 import type { AcceptHold } from './accept-hold.ts';
-import { TurnSlices } from './turn-slices.ts';
 
 const sliceMsMax = 4;
 /** A connection that sends nothing is the server's after that: its own limits end it. */

@@ -2,8 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { hasBody } from '../exchange/request-body.ts';
 import { clientOf } from './client-address.ts';
-import { hasBody } from './request-body.ts';
 import { UnprovenClients } from './unproven-clients.ts';
 
 /**

@@ -1,7 +1,7 @@
 // What pages of other origins may do at the clients' port (CORS): nothing, unless a setting names their origin.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 
 const preflightAgeS = 600;
 const headerNamesLengthMax = 2048;

@@ -1,10 +1,10 @@
 // How the failure of a request reaches whoever sent it, and the log where it is a fault of the gateway.
 
 import type { ServerResponse } from 'node:http';
-import type { GatewayContext } from '../gateway-context.ts';
-import type { Exchange } from './exchange.ts';
-import { asRequestError, replyError } from './http-reply.ts';
-import { LimitReached } from './key-limits.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { asRequestError, replyError } from '../exchange/http-reply.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import type { GatewayContext } from './gateway-context.ts';
 
 export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause: unknown): void {
   const { response } = exchange;

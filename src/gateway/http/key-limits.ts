@@ -1,8 +1,8 @@
 // How much one key may use: requests at a time, and requests a minute.
 
-import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 
 const minuteMs = 60_000;
 /** When a request that found all places taken may try again: nobody knows when one gets free. */
@@ -70,16 +70,6 @@ function waitFor({ countBefore, count }: Use, max: number, passedMs: number): nu
   }
   if (countBefore <= room) return 0;
   return Math.max(0, minuteMs * (1 - room / countBefore) - passedMs);
-}
-
-export class LimitReached extends RequestError {
-  /** The name of the setting. */
-  readonly limit: string;
-
-  constructor(limit: string, status: number, code: string, message: string, retryAfterS: number | null = null) {
-    super(status, code, message, null, retryAfterS);
-    this.limit = limit;
-  }
 }
 
 function exceeded(limit: string, what: string, retryAfterS: number): LimitReached {

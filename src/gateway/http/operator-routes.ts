@@ -1,6 +1,6 @@
 // The routes of operators: a list, the same at either listener.
 
-import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import {
   answerDecisions,
   answerDecisionsOf,
@@ -10,7 +10,7 @@ import {
   answerReady,
   answerWorkers,
 } from './admin-routes.ts';
-import type { Exchange } from './exchange.ts';
+import type { GatewayContext } from './gateway-context.ts';
 import { forMethod, type Methods, notFound } from './route-table.ts';
 import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
 

@@ -4,17 +4,17 @@ import { readJsonModel } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { requestHeaders } from '../exchange/forwarded-headers.ts';
+import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { readBody } from '../exchange/request-body.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
 import { noWorkers } from '../pools/pools.ts';
 import type { ModelReader } from './client-routes.ts';
-import type { Exchange } from './exchange.ts';
-import { requestHeaders } from './forwarded-headers.ts';
-import { makeRoomForJson } from './json-weight.ts';
-import { readBody } from './request-body.ts';
+import type { GatewayContext } from './gateway-context.ts';
 
 /** @throws RequestError if the client has to be told; nothing has been sent then. */
 export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {

@@ -5,11 +5,11 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { Socket } from 'node:net';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { TlsIdentity } from '../config/referenced-files.ts';
-import type { GatewayContext } from '../gateway-context.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 import { handleClient } from './client-door.ts';
 import { receiveInSlices } from './connection-slices.ts';
+import type { GatewayContext } from './gateway-context.ts';
 import { take } from './http-failure.ts';
-import { LimitReached } from './key-limits.ts';
 
 /** Time for a client to end the TLS handshake. */
 const handshakeMsMax = 10_000;

@@ -4,12 +4,12 @@ import { RequestError } from '../../wire/openai-error.ts';
 import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
 import { linkLocalFault } from '../config/link-local.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { replyJson } from '../exchange/http-reply.ts';
+import { readBody } from '../exchange/request-body.ts';
 import { describeWorkers } from './admin-routes.ts';
-import type { Exchange } from './exchange.ts';
-import { replyJson } from './http-reply.ts';
+import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
-import { readBody } from './request-body.ts';
 
 export const workersPrefix = '/workers/';
 

@@ -2,10 +2,10 @@
 
 import type { Routed, WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { BookingLease } from '../pools/booking-lease.ts';
 import { applicantOf, type Placeable } from './admission-applicant.ts';
-import { BookingLease } from './booking-lease.ts';
+import type { InferenceContext } from './inference-context.ts';
 
 export interface Placed {
   readonly routed: Routed;
@@ -19,7 +19,7 @@ export interface Placed {
  * @throws RequestError 400 for a pin to a worker that is not there; 429 if the queue is full, 503 if it waited too long
  */
 export function place(
-  { hasher, metrics }: Pick<GatewayContext, 'hasher' | 'metrics'>,
+  { hasher, metrics }: Pick<InferenceContext, 'hasher' | 'metrics'>,
   exchange: Exchange,
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,

@@ -2,8 +2,8 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
 import { fullRetryAfterS } from './client-answer.ts';
+import type { InferenceContext } from './inference-context.ts';
 import type { RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
@@ -35,7 +35,7 @@ export class Deaths {
 }
 
 /** @returns the error that the client gets if no further engine is tried. */
-export function noteFailure(context: GatewayContext, engine: Engine, outcome: Unanswered): RequestError {
+export function noteFailure(context: InferenceContext, engine: Engine, outcome: Unanswered): RequestError {
   const { failure, error } = outcome;
   const monitor = context.monitors.get(engine);
   context.metrics.unansweredAttempts.inc({ failure });
@@ -62,7 +62,7 @@ export function noteFailure(context: GatewayContext, engine: Engine, outcome: Un
 }
 
 /** What an attempt that reached the client says of the engine's health. 4xx and 503 say nothing against it. */
-export function noteAnswer({ monitors }: GatewayContext, engine: Engine, outcome: RelayOutcome): void {
+export function noteAnswer({ monitors }: InferenceContext, engine: Engine, outcome: RelayOutcome): void {
   if (outcome.kind === 'cut') monitors.get(engine)?.failed(outcome.error.message);
   if (outcome.kind !== 'answered') return;
   const { status } = outcome;

@@ -5,9 +5,9 @@ import type { Logger } from 'pino';
 import { ByteCollector } from '../../wire/byte-collector.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
-import type { Exchange, RelayedAnswer } from '../http/exchange.ts';
-import { responseHeaders } from '../http/forwarded-headers.ts';
-import { asRequestError } from '../http/http-reply.ts';
+import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
+import { responseHeaders } from '../exchange/forwarded-headers.ts';
+import { asRequestError } from '../exchange/http-reply.ts';
 
 /** More than that before the first token is passed on: the answer is then this engine's. */
 export const heldBytesMax: number = 64 * 1024;

@@ -8,11 +8,10 @@ import { namesTwice } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
-import type { GatewayContext } from '../gateway-context.ts';
-import type { Exchange } from '../http/exchange.ts';
-import { requestHeaders } from '../http/forwarded-headers.ts';
-import { makeRoomForJson } from '../http/json-weight.ts';
-import { readBody } from '../http/request-body.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { requestHeaders } from '../exchange/forwarded-headers.ts';
+import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { readBody } from '../exchange/request-body.ts';
 import { hasFaster } from '../pools/faster-worker.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { hasUntried } from '../pools/second-choices.ts';
@@ -24,6 +23,7 @@ import { type Placed, place } from './admission-placing.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
+import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
@@ -44,7 +44,7 @@ interface Intake extends ResolvedModel {
  * Answers one request.
  * @throws RequestError if the client has to be told; nothing has been sent then.
  */
-export async function answerInference(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<void> {
+export async function answerInference(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<void> {
   const intake = await readIntake(context, exchange, api);
   if (intake === null) return;
   context.retryBudget.request(performance.now());
@@ -58,7 +58,7 @@ export async function answerInference(context: GatewayContext, exchange: Exchang
 }
 
 /** The client has its answer: whatever becomes of the recording, that stays so. */
-function recordTraffic({ recorder, log }: GatewayContext, exchange: Exchange, intake: Intake): void {
+function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, intake: Intake): void {
   try {
     recorder?.record(exchange, intake);
   } catch (error) {
@@ -68,7 +68,7 @@ function recordTraffic({ recorder, log }: GatewayContext, exchange: Exchange, in
 
 /** Tries one worker after the other, until one has answered. @throws RequestError if none has */
 async function answerBySome(
-  context: GatewayContext,
+  context: InferenceContext,
   exchange: Exchange,
   intake: Intake,
   answer: ClientAnswer,
@@ -96,7 +96,7 @@ async function answerBySome(
 
 /** One attempt: whatever throws in it, what it holds is released. Adds the worker to `tried`. */
 async function attemptWith(
-  context: GatewayContext,
+  context: InferenceContext,
   exchange: Exchange,
   answer: ClientAnswer,
   intake: Intake,
@@ -118,7 +118,7 @@ async function attemptWith(
 }
 
 /** @returns null if the client is gone */
-async function readIntake(context: GatewayContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
+async function readIntake(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
   const { config, pools, tokenizerFailures } = context;
   const body = await readBody(exchange.request, config.bodyBytesMax, exchange.lease);
   if (body === null) return null;
@@ -167,7 +167,7 @@ function asTaken(
 
 /** Settles when the attempt has ended; by then its bookings are released. */
 function send(
-  context: GatewayContext,
+  context: InferenceContext,
   exchange: Exchange,
   answer: ClientAnswer,
   intake: Intake,
@@ -238,7 +238,7 @@ function send(
  * A failure may be the request's own fault: its retries are rationed.
  */
 function mayGiveUp(
-  { retryBudget }: GatewayContext,
+  { retryBudget }: InferenceContext,
   { pool, model, overrides }: Intake,
   tried: ReadonlySet<WorkerIndex>,
   failure: AttemptFailure,

@@ -6,7 +6,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamFailure } from '../engines/upstream.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 
 /**

@@ -1,7 +1,7 @@
 // What a single request may set about its own routing, by header.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import { type ClientRights, permitted, priorityMax, priorityMin } from './client-rights.ts';
 import type { InferenceRequest } from './request-intake.ts';
 

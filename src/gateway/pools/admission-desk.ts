@@ -2,7 +2,7 @@
 
 import { Admission, type Admitted, type Applicant, type Routed, type Router, type Waiting } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 
 export interface DeskOptions {
   /** False: every request is placed at once, however full the workers are. */

@@ -6,7 +6,7 @@
 import { type EngineAnswer, listsTokens, type QuestionPath } from '../../tokens/engine-questions.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { Parity } from '../proof/tokenizer-parity.ts';
+import type { Parity } from '../engines/tokenizer-verdict.ts';
 
 export type QuestionKind = 'text' | 'chat';
 

@@ -18,7 +18,7 @@ import {
 import type { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
-import type { Parity } from '../proof/tokenizer-parity.ts';
+import type { Parity } from '../engines/tokenizer-verdict.ts';
 import { EngineAsking, type QuestionKind } from './engine-asking.ts';
 import type { PromptTokenizer } from './prompt-tokens.ts';
 

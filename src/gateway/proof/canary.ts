@@ -3,14 +3,15 @@
 import type { BlockHasher, BlocksStored, Outcome, Prompt, Router, WorkerIndex } from '../../core/index.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
+import type { CanaryReport, Diagnosis } from '../engines/canary-report.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
 import { ProbeError } from '../engines/engine-probe.ts';
-import { BookingLease } from '../inference/booking-lease.ts';
+import { BookingLease } from '../pools/booking-lease.ts';
 import type { Pool } from '../pools/pool.ts';
 import type { Pools } from '../pools/pools.ts';
 import { until } from '../until.ts';
 import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
-import { type CanaryReport, type Diagnosis, diagnose, type EventEvidence } from './diagnosis.ts';
+import { diagnose, type EventEvidence } from './diagnosis.ts';
 
 /** Of one request; the engine may be busy with others. */
 const answerMsMax = 60_000;

@@ -1,57 +1,9 @@
 // What is wrong with a worker, and what to do: read off what its engine says of itself, and what a canary has shown.
 
-import type { ToldOfCache, WorkerTraits } from '../engines/worker-traits.ts';
+import type { Circumstances, Diagnosis, Finding, Proof } from '../engines/canary-report.ts';
+import type { Parity } from '../engines/tokenizer-verdict.ts';
+import type { ToldOfCache } from '../engines/worker-traits.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
-import type { Parity, TokenizerVerdict } from './tokenizer-parity.ts';
-
-/**
- * `events-silent`: its feed is connected, and nothing comes. `events-unmatched`: something comes, but never the blocks
- * of the prompts sent there. The others say it themselves.
- */
-export type Cause =
-  | 'prefix-caching-off'
-  | 'events-off'
-  | 'null-publisher'
-  | 'wrong-endpoint'
-  | 'connect-not-bind'
-  | 'bind-not-connect'
-  | 'topic-filter'
-  | 'events-silent'
-  | 'foreign-events'
-  | 'lora-or-salt'
-  | 'events-unmatched'
-  | 'attention-kind'
-  | 'block-size'
-  | 'tokenizer'
-  | 'chat-template'
-  | 'double-bos'
-  | 'unreachable'
-  | 'unfit';
-
-export interface Finding {
-  readonly cause: Cause;
-  readonly message: string;
-}
-
-/**
- * What the canary has proved. `token-count`: the engine counts the tokens that we count. `usage`, `counters`: it found
- * in its cache what was to be found, by its answer or by its metrics. `events`: they told of the prompt's blocks.
- */
-export type Proof = 'token-count' | 'usage' | 'counters' | 'events';
-
-export interface Diagnosis {
-  readonly proofs: readonly Proof[];
-  /** Empty: nothing is wrong. */
-  readonly findings: readonly Finding[];
-}
-
-/**
- * What became of a canary. `sound`, `faulty`: it came back. `inconclusive`: it did not, and is sent again. `off`: none is
- * sent; the findings are from what the engine says of itself.
- */
-export type CanaryReport =
-  | ({ readonly timeMs: number; readonly state: 'sound' | 'faulty' | 'off' } & Diagnosis)
-  | { readonly timeMs: number; readonly state: 'inconclusive'; readonly reason: string };
 
 /** What two equal requests have shown. */
 export interface CanaryEvidence {
@@ -81,14 +33,6 @@ export interface EventEvidence {
   readonly partialEvents: number;
   /** The LoRA adapter, salt or media by which the events tell them apart, and we don't; null: none. */
   readonly namespace: string | null;
-}
-
-export interface Circumstances {
-  readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit'>;
-  readonly told: ToldOfCache;
-  /** An address of its KV events is known. */
-  readonly offered: boolean;
-  readonly tokenizer: TokenizerVerdict;
 }
 
 /** Causes that explain others come first, and leave those out. @param evidence null: no canary was sent */

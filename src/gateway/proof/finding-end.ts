@@ -1,7 +1,7 @@
 // Tells of findings of a canary which are no longer so, from what has happened since: no canary need be sent for that.
 
+import type { Finding } from '../engines/canary-report.ts';
 import type { Worker } from '../engines/engine.ts';
-import type { Finding } from './diagnosis.ts';
 
 /** Prompts that the worker's events told of: one alone may be another worker's. */
 const matchedMin = 3;

@@ -4,21 +4,8 @@ import type { ChatFeature } from '../../tokens/chat-facts.ts';
 import { plainChat } from '../../tokens/plain-chat.ts';
 import { type ChatInput, type Tokenizer, TokenizerError } from '../../tokens/tokenizer.ts';
 import { type EngineProbe, ProbeError, type TokenizeInput } from '../engines/engine-probe.ts';
+import type { Parity, TokenizerVerdict } from '../engines/tokenizer-verdict.ts';
 import { featureChats } from './feature-chats.ts';
-
-/**
- * `double-bos`: the ids differ only in that one side begins with the same token twice: a template that writes BOS, and
- * a tokenizer that adds another one. `unavailable`: the engine does not tell its token ids. `asked`: it does, and there
- * is no tokenizer to compare them with: they are the prompts' ids.
- */
-export type Parity = 'unchecked' | 'agrees' | 'differs' | 'double-bos' | 'unavailable' | 'asked';
-
-export interface TokenizerVerdict {
-  readonly text: Parity;
-  readonly chat: Parity;
-  /** Of chats, where plain ones agree: what this engine renders otherwise than the tokenizer. */
-  readonly differing?: readonly ChatFeature[];
-}
 
 /** Scripts, digits, white space, code and a character of four bytes: where vocabularies part company. */
 const probeText =

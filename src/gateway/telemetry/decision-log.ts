@@ -2,12 +2,13 @@
 
 import type { CandidateCost, Decision, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
+import type { PromptAccount } from '../engines/prompt-account.ts';
+import type { AttemptRecord } from '../exchange/attempt-record.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
 import type { PromptContent } from '../prompts/prompt-content.ts';
-import type { PromptAccount } from '../proof/prompt-account.ts';
 
 /** One routed attempt; a request that was retried has one record an attempt. */
-export class DecisionRecord {
+export class DecisionRecord implements AttemptRecord {
   readonly requestId: string;
   /** Unix time. */
   readonly timeMs: number;

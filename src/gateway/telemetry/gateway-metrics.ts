@@ -3,8 +3,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { WorkerLoad } from '../../core/index.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
+import { tokenFates } from '../engines/prompt-account.ts';
 import type { Pools } from '../pools/pools.ts';
-import { tokenFates } from '../proof/prompt-account.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { LabelCap } from './label-cap.ts';

@@ -1,6 +1,6 @@
 // The log's line about a request: who, where, why, how much, how long. Never what: no prompt, no answer, no key.
 
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 
 /** Longer paths are cut: clients make them up. */
 const pathLengthMax = 256;

@@ -2,16 +2,16 @@
 
 import type { Logger } from 'pino';
 import type { IndexSource } from '../../core/index.ts';
-import { EventIntake } from '../feeds/event-intake.ts';
+import type { FeedSource } from '../engines/announced-feeds.ts';
+import { type Engine, Worker } from '../engines/engine.ts';
+import type { ModelEntry } from '../engines/listed-models.ts';
+import { isCapacityKnown, updatedTraits } from '../engines/worker-traits.ts';
 import { isSameAddress } from '../feeds/feed-address.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import { KvFeed } from '../feeds/kv-feed.ts';
 import type { Pools } from '../pools/pools.ts';
-import type { FeedSource } from './announced-feeds.ts';
-import { type Engine, Worker } from './engine.ts';
 import type { EngineFacts, RankFacts } from './engine-facts.ts';
-import type { ModelEntry } from './listed-models.ts';
-import { isCapacityKnown, updatedTraits } from './worker-traits.ts';
+import { EventIntake } from './event-intake.ts';
 
 /** How long a worker waits for its feed to be up to date before it takes requests without. */
 const feedCurrentMsMax = 2000;

@@ -1,7 +1,7 @@
 // What a JSON text takes once it is parsed, told from its bytes before it is.
 
 import type { BodyLease } from './body-budget.ts';
-import { LimitReached } from './key-limits.ts';
+import { LimitReached } from './limit-reached.ts';
 
 /** Objects, arrays and items of them; to parse more would keep everyone else waiting. More than a million token ids. */
 export const jsonItemsMax: number = 1_048_576;

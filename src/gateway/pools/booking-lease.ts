@@ -3,7 +3,7 @@
 import type { Router } from '../../core/index.ts';
 import type { Outcome, Routed } from '../../core/types.ts';
 import type { Engine } from '../engines/engine.ts';
-import { releaseAll } from '../pools/release-all.ts';
+import { releaseAll } from './release-all.ts';
 
 export class BookingLease {
   readonly #router: Router;

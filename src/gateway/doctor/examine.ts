@@ -2,10 +2,10 @@
 
 import { type GatewayOptions, resolveConfig } from '../config/config.ts';
 import type { FeedSource } from '../engines/announced-feeds.ts';
+import type { CanaryReport, Finding, Proof } from '../engines/canary-report.ts';
 import { addressInUse } from '../feeds/bound-endpoint.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import { startGateway } from '../gateway.ts';
-import type { CanaryReport, Finding, Proof } from './diagnosis.ts';
 import { hasPublisher, topicsHeard } from './feed-listening.ts';
 import { neighbourPorts } from './neighbour-ports.ts';
 

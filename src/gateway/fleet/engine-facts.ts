@@ -3,17 +3,18 @@
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import type { FeedSource } from '../engines/announced-feeds.ts';
+import type { Engine } from '../engines/engine.ts';
+import { ranksMax } from '../engines/engine-limits.ts';
+import type { CacheConfig } from '../engines/engine-metrics.ts';
+import { ProbeError } from '../engines/engine-probe.ts';
+import type { ModelEntry } from '../engines/listed-models.ts';
+import { Remarks } from '../engines/remarks.ts';
+import type { TokenizerVerdict } from '../engines/tokenizer-verdict.ts';
+import type { ToldOfCache, WorkerTraits } from '../engines/worker-traits.ts';
 import { statedEndpoint } from '../feeds/feed-address.ts';
 import { routingBlockSize } from '../feeds/feed-block-size.ts';
-import { askableTokens, compareTokenizers, type TokenizerVerdict } from '../proof/tokenizer-parity.ts';
-import type { FeedSource } from './announced-feeds.ts';
-import type { Engine } from './engine.ts';
-import { ranksMax } from './engine-limits.ts';
-import type { CacheConfig } from './engine-metrics.ts';
-import { ProbeError } from './engine-probe.ts';
-import type { ModelEntry } from './listed-models.ts';
-import { Remarks } from './remarks.ts';
-import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
+import { askableTokens, compareTokenizers } from '../proof/tokenizer-parity.ts';
 
 /** Where nothing tells it: vLLM's own default. */
 const assumedBlockSize = 16;

@@ -1,6 +1,6 @@
 // What an operator can do about an engine that is not reached, read off the way in which it is not.
 
-import type { ProbeError } from './engine-probe.ts';
+import type { ProbeError } from '../engines/engine-probe.ts';
 
 const untrusted: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
-import type { DecisionRecord } from '../telemetry/decision-log.ts';
+import type { AttemptRecord } from './attempt-record.ts';
 import type { BodyLease } from './body-budget.ts';
 
 /** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
@@ -30,7 +30,7 @@ export class Exchange {
   /** With the question mark, or empty. */
   query = '';
   /** Of the newest attempt of an inference request. */
-  record: DecisionRecord | null = null;
+  record: AttemptRecord | null = null;
   /** Who passes an engine's answer on; null: the gateway answers itself. */
   answer: RelayedAnswer | null = null;
   #model: string | null = null;

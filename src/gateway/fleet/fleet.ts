@@ -2,8 +2,8 @@
 
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import type { Engine } from '../engines/engine.ts';
 import { until } from '../until.ts';
-import type { Engine } from './engine.ts';
 import type { EngineMonitor } from './engine-monitor.ts';
 
 /** How long it still takes requests while those that come in its place are not ready yet. */

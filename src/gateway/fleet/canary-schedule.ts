@@ -1,9 +1,10 @@
 // When an engine's workers are sent a canary: as soon as they have joined, and again from time to time while they are idle.
 
 import type { Logger } from 'pino';
+import type { CanaryReport, Finding } from '../engines/canary-report.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
-import { type CanaryReport, diagnose, type Finding } from './diagnosis.ts';
-import { countsOf, hasEnded, type WorkerCounts } from './finding-end.ts';
+import { diagnose } from '../proof/diagnosis.ts';
+import { countsOf, hasEnded, type WorkerCounts } from '../proof/finding-end.ts';
 
 /** After one that did not come back, or that found something; twice as long after each further one. */
 const retryMs = 30_000;

@@ -2,10 +2,10 @@
 
 import type { Logger } from 'pino';
 import { assumedPrefillTokensPerS } from '../../core/index.ts';
-import type { Engine } from './engine.ts';
-import { EngineSilent } from './engine-calls.ts';
-import { ProbeError } from './engine-probe.ts';
-import type { HealthAnswer, PulseState } from './engine-pulse.ts';
+import type { Engine } from '../engines/engine.ts';
+import { EngineSilent } from '../engines/engine-calls.ts';
+import { ProbeError } from '../engines/engine-probe.ts';
+import type { HealthAnswer, PulseState } from '../engines/engine-pulse.ts';
 
 const turnIntervalMs = 100;
 /** A turn that comes later than that says more of this process than of the engine: only so much counts as silence. */

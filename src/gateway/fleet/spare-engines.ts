@@ -1,7 +1,7 @@
 // Whether an engine can be done without: requests that fail everywhere must not put out the whole fleet.
 
+import type { Engine } from '../engines/engine.ts';
 import type { Pool } from '../pools/pool.ts';
-import type { Engine } from './engine.ts';
 
 /** Of the engines of a pool, for failed requests; whoever sends requests that fail could put out the others, too. */
 const outShareMax = 0.5;

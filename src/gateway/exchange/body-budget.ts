@@ -3,7 +3,7 @@
 import { getHeapStatistics } from 'node:v8';
 import type { GatewayConfig } from '../config/config.ts';
 import { largestBodiesMin } from '../config/config.ts';
-import { LimitReached } from './key-limits.ts';
+import { LimitReached } from './limit-reached.ts';
 
 /** A client that is refused may come again: bodies leave with their answers. */
 const retryAfterS = 1;

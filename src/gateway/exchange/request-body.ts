@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { BodyLease } from './body-budget.ts';
-import { LimitReached } from './key-limits.ts';
+import { LimitReached } from './limit-reached.ts';
 
 /** Of a body that comes in more than one piece, as soon as its second piece is there. */
 const capacityBytesMin = 65_536;

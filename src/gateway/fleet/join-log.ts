@@ -1,9 +1,9 @@
 // What the log says of a worker that has joined: what is known of it, and what about it calls for a look.
 
 import type { Logger } from 'pino';
+import type { Worker } from '../engines/engine.ts';
+import type { Parity } from '../engines/tokenizer-verdict.ts';
 import type { Pool } from '../pools/pool.ts';
-import type { Parity } from '../proof/tokenizer-parity.ts';
-import type { Worker } from './engine.ts';
 
 export interface JoinCircumstances {
   readonly pool: Pool;

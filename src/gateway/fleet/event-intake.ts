@@ -5,9 +5,9 @@ import type { KvEvent } from '../../core/index.ts';
 import type { KvBatchHead, SkipReason } from '../../wire/kv-events.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { WorkerTraits } from '../engines/worker-traits.ts';
-import { routingBlockSize } from './feed-block-size.ts';
-import type { FeedBreak, FeedListener } from './feed-listener.ts';
-import { LogRate } from './log-rate.ts';
+import { routingBlockSize } from '../feeds/feed-block-size.ts';
+import type { FeedBreak, FeedListener } from '../feeds/feed-listener.ts';
+import { LogRate } from '../feeds/log-rate.ts';
 
 /** So many stores in a row of another size show that the size learnt first was that of a special group of blocks. */
 const otherSizesMax = 16;

@@ -1,0 +1,31 @@
+// What the handling of inference requests needs of its gateway.
+
+import type { Logger } from 'pino';
+import type { BlockHasher } from '../../core/index.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import type { Engine } from '../engines/engine.ts';
+import type { TurnSlices } from '../exchange/turn-slices.ts';
+import type { EngineMonitor } from '../fleet/engine-monitor.ts';
+import type { Pools } from '../pools/pools.ts';
+import type { TokenizerFailures } from '../prompts/tokenizer-failures.ts';
+import type { DecisionLog } from '../telemetry/decision-log.ts';
+import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
+import type { TrafficRecorder } from '../telemetry/traffic-recorder.ts';
+import type { RetryBudget } from './retry-budget.ts';
+
+export interface InferenceContext {
+  /** As of the last reload: not to be kept. */
+  readonly config: GatewayConfig;
+  readonly hasher: BlockHasher;
+  readonly pools: Pools;
+  readonly monitors: ReadonlyMap<Engine, EngineMonitor>;
+  /** The turns in which requests are read and routed. */
+  readonly intakeSlices: TurnSlices;
+  readonly retryBudget: RetryBudget;
+  readonly tokenizerFailures: TokenizerFailures;
+  readonly metrics: GatewayMetrics;
+  readonly decisions: DecisionLog;
+  /** Null: nothing is recorded. */
+  readonly recorder: TrafficRecorder | null;
+  readonly log: Logger;
+}
