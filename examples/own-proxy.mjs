@@ -11,7 +11,7 @@ const server = http.createServer(async (request, response) => {
   const body = Buffer.concat(await request.toArray());
   const { prompt, max_tokens: maxOutputTokens = 16 } = JSON.parse(body);
   const prompts = [{ isl: prompt.length, hashes: [hasher.hash(Uint32Array.from(prompt), 16)] }];
-  const routed = router.route({ prompts, silent: true, maxOutputTokens }, performance.now()); // chosen and booked
+  const routed = router.route({ prompts, wholeAnswer: true, maxOutputTokens }, performance.now()); // chosen and booked
   if (routed.kind === 'refused') return response.writeHead(503).end(routed.reason);
   let outcome = 'failed';
   try {

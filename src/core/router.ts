@@ -10,7 +10,7 @@ import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
 import { ObservedSpeed } from './ledger/observed-speed.ts';
-import { SilentProgress } from './ledger/silent-progress.ts';
+import { WholeAnswerProgress } from './ledger/whole-answer-progress.ts';
 import { WorkerTable } from './ledger/worker-table.ts';
 import { Random } from './random.ts';
 import type { RouterOptions } from './router-options.ts';
@@ -48,7 +48,7 @@ export class Router {
   readonly #ledger = new ActiveBlocks(this.#workers);
   readonly #held: HeldBlocks;
   readonly #speed = new ObservedSpeed();
-  readonly #silent: SilentProgress;
+  readonly #wholeAnswers: WholeAnswerProgress;
   readonly #placements: Placements;
   readonly #room: Room;
   readonly #onRoomChange: () => void;
@@ -70,7 +70,9 @@ export class Router {
     });
     this.#room = new Room(this.#workers, this.#placements.candidates);
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
-    this.#silent = new SilentProgress(this.#ledger, this.#speed, (record, nowMs) => this.#prefillDone(record, nowMs));
+    this.#wholeAnswers = new WholeAnswerProgress(this.#ledger, this.#speed, (record, nowMs) =>
+      this.#prefillDone(record, nowMs),
+    );
   }
 
   addWorker(spec: WorkerSpec): WorkerIndex {
@@ -231,12 +233,12 @@ export class Router {
     if (!record) return;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
     // The record is used again once it is closed.
-    const { worker, hashes, silent, announced } = record;
+    const { worker, hashes, wholeAnswer, announced } = record;
     this.#close(record);
     this.#counters.released++;
     this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
-    this.#held.ended({ worker, hashes, silent, announced }, this.#inFlightCredit, nowMs);
+    this.#held.ended({ worker, hashes, wholeAnswer, announced }, this.#inFlightCredit, nowMs);
   }
 
   /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
@@ -247,7 +249,7 @@ export class Router {
 
   /** Brings everything that depends on time alone to `nowMs`. `route` does it too; call it before reading loads. */
   advance(nowMs: number): void {
-    this.#silent.advance(nowMs);
+    this.#wholeAnswers.advance(nowMs);
     this.#held.announcements.promises.expire(nowMs);
   }
 
@@ -312,14 +314,14 @@ export class Router {
     record.uncachedTokens =
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
     record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
-    record.silent = request.silent ?? false;
+    record.wholeAnswer = request.wholeAnswer ?? false;
     record.announced = !prompt.unannounced;
     if (request.id !== undefined) {
       record.id = request.id;
       this.#ids.opened(request.id);
     }
     if (this.#bookAt === 'choice') this.#count(record, nowMs);
-    if (record.silent) this.#silent.booked(record, nowMs);
+    if (record.wholeAnswer) this.#wholeAnswers.booked(record, nowMs);
     return record;
   }
 
@@ -334,13 +336,13 @@ export class Router {
     record.firstTokenMs = nowMs;
     if (record.counted) {
       this.#ledger.endPrefill(record);
-      if (!record.silent) this.#speed.prefillEnds(worker, record.uncachedTokens, nowMs);
+      if (!record.wholeAnswer) this.#speed.prefillEnds(worker, record.uncachedTokens, nowMs);
     } else {
       record.hadFirstToken = true;
       this.#ledger.count(record, 0);
     }
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
-    if (!record.silent) this.#silent.overtaken(worker, record.order, nowMs);
+    if (!record.wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
     if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);
   }
 

@@ -106,10 +106,10 @@ export interface RouteRequest {
   readonly prompts: readonly Prompt[];
   /** Sequences sampled from each prompt (OpenAI's `n`); default 1. */
   readonly sequences?: number;
-  /** Upper bound of the output tokens of one sequence, where known: ends the assumed growth of a silent request. */
+  /** Upper bound of the output tokens of one sequence, where known: ends the assumed growth of a whole answer. */
   readonly maxOutputTokens?: number;
-  /** The answer comes in one piece: first token and growth are estimated (see silent-progress.ts). Default false. */
-  readonly silent?: boolean;
+  /** The answer comes in one piece: first token and growth are estimated (see whole-answer-progress.ts). Default false. */
+  readonly wholeAnswer?: boolean;
   readonly overlapWeight?: number;
   readonly temperature?: number;
   /** Workers that must not be chosen (tried already). */

@@ -62,7 +62,10 @@ describe('the gap between the tokens of a worker', () => {
       router,
       Array.from({ length: 200 }, (_, i) => 1000 + Math.floor(i / 4) * 80 + (i % 4) * 0.0065),
     );
-    const { bookings } = router.route({ prompts: [hash(16)], silent: true, maxOutputTokens: 4000 }, 10_000) as Routed;
+    const { bookings } = router.route(
+      { prompts: [hash(16)], wholeAnswer: true, maxOutputTokens: 4000 },
+      10_000,
+    ) as Routed;
     for (let ms = 10_000; ms <= 12_000; ms += 10) router.advance(ms);
     const blocks = router.load(0).activeBlocks;
     // 2 s at 20 ms a token: 100 tokens, 7 blocks, and the prompt's.

@@ -1,4 +1,4 @@
-// The life of bookings in the router: credit for what is promised, release on every path, silent requests, refusals.
+// The life of bookings in the router: credit for what is promised, release on every path, requests answered in one piece, refusals.
 
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type Prompt, type Routed, Router } from '../../src/core/index.ts';
@@ -185,7 +185,7 @@ describe('in-flight credit', () => {
   it('learns the lag of events from whole answers, too: the next prediction is right although its batch is late', () => {
     const { router, route } = routerOf(1);
     const whole = (tokens: readonly number[], nowMs: number): number => {
-      const { decision, bookings } = route(tokens, { silent: true }, nowMs);
+      const { decision, bookings } = route(tokens, { wholeAnswer: true }, nowMs);
       router.release(bookings[0]!, 'done', nowMs + 10);
       return decision.overlapBlocks;
     };
@@ -204,7 +204,7 @@ describe('in-flight credit', () => {
   it('counts whole answers that no event tells of', () => {
     const { router, route } = routerOf(1);
     for (let round = 0; round < 3; round++) {
-      const { bookings } = route(range(1000 * round, 1000 * round + 40), { silent: true }, round);
+      const { bookings } = route(range(1000 * round, 1000 * round + 40), { wholeAnswer: true }, round);
       router.release(bookings[0]!, 'done', round);
     }
     expect(router.missedEvents(0, 10_000)).toBe(3);
@@ -322,10 +322,10 @@ describe('approximate mode', () => {
   });
 });
 
-describe('silent requests', () => {
+describe('requests answered in one piece', () => {
   it('prefill is done when a later booking on the worker gets its first token', () => {
     const { router, route } = routerOf(1);
-    route(prompt, { silent: true });
+    route(prompt, { wholeAnswer: true });
     const [later] = route(range(100, 120)).bookings;
     expect(router.load(0).activePrefillTokens).toBe(60);
     router.firstToken(later!, 3);
@@ -335,7 +335,7 @@ describe('silent requests', () => {
   it('an earlier booking proves nothing', () => {
     const { router, route } = routerOf(1);
     const [earlier] = route(range(100, 120)).bookings;
-    route(prompt, { silent: true });
+    route(prompt, { wholeAnswer: true });
     router.firstToken(earlier!, 3);
     expect(router.load(0).activePrefillTokens).toBe(40);
   });
@@ -349,7 +349,7 @@ describe('silent requests', () => {
     router.release(teacher!, 'done', 1430);
     expect(router.load(0)).toMatchObject({ prefillTokensPerS: 1000, tokenGapMs: 20 });
 
-    route(prompt, { silent: true, maxOutputTokens: 9 }, 2000);
+    route(prompt, { wholeAnswer: true, maxOutputTokens: 9 }, 2000);
     router.advance(2039);
     expect(router.load(0)).toMatchObject({ activePrefillTokens: 40, activeBlocks: 10 });
     router.advance(2040);

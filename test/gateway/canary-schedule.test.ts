@@ -77,7 +77,7 @@ const causes = (): unknown =>
 function match(first: number): void {
   const tokens = Array.from({ length: 8 }, (_, i) => first + i);
   const hashes = pool.router.blockSizes().map((size) => hasher.hash(Uint32Array.from(tokens), size));
-  const routed = pool.router.route({ prompts: [{ isl: tokens.length, hashes }], silent: true }, first);
+  const routed = pool.router.route({ prompts: [{ isl: tokens.length, hashes }], wholeAnswer: true }, first);
   expect(routed.kind).toBe('routed');
   if (routed.kind === 'routed') pool.router.release(routed.bookings[0]!, 'done', first);
   pool.router.applyKvEvent(worker.membership!.index, announced(tokens, 4), first);

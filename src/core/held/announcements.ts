@@ -23,11 +23,11 @@ export class Announcements {
 
   /**
    * A request has ended whose prompt was computed.
-   * @param isWhole the answer came in one piece: nothing before has told that the prompt was computed
+   * @param wholeAnswer the answer came in one piece: no earlier sign that the prompt was computed
    * @param promises whether its blocks count until an event tells of them
    */
-  ended(worker: WorkerIndex, hashes: BlockHashes, isWhole: boolean, promises: boolean, nowMs: number): void {
-    if (isWhole) this.lag.computed(worker, hashes, nowMs);
+  ended(worker: WorkerIndex, hashes: BlockHashes, wholeAnswer: boolean, promises: boolean, nowMs: number): void {
+    if (wholeAnswer) this.lag.computed(worker, hashes, nowMs);
     if (promises) this.promises.add(hashes, worker, this.lag.lingerMs(worker), nowMs);
   }
 

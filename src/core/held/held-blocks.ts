@@ -9,7 +9,7 @@ import { type LruMirror, mirrorOf } from './lru-mirror.ts';
 import { PrefixIndex } from './prefix-index.ts';
 
 /** What a booking says of its prompt. */
-export type BookedPrompt = Pick<BookingRecord, 'worker' | 'hashes' | 'silent' | 'announced'>;
+export type BookedPrompt = Pick<BookingRecord, 'worker' | 'hashes' | 'wholeAnswer' | 'announced'>;
 
 const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
 
@@ -57,17 +57,17 @@ export class HeldBlocks {
   }
 
   /** The worker has computed the prompt of a live booking. */
-  prefillDone({ worker, hashes, silent, announced }: BookedPrompt, nowMs: number): void {
+  prefillDone({ worker, hashes, wholeAnswer, announced }: BookedPrompt, nowMs: number): void {
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(hashes);
-    else if (!silent && announced) this.announcements.lag.computed(worker, hashes, nowMs);
+    else if (!wholeAnswer && announced) this.announcements.lag.computed(worker, hashes, nowMs);
   }
 
   /** A booking has ended whose prompt was computed. @param promises whether its blocks count until an event tells of them */
-  ended({ worker, hashes, silent, announced }: BookedPrompt, promises: boolean, nowMs: number): void {
+  ended({ worker, hashes, wholeAnswer, announced }: BookedPrompt, promises: boolean, nowMs: number): void {
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(hashes);
-    else if (announced) this.announcements.ended(worker, hashes, silent, promises, nowMs);
+    else if (announced) this.announcements.ended(worker, hashes, wholeAnswer, promises, nowMs);
   }
 
   /** Applies one KV event; without effect on a worker that is mirrored. */

@@ -33,10 +33,10 @@ export class BookingRecord {
   unsampledTokens = 0;
   /** Order of booking over the router's life. */
   order = 0;
-  silent = false;
+  wholeAnswer = false;
   /** KV events will tell of its blocks. */
   announced = true;
-  /** When a silent booking's assumed progress is to be looked at next. */
+  /** When a whole-answer booking's assumed progress is to be looked at next. */
   nextDueMs = 0;
   maxOutputTokens = 0;
   id: string | undefined = undefined;
@@ -118,7 +118,7 @@ export class ActiveBlocks {
     record.sampledMs = 0;
     record.unsampledTokens = 0;
     record.order = this.#booked++;
-    record.silent = false;
+    record.wholeAnswer = false;
     record.announced = true;
     record.maxOutputTokens = Number.POSITIVE_INFINITY;
     record.id = undefined;

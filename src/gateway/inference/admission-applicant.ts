@@ -47,7 +47,7 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, 
       return {
         prompts: hashed(),
         sequences: request.sequences,
-        silent: !request.stream,
+        wholeAnswer: !request.stream,
         excluded: excluded(),
         ...(request.maxOutputTokens !== null && { maxOutputTokens: request.maxOutputTokens }),
         ...(affinity !== null && { affinity }),

@@ -125,7 +125,7 @@ class Canary {
     const { pool } = this.#place();
     const { router } = pool;
     const routed = router.route(
-      { prompts: [this.#hashed()], silent: true, maxOutputTokens: 1, excluded: pool.allBut(id) },
+      { prompts: [this.#hashed()], wholeAnswer: true, maxOutputTokens: 1, excluded: pool.allBut(id) },
       performance.now(),
     );
     if (routed.kind === 'refused') throw new CanaryStopped(`${id} takes no requests`);

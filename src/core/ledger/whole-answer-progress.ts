@@ -8,7 +8,7 @@ import type { Booking, WorkerIndex } from '../types.ts';
 import { type ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
 import { assumedPrefillTokensPerS, assumedTokenGapMs, type ObservedSpeed } from './observed-speed.ts';
 
-export class SilentProgress {
+export class WholeAnswerProgress {
   readonly #ledger: ActiveBlocks;
   readonly #speed: ObservedSpeed;
   readonly #onPrefillDone: (record: BookingRecord, nowMs: number) => void;
@@ -51,7 +51,7 @@ export class SilentProgress {
     waiting.splice(0, past);
   }
 
-  /** Brings every silent booking to its assumed state at `nowMs`. */
+  /** Brings every whole-answer booking to its assumed state at `nowMs`. */
   advance(nowMs: number): void {
     for (let booking = this.#due.popDue(nowMs); booking !== undefined; booking = this.#due.popDue(nowMs)) {
       const record = this.#ledger.find(booking);
