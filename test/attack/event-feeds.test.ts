@@ -8,8 +8,8 @@ import { encodeKvBatch } from '../../src/wire/kv-events.ts';
 import { writeMessage } from '../../src/wire/zmtp.ts';
 import { eventually } from '../e2e/harness.ts';
 import { endAll, type Program, script, startScripted } from '../fault/processes.ts';
-import { freeEndpoint } from '../gateway/free-endpoint.ts';
-import { handshakeOf, RawPublisher } from '../gateway/raw-publisher.ts';
+import { freeEndpoint } from '../gateway/feeds/free-endpoint.ts';
+import { handshakeOf, RawPublisher } from '../gateway/feeds/raw-publisher.ts';
 import { size } from './attack-size.ts';
 import { type Attacked, expectServed, finish, startAttacked } from './attacked.ts';
 

@@ -1,0 +1,517 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Publisher, Router } from 'zeromq';
+import type { FeedAddress } from '../../../src/gateway/feeds/feed-address.ts';
+import { FeedCommons } from '../../../src/gateway/feeds/feed-commons.ts';
+import { KvFeed } from '../../../src/gateway/feeds/kv-feed.ts';
+import { PeerGate } from '../../../src/gateway/feeds/peer-gate.ts';
+import {
+  encodeKvBatch,
+  readReplayRequest,
+  writeKvFrames,
+  writeReplayEnd,
+  writeReplayRequest,
+} from '../../../src/wire/kv-events.ts';
+import { eventually } from '../../e2e/harness.ts';
+import { freeEndpoint } from './free-endpoint.ts';
+import { unheard } from './unheard.ts';
+
+let publisher: Publisher;
+let endpoint: string;
+let feed: KvFeed;
+const commons = new FeedCommons(() => performance.now());
+/** Batches by the second at which they were made, and breaks by their name. */
+let seen: (number | string)[];
+
+async function publish(seq: number, madeS = seq, from = publisher): Promise<void> {
+  await from.send(writeKvFrames('', seq, encodeKvBatch(madeS, 0, [])));
+}
+
+function feedFrom(address: Partial<FeedAddress>): KvFeed {
+  const listener = {
+    batch: ({ timestampS }: { readonly timestampS: number }) => seen.push(timestampS),
+    event: ({ kind }: { readonly kind: string }) => seen.push(kind),
+    skipped: (reason: string) => seen.push(`skipped ${reason}`),
+    broken: (reason: string) => seen.push(reason),
+    ...unheard,
+  };
+  const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
+  return new KvFeed(whole, listener, commons);
+}
+
+beforeEach(async () => {
+  publisher = new Publisher({ linger: 0 });
+  await publisher.bind('tcp://127.0.0.1:*');
+  endpoint = publisher.lastEndpoint!;
+  seen = [];
+  feed = feedFrom({});
+});
+afterEach(() => {
+  feed.close();
+  publisher.close();
+});
+
+/** Connected, and the publisher knows of the subscription: it has sent a message that came. */
+async function follow(): Promise<void> {
+  feed.open();
+  await feed.whenCurrent(5000);
+  await eventually(async () => {
+    await publisher.send(['', 'probe']);
+    return feed.status.malformed > 0;
+  });
+}
+
+/** On the port of one that has closed, which becomes free a moment later. */
+async function publisherAgain(): Promise<void> {
+  publisher = new Publisher({ linger: 0 });
+  await eventually(() =>
+    publisher.bind(endpoint).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+describe('KvFeed', () => {
+  it('says how it stands: connecting, silent, live, closed', async () => {
+    expect(feed.status).toMatchObject({ endpoint, state: 'connecting', lastSeq: -1 });
+    feed.open();
+    await feed.whenCurrent(5000);
+    expect(feed.status).toMatchObject({ state: 'silent', proven: false, publishers: 1 });
+    await eventually(async () => {
+      await publish(0);
+      return feed.status.state === 'live';
+    });
+    expect(feed.status).toMatchObject({ proven: true, loss: null });
+    feed.close();
+    expect(feed.status.state).toBe('closed');
+  });
+
+  it('hands on batches in order, and tells gaps and restarts ahead of the batch that shows them', async () => {
+    await follow();
+    for (const seq of [0, 1, 4, 5]) await publish(seq);
+    await eventually(() => feed.status.batches === 4);
+    expect(feed.status.loss).toEqual({ kind: 'lost-batches', batches: 2 });
+    for (const seq of [0, 1]) await publish(seq, 100 + seq);
+    await eventually(() => feed.status.batches === 6);
+    expect(seen).toEqual([0, 1, 'gap', 4, 5, 'restart', 100, 101]);
+    expect(feed.status).toMatchObject({ lastSeq: 1, gaps: 1, restarts: 1, lostBatches: 2, loss: null });
+  });
+
+  it('leaves out a batch that comes twice, and takes none of a new publisher for it', async () => {
+    await follow();
+    for (const seq of [0, 1, 1, 0, 2]) await publish(seq);
+    await publish(2, 102);
+    await eventually(() => feed.status.batches === 4);
+    expect(seen).toEqual([0, 1, 2, 'restart', 102]);
+    expect(feed.status).toMatchObject({ duplicates: 2, restarts: 1, loss: { kind: 'late-join', batches: 2 } });
+  });
+
+  it('tells of a late join, and takes 1 for a start', async () => {
+    await follow();
+    await publish(1);
+    await eventually(() => feed.status.batches === 1);
+    expect(feed.status.loss).toBeNull();
+    feed.publisherGone();
+    await publish(7);
+    await eventually(() => feed.status.batches === 2);
+    expect(feed.status).toMatchObject({ loss: { kind: 'late-join', batches: 7 } });
+    expect(seen).toEqual([1, 'restart', 7]);
+  });
+
+  it('knows an empty cache in full', async () => {
+    await follow();
+    await publish(3);
+    await publisher.send(writeKvFrames('', 4, encodeKvBatch(4, 0, [{ kind: 'cleared' }])));
+    await eventually(() => feed.status.batches === 2);
+    expect(feed.whole).toBe(true);
+    expect(seen).toEqual([3, 4, 'cleared']);
+  });
+
+  it('counts what it cannot read, and takes an unreadable batch or event for a lost one', async () => {
+    await follow();
+    await publish(0);
+    await eventually(() => feed.status.lastSeq === 0);
+    const { malformed } = feed.status;
+    await publisher.send(['one', 'two', 'three', 'four']);
+    await publisher.send(['', 'short', Buffer.alloc(1)]);
+    await publisher.send(writeKvFrames('', 1, Buffer.from([0xc1])));
+    // [2.0, [7]]: the event is no event.
+    await publisher.send(writeKvFrames('', 2, Buffer.from('92cb40000000000000009107', 'hex')));
+    await publish(3);
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual([0, 'malformed', 2, 'skipped malformed', 'malformed', 3]);
+    expect(feed.status).toMatchObject({ malformed: malformed + 3, loss: { kind: 'lost-batches' } });
+  });
+
+  it('follows a publisher that comes up later, and one that comes back', async () => {
+    await publisher.unbind(endpoint);
+    feed.open();
+    await feed.whenCurrent(50);
+    expect(feed.status.state).toBe('connecting');
+    for (const round of [1, 2]) {
+      publisher.close();
+      await publisherAgain();
+      await eventually(async () => {
+        await publish(round * 10);
+        return seen.includes(round * 10);
+      });
+      publisher.close();
+      await eventually(() => feed.status.state === 'connecting');
+      expect(feed.status.disconnects).toBe(round);
+    }
+  });
+
+  it('binds where the engine connects, and sees when there are two', async () => {
+    feed = feedFrom({ mode: 'bind', endpoint: await freeEndpoint() });
+    feed.open();
+    const publishers = [new Publisher({ linger: 0 }), new Publisher({ linger: 0 })];
+    for (const [i, one] of publishers.entries()) {
+      one.connect(feed.status.endpoint);
+      await eventually(() => feed.status.publishers === i + 1);
+    }
+    await eventually(async () => {
+      await publish(0, 0, publishers[0]!);
+      return feed.status.batches > 0;
+    });
+    for (const one of publishers) one.close();
+    await eventually(() => feed.status.publishers === 0);
+  });
+
+  it('says why it can not bind, and does so once it can', async () => {
+    feed = feedFrom({ mode: 'bind', endpoint });
+    feed.open();
+    await eventually(() => feed.status.error !== null);
+    publisher.close();
+    await eventually(() => feed.status.error === null);
+    publisher = new Publisher({ linger: 0 });
+    publisher.connect(endpoint);
+    await eventually(() => feed.status.publishers === 1);
+  });
+});
+
+describe('KvFeed without a publisher', () => {
+  const heard = (): (string | number)[] => seen.filter((one) => one !== 'restart');
+
+  function mortalFeed(address: Partial<FeedAddress> = {}): KvFeed {
+    const listener = {
+      ...unheard,
+      batch: ({ timestampS }: { readonly timestampS: number }) => seen.push(timestampS),
+      event: () => undefined,
+      skipped: () => undefined,
+      broken: (reason: string) => seen.push(reason),
+      dead: () => seen.push('dead'),
+      alive: () => seen.push('alive'),
+    };
+    const whole: FeedAddress = { mode: 'connect', endpoint, topic: '', replayEndpoint: null, ...address };
+    return new KvFeed(whole, listener, new FeedCommons(() => performance.now(), new PeerGate(), 200));
+  }
+
+  it('is given up once, and lives again with the next one: what it missed is a late join', async () => {
+    feed = mortalFeed();
+    await follow();
+    await publish(0);
+    await eventually(() => feed.status.batches === 1);
+    publisher.close();
+    await eventually(() => feed.status.isDead);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(heard()).toEqual([0, 'dead']);
+    await publisherAgain();
+    await eventually(() => !feed.status.isDead);
+    await eventually(async () => {
+      await publish(9, 9);
+      return feed.status.lastSeq === 9;
+    });
+    expect(heard().slice(0, 4)).toEqual([0, 'dead', 'alive', 9]);
+    expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 9 });
+  });
+
+  it('is given up where nobody ever connects, and where our end can not be opened', async () => {
+    for (const address of [
+      { mode: 'bind', endpoint: await freeEndpoint() },
+      { mode: 'bind', endpoint },
+      { mode: 'connect', endpoint: 'tcp://*:5557' },
+      { mode: 'connect', endpoint: 'nonsense' },
+      { mode: 'connect', endpoint: 'tcp://127.0.0.1:99999' },
+    ] as const) {
+      feed.close();
+      seen = [];
+      feed = mortalFeed(address);
+      feed.open();
+      await eventually(() => feed.status.isDead);
+      expect(seen).toEqual(['dead']);
+    }
+  });
+
+  it('ends with its worst batch what can not be applied, and goes on', async () => {
+    let isBroken = true;
+    const failures: unknown[] = [];
+    feed = new KvFeed(
+      { mode: 'connect', endpoint, topic: '', replayEndpoint: null },
+      {
+        ...unheard,
+        batch: ({ timestampS }) => {
+          if (isBroken) throw new Error('a fault of ours');
+          seen.push(timestampS);
+        },
+        event: () => undefined,
+        skipped: () => undefined,
+        broken: (reason) => seen.push(reason),
+        failed: (error) => failures.push(error),
+      },
+      commons,
+    );
+    await follow();
+    await publish(0);
+    await eventually(() => failures.length === 1);
+    isBroken = false;
+    await publish(1);
+    await eventually(() => seen.includes(1));
+    expect(seen).toEqual(['malformed', 1]);
+    expect(feed.status).toMatchObject({ failures: 1, loss: { kind: 'lost-batches' } });
+  });
+});
+
+describe('KvFeed with replay', () => {
+  let router: Router;
+  let requested: number[];
+  /** What the publisher still keeps: number -> second at which it was made. */
+  let kept: Map<number, number>;
+  let withTopic: boolean;
+  let mute: boolean;
+  /** Of one answer no more batches leave the publisher's socket. */
+  let dropsBeyond: number;
+
+  beforeEach(async () => {
+    router = new Router({ linger: 0 });
+    await router.bind('tcp://127.0.0.1:*');
+    requested = [];
+    kept = new Map();
+    withTopic = true;
+    mute = false;
+    dropsBeyond = Number.POSITIVE_INFINITY;
+    void serve();
+    feed = feedFrom({ replayEndpoint: router.lastEndpoint });
+  });
+  afterEach(() => {
+    router.close();
+  });
+
+  const keep = (...seqs: number[]): void => {
+    kept = new Map(seqs.map((seq) => [seq, seq]));
+  };
+
+  async function serve(): Promise<void> {
+    for await (const frames of router) {
+      const { identity, fromSeq } = readReplayRequest(frames)!;
+      requested.push(fromSeq);
+      if (mute) continue;
+      let sent = 0;
+      for (const [seq, madeS] of kept) {
+        if (seq < fromSeq || sent >= dropsBeyond) continue;
+        sent += 1;
+        const frames = writeKvFrames('kv', seq, encodeKvBatch(madeS, 0, []));
+        await router.send([identity, '', ...frames.slice(withTopic ? 0 : 1)]);
+      }
+      await router.send([identity, '', ...writeReplayEnd(withTopic)]);
+    }
+  }
+
+  for (const topic of [true, false]) {
+    it(`catches up before it goes on live, ${topic ? 'with' : 'without'} a topic in the replies`, async () => {
+      withTopic = topic;
+      keep(0, 1, 2);
+      feed.open();
+      await eventually(() => feed.whole);
+      expect(seen).toEqual([0, 1, 2]);
+      await follow();
+      for (const seq of [2, 3]) await publish(seq);
+      await eventually(() => feed.status.lastSeq === 3);
+      expect(seen).toEqual([0, 1, 2, 3]);
+      expect(requested).toEqual([0]);
+      expect(feed.status).toMatchObject({ replayedBatches: 3, lostBatches: 0, gaps: 0, restarts: 0, failedReplays: 0 });
+    });
+  }
+
+  for (const first of [0, 1]) {
+    it(`asks what was before a first batch 1, and takes it for the start if that is ${first}`, async () => {
+      await follow();
+      keep(...(first === 0 ? [0, 1] : [1]));
+      await publish(1);
+      await eventually(() => feed.status.lastSeq === 1);
+      expect(seen).toEqual([...kept.values()]);
+      expect(feed.whole).toBe(true);
+    });
+  }
+
+  it('is proven by an empty replay', async () => {
+    feed.open();
+    await eventually(() => feed.whole);
+    expect(feed.status).toMatchObject({ state: 'silent', lastSeq: -1, loss: null });
+  });
+
+  it('fills a gap, and keeps the order of what came meanwhile', async () => {
+    await follow();
+    await publish(0);
+    await eventually(() => feed.status.lastSeq === 0);
+    keep(0, 1, 2, 3);
+    for (const seq of [3, 4, 5]) await publish(seq);
+    await eventually(() => feed.status.lastSeq === 5);
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(requested).toEqual([0, 0]);
+    expect(feed.status).toMatchObject({ gaps: 0, lostBatches: 0 });
+  });
+
+  it('tells of a gap that the publisher can not fill any more, and of a history that is not whole', async () => {
+    keep(3, 4);
+    await follow();
+    expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 3 });
+    keep(7, 8);
+    await publish(9);
+    await eventually(() => feed.status.lastSeq === 9);
+    expect(seen).toEqual([3, 4, 'gap', 7, 8, 9]);
+    expect(feed.status).toMatchObject({ gaps: 1, lostBatches: 5, loss: { kind: 'lost-batches', batches: 2 } });
+  });
+
+  it('starts anew after a restart, with what the new publisher has sent before', async () => {
+    keep(0, 1, 2, 3, 4);
+    await follow();
+    await publish(5);
+    await eventually(() => feed.status.lastSeq === 5);
+    seen.length = 0;
+    kept = new Map([0, 1, 2].map((seq) => [seq, 100 + seq]));
+    await publish(2, 102);
+    await eventually(() => feed.status.lastSeq === 2);
+    await publish(3, 103);
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual(['restart', 100, 101, 102, 103]);
+    expect(feed.status).toMatchObject({ restarts: 1, gaps: 0, lostBatches: 0 });
+  });
+
+  for (const [name, newest] of [
+    ['behind', 1],
+    ['at', 2],
+    ['beyond', 6],
+  ] as const) {
+    it(`knows a new publisher by its batches when it comes back ${name} the old one's last number`, async () => {
+      keep(0, 1, 2);
+      await follow();
+      publisher.close();
+      await eventually(() => feed.status.publishers === 0);
+      kept = new Map(Array.from({ length: newest + 1 }, (_, seq) => [seq, 100 + seq]));
+      await publisherAgain();
+      await eventually(() => feed.status.restarts === 1 && feed.status.lastSeq === newest);
+      expect(seen).toEqual([0, 1, 2, 'restart', ...kept.values()]);
+    });
+  }
+
+  it('goes on after a broken connection to the same publisher', async () => {
+    keep(0, 1, 2);
+    await follow();
+    publisher.close();
+    await eventually(() => feed.status.publishers === 0);
+    keep(0, 1, 2, 3);
+    await publisherAgain();
+    await eventually(() => feed.status.lastSeq === 3);
+    expect(seen).toEqual([0, 1, 2, 3]);
+    expect(feed.status).toMatchObject({ restarts: 0, gaps: 0 });
+  });
+
+  it('asks for all again when blocks hang in the air, but not over and over', async () => {
+    keep(0, 1);
+    await follow();
+    feed.resync();
+    await eventually(() => feed.whole);
+    expect(seen).toEqual([0, 1, 'resync', 0, 1]);
+    feed.resync();
+    expect(feed.status).toMatchObject({ loss: { kind: 'orphans' }, resyncs: 1 });
+    await publish(2);
+    await eventually(() => feed.status.lastSeq === 2);
+    expect(requested).toEqual([0, 0]);
+    expect(feed.whole).toBe(false);
+  });
+
+  it('builds all anew when the process is known to have ended, whatever it has heard by then', async () => {
+    keep(0, 1);
+    await follow();
+    feed.publisherGone();
+    await eventually(() => feed.status.restarts === 1 && feed.whole);
+    expect(seen).toEqual([0, 1, 'restart', 0, 1]);
+  });
+
+  it('does not wait for ever for a publisher that does not answer, and goes on live', async () => {
+    router.close();
+    await follow();
+    await eventually(() => feed.status.failedReplays === 1);
+    for (const seq of [0, 1, 4]) await publish(seq);
+    await eventually(() => feed.status.lastSeq === 4);
+    expect(seen).toEqual([0, 1, 'gap', 4]);
+    expect(feed.status).toMatchObject({
+      failedReplays: 1,
+      replaying: false,
+      loss: { kind: 'lost-batches', batches: 2 },
+    });
+  });
+
+  it('asks again at once when a publisher comes back, although the one before did not answer', async () => {
+    mute = true;
+    await follow();
+    await eventually(() => feed.status.failedReplays === 1);
+    publisher.close();
+    await eventually(() => feed.status.publishers === 0);
+    mute = false;
+    keep(0, 1, 2);
+    await publisherAgain();
+    await eventually(() => feed.status.lastSeq === 2);
+    expect(seen).toEqual([0, 1, 2]);
+    expect(feed.whole).toBe(true);
+  });
+
+  it('mends a loss later, where the history can be had again', async () => {
+    keep(0);
+    await follow();
+    keep(3);
+    await publish(4);
+    await eventually(() => feed.status.loss?.kind === 'lost-batches');
+    keep(0, 1, 2, 3, 4);
+    await eventually(() => feed.whole, 15_000);
+    expect(seen).toEqual([0, 'gap', 3, 4, 'resync', 0, 1, 2, 3, 4]);
+    expect(feed.status).toMatchObject({ resyncs: 1, loss: null });
+  });
+
+  it('finds by itself that the last batches of a quiet feed were lost', async () => {
+    keep(0);
+    await follow();
+    keep(0, 1, 2);
+    await eventually(() => feed.status.lastSeq === 2, 15_000);
+    expect(seen).toEqual([0, 1, 2]);
+    expect(feed.whole).toBe(true);
+  });
+
+  it('makes a connection anew on which nothing comes while replays bring batches', async () => {
+    keep(0);
+    await follow();
+    await eventually(() => feed.status.lastSeq === 0);
+    for (const newest of [1, 2]) {
+      // Published into a connection that the publisher has forgotten.
+      keep(...Array.from({ length: newest + 1 }, (_, seq) => seq));
+      await eventually(() => feed.status.lastSeq === newest, 30_000);
+    }
+    await eventually(() => feed.status.stalls === 1 && feed.status.disconnects === 1);
+    await eventually(() => feed.status.publishers === 1);
+    expect(seen).toEqual([0, 1, 2]);
+  }, 60_000);
+
+  it('asks again until nothing more comes where the last batches were dropped and the end mark was not', async () => {
+    keep(...Array.from({ length: 150 }, (_, seq) => seq));
+    dropsBeyond = 120;
+    feed.open();
+    await eventually(() => feed.whole && !feed.status.replaying);
+    expect(feed.status.lastSeq).toBe(149);
+    expect(requested).toEqual([0, 120]);
+  });
+
+  it('writes the request that engines expect', () => {
+    const [empty, seq] = writeReplayRequest(0x15);
+    expect([empty, Buffer.from(seq as Uint8Array).toString('hex')]).toEqual(['', '0000000000000015']);
+  });
+});

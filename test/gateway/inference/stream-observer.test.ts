@@ -1,0 +1,196 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { StreamObserver } from '../../../src/gateway/inference/stream-observer.ts';
+import { observeNaively } from '../../model/naive-stream-observer.ts';
+
+interface Seen {
+  readonly calls: string[];
+  readonly tokens: Map<number, number>;
+  readonly observer: StreamObserver;
+}
+
+function observe(pieces: readonly Buffer[], choices = 1): Seen {
+  const calls: string[] = [];
+  const tokens = new Map<number, number>();
+  const observer = new StreamObserver(choices, {
+    tokens: (choice, count) => {
+      calls.push(`${choice}+${count}`);
+      tokens.set(choice, (tokens.get(choice) ?? 0) + count);
+    },
+    totalTokens: (count) => {
+      calls.push(`=${count}`);
+      tokens.set(0, count);
+    },
+  });
+  for (const piece of pieces) observer.push(piece);
+  return { calls, tokens, observer };
+}
+
+function events(...values: unknown[]): Buffer {
+  return Buffer.from(
+    values.map((value) => `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`).join(''),
+  );
+}
+
+const delta = (fields: object, finish: string | null = null, index = 0) => ({
+  choices: [{ index, delta: fields, logprobs: null, finish_reason: finish }],
+});
+const role = delta({ role: 'assistant', content: '' });
+const usage = (completion: number, cached?: number) => ({
+  prompt_tokens: 14,
+  total_tokens: 14 + completion,
+  completion_tokens: completion,
+  ...(cached !== undefined && { prompt_tokens_details: { cached_tokens: cached } }),
+});
+
+describe('StreamObserver', () => {
+  it('does not take the opening of a chat message for a token', () => {
+    expect(observe([events(role)]).calls).toEqual([]);
+    expect(observe([events(delta({ role: 'assistant', content: null }))]).calls).toEqual([]);
+    expect(observe([events(delta({}))]).calls).toEqual([]);
+  });
+
+  it('takes content, reasoning, tool calls and text for tokens, empty text included', () => {
+    for (const chunk of [
+      delta({ content: 'a' }),
+      delta({ content: '' }),
+      delta({ role: 'assistant', content: 'a' }),
+      delta({ reasoning: 'a' }),
+      delta({ reasoning_content: '' }),
+      delta({ tool_calls: [{ index: 0, function: { arguments: '{' } }] }),
+      { choices: [{ index: 0, text: '', finish_reason: null }] },
+      { choices: [{ index: 0, text: 'a', finish_reason: 'length' }] },
+    ]) {
+      expect(observe([events(role, chunk)]).calls).toEqual(['0+1']);
+    }
+  });
+
+  it('skips comments and [DONE], and counts what is no JSON', () => {
+    const { calls, observer } = observe([Buffer.from(': ping\n\ndata: {"cut\n\ndata: [DONE]\n\n')]);
+    expect(calls).toEqual([]);
+    expect(observer.complete).toBe(true);
+    expect(observer.malformedChunks).toBe(1);
+  });
+
+  it('counts token ids where a chunk has them', () => {
+    const chunk = { choices: [{ index: 0, text: 'abc', token_ids: [1, 2, 3], finish_reason: null }] };
+    expect(observe([events(chunk, chunk)]).calls).toEqual(['0+3', '0+3']);
+  });
+
+  it('counts by the running usage, and corrects itself by the final one', () => {
+    const running = { ...delta({ content: 'abc' }), usage: usage(3) };
+    const { calls, observer } = observe([
+      events(
+        role,
+        running,
+        delta({ content: 'd' }),
+        delta({ content: 'ef' }),
+        { choices: [], usage: usage(6, 8) },
+        '[DONE]',
+      ),
+    ]);
+    expect(calls).toEqual(['0+3', '0+1', '0+1', '=6']);
+    expect(observer.outputTokens).toBe(6);
+    expect(observer.usage).toEqual({ promptTokens: 14, completionTokens: 6, cachedTokens: 8 });
+  });
+
+  it('keeps the choices apart, and leaves their sum alone', () => {
+    const { calls } = observe(
+      [events(delta({ content: 'a' }, null, 1), delta({ content: 'b' }, null, 0), { choices: [], usage: usage(9) })],
+      2,
+    );
+    expect(calls).toEqual(['1+1', '0+1']);
+  });
+
+  it('tells an error within the stream, with and without spaces', () => {
+    const error = '{"error": {"message": "boom", "type": "InternalServerError", "param": null, "code": 500}}';
+    const { observer } = observe([events(role, delta({ content: 'a' }), error, '[DONE]')]);
+    expect(observer.error).toBe('boom');
+    expect(observe([events({ error: { message: 'boom' } })]).observer.error).toBe('boom');
+  });
+
+  it('tells a whole answer from one that was cut', () => {
+    expect(observe([events(role, delta({ content: 'a' }))]).observer.complete).toBe(false);
+    expect(observe([events(role, delta({ content: 'a' }, 'stop'))]).observer.complete).toBe(true);
+  });
+
+  it('is not misled by text that looks like fields', () => {
+    const texts = [
+      '"usage":{"completion_tokens":99}',
+      '"token_ids":[1,2]',
+      '{"error": 1}',
+      '[DONE]',
+      'finish_reason":null',
+    ];
+    const chunks = texts.map((text) => delta({ content: text }));
+    const { tokens, observer } = observe([events(role, ...chunks)]);
+    expect(tokens.get(0)).toBe(texts.length);
+    expect(observer.error).toBe(null);
+    expect(observer.complete).toBe(false);
+  });
+
+  it('says the same as a naive reading, wherever the bytes are cut', () => {
+    const text = fc.oneof(
+      fc.constant(''),
+      fc.string(),
+      fc.constantFrom('é', '🧭', '\n\n', 'data: x', 'usage":{', '"}'),
+    );
+    const finish = fc.constantFrom(null, null, null, 'stop');
+    const chunk = (choices: number) =>
+      fc
+        .record({
+          index: fc.nat(choices - 1),
+          finish_reason: finish,
+          body: fc.oneof(
+            text.map((content) => ({ delta: { content } })),
+            text.map((content) => ({ delta: { role: 'assistant', content } })),
+            text.map((reasoning) => ({ delta: { reasoning } })),
+            text.map((value) => ({ text: value })),
+            fc.array(fc.nat(), { maxLength: 4 }).map((ids) => ({ text: 'x', token_ids: ids })),
+            fc.constant({ delta: {} }),
+          ),
+          spaced: fc.boolean(),
+          usage: fc.option(fc.integer({ min: 1, max: 50 }), { freq: 5 }),
+        })
+        .map(({ body, usage: running, spaced, ...rest }) => {
+          const value = { choices: [{ ...rest, ...body }], ...(running !== null && { usage: usage(running) }) };
+          const json = JSON.stringify(value);
+          // Another serializer: spaces behind colons and commas between fields, never inside of strings.
+          return `data: ${spaced ? JSON.stringify(value, null, 1).replace(/\n */g, ' ') : json}`;
+        });
+    const stream = fc.integer({ min: 1, max: 3 }).chain((choices) =>
+      fc.tuple(
+        fc.constant(choices),
+        fc.array(
+          fc.oneof(
+            { weight: 8, arbitrary: chunk(choices) },
+            { weight: 1, arbitrary: fc.constantFrom(': ping', 'data: [DONE]', 'event: x') },
+          ),
+          {
+            maxLength: 12,
+          },
+        ),
+        fc.constantFrom('\n\n', '\r\n\r\n'),
+      ),
+    );
+    fc.assert(
+      fc.property(stream, fc.infiniteStream(fc.integer({ min: 1, max: 40 })), ([choices, lines, end], cuts) => {
+        const whole = lines.map((line) => line + end).join('');
+        const bytes = Buffer.from(whole);
+        const pieces: Buffer[] = [];
+        for (let at = 0; at < bytes.length; ) {
+          const length = cuts.next().value as number;
+          pieces.push(bytes.subarray(at, at + length));
+          at += length;
+        }
+        const naive = observeNaively(whole, choices);
+        for (const way of [[bytes], pieces, [...bytes].map((byte) => Buffer.from([byte]))]) {
+          const { tokens, observer } = observe(way, choices);
+          expect([...tokens].sort()).toEqual([...naive.tokens].sort());
+          expect(observer.complete).toBe(naive.complete);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
