@@ -1,4 +1,4 @@
-// A request as it applies for a worker: its priority, its lane, and what it asks of the router at each attempt.
+// The admission applicant of an inference request: its priority, its lane, and the route request of each attempt.
 
 import type { Applicant, BlockHasher, Prompt, RouteRequest, WorkerIndex } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -8,7 +8,7 @@ import { hashContents, type PromptContent } from '../prompts/prompt-content.ts';
 import type { InferenceRequest } from './request-intake.ts';
 import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
 
-/** What of a request bears on its placing. */
+/** The parts of a request that decide where it is placed. */
 export interface Placeable extends ResolvedModel {
   readonly request: InferenceRequest;
   readonly contents: readonly PromptContent[];
@@ -17,7 +17,7 @@ export interface Placeable extends ResolvedModel {
 
 /**
  * @param tried workers that must not be tried again
- * @throws RequestError 400 if it is pinned to a worker that is not there
+ * @throws RequestError 400 if the request is pinned to an unknown worker
  */
 export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, hasher: BlockHasher): Applicant {
   const { pool, model, lora, request, contents, overrides } = intake;
@@ -57,7 +57,7 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, 
   };
 }
 
-/** What the client is told where no worker may take its request. */
+/** The error for a request that no worker can take. */
 export function unplaceable({ model, overrides: { pin } }: Placeable): RequestError {
   if (pin === null) return noWorkers(`none that serves ${JSON.stringify(model)} is ready`);
   return new RequestError(503, 'pinned_worker_not_ready', `the worker ${JSON.stringify(pin)} is not ready`, pinHeader);
@@ -67,7 +67,7 @@ function unknownPin(pin: string, model: string): RequestError {
   return new RequestError(
     400,
     'invalid_value',
-    `${pinHeader} names ${JSON.stringify(pin)}, which is no worker of the pool that serves ${JSON.stringify(model)}`,
+    `${pinHeader} names ${JSON.stringify(pin)}, which is not a worker of the pool that serves ${JSON.stringify(model)}`,
     pinHeader,
   );
 }

@@ -1,4 +1,4 @@
-// Places an inference request: at once or when a worker has room; in the step that books it, a lease takes the bookings.
+// Places an inference request on a worker, at once or after a wait in the queue, and hands its bookings to a lease.
 
 import type { Routed, WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
@@ -15,8 +15,8 @@ export interface Placed {
 
 /**
  * @param tried workers that must not be tried again
- * @returns null if no worker may take the request, or its client is gone
- * @throws RequestError 400 for a pin to a worker that is not there; 429 if the queue is full, 503 if it waited too long
+ * @returns null if no worker can take the request, or its client is gone
+ * @throws RequestError 400 for a pin to an unknown worker; 429 if the queue is full; 503 if it waited too long
  */
 export function place(
   { hasher, metrics }: Pick<InferenceContext, 'hasher' | 'metrics'>,
@@ -30,7 +30,7 @@ export function place(
     const worker = pool.worker(index);
     metrics.decisions.inc({ policy, reason });
     pool.sessions.placed(overrides.session, worker, performance.now());
-    // Last: until the lease has them, the desk answers for the bookings.
+    // Must come last: the desk releases the bookings if anything throws before the lease owns them.
     return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
   });
 }

@@ -1,4 +1,4 @@
-// What follows from an attempt that failed: for the engine's health, for the client's next chance, for its answer.
+// The consequences of a failed attempt: engine health, further attempts, and the client's error.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -8,21 +8,21 @@ import type { RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
 
-/** Engines that one request may be sent to before the gateway gives up. */
+/** Attempts per request. */
 export const attemptsMax = 16;
-/** A request that was at this many engines when they died may be what kills them. */
+/** A request is not retried after this many engines died while serving it: it may be what kills them. */
 const deathsMax = 2;
-/** Likewise, where they had seemed to be dying before; still, a request that kills at once must not get far. */
+/** The same limit for engines that were already failing when they got the request. */
 const innocentDeathsMax = 4;
-/** How long an engine that is full comes second. */
+/** How long a full engine is used only as a second choice. */
 const fullMs = 1000;
 
-/** The engines that died with one request in their hands. */
+/** Counts the engines that died while serving one request. */
 export class Deaths {
   #count = 0;
   #innocentCount = 0;
 
-  /** No further engine is to be risked. */
+  /** True if the request must not be sent to another engine. */
   get tooMany(): boolean {
     return this.#count >= deathsMax || this.#innocentCount >= innocentDeathsMax;
   }
@@ -34,12 +34,15 @@ export class Deaths {
   }
 }
 
-/** @returns the error that the client gets if no further engine is tried. */
+/** Records a failed attempt. @returns the error for the client if no other engine is tried */
 export function noteFailure(context: InferenceContext, engine: Engine, outcome: Unanswered): RequestError {
   const { failure, error } = outcome;
   const monitor = context.monitors.get(engine);
   context.metrics.unansweredAttempts.inc({ failure });
-  context.log.debug({ engine: engine.url, failure, reason: error.message }, 'engine did not answer');
+  context.log.debug(
+    { engine: engine.url, failure, reason: error.message },
+    'attempt failed before the engine answered',
+  );
   switch (failure) {
     case 'unreachable':
       monitor?.suspect(error.message, (error as { code?: string }).code === 'ECONNREFUSED');
@@ -61,7 +64,7 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
   }
 }
 
-/** What an attempt that reached the client says of the engine's health. 4xx and 503 say nothing against it. */
+/** Updates the engine's health after its answer reached the client. 429 and 503 only mark it as full. */
 export function noteAnswer({ monitors }: InferenceContext, engine: Engine, outcome: RelayOutcome): void {
   if (outcome.kind === 'cut') monitors.get(engine)?.failed(outcome.error.message);
   if (outcome.kind !== 'answered') return;

@@ -1,4 +1,4 @@
-// The client's side of an answer: held back until it is certain which engine gives it, then passed on as it comes.
+// The client's side of an answer: held until it is certain which engine answers, then streamed as it arrives.
 
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Logger } from 'pino';
@@ -9,24 +9,24 @@ import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
 import { responseHeaders } from '../exchange/forwarded-headers.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
 
-/** More than that before the first token is passed on: the answer is then this engine's. */
+/** Limit on bytes held before the first token; beyond it the answer is tied to this engine. */
 export const heldBytesMax: number = 64 * 1024;
-/** When a client that met full engines may come again. */
+/** `Retry-After` for a client that found every engine full. */
 export const fullRetryAfterS = 1;
-/** Between two comments that keep an answer alive while it has no token. */
+/** Interval between the comments that keep a stream open before its first token. */
 const commentIntervalMs = 5000;
 const comment = ': waiting for the first token\n\n';
 
 export interface AnswerHead {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** The gateway's own. */
+  /** Headers that the gateway adds. */
   readonly extraHeaders: readonly string[];
 }
 
 /**
- * `held`: nothing has been sent. `alive`: 200 and comments have, which tie the client to no engine. `tied`: what the
- * engine sends is passed on.
+ * `held`: nothing has been sent. `alive`: a 200 and comments have been sent; any engine may still answer. `tied`: one
+ * engine's answer is being sent.
  */
 type Stage = 'held' | 'alive' | 'tied';
 
@@ -36,16 +36,16 @@ export class ClientAnswer implements RelayedAnswer {
   #head: AnswerHead | null = null;
   readonly #held = new ByteCollector();
   #timer: NodeJS.Timeout | null = null;
-  /** An answer that is no stream came after a stream had been promised: its body becomes an error event. */
+  /** A stream was promised, but the engine's answer is not one: its body becomes an error event. */
   #translates = false;
   readonly #hidesUsage: boolean;
   #filter: UsageFilter | null = null;
-  /** An error event may be appended to what the client has. */
+  /** An error event can be appended to what the client has received. */
   #streamsEvents = false;
 
   /**
-   * @param holdMsMax from the arrival of the request; null: the client does not expect a stream
-   * @param hidesUsage the client has not asked for the chunk with the usage, which will come
+   * @param holdMsMax counted from the request's arrival; null if the client does not expect a stream
+   * @param hidesUsage drops the usage chunk, which the gateway asked for and the client did not
    */
   constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false) {
     this.#exchange = exchange;
@@ -56,25 +56,25 @@ export class ClientAnswer implements RelayedAnswer {
     this.#timer = setTimeout(() => this.#keepAlive(), waitMs);
   }
 
-  /** An engine began to answer. Nothing is sent yet. */
+  /** Takes the head of an engine's answer. Sends nothing yet. */
   begin(head: AnswerHead): void {
     const isFiltered = this.#hidesUsage && head.status === 200 && formOf(head.headers) === 'stream';
     this.#filter = isFiltered ? new UsageFilter() : null;
     this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
   }
 
-  /** Keeps bytes back. @returns false if it is enough: pass them on */
+  /** Holds bytes. @returns false if the limit is exceeded: the answer should be tied */
   hold(chunk: Buffer): boolean {
     this.#held.append(chunk);
     return this.#held.length <= heldBytesMax;
   }
 
-  /** The engine's answer is the client's from now on. @returns false if the client should be waited for */
+  /** Ties the answer to this engine and sends what was held. @returns false if the caller should wait for `drain` */
   tie(): boolean {
     const { response } = this.#exchange;
     const head = this.#head!;
     const { status, headers, extraHeaders } = head;
-    // There is no body to a 204, whatever the engine announces.
+    // A 204 has no body, whatever length the engine announces.
     const passed = status === 204 ? withoutLength(headers) : headers;
     this.#stopTimer();
     if (this.#stage === 'alive') {
@@ -85,27 +85,27 @@ export class ClientAnswer implements RelayedAnswer {
         ...retryHeaders(status, headers),
         ...extraHeaders,
       ]);
-      // An error event can only be appended where the length was not announced.
+      // An error event can only be appended if the head announced no length.
       this.#streamsEvents = formOf(headers) === 'stream' && headers['content-length'] === undefined;
     }
     this.#stage = 'tied';
     return this.#held.length === 0 || this.write(this.#held.take());
   }
 
-  /** Where no byte of the body has come with the head, the head leaves on its own. */
+  /** Sends the head alone, for a body whose first bytes did not arrive with it. */
   flushHead(): void {
     this.#exchange.response.flushHeaders();
   }
 
-  /** @returns false if the client should be waited for */
+  /** @returns false if the caller should wait for `drain` */
   write(chunk: Buffer): boolean {
     if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
-    // More than an error body can be tells the client nothing.
+    // The rest of an oversized error body is dropped.
     if (this.#held.length + chunk.length <= heldBytesMax) this.#held.append(chunk);
     return true;
   }
 
-  /** What is kept back of an event that is not complete is passed on: its end will not come. */
+  /** Sends the buffered part of an incomplete event: its end will not come. */
   flushEvent(): void {
     if (this.#filter !== null) this.#pass(this.#filter.end());
   }
@@ -117,19 +117,19 @@ export class ClientAnswer implements RelayedAnswer {
     else response.end();
   }
 
-  /** Forgets what an engine sent that was given up; another one may be tried. */
+  /** Discards what a given-up engine sent; another one may be tried. */
   drop(): void {
     this.#head = null;
     this.#filter = null;
     this.#held.clear();
   }
 
-  /** Ends an answer that has been opened: with an error event if it is a stream, else it breaks off. */
+  /** Ends an opened answer: a stream gets an error event, anything else is broken off. */
   cut(error: RequestError): void {
     const { response } = this.#exchange;
     this.#stopTimer();
     if (response.writableEnded) return;
-    // A client that does not read would hear of it only after all that it has not read.
+    // A client that is not reading would see the event only after all its unread data.
     if (!this.#streamsEvents || response.writableNeedDrain) {
       response.destroy();
       return;
@@ -141,7 +141,10 @@ export class ClientAnswer implements RelayedAnswer {
     }
   }
 
-  /** No engine is left to try. @returns false if nothing has been sent: the error has a status of its own then */
+  /**
+   * Reports that no engine is left to try.
+   * @returns false if nothing has been sent, so the error can have its own status
+   */
   fail(error: RequestError): boolean {
     if (this.#stage === 'held') return false;
     this.cut(error);
@@ -180,7 +183,7 @@ export class ClientAnswer implements RelayedAnswer {
 }
 
 /**
- * Does the work that gives the answer. If that throws after the answer has been opened, the client hears of it there.
+ * Runs the work that produces the answer. An error thrown after the answer was opened is reported inside it.
  * @throws what the work threw, if nothing has been sent
  */
 export async function failingInto(
@@ -204,7 +207,7 @@ function isEventStream(headers: IncomingHttpHeaders): boolean {
   return (headers['content-type'] ?? '').startsWith('text/event-stream');
 }
 
-/** `unreadable-stream`: its events are encoded, although no encoding was asked for. */
+/** `unreadable-stream`: a content encoding hides the events, although none was accepted. */
 export type AnswerForm = 'whole' | 'stream' | 'unreadable-stream';
 
 export function formOf(headers: IncomingHttpHeaders): AnswerForm {
@@ -217,24 +220,24 @@ function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders)
   return headers;
 }
 
-/** Engines that are full do not always say when to come again. */
+/** Adds `Retry-After` where a full engine did not send it. */
 function retryHeaders(status: number, headers: IncomingHttpHeaders): string[] {
   const isFull = status === 429 || status === 503;
   return isFull && headers['retry-after'] === undefined ? ['retry-after', String(fullRetryAfterS)] : [];
 }
 
-/** The blank line in front ends an event that may have come in part. */
+/** The leading blank line ends an event that was sent in part. */
 function errorEvent(body: object): string {
   return `\n\ndata: ${JSON.stringify(body)}\n\n`;
 }
 
-/** An engine's error body as it is, if it is one. */
+/** The engine's own error body if it sent one, else a generic error. */
 function engineError(text: string): object {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && 'error' in value) return value;
   } catch {
-    // Cut at its limit, or no JSON: the client hears that the engine failed, if not how.
+    // Truncated or not JSON: the generic error follows.
   }
   return {
     error: {

@@ -1,4 +1,4 @@
-// What the handling of inference requests needs of its gateway.
+// The gateway's parts that inference requests use.
 
 import type { Logger } from 'pino';
 import type { BlockHasher } from '../../core/index.ts';
@@ -14,18 +14,18 @@ import type { TrafficRecorder } from '../telemetry/traffic-recorder.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
 export interface InferenceContext {
-  /** As of the last reload: not to be kept. */
+  /** As of the last reload; do not keep a reference. */
   readonly config: GatewayConfig;
   readonly hasher: BlockHasher;
   readonly pools: Pools;
   readonly monitors: ReadonlyMap<Engine, EngineMonitor>;
-  /** The turns in which requests are read and routed. */
+  /** Spreads the reading and routing of requests over turns of the event loop. */
   readonly intakeSlices: TurnSlices;
   readonly retryBudget: RetryBudget;
   readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;
   readonly decisions: DecisionLog;
-  /** Null: nothing is recorded. */
+  /** Null if traffic is not recorded. */
   readonly recorder: TrafficRecorder | null;
   readonly log: Logger;
 }

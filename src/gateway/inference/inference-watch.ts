@@ -14,7 +14,7 @@ import type { AnswerForm } from './client-answer.ts';
 import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
-/** A longer answer in one piece is not read for its usage. */
+/** A longer answer in one piece is not parsed for its usage. */
 const observedBodyBytesMax = 4 * 1024 * 1024;
 
 export interface InferenceWatchOptions {
@@ -26,16 +26,16 @@ export interface InferenceWatchOptions {
   readonly choices: number;
   /** Arrival of the request. */
   readonly startedMs: number;
-  /** The one that answers. */
+  /** The engine that answers. */
   readonly engine: Engine;
-  /** Of the worker that answers. */
+  /** Account of the worker that answers. */
   readonly account: WorkerAccount;
-  /** Whether another engine is likely to be faster than this one, which has been silent for so long. */
+  /** Whether another engine is likely to be faster, given that this one has sent nothing for `silenceMs`. */
   mayMove(silenceMs: number): boolean;
-  /** Whether another engine is to be tried instead; asked at most once. */
+  /** Whether to try another engine instead; asked at most once. */
   mayGiveUp(failure: AttemptFailure): boolean;
   onFirstToken(): void;
-  /** Told of the usage that the engine reports at the end. */
+  /** Called with the usage that the engine reports at the end. */
   onUsage(usage: Usage): void;
 }
 
@@ -43,11 +43,11 @@ export class InferenceWatch implements RelayWatch {
   readonly #options: InferenceWatchOptions;
   #status = 0;
   #observer: StreamObserver | null = null;
-  /** The answer as far as it came, where it comes in one piece; null: not collected. */
+  /** The answer so far, if it comes in one piece; null if it is not collected. */
   #body: ByteCollector | null = null;
   #nowMs = 0;
   #lastTokenMs = 0;
-  /** The answer is the client's. */
+  /** The answer has been tied to the client. */
   #passes = false;
 
   constructor(options: InferenceWatchOptions) {
@@ -66,7 +66,7 @@ export class InferenceWatch implements RelayWatch {
       metrics.unobservedStreams.inc();
       log.debug(
         { engine: engine.url, requestId: record.requestId },
-        'the engine encodes its stream: tokens not counted',
+        'the engine compresses its stream: tokens are not counted',
       );
       return pass;
     }
@@ -88,7 +88,7 @@ export class InferenceWatch implements RelayWatch {
 
   end(): Error | null {
     if (this.#observer === null || this.#observer.complete || this.#observer.error !== null) return null;
-    return new Error('the stream ended without an end of its answer');
+    return new Error('the stream ended before the answer was complete');
   }
 
   mayMove(silenceMs: number): boolean {
@@ -119,7 +119,7 @@ export class InferenceWatch implements RelayWatch {
     }
   }
 
-  /** 429 and 503: the engine is full, not ill. 4xx is the client's affair; what else is 5xx is the engine's. */
+  /** 429 and 503 mean full, other 5xx mean failed; 4xx is the client's own error. */
   #refused(status: number): Verdict {
     const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : null;
     if (failure === null || !this.#options.mayGiveUp(failure)) return pass;
@@ -140,7 +140,7 @@ export class InferenceWatch implements RelayWatch {
     return pass;
   }
 
-  /** @returns why no more of the stream can be taken, or null */
+  /** @returns why the rest of the stream can't be read, or null */
   #observe(observer: StreamObserver, chunk: Buffer): Error | null {
     this.#nowMs = performance.now();
     try {
@@ -150,7 +150,7 @@ export class InferenceWatch implements RelayWatch {
       if (!(error instanceof RangeError)) throw error;
       const { metrics, log, engine, record } = this.#options;
       metrics.limited.inc({ limit: 'eventBytesMax' });
-      log.warn({ engine: engine.url, requestId: record.requestId }, `its stream ends: ${error.message}`);
+      log.warn({ engine: engine.url, requestId: record.requestId }, `stream broken off: ${error.message}`);
       return error;
     }
   }
@@ -174,7 +174,9 @@ export class InferenceWatch implements RelayWatch {
     this.#lastTokenMs = nowMs;
   }
 
-  /** Predicted against actual. Of several choices engines report the cached tokens of one, so nothing can be compared. */
+  /**
+   * Compares the predicted with the actual tokens. With several choices engines report the cached tokens of only one.
+   */
   #check({ promptTokens, cachedTokens }: Usage): void {
     const { record, account, metrics, choices } = this.#options;
     if (record.known !== 'tokens' || choices !== 1) return;
@@ -212,10 +214,7 @@ export class InferenceWatch implements RelayWatch {
     const { engine, metrics, log, record } = this.#options;
     metrics.malformedUsages.inc();
     const line = { engine: engine.url, requestId: record.requestId };
-    log[engine.toldMalformedUsage ? 'debug' : 'warn'](
-      line,
-      'the engine reports a usage that can not be; it is ignored',
-    );
+    log[engine.toldMalformedUsage ? 'debug' : 'warn'](line, 'the engine reported an impossible usage; it is ignored');
     engine.toldMalformedUsage = true;
   }
 
@@ -224,7 +223,7 @@ export class InferenceWatch implements RelayWatch {
     return readBodyUsage(this.#body.take());
   }
 
-  /** Why the answer is no good, in words for the record; null: it is. */
+  /** Why the answer failed, for the record; null if it did not. */
   #error(outcome: RelayOutcome): string | null {
     switch (outcome.kind) {
       case 'answered':

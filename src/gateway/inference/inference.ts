@@ -1,4 +1,4 @@
-// The life of an inference request: read, tokenized, routed and booked in one step, relayed, tried again, released.
+// Handles an inference request: reads, tokenizes, places and relays it, with retries.
 
 import type { WorkerIndex } from '../../core/index.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
@@ -29,21 +29,18 @@ import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
 
-/** What of a request is the same for every attempt. */
+/** The parts of a request that are the same in every attempt. */
 interface Intake extends ResolvedModel {
-  /** As the client sent it, or with a request for usage added. */
+  /** As the client sent it, except for a limited priority and an added request for usage. */
   readonly body: Buffer;
-  /** The client has not asked for the usage that the engine will report. */
+  /** The gateway asked for the usage; the client did not. */
   readonly hidesUsage: boolean;
   readonly request: InferenceRequest;
   readonly contents: readonly PromptContent[];
   readonly overrides: RoutingOverrides;
 }
 
-/**
- * Answers one request.
- * @throws RequestError if the client has to be told; nothing has been sent then.
- */
+/** Answers one request. @throws RequestError if nothing has been sent and the client must get an error */
 export async function answerInference(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<void> {
   const intake = await readIntake(context, exchange, api);
   if (intake === null) return;
@@ -57,7 +54,7 @@ export async function answerInference(context: InferenceContext, exchange: Excha
   }
 }
 
-/** The client has its answer: whatever becomes of the recording, that stays so. */
+/** The client already has its answer: a failed recording must not affect it. */
 function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, intake: Intake): void {
   try {
     recorder?.record(exchange, intake);
@@ -66,7 +63,7 @@ function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, 
   }
 }
 
-/** Tries one worker after the other, until one has answered. @throws RequestError if none has */
+/** Tries one worker after another until one answers. @throws RequestError if none does */
 async function answerBySome(
   context: InferenceContext,
   exchange: Exchange,
@@ -86,7 +83,7 @@ async function answerBySome(
       return;
     }
     failure = noteFailure(context, placed.worker.engine, outcome);
-    // It lives: if no other one takes the request after all, it waits there again.
+    // A stalled engine is alive: if no other takes the request, it may be tried again.
     if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
     deaths.note(outcome);
   }
@@ -94,7 +91,7 @@ async function answerBySome(
   throw failure ?? unplaceable(intake);
 }
 
-/** One attempt: whatever throws in it, what it holds is released. Adds the worker to `tried`. */
+/** Makes one attempt and adds the worker to `tried`. Releases the lease whatever throws. */
 async function attemptWith(
   context: InferenceContext,
   exchange: Exchange,
@@ -112,7 +109,7 @@ async function attemptWith(
     exchange.record?.broken(error);
     throw error;
   } finally {
-    // The end of an attempt has released it by now; only a fault of the gateway has not.
+    // A normal end has released it already; this covers faults of the gateway.
     placed.lease.release('failed', performance.now());
   }
 }
@@ -141,7 +138,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   const reading = readContents(request.prompts, pool.tokens.forModel(model), noteTokens, tokenizing);
   const contents = reading instanceof Promise ? await reading : reading;
   if (exchange.gone) return null;
-  // Anew: workers may have come and gone meanwhile.
+  // Resolved again: workers may have come and gone during tokenization.
   const resolved = pools.resolve(request.model);
   const limited = limitPriority(body, (priority) => permitted(rights, priority));
   const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
@@ -155,7 +152,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   };
 }
 
-/** The prompts as the engine takes them: cut down, where the request says so. */
+/** The prompts as the engine will see them: truncated if the request asks for it. */
 function asTaken(
   { pool, model }: ResolvedModel,
   { truncatedTo }: InferenceRequest,
@@ -165,7 +162,7 @@ function asTaken(
   return tokensMax === null ? contents : contents.map((content) => truncated(content, tokensMax, pool.lengthGuess));
 }
 
-/** Settles when the attempt has ended; by then its bookings are released. */
+/** Settles when the attempt has ended and its bookings are released. */
 function send(
   context: InferenceContext,
   exchange: Exchange,
@@ -234,8 +231,8 @@ function send(
 }
 
 /**
- * Fullness costs an engine nothing and is remembered, so that requests may go on to all that are not known to be full.
- * A failure may be the request's own fault: its retries are rationed.
+ * A refusal by a full engine is cheap, so it may always be retried. A failure may be the request's own fault, so those
+ * retries have a budget.
  */
 function mayGiveUp(
   { retryBudget }: InferenceContext,

@@ -1,4 +1,4 @@
-// Carries one request to one engine and its answer back to the client, byte for byte, with backpressure both ways.
+// Relays one request to one engine and the answer back, byte for byte, with backpressure both ways.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
@@ -10,9 +10,9 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 
 /**
- * Why an engine's answer was no use. Beyond the failures of its connection: `cut`: the connection ended before the
- * first token. `silent`: it is dead: nothing came any more, /health included. `stalled`: it is alive, but another one is
- * likely to be faster. `full`: it takes no more requests. `error`: it answered that it failed.
+ * Why an attempt got no answer. `cut`: the connection ended before the first token. `silent`: the engine is dead; it
+ * sent nothing and /health failed. `stalled`: it is alive, but another engine is likely to be faster. `full`: it
+ * refused the request as overloaded. `error`: it reported a failure. The rest are failures of the connection.
  */
 export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'stalled' | 'full' | 'error';
 
@@ -21,7 +21,7 @@ export type RelayOutcome =
   /** The client has the engine's whole answer. */
   | { readonly kind: 'answered'; readonly status: number }
   /**
-   * The client has seen nothing of this engine: another one may be tried. `innocent`: the engine was failing already
+   * The client has seen nothing of this engine, so another may be tried. `innocent`: the engine was already failing
    * when it got the request.
    */
   | { readonly kind: 'unanswered'; readonly failure: AttemptFailure; readonly error: Error; readonly innocent: boolean }
@@ -29,27 +29,27 @@ export type RelayOutcome =
   | { readonly kind: 'cut'; readonly status: number; readonly error: Error }
   | { readonly kind: 'gone' };
 
-/** What is to become of what an engine has sent so far. */
+/** What to do with the bytes received so far. */
 export type Verdict =
   | { readonly kind: 'pass' }
   | { readonly kind: 'hold' }
   | { readonly kind: 'give-up'; readonly failure: AttemptFailure; readonly error: Error }
-  /** The engine sends what can't be an answer: it ends here, for the client too if it has had some of it. */
+  /** The bytes can't be an answer: end the attempt, and the client's answer if it has begun. */
   | { readonly kind: 'break-off'; readonly error: Error };
 
 export const pass: Verdict = { kind: 'pass' };
 export const hold: Verdict = { kind: 'hold' };
 
-/** Sees the answer go by, and says when it becomes the client's. Nothing of it is called after `settled`. */
+/** Observes an answer and decides when it is tied to the client. Nothing is called after `settled`. */
 export interface RelayWatch {
   head(status: number, form: AnswerForm): Verdict;
-  /** What it returns counts as long as the answer is held. */
+  /** The verdict matters only while the answer is held, except for `break-off`. */
   data(chunk: Buffer, call: Call): Verdict;
-  /** @returns why the answer is not complete although the engine ended it in order, or null */
+  /** @returns why the answer is incomplete although the response ended normally, or null */
   end(): Error | null;
-  /** Whether another engine is likely to answer sooner than this one, which has been silent for so long. */
+  /** Whether another engine is likely to be faster, given that this one has sent nothing for `silenceMs`. */
   mayMove(silenceMs: number): boolean;
-  /** Called once, synchronously with the event that ended the attempt; not where a fault of the gateway ended it. */
+  /** Called once, in the event that ended the attempt, unless a fault of the gateway ended it. */
   settled(outcome: RelayOutcome): void;
 }
 
@@ -61,23 +61,23 @@ export interface RelayTarget {
   readonly body: Buffer | null;
   /** Added to the engine's response headers. */
   readonly extraHeaders: readonly string[];
-  /** The client asks for a stream. */
+  /** The client asked for a stream. */
   readonly stream: boolean;
 }
 
-/** An engine that dies sooner was likely dying when it got the request. */
+/** An engine that resets the connection sooner was probably dying when it got the request. */
 const quickDeathMs = 100;
 
 class GivenUp extends Error {
   override readonly name = 'GivenUp';
 }
 
-/** One for all: nobody reads its stack, and to write one for each of many clients that go at once takes time. */
+/** Shared: nobody reads its stack, and capturing one per client is slow when many leave at once. */
 const givenUp = new GivenUp();
 
 /**
- * Settles when the attempt has ended. Rejects if something threw that should not: the engine's connection is closed
- * then, and what the client gets is left to the caller.
+ * Settles when the attempt has ended. Rejects on a fault of the gateway: the connection to the engine is closed, and
+ * the caller answers the client.
  */
 export function relay(
   exchange: Exchange,
@@ -90,7 +90,7 @@ export function relay(
   });
 }
 
-/** Who hears of an attempt. */
+/** The receivers of an attempt's events. */
 interface Listeners {
   readonly watch: RelayWatch;
   resolve(outcome: RelayOutcome): void;
@@ -108,13 +108,15 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   readonly #listeners: Listeners;
   #controller: Dispatcher.DispatchController | null = null;
   #settled = false;
-  /** 0: no answer yet. */
+  /** 0 until the response starts. */
   #status = 0;
   #tied = false;
   #bodyBegan = false;
   #fresh = false;
   #dispatchedMs = 0;
-  /** Of the engine when it got the request; null: it was idle, so nothing was to be heard. */
+  /**
+   * The engine's `heardCount` when it got the request; null if the engine was idle, so nothing was expected from it.
+   */
   #heardBefore: number | null = null;
 
   constructor(exchange: Exchange, answer: ClientAnswer, target: RelayTarget, listeners: Listeners) {
@@ -148,7 +150,8 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#target.engine.calls.heard();
     this.#status = status;
     try {
-      // Where an engine sends its clients is for the operator to see: most of them could not even get there.
+      // A redirect is not passed on: it points to an address that clients usually can't reach. The operator sees it in
+      // the log.
       if (status < 400 && status >= 300) {
         const error = new Error(`it redirected the request (status ${status}), which kvoyant does not follow`);
         this.#obey({ kind: 'give-up', failure: 'error', error });
@@ -160,7 +163,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       this.#breakDown(error);
       return;
     }
-    // Where the first bytes of the body come with the head, both leave in one segment.
+    // If the first bytes of the body arrive with the head, both leave in one segment.
     queueMicrotask(() => {
       if (this.#tied && !this.#bodyBegan && !this.#settled) this.#answer.flushHead();
     });
@@ -243,9 +246,9 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   }
 
   #connectionFailed(error: Error): void {
-    // undici throws the request back before it connects: the client sent what HTTP does not allow.
+    // undici rejects the request before it connects: the client sent something that HTTP does not allow.
     if ((error as { code?: string }).code === 'UND_ERR_INVALID_ARG') {
-      throw new RequestError(400, 'malformed_request', `the request can't be sent on: ${error.message}`);
+      throw new RequestError(400, 'malformed_request', `the request can't be forwarded: ${error.message}`);
     }
     if (this.#status !== 0) {
       this.#fail('cut', error);
@@ -302,7 +305,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     this.#controller?.abort(givenUp);
   }
 
-  /** The engine failed: the client hears of it only if it has had something of this engine. */
+  /** Ends an attempt whose engine failed. The client learns of it only if it has received part of this answer. */
   #fail(failure: AttemptFailure, error: Error): void {
     if (!this.#tied) {
       this.#settleUnanswered(failure, error);
@@ -334,7 +337,9 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     }
   }
 
-  /** Something of ours threw. Nobody above catches it: these are callbacks of sockets and timers. */
+  /**
+   * Ends the attempt after a fault of the gateway. Nothing above would catch it: the callers are sockets and timers.
+   */
   #breakDown(error: unknown): void {
     if (!this.#settled) {
       this.#settled = true;

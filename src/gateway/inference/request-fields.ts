@@ -1,11 +1,11 @@
-// The members of a request's body: JSON as it was written, read member by member, each checked where it is asked for.
+// The fields of a request body, with exact JSON text, each checked when it is read.
 
 import { JsonText } from '../../tokens/exact-json.ts';
 import { type JsonMember, type JsonOptions, JsonReader } from '../../tokens/json-reader.ts';
 import { isJsonObject, type Json, JsonError, JsonFloat } from '../../tokens/json-values.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 
-/** Values of a member are kept beside its text if they are few: a long text is one value. */
+/** A field's parsed value is kept beside its text only if it has at most this many values. */
 const keptValuesMax = 5000;
 
 export class RequestFields {
@@ -18,8 +18,9 @@ export class RequestFields {
   }
 
   /**
-   * Reads on. @returns whether all is read
-   * @throws RequestError 400 if the body is no JSON object, or beyond what one may be
+   * Parses up to `unitsMax` more units.
+   * @returns true once all is parsed
+   * @throws RequestError 400 if the body is not a JSON object, or exceeds a limit
    */
   read(unitsMax: number): boolean {
     try {
@@ -33,12 +34,12 @@ export class RequestFields {
     throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
   }
 
-  /** Null for what is absent. A list of token ids may be a typed array, where such were asked for. */
+  /** Null if absent. A list of token ids may be a typed array if `tokenLists` was set. */
   value(name: string): Json {
     return this.#member(name)?.value ?? null;
   }
 
-  /** Null for what is absent, or null itself. */
+  /** Null if absent or null. */
   json(name: string): JsonText | null {
     const member = this.#member(name);
     if (member === undefined || member.value === null) return null;

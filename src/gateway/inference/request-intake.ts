@@ -1,4 +1,4 @@
-// Reads of an inference request what routing needs, once; everything else in the body is the engine's business.
+// Reads the fields of an inference request that routing needs; all other fields are left to the engine.
 
 import { chatFacts } from '../../tokens/chat-facts.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
@@ -12,7 +12,7 @@ export type InferenceApi = 'chat' | 'completions';
 
 export interface InferenceRequest {
   readonly api: InferenceApi;
-  /** Null: the client named none. */
+  /** Null if the client named none. */
   readonly model: string | null;
   readonly prompts: readonly PromptInput[];
   /** Sequences sampled from each prompt. */
@@ -20,13 +20,13 @@ export interface InferenceRequest {
   readonly stream: boolean;
   readonly maxOutputTokens: number | null;
   readonly cacheSalt: string | null;
-  /** What the engine cuts each prompt down to; `context`: to what the model takes; null: it does not. */
+  /** Length to which the engine truncates each prompt; `context`: the model's context length; null: none. */
   readonly truncatedTo: number | 'context' | null;
-  /** The engine computes the whole prompt, whatever it holds: logprobs of it are wanted. */
+  /** The engine computes the whole prompt whatever it has cached, because prompt logprobs are wanted. */
   readonly recomputed: boolean;
-  /** Of those that wait for a worker, lower goes first; as engines take it. */
+  /** Lower goes first among requests that wait for a worker, as in engines. */
   readonly priority: number;
-  /** What the client names as common to requests that belong together, told apart by the field; null: nothing. */
+  /** Key shared by related requests, prefixed with the field's name; null if the client gave none. */
   readonly session: string | null;
 }
 
@@ -34,19 +34,19 @@ export interface InferenceRequest {
 export const choicesMax = 4096;
 /** Messages of one chat. */
 export const messagesMax = 20_000;
-/** A body of so many bytes is read in one go: that takes 5 ms or less, whatever is in it. */
+/** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
 const inlineBytesMax = 131_072;
-/** Of a larger one, what is read in a turn of the event loop: 4 ms, about. */
+/** Units of a larger body parsed per turn of the event loop: about 4 ms. */
 const unitsPerTurn = 16_384;
 
 const tokenIdMax = 0xffffffff;
-/** What vLLM's completions API takes where the client says nothing. */
+/** The default of vLLM's completions API. */
 const completionTokensDefault = 16;
 
 /**
- * @param turn settles in a later turn of the event loop; asked for between two parts of a large body
- * @returns at once for bodies of usual size
- * @throws RequestError 400 naming the field that is wrong, or the promise rejects with one
+ * @param turn settles in a later turn of the event loop; called between two parts of a large body
+ * @returns the request itself for bodies of usual size
+ * @throws RequestError 400 that names the field, directly or as a rejection
  */
 export function readInferenceRequest(
   api: InferenceApi,
@@ -97,13 +97,13 @@ function readTruncation(fields: RequestFields): number | 'context' | null {
   return tokens === -1 ? 'context' : tokens;
 }
 
-/** `echo` asks for them too: of completions that want logprobs, and of every chat, as vLLM takes it. */
+/** `echo` implies prompt logprobs for completions with `logprobs`, and for every chat, as in vLLM. */
 function wantsPromptLogprobs(api: InferenceApi, fields: RequestFields): boolean {
   if (fields.value('prompt_logprobs') !== null) return true;
   return fields.value('echo') === true && (api === 'chat' || fields.value('logprobs') !== null);
 }
 
-/** `prompt_cache_key` is about caching, `user` only about who asks: the first comes first. */
+/** `prompt_cache_key` wins: it is about caching, while `user` only names the user. */
 function readSession(fields: RequestFields): string | null {
   for (const name of ['prompt_cache_key', 'user']) {
     const value = fields.text(name);
@@ -145,8 +145,8 @@ function readChat(fields: RequestFields): ChatPrompt {
 }
 
 /**
- * The engines hand the template some fields of the request as if they were among its `chat_template_kwargs`; who asks
- * for an effort of reasoning asks for reasoning.
+ * Adds the fields that engines pass to the template as if they were in `chat_template_kwargs`. An effort of reasoning
+ * enables thinking.
  */
 function readTemplateVariables(fields: RequestFields): JsonText | null {
   const given = fields.value('chat_template_kwargs');
@@ -162,7 +162,7 @@ function readTemplateVariables(fields: RequestFields): JsonText | null {
   if (effort !== null && !given?.has('enable_thinking')) added.push(`"enable_thinking":${effort !== 'none'}`);
   const text = fields.json('chat_template_kwargs');
   if (added.length === 0) return text;
-  // Of two members with one name the last counts.
+  // Of two members with the same name the last one counts.
   const members = text === null ? '' : text.text.slice(1, -1).trim();
   return new JsonText(`{${[...(members === '' ? [] : [members]), ...added].join(',')}}`);
 }
@@ -174,7 +174,7 @@ function readPrompts(fields: RequestFields): PromptInput[] {
   return [...embedded, ...readWrittenPrompts(fields)];
 }
 
-/** What is wrong about it, the engine says: most engines take none. */
+/** Validation is left to the engine: most take none. */
 function readEmbeddings(fields: RequestFields): EmbeddingsPrompt[] {
   const embeddings = fields.value('prompt_embeds');
   if (embeddings === null) return [];
@@ -209,7 +209,7 @@ function isTokenList(value: Json | Uint32Array): value is Uint32Array {
 }
 
 function readTokens(ids: JsonList, name: string): TokensPrompt {
-  if (ids.length === 0) throw invalid(name, `${name} holds no token`);
+  if (ids.length === 0) throw invalid(name, `${name} is empty`);
   const tokens = new Uint32Array(ids.length);
   for (const [i, given] of ids.entries()) {
     const id = given instanceof JsonFloat ? given.value : given;
@@ -220,5 +220,5 @@ function readTokens(ids: JsonList, name: string): TokensPrompt {
 }
 
 function notAToken(name: string, index: number): RequestError {
-  return invalid(`${name}[${index}]`, `${name}[${index}] is no token id`);
+  return invalid(`${name}[${index}]`, `${name}[${index}] is not a token id`);
 }

@@ -1,8 +1,8 @@
-// How many requests may be tried again for reasons other than a worker's death: a share of the requests of late.
+// Limits retries to a share of recent requests. Retries after a worker's death are not counted.
 
 const windowS = 10;
 const shareMax = 0.2;
-/** So that a retry is possible where requests are rare. */
+/** Always allowed, so that a retry is possible when requests are rare. */
 const retriesMin = 10;
 
 interface Second {
@@ -12,7 +12,7 @@ interface Second {
 }
 
 export class RetryBudget {
-  /** One entry a second, reused after `windowS` seconds. */
+  /** One entry per second, reused after `windowS` seconds. */
   readonly #seconds: Second[] = Array.from({ length: windowS }, () => ({ second: -1, requests: 0, retries: 0 }));
 
   request(nowMs: number): void {

@@ -1,4 +1,4 @@
-// What a single request may set about its own routing, by header.
+// The routing options that a single request may set by header.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -8,11 +8,11 @@ import type { InferenceRequest } from './request-intake.ts';
 export interface RoutingOverrides {
   readonly overlapWeight?: number;
   readonly temperature?: number;
-  /** Of those that wait for a worker, lower goes first. */
+  /** Lower goes first among requests that wait for a worker. */
   readonly priority: number;
-  /** Id of the worker that the request must go to, or what clients are told instead of it; null: any. */
+  /** Worker id, or its client id, that the request must go to; null: any worker. */
   readonly pin: string | null;
-  /** What is common to requests that belong together; each key has sessions of its own. Null: nothing is. */
+  /** Key shared by related requests, separate for each API key; null if there is none. */
   readonly session: string | null;
 }
 
@@ -20,8 +20,8 @@ export const pinHeader = 'x-kvoyant-pin';
 
 const valueMax = 1e6;
 /**
- * What the client may not set is left out, as if it had not been there.
- * @param request what the body says comes after the headers, which reach no engine
+ * Reads the overrides. Headers that the client may not use are ignored.
+ * @param request fields of the body that apply where a header is absent
  * @throws RequestError 400 naming the header
  */
 export function readOverrides(

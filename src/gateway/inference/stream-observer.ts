@@ -1,4 +1,4 @@
-// Watches an engine's event stream go by: first token, tokens of each choice, usage, end, without parsing each chunk.
+// Observes an engine's event stream: first token, tokens of each choice, usage and end, without parsing every chunk.
 
 import {
   type CompletionChunk,
@@ -9,32 +9,32 @@ import {
 } from '../../wire/completion-chunk.ts';
 import { SseSplitter } from '../../wire/sse.ts';
 
-/** What the observer tells as it happens. */
+/** Receives the observer's events. */
 export interface StreamListener {
   /** `count` more tokens of this choice; the first call for a choice is its first token. */
   tokens(choice: number, count: number): void;
-  /** The engine's own count of the tokens so far; only told of streams with a single choice. */
+  /** The engine's own count of tokens so far; only for streams with one choice. */
   totalTokens(count: number): void;
 }
 
 /**
- * A longer event is taken for one token of the first choice: parsing it would hold up the event loop. Such are prompts
- * that are echoed with their logprobs.
+ * A longer event counts as one token of the first choice: parsing it would block the event loop. Prompts echoed with
+ * logprobs are that long.
  */
 const parsedEventCharactersMax = 1024 * 1024;
 
 /**
  * Feed it the body of a `text/event-stream` answer of the chat or completions API with `push`, in chunks cut anywhere.
  *
- * The first token is the first chunk with content, reasoning, a tool call, text or token ids, empty text included, but
- * not the chunk that only opens a chat message. A chunk counts as many tokens as its token ids or its running usage
- * say, otherwise one for each choice in it; the final usage corrects the sum.
+ * The first token is the first chunk with content, reasoning, a tool call, text or token ids. Empty text counts; the
+ * chunk that only opens a chat message does not. A chunk counts for as many tokens as its token ids or its running
+ * usage say, otherwise one per choice; the final usage corrects the sum.
  */
 export class StreamObserver {
   readonly #listener: StreamListener;
   readonly #single: boolean;
   readonly #splitter = new SseSplitter((data) => this.#event(data));
-  /** Tokens seen of each choice; -1: not even its first. */
+  /** Tokens seen of each choice; -1 before its first. */
   readonly #tokens: Float64Array;
   #outputTokens = 0;
   #begun = false;
@@ -45,29 +45,29 @@ export class StreamObserver {
   #finished = false;
   #malformedChunks = 0;
 
-  /** @param choices how many choices the answer will have: prompts times `n` */
+  /** @param choices number of choices of the answer: prompts times `n` */
   constructor(choices: number, listener: StreamListener) {
     this.#single = choices === 1;
     this.#tokens = new Float64Array(choices).fill(-1);
     this.#listener = listener;
   }
 
-  /** The last usage that came; `malformed` as soon as one was. */
+  /** The last usage received; `malformed` once any was. */
   get usage(): UsageReading {
     return this.#usage;
   }
 
-  /** Message of the error that the engine reported within the stream. */
+  /** Message of an error that the engine reported in the stream. */
   get error(): string | null {
     return this.#error;
   }
 
-  /** The HTTP status that the error would have had, where it says so. */
+  /** HTTP status of that error, if the engine gave one. */
   get errorStatus(): number | null {
     return this.#errorStatus;
   }
 
-  /** The engine ended its answer: `[DONE]`, or a choice with a reason to finish. */
+  /** The engine ended its answer: `[DONE]`, or a choice with a finish reason. */
   get complete(): boolean {
     return this.#done || this.#finished;
   }
@@ -82,12 +82,12 @@ export class StreamObserver {
     return this.#outputTokens;
   }
 
-  /** Chunks that were no JSON object; they count no tokens. */
+  /** Chunks that were not JSON objects; they count no tokens. */
   get malformedChunks(): number {
     return this.#malformedChunks;
   }
 
-  /** @throws RangeError if one event exceeds the limits of `SseSplitter`; the observer is of no more use then. */
+  /** @throws RangeError if one event exceeds the limits of `SseSplitter`; the observer is unusable afterwards */
   push(bytes: Buffer): void {
     this.#splitter.push(bytes);
   }
@@ -118,7 +118,7 @@ export class StreamObserver {
     }
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const usage = this.#readUsage(chunk);
-    // No chunk has more than one entry for each choice that was asked for.
+    // A chunk has at most one entry per choice.
     for (const choice of choices.slice(0, this.#tokens.length)) {
       if (typeof choice !== 'object' || choice === null) continue;
       const index = Number.isInteger(choice.index) ? (choice.index as number) : 0;
@@ -155,9 +155,9 @@ export class StreamObserver {
 }
 
 /**
- * Whether a chunk of a stream with one choice, after its first token, is one token and nothing else. Only the most
- * usual form is known here; all others are parsed. A needle that ends in `":` and more can't be part of a JSON string,
- * where the quote would be escaped.
+ * Whether a chunk of a one-choice stream, after its first token, is exactly one token. Recognizes only the most common
+ * form; all others are parsed. A needle that contains `":` can't match inside a JSON string, where the quote would be
+ * escaped.
  */
 function isPlainTokenChunk(data: string): boolean {
   return (
@@ -174,7 +174,7 @@ function parseChunk(data: string): CompletionChunk | null {
     const value: unknown = JSON.parse(data);
     return typeof value === 'object' && value !== null ? value : null;
   } catch {
-    // Counted by the caller: what is no JSON is passed on to the client all the same.
+    // The caller counts it; the client still gets the chunk.
     return null;
   }
 }
