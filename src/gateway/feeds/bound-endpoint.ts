@@ -1,4 +1,4 @@
-// One address that publishers connect to: a single listener for all feeds there, which their topics tell apart.
+// A listening address that several feeds can share; the topic of a message selects its feed.
 
 import { unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -8,41 +8,41 @@ import { dial, listenOptions, readSocketPlace, type SocketPlace } from './socket
 import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
 const rebindMs = 1000;
-/** The error of an address that another process has, or another socket of this one. */
+/** Error when another process, or another socket of this one, holds the address. */
 export const addressInUse = 'the address is in use';
-/** Connections at one address; further ones are closed at once. */
+/** Open connections per address; further ones are closed at once. */
 export const publishersMax = 8192;
 
-/** One feed's place at the address. */
+/** One feed at the address. */
 export interface Seat {
   readonly topic: string;
-  /** A publisher has connected that may be this feed's: until it has said something nobody can tell whose it is. */
+  /** A publisher that may be this feed's has connected. Its feed is unknown until its first message. */
   connected(): void;
   disconnected(): void;
-  /** A promise: its connection has to wait until then. */
+  /** @returns a promise if the connection must not be read until it resolves */
   message(frames: readonly Uint8Array[]): Promise<void> | undefined;
 }
 
-/** A feed at the address, with what is known of its publishers. */
+/** A feed at the address, and what is known about its publishers. */
 interface Place {
   readonly seat: Seat;
   readonly topic: Buffer;
-  /** Connections that have sent something for it. */
+  /** Connections that have sent it a message. */
   heard: number;
-  /** As it was told last. */
+  /** Whether the seat was last told that it has a publisher. */
   isUp: boolean;
-  /** How many connections there had been when it was told. */
+  /** Value of `#connectionCount` when `connected` was last called. */
   toldAt: number;
 }
 
 /** One connection to the address. */
 interface Publisher {
   readonly peer: ZmtpPeer;
-  /** Which connection it is, counted from 1; 0 before the handshake. */
+  /** Serial number of the connection, from 1; 0 before the handshake. */
   number: number;
-  /** The feeds that its messages were for. */
+  /** Feeds that it has sent messages to. */
   readonly heardBy: Set<Place>;
-  /** Of its last message; `place` null: not known any more. */
+  /** Topic of its last message, and the feed of that topic; null: none, or unknown since the feeds changed. */
   topic: Buffer;
   place: Place | null;
 }
@@ -51,12 +51,12 @@ export class BoundEndpoint {
   readonly #endpoint: string;
   readonly #commons: PeerCommons;
   readonly #gate: PeerGate;
-  /** Longest topic first: the first that a message's topic begins with has it. */
+  /** Longest topic first, so that the longest matching prefix wins. */
   #places: readonly Place[] = [];
   readonly #publishers = new Set<Publisher>();
-  /** Connections with a handshake, now; of these, those that have said nothing yet; all that there ever were. */
+  /** Connections after the handshake: those open, those open that have sent no feed a message, all ever made. */
   #readyCount = 0;
-  #silentCount = 0;
+  #quietCount = 0;
   #connectionCount = 0;
   #unheardPlaces = 0;
   #server: Server | null = null;
@@ -72,7 +72,7 @@ export class BoundEndpoint {
     this.#bind();
   }
 
-  /** Why the address can't be opened, or null; it is tried again. */
+  /** Why the address can't be opened, or null. Opening is retried. */
   get error(): string | null {
     return this.#error;
   }
@@ -81,7 +81,7 @@ export class BoundEndpoint {
     return this.#places.length;
   }
 
-  /** Connections closed at once: from addresses that may not connect, or too many. */
+  /** Refused connections: the peer's address is not allowed, or `publishersMax` was reached. */
   get refused(): number {
     return this.#refused;
   }
@@ -91,7 +91,7 @@ export class BoundEndpoint {
     return place === undefined ? 0 : this.#countOf(place);
   }
 
-  /** @returns false if another feed has that topic here: nothing would tell them apart */
+  /** @returns false if another feed already has this topic here: their messages could not be told apart */
   join(seat: Seat): boolean {
     if (this.#places.some(({ seat: { topic } }) => topic === seat.topic)) return false;
     const place: Place = { seat, topic: Buffer.from(seat.topic), heard: 0, isUp: false, toldAt: 0 };
@@ -112,13 +112,13 @@ export class BoundEndpoint {
     if (place.heard === 0) this.#unheardPlaces -= 1;
     for (const publisher of this.#publishers) {
       publisher.place = null;
-      if (publisher.heardBy.delete(place) && publisher.heardBy.size === 0) this.#silentCount += 1;
+      if (publisher.heardBy.delete(place) && publisher.heardBy.size === 0) this.#quietCount += 1;
       if (publisher.number > 0) publisher.peer.write(writeSubscription(seat.topic, false));
     }
     this.#review(false);
   }
 
-  /** Closes the connections of this seat's publishers; they connect again. */
+  /** Closes this seat's publisher connections, so that the publishers reconnect. */
   renew(seat: Seat): void {
     const place = this.#placeOf(seat);
     if (place === undefined) return;
@@ -137,9 +137,9 @@ export class BoundEndpoint {
   }
 
   /**
-   * Publishers of a feed. One that has said something is known by it. Of the others each may be anybody's, so they
-   * count only where there is one for every feed that has heard nobody yet. A feed without a topic hears everyone that
-   * no other feed accounts for.
+   * Number of publishers of a feed. A publisher's feed is known once it has sent a message. The others could belong to
+   * any feed, so they count only if there is one for every feed without a known publisher. A feed with an empty topic
+   * counts every publisher that no other feed accounts for.
    */
   #countOf({ heard, seat }: Place): number {
     if (seat.topic === '') {
@@ -147,10 +147,10 @@ export class BoundEndpoint {
       return this.#readyCount === 0 ? 0 : Math.max(1, heard, this.#readyCount - elsewhere);
     }
     if (heard > 0) return heard;
-    return this.#silentCount > 0 && this.#silentCount >= this.#unheardPlaces ? 1 : 0;
+    return this.#quietCount > 0 && this.#quietCount >= this.#unheardPlaces ? 1 : 0;
   }
 
-  /** Tells feeds that have a publisher now and had none, and those that have none any more. */
+  /** Notifies feeds that gained their first publisher or lost their last one. */
   #review(hasGone: boolean): void {
     for (const place of this.#places) {
       const isUp = this.#countOf(place) > 0;
@@ -214,10 +214,10 @@ export class BoundEndpoint {
   #connected(publisher: Publisher): void {
     this.#connectionCount += 1;
     this.#readyCount += 1;
-    this.#silentCount += 1;
+    this.#quietCount += 1;
     publisher.number = this.#connectionCount;
     for (const { seat } of this.#places) publisher.peer.write(writeSubscription(seat.topic, true));
-    // A feed without a topic may hear any of them.
+    // A feed with an empty topic may receive messages from any publisher.
     for (const place of this.#places) if (place.isUp && place.seat.topic === '') this.#tell(place);
     this.#review(false);
   }
@@ -226,7 +226,7 @@ export class BoundEndpoint {
     this.#publishers.delete(publisher);
     if (publisher.number === 0) return;
     this.#readyCount -= 1;
-    if (publisher.heardBy.size === 0) this.#silentCount -= 1;
+    if (publisher.heardBy.size === 0) this.#quietCount -= 1;
     for (const place of publisher.heardBy) {
       place.heard -= 1;
       if (place.heard === 0) this.#unheardPlaces += 1;
@@ -245,11 +245,11 @@ export class BoundEndpoint {
   }
 
   #hears(place: Place, publisher: Publisher): void {
-    if (publisher.heardBy.size === 0) this.#silentCount -= 1;
+    if (publisher.heardBy.size === 0) this.#quietCount -= 1;
     publisher.heardBy.add(place);
     if (place.heard === 0) this.#unheardPlaces -= 1;
     place.heard += 1;
-    // It has not been told of this connection, or not that it may be its own.
+    // The feed has not been told about this connection.
     if (!place.isUp || place.toldAt < publisher.number) {
       place.isUp = true;
       this.#tell(place);
@@ -265,7 +265,7 @@ export class BoundEndpoint {
 
 const noTopic = Buffer.alloc(0);
 
-/** The file of a socket that nobody listens at any more, as a process that was killed leaves it. */
+/** Removes a Unix socket file that no process listens on, as a killed process leaves it. */
 function removeIfDead(place: Extract<SocketPlace, { kind: 'ipc' }>): void {
   dial(
     place,
@@ -274,7 +274,7 @@ function removeIfDead(place: Extract<SocketPlace, { kind: 'ipc' }>): void {
       try {
         if (reason === 'ECONNREFUSED') unlinkSync(place.path);
       } catch {
-        // It stays in use, and the error says so.
+        // The address stays in use, and `error` says so.
       }
     },
   );

@@ -1,14 +1,14 @@
-// At which block size the blocks of an engine are indexed, by the size that its events have.
+// Chooses the block size at which an engine's blocks are indexed, from the block size of its events.
 
-/** An engine's own blocks are indexed as they are from this size up. */
+/** Engine blocks of at least this size are indexed unchanged. */
 const ownBlockTokensMin = 4;
-/** Smaller ones are indexed as blocks of at least so many tokens. */
+/** Smaller ones are merged into blocks of at least this size. */
 const coarseBlockTokensMin = 16;
 
 /**
- * @param pageSize tokens of a block in the engine's events
- * @param set what the operator wants, or null
- * @returns null if the setting is not a multiple of the page: then no block can be told from the events
+ * @param pageSize tokens per block in the engine's events
+ * @param set the operator's setting, or null
+ * @returns null if the setting is not a multiple of `pageSize`: then blocks can't be derived from the events
  */
 export function routingBlockSize(pageSize: number, set: number | null): number | null {
   if (set !== null) return set % pageSize === 0 ? set : null;

@@ -1,11 +1,11 @@
-// What all KV-event feeds of a gateway share: the time and memory they may take, and the addresses that publishers connect to.
+// Resources shared by all KV-event feeds of a gateway: intake time, memory and listening addresses.
 
 import { BoundEndpoint, type Seat } from './bound-endpoint.ts';
 import { IntakeBudget } from './intake-budget.ts';
 import { PeerGate } from './peer-gate.ts';
 import { WaitingBytes } from './waiting-bytes.ts';
 
-/** Without a publisher for so long its events are given up, until one connects. */
+/** A feed without a publisher for this long is given up until one connects. */
 export const feedDeadMs: number = 10_000;
 
 export class FeedCommons {
@@ -14,24 +14,24 @@ export class FeedCommons {
   readonly #gate: PeerGate;
   readonly #bound = new Map<string, BoundEndpoint>();
 
-  /** Without a publisher for so long a feed is given up. */
+  /** Time without a publisher after which a feed is given up. */
   readonly deadMs: number;
 
-  /** @param nowMs a clock that never goes back @param gate who may connect */
+  /** @param nowMs monotonic clock @param gate decides which peers may connect */
   constructor(nowMs: () => number, gate: PeerGate = new PeerGate(), deadMs: number = feedDeadMs) {
     this.deadMs = deadMs;
     this.budget = new IntakeBudget(nowMs);
     this.#gate = gate;
   }
 
-  /** Opens the address if no feed is there yet. @returns null if another feed has that topic there */
+  /** Opens the address for its first feed. @returns null if another feed already has this topic there */
   join(endpoint: string, seat: Seat): BoundEndpoint | null {
     const bound = this.#bound.get(endpoint) ?? new BoundEndpoint(endpoint, this, this.#gate);
     this.#bound.set(endpoint, bound);
     return bound.join(seat) ? bound : null;
   }
 
-  /** Closes the address behind the last feed. */
+  /** Removes a feed, and closes the address after its last one. */
   leave(endpoint: string, seat: Seat): void {
     const bound = this.#bound.get(endpoint);
     if (bound === undefined) return;

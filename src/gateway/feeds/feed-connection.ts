@@ -1,4 +1,4 @@
-// How a feed hears its publisher: what a connection tells, and the one that dials, again after whatever happens.
+// A feed's connection to its publisher: the interface, and the outgoing kind, which redials after every failure.
 
 import { writeSubscription } from '../../wire/zmtp.ts';
 import type { FeedAddress } from './feed-address.ts';
@@ -7,11 +7,11 @@ import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
 const redialMsMin = 100;
 const redialMsMax = 1000;
-/** After a peer that broke the rules: it will do so again. */
+/** After a protocol error, which the peer would repeat. */
 const faultPauseMs = 5000;
 
 export interface ConnectionListener {
-  /** A publisher has connected, or is connected again. */
+  /** A publisher has connected or reconnected. */
   connected(): void;
   message(frames: readonly Uint8Array[]): Promise<void>;
 }
@@ -19,14 +19,14 @@ export interface ConnectionListener {
 export interface FeedConnection {
   /** Publishers connected now. */
   readonly publishers: number;
-  /** How often the last of them has gone. */
+  /** How many times the last publisher has disconnected. */
   readonly disconnects: number;
-  /** Why our end can't be opened, or null; it is tried again. */
+  /** Why our end can't be opened, or null. */
   readonly error: string | null;
-  /** Why there is no publisher, as far as is known, or null. */
+  /** Why no publisher is connected, if known, or null. */
   readonly failure: string | null;
   open(): void;
-  /** Gives up the connections that there are; new ones are made. */
+  /** Drops the current connections; they are made again. */
   renew(): void;
   close(): void;
 }

@@ -1,28 +1,30 @@
-// Who takes the events of a feed, and what else is told: blocks that may be missing, a publisher that is away.
+// The interface that receives a feed's events, its losses and the state of its publisher.
 
 import type { KvEvent } from '../../core/index.ts';
 import type { KvBatchHead, SkipReason } from '../../wire/kv-events.ts';
 
 /**
- * Why all that was known of the publisher's blocks is void: batches are missing, it began anew, a batch could not be
- * read or applied, all is told again from the start, or more was told than can be.
+ * Why everything known about the publisher's blocks is discarded. `gap`: batches are missing. `restart`: the publisher
+ * restarted. `malformed`: a batch could not be read or applied. `resync`: everything is replayed from the start.
+ * `overfull`: more blocks were announced than the engine can hold.
  */
 export type FeedBreak = 'gap' | 'restart' | 'malformed' | 'resync' | 'overfull';
 
-/** Calls come in the order of the events: a batch's head, its events, then the next head. */
+/** Calls follow the order of the events: a batch's head, its events, then the next head. */
 export interface FeedListener {
   batch(head: KvBatchHead): void;
   event(event: KvEvent): void;
   skipped(reason: SkipReason): void;
-  /** Called ahead of the batch that showed it. */
+  /** Called before the batch that revealed the break. */
   broken(reason: FeedBreak): void;
   /** From now on blocks may be missing. */
   lost(): void;
-  /** There has been no publisher for long, and why; then, that there is one again: all is told anew. */
+  /** No publisher has been connected for a long time. */
   dead(reason: string): void;
+  /** After `dead`: a publisher has connected, and its events start afresh. */
   alive(): void;
-  /** Nothing more comes. */
+  /** No further call follows. */
   closed(): void;
-  /** A batch could not be applied: an error of ours. */
+  /** Applying a batch threw: a bug in this gateway. */
   failed(error: unknown): void;
 }

@@ -1,8 +1,7 @@
-// Remembers the latest batches of a publisher, so that one that comes again is told from one of a new publisher.
+// Fingerprints of a publisher's latest batches: a redelivered batch can be distinguished from a new publisher's.
 
-/** Batches remembered. */
 const rememberedMax = 256;
-/** Bytes looked at: an engine puts its clock first, so that two batches of one number differ early. */
+/** Leading bytes hashed. A batch begins with the engine's clock, so two batches with the same number differ early. */
 const bytesMax = 64;
 
 export class FeedMemory {
@@ -14,7 +13,7 @@ export class FeedMemory {
     this.#prints[seq % rememberedMax] = fingerprint(payload);
   }
 
-  /** Whether the batch of this number was this one. */
+  /** Whether the remembered batch of this number had this payload. */
   has(seq: number, payload: Uint8Array): boolean {
     const at = seq % rememberedMax;
     return this.#seqs[at] === seq && this.#prints[at] === fingerprint(payload);
@@ -25,7 +24,7 @@ export class FeedMemory {
   }
 }
 
-/** FNV-1a of the first bytes, and the length: below 2^53 for any payload that is read at all. */
+/** FNV-1a of the leading bytes, combined with the length: an integer below 2^53. */
 function fingerprint(payload: Uint8Array): number {
   let hash = 0x811c9dc5;
   const end = Math.min(payload.length, bytesMax);

@@ -1,8 +1,8 @@
-// The sequence numbers of one publisher: tells in-order batches from losses, restarts, and what a replay has brought already.
+// Sequence numbers of one publisher: tells in-order batches from losses, restarts and batches already replayed.
 
 /**
  * `next`: in order. `late-join`: the first batch seen is not the publisher's first. `gap`: batches are missing.
- * `restart`: the publisher began anew. `overlap`: a replay has delivered it already.
+ * `restart`: the publisher restarted. `overlap`: a replay has already delivered the batch.
  */
 export type SequenceVerdict = 'next' | 'late-join' | 'gap' | 'restart' | 'overlap';
 
@@ -10,12 +10,12 @@ export type SequenceVerdict = 'next' | 'late-join' | 'gap' | 'restart' | 'overla
 export const firstSeqMax = 1;
 
 /**
- * A publisher counts its batches up and never sends one twice on a live connection. So a step back is a restart,
- * unless a replay made on the same connection ran ahead of the live batches.
+ * A publisher numbers its batches upwards and never repeats one on a live connection. So a lower number means a
+ * restart, unless a replay on the same connection ran ahead of the live batches.
  */
 export class FeedSequence {
   #last = -1;
-  /** Of this connection: the last live batch, and the last one of a replay. */
+  /** Last live batch and last replayed batch of this connection. */
   #lastLive = -1;
   #replayedTo = -1;
   #missing = 0;
@@ -26,23 +26,23 @@ export class FeedSequence {
     return this.#last;
   }
 
-  /** Batches that never came right in front of the last one. */
+  /** Batches missing directly before the last one. */
   get missing(): number {
     return this.#missing;
   }
 
-  /** Batches that never came, of gaps and of late joins. */
+  /** Total of missing batches, from gaps and late joins. */
   get lostBatches(): number {
     return this.#lostBatches;
   }
 
-  /** What `accept` would say; without effect. */
+  /** What `accept` would return, without side effects. */
   judge(seq: number): SequenceVerdict {
     if (seq > this.#lastLive && seq <= this.#replayedTo) return 'overlap';
     return seq <= this.#last ? 'restart' : this.#judgeAhead(seq);
   }
 
-  /** Takes a live batch; what is missing in front of it is lost. */
+  /** Records a live batch; batches missing before it are lost. */
   accept(seq: number): SequenceVerdict {
     const verdict = this.judge(seq);
     if (verdict === 'restart') this.reset();
@@ -51,7 +51,7 @@ export class FeedSequence {
     return verdict;
   }
 
-  /** Takes a batch of a replay. */
+  /** Records a replayed batch. */
   acceptReplayed(seq: number): SequenceVerdict {
     if (seq <= this.#last) return 'overlap';
     const verdict = this.#judgeAhead(seq);
@@ -60,13 +60,13 @@ export class FeedSequence {
     return verdict;
   }
 
-  /** A new connection, to a publisher that may be the same or a new one. */
+  /** Begins a new connection, to the same publisher or a new one. */
   connected(): void {
     this.#lastLive = -1;
     this.#replayedTo = -1;
   }
 
-  /** What comes next is from a new publisher, or is taken as if it were. */
+  /** Treats the next batch as the first of a new publisher. */
   reset(): void {
     this.#last = -1;
     this.connected();

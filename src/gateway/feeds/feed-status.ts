@@ -1,38 +1,38 @@
-// How one feed of KV events stands: its connection, what it has counted, what it has lost.
+// The status of one KV-event feed: its connection, counters and losses.
 
 /**
- * `late-join`: batches older than the first one seen never came. `lost-batches`: some in between never came or could
- * not be read. `orphans`: none is missing by its number, yet blocks hang on blocks that were never told of.
- * `overfull`: more blocks were told of than the engine can hold, and all of them forgotten.
+ * `late-join`: batches before the first one received never arrived. `lost-batches`: later ones never arrived or could
+ * not be read. `orphans`: no number is missing, yet events refer to parent blocks that were never announced.
+ * `overfull`: more blocks were announced than the engine can hold, so all were forgotten.
  */
 export interface FeedLoss {
   readonly kind: 'late-join' | 'lost-batches' | 'orphans' | 'overfull';
   readonly batches: number;
 }
 
-/** `silent`: connected, but no batch has come yet. */
+/** `silent`: connected, no batch received yet. */
 export type FeedState = 'connecting' | 'silent' | 'live' | 'closed';
 
 /** Totals since the feed was opened. */
 export class FeedTally {
   batches = 0;
-  /** Of `batches`: those that a replay has brought. */
+  /** The part of `batches` that a replay delivered. */
   replayedBatches = 0;
-  /** Batches that came twice, left out. */
+  /** Redelivered batches, ignored. */
   duplicates = 0;
   failedReplays = 0;
-  /** Replays of everything, because of orphans or lost batches. */
+  /** Full replays, because of orphans or lost batches. */
   resyncs = 0;
-  /** Losses that no replay has mended. */
+  /** Gaps that a replay did not fill, batches or events that could not be read or applied, and overflows. */
   gaps = 0;
   restarts = 0;
-  /** Messages that were no batch. */
+  /** Messages that could not be read as a batch. */
   malformed = 0;
-  /** How often more blocks were told of than the engine can hold. */
+  /** How many times more blocks were announced than the engine can hold. */
   overflows = 0;
-  /** Batches that could not be applied: a fault of ours. */
+  /** Errors of this gateway while it applied batches. */
   failures = 0;
-  /** Connections given up because batches came by replay alone. */
+  /** Connections replaced because batches arrived only by replay. */
   stalls = 0;
 }
 
@@ -44,21 +44,21 @@ export interface FeedStatus extends Readonly<FeedTally> {
   readonly state: FeedState;
   /** Why our end can't be opened, or null. */
   readonly error: string | null;
-  /** Why there is no publisher, as far as is known, or null. */
+  /** Why no publisher is connected, if known, or null. */
   readonly failure: string | null;
-  /** No publisher for so long that its events are given up: the index mirrors our own decisions until one connects. */
+  /** Without a publisher for so long that it was given up: the index mirrors our own decisions until one connects. */
   readonly isDead: boolean;
-  /** Since the feed was opened. */
+  /** Time since the feed was opened. */
   readonly openMs: number;
-  /** Publishers connected now; an address is meant for one. */
+  /** Publishers connected now; more than one is a fault. */
   readonly publishers: number;
-  /** How often the last of them has gone. */
+  /** How many times the last publisher has disconnected. */
   readonly disconnects: number;
-  /** Batches are being asked for again. */
+  /** A replay is in progress. */
   readonly replaying: boolean;
-  /** This connection has shown what is missing, if anything. */
+  /** Whether this connection has shown which batches are missing, if any. */
   readonly proven: boolean;
-  /** Not mended by now. */
+  /** The loss that is not repaired yet, or null. */
   readonly loss: FeedLoss | null;
   readonly lastSeq: number;
   readonly lostBatches: number;

@@ -1,9 +1,9 @@
-// What no message shows, told by time: that a publisher has been away for long, and when to ask for lost last batches.
+// Timers for what no message shows: a publisher that stays away, and the possible loss of the latest batches.
 
-/** A feed quiet for so long is asked whether its last batches were lost; ever more rarely while none was. */
+/** A feed quiet for this long is asked for lost latest batches; the pause doubles while there are none. */
 const tailCheckMs = 2000;
 const tailCheckMsMax = 30_000;
-/** So often in a row batches came by replay alone: the connection carries none. */
+/** Checks in a row that found batches only by replay; then the connection is taken for dead. */
 const stallsMax = 2;
 
 export class FeedWatch {
@@ -15,18 +15,18 @@ export class FeedWatch {
   #tailPauseMs = tailCheckMs;
   #stalls = 0;
 
-  /** @param deadMs without a publisher for so long its events are given up */
+  /** @param deadMs time without a publisher after which the feed is given up */
   constructor(deadMs: number, nowMs: number) {
     this.#deadMs = deadMs;
     this.#absentSinceMs = nowMs;
   }
 
-  /** Its events have been given up. */
+  /** Whether the feed has been given up. */
   get isDead(): boolean {
     return this.#isDead;
   }
 
-  /** There is no publisher now. @returns true in the step in which its events are to be given up */
+  /** Call while no publisher is connected. @returns true once, when the feed is to be given up */
   absent(nowMs: number): boolean {
     this.#absentSinceMs ??= nowMs;
     if (this.#isDead || nowMs - this.#absentSinceMs < this.#deadMs) return false;
@@ -34,7 +34,7 @@ export class FeedWatch {
     return true;
   }
 
-  /** A publisher has connected. @returns whether its events had been given up */
+  /** Call when a publisher has connected. @returns whether the feed had been given up */
   connected(): boolean {
     const wasDead = this.#isDead;
     this.#absentSinceMs = null;
@@ -43,9 +43,9 @@ export class FeedWatch {
   }
 
   /**
-   * The loss of a feed's last batches shows only with its next one, and that may be long in coming; or never, on a
-   * connection that its publisher has forgotten.
-   * @param batches taken so far @returns whether it is time to ask for more
+   * The loss of a feed's latest batches shows only with its next batch. That may come late, or never, on a connection
+   * that the publisher has forgotten.
+   * @param batches received so far @returns whether to ask for more now
    */
   isTailDue(batches: number, nowMs: number): boolean {
     if (batches !== this.#batches) {
@@ -60,12 +60,12 @@ export class FeedWatch {
     return true;
   }
 
-  /** A batch has come on the connection. */
+  /** Call when a batch has arrived on the connection. */
   heard(): void {
     this.#stalls = 0;
   }
 
-  /** Asking has brought batches that the connection had not. @returns whether that connection is to be made anew */
+  /** Call when a check found batches that the connection had not delivered. @returns whether to reconnect */
   isStalled(): boolean {
     this.#stalls += 1;
     if (this.#stalls < stallsMax) return false;

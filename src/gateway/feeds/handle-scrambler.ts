@@ -1,7 +1,7 @@
-// Replaces an engine's block hashes by others that only this process can predict, one for one.
+// Maps an engine's block hashes one-to-one to hashes that only this process can predict.
 //
-// Blocks are found by these hashes in tables whose hash function is public. A publisher that chose them to fall into
-// one slot would make every look-up walk all of them.
+// These hashes key tables whose hash function is public. A publisher could choose hashes that share one slot, so that
+// every lookup walks all of them.
 
 import { randomBytes } from 'node:crypto';
 import type { KvEvent } from '../../core/index.ts';
@@ -14,7 +14,10 @@ export class HandleScrambler {
     this.#keys = Int32Array.from(new Uint32Array(seed.slice(0, 16).buffer));
   }
 
-  /** Two words (low, high) a hash, in place. Three rounds of a Feistel network: whatever they mix, no two hashes meet. */
+  /**
+   * In place, two words (low, high) per hash. A Feistel network of three rounds is a permutation, so no two hashes
+   * collide.
+   */
   scramble(hashes: Uint32Array): void {
     const keys = this.#keys;
     const [first, second, third, odd] = [keys[0]!, keys[1]!, keys[2]!, keys[3]! | 1];
@@ -35,10 +38,10 @@ function round(word: number, odd: number): number {
   return Math.imul(mixed ^ (mixed >>> 13), 0x85ebca6b) ^ (mixed >>> 16);
 }
 
-/** One for all feeds, since a batch may tell of another rank than its publisher's. */
+/** One for all feeds, since a batch may describe another rank than its publisher's. */
 const ofProcess = new HandleScrambler();
 
-/** In place. */
+/** Scrambles the hashes of an event in place. */
 export function scrambleHandles(event: KvEvent): void {
   if (event.kind === 'cleared') return;
   ofProcess.scramble(event.hashes);

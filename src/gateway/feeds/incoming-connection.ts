@@ -1,4 +1,4 @@
-// How a feed hears a publisher that connects to us, at an address that other feeds may share.
+// A feed's connection from a publisher that connects to us, at an address that other feeds may share.
 
 import type { BoundEndpoint, Seat } from './bound-endpoint.ts';
 import type { FeedAddress } from './feed-address.ts';
@@ -6,9 +6,9 @@ import type { FeedCommons } from './feed-commons.ts';
 import type { ConnectionListener, FeedConnection } from './feed-connection.ts';
 import { connectionBytesMax } from './waiting-bytes.ts';
 
-/** Between two tries for a topic that another feed has at the same address. */
+/** Pause between attempts to join while another feed has the same topic at the address. */
 const rejoinMs = 1000;
-/** What a message holds beside its bytes. */
+/** Memory of a message besides its bytes. */
 const messageOverheadBytes = 256;
 
 export class IncomingConnection implements FeedConnection, Seat {
@@ -21,11 +21,11 @@ export class IncomingConnection implements FeedConnection, Seat {
   #isTaken = false;
   #rejoin: NodeJS.Timeout | undefined;
   #disconnects = 0;
-  /** Messages that wait for this feed while other feeds' messages pass on the same connection. */
+  /** Messages that wait for this feed while the connection delivers other feeds' messages. */
   #queue: (readonly Buffer[])[] = [];
   #queueBytes = 0;
   #handsOn = false;
-  /** Lets the connections go on that have to wait. */
+  /** Resumes the connections that wait for this feed. */
   #drained: (() => void)[] = [];
 
   constructor({ endpoint, topic }: FeedAddress, listener: ConnectionListener, commons: FeedCommons) {
@@ -73,12 +73,12 @@ export class IncomingConnection implements FeedConnection, Seat {
   }
 
   /**
-   * A publisher may send for several feeds on one connection, so what this one can't take yet is kept; beyond a limit
-   * the connection waits.
+   * One connection may carry messages of several feeds, so messages that this feed can't take yet are queued. Above
+   * `connectionBytesMax` the connection waits.
    */
   message(frames: readonly Uint8Array[]): Promise<void> | undefined {
     if (this.#bound === null) return;
-    // Copies: a view would keep all that came with it.
+    // Copied, because a view would keep the whole receive buffer.
     const copy = frames.map((frame) => Buffer.from(frame));
     this.#queue.push(copy);
     this.#count(bytesOf(copy));
@@ -106,7 +106,7 @@ export class IncomingConnection implements FeedConnection, Seat {
     try {
       await this.#listener.message(message);
     } catch {
-      // The listener's own affair; the next message may be another one.
+      // The listener reports its own errors; the next message may be fine.
     }
   }
 

@@ -1,27 +1,27 @@
-// What all KV-event feeds of a gateway may take together: time in each turn of the event loop, and replays at one time.
+// Limits for all KV-event feeds of a gateway together: time per turn of the event loop, and concurrent replays.
 
 /**
- * Then requests and their streams get their turn. Two turns may follow one another before timers and sockets are
- * served, and the last piece of work runs over: so the event loop is held for less than 5 ms.
+ * After this time requests and streams are served. Two turns can follow each other before timers and sockets run, and
+ * the last piece of work may overrun, so feeds hold the event loop for less than 5 ms.
  */
 export const turnMsMax = 2;
 const replaysMax = 8;
 
 export class IntakeBudget {
   readonly #nowMs: () => number;
-  /** A turn is open: its end is scheduled. */
+  /** A turn is in progress; its end is scheduled. */
   #open = false;
   #turnEndsMs = 0;
   readonly #waiting: (() => void)[] = [];
   #replays = 0;
   readonly #replaysWaiting: (() => void)[] = [];
 
-  /** @param nowMs a clock that never goes back */
+  /** @param nowMs monotonic clock */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** Whether the feeds have had their time in this turn; to be asked between two small pieces of work. */
+  /** Whether the feeds have used up this turn. Check between small pieces of work. */
   get spent(): boolean {
     const nowMs = this.#nowMs();
     if (this.#open) return nowMs >= this.#turnEndsMs;
@@ -35,7 +35,7 @@ export class IntakeBudget {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Waits for leave to replay. @returns to be called once at its end */
+  /** Waits for a replay slot. @returns frees the slot; call it once */
   async replaySlot(): Promise<() => void> {
     if (this.#replays >= replaysMax) await new Promise<void>((resolve) => this.#replaysWaiting.push(resolve));
     else this.#replays += 1;
@@ -52,7 +52,7 @@ export class IntakeBudget {
     setImmediate(() => this.#end());
   }
 
-  /** Sockets have been served since the turn began; one feed that waits goes on. */
+  /** Sockets have been served since the turn began, so one waiting feed resumes. */
   #end(): void {
     const next = this.#waiting.shift();
     if (next === undefined) {

@@ -1,4 +1,4 @@
-// The subscription to one publisher of KV events: every event once and in order, losses repaired by replay or told of.
+// The subscription to one KV-event publisher: every event once and in order; losses are replayed or reported.
 
 import { KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../../wire/kv-events.ts';
 import type { FeedAddress } from './feed-address.ts';
@@ -14,18 +14,18 @@ import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
 
-/** Items of a payload checked between two looks at the clock: well under a millisecond. */
+/** Payload items checked between two looks at the clock: well under a millisecond. */
 const itemsPerLookMax = 16_384;
-/** Between two looks at what no message shows. */
+/** Interval of `#look`. */
 const lookMs = 2000;
-/** Events of one batch that can't be read; then the rest of it is left out. */
+/** Unreadable events per batch; then the rest of the batch is skipped. */
 const malformedEventsMax = 8;
-/** After a replay that failed. */
+/** Pause after a failed replay. */
 const replayPauseMs = 30_000;
-/** Between two replays of everything; twice as long each time. */
+/** Pause between two full replays; doubles each time. */
 const resyncPauseMs = 30_000;
 const resyncPauseMsMax = 600_000;
-/** One to find that the publisher is a new one, one to follow that. */
+/** One to find that the publisher is new, one to replay it. */
 const replayAttemptsMax = 2;
 
 export class KvFeed {
@@ -40,10 +40,10 @@ export class KvFeed {
   readonly #closing = new AbortController();
   #lookTimer: NodeJS.Timeout | undefined;
   #openedMs = 0;
-  /** Live batches and replays come to the listener one after the other. */
+  /** Passes live batches and replays to the listener one after the other. */
   #tasks: Promise<void> = Promise.resolve();
   #replaying = false;
-  /** This connection has shown that nothing is missing, or what. */
+  /** Whether this connection has shown which batches are missing, if any. */
   #proven = false;
   #loss: FeedLoss | null = null;
   #noReplayBeforeMs = 0;
@@ -96,12 +96,12 @@ export class KvFeed {
     };
   }
 
-  /** Nothing is known to be missing. */
+  /** Whether no batch is missing, as shown by this connection. */
   get whole(): boolean {
     return this.#loss === null && this.#proven;
   }
 
-  /** Subscribes; whatever happens to the connection, it is made again. Further calls do nothing. */
+  /** Subscribes, and reconnects after every failure. Later calls do nothing. */
   open(): void {
     if (this.#openedMs > 0) return;
     this.#openedMs = performance.now();
@@ -110,7 +110,7 @@ export class KvFeed {
     this.#lookTimer = setInterval(() => this.#guard(() => this.#look()), Math.min(lookMs, this.#commons.deadMs / 2));
   }
 
-  /** @returns once connected and caught up, or closed, or after `timeoutMs` */
+  /** @returns once connected and caught up, once closed, or after `timeoutMs` */
   whenCurrent(timeoutMs: number): Promise<void> {
     if (this.#connection.publishers > 0 && !this.#replaying) return Promise.resolve();
     return new Promise((resolve) => {
@@ -122,7 +122,7 @@ export class KvFeed {
     });
   }
 
-  /** The publisher's process is known to have ended, whether or not a new one has been heard by now. */
+  /** Call when the publisher's process has ended. Batches of its successor may already have arrived. */
   publisherGone(): void {
     void this.#enqueue(async () => {
       this.#beginAnew('restart');
@@ -131,8 +131,8 @@ export class KvFeed {
   }
 
   /**
-   * Events made no sense: blocks hang on blocks that were never told of. All is asked for again, unless a loss explains
-   * it, or that was tried a moment ago: then the loss stands.
+   * Call when events refer to parent blocks that were never announced. Replays everything, unless a known loss explains
+   * the orphans. If a full replay was tried a moment ago, the loss stands.
    */
   resync(): void {
     if (this.#loss !== null && this.#loss.kind !== 'orphans') return;
@@ -140,7 +140,7 @@ export class KvFeed {
     this.#replayAll();
   }
 
-  /** All that the publisher still keeps, unless that was tried a moment ago. */
+  /** Replays every batch that the publisher still keeps, unless that was tried a moment ago. */
   #replayAll(): void {
     if (!this.#canReplay() || performance.now() < this.#noResyncBeforeMs) return;
     const pauseMs = Math.min(resyncPauseMs * 2 ** this.#tally.resyncs, resyncPauseMsMax);
@@ -153,7 +153,10 @@ export class KvFeed {
     });
   }
 
-  /** More blocks were told of than the engine can hold: removals are missing, or it is not what it says. */
+  /**
+   * Call when more blocks were announced than the engine can hold: removals are missing, or its stated capacity is
+   * wrong.
+   */
   overfull(): void {
     this.#tally.overflows += 1;
     this.#break('overfull', { kind: 'overfull', batches: 0 });
@@ -171,7 +174,7 @@ export class KvFeed {
   #connected(): void {
     this.#replaying = this.#canReplay();
     void this.#enqueue(async () => {
-      // What did not answer may have been the process before.
+      // A replay that failed may have been the previous process's.
       this.#noReplayBeforeMs = 0;
       if (this.#watch.connected()) this.#revive();
       this.#sequence.connected();
@@ -193,7 +196,7 @@ export class KvFeed {
     return this.#tasks;
   }
 
-  /** Whatever goes wrong while a batch is applied is this feed's loss, and nobody else's. */
+  /** An error while a batch is applied is a loss of this feed only. */
   async #run(task: () => Promise<void>): Promise<void> {
     if (this.#closing.signal.aborted) return;
     try {
@@ -212,7 +215,7 @@ export class KvFeed {
     try {
       step();
     } catch {
-      // Counted, and said at the first time; there is nobody else to tell.
+      // Counted only: the listener that failed is the one to report to.
       this.#tally.failures += 1;
     }
   }
@@ -224,7 +227,7 @@ export class KvFeed {
       this.#tally.duplicates += 1;
       return;
     }
-    // A 1 that comes first begins some feeds; of the others it says that the 0 was lost.
+    // Some feeds begin with 1; in others a first 1 means that batch 0 was lost.
     const inOrder = verdict === 'next' && !(this.#sequence.last === -1 && seq > 0);
     if (!inOrder && verdict !== 'overlap' && this.#canReplay()) {
       if (verdict === 'restart') this.#beginAnew('restart');
@@ -237,7 +240,7 @@ export class KvFeed {
     return this.#address.replayEndpoint !== null && performance.now() >= this.#noReplayBeforeMs;
   }
 
-  /** Replays what is missing behind the last batch, or everything from a publisher that proves to be a new one. */
+  /** Replays the batches after the last one, or all batches if the publisher proves to be new. */
   async #catchUp(): Promise<void> {
     this.#replaying = this.#canReplay();
     if (this.#replaying) await this.#replayMissing();
@@ -246,7 +249,7 @@ export class KvFeed {
 
   async #replayMissing(): Promise<void> {
     for (let attempt = 1; attempt <= replayAttemptsMax; attempt++) {
-      // The last batch is asked for as well: if it is another one now, or gone, the publisher is a new one.
+      // Includes the last batch: if it differs or is gone, the publisher is new.
       if ((await this.#replay(Math.max(0, this.#sequence.last), 'catch-up')) !== 'new-publisher') return;
     }
   }
@@ -310,7 +313,7 @@ export class KvFeed {
     await this.#apply(payload);
   }
 
-  /** Gives way to other work between two events; a large payload is checked in pieces, too. */
+  /** Yields to other work between events; a large payload is checked in pieces, too. */
   async #apply(payload: Uint8Array): Promise<void> {
     const reader = new KvBatchReader(payload);
     let head = reader.open(itemsPerLookMax);
@@ -319,7 +322,7 @@ export class KvFeed {
       head = reader.open(itemsPerLookMax);
     }
     if (head.kind === 'failed') {
-      // Its events are lost as surely as those of a batch that never came.
+      // Its events are lost, as if the batch had never arrived.
       this.#tally.malformed += 1;
       this.#break('malformed', { kind: 'lost-batches', batches: 1 });
       return;
@@ -330,10 +333,10 @@ export class KvFeed {
       if (this.#closing.signal.aborted) return;
       if (typeof event === 'string') {
         this.#skip(event);
-        // Each makes void what the ones before it told: the rest is taken as lost with them.
+        // Each one discards what came before it, so the rest of the batch is skipped.
         if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
       } else {
-        // An empty cache is known in full.
+        // The contents of an empty cache are fully known.
         if (event.kind === 'cleared') this.#loss = null;
         scrambleHandles(event);
         this.#listener.event(event);
@@ -344,11 +347,11 @@ export class KvFeed {
 
   #skip(reason: SkipReason): void {
     this.#listener.skipped(reason);
-    // It may have been a removal.
+    // The event may have been a removal.
     if (reason === 'malformed') this.#break('malformed', { kind: 'lost-batches', batches: 1 });
   }
 
-  /** What comes next is the publisher's first batch, or as good as that. */
+  /** Treats the next batch as the publisher's first. */
   #beginAnew(reason: 'restart' | 'resync'): void {
     this.#sequence.reset();
     this.#proven = false;
@@ -368,7 +371,7 @@ export class KvFeed {
     if (loss !== null) this.#listener.lost();
   }
 
-  /** Finds what no message shows: that nobody is there, losses that no replay has mended, the loss of the last batches. */
+  /** Checks what no message shows: an absent publisher, unrepaired losses, lost latest batches. */
   #look(): void {
     if (this.#connection.publishers === 0) {
       if (!this.#watch.absent(performance.now())) return;
@@ -379,7 +382,7 @@ export class KvFeed {
     else this.#checkTail();
   }
 
-  /** All that was known of its blocks was given up with it. */
+  /** Starts afresh: nothing is known about the blocks of a feed that was given up. */
   #revive(): void {
     this.#sequence.reset();
     this.#loss = null;

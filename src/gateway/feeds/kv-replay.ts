@@ -1,22 +1,25 @@
-// Asks a publisher of KV events for the batches that it still keeps, and again for what its socket has dropped.
+// Asks a KV-event publisher for the batches that it still keeps, and again for those that its socket dropped.
 
 import type { Socket } from 'node:net';
 import { type KvFrames, readReplayReply, writeReplayRequest } from '../../wire/kv-events.ts';
 import { dial, readSocketPlace } from './socket-place.ts';
 import { type PeerCommons, ZmtpPeer } from './zmtp-peer.ts';
 
-/** Without a further message for so long the publisher is taken not to answer, or its last ones to be dropped. */
+/** Time without a message after which the publisher is taken not to answer, or its last messages as dropped. */
 const replyMsMax = 2000;
-/** Between two tries to connect. */
+/** Pause between connection attempts. */
 const redialMs = 200;
-/** A longer replay is given up. A ring of 10,000 batches takes a second or two. */
+/** Longer replays are given up. A ring of 10,000 batches takes a second or two. */
 const replayMsMax = 120_000;
-/** An answer of so many batches may have filled the publisher's socket, which then keeps the end mark and not what is before it. */
+/**
+ * An answer of this many batches may have overflowed the publisher's socket, which drops batches but keeps the end
+ * mark.
+ */
 const fullSocketMin = 100;
-/** What is missing after so many requests is passed over. */
+/** Batches still missing after this many requests are skipped. */
 const requestsMax = 50;
 
-/** The publisher did not answer to the end. */
+/** The publisher did not answer, or not to the end. */
 export class ReplayError extends Error {
   override readonly name = 'ReplayError';
 }
@@ -24,10 +27,10 @@ export class ReplayError extends Error {
 /**
  * Every kept batch numbered `fromSeq` or higher, in order.
  *
- * On a busy machine vLLM sends faster than its socket does, and that drops what exceeds its queue of 1,000 messages:
- * batches in between, or the end mark. So what is missing behind a batch that came is asked for again; what a publisher
- * does not begin with even then, it does not have.
- * @param signal gives it up
+ * On a busy machine vLLM queues messages faster than its socket sends them. Beyond 1,000 messages the socket drops
+ * some: batches in between, or the end mark. So batches missing after one that arrived are requested again. If an
+ * answer still begins later, the publisher no longer has the earlier ones.
+ * @param signal aborts the replay
  * @throws ReplayError
  */
 export async function* replayBatches(
@@ -61,7 +64,7 @@ async function* repliesInFull(
     let isCut = false;
     try {
       for await (const frames of repliesTo(endpoint, nextSeq, signal, commons)) {
-        // Batches in between were dropped.
+        // The publisher dropped batches in between.
         isCut = came > 0 && frames.seq > nextSeq && request < requestsMax;
         if (isCut) break;
         came += 1;
@@ -75,7 +78,7 @@ async function* repliesInFull(
   }
 }
 
-/** The replies to one request, without what the publisher's socket has dropped of them. @throws ReplayError */
+/** The replies to one request, except those that the publisher's socket dropped. @throws ReplayError */
 async function* repliesTo(
   endpoint: string,
   fromSeq: number,
@@ -94,7 +97,7 @@ async function* repliesTo(
   }
 }
 
-/** One connection that asks once. The publisher's next message is read when the one before has been taken. */
+/** One connection with one request. The next message is read after the previous one was taken. */
 class Replies {
   readonly #endpoint: string;
   readonly #fromSeq: number;
@@ -102,10 +105,10 @@ class Replies {
   readonly #commons: PeerCommons;
   #giveUp: () => void = () => undefined;
   #redial: NodeJS.Timeout | undefined;
-  readonly #onAbort = (): void => this.#fail('it takes too long, or nobody waits for it any more');
+  readonly #onAbort = (): void => this.#fail('it takes too long, or is no longer needed');
   #peer: ZmtpPeer | null = null;
   #message: readonly Uint8Array[] | null = null;
-  /** Lets the next message come. */
+  /** Allows the next message to be read. */
   #taken: (() => void) | null = null;
   #failure: string | null = null;
   /** Why there is no connection. */
@@ -122,7 +125,7 @@ class Replies {
     this.#dial();
   }
 
-  /** Again for as long as an answer is waited for: an engine that starts may open this address last. */
+  /** Redials while an answer is awaited: a starting engine may open this address last. */
   #dial(): void {
     if (this.#failure !== null) return;
     const place = readSocketPlace(this.#endpoint);

@@ -1,4 +1,4 @@
-// Keeps a log line that a peer can cause at will from filling the disk: one now, then one a while, with a count of the others.
+// Rate limit for a log line that a peer can trigger at will: one per interval, with a count of those suppressed.
 
 export const logLineMsMin = 10_000;
 
@@ -7,12 +7,12 @@ export class LogRate {
   #nextMs = Number.NEGATIVE_INFINITY;
   #held = 0;
 
-  /** @param nowMs a clock that never goes back */
+  /** @param nowMs monotonic clock */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** @returns null: not now; else how many lines were held back since the last one */
+  /** @returns null to suppress this line, otherwise how many were suppressed since the last one */
   admit(): number | null {
     const nowMs = this.#nowMs();
     if (nowMs < this.#nextMs) {

@@ -1,4 +1,4 @@
-// Who may connect to the addresses that publishers of KV events connect to, and the log of those who may not.
+// Decides which hosts may connect to the gateway's KV-event addresses, and logs those it refuses.
 
 import type { Logger } from 'pino';
 import { addressesIn } from '../address-range.ts';
@@ -9,18 +9,18 @@ export class PeerGate {
   readonly #log: Logger | null;
   readonly #rate = new LogRate(() => performance.now());
 
-  /** @param ranges addresses and ranges of them; none: everyone may connect */
+  /** @param ranges addresses and address ranges; empty: everyone may connect */
   constructor(ranges: readonly string[] = [], log: Logger | null = null) {
     this.#log = log;
     this.allow(ranges);
   }
 
-  /** From now on; connections that there are stay. */
+  /** Replaces the ranges; open connections stay. */
   allow(ranges: readonly string[]): void {
     this.#admits = ranges.length === 0 ? null : addressesIn(ranges);
   }
 
-  /** @param address undefined: of this machine, by a socket in the file system */
+  /** @param address undefined: a local peer on a Unix socket */
   admits(address: string | undefined): boolean {
     return this.#admits === null || address === undefined || this.#admits(address);
   }
@@ -28,6 +28,6 @@ export class PeerGate {
   refused(endpoint: string, address: string | undefined): void {
     const more = this.#rate.admit();
     if (more === null) return;
-    this.#log?.warn({ endpoint, address, ...(more > 0 && { more }) }, 'connection to an address of KV events refused');
+    this.#log?.warn({ endpoint, address, ...(more > 0 && { more }) }, 'connection to KV-event address refused');
   }
 }

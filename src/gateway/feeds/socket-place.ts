@@ -1,4 +1,4 @@
-// A ZeroMQ address (`tcp://HOST:PORT`, `ipc://PATH`) as Node opens it, and what is wrong with one that can't be opened.
+// A ZeroMQ address (`tcp://HOST:PORT`, `ipc://PATH`) as options for Node, or why it can't be used.
 
 import { connect, isIP, isIPv6, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -10,12 +10,12 @@ export type SocketPlace =
 
 const connectMsMax = 5000;
 const hostNameMax = 253;
-/** Of a socket's name in the file system, by the kernel's limit. */
+/** Kernel limit on the path of a Unix socket. */
 const pathBytesMax = 107;
 
 const wildcards: ReadonlySet<string> = new Set(['*', '0.0.0.0', '::']);
 
-/** @returns a text that says what is wrong */
+/** @returns the place, or a text that says what is wrong */
 export function readSocketPlace(endpoint: string): SocketPlace | string {
   if (endpoint.startsWith('ipc://')) {
     const path = endpoint.slice('ipc://'.length);
@@ -34,13 +34,13 @@ export function readSocketPlace(endpoint: string): SocketPlace | string {
 }
 
 function isHostName(text: string): boolean {
-  // A name of digits and dots alone is an address gone wrong.
+  // A name of only digits and dots is a mistyped address.
   return (
     text.length <= hostNameMax && /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(text) && /[A-Za-z_]/.test(text)
   );
 }
 
-/** Where to listen: a name may be that of a network interface. */
+/** Options to listen at the place; a host may name a network interface. */
 export function listenOptions(
   place: SocketPlace,
 ): { readonly path: string } | { readonly port: number; readonly host?: string } {
@@ -51,8 +51,8 @@ export function listenOptions(
 }
 
 /**
- * Connects once. Nothing is thrown: `failed` hears of whatever is wrong, in a later turn of the event loop.
- * @returns gives it up; neither is called any more
+ * Connects once. Never throws: errors go to `failed` in a later turn of the event loop.
+ * @returns cancels the attempt; then neither callback is called
  */
 export function dial(
   place: SocketPlace | string,
@@ -74,7 +74,7 @@ export function dial(
     });
   const timer = setTimeout(() => fail(`no connection within ${connectMsMax} ms`), connectMsMax);
   const socket = tryConnect(place, fail);
-  // Stays for the socket's life: an error nobody listens to would end the process.
+  // Stays for the socket's life: an unhandled error event would end the process.
   socket?.on('error', (error) => fail((error as NodeJS.ErrnoException).code ?? error.message));
   socket?.once('connect', () => once(() => connected(socket)));
   return giveUp;

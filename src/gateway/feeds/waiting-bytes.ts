@@ -1,8 +1,10 @@
-// What all KV-event sockets of a gateway hold of messages that are not applied yet: a limit on their sum.
+// Limit on the bytes of KV-event messages that are received and not yet applied, over all sockets of a gateway.
 
-/** Of one connection: beyond it the socket is not read, so that TCP holds the publisher back, which drops what it can't keep. */
+/**
+ * Per connection. Above it the socket is not read, so TCP holds back the publisher, which drops what it can't queue.
+ */
 export const connectionBytesMax: number = 1024 * 1024;
-/** Of all connections together: beyond it none is read until some of it has been applied. */
+/** For all connections together. Above it none is read until some messages have been applied. */
 export const waitingBytesMax: number = 128 * 1024 * 1024;
 
 export class WaitingBytes {
@@ -22,7 +24,7 @@ export class WaitingBytes {
     return this.#held >= this.#max;
   }
 
-  /** A connection holds so much more, or less. */
+  /** @param bytes by which a connection's share grows; negative: shrinks */
   change(bytes: number): void {
     this.#held += bytes;
     if (this.isFull || this.#paused.size === 0) return;
@@ -31,7 +33,7 @@ export class WaitingBytes {
     for (const resume of resumed) resume();
   }
 
-  /** Calls back once, when there is room again. */
+  /** Calls `resume` once, when the total is below the limit again. */
   whenRoom(resume: () => void): void {
     this.#paused.add(resume);
   }

@@ -1,44 +1,44 @@
-// How far the router's knowledge of one worker's blocks can be trusted: read off what its feed has seen, never set.
+// How far the router's view of one worker's blocks can be trusted, derived from what its feed has seen.
 //
 // approximate   no KV events are used: the index mirrors our own decisions.
-// catching-up   the view may lack blocks, and what is missing is on its way.
-// degraded      the view lacks blocks or may do so, and nothing that is under way will mend it.
+// catching-up   the view may lack blocks, and a connection, replay or batch that will show it is awaited.
+// degraded      the view lacks or may lack blocks, and nothing in progress will repair it.
 // exact         every batch since the engine started, or since its cache was empty, has been applied in order.
 //
 //   connecting --connected, replayed from 0--> exact <--next batch or replay-- catching-up <--reconnected-- no-connection
 //   exact --gap--> catching-up --replay brings all--> exact
-//                              --replay begins too late, or there is none--> degraded: blocks dropped, rebuilt from what comes
-//   exact --orphan--> catching-up (replay from 0) --> exact, or degraded where the orphans come again
+//                              --replay begins too late, or there is none--> degraded: blocks dropped, rebuilt from later events
+//   exact --orphan--> catching-up (replay from 0) --> exact, or degraded if the orphans recur
 //   degraded --cleared, restarted, replayed whole, or healed--> exact
 //   no-connection --ten seconds--> approximate --connected--> catching-up
 //
-// Losses without a replay heal as blocks are told of again: once predictions agree with the engine for long enough, or
-// the engine has filled its cache anew since. What is still missing then is what nobody asks for.
+// Losses without a replay heal as blocks are announced again: once predictions have agreed with the engine for long
+// enough, or the engine has refilled its cache. Blocks still missing then are not requested by anyone.
 //
-// A view that lacks blocks never claims one that the engine doesn't hold: it costs hits, not correctness.
+// An incomplete view never claims a block that the engine doesn't hold: it costs hits, not correctness.
 
 import type { FeedLoss, FeedStatus } from './feed-status.ts';
 
 /**
- * Why nothing but our own decisions is known. `no-tokenizer`: prompts can't be matched with events. `feed-fault`: the
- * subscription to its events can't be opened. `dead-feed`: there has been no publisher for long.
- * `attention-kind`: they tell only of blocks from which no prefix can be read.
+ * Why only our own decisions are known. `no-tokenizer`: prompts can't be matched with events. `feed-fault`: the
+ * subscription can't be opened. `dead-feed`: no publisher for a long time. `attention-kind`: the events cover only
+ * blocks from which no prefix can be read.
  */
 export type ApproximateReason = 'no-events' | 'no-tokenizer' | 'feed-fault' | 'dead-feed' | 'attention-kind';
 
 /**
- * `connecting`: not connected yet. `replaying`: batches are being asked for again. `unproven`: connected without a
- * replay, and no batch has come yet that would show whether some are missing.
+ * `connecting`: not connected yet. `replaying`: a replay is in progress. `unproven`: connected without a replay, and no
+ * batch has arrived yet that would show whether some are missing.
  */
 export type CatchingUpReason = 'connecting' | 'replaying' | 'unproven';
 
 /**
- * `no-connection`: the publisher can't be reached (any more). `endpoint`: our end can't be opened. `shared-endpoint`:
- * several publishers send to an address meant for one. `late-join`: older batches never came. `lost-batches`: batches
- * are missing in between. `orphans`: blocks hang on blocks that were never announced. `silent`: prompts are computed
- * there, but no event tells of it. `unmatched`: events come, but never the blocks of the prompts sent there (other
- * tokens, another salt or adapter, another worker's events). `block-size`: events of a block size that can't be used.
- * `overfull`: more blocks were told of than the engine can hold.
+ * `no-connection`: the publisher can't be reached. `endpoint`: our end can't be opened. `shared-endpoint`: several
+ * publishers send to an address meant for one. `late-join`: earlier batches never arrived. `lost-batches`: batches in
+ * between are missing. `orphans`: events refer to parent blocks that were never announced. `silent`: prompts were
+ * computed there, but no batch has arrived. `unmatched`: events arrive, but never the blocks of the prompts sent there
+ * (other tokens, another salt or adapter, another worker's events). `block-size`: the block size of the events can't be
+ * used. `overfull`: more blocks were announced than the engine can hold.
  */
 export type DegradedReason =
   | 'no-connection'
@@ -60,33 +60,35 @@ export type WorkerTrust =
 
 export type TrustKind = WorkerTrust['kind'];
 
-/** Every state, in order from best to worst. */
+/** Every state, from best to worst. */
 export const trustKinds: readonly TrustKind[] = ['exact', 'catching-up', 'degraded', 'approximate'];
 
-/** A feed that has never connected counts as on its way for so long. */
+/** A feed that has never connected counts as catching up for this long. */
 const connectMsMax = 10_000;
-/** Prompts in a row that no event told of: one alone may have been evicted at once. */
+/** Prompts in a row that no event announced; a single one may have been evicted at once. */
 const missedEventsMax = 3;
 
-/** Predictions in a row that agree with the cached tokens of the engine's answers: what is missing is not asked for. */
+/** Predictions in a row that agree with the engine's cached tokens; blocks still missing then are not requested. */
 export const agreeingMin = 32;
-/** The same, where the cache has been filled anew since the loss. */
+/** The same, if the cache has been refilled since the loss. */
 export const agreeingRefilledMin = 8;
 
 const exact: WorkerTrust = { kind: 'exact', reason: null, detail: null };
 
-/** What has come since blocks were lost. */
+/** What has arrived since blocks were lost. */
 export interface Healing {
-  /** Predictions in a row that agreed with the cached tokens of the answers, up to now. */
+  /** Latest predictions in a row that agreed with the cached tokens of the answers. */
   readonly agreeing: number;
-  /** Whether the engine's answers tell cached tokens at all. */
+  /** Whether the engine's answers report cached tokens at all. */
   readonly canAgree: boolean;
-  /** Blocks told of, and how many the engine has room for; null: that is a guess. */
+  /** Announced blocks, and the engine's capacity; null: only estimated. */
   readonly storedBlocks: number;
   readonly capacityBlocks: number | null;
 }
 
-/** Whether a view that lacked blocks is as good as whole. Where too many were told of, those told of prove nothing. */
+/**
+ * Whether an incomplete view is as good as complete. If too many blocks were announced, their number proves nothing.
+ */
 export function isHealed({ kind }: FeedLoss, { agreeing, canAgree, storedBlocks, capacityBlocks }: Healing): boolean {
   if (agreeing >= agreeingMin) return true;
   if (kind === 'overfull') return false;
@@ -96,15 +98,18 @@ export function isHealed({ kind }: FeedLoss, { agreeing, canAgree, storedBlocks,
 
 export interface FeedFacts {
   readonly feed: FeedStatus;
-  /** Prompts in a row that were computed, but whose blocks no event told of in time. */
+  /** Prompts in a row that were computed but not announced by an event in time. */
   readonly missedEvents: number;
   readonly healing: Healing;
   readonly blockSize: number;
-  /** A block size of events that can't be used with the one that is set, or null. */
+  /** A block size of the events that the configured one is not a multiple of, or null. */
   readonly pageSizeUnfit: number | null;
 }
 
-/** Of a worker whose KV events are not used. @param offered whether it has any @param feedFault why they can't be had, or null */
+/**
+ * Trust in a worker whose KV events are not used. @param offered whether it publishes any @param feedFault why they
+ * can't be received, or null
+ */
 export function approximateTrust(offered: boolean, feedFault: string | null = null): WorkerTrust {
   if (feedFault !== null) {
     const detail = `the subscription to its KV events can't be opened: ${feedFault}`;
@@ -114,18 +119,21 @@ export function approximateTrust(offered: boolean, feedFault: string | null = nu
     ? {
         kind: 'approximate',
         reason: 'no-tokenizer',
-        detail: 'the engine publishes KV events, but nobody tells token ids, so no prompt can be matched with them',
+        detail: "the engine publishes KV events, but no token ids are available, so prompts can't be matched with them",
       }
-    : { kind: 'approximate', reason: 'no-events', detail: 'the engine publishes no KV events that it tells of' };
+    : { kind: 'approximate', reason: 'no-events', detail: 'the engine announces no KV events' };
 }
 
-/** Of a worker whose KV events come, and can't be used. */
+/** Trust in a worker whose KV events arrive and can't be used. */
 export function unfitTrust(reason: 'attention-kind'): WorkerTrust {
-  const detail = 'its KV events tell only of sliding windows or states: no prefix can be read from them';
+  const detail = 'its KV events cover only sliding windows or states: no prefix can be read from them';
   return { kind: 'approximate', reason, detail };
 }
 
-/** Of a worker whose KV events are used. The first cause that holds is told: those that explain others come first. */
+/**
+ * Trust in a worker whose KV events are used. Returns the first cause that holds; causes that explain others come
+ * first.
+ */
 export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfit }: FeedFacts): WorkerTrust {
   const { endpoint, mode, loss } = feed;
   if (feed.isDead) return { kind: 'approximate', reason: 'dead-feed', detail: deadDetail(feed) };
@@ -143,36 +151,39 @@ export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfi
   if (pageSizeUnfit !== null) {
     return degraded(
       'block-size',
-      `the block size ${blockSize} that is set is no multiple of the events' ${pageSizeUnfit}`,
+      `the configured block size ${blockSize} is not a multiple of the events' ${pageSizeUnfit}`,
     );
   }
   if (missedEvents >= missedEventsMax) {
     return feed.batches === 0
-      ? degraded('silent', `${missedEvents} prompts were computed, and ${endpoint} has not sent a batch`)
-      : degraded('unmatched', `the last ${missedEvents} prompts computed there are in no event`);
+      ? degraded('silent', `${missedEvents} prompts were computed, but ${endpoint} has sent no batch`)
+      : degraded('unmatched', `the last ${missedEvents} prompts computed there appear in no event`);
   }
   if (loss !== null && !isHealed(loss, healing)) return lossTrust(loss);
   if (!feed.proven) {
-    return { kind: 'catching-up', reason: 'unproven', detail: 'no batch has come since the connection was made' };
+    return { kind: 'catching-up', reason: 'unproven', detail: 'no batch has arrived since the connection was made' };
   }
   return exact;
 }
 
 function deadDetail({ endpoint, mode, error, failure }: FeedStatus): string {
   const why = error ?? failure ?? (mode === 'bind' ? 'no publisher connects' : 'no connection');
-  return `no KV events come from ${endpoint} (${why}): blocks are presumed from our own decisions until they do`;
+  return `no KV events arrive from ${endpoint} (${why}); until they do, blocks are assumed from our own decisions`;
 }
 
 function lossTrust({ kind, batches }: FeedLoss): WorkerTrust {
   switch (kind) {
     case 'late-join':
-      return degraded(kind, `${batches} batches were published before the first one that came`);
+      return degraded(kind, `${batches} batches were published before the first one received`);
     case 'lost-batches':
-      return degraded(kind, `${batches} batches are lost; only blocks told of since are known`);
+      return degraded(kind, `${batches} batches are lost; only blocks announced since are known`);
     case 'orphans':
-      return degraded(kind, 'blocks hang on blocks that were never told of');
+      return degraded(kind, 'events refer to parent blocks that were never announced');
     case 'overfull':
-      return degraded(kind, 'more blocks were told of than the engine can hold; those told of since are known');
+      return degraded(
+        kind,
+        'more blocks were announced than the engine can hold; only those announced since are known',
+      );
   }
 }
 

@@ -1,8 +1,8 @@
-// One connection to a ZeroMQ socket: greeting and handshake, then its messages one by one, within limits of bytes and time.
+// One connection to a ZeroMQ socket: the handshake, then messages one by one, within limits on bytes and time.
 //
-// Written here instead of left to libzmq because of what that can't do: bound a message of many frames, hold back a
-// publisher by bytes, tell who connects, open thousands of sockets. No ZMTP heartbeat is sent, since some publishers
-// never answer one; TCP's own keepalive finds a peer that has vanished.
+// Implemented here because libzmq can't bound a message of many frames, hold back a publisher by bytes, tell who
+// connects or open thousands of sockets. No ZMTP heartbeat is sent, since some publishers never answer one; TCP
+// keepalive finds a peer that has vanished.
 
 import type { Socket } from 'node:net';
 import { payloadBytesMax } from '../../wire/kv-events.ts';
@@ -11,17 +11,17 @@ import { type ZmtpItem, ZmtpReader } from '../../wire/zmtp-reader.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { connectionBytesMax, type WaitingBytes } from './waiting-bytes.ts';
 
-/** An idle connection is probed after so long; libuv adds ten probes, one a second. */
+/** Idle time before TCP keepalive probes; libuv then sends ten, one a second. */
 const keepAliveMs = 10_000;
 /** From the connection to the end of the handshake. */
 const handshakeMsMax = 10_000;
 /** From the first byte of a message to its last. */
 const messageMsMax = 60_000;
-/** Answers that the other side does not read. */
+/** Output that the peer has not read. */
 const unreadBytesMax = 65_536;
-/** Frames of a message: three in a batch, up to five in a reply. */
+/** Frames per message: three in a batch, up to five in a reply. */
 const framesMax = 8;
-/** Beside the payload: topic, number, routing. */
+/** Besides the payload: topic, number, routing. */
 const headBytesMax = 65_536;
 
 export const messageLimits = {
@@ -30,15 +30,15 @@ export const messageLimits = {
   framesMax,
 } as const;
 
-/** Types that each of our sockets may meet. */
+/** Peer socket types that each of our types accepts. */
 const partners = { SUB: ['PUB', 'XPUB'], DEALER: ['ROUTER', 'DEALER', 'REP'] } as const;
 
 export interface PeerListener {
   /** The handshake is done. */
   ready(): void;
-  /** The next message is handed out when this one has been taken. */
+  /** The next message follows when the returned promise resolves. */
   message(frames: readonly Buffer[]): Promise<void> | void;
-  /** Once, at the end. `reason`: what was wrong; null: the connection was closed as connections are. */
+  /** Called once. `reason`: what went wrong; null: the connection was closed normally. */
   ended(reason: string | null): void;
 }
 
@@ -58,12 +58,12 @@ export class ZmtpPeer {
   readonly #resume = (): void => this.#read();
   #isReady = false;
   #isEnded = false;
-  /** A piece of work is under way. */
+  /** `#work` is running. */
   #works = false;
   #counted = 0;
   #messageSinceMs = 0;
 
-  /** @param socket connected */
+  /** @param socket already connected */
   constructor(socket: Socket, type: 'SUB' | 'DEALER', listener: PeerListener, { budget, waiting }: PeerCommons) {
     this.#socket = socket;
     this.#type = type;
@@ -109,7 +109,7 @@ export class ZmtpPeer {
     if (!this.#works) void this.#work();
   }
 
-  /** Reads on, or not for now. */
+  /** Pauses or resumes the socket by the bytes held. */
   #read(): void {
     if (this.#isEnded) return;
     if (this.#waiting.isFull) {
@@ -126,7 +126,7 @@ export class ZmtpPeer {
     if (change !== 0) this.#waiting.change(change);
   }
 
-  /** Takes what has come, item by item; a fault of whoever listens ends the connection, not the process. */
+  /** Handles received items one by one. An error of the listener ends the connection, not the process. */
   async #work(): Promise<void> {
     this.#works = true;
     try {
@@ -135,7 +135,7 @@ export class ZmtpPeer {
         if (this.#budget.spent) await this.#budget.nextTurn();
       }
     } catch (error) {
-      this.#end(`could not be listened to: ${(error as Error).message}`);
+      this.#end(`could not be processed: ${(error as Error).message}`);
     }
     this.#works = false;
     this.#count();
@@ -183,7 +183,7 @@ export class ZmtpPeer {
         this.#end(`refuses the handshake: ${command.reason}`);
         return;
       case 'malformed':
-        this.#end('sends a command that can not be read');
+        this.#end("sends a command that can't be read");
         return;
       case 'other':
         return;
