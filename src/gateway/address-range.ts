@@ -1,10 +1,10 @@
-// Addresses of machines and ranges of them, as in settings.
+// IP addresses and ranges, as in settings.
 
 import { BlockList, isIP } from 'node:net';
 
 const mappedPrefix = /^::ffff:(?=\d+\.)/i;
 
-/** An address, or a range as `10.0.0.0/8`. */
+/** Whether the text is an address, or a range such as `10.0.0.0/8`. */
 export function isAddressRange(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const version = isIP(address);
@@ -12,7 +12,7 @@ export function isAddressRange(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
-/** Tells whether an address is in one of the ranges. @param ranges each an `isAddressRange` */
+/** A check whether an address is in one of the ranges. @param ranges each valid by `isAddressRange` */
 export function addressesIn(ranges: readonly string[]): (remoteAddress: string) => boolean {
   const list = new BlockList();
   for (const range of ranges) {
@@ -31,7 +31,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 6 ? 'ipv6' : 'ipv4';
 }
 
-/** Without the zone of a link-local address; IPv4 written as IPv6 is IPv4. */
+/** Strips the zone of a link-local address and turns an IPv4-mapped IPv6 address into IPv4. */
 export function plainAddress(remoteAddress: string): string {
   return remoteAddress.replace(mappedPrefix, '').replace(/%.*$/, '');
 }

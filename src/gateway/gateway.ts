@@ -1,4 +1,4 @@
-// Puts a gateway together from its configuration, starts it, and ends it in order.
+// Assembles a gateway from its configuration, starts it and shuts it down.
 
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
@@ -39,53 +39,53 @@ import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-r
 /** Connections that wait to be accepted: a burst of a thousand must not be refused. */
 const backlogMax = 4096;
 const idleSweepMs = 50;
-/** For clients to take the end of an answer that is broken off. */
+/** Time for clients to receive the end of a broken-off answer. */
 const farewellMsMax = 200;
-/** Of each turn of the event loop, for requests that arrive. */
+/** Share of each turn of the event loop for arriving requests. */
 const intakeSliceMsMax = 4;
 
 export interface Gateway {
   /** As of the last reload. */
   readonly config: GatewayConfig;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly url: string;
-  /** Where operators' routes are, without a slash at its end; `url`, where they have no listener of their own. */
+  /** Base URL of operator routes, without a trailing slash; equals `url` if operators have no listener of their own. */
   readonly adminUrl: string;
   /** Name of the tokenizer in use, or `engine`, or `none`. */
   readonly tokenizerName: string;
-  /** The router that answers for a model; null: no worker lists it. */
+  /** The router for a model; null if no worker lists it. */
   router(model: string): Router | null;
-  /** Resolves once as many engines are ready; rejects after `timeoutMs`. Default: all of them. */
+  /** Resolves once `engineCount` engines are ready (default: all); rejects after `timeoutMs`. */
   whenReady(timeoutMs: number, engineCount?: number): Promise<void>;
   /**
-   * Takes another configuration as far as that goes without a restart. Null: it is wrong, or can't be got at; then
-   * nothing has changed. Either way the log says so.
+   * Applies a new configuration as far as possible without a restart. Resolves to null if it is invalid or can't be
+   * loaded, with nothing changed. The log reports either.
    */
   reload(load: () => GatewayOptions | Promise<GatewayOptions>): Promise<ConfigChanges | null>;
   /**
-   * Is not ready any more, takes requests on for `shutdownNoticeMs`, then no new connections; lets answers end for
-   * `shutdownGraceMs`, then breaks them off.
+   * Turns readiness off and takes requests for `shutdownNoticeMs`, then accepts no more connections. Answers may finish
+   * within `shutdownGraceMs`; then they are broken off.
    */
   close(): Promise<Closed>;
 }
 
 export interface Closed {
-  /** Answers that had not ended when the grace was over; their clients have been told. */
+  /** Answers that had not finished within the grace period; their clients got an error where possible. */
   readonly brokenOffAnswers: number;
 }
 
-/** What the outside world is, for tests and experiments. */
+/** Replaceable parts of the environment, for tests and experiments. */
 export interface GatewaySurroundings {
-  /** Addresses of a host name. */
+  /** Resolves host names. */
   readonly resolve?: Resolve;
-  /** Requests count as load from their first token on: a handicap, to show what booking at the choice is worth. */
+  /** Counts requests as load only from their first token: a handicap that shows what booking at the choice is worth. */
   readonly lateBooking?: boolean;
-  /** Takes the lines of the log; default: stderr. */
+  /** Destination of the log; default: stderr. */
   readonly logTo?: DestinationStream;
 }
 
 /**
- * Starts to listen, and to look for its engines; they need not be up.
+ * Starts the listeners and the search for engines, which need not be up.
  * @throws ConfigError for a wrong setting; TokenizerError if the tokenizer can't be loaded
  */
 export async function startGateway(options: GatewayOptions, surroundings: GatewaySurroundings = {}): Promise<Gateway> {
@@ -187,9 +187,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       log,
       onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
     });
-    // Before the first request can come: no moment without the keys.
+    // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
-    // Operators first: if their port is taken, no client has been let in.
+    // The operators' listener first: if its port is taken, no client has been served.
     if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
     await listen(server, config);
   } catch (error) {
@@ -226,7 +226,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
           brokenOffAnswers = context.deadlines.breakOff(shutdownGraceMs);
           if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs }, 'answers broken off');
         });
-        // Until then operators see what is still under way.
+        // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
         context.deadlines.close();
         await discovery.close();
@@ -242,7 +242,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   };
 }
 
-/** Null: engines are asked, or nobody is. A chat template that can't be used is no error: engines know theirs. */
+/**
+ * Null if engines do the tokenizing, or nobody does. An unusable chat template is not an error: engines have their own.
+ */
 async function tokenizerOf({ tokenizer }: GatewayConfig, log: Logger): Promise<Tokenizer | null> {
   if (tokenizer === 'engine' || tokenizer === 'none') return null;
   return loadTokenizer(tokenizer, { onNotice: (notice) => log.warn({ tokenizer }, notice), templateOptional: true });
@@ -258,7 +260,7 @@ function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl
   if (warning !== null) log.warn(warning);
 }
 
-/** @throws ConfigError that says what to set if the address is taken */
+/** @throws ConfigError with advice if the address can't be used */
 async function listenForOperators(server: Server | TlsServer, host: string, port: number): Promise<void> {
   try {
     await listen(server, { host, port });
@@ -299,7 +301,7 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   }
 }
 
-/** @param graceOver called if connections are left after `graceMs`; they have a little time for what it writes to them */
+/** @param graceOver called if connections are left after `graceMs`; what it writes gets `farewellMsMax` to arrive */
 function closeServer(
   server: Server | TlsServer,
   slots: ConnectionSlots,
@@ -308,11 +310,11 @@ function closeServer(
 ): Promise<void> {
   return new Promise((resolve) => {
     const sweep = setInterval(() => {
-      // A connection whose answer has ended falls idle only then.
+      // A connection becomes idle only after its answer has ended.
       server.closeIdleConnections();
       slots.closeSilent();
     }, idleSweepMs);
-    // The server itself knows of no connection before its first byte, or before the end of its TLS handshake.
+    // Node's server does not track connections before their first byte, or before the end of their TLS handshake.
     let timer = setTimeout(() => {
       graceOver();
       timer = setTimeout(() => slots.closeAll(), farewellMsMax);

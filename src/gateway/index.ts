@@ -1,4 +1,4 @@
-// The gateway as a library: start one inside another program.
+// The gateway as a library, to start it inside another program.
 
 export {
   ConfigError,

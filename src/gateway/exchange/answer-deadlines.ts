@@ -1,4 +1,4 @@
-// Ends answers that take too long, or that pause for too long: nothing is held for ever.
+// Ends answers that take too long or pause for too long.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { GatewayConfig } from '../config/config.ts';
@@ -10,7 +10,7 @@ const sweepIntervalMs = 100;
 type DeadlineSettings = Pick<GatewayConfig, 'totalMsMax' | 'streamIdleMsMax'>;
 type Limit = keyof DeadlineSettings | 'shutdownGraceMs';
 
-/** The answer's progress: bytes that went into the connection, and when their number last changed. */
+/** Bytes written to the connection, and when that number last changed. */
 interface Progress {
   bytes: number;
   sinceMs: number;
@@ -28,13 +28,13 @@ export class AnswerDeadlines {
     this.#timer = setInterval(() => this.#sweep(performance.now()), sweepIntervalMs);
   }
 
-  /** Until the client has its answer, or is gone: what it does not read is held, and so is its connection. */
+  /** Watches until the response closes: an answer that its client does not read still holds memory and a connection. */
   watch(exchange: Exchange): void {
     this.#open.set(exchange, { bytes: 0, sinceMs: exchange.startedMs });
     exchange.response.once('close', () => this.#open.delete(exchange));
   }
 
-  /** The gateway stops: ends every answer that has not ended. @returns how many */
+  /** Ends every unfinished answer at shutdown. @returns how many */
   breakOff(shutdownGraceMs: number): number {
     let count = 0;
     for (const exchange of [...this.#open.keys()]) {
@@ -53,7 +53,7 @@ export class AnswerDeadlines {
     const { totalMsMax, streamIdleMsMax } = this.#settings();
     for (const [exchange, progress] of this.#open) {
       const { response } = exchange;
-      // A reader who takes nothing stops it, too: what is not read is not written.
+      // A client that does not read also stops the progress: its bytes are not written.
       const bytes = response.socket?.bytesWritten ?? 0;
       if (bytes !== progress.bytes) {
         progress.bytes = bytes;
@@ -75,10 +75,10 @@ export class AnswerDeadlines {
   }
 }
 
-/** Tells the client as well as the answer still allows. */
+/** Sends the error if the state of the answer still allows it. */
 function endWith({ id, response, answer }: Exchange, error: RequestError): void {
   if (response.writableEnded) {
-    // It is complete, but the client does not read it.
+    // The answer is complete, but the client does not read it.
     response.destroy();
     return;
   }
@@ -94,6 +94,10 @@ function timeout(limit: Limit, limitMs: number): RequestError {
     case 'streamIdleMsMax':
       return new RequestError(504, 'stream_idle', `the answer paused for longer than ${limitMs} ms`);
     case 'shutdownGraceMs':
-      return new RequestError(503, 'shutting_down', `the gateway stops, and the answer took longer than ${limitMs} ms`);
+      return new RequestError(
+        503,
+        'shutting_down',
+        `the gateway is stopping, and the answer took longer than ${limitMs} ms`,
+      );
   }
 }

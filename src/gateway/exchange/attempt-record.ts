@@ -1,19 +1,19 @@
-// What is known of the newest attempt of a request, as the log tells it.
+// The record of a request's latest attempt, for the request log.
 
 import type { Decision, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 
 export interface AttemptRecord {
   readonly worker: string;
-  /** What the client was told instead. */
+  /** Worker name shown to the client. */
   readonly workerClientId: string;
   readonly attempt: number;
   readonly decision: Decision;
-  /** Null: under way. */
+  /** Null while in flight. */
   readonly outcome: Outcome | null;
   readonly ttftMs: number | null;
   readonly outputTokens: number | null;
   readonly usage: Usage | null;
-  /** A fault of the gateway has ended the attempt. */
+  /** Records that a fault of the gateway ended the attempt. */
   broken(error: unknown): void;
 }

@@ -1,16 +1,16 @@
-// The memory that requests take, all together, as bodies and as what is read from them: what each one may have of it.
+// The memory budget shared by all requests, for bodies and what is parsed from them.
 
 import { getHeapStatistics } from 'node:v8';
 import type { GatewayConfig } from '../config/config.ts';
 import { largestBodiesMin } from '../config/config.ts';
 import { LimitReached } from './limit-reached.ts';
 
-/** A client that is refused may come again: bodies leave with their answers. */
+/** Bodies are released with their answers, so a refused client may retry soon. */
 const retryAfterS = 1;
 
-/** Of what the heap may grow to. */
+/** Share of V8's heap limit. */
 const heapShare = 0.3;
-/** As it is set, or as this process allows. */
+/** The setting, or a default that fits this process's heap. */
 export function bodiesBytesMax(config: Pick<GatewayConfig, 'bodiesBytesMax' | 'bodyBytesMax'>): number {
   if (config.bodiesBytesMax !== 'auto') return config.bodiesBytesMax;
   return Math.max(heapShare * getHeapStatistics().heap_size_limit, largestBodiesMin * config.bodyBytesMax);
@@ -28,7 +28,7 @@ export class BodyBudget {
     return this.#heldBytes;
   }
 
-  /** For one body; of no bytes at first. */
+  /** An empty lease for one body. */
   lease(): BodyLease {
     let ownBytes = 0;
     let released = false;
@@ -55,26 +55,26 @@ export class BodyBudget {
   }
 }
 
-/** What one request holds. Whoever has taken it releases it, however the request ends. */
+/** The memory that one request holds. Its owner must release it however the request ends. */
 export interface BodyLease {
   readonly bytes: number;
-  /** @throws LimitReached 503 if it does not fit now, 413 if it never will */
+  /** @throws LimitReached 503 if it does not fit now, 413 if it never can */
   growTo(bytes: number): void;
-  /** Once or several times; nothing is held any more. */
+  /** Releases everything; later calls do nothing. */
   release(): void;
 }
 
-/** Half of it must stay free beside: a few large bodies leave room for many small ones. */
+/** The most one request may hold: half of its size must stay free, so that large bodies leave room for small ones. */
 function shareMax(bytesMax: number, othersBytes: number): number {
   return ((bytesMax - othersBytes) * 2) / 3;
 }
 
 function tooLarge(): LimitReached {
-  const message = 'the request takes more memory than a single one may';
+  const message = 'the request needs more memory than a single request may use';
   return new LimitReached('bodiesBytesMax', 413, 'body_too_large', message);
 }
 
 function exceeded(): LimitReached {
-  const message = 'the bodies of requests under way take as much memory as they may';
+  const message = 'the requests in flight use all the memory allowed for bodies';
   return new LimitReached('bodiesBytesMax', 503, 'bodies_too_large_together', message, retryAfterS);
 }

@@ -1,4 +1,4 @@
-// One request of a client and the answer it waits for: identity, clock, and whether the client is still there.
+// One client request and its answer: identity, start time, and whether the client is still connected.
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -7,11 +7,14 @@ import type { ApiKey } from '../config/api-keys.ts';
 import type { AttemptRecord } from './attempt-record.ts';
 import type { BodyLease } from './body-budget.ts';
 
-/** A client's own request id is kept if it has only visible ASCII characters and is no longer than this. */
+/** A client's request id is kept if it is visible ASCII and at most this long. */
 const requestIdLengthMax = 256;
 
 export interface RelayedAnswer {
-  /** Ends the answer where it is, and says why as far as it still can. @returns false if nothing of it has been sent */
+  /**
+   * Ends the answer with the error, as far as it can still be reported.
+   * @returns false if nothing of the answer has been sent
+   */
   fail(error: RequestError): boolean;
 }
 
@@ -19,19 +22,19 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly id: string;
-  /** By the monotonic clock of `performance.now()`. */
+  /** As of `performance.now()`. */
   readonly startedMs: number;
-  /** Whose request it is; null: no key was needed. */
+  /** The client's API key; null if none was needed. */
   key: ApiKey | null = null;
-  /** Of the memory that the request takes; null: nobody counts it. */
+  /** Lease on the body budget; null if the request is not counted. */
   lease: BodyLease | null = null;
-  /** In its normal form. */
+  /** Normalized. */
   path = '/';
   /** With the question mark, or empty. */
   query = '';
-  /** Of the newest attempt of an inference request. */
+  /** The latest attempt of an inference request. */
   record: AttemptRecord | null = null;
-  /** Who passes an engine's answer on; null: the gateway answers itself. */
+  /** The relay of an engine's answer; null if the gateway answers itself. */
   answer: RelayedAnswer | null = null;
   #model: string | null = null;
   #gone = false;
@@ -43,7 +46,7 @@ export class Exchange {
     this.response = response;
     this.id = requestId(request);
     this.startedMs = performance.now();
-    // A write that meets a broken connection is an error, and then a close; both mean that the client is gone.
+    // Writing to a broken connection emits `error` and then `close`; both mean that the client is gone.
     response.on('error', () => this.#lost());
     response.on('close', () => this.#lost());
   }
@@ -53,12 +56,12 @@ export class Exchange {
     return this.#gone;
   }
 
-  /** The model it asks for, once known to be served. */
+  /** The requested model, set once it is known to be served. */
   get model(): string | null {
     return this.#model;
   }
 
-  /** @throws RequestError 403 if the client's key does not open the model, which some worker serves */
+  /** Records the model. @throws RequestError 403 if the client's key does not allow it */
   asksFor(model: string): void {
     this.#model = model;
     const { key } = this;
@@ -66,31 +69,34 @@ export class Exchange {
     throw new RequestError(
       403,
       'model_not_allowed',
-      `the key ${key.name} does not open the model ${JSON.stringify(model)}`,
+      `the key ${key.name} does not allow the model ${JSON.stringify(model)}`,
       'model',
     );
   }
 
-  /** @throws RequestError 400 if it names no model and the key does not open all: what the engine would take is not known */
+  /**
+   * @throws RequestError 400 if the request names no model but the key is limited to some: the engine's choice is
+   * unknown
+   */
   mustName(model: string | null): void {
     if (model !== null || this.key === null || this.key.models === null) return;
-    const message = `the key ${this.key.name} is for certain models: the request must name one`;
+    const message = `the key ${this.key.name} is limited to certain models: the request must name one`;
     throw new RequestError(400, 'missing_model', message, 'model');
   }
 
-  /** The limit that has ended it, or null. */
+  /** The limit that ended the request, or null. */
   get limit(): string | null {
     return this.#limit;
   }
 
-  /** Whoever works on it hears that the client is gone, and leaves the response alone. @param limit the one it exceeds */
+  /** Ends the request as if the client had gone; the caller answers. @param limit the limit that was exceeded */
   abandon(limit: string): void {
     if (this.#gone) return;
     this.#limit = limit;
     this.#leave();
   }
 
-  /** Calls back once, as soon as the client is gone; the newest callback replaces the one before. */
+  /** Calls back once, when the client is gone. A new callback replaces the previous one. */
   whenGone(callback: () => void): void {
     if (this.#gone) callback();
     else this.#onGone = callback;

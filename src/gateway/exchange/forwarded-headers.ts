@@ -1,8 +1,8 @@
-// Which headers cross the gateway, in either direction.
+// Selects the headers that are forwarded to engines and back to clients.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Meant for one connection only (RFC 9110, 7.6.1). */
+/** Hop-by-hop headers (RFC 9110, 7.6.1). */
 const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -15,9 +15,7 @@ const hopByHop: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/**
- * Set by the gateway itself; `accept-encoding` is left out so that the stream stays readable on its way.
- */
+/** The gateway sets these itself. It omits `accept-encoding` so that it can read the stream. */
 const replacedInRequests: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -29,10 +27,13 @@ const replacedInRequests: ReadonlySet<string> = new Set([
 
 const ownPrefix = 'x-kvoyant-';
 
-/** These lead to the engine's own address. */
+/** These reveal the engine's own address. */
 const withheldFromClients: ReadonlySet<string> = new Set(['location', 'content-location', 'refresh', 'alt-svc']);
 
-/** Headers of a client's request for the engine, as name, value, name, value; without those that name the request. */
+/**
+ * Headers for the engine, as alternating names and values, without request ids. Replaces the client's key by the
+ * engine's.
+ */
 export function requestHeaders(rawHeaders: readonly string[], engineApiKey: string | null): string[] {
   const named = connectionTokens(rawHeaders);
   const headers: string[] = [];
@@ -46,14 +47,14 @@ export function requestHeaders(rawHeaders: readonly string[], engineApiKey: stri
   return headers;
 }
 
-/** Headers of an engine's response for the client, likewise. */
+/** Headers of an engine's response for the client, in the same form. */
 export function responseHeaders(headers: IncomingHttpHeaders): string[] {
   const passed: string[] = [];
   const named = new Set(splitTokens(headers.connection ?? ''));
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
     if (name === 'x-request-id' || name.startsWith(ownPrefix) || withheldFromClients.has(name)) continue;
-    // Which pages may read an answer is for the gateway to say: engines often allow all.
+    // The gateway decides which origins may read an answer: engines often allow all.
     if (name.startsWith('access-control-')) continue;
     for (const single of typeof value === 'string' ? [value] : value) {
       const bytes = asSent(single);
@@ -66,7 +67,7 @@ export function responseHeaders(headers: IncomingHttpHeaders): string[] {
 const headerName = /^[!#$%&'*+.^`|~\w-]+$/;
 const refusedInValues = /[^\t\x20-\x7e\x80-\xff]/;
 
-/** The value one character a byte, as Node writes it; null: it holds bytes that Node refuses to write. */
+/** The value as Latin-1, one character per byte, as Node writes it; null if Node would refuse to write it. */
 function asSent(value: string): string | null {
   const bytes = /[\u0100-\uffff]/.test(value) ? Buffer.from(value, 'utf8').toString('latin1') : value;
   return refusedInValues.test(bytes) ? null : bytes;

@@ -1,14 +1,14 @@
-// Answers that the gateway itself gives.
+// Replies from the gateway itself.
 
 import type { ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { hasBody } from './request-body.ts';
 
-/** A request that meets no ready worker may find one when the next probe has run. */
+/** `Retry-After` when no worker is ready: the next probe may find one. */
 const retryAfterS = 1;
-/** How long the rest of a request that is refused already is read. */
+/** How long the rest of a refused request is read. */
 const unreadBodyMsMax = 1000;
-/** And in how many pieces: each takes time, however small it is. */
+/** Limit on the chunks read of a refused request: each costs time, however small. */
 const unreadPiecesMax = 1024;
 
 export function replyJson(
@@ -36,7 +36,8 @@ export function replyText(
     response.end(body);
     return;
   }
-  // Closing a connection with unread bytes resets it, answer included: the rest of the request is read and dropped.
+  // Closing a connection with unread bytes resets it and loses the answer, so the rest of the request is read and
+  // dropped.
   response.write(body);
   const end = (): void => {
     clearTimeout(timer);
@@ -61,7 +62,9 @@ export function replyError(
   replyJson(response, error.status, error.body(), { ...headers, ...retry });
 }
 
-/** What the client is told of an error that nobody expected. */
+/** Hides unexpected errors from the client. */
 export function asRequestError(error: unknown): RequestError {
-  return error instanceof RequestError ? error : new RequestError(500, 'internal_error', 'the gateway failed');
+  return error instanceof RequestError
+    ? error
+    : new RequestError(500, 'internal_error', 'internal error of the gateway');
 }

@@ -1,21 +1,21 @@
-// What a JSON text takes once it is parsed, told from its bytes before it is.
+// Estimates the memory of parsed JSON from its bytes, before it is parsed.
 
 import type { BodyLease } from './body-budget.ts';
 import { LimitReached } from './limit-reached.ts';
 
-/** Objects, arrays and items of them; to parse more would keep everyone else waiting. More than a million token ids. */
+/** Limit on objects, arrays and items: parsing more would block the event loop. Allows about a million token ids. */
 export const jsonItemsMax: number = 1_048_576;
 
-/** As V8 lays them out, rounded up. */
+/** V8's object layout, rounded up. */
 const objectBytes = 64;
 const itemBytes = 12;
-/** Half of what a text takes beside its characters: it has two quotes. */
+/** Overhead per quote: half of a string's memory besides its characters. */
 const quoteBytes = 10;
 
 /**
- * To be called before a body is parsed.
- * @param lease grows by what the value will take; null: nobody counts it
- * @throws LimitReached 413 or 503 if that is too much
+ * Reserves memory for a body's parsed value. To be called before parsing.
+ * @param lease grows by the estimate; null if the request is not counted
+ * @throws LimitReached 413 or 503 if it does not fit
  */
 export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): void {
   const bytes = parsedBytes(json);
@@ -23,15 +23,15 @@ export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): void
 }
 
 /**
- * Bytes that stay in use as long as the parsed value does. What looks like structure inside of texts counts as well:
- * prose has little of it. Linear: about a nanosecond a byte.
+ * Bytes in use while the parsed value is. Punctuation inside strings counts as well; prose has little of it. Linear:
+ * about a nanosecond per byte.
  * @throws LimitReached 413 for more than `jsonItemsMax`
  */
 export function parsedBytes(json: Uint8Array): number {
   let objects = 0;
   let items = 0;
   let quotes = 0;
-  /** Bytes of characters beyond ASCII, and those of them that no character begins with. */
+  /** Non-ASCII bytes, and how many of them are UTF-8 continuation bytes. */
   let foreign = 0;
   let following = 0;
   for (let i = 0; i < json.length; i++) {
@@ -48,7 +48,7 @@ export function parsedBytes(json: Uint8Array): number {
     const message = `the body has more than ${jsonItemsMax} objects, arrays and items`;
     throw new LimitReached('jsonItemsMax', 413, 'body_too_large', message);
   }
-  // A text with one character beyond Latin-1 takes two bytes for each.
+  // A string with any character beyond Latin-1 takes two bytes for each.
   const textBytes = foreign === 0 ? json.length : 2 * (json.length - following);
   return textBytes + objects * objectBytes + items * itemBytes + quotes * quoteBytes;
 }

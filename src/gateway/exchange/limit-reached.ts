@@ -1,9 +1,9 @@
-// The refusal of a request that would exceed a limit, with the name of the setting, for the metrics.
+// The error for a request that would exceed a limit; names the limit for the metrics.
 
 import { RequestError } from '../../wire/openai-error.ts';
 
 export class LimitReached extends RequestError {
-  /** The name of the setting. */
+  /** Name of the setting. */
   readonly limit: string;
 
   constructor(limit: string, status: number, code: string, message: string, retryAfterS: number | null = null) {

@@ -1,22 +1,22 @@
-// Reads the body of a client's request, up to a limit.
+// Reads a request body, up to a limit.
 
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { BodyLease } from './body-budget.ts';
 import { LimitReached } from './limit-reached.ts';
 
-/** Of a body that comes in more than one piece, as soon as its second piece is there. */
+/** Initial capacity once a body of unknown length has more than one chunk. */
 const capacityBytesMin = 65_536;
 
-/** A body may come in as many pieces, and in one more for as many bytes: each takes time, however small it is. */
+/** A body may have this many chunks, plus one for every `pieceBytesMin` bytes: each chunk costs time, however small. */
 const freePieces = 1024;
 const pieceBytesMin = 64;
 
 /**
- * @param lease grows with what has come; null: nobody counts it
- * @returns null if the client went away before its body was complete
- * @throws RequestError 413 if the body exceeds `bytesMax`, 503 if the lease can't grow; what is left of it stays
- * unread. 400 if it comes in too many pieces; then the connection is closed.
+ * @param lease grows as bytes arrive; null if the request is not counted
+ * @returns null if the client disconnected before the body was complete
+ * @throws RequestError 413 if the body exceeds `bytesMax`, 503 if the lease can't grow (the rest stays unread); 400 for
+ * too many chunks, which also closes the connection
  */
 export function readBody(request: IncomingMessage, bytesMax: number, lease: BodyLease | null): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
@@ -47,18 +47,18 @@ export function readBody(request: IncomingMessage, bytesMax: number, lease: Body
 }
 
 /**
- * The pieces of a body, side by side in one buffer: however small they are, they take no more memory than twice their
- * bytes. What was announced has a buffer of that size at once, whose pages take no memory before bytes are in them.
+ * Collects the chunks of a body in one buffer, so that small chunks take at most twice their bytes. An announced body
+ * gets its full buffer at once; the system allocates its pages only as bytes arrive.
  */
 class GrowingBody {
   readonly #announced: number;
   readonly #bytesMax: number;
   readonly #lease: BodyLease | null;
-  /** The first piece itself as long as there is no other. */
+  /** The first chunk itself, until a second one arrives. */
   #buffer: Buffer = Buffer.alloc(0);
   #bytes = 0;
 
-  /** @param announced 0: nothing was @param bytesMax it never gets more */
+  /** @param announced 0 if the length is unknown @param bytesMax limit on the buffer's growth */
   constructor(announced: number, bytesMax: number, lease: BodyLease | null) {
     this.#announced = announced;
     this.#bytesMax = bytesMax;
@@ -101,7 +101,7 @@ class GrowingBody {
   }
 }
 
-/** What `Content-Length` says; 0 if it says nothing. */
+/** `Content-Length`, or 0 without one. */
 export function announcedBytes(request: IncomingMessage): number {
   return Number(request.headers['content-length'] ?? 0);
 }
@@ -115,6 +115,6 @@ export function bodyTooLarge(bytesMax: number): RequestError {
 }
 
 function tooManyPieces(): LimitReached {
-  const message = `the body comes in pieces of fewer than ${pieceBytesMin} bytes`;
+  const message = `the body arrives in chunks of fewer than ${pieceBytesMin} bytes`;
   return new LimitReached('bodyPiecesMax', 400, 'body_in_pieces', message);
 }

@@ -1,9 +1,10 @@
-// Work that comes in bursts, done in slices of a few milliseconds, one a turn of the event loop; between two, sockets are served.
+// Runs bursts of work in slices of a few milliseconds, one per turn of the event loop, so that sockets are served in
+// between.
 
 export interface TurnSlicesOptions {
-  /** Asked at each turn: true lets it pass without a slice. Default: never. */
+  /** Asked at each turn; true skips it. Default: never. */
   readonly hold?: () => boolean;
-  /** Every other piece is the newest, so that one that comes behind a thousand does not wait for them all. */
+  /** Takes the newest piece every other time, so that it need not wait for a thousand older ones. */
   readonly bothEnds?: boolean;
 }
 
@@ -13,16 +14,13 @@ export class TurnSlices {
   readonly #hold: () => boolean;
   readonly #bothEnds: boolean;
   #newestNext = false;
-  /** In order of arrival; those before `#next` have had their turn. */
+  /** In order of arrival; those before `#next` are done. */
   readonly #waiting: (() => void)[] = [];
   #next = 0;
   /** A turn is scheduled. */
   #open = false;
 
-  /**
-   * @param sliceMsMax a slice ends with the first piece of work that takes it beyond
-   * @param nowMs a clock that never goes back
-   */
+  /** @param sliceMsMax a slice ends after the piece of work that exceeds it @param nowMs a monotonic clock */
   constructor(sliceMsMax: number, nowMs: () => number, options: TurnSlicesOptions = {}) {
     this.#sliceMsMax = sliceMsMax;
     this.#nowMs = nowMs;
@@ -30,12 +28,12 @@ export class TurnSlices {
     this.#bothEnds = options.bothEnds ?? false;
   }
 
-  /** Nothing has come in this turn. */
+  /** No work has come in this turn. */
   get idle(): boolean {
     return !this.#open;
   }
 
-  /** Does the work at once if nothing else has come in this turn; otherwise when it is its turn. */
+  /** Runs the work at once if it is the first of this turn, otherwise in a later turn. */
   run(work: () => void): void {
     if (this.#open) {
       this.#waiting.push(work);
@@ -46,7 +44,7 @@ export class TurnSlices {
     work();
   }
 
-  /** As `run`. @returns null: go on at once; otherwise resolves when it is its turn */
+  /** Like `run`, for async callers. @returns null to go on at once, otherwise a promise to wait for */
   take(): Promise<void> | null {
     if (this.#open) return new Promise((resolve) => this.run(resolve));
     this.run(() => undefined);
@@ -70,7 +68,7 @@ export class TurnSlices {
 
   #slice(endMs: number): void {
     this.#pick()();
-    // A tick that is asked for among the promises comes when the work has done all that it can do at once.
+    // `nextTick` inside a microtask runs after all microtasks that the work has queued.
     queueMicrotask(() =>
       process.nextTick(() => {
         if (this.#next < this.#waiting.length && this.#nowMs() < endMs) this.#slice(endMs);

@@ -1,8 +1,8 @@
-// Holds other work back while connections wait to be accepted, so that those behind them get in.
+// Delays other work while connections arrive, so that those in the backlog are accepted first.
 
 /**
- * Then a slice of the work is done, whether or not connections still wait. Node takes one connection off the backlog a
- * turn of the event loop: what else is done in the turn is what all those behind it wait for.
+ * Longest delay. Node accepts one connection per turn of the event loop, so any other work in that turn delays all the
+ * connections behind it.
  */
 const holdMsMax = 10;
 
@@ -10,19 +10,18 @@ export class AcceptHold {
   readonly #nowMs: () => number;
   #accepted = 0;
 
-  /** @param nowMs a clock that never goes back */
+  /** @param nowMs a monotonic clock */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** A connection was accepted. */
   accepted(): void {
     this.#accepted += 1;
   }
 
   /**
-   * For one kind of work, which asks in each turn.
-   * @returns whether to let this turn pass: one has been accepted since the turn before
+   * Makes a check for one kind of work, to be called once per turn.
+   * @returns true if the work should skip this turn because a connection was accepted since the last one
    */
   asker(): () => boolean {
     let seen = 0;

@@ -1,4 +1,4 @@
-// Who may do what: clients by their keys, operators by theirs or because they are on this machine.
+// Access control: clients by API key, operators by their keys or because they are on this machine.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
@@ -6,15 +6,15 @@ import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 
-/** These change nothing, whatever the route. */
+/** Methods that change nothing on any route. */
 const views: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 export interface OperatorKeys {
-  /** Hash of the key for all that operators may do; null: there is none. */
+  /** Hash of the key for all operator routes; null if there is none. */
   readonly adminKey: string | null;
-  /** Hash of the key that opens what changes nothing; null: there is none. */
+  /** Hash of the key for GET only; null if there is none. */
   readonly viewKey: string | null;
-  /** What the operators' listener is bound to. */
+  /** Address of the operators' listener. */
   readonly adminHost: string;
 }
 
@@ -31,28 +31,25 @@ export class Access {
     this.#adminHost = adminHost;
   }
 
-  /** Clients do. */
+  /** Whether clients need an API key. */
   get needsKey(): boolean {
     return !this.#keyring.open;
   }
 
-  /**
-   * Lets a request to the OpenAI API in, and notes whose it is.
-   * @throws RequestError 401 without a key that is known
-   */
+  /** Authorizes a request to the OpenAI API and records its key. @throws RequestError 401 without a known key */
   admitClient(exchange: Exchange): void {
     if (this.#keyring.open) return;
     const secret = secretOf(exchange);
     if (secret === null)
-      throw unauthorized('invalid_api_key', 'an API key is needed: authorization: Bearer KEY, or x-api-key: KEY');
+      throw unauthorized('invalid_api_key', 'an API key is required: authorization: Bearer KEY, or x-api-key: KEY');
     exchange.key = this.#keyring.find(secret);
-    if (exchange.key === null) throw unauthorized('invalid_api_key', 'the API key is not known');
+    if (exchange.key === null) throw unauthorized('invalid_api_key', 'the API key is unknown');
     withholdKeys(exchange);
   }
 
   /**
-   * Lets an operator's request in that came to the clients' port: never without a key.
-   * @throws RequestError 401 without the right key, 403 if none is set or it does not suffice
+   * Authorizes an operator's request at the clients' port, which always needs a key.
+   * @throws RequestError 401 without the right key; 403 if no operator key is set, or the key does not suffice
    */
   admitOperatorAmongClients(exchange: Exchange): void {
     if (this.#admitByKey(exchange)) return;
@@ -60,14 +57,14 @@ export class Access {
       throw new RequestError(
         403,
         'operators_elsewhere',
-        'without an adminKey or a viewKey this is for the port of operators only (adminPort), not for that of clients',
+        'this port needs an adminKey or a viewKey for operator routes; none is set, so use the port of operators (adminPort)',
       );
     }
     throw keyNeeded();
   }
 
   /**
-   * Lets a request to the operators' listener in: with a key, or, where no adminKey is set, from this machine.
+   * Authorizes a request at the operators' listener: by key, or from this machine if no adminKey is set.
    * @throws RequestError 401, 403
    */
   admitOperator(exchange: Exchange): void {
@@ -77,18 +74,18 @@ export class Access {
     if (reason !== null) throw new RequestError(403, 'admin_only_local', `without an adminKey ${reason}`);
   }
 
-  /** @returns false if it bears none of the operators' keys */
+  /** @returns false if the request has no operator key @throws RequestError 403 if the view key does not suffice */
   #admitByKey(exchange: Exchange): boolean {
     const secret = secretOf(exchange);
     if (secret === null) return false;
     if (this.#admin?.accepts(secret) === true) return true;
     if (this.#view?.accepts(secret) !== true) return false;
     if (views.has(exchange.request.method ?? 'GET')) return true;
-    throw new RequestError(403, 'view_only', 'the view key opens what is read with GET; this needs the admin key');
+    throw new RequestError(403, 'view_only', 'the view key allows only GET; this needs the admin key');
   }
 }
 
-/** What is open to whom, in words for the start of the log; `loud`: it is open to other machines without a key. */
+/** Describes access for the start of the log; `loud` if other machines have access without a key. */
 export function describeAccess(
   { host, adminKey, viewKey }: GatewayConfig,
   keyCount: number,
@@ -110,7 +107,7 @@ export function describeAccess(
   ];
 }
 
-/** `x-api-key` is how Anthropic's clients, and some proxies, send it; a bearer's token comes first. */
+/** Anthropic clients and some proxies send `x-api-key`; a bearer token wins. */
 function secretOf(exchange: Exchange): string | null {
   const bearer = /^Bearer +(\S+) *$/i.exec(exchange.header('authorization') ?? '')?.[1];
   return bearer ?? exchange.header('x-api-key');
@@ -118,7 +115,7 @@ function secretOf(exchange: Exchange): string | null {
 
 const keyHeaders: ReadonlySet<string> = new Set(['authorization', 'x-api-key']);
 
-/** The key is for the gateway: no engine gets to see it. */
+/** Removes the key from the request: engines must not see it. */
 function withholdKeys({ request }: Exchange): void {
   const { headers, rawHeaders } = request;
   for (const name of keyHeaders) delete headers[name];
@@ -128,15 +125,15 @@ function withholdKeys({ request }: Exchange): void {
 }
 
 /**
- * A proxy on this machine makes every client look local, and so does a browser that shows a foreign page, which may
- * also have had its own name resolved to this machine. Both are known by their headers.
- * @returns null if it comes from this machine and was meant for it
+ * A proxy on this machine makes every client look local. So does a browser that shows a foreign page, whose host name
+ * may even resolve to this machine. The headers reveal both.
+ * @returns null if the request comes from this machine and was meant for it
  */
 function whyForeign({ request }: Exchange, adminHost: string): string | null {
   const { headers, socket } = request;
-  if (!isLoopback(socket.remoteAddress ?? '')) return 'this is for requests from the same machine only';
+  if (!isLoopback(socket.remoteAddress ?? '')) return 'only requests from the same machine are allowed';
   const carried = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
-  if (carried !== undefined) return `no proxy may carry requests here (${carried})`;
+  if (carried !== undefined) return `requests through a proxy are not allowed (header ${carried})`;
   const name = hostName(headers.host ?? '');
   if (name === null || !(isLoopback(name) || name === adminHost.toLowerCase())) {
     return 'the Host header must be localhost, a loopback address, or adminHost';
@@ -144,19 +141,19 @@ function whyForeign({ request }: Exchange, adminHost: string): string | null {
   const { origin } = headers;
   const site = headers['sec-fetch-site'] ?? 'none';
   if (origin !== undefined && origin !== `http://${headers.host}` && origin !== `https://${headers.host}`) {
-    return 'no page of another origin may send requests here';
+    return 'requests from pages of another origin are not allowed';
   }
-  return site === 'none' || site === 'same-origin' ? null : 'no page of another site may send requests here';
+  return site === 'none' || site === 'same-origin' ? null : 'requests from pages of another site are not allowed';
 }
 
-/** Without port and brackets, in lower case; null: it is none. */
+/** Host name without port and brackets, in lower case; null if malformed. */
 function hostName(host: string): string | null {
   const match = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::\d+)?$/i.exec(host);
   return (match?.[1] ?? match?.[2])?.toLowerCase() ?? null;
 }
 
 function keyNeeded(): RequestError {
-  return unauthorized('invalid_admin_key', 'the admin key is needed: authorization: Bearer KEY');
+  return unauthorized('invalid_admin_key', 'the admin key is required: authorization: Bearer KEY');
 }
 
 function unauthorized(code: string, message: string): RequestError {

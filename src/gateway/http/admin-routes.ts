@@ -1,4 +1,4 @@
-// What the gateway tells of itself: models, workers, loads, decisions, metrics, health.
+// The gateway's own routes: models, health, readiness, metrics, workers, loads and decisions.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
@@ -7,14 +7,14 @@ import { replyJson, replyText } from '../exchange/http-reply.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
 
-/** The models that the client's key opens. */
+/** Lists the models that the client's key allows. */
 export function answerModels({ pools }: GatewayContext, { key, response }: Exchange): void {
   const opened = [...pools.models().values()].filter(({ id }) => key === null || (key.models?.includes(id) ?? true));
   const data = opened.map(({ description }) => description);
   replyJson(response, 200, { object: 'list', data });
 }
 
-/** @throws RequestError 404 if no worker lists it, or the client's key does not open it */
+/** @throws RequestError 404 if no worker lists the model, or the client's key does not allow it */
 export function answerModel({ pools }: GatewayContext, { key, response }: Exchange, escapedId: string): void {
   const id = unescapeId(escapedId);
   const model = pools.models().get(id);
@@ -24,12 +24,12 @@ export function answerModel({ pools }: GatewayContext, { key, response }: Exchan
   replyJson(response, 200, model.description);
 }
 
-/** The process lives. */
+/** 200 while the process is alive. */
 export function answerHealth(_context: GatewayContext, { response }: Exchange): void {
   replyText(response, 200, 'text/plain', 'ok\n');
 }
 
-/** 200 as soon as, and as long as, some worker can take requests and the gateway has not been told to stop. */
+/** 200 while some worker can take requests and the gateway is not stopping; else 503. */
 export function answerReady({ engines, stopping }: GatewayContext, { response }: Exchange): void {
   const readyEngines = engines.filter(({ takesRequests }) => takesRequests).length;
   const ready = readyEngines > 0 && !stopping;
@@ -40,12 +40,12 @@ export async function answerMetrics({ metrics: { registry } }: GatewayContext, {
   replyText(response, 200, registry.contentType, await registry.metrics());
 }
 
-/** Every worker in whatever state; an engine that has not joined yet stands for its workers. */
+/** Lists all workers in any state. An engine that has not joined yet is listed in place of its workers. */
 export function answerWorkers(context: GatewayContext, { response }: Exchange): void {
   replyJson(response, 200, { workers: context.engines.flatMap((engine) => describeWorkers(engine, context)) });
 }
 
-/** What is in flight on every worker that has joined, and what waits in every pool. */
+/** Lists the load of each joined worker and the queue of each pool. */
 export function answerLoads({ pools }: GatewayContext, { response }: Exchange): void {
   const workers: object[] = [];
   const queues: object[] = [];
@@ -64,7 +64,7 @@ export function answerDecisions({ decisions }: GatewayContext, { response }: Exc
   replyJson(response, 200, { decisions: decisions.records() });
 }
 
-/** @throws RequestError 404 if the request is not, or no longer, in the log. */
+/** @throws RequestError 404 if the log has no decision of the request, or no longer */
 export function answerDecisionsOf({ decisions }: GatewayContext, { response }: Exchange, escapedId: string): void {
   const requestId = unescapeId(escapedId);
   const records = decisions.ofRequest(requestId);
@@ -72,13 +72,13 @@ export function answerDecisionsOf({ decisions }: GatewayContext, { response }: E
     throw new RequestError(
       404,
       'decision_not_found',
-      `no decision of the request ${JSON.stringify(requestId)} is kept`,
+      `the log has no decision for the request ${JSON.stringify(requestId)}`,
     );
   }
   replyJson(response, 200, { decisions: records });
 }
 
-/** At least one: an engine that has not joined yet stands for its workers. */
+/** At least one entry: an engine that has not joined yet stands for its workers. */
 export function describeWorkers(engine: Engine, context: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription[] {
   const ofEngine = describeEngine(engine, context);
   if (engine.workers.length === 0) return [ofEngine];
@@ -87,32 +87,32 @@ export function describeWorkers(engine: Engine, context: Pick<GatewayContext, 'f
 
 /** One element of `GET /workers`. */
 export interface WorkerDescription {
-  /** Null: the engine has not joined yet. */
+  /** Null until the engine joins. */
   readonly id: string | null;
   readonly url: string;
   readonly [field: string]: unknown;
 }
 
-/** Nothing of it is a secret. */
+/** Contains no secrets. */
 function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription {
   const pool = pools.poolOf(engine);
   return {
     id: null,
     url: engine.url,
-    /** What clients are told instead of its address. */
+    /** What clients see instead of its address. */
     clientId: engine.clientId,
     state: engine.state,
     reason: engine.reason,
-    /** What it says of itself, and can't be used. */
+    /** Unusable claims in the engine's description of itself. */
     remarks: engine.remarks,
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
-    /** Of prompts of its pool, by kind; null: it has not joined one. */
+    /** Source of token ids by kind of prompt; null until it joins a pool. */
     tokensFrom: pool?.tokens.inForce() ?? null,
     requestsInFlight: engine.inFlight,
     pool: pool?.name ?? null,
     draining: engine.draining,
-    /** Nothing new comes, and nothing is under way: it may be stopped. */
+    /** Gets no new requests and has none in flight: it may be stopped. */
     drained: engine.draining && engine.inFlight === 0,
     leaving: fleet.leaving(engine),
   };
@@ -126,7 +126,7 @@ function describeWorker(worker: Worker): Partial<WorkerDescription> & { readonly
     clientId,
     rank,
     ...traits,
-    // Where its events can't be used, our own decisions stand in for them.
+    // If its events can't be used, the gateway's own decisions replace them.
     source: trust.kind === 'approximate' ? 'approximate' : traits.source,
     trust,
     canary,

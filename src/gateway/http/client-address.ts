@@ -1,11 +1,10 @@
-// Which connections count as those of one client.
+// Groups connections by client.
 
 import { isIP } from 'node:net';
 import { plainAddress } from '../address-range.ts';
 
 /**
- * What connections of one client have in common: its IPv4 address, or the first 64 bits of its IPv6 address, since
- * whoever has one of those addresses has them all.
+ * The client's IPv4 address, or the /64 prefix of its IPv6 address: whoever has one address of a /64 has all of them.
  */
 export function clientOf(remoteAddress: string): string {
   const address = plainAddress(remoteAddress);
@@ -15,7 +14,7 @@ export function clientOf(remoteAddress: string): string {
 function firstHextets(address: string, count: number): string[] {
   const [head = '', tail] = address.split('::');
   const before = head === '' ? [] : head.split(':');
-  // What `::` stands for: at least as many zeros as are asked for, or none if it is missing.
+  // `::` stands for all the missing zeros.
   const after = (tail ?? '').split(':').filter(Boolean);
   const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
   const all = [...before, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...after];

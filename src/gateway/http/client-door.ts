@@ -1,4 +1,4 @@
-// What happens to a request that comes in at the clients' port: who may do it, which route answers, what it counts as.
+// Handles a request at the clients' port: access, routing, limits, errors and metrics.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Exchange } from '../exchange/exchange.ts';
@@ -45,7 +45,7 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
   try {
     const allowed = markForOrigin(exchange, context.config.corsOrigins);
     if (answerPreflight(exchange, allowed)) return;
-    // A key is proof enough; without any, whatever page the browser on this machine shows could send requests.
+    // An API key is proof enough. Without keys, any page in a browser on this machine could send requests.
     if (!allowed && !context.access.needsKey) throw foreignOrigin();
     context.access.admitClient(exchange);
     context.slots.letIn(exchange.request);
@@ -63,12 +63,12 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
   try {
     account(context, exchange);
   } catch (error) {
-    // The client has its answer.
-    context.log.error({ requestId: exchange.id, err: error }, 'request not counted');
+    // The client already has its answer.
+    context.log.error({ requestId: exchange.id, err: error }, 'request missing from metrics and log');
   }
 }
 
-/** Tells a client that waits for it to send its body. */
+/** Answers `Expect: 100-continue`: the client may send its body. */
 function invite({ request, response }: Exchange): void {
   if (request.httpVersion === '1.1' && /\b100-continue\b/i.test(request.headers.expect ?? '')) response.writeContinue();
 }

@@ -1,7 +1,7 @@
-// The routes of clients: a list. What is not on it never reaches an engine.
+// The list of client routes; a path that is not on it never reaches an engine.
 //
-// Left out on purpose: what changes an engine (LoRA adapters, sleep, caches, profiles, weights), what an engine tells of
-// itself, and what names no model by which a key could be checked (responses and batches by their id).
+// Left out on purpose: routes that change an engine (LoRA adapters, sleep, caches, profiles, weights), that describe
+// it, or that name no model, so that a key can't be checked (responses and batches by id).
 
 import { type ModelReading, readJsonModel } from '../../wire/json-model.ts';
 import { readMultipartModel } from '../../wire/multipart-model.ts';
@@ -13,7 +13,7 @@ export type ModelReader = (body: Buffer, contentType: string | null) => ModelRea
 export type ClientRoute =
   /** Tokenized, booked and routed by its prompt. */
   | { readonly kind: 'inference'; readonly api: InferenceApi }
-  /** Sent to the engine with the fewest requests that serves the model. */
+  /** Sent to the engine that serves the model with the fewest requests in flight. */
   | { readonly kind: 'pass'; readonly readModel: ModelReader }
   | { readonly kind: 'models' }
   | { readonly kind: 'model'; readonly escapedId: string };
@@ -52,7 +52,7 @@ const routes: ReadonlyMap<string, Readonly<Record<string, ClientRoute>>> = new M
 const modelsPrefix = '/v1/models/';
 const clientPrefix = /^\/v[12]\//;
 
-/** What the path takes, by method; null: it is no route of clients. */
+/** The path's routes by method; null if it is not a client route. */
 export function clientRoute(path: string): Readonly<Record<string, ClientRoute>> | null {
   const route = routes.get(path);
   if (route !== undefined) return route;
@@ -60,7 +60,7 @@ export function clientRoute(path: string): Readonly<Record<string, ClientRoute>>
   return { GET: { kind: 'model', escapedId: path.slice(modelsPrefix.length) } };
 }
 
-/** Where clients look for routes: who has no key is told of that first. */
+/** Whether the path belongs to clients: without a valid key the answer is 401, even if the route does not exist. */
 export function isClientPath(path: string): boolean {
   return clientPrefix.test(path) || clientRoute(path) !== null;
 }

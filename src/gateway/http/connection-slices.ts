@@ -1,16 +1,16 @@
-// New connections of a burst: all are accepted first; then what they send is read, a few milliseconds in each turn of the event loop.
+// Serves the connections of a burst: all are accepted first, then read in slices of a few milliseconds.
 
 import type { Server, Socket } from 'node:net';
 import { TurnSlices } from '../exchange/turn-slices.ts';
 import type { AcceptHold } from './accept-hold.ts';
 
 const sliceMsMax = 4;
-/** A connection that sends nothing is the server's after that: its own limits end it. */
+/** A connection that sends nothing is handed to the server after this time, whose own limits end it. */
 const silentMsMax = 1000;
 
 /**
- * To be called before the first connection: from then on the server's own listeners get each in its turn.
- * @param admit says whether a connection may stay; if not, it has closed it
+ * To be called before the first connection: it takes over the server's connection listeners.
+ * @param admit whether a connection may stay; if not, it has closed it
  */
 export function receiveInSlices(
   server: Server,
@@ -33,7 +33,7 @@ export function receiveInSlices(
   });
 }
 
-/** Calls back once: when first bytes have come, when none has for too long, or when the client is gone. */
+/** Calls back once: at the first bytes, after `silentMsMax`, or when the client is gone. */
 function whenItSends(socket: Socket, callback: () => void): void {
   const end = (): void => {
     socket.off('readable', end).off('timeout', end).off('close', end).setTimeout(0);
@@ -42,5 +42,5 @@ function whenItSends(socket: Socket, callback: () => void): void {
   socket.on('error', ignore).on('readable', end).on('timeout', end).on('close', end).setTimeout(silentMsMax);
 }
 
-/** Whoever serves the connection hears of its errors, too. */
+/** The server adds its own error listener once it gets the connection. */
 function ignore(): void {}

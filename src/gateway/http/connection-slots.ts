@@ -1,4 +1,4 @@
-// The places that connections of clients take: who has one, and who gives it up when all are taken.
+// Limits client connections and chooses which to close when all slots are taken.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -7,40 +7,40 @@ import { clientOf } from './client-address.ts';
 import { UnprovenClients } from './unproven-clients.ts';
 
 /**
- * A connection that is younger may still be about to send its request, or one that has waited for no longer the next:
- * it gives way only to a client that has fewer connections.
+ * Minimum age before a connection is closed to make room, since its request may be about to arrive. A client with fewer
+ * connections does not have to wait for it.
  */
 const graceMs = 1000;
-/** Requests that a client has sent on one connection without waiting for the answer to the one before. */
+/** Requests pipelined on one connection. */
 const pipelinedRequestsMax = 32;
 
 export interface SlotSettings {
   readonly connectionsMax: number;
   readonly unprovenPerAddressMax: number;
-  /** Proxies, which are busy on behalf of many clients. */
+  /** Trusted proxies are never closed to make room: they carry many clients. */
   isTrusted(remoteAddress: string): boolean;
 }
 
 export type SlotLimit = 'connectionsMax' | 'unprovenPerAddressMax' | 'pipelinedRequestsMax';
 
-/** `unproven`: no request has been let in. `idle`: none is under way. `busy`: one is. */
+/** `unproven`: no request was admitted yet. `idle`: no request is in flight. `busy`: one is. */
 export type SlotState = 'unproven' | 'idle' | 'busy';
 
-/** A place, from the moment that a connection is accepted until its socket is closed, however that comes about. */
+/** A connection's slot, from its acceptance until its socket closes. */
 interface Slot {
   readonly socket: Socket;
-  /** The two ends of the connection, which a socket and the TLS socket on top of it have in common. */
+  /** Addresses and ports of both ends: the same for a socket and the TLS socket on top of it. */
   readonly ends: string;
   readonly client: string;
   readonly trusted: boolean;
   state: SlotState;
-  /** When it came into that state. */
+  /** Time of the last state change. */
   sinceMs: number;
   /** A request is being answered. */
   answering: boolean;
-  /** Those that have come behind it, which are answered in turn. */
+  /** Pipelined requests, answered in order. */
   readonly waiting: (() => void)[];
-  /** After those it is closed. */
+  /** The connection closes after the requests in `waiting`. */
   closing: boolean;
 }
 
@@ -52,10 +52,10 @@ export class ConnectionSlots {
   readonly #slots = new Map<string, Slot>();
   readonly #bySocket = new WeakMap<Socket, Slot>();
   readonly #unproven = new UnprovenClients<Slot>();
-  /** Longest first. */
+  /** Longest idle first. */
   readonly #idle = new Set<Slot>();
 
-  /** @param nowMs a clock that never goes back */
+  /** @param nowMs a monotonic clock */
   constructor(settings: () => SlotSettings, onLimit: (limit: SlotLimit) => void, nowMs: () => number) {
     this.#settings = settings;
     this.#onLimit = onLimit;
@@ -68,10 +68,13 @@ export class ConnectionSlots {
     return counts;
   }
 
-  /** Gives an accepted connection a place, that of another one if need be. @returns false: it is closed */
+  /**
+   * Gives a new connection a slot, closing another one if necessary.
+   * @returns false if the new one was closed instead
+   */
   admit(socket: Socket): boolean {
     const { remoteAddress } = socket;
-    // It is gone already.
+    // Already disconnected.
     if (remoteAddress === undefined) return refuse(socket);
     const settings = this.#settings();
     const client = clientOf(remoteAddress);
@@ -87,10 +90,10 @@ export class ConnectionSlots {
   }
 
   /**
-   * Answers a request once those before it on the same connection are answered. One that has a body and does not wait
-   * for the answer before is not answered, as HTTP allows: its body would have to be held, or it would keep the gateway
-   * from seeing that the client goes.
-   * @param answer starts to
+   * Answers a request after those before it on the same connection. A pipelined request with a body is never answered,
+   * as HTTP allows, and the connection is closed: its body would have to be buffered, or would keep the gateway from
+   * noticing that the client left.
+   * @param answer starts the answer
    */
   answerInTurn(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
     const slot = this.#find(request.socket);
@@ -117,7 +120,7 @@ export class ConnectionSlots {
     }
   }
 
-  /** A request was let in; its connection has proven itself once all of it has arrived. */
+  /** Marks a request as admitted. Its connection is proven once the whole request has arrived. */
   letIn(request: IncomingMessage): void {
     const slot = this.#find(request.socket);
     if (slot?.state !== 'unproven') return;
@@ -125,7 +128,7 @@ export class ConnectionSlots {
     else this.#enter(slot, 'busy');
   }
 
-  /** Closes those that have never sent anything. */
+  /** Closes connections that have never sent anything. */
   closeSilent(): void {
     for (const { socket } of this.#slots.values()) if (socket.bytesRead === 0) socket.destroy();
   }
@@ -140,7 +143,7 @@ export class ConnectionSlots {
     return found;
   }
 
-  /** @param socket the TLS socket, where there is one */
+  /** @param socket the TLS socket, if there is one */
   #answered(slot: Slot, socket: Socket): void {
     slot.answering = false;
     if (slot.socket.destroyed) {
@@ -184,7 +187,7 @@ export class ConnectionSlots {
     );
   }
 
-  /** @returns false: there is none that has been in its state for that long */
+  /** @returns false if there is no slot, or it is younger than `ageMs` */
   #close(slot: Slot | null, ageMs: number): boolean {
     if (slot === null || this.#nowMs() - slot.sinceMs < ageMs) return false;
     this.#leave(slot);

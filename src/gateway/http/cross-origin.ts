@@ -1,4 +1,4 @@
-// What pages of other origins may do at the clients' port (CORS): nothing, unless a setting names their origin.
+// Cross-origin requests at the clients' port (CORS): refused unless a setting names the origin.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -9,10 +9,10 @@ const headerNames = /^[\w-]+(?:\s*,\s*[\w-]+)*$/;
 const exposed = 'x-request-id, x-kvoyant-worker, x-kvoyant-overlap-tokens, retry-after';
 
 /**
- * Marks the answer for the page, if its origin is allowed. Credentials of the browser (cookies) are never allowed: a page
- * has to send a key.
+ * Adds the CORS headers if the page's origin is allowed. Browser credentials (cookies) are never allowed: a page has to
+ * send a key.
  * @param origins as in `corsOrigins`
- * @returns false if a page sends the request whose origin is not allowed
+ * @returns false if the request comes from a page whose origin is not allowed
  */
 export function markForOrigin({ request, response }: Exchange, origins: readonly string[]): boolean {
   const { origin, host } = request.headers;
@@ -25,7 +25,7 @@ export function markForOrigin({ request, response }: Exchange, origins: readonly
   return true;
 }
 
-/** @returns whether it was a browser's question, asked ahead of a request and without its key; it is answered then */
+/** Answers a CORS preflight request. @returns whether the request was one */
 export function answerPreflight({ request, response }: Exchange, allowed: boolean): boolean {
   if (request.method !== 'OPTIONS' || request.headers.origin === undefined) return false;
   if (request.headers['access-control-request-method'] === undefined) return false;

@@ -1,19 +1,21 @@
-// Compares the limits of the gateway with those of the process that it runs in.
+// Compares `connectionsMax` with the process's limit on open files.
 
 import { readFileSync } from 'node:fs';
 
-/** Files, the listener, connections of KV events and of probes. */
+/** For files, listeners, KV event connections and probes. */
 const spareDescriptors = 256;
 
-/** What to say if fewer files may be open than connections may be: a client's, and one to an engine for each. Null: nothing. */
+/**
+ * A warning if the process may not open enough files, else null. Each client connection may need another to an engine.
+ */
 export function descriptorWarning(connectionsMax: number): string | null {
   const max = openFilesMax();
   const needed = 2 * connectionsMax + spareDescriptors;
   if (max === null || max >= needed) return null;
-  return `this process may open ${max} files, fewer than ${connectionsMax} connections need (${needed}): raise it (ulimit -n) or lower connectionsMax`;
+  return `this process may open ${max} files, but ${connectionsMax} connections need ${needed}: raise the limit (ulimit -n) or lower connectionsMax`;
 }
 
-/** Null where the system does not tell it in this way. */
+/** Null if the system does not say. */
 function openFilesMax(): number | null {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8');

@@ -1,4 +1,4 @@
-// What the request handlers of one gateway share.
+// The state that a gateway's request handlers share.
 
 import type { Engine } from '../engines/engine.ts';
 import type { AnswerDeadlines } from '../exchange/answer-deadlines.ts';
@@ -11,16 +11,16 @@ import type { ConnectionSlots } from './connection-slots.ts';
 import type { KeyLimits } from './key-limits.ts';
 
 export interface GatewayContext extends InferenceContext {
-  /** The engines as they are now: always the same array. */
+  /** Always the same array, kept up to date. */
   readonly engines: readonly Engine[];
   readonly fleet: Fleet;
   readonly access: Access;
   readonly keyLimits: KeyLimits;
   readonly deadlines: AnswerDeadlines;
-  /** Told to stop: what is under way ends, nothing new is wanted. */
+  /** The gateway has been told to stop: requests in flight finish, readiness is off. */
   readonly stopping: boolean;
   readonly bodyBudget: BodyBudget;
-  /** Of the clients' listener. */
+  /** Slots of the clients' listener. */
   readonly slots: ConnectionSlots;
   readonly acceptHold: AcceptHold;
 }

@@ -1,4 +1,4 @@
-// How the failure of a request reaches whoever sent it, and the log where it is a fault of the gateway.
+// Reports a failed request to its client, and to the log if the gateway is at fault.
 
 import type { ServerResponse } from 'node:http';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -20,7 +20,7 @@ export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause
   replyError(response, error, { 'x-request-id': exchange.id });
 }
 
-/** No exception of a handler may end the process, not even one of the log. */
+/** Catches what a handler rejects with, even errors of logging: nothing may end the process. */
 export function take(handling: Promise<void>, response: ServerResponse): void {
   handling.catch(() => response.destroy());
 }

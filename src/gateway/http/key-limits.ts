@@ -1,16 +1,16 @@
-// How much one key may use: requests at a time, and requests a minute.
+// Limits the requests per API key: in flight at once, and per minute.
 
 import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 
 const minuteMs = 60_000;
-/** When a request that found all places taken may try again: nobody knows when one gets free. */
+/** `Retry-After` when too many requests are in flight: a guess, since their end is unknown. */
 const inFlightRetryS = 1;
 
 export type KeyLimitSettings = Pick<GatewayConfig, 'inFlightPerKeyMax' | 'requestsPerMinutePerKeyMax'>;
 
-/** Requests of a key in two neighbouring minutes; the last 60 s are estimated from both. */
+/** Counts of two neighbouring minutes; the last 60 s are estimated from both. */
 interface Use {
   inFlight: number;
   minute: number;
@@ -19,11 +19,14 @@ interface Use {
 }
 
 export class KeyLimits {
-  /** By the key's name; all clients without a key share one. Keys come from the configuration, so their number has a bound. */
+  /**
+   * By key name; all clients without a key share one entry. Keys come from the configuration, so the map is bounded.
+   */
   readonly #uses = new Map<string | null, Use>();
 
   /**
-   * Counts a request. The function that it returns is to be called once, when the request has ended.
+   * Counts a request.
+   * @returns a function to call once, when the request has ended
    * @throws RequestError 429 if a limit is reached
    */
   admit(key: ApiKey | null, settings: KeyLimitSettings, nowMs: number): () => void {
@@ -61,11 +64,14 @@ export class KeyLimits {
   }
 }
 
-/** Time until one more request fits; 0: it does now. Requests of the minute before count as if spread evenly over it. */
+/**
+ * Milliseconds until one more request fits; 0 if it fits now. Assumes that requests were spread evenly over the
+ * previous minute.
+ */
 function waitFor({ countBefore, count }: Use, max: number, passedMs: number): number {
   const room = max - 1 - count;
   if (room < 0) {
-    // Not before the next minute, and then once enough of this one is 60 s ago.
+    // Not before the next minute, and then only once enough of this one is 60 s old.
     return minuteMs - passedMs + minuteMs * Math.max(0, 1 - (max - 1) / count);
   }
   if (countBefore <= room) return 0;

@@ -1,4 +1,4 @@
-// The routes of operators: a list, the same at either listener.
+// The list of operator routes, the same at both listeners.
 
 import type { Exchange } from '../exchange/exchange.ts';
 import {
@@ -16,7 +16,7 @@ import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts
 
 type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
 
-/** Open to everyone at either listener, whatever keys are set; they cost next to nothing. */
+/** Open to everyone at both listeners, whatever keys are set; they cost next to nothing. */
 const openRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/health', { GET: answerHealth }],
   ['/ready', { GET: answerReady }],
@@ -31,7 +31,7 @@ const operatorRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
 
 const decisionsPrefix = '/decisions/';
 
-/** Null: it is no open route. */
+/** Null if the path is not an open route. */
 export function openRoute(path: string): Methods<Answer> | null {
   return openRoutes.get(path) ?? null;
 }
@@ -40,7 +40,7 @@ export function isOperatorPath(path: string): boolean {
   return operatorRoutes.has(path) || path.startsWith(decisionsPrefix) || path.startsWith(workersPrefix);
 }
 
-/** Of a request that may come in. @throws RequestError 404, 405, and what the route itself throws */
+/** Answers an authorized request. @throws RequestError 404, 405, and the route's own errors */
 export function answerOperator(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {
   const { method = 'GET' } = exchange.request;
   const methods = operatorRoutes.get(path);

@@ -1,4 +1,4 @@
-// The listener of operators: apart from the clients' port, by default for this machine only.
+// The operators' listener, separate from the clients' port and by default on loopback only.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
@@ -17,12 +17,12 @@ import { readPath } from './request-path.ts';
 import { forMethod } from './route-table.ts';
 
 const connectionsMax = 256;
-/** So that one machine alone does not keep the others out. */
+/** Keeps one machine from taking all connections. */
 const unprovenPerAddressMax = 128;
 const requestMsMax = 30_000;
 const portMax = 65_535;
 
-/** @param nowMs a clock that never goes back */
+/** @param nowMs a monotonic clock */
 export function operatorConnections(nowMs: () => number): ConnectionSlots {
   const settings = { connectionsMax, unprovenPerAddressMax, isTrusted: () => false };
   return new ConnectionSlots(
@@ -32,7 +32,7 @@ export function operatorConnections(nowMs: () => number): ConnectionSlots {
   );
 }
 
-/** @param slots of its connections @param tls not used on loopback, where nobody listens in */
+/** @param slots of this listener's connections @param tls not used on loopback, where nobody can listen in */
 export function createOperatorServer(
   context: GatewayContext,
   slots: ConnectionSlots,
@@ -55,7 +55,7 @@ export function createOperatorServer(
     if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
     socket.destroy();
   });
-  // It is destroyed as soon as it is known to be none: Node keeps a socket that never ends its handshake.
+  // Node keeps a socket whose TLS handshake failed: close it.
   server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
   server.on('request', (request, response) => {
     slots.answerInTurn(request, response, () => take(handleOperator(context, slots, request, response), response));
@@ -86,8 +86,8 @@ async function handleOperator(
 }
 
 /**
- * Where operators' routes are, as far as it is not set: at the first port above that of clients which no worker on
- * this machine has. Null: at no port of their own.
+ * Port of the operators' listener. By default the first one above the clients' port that no local worker uses. Null if
+ * there is no such listener.
  */
 export function operatorPort(
   { port, adminPort }: Pick<GatewayConfig, 'port' | 'adminPort'>,

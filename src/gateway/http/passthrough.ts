@@ -1,4 +1,4 @@
-// The other routes of the engines' API: sent on to the engine with the fewest requests under way, and tried again.
+// Relays the engines' other routes to the engine with the fewest requests in flight, with retries.
 
 import { readJsonModel } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
@@ -16,7 +16,7 @@ import { noWorkers } from '../pools/pools.ts';
 import type { ModelReader } from './client-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 
-/** @throws RequestError if the client has to be told; nothing has been sent then. */
+/** @throws RequestError if nothing has been sent and the client must get an error */
 export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return;
@@ -33,7 +33,7 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, sent));
 }
 
-/** Tries one engine after the other, until one has answered. @throws RequestError if none has */
+/** Tries one engine after another until one answers. @throws RequestError if none does */
 async function passToSome(
   context: GatewayContext,
   exchange: Exchange,
@@ -89,7 +89,7 @@ const passAll: RelayWatch = {
   settled: () => undefined,
 };
 
-/** Engines that are stalled, full or on trial come second. */
+/** Stalled engines, full ones and those on trial are second choices. */
 function leastRequests(engines: readonly Engine[], model: string, tried: ReadonlySet<Engine>): Engine | null {
   const nowMs = performance.now();
   let least: Engine | null = null;

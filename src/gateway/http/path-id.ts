@@ -1,12 +1,12 @@
-// The id at the end of a path, as it was before it was escaped for the URL.
+// Decodes the id at the end of a path.
 
 import { RequestError } from '../../wire/openai-error.ts';
 
-/** @throws RequestError 400 if the escapes are wrong */
+/** @throws RequestError 400 if an escape is malformed */
 export function unescapeId(escaped: string): string {
   try {
     return decodeURIComponent(escaped);
   } catch {
-    throw new RequestError(400, 'invalid_value', 'the id is not well escaped', 'id');
+    throw new RequestError(400, 'invalid_value', 'the id has a malformed escape', 'id');
   }
 }

@@ -1,22 +1,22 @@
-// The target of a request in its one normal form, which is all that routes, keys and engines get to see.
+// The normalized request target, the only form that routes, key checks and engines see.
 
 import { RequestError } from '../../wire/openai-error.ts';
 
 export interface RequestPath {
-  /** Begins with `/`; escapes of characters that need none are undone, all other escapes are left as they are. */
+  /** Begins with `/`. Escapes of unreserved characters are decoded; all others are kept. */
   readonly path: string;
   /** With the question mark, or empty. */
   readonly query: string;
 }
 
-/** What a target may consist of: visible ASCII without a fragment, a backslash, or what only ever is sent escaped. */
+/** Visible ASCII without a fragment, a backslash, or characters that must be escaped. */
 const targetForm = /^\/[^\\#"<>^`{|}]*$/;
 const visible = /^[\x21-\x7e]+$/;
 /** RFC 3986, 2.3: these mean the same with and without escape. */
 const unreserved = /[\w.~-]/;
 
 /**
- * Nothing is resolved: who sends a path that others could read in another way is refused.
+ * Normalizes a target. Dot segments are not resolved: a path that others could read differently is refused.
  * @param target as in the request line
  * @throws RequestError 400
  */
@@ -24,16 +24,16 @@ export function readPath(target: string): RequestPath {
   const split = target.indexOf('?');
   const path = split === -1 ? target : target.slice(0, split);
   if (!visible.test(target) || target.includes('#')) throw refuse('characters that must be escaped');
-  if (!targetForm.test(path)) throw refuse(path.startsWith('/') ? 'characters that must be escaped' : 'no / in front');
+  if (!targetForm.test(path)) throw refuse(path.startsWith('/') ? 'characters that must be escaped' : 'no leading /');
   const normal = path.replace(/%(?:[0-9a-fA-F]{2})?/g, plain);
   const segments = normal.split('/').slice(1);
-  if (segments.some((segment) => segment === '.' || segment === '..')) throw refuse('the segment . or ..');
-  if (segments.slice(0, -1).includes('')) throw refuse('// in it');
+  if (segments.some((segment) => segment === '.' || segment === '..')) throw refuse('a dot segment (. or ..)');
+  if (segments.slice(0, -1).includes('')) throw refuse('an empty segment (//)');
   return { path: normal, query: split === -1 ? '' : target.slice(split) };
 }
 
 function plain(escaped: string): string {
-  if (escaped === '%') throw refuse('an escape that is incomplete');
+  if (escaped === '%') throw refuse('an incomplete escape');
   const code = Number.parseInt(escaped.slice(1), 16);
   if (code < 0x20 || code === 0x7f) throw refuse('a control character');
   if (code === 0x5c) throw refuse('a backslash');
@@ -42,5 +42,5 @@ function plain(escaped: string): string {
 }
 
 function refuse(what: string): RequestError {
-  return new RequestError(400, 'invalid_path', `the path has ${what}: /like/this is what can be read`);
+  return new RequestError(400, 'invalid_path', `the path has ${what}`);
 }

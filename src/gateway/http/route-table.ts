@@ -1,10 +1,10 @@
-// A route: a path with the methods that it takes.
+// A route: a path and the methods it takes.
 
 import { RequestError } from '../../wire/openai-error.ts';
 
 export type Methods<T> = Readonly<Partial<Record<string, T>>>;
 
-/** What is behind the method; HEAD is answered as GET is. @throws RequestError 405 */
+/** The handler of a method; HEAD is handled as GET. @throws RequestError 405 */
 export function forMethod<T>(methods: Methods<T>, method: string, path: string): T {
   const found = methods[method === 'HEAD' ? 'GET' : method];
   if (found !== undefined) return found;

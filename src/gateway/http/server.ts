@@ -1,4 +1,4 @@
-// The listener of clients: its limits, and what becomes of what is no request.
+// The clients' listener: its limits, and the answer to malformed requests.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
@@ -11,18 +11,18 @@ import { receiveInSlices } from './connection-slices.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { take } from './http-failure.ts';
 
-/** Time for a client to end the TLS handshake. */
+/** Time for a client to complete the TLS handshake. */
 const handshakeMsMax = 10_000;
-/** How long a client that is told what is wrong with its request may take to close the connection. */
+/** Time for a client to close the connection after its malformed request was refused. */
 const lingerMsMax = 1000;
-/** Between two looks for requests that have taken too long to arrive. */
+/** Interval between checks for requests that take too long to arrive. */
 const requestCheckMs = 5000;
-/** Time for a client to send the head of its request. */
+/** Time for a client to send its request headers. */
 const headersMsMax = 60_000;
-/** Longer than the idle time of the usual proxies in front, so that they close first. */
+/** Longer than the idle timeout of common proxies, so that they close first. */
 const idleConnectionMsMax = 75_000;
 
-/** @param tls null: clients connect without TLS */
+/** @param tls null if clients connect without TLS */
 export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
   const { headerBytesMax, requestMsMax } = context.config;
   const { slots } = context;
@@ -45,7 +45,7 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
     () => performance.now(),
     (socket) => slots.admit(socket),
   );
-  // Before Node tells of it as a `clientError`: nothing can be said to a client without a handshake.
+  // Runs before Node emits `clientError`: without a handshake no answer can be sent.
   server.prependListener('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') context.metrics.limited.inc({ limit: 'handshakeMsMax' });
     socket.destroy();
@@ -54,12 +54,12 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     slots.answerInTurn(request, response, () => take(handleClient(context, request, response), response));
   };
-  // A client that waits with its body is invited to send it once the request is let in.
+  // With `checkContinue` the client is asked for its body only after the request is admitted.
   server.on('request', handle).on('checkContinue', handle);
   return server;
 }
 
-/** What is no request at all, or not within the limits of one, gets the same envelope as every error. */
+/** Malformed and oversized requests get the same error envelope as all others. */
 function refuseMalformed({ metrics }: GatewayContext, failure: NodeJS.ErrnoException, socket: Socket): void {
   if (failure.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -75,7 +75,7 @@ function refuseMalformed({ metrics }: GatewayContext, failure: NodeJS.ErrnoExcep
     `content-length: ${Buffer.byteLength(body)}`,
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-  // A client that does not close its side keeps the connection half open for ever.
+  // A client that never closes its side would keep the connection half open.
   const timer = setTimeout(() => socket.destroy(), lingerMsMax);
   socket.once('close', () => clearTimeout(timer));
 }
@@ -87,6 +87,6 @@ function malformed({ code }: NodeJS.ErrnoException): RequestError {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new LimitReached('requestMsMax', 408, 'request_timeout', 'the request took too long to arrive');
     default:
-      return new RequestError(400, 'malformed_request', 'this is no HTTP request that can be read');
+      return new RequestError(400, 'malformed_request', 'this is not a valid HTTP request');
   }
 }

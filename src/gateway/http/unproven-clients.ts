@@ -1,9 +1,9 @@
-// Connections that have not yet brought a request that was let in, by client: who has the most of them, and which is oldest.
+// Unproven connections by client: finds the client with the most, and its oldest connection.
 
 /** Connections of one client, oldest first. */
 type Connections<T> = Set<T>;
 
-/** All operations take the same time, however many connections there are. */
+/** All operations are O(1). */
 export class UnprovenClients<T> {
   readonly #byClient = new Map<string, Connections<T>>();
   /** At index n: the clients with n connections. */
@@ -32,7 +32,7 @@ export class UnprovenClients<T> {
     this.#moved(client, connections.size - 1, connections.size);
   }
 
-  /** Nothing happens if it is not there. */
+  /** Does nothing if it is not there. */
   remove(client: string, connection: T): void {
     const connections = this.#byClient.get(client);
     if (connections === undefined || !connections.delete(connection)) return;
@@ -45,7 +45,7 @@ export class UnprovenClients<T> {
     return first(this.#byClient.get(client));
   }
 
-  /** Of a client that has more connections than, or as many as, any other. */
+  /** Oldest connection of a client with the most connections; null if there are none. */
   oldestOfMost(): T | null {
     const client = first(this.#byCount[this.#most]);
     return client === null ? null : this.oldestOf(client);

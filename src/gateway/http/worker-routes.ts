@@ -1,4 +1,4 @@
-// The operator's hand on the workers: add one, change one, drain one, remove one, while the gateway runs.
+// Operator routes that add, change, drain and remove workers while the gateway runs.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
@@ -13,15 +13,15 @@ import { unescapeId } from './path-id.ts';
 
 export const workersPrefix = '/workers/';
 
-/** A worker is described in a few lines. */
+/** A worker's description takes a few lines. */
 const bodyBytesMax = 65_536;
 const drainSuffix = '/drain';
 
-/** `POST /workers` @throws RequestError 400 if it can't be one, 409 if there is one at its address */
+/** `POST /workers` @throws RequestError 400 if the description is wrong, 409 if a worker with this address exists */
 export async function addWorker(context: GatewayContext, exchange: Exchange): Promise<void> {
   const given = await readJson(exchange);
   const spec = specOf(context, given);
-  if (spec.dns === true) throw invalid('dns+ workers belong into the configuration', 'url');
+  if (spec.dns === true) throw invalid('dns+ workers can only be set in the configuration', 'url');
   const { fleet } = context;
   const present = fleet.find(spec.url);
   if (present !== undefined && !fleet.leaving(present)) {
@@ -33,8 +33,8 @@ export async function addWorker(context: GatewayContext, exchange: Exchange): Pr
 }
 
 /**
- * `PATCH /workers/ID`, `DELETE /workers/ID`, `POST /workers/ID/drain`, `DELETE /workers/ID/drain`; the escaped id is
- * that of a worker or the address of its engine: all workers behind one address share their fate.
+ * `PATCH /workers/ID`, `DELETE /workers/ID`, `POST /workers/ID/drain`, `DELETE /workers/ID/drain`. The escaped id names
+ * a worker or its engine's address; the action applies to all workers of that engine.
  */
 export async function answerWorkerAction(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
   const { method = 'GET' } = exchange.request;
@@ -52,7 +52,7 @@ export async function answerWorkerAction(context: GatewayContext, exchange: Exch
       return await changeWorker(context, exchange, engine);
     case 'DELETE':
       context.fleet.remove(engine.url);
-      context.log.info({ engine: engine.url, by: 'admin' }, 'worker to be removed');
+      context.log.info({ engine: engine.url, by: 'admin' }, 'removing worker');
       return reply(context, exchange, 202, engine.url);
     default: {
       const allowed = drains ? 'POST, DELETE' : 'GET, PATCH, DELETE';
@@ -66,20 +66,17 @@ function setDraining(context: GatewayContext, exchange: Exchange, engine: Engine
     throw new RequestError(409, 'worker_leaving', `${engine.url} is being removed; POST /workers keeps it`);
   }
   engine.setDraining(draining);
-  context.log.info(
-    { engine: engine.url, draining, by: 'admin' },
-    draining ? 'worker drains' : 'worker drains no longer',
-  );
+  context.log.info({ engine: engine.url, draining, by: 'admin' }, draining ? 'draining worker' : 'draining ended');
   reply(context, exchange, 200, engine.url);
 }
 
-/** The settings that are given take the place of those that it had; null takes one away. */
+/** Given settings replace the current ones; null removes one. */
 async function changeWorker(context: GatewayContext, exchange: Exchange, engine: Engine): Promise<void> {
   const changes = await readJson(exchange);
   if (typeof changes !== 'object' || changes === null || Array.isArray(changes)) {
     throw invalid('the body must be a JSON object', null);
   }
-  if ('url' in changes) throw invalid('the address of a worker stays; add another worker instead', 'url');
+  if ('url' in changes) throw invalid("a worker's address can't be changed; add another worker instead", 'url');
   const merged = Object.entries({ ...engine.spec, ...changes }).filter(([, value]) => value !== null);
   const spec = specOf(context, Object.fromEntries(merged));
   context.fleet.add(spec);
@@ -87,7 +84,10 @@ async function changeWorker(context: GatewayContext, exchange: Exchange, engine:
   reply(context, exchange, 202, spec.url);
 }
 
-/** As in the list of workers. @param id of a worker, or the address of its engine, which stands for its first worker */
+/**
+ * Replies as `GET /workers` would.
+ * @param id of a worker, or its engine's address, which stands for its first worker
+ */
 function reply(context: GatewayContext, { response }: Exchange, status: number, id: string): void {
   const engine = findEngine(context, id);
   const workers = engine === undefined ? [] : describeWorkers(engine, context);
