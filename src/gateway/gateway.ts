@@ -13,6 +13,7 @@ import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
+import { AnswerBudget } from './exchange/answer-budget.ts';
 import { AnswerDeadlines } from './exchange/answer-deadlines.ts';
 import { BodyBudget, bodiesBytesMax } from './exchange/body-budget.ts';
 import { TurnSlices } from './exchange/turn-slices.ts';
@@ -126,9 +127,11 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   );
   const operatorSlots = operatorConnections(() => performance.now());
   const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
+  const answerBudget = new AnswerBudget();
   const metrics = new GatewayMetrics(pools, fleet.engines, {
     connections: () => slots.counts(),
     bodyBytes: () => bodyBudget.heldBytes,
+    answerBytes: () => answerBudget.heldBytes,
   });
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
@@ -151,6 +154,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       (limit) => metrics.limited.inc({ limit }),
     ),
     bodyBudget,
+    answerBudget,
     slots,
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),

@@ -1,6 +1,6 @@
 // Takes the chunk that only reports the usage out of an event stream; every other byte passes as it came.
 
-import { ByteCollector } from './byte-collector.ts';
+import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 import { type CompletionChunk, readUsage } from './completion-chunk.ts';
 import { SseSplitter } from './sse.ts';
 
@@ -22,13 +22,18 @@ export class UsageFilter {
   static readonly eventBytesMax: number = 64 * 1024;
 
   /** The beginning of an event, from chunks before. */
-  readonly #held = new ByteCollector();
+  readonly #held: ByteCollector;
   #line: LineSoFar = 'nothing';
   /** The current event exceeds the limit: its begin has been passed on. */
   #isLong = false;
   #done = false;
 
-  /** @returns what is to be passed on; may be empty */
+  /** @param hold counts the memory of what is kept back */
+  constructor(hold: MemoryHold | null = null) {
+    this.#held = new ByteCollector(hold);
+  }
+
+  /** @returns what is to be passed on; may be empty @throws what the hold throws */
   push(chunk: Buffer): Buffer {
     if (this.#done) return chunk;
     const passed: Buffer[] = [];

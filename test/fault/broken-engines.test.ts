@@ -1,16 +1,18 @@
+import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { answersBytesMax } from '../../src/gateway/exchange/answer-budget.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { chatBody, eventually, getJson, Harness, post } from '../e2e/harness.ts';
 import { LogLines } from '../e2e/log-lines.ts';
-import { size } from './fault-report.ts';
+import { report, seconds, size } from './fault-report.ts';
 import { ending, lastPiece, piece, pour, RawEngine, streamHead, token } from './raw-engine.ts';
 
 const path = '/v1/chat/completions';
 const streamBody = { ...chatBody, stream: true };
 /** What an engine may have sent of one event until its stream is ended, what lies in sockets included. */
 const takenBytesMax = 40 * 1024 * 1024;
-const pouredBytesMax = size(512, 80) * 1024 * 1024;
+const pouredBytesMax = size(512, 48) * 1024 * 1024;
 
 let harness: Harness;
 let engine: RawEngine;
@@ -32,9 +34,17 @@ async function nothingInFlight(gateway: Gateway): Promise<void> {
   });
 }
 
+const metrics = async (gateway: Gateway): Promise<string> => (await fetch(`${gateway.adminUrl}/metrics`)).text();
+
+/** @param series with its labels */
+function metric(text: string, series: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1) ?? 0);
+}
+
 describe('an engine that sends an event without end', () => {
   const pieces: readonly (readonly [string, Buffer])[] = [
-    ['one line in pieces of 1 KB', piece('x'.repeat(1024))],
+    ['one line in small pieces', piece('x'.repeat(size(1, 4) * 1024))],
     ['one line in large pieces', piece('x'.repeat(256 * 1024))],
     ['lines of data', piece(`data: ${'x'.repeat(100)}\n`.repeat(600))],
     ['empty lines of data', piece('data:\n'.repeat(10_000))],
@@ -71,6 +81,48 @@ describe('an engine that sends an event without end', () => {
     const answer = await post(gateway, path, streamBody);
     expect(answer.body).toContain('upstream_failed');
     await nothingInFlight(gateway);
+  });
+});
+
+describe('engines that never end an event, in many streams at once', () => {
+  it('share one limit of memory: the streams that ask for more end with its name, and others are served', async () => {
+    const streams = size(400, 80);
+    const log = new LogLines();
+    const gateway = await harness.gateway({ workers: [engine.url], logLevel: 'warn' }, 1, ['fake'], { logTo: log });
+    const part = piece('x'.repeat(300_000));
+    const open: Socket[] = [];
+    const began = performance.now();
+    engine.answer = (socket) => {
+      open.push(socket);
+      socket.write(Buffer.concat([Buffer.from(streamHead), piece(token), piece('data: '), part, part, part]));
+    };
+    const heldBytes = async (): Promise<number> => metric(await metrics(gateway), 'kvoyant_answer_bytes');
+    const answers = Array.from({ length: streams }, () => post(gateway, path, streamBody));
+    let ended = 0;
+    for (const answer of answers) void answer.then(() => (ended += 1));
+    let heldBytesMax = 0;
+    await eventually(async () => {
+      heldBytesMax = Math.max(heldBytesMax, await heldBytes());
+      return open.length === streams && ended > 0 && heldBytesMax > 20_000_000;
+    });
+    engine.answer = (socket) => socket.write(Buffer.concat([Buffer.from(streamHead), piece(ending), lastPiece]));
+    expect((await post(gateway, path, streamBody)).body).toContain('[DONE]');
+    for (const socket of open) socket.write(Buffer.concat([piece(`\n\n${ending}`), lastPiece]));
+    const bodies = (await Promise.all(answers)).map(({ body }) => body);
+    expect(heldBytesMax).toBeLessThanOrEqual(answersBytesMax);
+    const refused = bodies.filter((body) => body.includes('"code":"answers_too_large_together"'));
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused[0]).toContain('answersBytesMax');
+    expect(bodies.filter((body) => body.includes('[DONE]')).length).toBe(streams - refused.length);
+    expect(metric(await metrics(gateway), 'kvoyant_limited_total{limit="answersBytesMax"}')).toBe(refused.length);
+    expect(log.lines.find(({ limit }) => limit === 'answersBytesMax')).toMatchObject({ engine: engine.url });
+    await nothingInFlight(gateway);
+    expect(await heldBytes()).toBe(0);
+    report(
+      'events that do not end, in many streams',
+      `${streams} streams of 900 kB, ${refused.length} ended, at most ${(heldBytesMax / 2 ** 20).toFixed(0)} MiB held, ${seconds(performance.now() - began)}`,
+      'at most 64 MiB, others served',
+    );
   });
 });
 
@@ -171,7 +223,7 @@ describe('an engine whose answer has an odd form', () => {
   const endings: readonly (readonly [string, string, number | null])[] = [
     ['101', head('101 Switching Protocols', 'connection: upgrade\r\nupgrade: x'), null],
     ['204 with a body', head('204 No Content', 'content-length: 5', 'hello'), 204],
-    ['304 with a body', head('304 Not Modified', 'content-length: 5', 'hello'), 304],
+    ['304 with a body', head('304 Not Modified', 'content-length: 5', 'hello'), null],
     ['a status of 999', head('999 What', 'content-length: 2', '{}'), 999],
     ['both lengths', head('200 OK', 'content-length: 5\r\ntransfer-encoding: chunked', 'hello'), null],
     ['a broken chunk', `${streamHead}zz\r\nhello`, null],

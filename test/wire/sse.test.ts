@@ -56,6 +56,62 @@ describe('SseSplitter', () => {
     expect(() => lines.push(line)).toThrow(RangeError);
   });
 
+  it('keeps nothing of an event that is longer than what may be kept, and tells when it ends', () => {
+    const long = (ending: string): string[] => [
+      `data: ${'x'.repeat(200)}${ending}${ending}`,
+      `data: ${'x'.repeat(60)}${ending}data: ${'y'.repeat(60)}${ending}: c${ending}${ending}`,
+      `data:${ending}data: ${'y'.repeat(120)}${ending}data: z${ending}${ending}`,
+    ];
+    for (const text of [...long('\n'), ...long('\r\n')]) {
+      for (const pieceBytes of [1, 2, 7, 64, 1000]) {
+        const seen: string[] = [];
+        let heldBytes = 0;
+        let heldBytesMax = 0;
+        const splitter = new SseSplitter((data) => seen.push(data), {
+          keptBytesMax: 100,
+          onLong: () => seen.push('long'),
+          hold: {
+            take: (bytes) => {
+              heldBytes += bytes;
+              heldBytesMax = Math.max(heldBytesMax, heldBytes);
+            },
+            give: (bytes) => {
+              heldBytes -= bytes;
+            },
+          },
+        });
+        const bytes = Buffer.from(`data: a\n\n${text}data: b\n\n${text}data: c\n\n`);
+        for (let at = 0; at < bytes.length; at += pieceBytes) splitter.push(bytes.subarray(at, at + pieceBytes));
+        expect(seen).toEqual(['a', 'long', 'b', 'long', 'c']);
+        expect(heldBytesMax).toBeLessThan(1000);
+        // The small buffer for the beginnings of lines.
+        expect(heldBytes).toBeLessThanOrEqual(256);
+      }
+    }
+  });
+
+  it('ends with what the hold throws where there is no room', () => {
+    let heldBytes = 0;
+    const hold = {
+      take: (bytes: number) => {
+        if (heldBytes + bytes > 10_000) throw new TypeError('full');
+        heldBytes += bytes;
+      },
+      give: (bytes: number) => {
+        heldBytes -= bytes;
+      },
+    };
+    const endless = (piece: string) => () => {
+      heldBytes = 0;
+      const splitter = new SseSplitter(() => undefined, { hold });
+      for (let i = 0; i < 1000; i++) splitter.push(Buffer.from(piece));
+    };
+    expect(endless('x'.repeat(100))).toThrow(TypeError);
+    expect(endless('data: xyz\n')).toThrow(TypeError);
+    expect(endless('data:\n')).toThrow(TypeError);
+    expect(endless('data: xyz\n\n')).not.toThrow();
+  });
+
   it('finds the same events wherever the bytes are cut', () => {
     const line = fc.oneof(
       fc.string({ unit: 'binary' }).map((text) => `data: ${text.replace(/[\r\n]/g, '')}`),

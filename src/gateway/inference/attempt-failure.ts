@@ -2,6 +2,7 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 import { fullRetryAfterS } from './client-answer.ts';
 import type { InferenceContext } from './inference-context.ts';
 import type { RelayOutcome } from './relay.ts';
@@ -43,6 +44,10 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
     { engine: engine.url, failure, reason: error.message },
     'attempt failed before the engine answered',
   );
+  if (error instanceof LimitReached) {
+    noteLimit(context, engine, error);
+    return error;
+  }
   switch (failure) {
     case 'unreachable':
       monitor?.suspect(error.message, (error as { code?: string }).code === 'ECONNREFUSED');
@@ -65,11 +70,21 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
 }
 
 /** Updates the engine's health after its answer reached the client. 429 and 503 only mark it as full. */
-export function noteAnswer({ monitors }: InferenceContext, engine: Engine, outcome: RelayOutcome): void {
-  if (outcome.kind === 'cut') monitors.get(engine)?.failed(outcome.error.message);
+export function noteAnswer(context: InferenceContext, engine: Engine, outcome: RelayOutcome): void {
+  const { monitors } = context;
+  if (outcome.kind === 'cut') {
+    if (outcome.error instanceof LimitReached) noteLimit(context, engine, outcome.error);
+    else monitors.get(engine)?.failed(outcome.error.message);
+  }
   if (outcome.kind !== 'answered') return;
   const { status } = outcome;
   if (status === 429 || status === 503) engine.fullUntilMs = performance.now() + fullMs;
   if (status < 500 && status !== 429) monitors.get(engine)?.worked();
   else if (status >= 500 && status !== 503) monitors.get(engine)?.failed(`it answered with status ${status}`);
+}
+
+/** All answers together have reached the limit: that says little against the engine whose answer asked for more. */
+function noteLimit({ log, metrics }: InferenceContext, engine: Engine, { limit, message }: LimitReached): void {
+  metrics.limited.inc({ limit });
+  log.warn({ engine: engine.url, limit }, `its answer ends: ${message}`);
 }

@@ -2,7 +2,7 @@
 
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Logger } from 'pino';
-import { ByteCollector } from '../../wire/byte-collector.ts';
+import { ByteCollector, type MemoryHold } from '../../wire/byte-collector.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
 import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
@@ -34,7 +34,8 @@ export class ClientAnswer implements RelayedAnswer {
   readonly #exchange: Exchange;
   #stage: Stage = 'held';
   #head: AnswerHead | null = null;
-  readonly #held = new ByteCollector();
+  readonly #hold: MemoryHold | null;
+  readonly #held: ByteCollector;
   #timer: NodeJS.Timeout | null = null;
   /** A stream was promised, but the engine's answer is not one: its body becomes an error event. */
   #translates = false;
@@ -46,9 +47,12 @@ export class ClientAnswer implements RelayedAnswer {
   /**
    * @param holdMsMax counted from the request's arrival; null if the client does not expect a stream
    * @param hidesUsage drops the usage chunk, which the gateway asked for and the client did not
+   * @param hold counts the memory of held bytes; null if nothing is held
    */
-  constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false) {
+  constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false, hold: MemoryHold | null = null) {
     this.#exchange = exchange;
+    this.#hold = hold;
+    this.#held = new ByteCollector(hold);
     this.#hidesUsage = hidesUsage;
     exchange.answer = this;
     if (holdMsMax === null) return;
@@ -59,11 +63,11 @@ export class ClientAnswer implements RelayedAnswer {
   /** Takes the head of an engine's answer. Sends nothing yet. */
   begin(head: AnswerHead): void {
     const isFiltered = this.#hidesUsage && head.status === 200 && formOf(head.headers) === 'stream';
-    this.#filter = isFiltered ? new UsageFilter() : null;
+    this.#filter = isFiltered ? new UsageFilter(this.#hold) : null;
     this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
   }
 
-  /** Holds bytes. @returns false if the limit is exceeded: the answer should be tied */
+  /** Holds bytes. @returns false if the limit is exceeded: the answer should be tied. @throws LimitReached */
   hold(chunk: Buffer): boolean {
     this.#held.append(chunk);
     return this.#held.length <= heldBytesMax;
@@ -97,7 +101,7 @@ export class ClientAnswer implements RelayedAnswer {
     this.#exchange.response.flushHeaders();
   }
 
-  /** @returns false if the caller should wait for `drain` */
+  /** @returns false if the caller should wait for `drain`. @throws LimitReached */
   write(chunk: Buffer): boolean {
     if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
     // The rest of an oversized error body is dropped.
@@ -120,6 +124,7 @@ export class ClientAnswer implements RelayedAnswer {
   /** Discards what a given-up engine sent; another one may be tried. */
   drop(): void {
     this.#head = null;
+    this.#filter?.end();
     this.#filter = null;
     this.#held.clear();
   }

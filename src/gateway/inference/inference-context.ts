@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { BlockHasher } from '../../core/index.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
+import type { AnswerBudget } from '../exchange/answer-budget.ts';
 import type { TurnSlices } from '../exchange/turn-slices.ts';
 import type { EngineMonitor } from '../fleet/engine-monitor.ts';
 import type { Pools } from '../pools/pools.ts';
@@ -21,6 +22,8 @@ export interface InferenceContext {
   readonly monitors: ReadonlyMap<Engine, EngineMonitor>;
   /** Spreads the reading and routing of requests over turns of the event loop. */
   readonly intakeSlices: TurnSlices;
+  /** The memory that is held of answers. */
+  readonly answerBudget: AnswerBudget;
   readonly retryBudget: RetryBudget;
   readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;

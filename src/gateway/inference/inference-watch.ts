@@ -7,6 +7,8 @@ import type { Engine } from '../engines/engine.ts';
 import type { Call } from '../engines/engine-calls.ts';
 import { accountOf, type WorkerAccount } from '../engines/prompt-account.ts';
 import type { PromptCheck } from '../engines/traffic-findings.ts';
+import type { AnswerLease } from '../exchange/answer-budget.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 import type { BookingLease } from '../pools/booking-lease.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
@@ -19,6 +21,8 @@ const observedBodyBytesMax = 4 * 1024 * 1024;
 
 export interface InferenceWatchOptions {
   readonly lease: BookingLease;
+  /** Counts what is held of the answer. */
+  readonly memory: AnswerLease;
   readonly record: DecisionRecord;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
@@ -58,7 +62,7 @@ export class InferenceWatch implements RelayWatch {
     this.#status = status;
     if (status !== 200) return this.#refused(status);
     if (form === 'whole') {
-      this.#body = new ByteCollector();
+      this.#body = new ByteCollector(this.#options.memory);
       return pass;
     }
     if (form === 'unreadable-stream') {
@@ -70,10 +74,11 @@ export class InferenceWatch implements RelayWatch {
       );
       return pass;
     }
-    this.#observer = new StreamObserver(this.#options.choices, {
-      tokens: (choice, count) => this.#tokens(choice, count),
-      totalTokens: (count) => this.#options.lease.totalTokens(count),
-    });
+    const listener = {
+      tokens: (choice: number, count: number) => this.#tokens(choice, count),
+      totalTokens: (count: number) => this.#options.lease.totalTokens(count),
+    };
+    this.#observer = new StreamObserver(this.#options.choices, listener, this.#options.memory);
     return hold;
   }
 
@@ -156,8 +161,20 @@ export class InferenceWatch implements RelayWatch {
   }
 
   #collect(body: ByteCollector, chunk: Buffer): void {
-    if (body.length + chunk.length > observedBodyBytesMax) this.#body = null;
-    else body.append(chunk);
+    try {
+      if (body.length + chunk.length <= observedBodyBytesMax) {
+        body.append(chunk);
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof LimitReached)) throw error;
+      const { metrics, log, engine, record } = this.#options;
+      metrics.limited.inc({ limit: error.limit });
+      log.warn({ engine: engine.url, requestId: record.requestId }, `its usage is not read: ${error.message}`);
+    }
+    // What was collected is given back; the client has the answer all the same.
+    body.take();
+    this.#body = null;
   }
 
   #tokens(choice: number, count: number): void {

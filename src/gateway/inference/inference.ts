@@ -8,6 +8,7 @@ import { namesTwice } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
+import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
@@ -46,10 +47,13 @@ export async function answerInference(context: InferenceContext, exchange: Excha
   if (intake === null) return;
   context.retryBudget.request(performance.now());
   const { request, hidesUsage } = intake;
-  const answer = new ClientAnswer(exchange, request.stream ? context.config.holdMsMax : null, hidesUsage);
+  const memory = context.answerBudget.lease();
+  const holdMsMax = request.stream ? context.config.holdMsMax : null;
+  const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory);
   try {
     await failingInto(answer, exchange, context.log, () => answerBySome(context, exchange, intake, answer));
   } finally {
+    memory.release();
     recordTraffic(context, exchange, intake);
   }
 }
@@ -101,15 +105,17 @@ async function attemptWith(
   attempt: number,
   tried: Set<WorkerIndex>,
 ): Promise<RelayOutcome> {
+  const memory = context.answerBudget.lease();
   try {
     tried.add(placed.routed.decision.worker);
     if (attempt > 1) context.metrics.retries.inc();
-    return await send(context, exchange, answer, intake, placed, attempt, tried);
+    return await send(context, exchange, answer, intake, placed, memory, attempt, tried);
   } catch (error) {
     exchange.record?.broken(error);
     throw error;
   } finally {
-    // A normal end has released it already; this covers faults of the gateway.
+    memory.release();
+    // A normal end has released the booking already; this covers faults of the gateway.
     placed.lease.release('failed', performance.now());
   }
 }
@@ -169,6 +175,7 @@ function send(
   answer: ClientAnswer,
   intake: Intake,
   { routed, worker, lease }: Placed,
+  memory: AnswerLease,
   attempt: number,
   tried: ReadonlySet<WorkerIndex>,
 ): Promise<RelayOutcome> {
@@ -193,6 +200,7 @@ function send(
   exchange.record = record;
   const watch = new InferenceWatch({
     lease,
+    memory,
     record,
     metrics,
     log,

@@ -7,6 +7,7 @@ import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamFailure } from '../engines/upstream.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 
 /**
@@ -176,7 +177,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     try {
       this.#data(chunk);
     } catch (error) {
-      this.#breakDown(error);
+      this.#refuse(error);
     }
   }
 
@@ -185,7 +186,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     try {
       this.#end();
     } catch (error) {
-      this.#breakDown(error);
+      this.#refuse(error);
     }
   }
 
@@ -240,7 +241,10 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       this.#fail('error', incomplete);
       return;
     }
-    if (!this.#tied) this.#answer.tie();
+    if (!this.#tied) {
+      this.#tied = true;
+      this.#answer.tie();
+    }
     this.#answer.end();
     this.#settle({ kind: 'answered', status: this.#status });
   }
@@ -312,7 +316,8 @@ class Relay implements Dispatcher.DispatchHandler, Call {
       return;
     }
     this.#settle({ kind: 'cut', status: this.#status, error });
-    this.#answer.cut(new RequestError(502, 'upstream_failed', 'the engine broke off its answer'));
+    const brokenOff = new RequestError(502, 'upstream_failed', 'the engine broke off its answer');
+    this.#answer.cut(error instanceof LimitReached ? error : brokenOff);
   }
 
   #heldMs(): number {
@@ -335,6 +340,20 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     } catch (error) {
       this.#listeners.reject(error);
     }
+  }
+
+  /** Ends the attempt if the engine's bytes exceed a limit; any other error is a fault of the gateway. */
+  #refuse(error: unknown): void {
+    if (!(error instanceof LimitReached) || this.#settled) {
+      this.#breakDown(error);
+      return;
+    }
+    try {
+      this.#fail('error', error);
+    } catch (fault) {
+      this.#breakDown(fault);
+    }
+    this.#controller?.abort(givenUp);
   }
 
   /**

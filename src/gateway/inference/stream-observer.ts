@@ -1,5 +1,6 @@
 // Observes an engine's event stream: first token, tokens of each choice, usage and end, without parsing every chunk.
 
+import type { MemoryHold } from '../../wire/byte-collector.ts';
 import {
   type CompletionChunk,
   carriesToken,
@@ -18,10 +19,10 @@ export interface StreamListener {
 }
 
 /**
- * A longer event counts as one token of the first choice: parsing it would block the event loop. Prompts echoed with
- * logprobs are that long.
+ * A longer event counts as one token of the first choice and is not kept: parsing it would block the event loop. Prompts
+ * echoed with logprobs are that long.
  */
-const parsedEventCharactersMax = 1024 * 1024;
+const parsedEventBytesMax = 1024 * 1024;
 
 /**
  * Feed it the body of a `text/event-stream` answer of the chat or completions API with `push`, in chunks cut anywhere.
@@ -33,7 +34,7 @@ const parsedEventCharactersMax = 1024 * 1024;
 export class StreamObserver {
   readonly #listener: StreamListener;
   readonly #single: boolean;
-  readonly #splitter = new SseSplitter((data) => this.#event(data));
+  readonly #splitter: SseSplitter;
   /** Tokens seen of each choice; -1 before its first. */
   readonly #tokens: Float64Array;
   #outputTokens = 0;
@@ -45,8 +46,13 @@ export class StreamObserver {
   #finished = false;
   #malformedChunks = 0;
 
-  /** @param choices number of choices of the answer: prompts times `n` */
-  constructor(choices: number, listener: StreamListener) {
+  /**
+   * @param choices number of choices of the answer: prompts times `n`
+   * @param hold counts the memory of an incomplete event
+   */
+  constructor(choices: number, listener: StreamListener, hold: MemoryHold | null = null) {
+    const onLong = (): void => this.#count(0, 1);
+    this.#splitter = new SseSplitter((data) => this.#event(data), { keptBytesMax: parsedEventBytesMax, onLong, hold });
     this.#single = choices === 1;
     this.#tokens = new Float64Array(choices).fill(-1);
     this.#listener = listener;
@@ -87,16 +93,12 @@ export class StreamObserver {
     return this.#malformedChunks;
   }
 
-  /** @throws RangeError if one event exceeds the limits of `SseSplitter`; the observer is unusable afterwards */
+  /** @throws RangeError if one event exceeds the limits of `SseSplitter`, LimitReached from `hold`; unusable afterwards */
   push(bytes: Buffer): void {
     this.#splitter.push(bytes);
   }
 
   #event(data: string): void {
-    if (data.length > parsedEventCharactersMax) {
-      this.#count(0, 1);
-      return;
-    }
     if (this.#single && this.#begun && isPlainTokenChunk(data)) {
       this.#count(0, 1);
       return;

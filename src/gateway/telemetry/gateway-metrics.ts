@@ -15,11 +15,12 @@ export const unknownModel = '(unknown)';
 /** Engines may list any number of adapters. */
 const modelLabelsMax = 256;
 
-/** What the door to clients holds now. */
+/** What the door to clients holds now, of requests and of answers. */
 export interface DoorFigures {
   /** By state. */
   connections(): Readonly<Record<string, number>>;
   bodyBytes(): number;
+  answerBytes(): number;
 }
 
 export class GatewayMetrics {
@@ -283,7 +284,7 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
   });
 }
 
-function registerDoor(registry: Registry, { connections, bodyBytes }: DoorFigures): void {
+function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes }: DoorFigures): void {
   new Gauge({
     name: 'kvoyant_client_connections',
     help: 'Open connections of clients: unproven (no request was let in yet), idle, or busy with one.',
@@ -299,6 +300,14 @@ function registerDoor(registry: Registry, { connections, bodyBytes }: DoorFigure
     registers: [registry],
     collect() {
       this.set(bodyBytes());
+    },
+  });
+  new Gauge({
+    name: 'kvoyant_answer_bytes',
+    help: "Memory that what is held of engines' answers takes.",
+    registers: [registry],
+    collect() {
+      this.set(answerBytes());
     },
   });
 }
