@@ -40,7 +40,7 @@ describe('addresses of feeds', () => {
   it.each([
     ['kv-events=tcp://*:5557', 'write bind:tcp://\\*:5557 if the engine connects'],
     ['kv-events=tcp://0.0.0.0:5557', "tcp://HOST:5557 with the engine's host"],
-    ['kv-events=tcp://[::]:5557', 'no address to connect to'],
+    ['kv-events=tcp://[::]:5557', 'is a wildcard and can'],
     ['kv-events=tcp://gpu-1:0', 'a port that is not from 1 to 65535'],
     ['kv-events=tcp://gpu-1:70000', 'a port that is not from 1 to 65535'],
     ['kv-events=tcp://gpu 1:5557', 'neither an address nor a name'],
@@ -49,7 +49,7 @@ describe('addresses of feeds', () => {
     ['kv-events=tcp://eth0;gpu-1:5557', 'neither an address nor a name'],
     ['kv-events=inproc://kv', 'is not of the form'],
     [`kv-events=ipc:///${'x'.repeat(200)}`, 'is no path of 1 to 107 bytes'],
-    ['kv-replay=bind:tcp://gpu-1:5657', 'the engine opens the address of replays itself'],
+    ['kv-replay=bind:tcp://gpu-1:5657', 'the engine binds its replay address itself'],
     ['kv-replay=tcp://*:5657', 'write tcp://HOST:5657'],
     ['kv-replay=nonsense', 'is not of the form'],
   ])('are refused where they can not be opened, with what to write: %s', (setting, message) => {
