@@ -145,8 +145,9 @@ it.each<[what: string, bytes: Buffer]>([
   ],
   ['messages before the handshake', Buffer.concat([handshakeOf('PUB').subarray(0, 64), writeMessage(['a', 'b', 'c'])])],
 ])('closes a connection that begins with %s', async (_, bytes) => {
-  const { socket } = await attack(bytes);
+  const { publisher, socket } = await attack(bytes);
   await eventually(() => socket.destroyed || socket.readableEnded, attackMsMax);
+  expect(publisher.received.includes('READY')).toBe(false);
 });
 
 it('closes connections from other addresses than may connect', async () => {
@@ -170,6 +171,7 @@ it('closes a message of 1.5 GB at its head, and one of frames without an end', a
   head[0] = 2;
   head.writeBigUInt64BE(1_500_000_000n, 1);
   const mebibyte = Buffer.alloc(1024 * 1024);
+  const [before] = await workers();
   const { socket } = await accepted();
   await pour(socket, [head, ...repeated(mebibyte, size(1500, 64))]);
   await eventually(() => socket.destroyed, attackMsMax);
@@ -177,6 +179,7 @@ it('closes a message of 1.5 GB at its head, and one of frames without an end', a
   const other = await accepted();
   await pour(other.socket, repeated(frame, size(1500, 64)));
   await eventually(() => other.socket.destroyed, attackMsMax);
+  expect((await workers())[0]!.feed.batches).toBe(before!.feed.batches);
 });
 
 it('closes a peer that pings and never reads the answers', async () => {
@@ -267,6 +270,7 @@ it('survives payloads nested without an end, of every header that lies, and at r
     async () => (await workers())[0]!.feed.malformed - before!.feed.malformed >= payloads.length / 2,
     attackMsMax,
   );
+  expect(attacked.gateway.logged('by a fault of the gateway')).toEqual([]);
 });
 
 it('gives up a replay that never ends, and follows the feed meanwhile', async () => {

@@ -1,4 +1,4 @@
-import { it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { rehearse } from '../../src/cli/rehearsal.ts';
 
 const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')).length;
@@ -6,5 +6,5 @@ const sockets = (): number => process.getActiveResourcesInfo().filter((name) => 
 it('leaves no server and no connection behind', async () => {
   const before = sockets();
   await rehearse({ policy: 'kv' });
-  while (sockets() > before) await new Promise((resolve) => setTimeout(resolve, 10));
+  await vi.waitFor(() => expect(sockets()).toBeLessThanOrEqual(before), { timeout: 10_000 });
 });

@@ -106,6 +106,8 @@ describe('a canary', () => {
   it('comes again while the worker is idle', async () => {
     const { gateway } = await canaries({ workers: [fleet.workers[0]!.url], canaryIntervalMs: 1000 });
     await eventually(() => gateway.router(model)!.counters().routed >= 4, 15_000);
+    const { workers } = (await getJson(gateway, '/workers')) as { workers: { canary: Canary }[] };
+    expect(workers.map(({ canary }) => canary.state)).toEqual(['sound']);
   });
 
   it('is inconclusive where the engine does not answer it, which is no fault, and requests go on', async () => {

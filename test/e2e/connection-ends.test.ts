@@ -178,6 +178,7 @@ describe('a gateway can be closed while clients', () => {
     await eventually(async () => (await openCount(gateway)) === count);
     await gateway.close();
     for (const socket of sockets) await eventually(() => socket.destroyed || socket.readableEnded);
+    await expect(fetch(`${gateway.url}/health`)).rejects.toThrow('fetch failed');
   };
 
   it('have connections without a request, or half of one', async () => {

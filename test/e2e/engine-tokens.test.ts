@@ -387,6 +387,8 @@ describe('with a tokenizer', () => {
     };
     const gateway = await harness.gateway({ workers: [engine.url], ...local }, 0);
     await eventually(async () => JSON.stringify(await shown(gateway)).includes('BOS that one of them writes twice'));
+    expect(engine.questions.length).toBeGreaterThan(0);
+    expect(await shown(gateway)).toMatchObject([{ state: 'refused' }]);
   });
 
   it('an image counts by what engines have said of others, and only what stands before it is claimed', async () => {

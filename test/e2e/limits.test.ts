@@ -204,5 +204,6 @@ describe('limits of an answer', () => {
     await eventually(() => engine.aborted === 1, 10_000);
     socket.destroy();
     await atRest(gateway);
+    expect(await limited(gateway, 'streamIdleMsMax')).toBe(1);
   });
 });

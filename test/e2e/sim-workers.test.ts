@@ -126,7 +126,9 @@ describe('the official client', () => {
 
   it('aborts a stream, and the engine stops', async () => {
     const stream = await client.completions.create({ model, prompt: sentence, max_tokens: 20_000, stream: true });
+    let chunks = 0;
     for await (const _chunk of stream) {
+      chunks += 1;
       stream.controller.abort();
       break;
     }
@@ -134,6 +136,7 @@ describe('the official client', () => {
     await eventually(() =>
       fleet.workers.every(({ runtime }) => runtime!.engine.runningCount + runtime!.engine.waitingCount === 0),
     );
+    expect(chunks).toBe(1);
   });
 });
 

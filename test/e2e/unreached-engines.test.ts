@@ -117,6 +117,7 @@ describe('the log', () => {
     await eventually(() => lines.with('engine not reached').length === 1);
     await harness.engine({ port: free.port });
     await eventually(() => lines.with('worker ready').length === 1);
+    expect(lines.with('engine not reached')).toHaveLength(1);
   });
 
   it('is told again ever more rarely, and at once of another reason', () => {

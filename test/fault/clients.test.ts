@@ -49,6 +49,7 @@ describe('clients that go away', () => {
       const goneMs = Date.now();
       for (const { request } of clients) request.destroy();
       await eventually(async () => (await open()) === 0, abortMsMax);
+      expect(gateway.logged('by a fault of the gateway')).toEqual([]);
       const states = await Promise.all(engines.map(stateOf));
       const busyMs = Math.max(...states.map(({ closedMs }) => closedMs)) - goneMs;
       report(`${clientCount} clients gone ${when}`, `engines busy for ${seconds(busyMs)} after`, '0.1 s');

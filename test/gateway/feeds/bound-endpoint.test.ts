@@ -83,6 +83,7 @@ describe('a bound address with several feeds', () => {
     const { batches } = second.status;
     await publish(publisher, 'b', batches, 1);
     await eventually(() => second.status.batches > batches);
+    expect(second.status).toMatchObject({ error: null, publishers: 1 });
     second.close();
     const probe = new Publisher({ linger: 0 });
     await eventually(() =>

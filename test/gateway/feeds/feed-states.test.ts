@@ -1,6 +1,6 @@
 // Gateways over simulated engines whose events go wrong: each fault leads to its state, and the state to its mending.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Publisher } from 'zeromq';
 import type { BlocksStored, KvEvent } from '../../../src/core/index.ts';
 import type { Gateway } from '../../../src/gateway/index.ts';
@@ -59,10 +59,7 @@ async function shown(gateway: Gateway): Promise<Shown> {
 }
 
 async function trusted(gateway: Gateway, kind: string, reason: string | null): Promise<void> {
-  await eventually(async () => {
-    const { trust } = await shown(gateway);
-    return trust.kind === kind && trust.reason === reason;
-  });
+  await vi.waitFor(async () => expect((await shown(gateway)).trust).toMatchObject({ kind, reason }), { timeout: 5000 });
 }
 
 /** A prompt of 64 tokens; equal numbers are equal prompts. */

@@ -175,6 +175,7 @@ describe('KvFeed', () => {
     });
     for (const one of publishers) one.close();
     await eventually(() => feed.status.publishers === 0);
+    expect(feed.status).toMatchObject({ error: null, disconnects: 1 });
   });
 
   it('says why it can not bind, and does so once it can', async () => {
@@ -186,6 +187,7 @@ describe('KvFeed', () => {
     publisher = new Publisher({ linger: 0 });
     publisher.connect(endpoint);
     await eventually(() => feed.status.publishers === 1);
+    expect(feed.status).toMatchObject({ error: null, endpoint });
   });
 });
 

@@ -48,6 +48,9 @@ describe('a thousand feeds', () => {
     await eventually(() => feeds.every(({ status }) => status.publishers === 1), 20_000);
     for (const one of publishers) one.publish('', 0, payload);
     await eventually(() => feeds.every(({ status }) => status.batches === 1), 20_000);
+    expect(new Set(feeds.map(({ status }) => `${status.publishers} ${status.disconnects} ${status.error}`))).toEqual(
+      new Set(['1 0 null']),
+    );
   }, 60_000);
 });
 
@@ -70,6 +73,7 @@ describe('a publisher that never answers a PING', () => {
     await eventually(() => feed.status.publishers === 1);
     pinging.write(Buffer.from('\x04\x0a\x04PING\0\x0aabc', 'latin1'));
     await eventually(() => pinging.received.includes('PONGabc'));
+    expect(feed.status).toMatchObject({ disconnects: 0, publishers: 1, isDead: false });
   });
 
   it('is told what it is taken for, where it is another kind of socket', async () => {
