@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AnswerBudget } from '../../src/gateway/exchange/answer-budget.ts';
+import { AnswerBudget } from '../../../src/gateway/exchange/answer-budget.ts';
 
 describe('AnswerBudget', () => {
   it('gives one answer two thirds of what is free beside the others, and names the limit beyond', () => {
