@@ -1,12 +1,12 @@
-// Collects bytes that come in pieces of any size: one buffer that doubles, so that a piece of one byte costs one byte.
+// Collects bytes that arrive in chunks of any size, in one buffer that doubles.
 
 const capacityMin = 256;
-/** A larger buffer is given back when the collector is emptied. */
+/** A larger buffer is freed when the collector is cleared. */
 const keptBytesMax = 64 * 1024;
 
-/** The account that a buffer's memory goes to. */
+/** Counts the memory of buffers against a limit. */
 export interface MemoryHold {
-  /** Before the memory is taken. @throws if there is no room for it */
+  /** Called before the memory is allocated. @throws if there is no room for it */
   take(bytes: number): void;
   give(bytes: number): void;
 }
@@ -25,7 +25,7 @@ export class ByteCollector {
     return this.#length;
   }
 
-  /** Copies the bytes. Amortised O(bytes). @throws what the hold throws; nothing has changed then */
+  /** Copies the bytes. Amortized O(bytes). @throws what the hold throws, with nothing changed */
   append(bytes: Buffer): void {
     const length = this.#length + bytes.length;
     if (length > this.#bytes.length) {
@@ -40,12 +40,12 @@ export class ByteCollector {
     this.#length = length;
   }
 
-  /** What was collected, to be read before the next call. */
+  /** The collected bytes, valid until the next call. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** What was collected; the collector is empty afterwards and keeps nothing of it. */
+  /** The collected bytes. The collector is empty afterwards and keeps no reference. */
   take(): Buffer {
     const taken = this.view();
     this.#drop();
@@ -53,7 +53,7 @@ export class ByteCollector {
     return taken;
   }
 
-  /** Empties it, and keeps a small buffer for the next bytes. */
+  /** Empties the collector, keeping a small buffer for reuse. */
   clear(): void {
     if (this.#bytes.length > keptBytesMax) this.#drop();
     this.#length = 0;

@@ -25,8 +25,8 @@ export interface CompletionChoice {
 }
 
 /**
- * Whether a choice of a stream brings a token: content, reasoning, a refusal, a tool call or text, empty text included,
- * but not the delta that only opens a chat message. Token ids are the caller's to look at first: they tell how many.
+ * Whether a choice of a stream carries a token: content, reasoning, a refusal, a tool call or text. Empty text counts;
+ * the delta that only opens a chat message does not. Token ids are more exact, so callers check them first.
  * @param started the choice has had a token before
  */
 export function carriesToken(choice: CompletionChoice, started: boolean): boolean {
@@ -46,19 +46,19 @@ export function carriesToken(choice: CompletionChoice, started: boolean): boolea
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Prompt tokens that the engine found in its cache; null: it does not say. */
+  /** Prompt tokens found in the engine's cache; null if it does not say. */
   readonly cachedTokens: number | null;
 }
 
-/** A larger count in a usage is an engine's mistake: 4,096 choices of half a million tokens are fewer. */
+/** Larger counts are an engine's mistake: 4,096 choices of half a million tokens are fewer. */
 export const usageTokensMax = 2 ** 31 - 1;
 
-/** What a usage value is; engines send null where there is none yet. */
+/** `absent` includes null, which engines send until they have a usage. */
 export type UsageReading = Usage | 'absent' | 'malformed';
 
 /**
- * Reads the usage object of the OpenAI API. `malformed`: a count is not an integer from 0 to `usageTokensMax`, or more
- * prompt tokens were cached than there are; nothing of such a usage can be trusted.
+ * Reads the usage object of the OpenAI API. `malformed`: a count is not an integer from 0 to `usageTokensMax`, or there
+ * are more cached than prompt tokens; no part of it can be trusted.
  */
 export function readUsage(value: unknown): UsageReading {
   if (typeof value !== 'object' || value === null) return 'absent';
@@ -77,22 +77,22 @@ function isTokenCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= usageTokensMax;
 }
 
-/** A larger body is not parsed, which would hold up the event loop: only its usage is, where it has one. */
+/** Parsing a larger body would block the event loop: only its usage is parsed. */
 const parsedBodyBytesMax = 256 * 1024;
 
-/** Usage of an answer that came in one piece. O(bytes) */
+/** Usage of an answer in one piece. O(bytes) */
 export function readBodyUsage(body: Buffer): UsageReading {
   try {
     if (body.length > parsedBodyBytesMax) return readUsage(usageOfLargeBody(body));
     const value: unknown = JSON.parse(body.toString('utf8'));
     return typeof value === 'object' && value !== null ? readUsage((value as { usage?: unknown }).usage) : 'absent';
   } catch {
-    // Not JSON: an engine may answer anything; the client gets it as it came.
+    // Not JSON: engines may answer anything, and the client gets it unchanged.
     return 'absent';
   }
 }
 
-/** @throws Error if the body is no JSON object */
+/** @throws Error if the body is not a JSON object */
 function usageOfLargeBody(body: Buffer): unknown {
   const open = skipSpace(body, 0);
   const usage = body[open] === 0x7b ? lastMember(body, open, 'usage') : null;

@@ -1,4 +1,4 @@
-// Asks, in the bytes of a streaming request, for the chunk that reports the usage; every other byte stays as it is.
+// Adds a request for the usage chunk to the bytes of a streaming request; all other bytes stay unchanged.
 
 import { isEmptyObject, lastMember, replaceSpan, type Span, skipSpace } from './json-members.ts';
 
@@ -7,13 +7,13 @@ const LETTER_F = 0x66;
 const LETTER_N = 0x6e;
 
 /**
- * Sets `stream_options.include_usage` to true where it is absent, null or false.
+ * Sets `stream_options.include_usage` to true if it is absent, null or false.
  *
- * The bytes are spliced, not written anew from a parsed value: that would round integers beyond 2^53, drop repeated
- * keys and move numeric ones to the front.
- * @param body a JSON object that `JSON.parse` takes
- * @returns null: nothing is to be changed, because the client asks for usage itself (`continuous_usage_stats` is of no
- *   effect without `include_usage`, so that its chunks would change if we asked), or in a way only the engine can judge
+ * The bytes are spliced: serializing a parsed value would round integers beyond 2^53, drop repeated keys and reorder
+ * numeric ones.
+ * @param body a JSON object that `JSON.parse` accepts
+ * @returns null if nothing is to be changed: the client asks for usage itself, or sets `continuous_usage_stats` (which
+ * has no effect without `include_usage`, so its chunks would change), or only the engine can judge the value
  */
 export function askForUsage(body: Buffer): Buffer | null {
   const open = skipSpace(body, 0);
@@ -35,7 +35,7 @@ function isNull(body: Buffer, { start }: Span): boolean {
   return body[start] === LETTER_N;
 }
 
-/** As the first member of the object that begins at `open`. */
+/** Inserts the first member of the object that begins at `open`. */
 function insert(body: Buffer, open: number, member: string): Buffer {
   const at = { start: open + 1, end: open + 1 };
   return replaceSpan(body, at, isEmptyObject(body, open) ? member : `${member},`);

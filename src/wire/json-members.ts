@@ -1,4 +1,4 @@
-// Finds where a member of a JSON object lies in the object's bytes, without reading any value.
+// Finds the byte range of a member of a JSON object without parsing any value.
 
 import { assert } from '../core/assert.ts';
 
@@ -17,15 +17,15 @@ export interface Span {
 }
 
 /**
- * The value of the last member of that name, which is the one that counts; null: there is none.
- * @param json bytes that `JSON.parse` takes
- * @param open where the object's `{` is
+ * The value of the last member with that name, which is the one that counts; null if there is none.
+ * @param json bytes that `JSON.parse` accepts
+ * @param open offset of the object's `{`
  */
 export function lastMember(json: Buffer, open: number, name: string): Span | null {
   return findMembers(json, open, name).last;
 }
 
-/** How many members have that name. */
+/** Number of members with that name. */
 export function memberCount(json: Buffer, open: number, name: string): number {
   return findMembers(json, open, name).count;
 }
@@ -48,12 +48,12 @@ function findMembers(json: Buffer, open: number, name: string): { readonly last:
   return { last, count };
 }
 
-/** @param open where the object's `{` is */
+/** @param open offset of the object's `{` */
 export function isEmptyObject(json: Buffer, open: number): boolean {
   return json[skipSpace(json, open + 1)] === CLOSE_OBJECT;
 }
 
-/** @returns the JSON with other text in that place */
+/** @returns the JSON with the span replaced by the text */
 export function replaceSpan(json: Buffer, { start, end }: Span, text: string): Buffer {
   return Buffer.concat([json.subarray(0, start), Buffer.from(text, 'latin1'), json.subarray(end)]);
 }
@@ -64,7 +64,7 @@ export function skipSpace(json: Buffer, from: number): number {
   return at;
 }
 
-/** Any character of a name may be written as an escape. */
+/** Any character of a name may be escaped. */
 function isName(json: Buffer, start: number, end: number, name: string): boolean {
   const text = json.toString('utf8', start, end);
   return text.includes('\\') ? JSON.parse(text) === name : text === `"${name}"`;
@@ -109,7 +109,7 @@ function stringEnd(json: Buffer, start: number): number {
   }
 }
 
-/** Of a number, `true`, `false` or `null`. */
+/** End of a number, `true`, `false` or `null`. */
 function literalEnd(json: Buffer, start: number): number {
   let at = start;
   for (; at < json.length; at++) {

@@ -1,4 +1,4 @@
-// Reads the model that a JSON body names, if everyone who reads the body must find the same one.
+// Reads the model that a JSON body names, and refuses bodies that another reader could understand differently.
 
 import { memberCount, skipSpace } from './json-members.ts';
 
@@ -7,7 +7,7 @@ export type ModelReading =
   { readonly kind: 'model'; readonly model: string | null } | { readonly kind: 'wrong'; readonly message: string };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-/** How long a model's name may be, in characters. */
+/** Longest model name, in characters. */
 export const modelLengthMax = 1024;
 
 /** @param contentType of the request, or null */
@@ -33,8 +33,8 @@ export function readJsonModel(body: Buffer, contentType: string | null): ModelRe
 }
 
 /**
- * Whether the object has the member more than once: readers differ in which of them counts.
- * @param body a JSON object that `JSON.parse` takes
+ * Whether the object has the member more than once: JSON readers differ in which one counts.
+ * @param body a JSON object that `JSON.parse` accepts
  * @param name of ASCII letters
  */
 export function namesTwice(body: Buffer, name: string): boolean {
@@ -42,7 +42,7 @@ export function namesTwice(body: Buffer, name: string): boolean {
   return memberCount(body, skipSpace(body, 0), name) > 1;
 }
 
-/** Cheap, and seldom true: only then the members are looked at one by one. */
+/** A cheap check that is seldom true; only then are the members read one by one. */
 function mayNameTwice(body: Buffer, name: string): boolean {
   const quoted = `"${name}"`;
   const first = body.indexOf(quoted);
@@ -50,12 +50,12 @@ function mayNameTwice(body: Buffer, name: string): boolean {
   return hasEscapedLetters(body);
 }
 
-/** Whether to look at the members of a body for that name, likewise. */
+/** Whether the body may have a member with that name; a cheap check. */
 export function mayName(body: Buffer, name: string): boolean {
   return body.includes(`"${name}"`) || hasEscapedLetters(body);
 }
 
-/** No usual writer escapes letters. */
+/** Common JSON writers never escape letters. */
 function hasEscapedLetters(body: Buffer): boolean {
   return body.includes('\\u006') || body.includes('\\u007');
 }

@@ -1,15 +1,15 @@
-// Reads a batch of KV events from the MessagePack payload of an engine, at once or a piece at a time.
+// Reads a batch of KV events from an engine's MessagePack payload, at once or piece by piece.
 
 import type { KvEvent } from '../core/types.ts';
 import { decodeKvEvent, decodeNumber, type SkipReason } from './kv-events-decode.ts';
 import { type GuardReason, MessagePackWalk } from './kv-events-guard.ts';
 
-/** What a batch says beside its events. */
+/** The fields of a batch besides its events. */
 export interface KvBatchHead {
   readonly kind: 'head';
   /** Seconds since the epoch by the engine's clock. */
   readonly timestampS: number;
-  /** Data-parallel rank; null: not said, so it is the rank of the connection. */
+  /** Data-parallel rank; null if absent, so the connection's rank applies. */
   readonly rank: number | null;
 }
 
@@ -27,13 +27,13 @@ export interface KvBatchFailure {
   readonly reason: GuardReason | 'not-a-batch';
 }
 
-/** Call `open` until it has an answer; if that is a head, call `next` until it has no more. Neither ever throws. */
+/** Call `open` until it returns a result; if that is a head, call `next` until it returns null. Neither ever throws. */
 export class KvBatchReader {
   readonly #payload: Uint8Array;
   readonly #walk: MessagePackWalk;
-  /** Position in the walk's inner items of the next event. */
+  /** Index of the next event in the walk's inner items. */
   #next = 0;
-  /** Offset behind the last event. */
+  /** Offset after the last event. */
   #eventsEnd = 0;
 
   constructor(payload: Uint8Array) {
@@ -41,7 +41,7 @@ export class KvBatchReader {
     this.#walk = new MessagePackWalk(payload);
   }
 
-  /** Checks up to `itemsMax` further items of the payload. @returns null: there are more */
+  /** Checks up to `itemsMax` more items of the payload. @returns null if there are more */
   open(itemsMax: number): KvBatchHead | KvBatchFailure | null {
     const progress = this.#walk.advance(itemsMax);
     if (progress === 'more') return null;
@@ -59,7 +59,7 @@ export class KvBatchReader {
     return { kind: 'head', timestampS, rank: rank !== null && isRank(rank) ? rank : null };
   }
 
-  /** The next event, or why it was left out; null: there is none. */
+  /** The next event, or why it was left out; null at the end. */
   next(): KvEvent | SkipReason | null {
     const { innerItems } = this.#walk;
     const start = innerItems[this.#next];
@@ -70,7 +70,7 @@ export class KvBatchReader {
   }
 }
 
-/** Reads a whole batch. Never throws: a payload that can't be read is a failure value, such an event is left out. */
+/** Reads a whole batch. Never throws: an unreadable payload is a failure value; an unreadable event is left out. */
 export function decodeKvBatch(payload: Uint8Array): KvBatch | KvBatchFailure {
   const reader = new KvBatchReader(payload);
   const head = reader.open(Number.POSITIVE_INFINITY)!;

@@ -1,20 +1,20 @@
-// Reads one KV event of an engine from MessagePack: every form that vLLM, SGLang and others send.
+// Reads one KV event from MessagePack, in every form that vLLM, SGLang and others send.
 
 import { Unpackr } from 'msgpackr';
 import type { BlocksRemoved, BlocksStored, KvEvent } from '../core/types.ts';
 import { readExtraKeys } from './kv-events-extra-keys.ts';
 
-/** Tokens of one block; a larger size is a fault of the sender. */
+/** Limit on tokens per block; a larger size is a fault of the sender. */
 export const blockSizeMax = 65_536;
 
 /**
- * Why an event of a batch was left out. `medium`: not the device's memory. `locality`: another node's.
- * `attention-kind`: a KV-cache group that does not keep the whole prefix. `placeholder`: says neither tokens nor block
- * size. `unknown-type`: a tag that we do not know. `malformed`: a field has the wrong form.
+ * Why an event was left out. `medium`: not the device's memory. `locality`: another node's. `attention-kind`: a
+ * KV-cache group that does not keep the whole prefix. `placeholder`: has neither tokens nor a block size.
+ * `unknown-type`: an unknown tag. `malformed`: a field has the wrong form.
  */
 export type SkipReason = 'medium' | 'locality' | 'attention-kind' | 'placeholder' | 'unknown-type' | 'malformed';
 
-/** An event in map form: any key may be absent or of any type. */
+/** An event in map form: any key may be absent or have any type. */
 interface EventMap {
   readonly type?: unknown;
   readonly block_hashes?: unknown;
@@ -31,7 +31,7 @@ interface EventMap {
   readonly kv_cache_spec_kind?: unknown;
 }
 
-/** The fields of an event in either form; undefined: absent. */
+/** The fields of an event in either form; undefined if absent. */
 interface RawEvent {
   readonly tag: unknown;
   readonly hashes: unknown;
@@ -48,7 +48,7 @@ interface RawEvent {
   readonly attentionKind: unknown;
 }
 
-// Block hashes are 64-bit integers: as doubles they would lose bits in silence.
+// Block hashes are 64-bit integers: doubles would silently lose bits.
 const unpackr = new Unpackr({ int64AsType: 'bigint', useRecords: false, mapsAsObjects: true });
 
 const deviceMedia: ReadonlySet<unknown> = new Set(['GPU', 'DEVICE', null, undefined]);
@@ -61,19 +61,19 @@ const wholePrefixKinds: ReadonlySet<unknown> = new Set([
   undefined,
 ]);
 
-/** Reads one event of a batch, given as its MessagePack bytes. Never throws: what can't be read is told by its reason. */
+/** Reads one event of a batch from its MessagePack bytes. Never throws: an unreadable event yields a reason. */
 export function decodeKvEvent(payload: Uint8Array, start: number, end: number): KvEvent | SkipReason {
   let value: unknown;
   try {
     value = unpackr.unpack(payload, { start, end });
   } catch {
-    // The walk over the payload knows no text encoding and no key types; what it lets through may still not decode.
+    // The walk over the payload checks neither text encoding nor key types, so decoding may still fail.
     return 'malformed';
   }
   return decodeEvent(value);
 }
 
-/** A number of any wire form, or null. */
+/** A number in any wire form, or null. */
 export function decodeNumber(payload: Uint8Array, start: number, end: number): number | null {
   const head = payload[start]!;
   const isNumber = head < 0x80 || head >= 0xe0 || (head >= 0xca && head <= 0xd3);
@@ -108,7 +108,7 @@ function decodeStored(raw: RawEvent): BlocksStored | SkipReason {
   if (blockSize === 0 || raw.tokens.length === 0) return 'placeholder';
   const group = groupOf(raw);
   const hashes = hashWords(raw.hashes, group);
-  // A root block of llm-d-inference-sim has the parent 0 instead of nil.
+  // llm-d-inference-sim sends the parent 0 instead of nil for a root block.
   const isRoot = raw.parent === null || raw.parent === undefined || readInteger(raw.parent, 0) === 0;
   const parent = isRoot ? null : hashWords([raw.parent], group);
   const tokens = tokenWords(raw.tokens);
@@ -123,11 +123,11 @@ function decodeRemoved(raw: RawEvent): BlocksRemoved | SkipReason {
   return hashes === null ? 'malformed' : { kind: 'removed', hashes };
 }
 
-/** Positions are those of vLLM up to 0.23; where the tail starts, other senders put one more list in between. */
+/** Positions as in vLLM up to 0.23; other senders may have one more list before the tail. */
 function fromArray(fields: readonly unknown[]): RawEvent {
   const isStored = fields[0] === 'BlockStored';
   const tail = readTail(fields, isStored ? 9 : 3);
-  // SGLang's arrays carry {cache_salt} where vLLM has the adapter's name.
+  // SGLang's arrays have {cache_salt} where vLLM has the adapter's name.
   const seventh = isStored ? fields[7] : undefined;
   const isSaltField = typeof seventh === 'object' && seventh !== null;
   return {
@@ -146,7 +146,9 @@ function fromArray(fields: readonly unknown[]): RawEvent {
   };
 }
 
-/** By type and order: the text is the attention kind, a number before it the group, one after it the window. */
+/**
+ * Told apart by type and order: the text is the attention kind, a number before it the group, one after it the window.
+ */
 function readTail(fields: readonly unknown[], start: number): Pick<RawEvent, 'group' | 'attentionKind'> {
   let group: unknown;
   for (let i = start; i < fields.length; i++) {
@@ -185,8 +187,9 @@ function groupOf(raw: RawEvent): number {
 }
 
 /**
- * Two words (low, high) a hash, or null if one is no hash. Groups of a hybrid model hash the same tokens alike: a
- * group other than 0 is mixed in, so that handles of different groups never meet. Odd factors: no group maps to 0.
+ * Two words (low, high) per hash, or null if one is not a hash. Groups of a hybrid model give the same tokens the same
+ * hash, so a group other than 0 is mixed in to keep their handles apart. The factors are odd, so only group 0 maps to
+ * 0.
  */
 function hashWords(hashes: unknown, group: number): Uint32Array | null {
   if (!Array.isArray(hashes)) return null;
@@ -200,7 +203,7 @@ function hashWords(hashes: unknown, group: number): Uint32Array | null {
       words[at] = Number(bits & 0xffffffffn);
       words[at + 1] = Number(bits >> 32n);
     } else if (typeof hash === 'number' && Number.isInteger(hash)) {
-      // Shorter wire forms only: 32 bits, with or without sign.
+      // Shorter wire forms only: 32 bits, signed or unsigned.
       words[at] = hash;
       words[at + 1] = hash < 0 ? 0xffffffff : 0;
     } else if (hash instanceof Uint8Array && hash.length >= 8) {

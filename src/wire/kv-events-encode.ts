@@ -5,15 +5,15 @@ import { listExtraKeys } from './kv-events-extra-keys.ts';
 import { MessagePackWriter } from './kv-events-writer.ts';
 
 /**
- * `map`: vLLM since 0.24. `arrayN`: vLLM before, N fields behind the tag of a store; fields that a generation lacks are
- * not told (an adapter's name before array7, salt and media before array11). `sglang-array`, `sglang-map`: one store a
- * page, signed hashes, no adapter; the salt in maps only.
+ * `map`: vLLM since 0.24. `arrayN`: vLLM before, with N fields after the tag of a store; fields that a generation lacks
+ * are omitted (the adapter's name before array7, salt and media before array11). `sglang-array`, `sglang-map`: one
+ * store per page, signed hashes, no adapter; the salt only in maps.
  */
 export const kvEventsFormats = ['map', 'array5', 'array6', 'array7', 'array11', 'sglang-array', 'sglang-map'] as const;
 export type KvEventsFormat = (typeof kvEventsFormats)[number];
 
 export const hashForms = ['int', 'bytes'] as const;
-/** Of vLLM's hashes: 64-bit integers, or digests of 32 bytes of which those are the last 8. */
+/** Form of vLLM's hashes: 64-bit integers, or 32-byte digests that end in those 8 bytes. */
 export type HashForm = (typeof hashForms)[number];
 
 type WriteHash = (writer: MessagePackWriter, hashes: Uint32Array, at: number) => void;
@@ -24,7 +24,7 @@ const digestHash: WriteHash = (writer, hashes, at) => writer.bytes(digestOf(hash
 
 type ArrayFormat = Exclude<KvEventsFormat, 'map' | 'sglang-map'>;
 
-/** Fields behind the tag: of a store, of a removal. */
+/** Number of fields after the tag, of a store and of a removal. */
 const arrayFields: Readonly<Record<ArrayFormat, readonly [stored: number, removed: number]>> = {
   array5: [5, 1],
   array6: [6, 2],
@@ -35,7 +35,7 @@ const arrayFields: Readonly<Record<ArrayFormat, readonly [stored: number, remove
 
 /**
  * @param timestampS seconds since the epoch
- * @param rank data-parallel rank of the publisher; null: it does not say, as SGLang without data parallelism
+ * @param rank data-parallel rank of the publisher; null to omit it, as SGLang does without data parallelism
  */
 export function encodeKvBatch(
   timestampS: number,
@@ -176,7 +176,7 @@ function writeArray(writer: MessagePackWriter, event: KvEvent, format: ArrayForm
   }
 }
 
-/** A store of several blocks as a chain of stores of one each. */
+/** Splits a store of several blocks into a chain of single-block stores. */
 function pagesOf(event: KvEvent): KvEvent[] {
   if (event.kind !== 'stored') return [event];
   const { hashes, tokens, blockSize } = event;
@@ -194,7 +194,7 @@ function writeTokens(writer: MessagePackWriter, tokens: Uint32Array): void {
   for (let i = 0; i < tokens.length; i++) writer.uint(tokens[i]!);
 }
 
-/** Only its last 8 bytes are known here, and only they are looked at; the others are made of them. */
+/** Readers use only the last 8 bytes of a digest; the others are derived from them. */
 function digestOf(low: number, high: number): Uint8Array {
   const digest = Buffer.allocUnsafe(32);
   for (let at = 0; at < 24; at += 8) {

@@ -1,6 +1,6 @@
 // Sorts the untyped extra keys of stored blocks into adapter, salt and the rest, and back.
 
-/** What separates the content of stored blocks apart from their tokens; see BlocksStored in core. */
+/** What distinguishes blocks with equal tokens; see BlocksStored in core. */
 export interface ContentKeys {
   readonly lora: string | null;
   readonly salt: string | null;
@@ -8,9 +8,9 @@ export interface ContentKeys {
 }
 
 /**
- * vLLM lists for each block: the adapter's name, media as [identifier, offset], the salt (first block of a prompt
- * only), digests as bytes; none of them tagged. So in the first block of a chain a bare string that is not the
- * adapter's name is the salt; everything else becomes one text a block (JSON, bytes as hex).
+ * vLLM lists for each block, untagged: the adapter's name, media as [identifier, offset], the salt (first block of a
+ * prompt only) and digests as bytes. In the first block of a chain, a bare string that is not the adapter's name is
+ * therefore the salt; everything else becomes one text per block (JSON, bytes as hex).
  */
 export function readExtraKeys(
   extraKeys: unknown,
@@ -49,7 +49,7 @@ export function listExtraKeys(keys: ContentKeys, block: number, isRoot: boolean)
   return list.length === 0 ? null : list;
 }
 
-/** JSON has neither bytes nor 64-bit integers. Buffers reach a replacer already turned into their JSON form. */
+/** JSON has neither bytes nor 64-bit integers. Buffers reach a replacer already in their JSON form. */
 function plainKey(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value) {

@@ -1,14 +1,17 @@
-// The three ZMQ frames around a batch of KV events: topic, sequence number, payload.
+// The three ZMQ frames of a batch of KV events: topic, sequence number, payload.
 
 export interface KvFrames {
   readonly kind: 'frames';
   readonly topic: string;
-  /** From 0, one more a batch, for each publisher. */
+  /** Starts at 0 and rises by one per batch, for each publisher. */
   readonly seq: number;
   readonly payload: Uint8Array;
 }
 
-/** `frame-count`: not three frames. `seq`: not eight bytes, or above 2^53 (the end marker of a replay is all ones). */
+/**
+ * `frame-count`: not three frames. `seq`: not eight bytes, or not a safe integer (the end marker of a replay is all
+ * ones).
+ */
 export interface KvFramesFailure {
   readonly kind: 'failed';
   readonly reason: 'frame-count' | 'seq';

@@ -1,10 +1,13 @@
-// Walks a MessagePack payload by its headers alone, so that nothing is decoded that lies about its size.
+// Checks a MessagePack payload by its headers alone, so that no false length reaches the decoder.
 
 /** Longer payloads are refused unread. A step that stores a million tokens takes about 6 MB. */
 export const payloadBytesMax: number = 8 * 1024 * 1024;
-/** Arrays and maps in one payload: two or three an event, and an engine with pages of one token sends an event a token. */
+/**
+ * Limit on arrays and maps per payload: an event has two or three, and an engine with pages of one token sends an event
+ * per token.
+ */
 export const containersMax = 262_144;
-/** Arrays and maps inside each other. The deepest known field is a media key: batch, events, event, keys, key, pair. */
+/** Limit on nesting. The deepest known field is a media key: batch, events, event, keys, key, pair. */
 export const nestingMax = 16;
 
 export type GuardReason =
@@ -15,19 +18,21 @@ export type GuardReason =
   | 'too-many-containers'
   | 'extension';
 
-/** Bytes that follow the header byte 0xc4 + i: its length field, then its fixed part (-1: no such type here). */
+/**
+ * Bytes after the header byte 0xc4 + i: those of its length field, then its fixed part. -1: the type is not allowed.
+ */
 const lengthBytes = [1, 2, 4, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, 1, 2, 4, 2, 4, 2, 4];
 const fixedBytes = [0, 0, 0, 0, 0, 0, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /**
- * One pass over the payload, in as many pieces as the caller likes. It is one complete value within the limits when
- * `advance` says `done`. Every declared length is held against the bytes that are there. Extension types are refused:
- * no engine sends them, and some would leave state in the decoder.
+ * One pass over the payload, in pieces as large as the caller likes. `done` means one complete value within the limits,
+ * with every declared length checked against the bytes present. Extension types are refused: no engine sends them, and
+ * some would leave state in the decoder.
  */
 export class MessagePackWalk {
   /** Offsets of the items of the outermost array or map. */
   readonly outerItems: number[] = [];
-  /** Offsets of the items of the arrays and maps in it. */
+  /** Offsets of the items of the arrays and maps inside it. */
   readonly innerItems: number[] = [];
   readonly #bytes: Uint8Array;
   readonly #itemsLeft: number[] = [1];
@@ -38,7 +43,7 @@ export class MessagePackWalk {
     this.#bytes = bytes;
   }
 
-  /** Looks at up to `itemsMax` further items. */
+  /** Checks up to `itemsMax` more items. */
   advance(itemsMax: number): 'more' | 'done' | GuardReason {
     const bytes = this.#bytes;
     const end = bytes.length;

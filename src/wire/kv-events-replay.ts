@@ -1,8 +1,9 @@
-// The frames of a replay: a request for kept batches, one reply a batch, an end marker; with a topic or, before vLLM 0.26, without.
+// The frames of a replay: a request for past batches, one reply per batch, an end marker; replies have no topic before
+// vLLM 0.26.
 
 import { type KvFrames, readSeq, writeSeq } from './kv-events-frames.ts';
 
-/** `null` where frames are neither a batch nor the end. */
+/** `null`: the frames are neither a batch nor the end marker. */
 export type KvReplayReply = KvFrames | { readonly kind: 'end' } | null;
 
 const endSeq = Buffer.alloc(8, 0xff);
@@ -12,7 +13,7 @@ export function writeReplayRequest(fromSeq: number): (string | Uint8Array)[] {
   return ['', writeSeq(fromSeq)];
 }
 
-/** As a ROUTER receives it, the sender's identity first. @returns null for anything else */
+/** As a ROUTER receives it, with the sender's identity first. @returns null for anything else */
 export function readReplayRequest(
   frames: readonly Uint8Array[],
 ): { readonly identity: Uint8Array; readonly fromSeq: number } | null {
@@ -22,7 +23,7 @@ export function readReplayRequest(
   return fromSeq === null ? null : { identity, fromSeq };
 }
 
-/** Read from their end: the payload is last, its number before it, whatever stands in front. */
+/** Read from the end: the payload is last, the sequence number before it, whatever comes first. */
 export function readReplayReply(frames: readonly Uint8Array[]): KvReplayReply {
   const payload = frames.at(-1);
   const seqBytes = frames.at(-2);
@@ -34,7 +35,7 @@ export function readReplayReply(frames: readonly Uint8Array[]): KvReplayReply {
   return { kind: 'frames', topic, seq, payload };
 }
 
-/** @param withTopic false: the form before vLLM 0.26, and of SGLang */
+/** @param withTopic false for the form of SGLang, and of vLLM before 0.26 */
 export function writeReplayEnd(withTopic: boolean): (string | Uint8Array)[] {
   return [...(withTopic ? [''] : []), endSeq, ''];
 }

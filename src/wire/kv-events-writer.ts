@@ -1,10 +1,10 @@
-// Writes MessagePack with the shortest form of every integer; libraries pick signed forms that engines never send.
+// Writes MessagePack with the shortest form of every integer; libraries choose signed forms that engines never send.
 
 export class MessagePackWriter {
   #bytes: Buffer = Buffer.allocUnsafe(1024);
   #length = 0;
 
-  /** The bytes written so far; the writer is used up. */
+  /** The bytes written so far; the writer can't be used afterwards. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -115,7 +115,7 @@ export class MessagePackWriter {
     this.#bytes.writeUInt32BE(value, at + 1);
   }
 
-  /** Where the next `length` bytes go. */
+  /** Reserves the next `length` bytes. @returns their offset */
   #take(length: number): number {
     const at = this.#length;
     this.#length += length;

@@ -1,4 +1,4 @@
-// KV events on the wire: the parts of the codec that publishers and subscribers use.
+// KV events on the wire: the codec's exports for publishers and subscribers.
 
 export type { KvBatch, KvBatchFailure, KvBatchHead } from './kv-events-batch.ts';
 export { decodeKvBatch, KvBatchReader } from './kv-events-batch.ts';

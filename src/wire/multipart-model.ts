@@ -1,21 +1,19 @@
-// Reads the model that a multipart form names (RFC 7578), if everyone who reads the form must find the same one.
+// Reads the model that a multipart form (RFC 7578) names, and refuses forms that another reader could understand
+// differently.
 
 import { type ModelReading, modelLengthMax } from './json-model.ts';
 
-/** Parts of a form, and bytes of the headers of one part. */
+/** Limits on the parts of a form and on the header bytes of one part. */
 const partsMax = 64;
 const headBytesMax = 4096;
 
 const typeForm = /^\s*multipart\/form-data\s*;\s*boundary=(?:"([\w'()+,./:=? -]{1,70})"|([\w'+./-]{1,70}))\s*$/i;
-/** A name has no escapes, so that nobody can unescape it to `model`; what a file is called does not matter. */
+/** Names may not have escapes, which another reader could decode to `model`. The file name does not matter. */
 const dispositionForm =
   /^form-data\s*;\s*name="([^"\\%\r\n]*)"(?:\s*;\s*filename="(?:[^"\\\r\n]|\\[^\r\n])*")?(?:\s*;\s*filename\*=[^;"\s]+)?$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/**
- * Time: linear in the body, whose content it does not copy.
- * @param contentType of the request, or null
- */
+/** Linear in the body, without copying it. @param contentType of the request, or null */
 export function readMultipartModel(body: Buffer, contentType: string | null): ModelReading {
   const match = typeForm.exec(contentType ?? '');
   const boundary = match?.[1] ?? match?.[2];
@@ -27,13 +25,13 @@ export function readMultipartModel(body: Buffer, contentType: string | null): Mo
   for (let parts = 0; ; parts++) {
     if (isAt(body, at, '--')) break;
     if (parts === partsMax) return wrong(`the form has more than ${partsMax} parts`);
-    if (!isAt(body, at, '\r\n')) return wrong('the form has a boundary that does not end its line');
+    if (!isAt(body, at, '\r\n')) return wrong('a boundary of the form is not followed by a line end');
     const headEnd = body.subarray(at, at + headBytesMax).indexOf('\r\n\r\n');
     if (headEnd === -1) return wrong(`a part of the form has no headers, or more than ${headBytesMax} bytes of them`);
     const name = nameOf(body.toString('latin1', at + 2, at + headEnd));
-    if (name === null) return wrong('a part of the form has no content-disposition that can be read');
+    if (name === null) return wrong('a part of the form has no readable content-disposition');
     const start = at + headEnd + 4;
-    // The line end of empty content is that of the headers.
+    // Empty content shares the line end of its headers.
     const end = body.indexOf(delimiter, start - 2);
     if (end === -1) return wrong('the form does not end with its boundary');
     if (name.toLowerCase() === 'model') models.push(body.subarray(start, Math.max(start, end)));
@@ -43,7 +41,7 @@ export function readMultipartModel(body: Buffer, contentType: string | null): Mo
   return models.length === 0 ? { kind: 'model', model: null } : textOf(models[0]!);
 }
 
-/** @returns null if it can't be read, or has more than one meaning */
+/** @returns null if the name can't be read, or is ambiguous */
 function nameOf(head: string): string | null {
   const values = head
     .split('\r\n')

@@ -1,4 +1,4 @@
-// The error envelope of the OpenAI API: what every refusal towards a client looks like.
+// The error envelope of the OpenAI API, used for every error to a client.
 
 export interface OpenAiErrorBody {
   readonly error: {
@@ -15,13 +15,13 @@ const typesOfStatus: ReadonlyMap<number, string> = new Map([
   [429, 'rate_limit_error'],
 ]);
 
-/** An expected failure of a request, with the status and envelope that the client gets. */
+/** An expected failure of a request, with the status and envelope for the client. */
 export class RequestError extends Error {
   readonly status: number;
   readonly type: string;
   readonly param: string | null;
   readonly code: string;
-  /** When the client may try again; null: nothing is known. */
+  /** When the client may retry; null if unknown. */
   readonly retryAfterS: number | null;
 
   constructor(

@@ -1,46 +1,46 @@
-// Cuts a byte stream of server-sent events into the data of each event, across any chunk boundary.
+// Splits a byte stream of server-sent events into the data of each event, across any chunk boundary.
 
 import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** Of one line of data as a string, beside its characters. */
+/** Memory of one data line's string besides its characters. */
 const lineOverheadBytes = 64;
 const bytesPerCharacter = 2;
 
 export interface SseOptions {
-  /** Of a longer event nothing is kept; `onLong` hears of its end. Default: `SseSplitter.eventBytesMax` */
+  /** A longer event is skipped, and `onLong` called at its end. Default: `SseSplitter.eventBytesMax` */
   readonly keptBytesMax?: number;
   readonly onLong?: () => void;
-  /** Counts the memory of what is kept; what it throws ends the stream. Default: nobody counts it */
+  /** Counts the memory of buffered data; what it throws ends the stream. Default: not counted. */
   readonly hold?: MemoryHold | null;
 }
 
 /**
  * Feed it with `push`; it calls `onData` once for each event that has data, with that data as text (several `data:`
- * lines joined by a newline, as the HTML standard says). Comments and other fields are skipped. Lines end with LF,
- * CRLF or CR LF split over two chunks. O(bytes), however they are cut.
+ * lines joined by a newline, as in the HTML standard). Comments and other fields are skipped. Lines end with LF or
+ * CRLF, which may be split between chunks. O(bytes), however they are cut.
  */
 export class SseSplitter {
-  /** Bytes of the event that is not complete yet; longer ones end the stream with an error. */
+  /** Limit on the bytes of one event; a longer one is an error. */
   static readonly eventBytesMax: number = 16 * 1024 * 1024;
-  /** Lines of data in one event, which may be empty; likewise. */
+  /** Limit on the data lines of one event, which may be empty; more are an error. */
   static readonly eventLinesMax: number = 64 * 1024;
 
   readonly #onData: (data: string) => void;
   readonly #onLong: () => void;
   readonly #keptBytesMax: number;
   readonly #hold: MemoryHold | null;
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of an incomplete line. */
   readonly #rest: ByteCollector;
   #data: string[] = [];
-  /** What `#data` has in the account. */
+  /** Bytes taken from the hold for `#data`. */
   #heldBytes = 0;
   #dataBytes = 0;
-  /** The current event is longer than what is kept. */
+  /** The current event exceeds `keptBytesMax` and is skipped. */
   #isLong = false;
-  /** Of a long event: bytes of the line whose end has not come, and the first of them. */
+  /** Length and first byte of a skipped event's incomplete line. */
   #lineBytes = 0;
   #lineFirst = 0;
 
@@ -54,8 +54,8 @@ export class SseSplitter {
   }
 
   /**
-   * @throws RangeError if one event exceeds `eventBytesMax` or `eventLinesMax`, or what the hold throws; it is of no more
-   * use then
+   * @throws RangeError if one event exceeds `eventBytesMax` or `eventLinesMax`, or what the hold throws; the splitter is
+   * unusable afterwards
    */
   push(chunk: Buffer): void {
     let lineStart = 0;
@@ -74,7 +74,7 @@ export class SseSplitter {
     if (this.#hold !== null && (this.#heldBytes > 0 || this.#data.length > 0)) this.#account(this.#hold);
   }
 
-  /** A part of a line, for as long as its end has not come. */
+  /** Buffers a part of an incomplete line. */
   #keep(bytes: Buffer): void {
     this.#assertFits(this.#rest.length + bytes.length);
     if (!this.#isLong) {
@@ -89,7 +89,7 @@ export class SseSplitter {
     this.#dataBytes += bytes.length;
   }
 
-  /** Nothing of the event is kept from now on; its bytes still count. */
+  /** Drops the rest of the current event; its bytes still count towards `eventBytesMax`. */
   #skipEvent(): void {
     this.#isLong = true;
     this.#data = [];
@@ -108,7 +108,7 @@ export class SseSplitter {
     this.#onLong();
   }
 
-  /** @param lineEnd where its LF is; a CR in front of that belongs to it */
+  /** @param lineEnd offset of its LF; a CR before it belongs to the line end */
   #line(bytes: Buffer, start: number, lineEnd: number): void {
     const end = lineEnd > start && bytes[lineEnd - 1] === CR ? lineEnd - 1 : lineEnd;
     if (end === start) {
@@ -119,7 +119,7 @@ export class SseSplitter {
       this.#onData(data);
       return;
     }
-    // "data" then ":" then at most one space.
+    // "data", then ":", then at most one space.
     if (bytes[start] !== 0x64 || end - start < 5 || bytes.toString('latin1', start, start + 5) !== 'data:') return;
     const from = bytes[start + 5] === 0x20 ? start + 6 : start + 5;
     this.#assertFits(end - from);
@@ -133,7 +133,7 @@ export class SseSplitter {
     } else this.#data.push(bytes.toString('utf8', from, end));
   }
 
-  /** Once for each chunk: what comes and goes within one is no larger than it. */
+  /** Called once per chunk: data that comes and goes within a chunk is no larger than it. */
   #account(hold: MemoryHold): void {
     const heldBytes = this.#isLong ? 0 : bytesPerCharacter * this.#dataBytes + lineOverheadBytes * this.#data.length;
     if (heldBytes > this.#heldBytes) hold.take(heldBytes - this.#heldBytes);

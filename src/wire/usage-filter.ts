@@ -1,4 +1,4 @@
-// Takes the chunk that only reports the usage out of an event stream; every other byte passes as it came.
+// Removes the chunk that only reports the usage from an event stream; all other bytes pass unchanged.
 
 import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 import { type CompletionChunk, readUsage } from './completion-chunk.ts';
@@ -9,31 +9,30 @@ const CR = 0x0d;
 
 const nothing: Buffer = Buffer.alloc(0);
 
-/** What has come of the line that is not complete yet. */
+/** What has arrived of the incomplete line. */
 type LineSoFar = 'nothing' | 'cr' | 'more';
 
 /**
- * Feed it with `push`, in chunks cut anywhere; what it returns is to be passed on at once. Only the first event with
- * usage and without choices is taken out. An event that is not complete is kept back until it is, or until it is longer
- * than such an event can be.
+ * Feed it with `push`, in chunks cut anywhere, and send what it returns at once. Only the first event with usage and
+ * without choices is removed. An incomplete event is held until it is complete, or too long to be a usage event.
  */
 export class UsageFilter {
-  /** A longer event is none that only reports the usage. */
+  /** A longer event can't be a usage event. */
   static readonly eventBytesMax: number = 64 * 1024;
 
-  /** The beginning of an event, from chunks before. */
+  /** The beginning of an event, from earlier chunks. */
   readonly #held: ByteCollector;
   #line: LineSoFar = 'nothing';
-  /** The current event exceeds the limit: its begin has been passed on. */
+  /** The current event exceeds the limit: its beginning has been passed on. */
   #isLong = false;
   #done = false;
 
-  /** @param hold counts the memory of what is kept back */
+  /** @param hold counts the memory of held events */
   constructor(hold: MemoryHold | null = null) {
     this.#held = new ByteCollector(hold);
   }
 
-  /** @returns what is to be passed on; may be empty @throws what the hold throws */
+  /** @returns the bytes to send; may be empty @throws what the hold throws */
   push(chunk: Buffer): Buffer {
     if (this.#done) return chunk;
     const passed: Buffer[] = [];
@@ -63,7 +62,7 @@ export class UsageFilter {
     return join([...passed, chunk.subarray(0, eventStart)]);
   }
 
-  /** No more will come. @returns what was kept back */
+  /** Ends the stream. @returns what was held */
   end(): Buffer {
     this.#done = true;
     return this.#held.take();
@@ -88,9 +87,9 @@ export class UsageFilter {
   }
 }
 
-/** @param event with the blank line that ends it */
+/** @param event including the blank line that ends it */
 function isUsageEvent(event: Buffer): boolean {
-  // Few events hold an empty array: no other is parsed.
+  // Few events contain an empty array; no others are parsed.
   if (!/\[\s*\]/.test(event.toString('latin1'))) return false;
   let isUsage = false;
   new SseSplitter((data) => {
@@ -104,7 +103,7 @@ function isUsageChunk(data: string): boolean {
   try {
     value = JSON.parse(data);
   } catch {
-    // No JSON, so no usage: the client gets it as it is.
+    // Not JSON, so not a usage: it passes unchanged.
     return false;
   }
   if (typeof value !== 'object' || value === null) return false;

@@ -1,4 +1,4 @@
-// Cuts what arrives on a ZMTP connection into commands and messages, within limits, in linear time.
+// Splits the bytes of a ZMTP connection into commands and messages, within limits, in linear time.
 
 import { frameFlags, greetingBytes } from './zmtp.ts';
 
@@ -12,9 +12,12 @@ export interface ZmtpLimits {
 
 /** Longer commands are refused. */
 const commandBytesMax = 4096;
-/** The first buffer of a frame that comes in pieces; it doubles as the pieces come, so a header alone holds no memory. */
+/**
+ * Initial buffer of a frame that arrives in pieces. It doubles as they arrive, so a header alone reserves little
+ * memory.
+ */
 const firstBufferBytes = 65_536;
-/** What holding a chunk costs beside its bytes: a chunk may be a single byte. */
+/** Memory per held chunk besides its bytes: a chunk may be a single byte. */
 const chunkOverheadBytes = 256;
 
 export type ZmtpItem =
@@ -26,12 +29,12 @@ export type ZmtpItem =
 export class ZmtpReader {
   readonly #limits: ZmtpLimits;
   #chunks: Buffer[] = [];
-  /** Of `#chunks`: the first that is not used up, and where its unread bytes begin. */
+  /** Index of the first chunk with unread bytes, and the offset of those bytes. */
   #first = 0;
   #at = 0;
   #chunkBytes = 0;
   #isGreeted = false;
-  /** The frame that is coming: its flags, its length (-1: its head is not there yet), and the part that has come. */
+  /** The frame being read: its flags, its length (-1 until its head is complete), and the bytes so far. */
   #flags = 0;
   #length = -1;
   #body: Buffer | null = null;
@@ -44,13 +47,13 @@ export class ZmtpReader {
     this.#limits = limits;
   }
 
-  /** Memory held for what has come and not been handed out, in bytes. O(1) */
+  /** Bytes of memory held for what has not been returned yet. O(1) */
   get heldBytes(): number {
     const chunkCount = this.#chunks.length - this.#first;
     return this.#chunkBytes + chunkCount * chunkOverheadBytes + (this.#body?.length ?? 0) + this.#frameBytes;
   }
 
-  /** Part of a message has come, and the rest has not. */
+  /** Part of a message has arrived. */
   get isMidMessage(): boolean {
     return this.#length >= 0 || this.#frames.length > 0 || this.#chunkBytes > 0;
   }
@@ -61,7 +64,7 @@ export class ZmtpReader {
     this.#chunkBytes += chunk.length;
   }
 
-  /** The next whole item; null: it has not come yet. After a failure nothing else comes. */
+  /** The next complete item; null if it has not arrived. After a failure only that failure is returned. */
   next(): ZmtpItem | null {
     if (this.#failure !== null) return { kind: 'failed', reason: this.#failure };
     if (!this.#isGreeted) {
@@ -89,7 +92,7 @@ export class ZmtpReader {
     }
   }
 
-  /** Reads flags and length of the next frame if they are there. @returns what is wrong with them, or null */
+  /** Reads flags and length of the next frame if they have arrived. @returns what is wrong with them, or null */
   #readHead(): string | null {
     if (this.#chunkBytes < 2) return null;
     const flags = this.#byte(0);
@@ -110,7 +113,7 @@ export class ZmtpReader {
     return null;
   }
 
-  /** The body of the frame, or null: the rest has not come. What has come of it leaves the chunks. */
+  /** The frame's body; null until it is complete. Consumes the chunks it reads. */
   #readBody(): Buffer | null {
     const length = this.#length;
     if (this.#body === null && this.#chunkBytes >= length) return this.#take(length);
@@ -135,7 +138,7 @@ export class ZmtpReader {
     return body;
   }
 
-  /** `length` bytes, which are there: a view where they lie in one chunk. */
+  /** Takes `length` bytes, which must have arrived; a view if they lie in one chunk. */
   #take(length: number): Buffer {
     if (length === 0) return Buffer.alloc(0);
     const chunk = this.#chunks[this.#first]!;
@@ -155,7 +158,7 @@ export class ZmtpReader {
     return bytes;
   }
 
-  /** The byte that lies `offset` ahead; at most a head is looked at so. */
+  /** The byte at `offset` from the current position; only used for a frame's head. */
   #byte(offset: number): number {
     let at = this.#at + offset;
     for (let i = this.#first; ; i++) {

@@ -6,7 +6,7 @@ const flagMore = 1;
 const flagLong = 2;
 const flagCommand = 4;
 
-/** Commands after the greeting, of the few that a subscriber meets. `other`: one that it need not know. */
+/** Commands after the greeting, as far as a subscriber needs them. */
 export type ZmtpCommand =
   | { readonly kind: 'ready'; readonly socketType: string }
   | { readonly kind: 'error'; readonly reason: string }
@@ -14,7 +14,7 @@ export type ZmtpCommand =
   | { readonly kind: 'other' }
   | { readonly kind: 'malformed' };
 
-/** A context of a PING is 16 bytes at most. */
+/** Limit of the specification: the context of a PING has at most 16 bytes. */
 const pingContextMax = 16;
 const textMax = 64;
 
@@ -29,7 +29,7 @@ export function writeGreeting(): Buffer {
   return greeting;
 }
 
-/** @returns what is wrong with the greeting of the other side, or null */
+/** @returns what is wrong with the peer's greeting, or null */
 export function greetingFault(greeting: Uint8Array): string | null {
   if (greeting[0] !== 0xff || (greeting[9]! & 1) !== 1) return 'does not speak ZMTP';
   if (greeting[10]! < 3) return `speaks ZMTP ${greeting[10]}, not 3`;
@@ -53,7 +53,7 @@ export function writePong(context: Uint8Array): Buffer {
   return Buffer.concat([frameHead(flagCommand, body.length), body]);
 }
 
-/** The message by which a SUB socket of ZMTP 3.0 asks for a topic, or asks for it no longer. */
+/** The message by which a SUB socket of ZMTP 3.0 subscribes to a topic or unsubscribes. */
 export function writeSubscription(topic: string, subscribes: boolean): Buffer {
   return writeMessage([Buffer.concat([Buffer.from([subscribes ? 1 : 0]), Buffer.from(topic)])]);
 }
@@ -93,7 +93,7 @@ function readReady(data: Uint8Array): ZmtpCommand {
     if (nameEnd + 4 > data.length) return { kind: 'malformed' };
     const valueEnd = nameEnd + 4 + view.getUint32(nameEnd);
     if (valueEnd > data.length) return { kind: 'malformed' };
-    // Names of properties are compared without regard to case.
+    // Property names are case-insensitive.
     if (shownText(data.subarray(at + 1, nameEnd)).toLowerCase() === 'socket-type') {
       return { kind: 'ready', socketType: shownText(data.subarray(nameEnd + 4, valueEnd)) };
     }
@@ -102,7 +102,7 @@ function readReady(data: Uint8Array): ZmtpCommand {
   return { kind: 'malformed' };
 }
 
-/** What the other side calls something, fit for a log line. */
+/** The peer's text, made safe for a log line. */
 function shownText(bytes: Uint8Array): string {
   return Buffer.from(bytes.subarray(0, textMax))
     .toString('latin1')
@@ -122,5 +122,5 @@ function frameHead(flags: number, length: number): Buffer {
   return head;
 }
 
-/** How the head of a frame reads. */
+/** Bits of a frame's flags. */
 export const frameFlags = { more: flagMore, long: flagLong, command: flagCommand } as const;

@@ -1,4 +1,4 @@
-// Where the requests of one pool are placed, or wait until a worker has room: the clock and the timers of admission.
+// Places the requests of one pool, or queues them until a worker has room; adds clock and timers to `Admission`.
 
 import { Admission, type Admitted, type Applicant, type Routed, type Router, type Waiting } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -7,28 +7,28 @@ import type { Exchange } from '../exchange/exchange.ts';
 export interface DeskOptions {
   /** False: every request is placed at once, however full the workers are. */
   readonly queue: boolean;
-  /** Requests that wait at a time. */
+  /** Requests in the queue. */
   readonly queuedRequestsMax: number;
-  /** How long one waits at most. */
+  /** Longest wait in the queue. */
   readonly queueWaitMsMax: number;
 }
 
 import { releaseAll } from './release-all.ts';
 
 /**
- * How a request left the queue, or did not get in. `placed`: on its way to a worker. `refused`: no worker was left that
- * may take it. `expired`: it waited too long. `gone`: its client left. `full`: there was no place for it.
+ * How a request left the queue. `placed`: a worker took it. `refused`: no worker can take it any more. `expired`: it
+ * waited too long. `gone`: its client disconnected. `full`: the queue had no place for it.
  */
 export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full';
 
-/** Is told what becomes of requests that have to wait. */
+/** Receives the queue's events. */
 export interface QueueObserver {
   /** A request found the queue full. */
   full(): void;
   left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number): void;
 }
 
-/** A request as it waits. */
+/** A queued request. */
 interface Guest extends Applicant {
   settle(outcome: Admitted<Guest>['outcome']): void;
 }
@@ -53,7 +53,7 @@ export class AdmissionDesk {
     return this.#admission.waitingBlocks;
   }
 
-  /** To be called with every `onRoomChange` of the router; what waits is looked at when the present step is over. */
+  /** To be called on every `onRoomChange` of the router. Drains the queue in a microtask, after the current step. */
   roomChanged(): void {
     if (this.#drains || this.#admission.waiting === 0) return;
     this.#drains = true;
@@ -64,10 +64,10 @@ export class AdmissionDesk {
   }
 
   /**
-   * Places a request, at once where there is room.
-   * @param booked called in the step that has booked it, to take the bookings over; if it throws, they are released
-   * @returns what `booked` returns; null: no worker may take the request, or the client is gone
-   * @throws RequestError 429 if the queue is full, 503 if it waited too long (the promise rejects)
+   * Places a request, at once if a worker has room.
+   * @param booked called in the same step as the booking, to take over the bookings; if it throws, they are released
+   * @returns what `booked` returns; null if no worker can take the request or the client is gone
+   * @throws RequestError 429 if the queue is full; the promise rejects with 503 after too long a wait
    */
   place<T>(
     applicant: Applicant,
@@ -106,7 +106,7 @@ export class AdmissionDesk {
       const left = (outcome: Exclude<QueueOutcome, 'full'>): void => {
         observer.left(outcome, performance.now() - sinceMs);
       };
-      /** Nobody catches what a timer, an event or a drain throws: here it rejects. */
+      /** Turns a throw into a rejection: it would otherwise escape from a timer, an event or a drain. */
       const end = (result: () => T | null): void => {
         clearTimeout(timer);
         exchange.whenGone(() => undefined);
@@ -119,7 +119,7 @@ export class AdmissionDesk {
       const withdraw = (result: () => null): void => {
         this.#admission.withdraw(place);
         end(result);
-        // Room that was kept for it is there for others.
+        // The room reserved for this request is free again.
         this.roomChanged();
       };
       const timer = setTimeout(() => {
@@ -151,7 +151,7 @@ export class AdmissionDesk {
     });
   }
 
-  /** Until `booked` has taken the bookings over, they are released here if anything throws. */
+  /** Releases the bookings if `booked` throws before it has taken them over. */
   #handOver<T>(routed: Routed, booked: (routed: Routed) => T): T {
     try {
       return booked(routed);
@@ -166,7 +166,7 @@ function queueFull(queuedRequestsMax: number, retryAfterS: number): RequestError
   return new RequestError(
     429,
     'queue_full',
-    `all workers are full, and ${queuedRequestsMax} requests wait already (queuedRequestsMax)`,
+    `all workers are full, and so is the queue of ${queuedRequestsMax} requests (queuedRequestsMax)`,
     null,
     retryAfterS,
   );

@@ -1,4 +1,4 @@
-// Owns what one routed request holds: its bookings in the ledger, its place at the engine. Released together, once.
+// Owns what a routed request holds: its bookings and its place at the engine, released together and once.
 
 import type { Router } from '../../core/index.ts';
 import type { Outcome, Routed } from '../../core/types.ts';
@@ -8,7 +8,7 @@ import { releaseAll } from './release-all.ts';
 export class BookingLease {
   readonly #router: Router;
   readonly #routed: Routed;
-  /** Sequences of each prompt; choice `i` of the answer belongs to prompt `floor(i / sequences)`. */
+  /** Sequences per prompt; choice `i` of the answer belongs to prompt `floor(i / sequences)`. */
   readonly #sequences: number;
   readonly #started: boolean[];
   readonly #leaveEngine: () => void;
@@ -19,11 +19,11 @@ export class BookingLease {
     this.#routed = routed;
     this.#sequences = sequences;
     this.#started = new Array<boolean>(routed.bookings.length).fill(false);
-    // Last: nothing after it may throw, or nobody would leave.
+    // Must come last: a throw after it would leave the engine's count too high.
     this.#leaveEngine = engine.enter();
   }
 
-  /** Tokens of one choice of the answer; the first of a prompt say that its prefill is done. */
+  /** Counts tokens of one choice. The first tokens of a prompt end its prefill. */
   tokens(choice: number, count: number, nowMs: number): void {
     const prompt = Math.floor(choice / this.#sequences);
     const booking = this.#routed.bookings[prompt];
@@ -36,14 +36,14 @@ export class BookingLease {
     if (count > 0) this.#router.outputTokens(booking, count, nowMs, choice % this.#sequences);
   }
 
-  /** The engine's own count, for requests with a single choice. */
+  /** Sets the engine's own count, for requests with a single choice. */
   totalTokens(count: number): void {
     const booking = this.#routed.bookings[0];
     if (booking === undefined || this.#released) return;
     this.#router.setOutputTokens(booking, count);
   }
 
-  /** Later calls do nothing. A throw of one release does not keep the others. */
+  /** Releases everything, even if one release throws. Later calls do nothing. */
   release(outcome: Outcome, nowMs: number): void {
     if (this.#released) return;
     this.#released = true;

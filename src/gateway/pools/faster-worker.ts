@@ -1,12 +1,12 @@
-// Whether a request that waits at a stalled engine is likely to be answered sooner by another one.
+// Estimates whether another worker would answer sooner than a stalled engine.
 
 import { assumedPrefillTokensPerS, type WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Pool } from './pool.ts';
 
 /**
- * Another worker is likely to be faster if it should compute the prompt, behind those that are booked there, within the
- * time that this one has been silent for. Where others wait for room, no worker is.
+ * True if another worker would prefill this prompt, after those booked there, in less time than the stalled engine has
+ * been silent. False while requests wait in the queue.
  * @param isl of the request
  * @param silenceMs of its engine
  */

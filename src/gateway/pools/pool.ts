@@ -1,4 +1,4 @@
-// The workers that share a model, and the router that keeps their load.
+// A pool: the workers that share a model, with the router and the queue of their requests.
 
 import { createPolicy, type Policy, Router, type WorkerIndex } from '../../core/index.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
@@ -14,7 +14,7 @@ import { AdmissionDesk } from './admission-desk.ts';
 import { SessionAffinity } from './session-affinity.ts';
 
 export class Pool {
-  /** The first model that it served. */
+  /** The first model it served. */
   readonly name: string;
   readonly router: Router;
   readonly desk: AdmissionDesk;
@@ -24,12 +24,12 @@ export class Pool {
   readonly partTokens: PartTokens = new PartTokens();
   readonly #workers = new Map<WorkerIndex, Worker>();
   #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
-  /** For each model the workers that don't list it. */
+  /** Per model, the workers that do not list it. */
   readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
 
   /**
-   * @param tokenizer null: engines are asked, or bytes stand in for tokens, as the configuration says
-   * @param lateBooking for experiments: requests count from their first token on
+   * @param tokenizer null if engines do the tokenizing, or bytes stand in for tokens, as configured
+   * @param lateBooking for experiments: requests count as load from their first token
    */
   constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
     this.name = name;
@@ -49,12 +49,12 @@ export class Pool {
     return this.#workers.values();
   }
 
-  /** By what the lengths of prompts are guessed whose tokens are not all known. */
+  /** Used to guess the length of prompts whose tokens are not all known. */
   get lengthGuess(): LengthGuess {
     return { bytesPerToken: this.byteRatio.bytesPerToken, tokensPerPart: this.partTokens.tokensPerPart };
   }
 
-  /** Of the usage that an engine reports of a request. @param promptTokens of all its prompts */
+  /** Learns from the usage that an engine reported. @param promptTokens total of all prompts */
   learnLengths(contents: readonly PromptContent[], promptTokens: number): void {
     const bytes = promptBytes(contents);
     if (bytes !== null) this.byteRatio.observe(bytes, promptTokens);
@@ -80,18 +80,18 @@ export class Pool {
     return worker;
   }
 
-  /** @param id its own, or what clients are told instead */
+  /** @param id the worker's own id or its client id */
   find(id: string): Worker | undefined {
     for (const worker of this.#workers.values()) if (isOf(worker, id)) return worker;
     return undefined;
   }
 
-  /** Workers that must not get a request which is to go to this one. */
+  /** The workers to exclude for a request that is pinned to this one. */
   allBut(id: string): ReadonlySet<WorkerIndex> {
     return new Set([...this.#workers].flatMap(([index, worker]) => (isOf(worker, id) ? [] : [index])));
   }
 
-  /** As the first worker that lists it describes it; undefined: none does. */
+  /** The model as the first worker that lists it describes it. */
   model(id: string): ModelEntry | undefined {
     for (const { engine } of this.#workers.values()) {
       const entry = engine.model(id);
@@ -100,19 +100,19 @@ export class Pool {
     return undefined;
   }
 
-  /** Length of prompt and answer that the model takes, as that worker says; null: it does not. */
+  /** The model's context length, from the same worker; null if it does not say. */
   contextTokens(id: string): number | null {
     const tokens = this.model(id)?.description.max_model_len;
     return Number.isSafeInteger(tokens) && (tokens as number) > 0 ? (tokens as number) : null;
   }
 
-  /** Workers that must not get a request for this model; shared, not to be changed. */
+  /** The workers that do not list the model; shared, so do not modify it. */
   excludedFor(model: string): ReadonlySet<WorkerIndex> {
     const known = this.#excluded.get(model);
     if (known !== undefined) return known;
     const excluded = new Set<WorkerIndex>();
     for (const [index, worker] of this.#workers) if (!worker.engine.lists(model)) excluded.add(index);
-    // Only models that some worker lists are remembered, so clients can't fill the map.
+    // Only models that some worker lists are cached, so that clients can't fill the map.
     if (excluded.size < this.#workers.size) this.#excluded.set(model, excluded);
     return excluded;
   }
@@ -155,7 +155,7 @@ export class Pool {
     this.#excluded.clear();
   }
 
-  /** Those with several workers come several times. */
+  /** An engine with several workers comes several times. */
   *#engines(): Generator<Engine> {
     for (const { engine } of this.#workers.values()) yield engine;
   }

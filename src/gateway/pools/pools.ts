@@ -1,9 +1,8 @@
-// Which pool answers for which model.
+// Maps models to pools.
 //
-// A worker belongs to one pool, so that its load is kept in one place whatever model a request names: the pool that
-// already serves one of its models (the first of its list that has one), else a new one. A model that several workers
-// list under the same name is thus one pool, aliases and LoRA adapters included; a request for a name goes only to the
-// workers that list it.
+// A worker belongs to exactly one pool, so that its load is counted once, whatever model a request names: the pool that
+// already serves one of its models (the first match in its list), else a new one. Workers that list the same model
+// name, alias or LoRA adapter thus share a pool; a request goes only to workers that list its model.
 
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -15,7 +14,7 @@ import { Pool } from './pool.ts';
 export interface ResolvedModel {
   readonly pool: Pool;
   readonly model: string;
-  /** Name of the LoRA adapter that the model is, or null. */
+  /** The model's name if it is a LoRA adapter, else null. */
   readonly lora: string | null;
 }
 
@@ -26,7 +25,7 @@ export class Pools implements Iterable<Pool> {
   #pools: Pool[] = [];
   readonly #poolOf = new Map<Engine, Pool>();
 
-  /** @param lateBooking for experiments: requests count from their first token on */
+  /** @param lateBooking for experiments: requests count as load from their first token */
   constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
     this.#config = config;
     this.#tokenizer = tokenizer;
@@ -37,7 +36,7 @@ export class Pools implements Iterable<Pool> {
     return this.#pools[Symbol.iterator]();
   }
 
-  /** Puts an engine's workers, which are in no pool, into the one for its models. */
+  /** Adds an engine's workers to the pool of its models. They must not be in a pool. */
   join(engine: Engine): Pool {
     const pool = this.#poolFor(engine.models);
     this.#poolOf.set(engine, pool);
@@ -45,21 +44,22 @@ export class Pools implements Iterable<Pool> {
     return pool;
   }
 
-  /** Takes an engine's workers out of their pool, bookings and all. */
+  /** Removes an engine's workers and their bookings from their pool. */
   leave(engine: Engine): void {
     const pool = this.#poolOf.get(engine);
     this.#poolOf.delete(engine);
     for (const { membership } of engine.workers) if (membership !== null) pool?.remove(membership.index);
   }
 
-  /** Undefined: the engine has not joined. */
+  /** Undefined if the engine has not joined. */
   poolOf(engine: Engine): Pool | undefined {
     return this.#poolOf.get(engine);
   }
 
   /**
-   * @param model as the client names it; null: it names none
-   * @throws RequestError 404 for an unknown model, 503 while no model is known yet
+   * @param model as the client names it; null if it names none
+   * @throws RequestError 404 for an unknown model, 503 while no model is known, 400 if none is named and there are
+   * several pools
    */
   resolve(model: string | null): ResolvedModel {
     const [first] = this.#pools;
@@ -76,7 +76,7 @@ export class Pools implements Iterable<Pool> {
     return { pool, model: name, lora: entry.parent === null ? null : name };
   }
 
-  /** Every model that some worker lists, as the first one describes it. */
+  /** All models that workers list, as the first worker describes them. */
   models(): Map<string, ModelEntry> {
     const models = new Map<string, ModelEntry>();
     for (const pool of this.#pools) {

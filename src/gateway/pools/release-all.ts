@@ -1,8 +1,8 @@
-// Releases every booking of a routed request, even if one of the releases throws.
+// Releases all bookings of a routed request, even if one of the releases throws.
 
 import type { Outcome, Routed, Router } from '../../core/index.ts';
 
-/** @throws the first error, after all of them have been released */
+/** @throws the first error, after everything is released */
 export function releaseAll(router: Router, { bookings }: Routed, outcome: Outcome, nowMs: number): void {
   const errors: unknown[] = [];
   for (const booking of bookings) {

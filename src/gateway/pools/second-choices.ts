@@ -1,9 +1,9 @@
-// Workers that are left to others while there are others: those that said they are full, or are just being tried.
+// Excludes second choices (stalled or full engines, and those with a trial request in flight) while others are left.
 
 import type { WorkerIndex } from '../../core/index.ts';
 import type { Pool } from './pool.ts';
 
-/** @returns the workers to exclude: `excluded`, and the second choices if that leaves a sound worker */
+/** @returns `excluded`, plus the second choices if that leaves a worker that is not on trial */
 export function withSecondChoices(
   pool: Pool,
   excluded: ReadonlySet<WorkerIndex>,
@@ -20,7 +20,7 @@ export function withSecondChoices(
   return others && seconds.length > 0 ? new Set([...excluded, ...seconds]) : excluded;
 }
 
-/** Whether some worker is left that could take the request. */
+/** Whether any worker is left that could take the request. */
 export function hasUntried(pool: Pool, excluded: ReadonlySet<WorkerIndex>): boolean {
   for (const { engine, membership } of pool.workers) {
     if (engine.takesRequests && !excluded.has(membership!.index)) return true;

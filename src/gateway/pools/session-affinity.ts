@@ -1,22 +1,22 @@
-// Which worker a session was last placed on, so that its next request finds that worker a little cheaper.
+// Remembers the worker that last served a session and gives it a small credit for the next request.
 //
-// A credit, not a pin: where overlap and load differ by more, they decide. What an engine has cached of a session is
-// counted as overlap already, so the default is small: 256 tokens decide between workers that are about equal, while the
-// index does not know (yet) what the session left where, and weigh less than the prefill of a usual turn of a chat.
+// It is a credit, not a pin: larger differences in overlap or load outweigh it. What the engine has cached counts as
+// overlap already, so the default of 256 tokens only decides between nearly equal workers while the index does not know
+// yet where the session's blocks are. It is less than the prefill of a usual chat turn.
 
 import type { Affinity } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
 
 export interface SessionAffinityOptions {
-  /** What the worker of a session is cheaper by; 0: sessions are not remembered. */
+  /** Credit for the session's worker; 0 disables affinity. */
   readonly creditTokens: number;
-  /** The session not used for the longest time is forgotten first. */
+  /** Beyond it, the least recently used session is dropped. */
   readonly sessionsMax?: number;
-  /** After a longer pause a session is forgotten: a busy engine has dropped its blocks by then. */
+  /** A session idle for longer is dropped: a busy engine has evicted its blocks by then. */
   readonly pauseMsMax?: number;
 }
 
-/** A key is cut here; sessions that agree so far share a credit, which does no harm. */
+/** Keys are cut to this length; sessions with the same prefix then share a credit, which is harmless. */
 const keyLengthMax = 256;
 
 interface Session {
@@ -28,7 +28,7 @@ export class SessionAffinity {
   readonly #creditTokens: number;
   readonly #sessionsMax: number;
   readonly #pauseMsMax: number;
-  /** In order of use: the first was not used for the longest time. */
+  /** Least recently used first. */
   readonly #sessions = new Map<string, Session>();
 
   constructor({ creditTokens, sessionsMax = 65_536, pauseMsMax = 1_800_000 }: SessionAffinityOptions) {
@@ -41,7 +41,7 @@ export class SessionAffinity {
     return this.#sessions.size;
   }
 
-  /** @param key null: the request belongs to no session. @returns null where nothing speaks for any worker */
+  /** @param key null if the request has no session @returns null if there is no credit to give */
   affinity(key: string | null, nowMs: number): Affinity | null {
     if (key === null) return null;
     const session = this.#sessions.get(cut(key));
@@ -50,7 +50,7 @@ export class SessionAffinity {
     return membership === null ? null : { worker: membership.index, tokens: this.#creditTokens };
   }
 
-  /** A request of the session was placed there. */
+  /** Records that a request of the session was placed on the worker. */
   placed(key: string | null, worker: Worker, nowMs: number): void {
     if (key === null || this.#creditTokens === 0) return;
     const name = cut(key);
@@ -59,7 +59,7 @@ export class SessionAffinity {
     this.#forget(nowMs);
   }
 
-  /** A worker that has left the pool: its index may be another's from now on. */
+  /** Drops the sessions of a worker that left the pool: its index may be reused. */
   workerGone(worker: Worker): void {
     for (const [name, session] of this.#sessions) if (session.worker === worker) this.#sessions.delete(name);
   }

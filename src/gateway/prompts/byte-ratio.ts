@@ -1,10 +1,10 @@
-// How many bytes of prompt make a token, learnt from the usage that engines report: for pools without a tokenizer.
+// Estimates prompt bytes per token from reported usage, for pools without a tokenizer.
 
-/** Before anything was learnt. */
+/** Before anything is learned. */
 const initialBytesPerToken = 4;
 const bytesPerTokenMin = 0.25;
 const bytesPerTokenMax = 64;
-/** Share of the newest prompt in the estimate. */
+/** Weight of the newest prompt in the estimate. */
 const newestShare = 0.05;
 
 export class ByteRatio {

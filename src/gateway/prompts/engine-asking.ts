@@ -1,7 +1,7 @@
-// Puts a question about token ids to an engine of a pool: any that can answer, in turn, and one other if that fails.
+// Asks an engine of a pool to tokenize: round-robin, with one retry on another engine.
 //
-// A question is no request: it counts nowhere as load, and what comes of it says nothing of the engine's health. An
-// engine that fails to answer is only left alone with questions for a while; then one at a time, until it answers.
+// A question is not a request: it does not count as load and does not affect the engine's health. After a failure an
+// engine gets no questions for a while, then one at a time until it answers.
 
 import { type EngineAnswer, listsTokens, type QuestionPath } from '../../tokens/engine-questions.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
@@ -10,24 +10,24 @@ import type { Parity } from '../engines/tokenizer-verdict.ts';
 
 export type QuestionKind = 'text' | 'chat';
 
-/** On average over the engines: so that a burst waits here, and not in front of one that would look slow. */
+/** Average per engine. Bounds a burst here, so that it does not queue up at an engine. */
 const questionsPerEngineMax = 32;
-/** After the first failure of an engine; twice as long after each further one. */
+/** Pause after an engine's first failure; doubles with each further one. */
 const restMsMin = 250;
 const restMsMax = 10_000;
-/** JSON of one id at most, and what stands around them. */
+/** JSON of one token id, at most; and of everything around the ids. */
 const idBytesMax = 16;
 const answerOverheadBytes = 65_536;
 
-/** Of an engine whose last answer was none. */
+/** The pause of an engine whose last answer failed. */
 interface Rest {
   failures: number;
   untilMs: number;
-  /** A question is under way that will show whether it answers again. */
+  /** A trial question is in flight. */
   trying: boolean;
 }
 
-/** What an engine tells by `verdict` can be asked of it. */
+/** Whether an engine with this verdict can tell token ids. */
 export function tellsIds(verdict: Parity): boolean {
   return verdict !== 'unavailable' && verdict !== 'unchecked';
 }
@@ -39,26 +39,26 @@ export class EngineAsking {
   readonly #rests = new WeakMap<Engine, Rest>();
   #turn = 0;
 
-  /** @param timeoutMs of a whole question; where another engine could be asked, the first has half of it */
+  /** @param timeoutMs for the whole question; the first engine gets half of it if there is a second */
   constructor(engines: () => Iterable<Engine>, timeoutMs: number) {
     this.#engines = engines;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Whether any engine could be asked, now or after a rest. */
+  /** Whether any engine can be asked, now or after a pause. */
   canAsk(kind: QuestionKind, model: string): boolean {
     for (const engine of this.#engines()) if (isAskable(engine, kind, model)) return true;
     return false;
   }
 
-  /** Questions that may be open at a time, over all engines that take requests. */
+  /** Limit on open questions, over all engines that take requests. */
   get questionsMax(): number {
     let engines = 0;
     for (const { takesRequests } of new Set(this.#engines())) if (takesRequests) engines++;
     return engines * questionsPerEngineMax;
   }
 
-  /** @throws TokenizerError `engine-missing`, or whatever the last engine failed with */
+  /** @throws TokenizerError `engine-missing`, or what the last engine failed with */
   async ask(
     kind: QuestionKind,
     model: string,
@@ -68,7 +68,7 @@ export class EngineAsking {
   ): Promise<EngineAnswer> {
     const [first, second] = this.#choose(kind, model);
     if (first === undefined) {
-      throw new TokenizerError('engine-missing', `no engine tells the token ids of ${model} at the moment`);
+      throw new TokenizerError('engine-missing', `no engine can tell the token ids of ${model} at the moment`);
     }
     try {
       const limitMs = second === undefined ? null : this.#timeoutMs / 2;
@@ -80,7 +80,7 @@ export class EngineAsking {
     return this.#askOne(second, path, body, signal, null);
   }
 
-  /** The engine whose turn it is, and the next. */
+  /** The engine whose turn it is, and the next one. */
   #choose(kind: QuestionKind, model: string): Engine[] {
     const nowMs = performance.now();
     const engines = [...new Set(this.#engines())].filter(
@@ -118,7 +118,7 @@ export class EngineAsking {
       else this.#rests.delete(engine);
       return answer;
     } catch (error) {
-      // A question that had waited long for its turn leaves an engine no time: then it is not at fault.
+      // A question that waited too long for its turn leaves the engine no time: not its fault.
       const hadTime = performance.now() - askedMs > this.#timeoutMs / 4;
       if (hadTime || !signal.aborted) this.#failed(engine);
       else if (rest !== undefined) rest.trying = false;
@@ -132,7 +132,7 @@ export class EngineAsking {
   #failed(engine: Engine): void {
     const rest = this.#rests.get(engine) ?? { failures: 0, untilMs: 0, trying: false };
     const nowMs = performance.now();
-    // Several that were under way together are one failure.
+    // Questions that fail together count as one failure.
     if (rest.untilMs <= nowMs) {
       rest.untilMs = nowMs + Math.min(restMsMin * 2 ** rest.failures, restMsMax);
       rest.failures++;
@@ -146,7 +146,7 @@ function isAskable(engine: Engine, kind: QuestionKind, model: string): boolean {
   return engine.takesRequests && tellsIds(engine.tokenizer[kind]) && engine.lists(model);
 }
 
-/** Another engine may do better; where the prompt itself is at fault, none would. */
+/** Whether another engine might do better. Not if the prompt itself is at fault. */
 function isFailure({ status, body }: EngineAnswer): boolean {
   if (status === 200) return !listsTokens(body);
   return status !== 400 && status !== 413 && status !== 422;

@@ -1,10 +1,10 @@
-// How many tokens an image or another part that is no text makes, learnt from the usage that engines report.
+// Estimates tokens per image or other non-text part from reported usage.
 
-/** Before anything was learnt: an image of middling size. */
+/** Before anything is learned: an image of medium size. */
 const initialTokensPerPart = 1024;
 const tokensPerPartMin = 1;
 const tokensPerPartMax = 65_536;
-/** Share of the newest prompt in the estimate. */
+/** Weight of the newest prompt in the estimate. */
 const newestShare = 0.05;
 
 export class PartTokens {
@@ -14,7 +14,7 @@ export class PartTokens {
     return this.#tokensPerPart;
   }
 
-  /** @param tokens of all parts of a prompt: what the engine counted beyond its text */
+  /** @param tokens of all parts of a prompt: the engine's count beyond its text */
   observe(parts: number, tokens: number): void {
     if (parts === 0) return;
     const seen = Math.min(Math.max(tokens / parts, tokensPerPartMin), tokensPerPartMax);

@@ -1,8 +1,8 @@
-// Who tells the token ids of a pool's prompts: the gateway's tokenizer, the pool's engines, or nobody.
+// Decides where the token ids of a pool's prompts come from: the gateway's tokenizer, its engines, or nowhere.
 //
-// Texts go by the tokenizer where there is one: engines that disagree on them are refused. So do chats, unless engines
-// disagree on those and none agrees; then the engines are asked, as for chats that the tokenizer can't do. Where engines
-// of one pool differ among themselves, one rule holds for all: the tokenizer, if any engine agrees with it.
+// Text uses the tokenizer if there is one: engines that disagree are refused. Chats use it too, unless engines disagree
+// and none agrees; then engines are asked, as for chats that the tokenizer can't render. If engines of a pool differ
+// among themselves, the tokenizer is used if any engine agrees with it.
 
 import { type ChatFeature, chatFeatures, factsOf } from '../../tokens/chat-facts.ts';
 import { EngineQuestions } from '../../tokens/engine-questions.ts';
@@ -22,12 +22,12 @@ import type { Parity } from '../engines/tokenizer-verdict.ts';
 import { EngineAsking, type QuestionKind } from './engine-asking.ts';
 import type { PromptTokenizer } from './prompt-tokens.ts';
 
-/** Where token ids come from; `bytes`: nobody tells them, and bytes stand in for them. */
+/** Source of token ids; `bytes`: unknown, so bytes stand in for tokens. */
 export type TokensFrom = 'tokenizer' | 'engine' | 'bytes';
 
 export type TokensInForce = Readonly<Record<QuestionKind, TokensFrom>>;
 
-/** What the tokenizer can't do, and an engine may. */
+/** Failures of the tokenizer where an engine may succeed. */
 const engineMayDo: ReadonlySet<TokenizerErrorCode> = new Set([
   'chat-template-missing',
   'chat-template-invalid',
@@ -56,12 +56,12 @@ export class PoolTokens {
     });
   }
 
-  /** As the engines that take requests let it be; as all would, while none does. */
+  /** The sources given the engines that take requests, or all engines if none does. */
   inForce(): TokensInForce {
     return { text: this.#textFrom(), chat: this.#chatFrom() };
   }
 
-  /** Whether something else is in force than when this was asked before. */
+  /** Whether `inForce` has changed since the last call. */
   changed(): boolean {
     const { text, chat } = this.inForce();
     const before = this.#toldInForce;
@@ -69,7 +69,7 @@ export class PoolTokens {
     return before !== null && (before.text !== text || before.chat !== chat);
   }
 
-  /** Null: bytes are wanted. */
+  /** Null if bytes are wanted. */
   forModel(model: string): PromptTokenizer | null {
     if (this.#config.tokenizer === 'none') return null;
     return {
@@ -78,12 +78,12 @@ export class PoolTokens {
     };
   }
 
-  /** What engines have answered may not hold any more: one has come, or come back as a new process. */
+  /** Forgets the engines' cached answers: an engine has joined, or restarted. */
   forget(): void {
     this.#questions.forget();
   }
 
-  /** Questions still open fail. */
+  /** Open questions fail. */
   close(): Promise<void> {
     return this.#questions.close();
   }
@@ -102,7 +102,7 @@ export class PoolTokens {
     return this.#some('chat', 'differs', 'double-bos') ? 'engine' : 'tokenizer';
   }
 
-  /** O(engines), but done at the first that fits. */
+  /** O(engines); stops at the first match. */
   #some(kind: QuestionKind, ...verdicts: readonly Parity[]): boolean {
     let someReady = false;
     let someFit = false;
@@ -115,7 +115,7 @@ export class PoolTokens {
     return someFit && !someReady;
   }
 
-  /** Something in the chat is rendered otherwise by an engine, and by none as the tokenizer does. */
+  /** True if an engine renders a feature of the chat differently, and none renders it as the tokenizer does. */
   #someFeatureDiffers(chat: ChatInput): boolean {
     if (this.#config.trustTokenizer) return false;
     const differing = new Set<ChatFeature>();
@@ -140,7 +140,7 @@ export class PoolTokens {
       return this.#engine('chat', model).encodeChat(chat);
     const askInstead = (error: unknown): EncodedChat | Promise<EncodedChat> => {
       if (!(error instanceof TokenizerError) || !engineMayDo.has(error.code)) throw error;
-      // Why the tokenizer can't is more to the point than that nobody else can.
+      // The tokenizer's own error says more than that no engine can be asked.
       if (!this.#asking.canAsk('chat', model)) throw error;
       return this.#engine('chat', model).encodeChat(chat);
     };
@@ -155,7 +155,7 @@ export class PoolTokens {
   /** @throws TokenizerError `engine-missing` */
   #engine(kind: QuestionKind, model: string): EngineTokenizer {
     if (!this.#asking.canAsk(kind, model)) {
-      throw new TokenizerError('engine-missing', `no engine that is ready tells token ids of a ${kind} for ${model}`);
+      throw new TokenizerError('engine-missing', `no ready engine can tell the token ids of a ${kind} for ${model}`);
     }
     return new EngineTokenizer({
       model,

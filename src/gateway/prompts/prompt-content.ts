@@ -3,24 +3,24 @@
 import type { BlockHasher, Namespace, Prompt } from '../../core/index.ts';
 
 /**
- * `tokens`: all of them. `beginning`: the tokens that the engine's prompt begins with, perhaps none, and what else it
- * holds; only blocks of the beginning are claimed. `bytes`: what the tokens are made of, standing in for them.
+ * `tokens`: all tokens. `beginning`: the first tokens, possibly none, and the size of the rest; only blocks of the
+ * beginning are claimed as overlap. `bytes`: the prompt's bytes, standing in for its tokens.
  */
 export type PromptContent =
   | { readonly kind: 'tokens'; readonly tokens: Uint32Array }
   | ({ readonly kind: 'beginning'; readonly tokens: Uint32Array } & Remainder)
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly otherParts: number };
 
-/** What comes after the beginning, about; its length is the sum of the three. */
+/** Estimated size of what follows the beginning: the sum of the three. */
 export interface Remainder {
   readonly restTokens: number;
-  /** Of text whose tokens are not known. */
+  /** Text whose tokens are unknown. */
   readonly restBytes: number;
-  /** Parts that are no text. */
+  /** Parts that are not text. */
   readonly otherParts: number;
 }
 
-/** What lengths are guessed by. */
+/** Averages used to guess lengths. */
 export interface LengthGuess {
   readonly bytesPerToken: number;
   readonly tokensPerPart: number;
@@ -34,7 +34,7 @@ export function leastKnown(contents: readonly PromptContent[]): PromptContent['k
 
 const noTokens = new Uint32Array(0);
 
-/** Nothing of the prompt is claimed. */
+/** A prompt of which no block is claimed. */
 export function unclaimed(remainder: Partial<Remainder>): PromptContent {
   return { kind: 'beginning', tokens: noTokens, restTokens: 0, restBytes: 0, otherParts: 0, ...remainder };
 }
@@ -56,7 +56,7 @@ export function islOf(content: PromptContent, guess: LengthGuess): number {
   }
 }
 
-/** Hashes each prompt once for every block size. */
+/** Hashes each prompt for every block size. */
 export function hashContents(
   contents: readonly PromptContent[],
   hasher: BlockHasher,
@@ -75,7 +75,7 @@ export function hashContents(
   });
 }
 
-/** Bytes of all prompts, or null if any is known in tokens or has a part that is no text. */
+/** Bytes of all prompts; null if any is known in tokens or has a part that is not text. */
 export function promptBytes(contents: readonly PromptContent[]): number | null {
   let bytes = 0;
   for (const content of contents) {
@@ -85,7 +85,7 @@ export function promptBytes(contents: readonly PromptContent[]): number | null {
   return bytes;
 }
 
-/** The prompt as an engine takes it that cuts it down to so many tokens: which ones it keeps is its own affair. */
+/** The prompt as truncated by an engine to `tokensMax` tokens: it is unknown which ones the engine keeps. */
 export function truncated(content: PromptContent, tokensMax: number, guess: LengthGuess): PromptContent {
   return islOf(content, guess) <= tokensMax ? content : unclaimed({ restTokens: tokensMax });
 }

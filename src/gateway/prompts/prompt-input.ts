@@ -1,4 +1,4 @@
-// A prompt as a request brings it, before anything is known of its tokens.
+// A prompt as a request states it, before tokenization.
 
 import type { ChatInput } from '../../tokens/tokenizer.ts';
 

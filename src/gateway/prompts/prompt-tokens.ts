@@ -1,4 +1,4 @@
-// Prompts of a request -> tokens, as far as a tokenizer can tell them, or bytes.
+// Turns the prompts of a request into tokens where a tokenizer can, otherwise into bytes.
 
 import { createHash } from 'node:crypto';
 import { countOtherParts, factsOf } from '../../tokens/chat-facts.ts';
@@ -11,19 +11,19 @@ import { RequestError } from '../../wire/openai-error.ts';
 import { type PromptContent, unclaimed } from './prompt-content.ts';
 import type { ChatPrompt, PromptInput, TextPrompt } from './prompt-input.ts';
 
-/** Told of a prompt that the tokenizer could not take; it is routed by its bytes then. */
+/** Called for a prompt that could not be tokenized; it is routed by its bytes. */
 export type OnTokenizerFailure = (error: TokenizerError) => void;
 
-/** What of a tokenizer prompts need. */
+/** The parts of a tokenizer that prompts need. */
 export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'encodeChat'>;
 
-/** Bytes of a token's embedding, about: base64 of two bytes a dimension. */
+/** Approximate bytes of one token's embedding: base64 of two bytes per dimension. */
 const embeddingBytes = 10_000;
 
 /**
- * Tokenizer failures end in bytes, but for the one that a client has to mend.
- * @returns at once where every token id is at hand, else a promise
- * @throws RequestError 400 where a chat template would do or write more than it may; or the promise rejects with one
+ * Falls back to bytes if the tokenizer fails, except for a template limit, which the client can avoid.
+ * @returns the contents at once if every token id is at hand, else a promise
+ * @throws RequestError 400 if a chat template exceeds a limit on its work or output, directly or as a rejection
  */
 export function readContents(
   prompts: readonly PromptInput[],
@@ -48,7 +48,7 @@ function readContent(
     if (!(error instanceof TokenizerError)) throw error;
     if (error.code === 'chat-template-overrun')
       throw new RequestError(400, 'template_limit', error.message, error.param);
-    // Nobody waits for it any more.
+    // The client is gone.
     if (error.code !== 'cancelled') onFailure(error);
     return asBytes(prompt);
   };
@@ -89,8 +89,8 @@ function asTokens(tokens: Uint32Array): PromptContent {
 }
 
 /**
- * A chat is told apart by all that its template may read; equal beginnings have equal bytes. One of very many values is
- * taken as it was written: to write it anew would take too long.
+ * A chat's bytes cover everything that its template may read, so equal beginnings have equal bytes. A chat with very
+ * many values is taken as it was written: serializing it again would take too long.
  */
 function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent & { readonly kind: 'bytes' } {
   if (prompt.kind === 'text') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
@@ -111,7 +111,7 @@ function listOf(text: JsonText | null | undefined): JsonList {
   return Array.isArray(value) ? (value as JsonList) : [value];
 }
 
-/** An image's bytes say nothing of its tokens: its digest stands for it. */
+/** An image's bytes say nothing about its tokens: its digest stands in for it. */
 function withDigests(message: Json): Json {
   const content = isJsonObject(message) ? message.get('content') : null;
   if (!isJsonObject(message) || !Array.isArray(content)) return message;

@@ -1,9 +1,9 @@
-// Prompts that are routed by their bytes for want of token ids: counted one by one, said in the log now and then.
+// Counts prompts that are routed by bytes for lack of token ids, and logs them at a limited rate.
 
 import type { Logger } from 'pino';
 import type { TokenizerError, TokenizerErrorCode } from '../../tokens/tokenizer.ts';
 
-/** Between two lines of the log about the same cause. */
+/** Minimum time between warnings with the same cause. */
 const silenceMs = 10_000;
 
 export class TokenizerFailures {

@@ -1,4 +1,4 @@
-// Metrics of the queues: how many requests wait in each pool, how long they waited, and how it ended.
+// Metrics of the queues: depth per pool, waiting times and outcomes.
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { QueueObserver, QueueOutcome } from '../pools/admission-desk.ts';
@@ -13,14 +13,14 @@ export class AdmissionMetrics implements QueueObserver {
     const registers = [registry];
     this.#outcomes = new Counter({
       name: 'kvoyant_queue_outcomes_total',
-      help: 'Requests that left the queue or found it full, by how that ended.',
+      help: 'Requests that left the queue or found it full, by outcome.',
       labelNames: ['outcome'],
       registers,
     });
     this.#waitS = new BucketHistogram(
       registry,
       'kvoyant_queue_wait_seconds',
-      'Time in the queue of requests that had to wait, however that ended.',
+      'Time that requests waited in the queue, whatever the outcome.',
       latencyBucketsS,
     );
     const gauge = (name: string, help: string, read: (queue: { waiting: number; waitingBlocks: number }) => number) =>
@@ -34,8 +34,8 @@ export class AdmissionMetrics implements QueueObserver {
           for (const { name: pool, desk } of pools) this.set({ pool }, read(desk));
         },
       });
-    gauge('kvoyant_queue_depth', 'Requests that wait for room.', ({ waiting }) => waiting);
-    gauge('kvoyant_queue_blocks', 'KV blocks that they ask for.', ({ waitingBlocks }) => waitingBlocks);
+    gauge('kvoyant_queue_depth', 'Requests in the queue.', ({ waiting }) => waiting);
+    gauge('kvoyant_queue_blocks', 'KV blocks that queued requests need.', ({ waitingBlocks }) => waitingBlocks);
   }
 
   full(): void {

@@ -1,8 +1,8 @@
-// A Prometheus histogram that costs nanoseconds a value, for what happens with every token.
+// A Prometheus histogram fast enough to record every token.
 
 import type { Registry } from 'prom-client';
 
-/** Upper bounds in seconds that suit both time to first token and token gaps. */
+/** Upper bounds in seconds, for both time to first token and token gaps. */
 export const latencyBucketsS: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
 ];
@@ -11,7 +11,7 @@ export class BucketHistogram {
   readonly #name: string;
   readonly #help: string;
   readonly #bounds: Float64Array;
-  /** One more than bounds: the last counts what exceeds them all. */
+  /** One more than the bounds: the last counts values above them all. */
   readonly #counts: Float64Array;
   #sum = 0;
 
@@ -21,7 +21,7 @@ export class BucketHistogram {
     this.#bounds = Float64Array.from(bounds);
     this.#counts = new Float64Array(bounds.length + 1);
     const metric = { name, get: () => this.#snapshot(), reset: () => undefined };
-    // The registry takes whatever has a name and `get`, its types only know prom-client's own metrics.
+    // The registry accepts any object with a name and `get`, but its types only know prom-client's own metrics.
     registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0]);
   }
 

@@ -1,4 +1,4 @@
-// The last decisions, each with what came of it: the answer to "why this worker?".
+// Keeps the latest routing decisions and their outcomes: the answer to "why this worker?".
 
 import type { CandidateCost, Decision, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
@@ -7,23 +7,23 @@ import type { AttemptRecord } from '../exchange/attempt-record.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
 import type { PromptContent } from '../prompts/prompt-content.ts';
 
-/** One routed attempt; a request that was retried has one record an attempt. */
+/** One routed attempt; a retried request has one record per attempt. */
 export class DecisionRecord implements AttemptRecord {
   readonly requestId: string;
   /** Unix time. */
   readonly timeMs: number;
   readonly model: string;
   readonly worker: string;
-  /** What the client was told instead. */
+  /** Worker name shown to the client. */
   readonly workerClientId: string;
   readonly attempt: number;
   readonly decision: Decision;
-  /** What was known of its prompts; of several, the least. */
+  /** How much was known of its prompts; the least of several. */
   readonly known: PromptContent['kind'];
-  /** Of the chosen worker, at the choice. */
+  /** Trust in the chosen worker at the time of the choice. */
   readonly trust: WorkerTrust;
   readonly #workerIds: ReadonlyMap<number, string>;
-  /** Null: under way. */
+  /** Null while in flight. */
   outcome: Outcome | null = null;
   status: number | null = null;
   error: string | null = null;
@@ -31,7 +31,7 @@ export class DecisionRecord implements AttemptRecord {
   durationMs: number | null = null;
   outputTokens: number | null = null;
   usage: Usage | null = null;
-  /** Null: the engine has not told enough. */
+  /** Null if the engine has not reported enough. */
   account: PromptAccount | null = null;
 
   constructor(
@@ -53,13 +53,13 @@ export class DecisionRecord implements AttemptRecord {
     this.#workerIds = workerIds;
   }
 
-  /** A fault of the gateway has ended the attempt. */
+  /** Records that a fault of the gateway ended the attempt. */
   broken(error: unknown): void {
     this.outcome ??= 'failed';
     this.error ??= error instanceof Error ? error.message : String(error);
   }
 
-  /** What `GET /decisions` shows. */
+  /** The form in `GET /decisions`. */
   toJSON(): object {
     const { decision, usage } = this;
     return {
@@ -116,7 +116,7 @@ export class DecisionLog {
     return [...this.#ring.slice(0, this.#next).reverse(), ...this.#ring.slice(this.#next).reverse()];
   }
 
-  /** All attempts of the request, newest first; clients may use an id more than once. */
+  /** All attempts of the request, newest first; clients may reuse an id. */
   ofRequest(requestId: string): DecisionRecord[] {
     return this.records().filter((record) => record.requestId === requestId);
   }

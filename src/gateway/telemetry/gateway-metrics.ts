@@ -9,15 +9,15 @@ import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { LabelCap } from './label-cap.ts';
 
-/** Stands for models that no worker lists: names that clients make up must not become labels. */
+/** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
 
 /** Engines may list any number of adapters. */
 const modelLabelsMax = 256;
 
-/** What the door to clients holds now, of requests and of answers. */
+/** Current figures of the clients' listener. */
 export interface DoorFigures {
-  /** By state. */
+  /** Connection counts by state. */
   connections(): Readonly<Record<string, number>>;
   bodyBytes(): number;
   answerBytes(): number;
@@ -33,14 +33,14 @@ export class GatewayMetrics {
   readonly tokenizerFailures: Counter<'code'>;
   readonly unobservedStreams: Counter;
   readonly malformedUsages: Counter;
-  /** By the name of the setting that is the limit. */
+  /** By the name of the limit. */
   readonly limited: Counter<'limit'>;
   readonly recordedLines: Counter<'fate'>;
   readonly promptTokens: Counter;
   readonly outputTokens: Counter;
   readonly predictedCachedTokens: Counter;
   readonly actualCachedTokens: Counter;
-  /** By how many tokens the prediction was wrong. */
+  /** Absolute difference between predicted and actual cached tokens. */
   readonly overlapErrorTokens: BucketHistogram;
   readonly ttftS: BucketHistogram;
   readonly itlS: BucketHistogram;
@@ -60,30 +60,32 @@ export class GatewayMetrics {
       'policy',
       'reason',
     ]);
-    this.unansweredAttempts = counter('kvoyant_unanswered_attempts_total', 'Attempts without any answer, by failure.', [
-      'failure',
-    ]);
+    this.unansweredAttempts = counter(
+      'kvoyant_unanswered_attempts_total',
+      'Attempts that failed before an answer, by failure.',
+      ['failure'],
+    );
     this.retries = counter('kvoyant_retries_total', 'Attempts beyond the first of their request.', []);
-    this.aborted = counter('kvoyant_aborted_requests_total', 'Requests whose client went away.', []);
-    this.tokenizerFailures = counter('kvoyant_tokenizer_failures_total', 'Prompts routed by their bytes, by cause.', [
-      'code',
-    ]);
+    this.aborted = counter('kvoyant_aborted_requests_total', 'Requests whose client disconnected.', []);
+    this.tokenizerFailures = counter(
+      'kvoyant_tokenizer_failures_total',
+      'Prompts routed by bytes instead of tokens, by cause.',
+      ['code'],
+    );
     this.unobservedStreams = counter(
       'kvoyant_unobserved_streams_total',
-      'Streams in an encoding in which tokens can not be counted.',
+      'Compressed streams, whose tokens are not counted.',
       [],
     );
     this.malformedUsages = counter(
       'kvoyant_malformed_usages_total',
-      'Usages of engines with counts that can not be; ignored.',
+      'Impossible usages reported by engines; ignored.',
       [],
     );
-    this.limited = counter('kvoyant_limited_total', 'What was refused or ended by a limit, by the name of the limit.', [
+    this.limited = counter('kvoyant_limited_total', 'Requests and connections refused or ended by a limit, by limit.', [
       'limit',
     ]);
-    this.recordedLines = counter('kvoyant_recorded_lines_total', 'Lines for the recording, by what became of them.', [
-      'fate',
-    ]);
+    this.recordedLines = counter('kvoyant_recorded_lines_total', 'Lines of the traffic recording, by fate.', ['fate']);
     this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
     this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
     const compared = 'of requests whose engine reports its cached tokens.';
@@ -92,13 +94,13 @@ export class GatewayMetrics {
     this.overlapErrorTokens = new BucketHistogram(
       this.registry,
       'kvoyant_overlap_error_tokens',
-      'Difference of predicted and actual cached tokens, of requests whose token ids are known.',
+      'Difference between predicted and actual cached tokens, for requests with known token ids.',
       errorBucketsTokens,
     );
     this.ttftS = new BucketHistogram(
       this.registry,
       'kvoyant_time_to_first_token_seconds',
-      'From the arrival of a streaming request to its first token.',
+      'Time from the arrival of a streaming request to its first token.',
       latencyBucketsS,
     );
     this.itlS = new BucketHistogram(
@@ -117,7 +119,7 @@ export class GatewayMetrics {
     registerDoor(this.registry, door);
   }
 
-  /** The label of a model that some worker lists, or listed once. */
+  /** The label of a model that a worker lists or has listed. */
   modelLabel(model: string): string {
     return this.#models.of(model);
   }
@@ -127,14 +129,14 @@ const errorBucketsTokens: readonly number[] = [0, 16, 64, 256, 1024, 4096, 16_38
 
 const loadGauges: readonly (readonly [name: string, help: string, read: (load: WorkerLoad) => number])[] = [
   ['kvoyant_active_blocks', 'KV blocks of the requests in flight.', (load) => load.activeBlocks],
-  ['kvoyant_active_prefill_tokens', 'Prompt tokens booked and not computed yet.', (load) => load.activePrefillTokens],
+  ['kvoyant_active_prefill_tokens', 'Prompt tokens booked but not computed yet.', (load) => load.activePrefillTokens],
   ['kvoyant_running_requests', 'Bookings in flight.', (load) => load.runningRequests],
-  ['kvoyant_held_blocks', 'Blocks that the prefix index knows of.', (load) => load.heldBlocks],
-  ['kvoyant_capacity_blocks', 'KV capacity.', (load) => load.capacityBlocks],
+  ['kvoyant_held_blocks', 'Blocks in the prefix index.', (load) => load.heldBlocks],
+  ['kvoyant_capacity_blocks', 'KV cache capacity in blocks.', (load) => load.capacityBlocks],
   ['kvoyant_prefill_tokens_per_second', 'Observed prefill speed.', (load) => load.prefillTokensPerS],
   [
     'kvoyant_kv_event_lag_seconds',
-    'Observed delay of KV events behind the first token.',
+    'Observed delay of KV events after the first token.',
     (load) => load.eventLagMs / 1000,
   ],
 ];
@@ -179,7 +181,7 @@ const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => 
 function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
   workerCounter(registry, engines, {
     name: 'kvoyant_kv_events_total',
-    help: 'What came of the KV events of each worker.',
+    help: 'KV events and batches of each worker, by kind.',
     label: 'kind',
     read: (worker) => feedCounters.map(([kind, read]) => [kind, read(worker)]),
   });
@@ -188,19 +190,19 @@ function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
 function registerAccounts(registry: Registry, engines: readonly Engine[]): void {
   workerCounter(registry, engines, {
     name: 'kvoyant_prompt_tokens_by_fate_total',
-    help: 'Prompt tokens of compared requests: cached, or whose miss it was (operations.md).',
+    help: 'Prompt tokens of compared requests: cached, or missed and why (operations.md).',
     label: 'fate',
     read: ({ account }) => tokenFates.map((fate) => [kebabFate(fate), account.tokens[fate]]),
   });
   workerCounter(registry, engines, {
     name: 'kvoyant_overlap_checks_total',
-    help: 'Compared requests: cached tokens as predicted, or over or under what was actual.',
+    help: 'Compared requests: prediction of cached tokens exact, over or under.',
     label: 'result',
     read: ({ account }) => Object.entries(account.checks),
   });
   workerCounter(registry, engines, {
     name: 'kvoyant_prompt_token_mismatches_total',
-    help: 'Prompts of which the engine counted other tokens than the gateway.',
+    help: 'Prompts whose token count differs between engine and gateway.',
     label: null,
     read: ({ account }) => [['', account.tokenMismatches]],
   });
@@ -214,12 +216,12 @@ function kebabFate(fate: string): string {
 interface WorkerCounterOptions {
   readonly name: string;
   readonly help: string;
-  /** Tells the values of one worker apart; null: there is one. */
+  /** Distinguishes the values of one worker; null if there is only one. */
   readonly label: string | null;
   read(worker: Worker): readonly (readonly [labelValue: string, value: number])[];
 }
 
-/** A counter whose values are kept by the workers, and leave with them. */
+/** A counter whose values are kept by the workers and disappear with them. */
 function workerCounter(registry: Registry, engines: readonly Engine[], options: WorkerCounterOptions): void {
   const { name, help, label, read } = options;
   new Counter({
@@ -241,7 +243,7 @@ function workerCounter(registry: Registry, engines: readonly Engine[], options: 
 function registerTrust(registry: Registry, engines: readonly Engine[]): void {
   new Gauge({
     name: 'kvoyant_worker_trust',
-    help: '1: how far the knowledge of the blocks of a worker can be trusted, and why no further.',
+    help: 'Always 1; the labels say how far the known blocks of a worker are trusted, and why.',
     labelNames: ['worker', 'kind', 'reason'],
     registers: [registry],
     collect() {
@@ -257,7 +259,7 @@ function registerTrust(registry: Registry, engines: readonly Engine[]): void {
 function registerFindings(registry: Registry, engines: readonly Engine[]): void {
   new Gauge({
     name: 'kvoyant_worker_findings',
-    help: '1: something is wrong with the tokens, the cache or the KV events of a worker, by cause.',
+    help: '1 while a worker has a problem with tokens, cache or KV events, by cause.',
     labelNames: ['worker', 'cause'],
     registers: [registry],
     collect() {
@@ -274,7 +276,7 @@ function registerFindings(registry: Registry, engines: readonly Engine[]): void 
 function registerEngines(registry: Registry, engines: readonly Engine[]): void {
   new Gauge({
     name: 'kvoyant_engine_ready',
-    help: '1: the engine takes requests.',
+    help: '1 while the engine takes requests, else 0.',
     labelNames: ['engine'],
     registers: [registry],
     collect() {
@@ -287,7 +289,7 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
 function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes }: DoorFigures): void {
   new Gauge({
     name: 'kvoyant_client_connections',
-    help: 'Open connections of clients: unproven (no request was let in yet), idle, or busy with one.',
+    help: 'Open client connections: unproven (no request admitted yet), idle or busy.',
     labelNames: ['state'],
     registers: [registry],
     collect() {
@@ -296,7 +298,7 @@ function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes 
   });
   new Gauge({
     name: 'kvoyant_request_body_bytes',
-    help: 'Memory that the bodies of requests under way take.',
+    help: 'Memory held for the bodies of requests in flight.',
     registers: [registry],
     collect() {
       this.set(bodyBytes());
@@ -304,7 +306,7 @@ function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes 
   });
   new Gauge({
     name: 'kvoyant_answer_bytes',
-    help: "Memory that what is held of engines' answers takes.",
+    help: "Memory held for the buffered parts of engines' answers.",
     registers: [registry],
     collect() {
       this.set(answerBytes());

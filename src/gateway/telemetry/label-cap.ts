@@ -1,6 +1,6 @@
-// Bounds the values of a metric's label: what comes after the first so many shares one.
+// Bounds the number of values of a metric label.
 
-/** Stands for all values beyond the bound. */
+/** Replaces all values beyond the bound. */
 export const otherLabel = '(other)';
 
 export class LabelCap {

@@ -1,12 +1,12 @@
-// The file of a recording: what is in it stays, a line that a crash cut short goes, and no write leaves half a line.
+// The file of a traffic recording: append-only, and repaired when a crash or failed write leaves part of a line.
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { decodeHeader, isHeader } from '../../trace/recorder.ts';
 import { ConfigError } from '../config/config.ts';
 
-/** Where whole lines go. */
+/** Appends whole lines. */
 export interface LineFile {
-  /** One call at a time. Rejects if the disk refuses; what there is of `bytes` goes before the next line comes. */
+  /** One call at a time. Rejects if the write fails; a partial write is removed before the next line. */
   append(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
@@ -20,7 +20,7 @@ const newline = 0x0a;
 
 /**
  * Opens or creates the file and appends the header of a new recording.
- * @throws ConfigError `record` if that can't be done, or something else is in the file
+ * @throws ConfigError `record` if the file can't be used or holds something else
  */
 export async function openRecordingFile(path: string, header: string): Promise<LineFile> {
   try {
@@ -37,16 +37,16 @@ export async function openRecordingFile(path: string, header: string): Promise<L
 
 export class RecordingFile implements LineFile {
   readonly #handle: RecordingHandle;
-  /** What there is of an append that has not succeeded. */
+  /** Bytes of a failed append that are in the file. */
   #tornBytes = 0;
 
-  /** @param handle appends, and stands at the end of a line */
+  /** @param handle opened for appending, at the end of a line */
   constructor(handle: RecordingHandle) {
     this.#handle = handle;
   }
 
   static async open(path: string, blockTokens: number): Promise<RecordingFile> {
-    // Lengths and times of requests are nobody else's business.
+    // Lengths and times of requests are private.
     const handle = await open(path, 'a+', 0o600);
     try {
       const stat = await handle.stat();
@@ -93,7 +93,7 @@ async function checkHeader(handle: FileHandle, path: string, blockTokens: number
   if (found !== blockTokens) throw new Error(`it has blocks of ${found} tokens, not ${blockTokens}`);
 }
 
-/** @returns bytes up to the end of the last whole line */
+/** @returns offset of the end of the last whole line */
 async function wholeLinesBytes(handle: FileHandle, bytes: number): Promise<number> {
   const tail = Buffer.alloc(tailBytes);
   for (let end = bytes; end > 0; ) {

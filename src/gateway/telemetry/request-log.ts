@@ -1,8 +1,8 @@
-// The log's line about a request: who, where, why, how much, how long. Never what: no prompt, no answer, no key.
+// The log line of a request: who, where, why, how much, how long. Never prompts, answers or keys.
 
 import type { Exchange } from '../exchange/exchange.ts';
 
-/** Longer paths are cut: clients make them up. */
+/** Paths come from clients: longer ones are cut. */
 const pathLengthMax = 256;
 
 export function requestLine(exchange: Exchange, status: number, nowMs: number): object {

@@ -1,7 +1,7 @@
-// Records the traffic for the lab: one line for each sequence of a request at its end, without any text of it.
+// Records traffic for the lab: one line per sequence when its request ends, without any text of it.
 //
-// Requests never wait for the disk. Lines wait in a bounded buffer while one write is under way; what does not fit, and
-// what the disk refuses, is lost, counted and logged.
+// Requests never wait for the disk. Lines wait in a bounded buffer while a write is in progress. Lines that do not fit
+// or can't be written are dropped, counted and logged.
 
 import type { Logger } from 'pino';
 import type { BlockHasher } from '../../core/index.ts';
@@ -11,7 +11,7 @@ import { hashContents, type LengthGuess, type PromptContent, promptBytes } from 
 import type { DecisionRecord } from './decision-log.ts';
 import { type LineFile, openRecordingFile } from './recording-file.ts';
 
-/** As far as a recording is concerned. */
+/** The parts of an intake that are recorded. */
 export interface RecordedIntake {
   readonly pool: { readonly name: string; readonly lengthGuess: LengthGuess };
   readonly lora: string | null;
@@ -20,9 +20,9 @@ export interface RecordedIntake {
 }
 
 export interface RecordedExchange {
-  /** By the monotonic clock of the recorder. */
+  /** As of the recorder's monotonic clock. */
   readonly startedMs: number;
-  /** Of the newest attempt; null: there was none. */
+  /** The latest attempt; null if there was none. */
   readonly record: Pick<DecisionRecord, 'outcome' | 'outputTokens' | 'usage'> | null;
 }
 
@@ -36,12 +36,12 @@ export interface TrafficRecorderOptions {
   onLines(fate: LineFate, count: number): void;
 }
 
-/** Of blocks whose size no setting gives. */
+/** Block size if no setting gives one. */
 const blockTokensDefault = 16;
-/** How long the end of the gateway waits for a disk that does not answer. */
+/** How long shutdown waits for a disk that does not respond. */
 const flushMsMax = 5000;
 
-/** @returns null if nothing is to be recorded @throws ConfigError `record` if the file can't be used */
+/** @returns null if recording is off @throws ConfigError `record` if the file can't be used */
 export async function openTrafficRecorder(
   { record, recordBufferBytesMax, blockSize }: GatewayConfig,
   options: Omit<TrafficRecorderOptions, 'bufferBytesMax'>,
@@ -59,7 +59,7 @@ export class TrafficRecorder {
   readonly #startMs: number;
   readonly #options: TrafficRecorderOptions;
   #waiting: Buffer[] = [];
-  /** Of lines that wait or are being written. */
+  /** Bytes of lines that wait or are being written. */
   #bufferedBytes = 0;
   #writing = false;
   /** Settles when everything buffered so far is written or lost. */
@@ -68,7 +68,7 @@ export class TrafficRecorder {
   #isFailing = false;
   #closed = false;
 
-  /** @param startMs arrival 0 by the clock of `RecordedExchange.startedMs` */
+  /** @param startMs arrival 0, on the clock of `RecordedExchange.startedMs` */
   constructor(file: LineFile, lines: RequestRecorder, startMs: number, options: TrafficRecorderOptions) {
     this.#file = file;
     this.#lines = lines;
@@ -76,14 +76,14 @@ export class TrafficRecorder {
     this.#options = options;
   }
 
-  /** To be called once a request, when it has ended in whatever way. Never throws, never waits. */
+  /** To be called once per request, after its end. Never throws and never waits. */
   record(exchange: RecordedExchange, intake: RecordedIntake): void {
     if (this.#closed) return;
     try {
       for (const request of this.#finished(exchange, intake)) this.#buffer(this.#lines.line(request));
     } catch (error) {
-      // A fault of ours must not reach the client, whose request is fine.
-      this.#options.log.error({ err: error }, 'a request could not be recorded');
+      // A fault of the recorder must not reach the client.
+      this.#options.log.error({ err: error }, 'request not recorded');
     }
   }
 
@@ -93,18 +93,18 @@ export class TrafficRecorder {
     this.#closed = true;
     const { log } = this.#options;
     if (!(await settlesWithin(this.#written, flushMsMax))) {
-      log.error({ bufferedBytes: this.#bufferedBytes }, 'the disk does not answer: the end of the recording is lost');
+      log.error({ bufferedBytes: this.#bufferedBytes }, 'the disk does not respond: the end of the recording is lost');
       return;
     }
     await this.#file.close().catch((error: unknown) => {
-      log.error({ err: error }, 'the recording could not be closed');
+      log.error({ err: error }, 'closing the recording failed');
     });
   }
 
-  /** One for each sequence of each prompt. */
+  /** One per sequence of each prompt. */
   *#finished({ startedMs, record }: RecordedExchange, intake: RecordedIntake): Generator<FinishedRequest> {
     const { pool, lora, request, contents } = intake;
-    // Prompts of two models never share a block.
+    // Prompts of different models never share a block.
     const namespace = { lora, salt: JSON.stringify([pool.name, request.cacheSalt]) };
     const counted = record?.usage?.promptTokens;
     const guess = { ...pool.lengthGuess, bytesPerToken: bytesPerTokenOf(intake, counted) };
@@ -115,9 +115,9 @@ export class TrafficRecorder {
     const cancelled = record?.outcome !== 'done';
     for (let choice = 0; choice < choices; choice++) {
       const { isl: guessed, hashes } = prompts[Math.floor(choice / request.sequences)]!;
-      // The engine's own count, where the prompt has parts that only it can count.
+      // Only the engine can count parts that are not text.
       const isl = contents.length === 1 && contents[0]!.kind === 'beginning' ? counted || guessed : guessed;
-      // Only their sum is known of every kind of answer; shares differ by one at most.
+      // Engines report only the total; it is split evenly.
       const osl = Math.floor((outputTokens + choice) / choices);
       yield { arrivalMs, isl: Math.max(1, isl), osl, hashes: hashes[0]!, cancelled };
     }
@@ -129,7 +129,10 @@ export class TrafficRecorder {
     if (this.#bufferedBytes + bytes.length > bufferBytesMax) {
       onLines('buffer-full', 1);
       if (!this.#hasOverflowed) {
-        log.error({ bufferBytesMax }, 'the disk is too slow for the recording: lines are lost; said once, counted on');
+        log.error(
+          { bufferBytesMax },
+          'the disk is too slow for the recording: lines are lost (logged once; the metric counts them all)',
+        );
       }
       this.#hasOverflowed = true;
       return;
@@ -157,17 +160,17 @@ export class TrafficRecorder {
       await this.#file.append(bytes);
     } catch (error) {
       onLines('write-failed', count);
-      if (!this.#isFailing) log.error({ err: error }, 'the recording could not be written: lines are lost');
+      if (!this.#isFailing) log.error({ err: error }, 'writing to the recording failed: lines are lost');
       this.#isFailing = true;
       return;
     }
     onLines('written', count);
-    if (this.#isFailing) log.warn('the recording is written again');
+    if (this.#isFailing) log.warn('writing to the recording works again');
     this.#isFailing = false;
   }
 }
 
-/** Of prompts without tokens: as the engine counted them where it did, else as its other answers let expect. */
+/** Bytes per token of a prompt without tokens: from the engine's count if it gave one, else the pool's estimate. */
 function bytesPerTokenOf({ contents, pool }: RecordedIntake, promptTokens: number | undefined): number {
   const bytes = promptBytes(contents);
   return bytes === null || bytes === 0 || !promptTokens ? pool.lengthGuess.bytesPerToken : bytes / promptTokens;

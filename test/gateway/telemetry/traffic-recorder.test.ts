@@ -157,8 +157,8 @@ describe('a recorder over a slow disk', () => {
     await file.settle();
     expect(fates).toEqual({ written: 1, 'buffer-full': 0, 'write-failed': 3 });
     expect(logged.map(({ level, msg }) => [level, msg])).toEqual([
-      [50, 'the recording could not be written: lines are lost'],
-      [40, 'the recording is written again'],
+      [50, 'writing to the recording failed: lines are lost'],
+      [40, 'writing to the recording works again'],
     ]);
   });
 
@@ -250,7 +250,7 @@ describe('a recorder over a slow disk', () => {
     const recorder = recorderOf();
     const broken = { ...intake([tokens(16)]), request: null } as unknown as RecordedIntake;
     expect(() => recorder.record({ startedMs: 1000, record: done(1) }, broken)).not.toThrow();
-    expect(logged).toMatchObject([{ level: 50, msg: 'a request could not be recorded' }]);
+    expect(logged).toMatchObject([{ level: 50, msg: 'request not recorded' }]);
   });
 });
 
