@@ -1,4 +1,4 @@
-// The check of an invariant: a failure is a bug in kvoyant, never a caller's bad input.
+// Assertion of an invariant. A failure is a bug in kvoyant, never bad input.
 
 /** @throws Error naming the broken invariant. */
 export function assert(holds: boolean, invariant: string): asserts holds {

@@ -1,4 +1,4 @@
-// The routing library: everything an embedder needs to route requests over workers that hold KV caches.
+// Entry point of the routing library: what an embedder needs to route requests to workers with KV caches.
 
 export {
   Admission,

@@ -1,4 +1,4 @@
-// The seeded source of chance that every policy, generator and simulated engine draws from.
+// Seeded random numbers for policies, workload generators and simulated engines.
 
 /**
  * xoshiro128** (Blackman and Vigna, public domain), seeded through splitmix32. Same seed, same numbers, everywhere.

@@ -1,4 +1,4 @@
-// What can be set about a router.
+// Options of a router.
 
 import type { BlockHasher } from './blocks/block-hash.ts';
 import type { Policy } from './choice/policy.ts';
@@ -6,18 +6,18 @@ import type { Policy } from './choice/policy.ts';
 export interface RouterOptions {
   readonly policy: Policy;
   readonly seed: number;
-  /** Blocks promised by requests in flight count as overlap before the engine announces them. Default true. */
+  /** Count the blocks of requests in flight as overlap before the engine announces them. Default true. */
   readonly inFlightCredit?: boolean;
   /**
-   * When the load is counted. The others exist to show what late booking costs: `first-token`, or `told`, when `count`
-   * is called. Default `choice`.
+   * When the load is counted: at the choice, at the first token, or when `count` is called (`told`). The last two exist
+   * to measure the cost of late booking. Default `choice`.
    */
   readonly bookAt?: 'choice' | 'first-token' | 'told';
-  /** Shared with others of the same thread; default: one of its own. */
+  /** May be shared within one thread. Default: a new one. */
   readonly hasher?: BlockHasher;
   /**
-   * Called in the step in which a request that `admit` held may have become placeable, or impossible to place: blocks
-   * were set free, or a worker, its state, capacity or limit has changed. It must not call the router in that step.
+   * Called synchronously when a request that `admit` held may have become placeable or impossible to place: blocks were
+   * freed, or a worker, its state, capacity or limit changed. Must not call the router.
    */
   readonly onRoomChange?: () => void;
 }

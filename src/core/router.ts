@@ -1,4 +1,4 @@
-// The facade: overlaps -> costs -> choice -> booking as one synchronous step, and the life of each booking after it.
+// Router: chooses a worker and books the request in one synchronous step, then tracks each booking until it ends.
 
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
@@ -35,8 +35,8 @@ import type {
 import { readLoad } from './worker-load.ts';
 
 /**
- * Routes the requests of one pool: workers that serve the same model. Time comes with every call, in milliseconds on
- * any clock that never goes back. Nothing here waits, reads a clock or draws chance other than from the seed.
+ * Routes the requests of one pool: workers that serve the same model. Every call takes the time, in milliseconds on any
+ * monotonic clock. The router never waits, never reads a clock, and draws random numbers from its seed only.
  */
 export class Router {
   readonly #policy: Policy;
@@ -53,7 +53,7 @@ export class Router {
   readonly #room: Room;
   readonly #onRoomChange: () => void;
   readonly #ids = new BookingIds();
-  /** Bookings whose load waits for `count`. */
+  /** Bookings whose load is counted only when `count` is called. */
   readonly #untold = new Map<Booking, PolicyRequest>();
   readonly #counters = { routed: 0, refused: 0, released: 0, releasedBlocks: 0, stale: 0 };
 
@@ -83,7 +83,7 @@ export class Router {
     return worker;
   }
 
-  /** Its blocks are forgotten and its bookings end; later calls on them are counted no-ops. */
+  /** Drops the worker's blocks and ends its bookings. Later calls with these bookings are stale. */
   removeWorker(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
     for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
@@ -93,29 +93,29 @@ export class Router {
     this.#onRoomChange();
   }
 
-  /** A worker that is not routable takes no new requests; what is in flight there stays counted. */
+  /** A worker that is not routable takes no new requests. Its requests in flight stay counted. */
   setRoutable(worker: WorkerIndex, routable: boolean): void {
     this.#workers.assertLive(worker);
     this.#workers.routable[worker] = routable ? 1 : 0;
     this.#onRoomChange();
   }
 
-  /** @param known false: an assumption, by which no request is held */
+  /** @param known false: the capacity is an assumption, and no request is held because of it */
   setCapacity(worker: WorkerIndex, capacityBlocks: number, known = true): void {
     this.#workers.setCapacity(worker, capacityBlocks, known);
     this.#held.setCapacity(worker, capacityBlocks);
     this.#onRoomChange();
   }
 
-  /** @param requestsMax infinite: no limit is known */
+  /** @param requestsMax Infinity if no limit is known */
   setRunningRequestsMax(worker: WorkerIndex, requestsMax: number): void {
     this.#workers.setRunningRequestsMax(worker, requestsMax);
     this.#onRoomChange();
   }
 
   /**
-   * What was known of its blocks is forgotten; requests in flight keep the block size they were booked with.
-   * @param pageSize of the worker's KV events, where its pages are smaller than the blocks to route by; divides them
+   * Drops all known blocks of the worker. Requests in flight keep the block size they were booked with.
+   * @param pageSize tokens per block in the worker's KV events; must divide `blockSize`
    */
   setBlockSize(worker: WorkerIndex, blockSize: number, pageSize: number = blockSize): void {
     this.#workers.setBlockSize(worker, blockSize, pageSize);
@@ -123,43 +123,45 @@ export class Router {
     this.#held.setPages(worker);
   }
 
-  /** What was known of its blocks is forgotten. */
+  /** Drops all known blocks of the worker. */
   setSource(worker: WorkerIndex, source: IndexSource): void {
     this.#workers.setSource(worker, source);
     this.dropBlocks(worker);
   }
 
-  /** Forgets the worker's blocks, not its load: its feed restarted, or has a gap that nothing can fill. */
+  /**
+   * Drops the worker's known blocks but keeps its load. For a feed that restarted or has a gap that cannot be filled.
+   */
   dropBlocks(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
     this.#held.forget(worker);
     this.#workers.viewEpoch[worker]!++;
-    // Its block size may be another.
+    // The block size may have changed.
     this.#onRoomChange();
   }
 
-  /** Block sizes of the live workers: a prompt is hashed once for each. */
+  /** Block sizes of the live workers. A prompt must be hashed for each of them. */
   blockSizes(): number[] {
     return this.#workers.blockSizes();
   }
 
   /**
-   * Chooses a worker and books every prompt there, before it returns.
-   * O(blocks + workers); the prompts must carry hashes for every size of `blockSizes()`.
+   * Chooses a worker and books every prompt there before it returns. The prompts must carry hashes for every size in
+   * `blockSizes()`. O(blocks + workers)
    */
   route(request: RouteRequest, nowMs: number): Routed | Refused {
     return this.#fill(request, nowMs) ?? this.#chooseAndBook(request, nowMs);
   }
 
   /**
-   * As `route`, but held while no worker has room for the request (see room.ts).
-   * @param closed workers whose room is kept for others
+   * Like `route`, but returns `held` if no worker has room for the request (see room.ts).
+   * @param closed workers whose room is reserved for other requests
    */
   admit(request: RouteRequest, nowMs: number, closed: ReadonlySet<WorkerIndex> = noneClosed): Routed | Refused | Held {
     return this.#fill(request, nowMs) ?? this.#room.narrow(request, closed) ?? this.#chooseAndBook(request, nowMs);
   }
 
-  /** Fills the candidates. @returns why there is none, or null */
+  /** Fills the candidates. @returns null, or why there are none */
   #fill(request: RouteRequest, nowMs: number): Refused | null {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
@@ -192,7 +194,7 @@ export class Router {
     return { kind: 'routed', decision, bookings };
   }
 
-  /** With `bookAt: 'told'`: the load of the booking counts from now on. Once; before its first token. */
+  /** With `bookAt: 'told'`: counts the load of the booking. Call it once, before the first token. */
   count(booking: Booking, nowMs: number): void {
     const asked = this.#untold.get(booking);
     const record = this.#find(booking);
@@ -203,14 +205,14 @@ export class Router {
     this.#policy.onBooked?.(this.#state, record, asked);
   }
 
-  /** The prompt is computed: its prefill tokens leave the load. Idempotent; a stale booking is a counted no-op. */
+  /** The first token has come, so the prompt is computed and its prefill tokens leave the load. Idempotent. */
   firstToken(booking: Booking, nowMs: number): void {
     const record = this.#find(booking);
     if (!record || record.hadFirstToken) return;
     this.#prefillDone(record, nowMs);
   }
 
-  /** `tokens` more output tokens of one sequence; any number, across any number of block boundaries. */
+  /** Adds output tokens of one sequence. `tokens` may cross any number of block boundaries. */
   outputTokens(booking: Booking, tokens: number, nowMs: number, sequence = 0): void {
     const record = this.#find(booking);
     if (!record) return;
@@ -219,7 +221,7 @@ export class Router {
     this.#ledger.setOutputTokens(record, record.outputTokens[sequence]! + tokens, sequence);
   }
 
-  /** Corrects the output tokens of one sequence to a total that the engine has reported. */
+  /** Sets the output tokens of one sequence to the total that the engine reported. */
   setOutputTokens(booking: Booking, totalTokens: number, sequence = 0): void {
     const record = this.#find(booking);
     if (!record) return;
@@ -227,12 +229,12 @@ export class Router {
     this.#onRoomChange();
   }
 
-  /** Ends a booking: its whole load leaves in this step. Once; every further call is a counted no-op. */
+  /** Ends a booking and removes its whole load. A second call does nothing but count as stale. */
   release(booking: Booking, outcome: Outcome, nowMs: number): void {
     const record = this.#find(booking);
     if (!record) return;
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
-    // The record is used again once it is closed.
+    // Read the record before it is closed: it may be reused.
     const { worker, hashes, wholeAnswer, announced } = record;
     this.#close(record);
     this.#counters.released++;
@@ -241,31 +243,31 @@ export class Router {
     this.#held.ended({ worker, hashes, wholeAnswer, announced }, this.#inFlightCredit, nowMs);
   }
 
-  /** Applies one KV event; events of one worker in their order. Without effect where the policy needs no index. */
+  /** Applies one KV event. Events of one worker must come in order. Does nothing if the policy uses no index. */
   applyKvEvent(worker: WorkerIndex, event: KvEvent, nowMs: number): KvEventOutcome {
     this.#workers.assertLive(worker);
     return this.#policy.usesOverlap ? this.#held.apply(worker, event, nowMs) : nothingApplied;
   }
 
-  /** Brings everything that depends on time alone to `nowMs`. `route` does it too; call it before reading loads. */
+  /** Advances estimates and deadlines to `nowMs`. `route` does this too; call it before reading loads. */
   advance(nowMs: number): void {
     this.#wholeAnswers.advance(nowMs);
     this.#held.announcements.promises.expire(nowMs);
   }
 
-  /** Requests in a row that the worker has computed, but whose blocks no KV event told of within seconds. */
+  /** Consecutive requests that the worker computed without a KV event for their blocks within 3 s. */
   missedEvents(worker: WorkerIndex, nowMs: number): number {
     this.#workers.assertLive(worker);
     return this.#held.announcements.lag.missed(worker, nowMs);
   }
 
-  /** Requests of whose blocks an event told, since the worker's blocks were last forgotten. */
+  /** Requests whose blocks were announced by an event, since the worker's blocks were last dropped. */
   matchedEvents(worker: WorkerIndex): number {
     this.#workers.assertLive(worker);
     return this.#held.announcements.lag.matched(worker);
   }
 
-  /** Leading blocks of a prompt that the worker's KV events have told of, promises left aside. O(blocks) */
+  /** Leading blocks of a prompt in the worker's index, without those of requests in flight. O(blocks) */
   announcedBlocks(worker: WorkerIndex, hashes: BlockHashes): number {
     return this.#held.index.leadingBlocks(worker, hashes);
   }
@@ -275,7 +277,7 @@ export class Router {
     return this.#held.index.heldBlocks(worker);
   }
 
-  /** What is kept of the worker's events, in blocks (or pages) of its own. O(1) */
+  /** Blocks (or pages) kept from the worker's events, in the engine's own size. O(1) */
   toldBlocks(worker: WorkerIndex): number {
     return this.#held.index.toldBlocks(worker);
   }
@@ -299,7 +301,7 @@ export class Router {
     return { ...this.#counters };
   }
 
-  /** Recomputes every total from scratch. For tests and soaks. @throws Error naming the difference. */
+  /** Recomputes every total from scratch, for tests. @throws Error naming the total that differs */
   assertConsistent(): void {
     this.#ledger.assertConsistent();
     this.#held.assertConsistent();
@@ -310,7 +312,7 @@ export class Router {
     const hashes = hashesOf(prompt, this.#workers.blockSize[worker]!);
     const record = this.#ledger.open(worker, hashes, prompt.isl, request.sequences ?? 1, nowMs);
     bookings.push(record.booking);
-    // Of several prompts each sees what those before it have promised on the worker.
+    // A later prompt of the same request overlaps with the earlier ones, which are booked by now.
     record.uncachedTokens =
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
     record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
@@ -349,7 +351,7 @@ export class Router {
   #close(record: BookingRecord): void {
     if (record.id !== undefined) this.#ids.closed(record.id);
     try {
-      // What the policy was not told of does not end for it either.
+      // The policy never saw a booking whose load was not told.
       if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
     } finally {
       const before = this.#workers.activeBlocks[record.worker]!;

@@ -1,9 +1,9 @@
-// The values that cross the edge of the routing library: prompts, KV events, requests, decisions, loads.
+// Public types of the routing library: prompts, KV events, requests, decisions, loads.
 
-/** Position of a worker in every column of a router; reused after the worker's removal. */
+/** Index of a worker in every column of a router. Reused after the worker is removed. */
 export type WorkerIndex = number;
 
-/** One booked sequence of one prompt: slot and generation in one number; a stale one is refused, not misread. */
+/** Handle of one booked prompt: slot and generation in one number, so that a stale handle is detected. */
 export type Booking = number;
 
 /**
@@ -15,7 +15,7 @@ export interface BlockHashes {
   readonly blockSize: number;
   readonly count: number;
   readonly sequence: Uint32Array;
-  /** Tokens that one hashed block stands for: `blockSize`, except where the blocks were cut from bytes. */
+  /** Tokens per hashed block: `blockSize`, or an estimate if the blocks were cut from bytes. */
   readonly blockTokens: number;
 }
 
@@ -24,34 +24,43 @@ export interface Prompt {
   /** Input sequence length in tokens, the partial last block included. */
   readonly isl: number;
   readonly hashes: readonly BlockHashes[];
-  /** The engine computes all of it, whatever it holds, and stores the blocks as usual: no overlap counts. Default false. */
+  /** The engine ignores its cache for this prompt but stores the blocks, so overlap counts as zero. Default false. */
   readonly recomputed?: boolean;
-  /** The hashes are of something else than tokens: no KV event will tell of these blocks. Default false. */
+  /** The hashes are not of token ids, so no KV event will match these blocks. Default false. */
   readonly unannounced?: boolean;
 }
 
 /**
- * Blocks that an engine has cached, in chain order; the first one's parent is `parent` (null: the root).
- * `hashes` and `parent` are the engine's own 64-bit hashes as two words each (low, high): handles, never recomputed.
+ * Blocks that an engine has cached, in chain order. `parent` is the parent of the first block (null: the root).
+ * `hashes` and `parent` are the engine's own 64-bit hashes as two words each (low, high). They are used as handles and
+ * never recomputed.
  */
 export interface BlocksStored {
   readonly kind: 'stored';
   readonly hashes: Uint32Array;
   readonly parent: Uint32Array | null;
-  /** Token ids of all blocks, `blockSize` each; shorter if the engine did not say (then only the complete blocks count). */
+  /**
+   * Token ids of all blocks, `blockSize` each. May be shorter if the engine left some out; only complete blocks count.
+   */
   readonly tokens: Uint32Array;
   readonly blockSize: number;
   /** LoRA adapter, or null for the base model. */
   readonly lora: string | null;
-  /** Cache salt; only ever set where `parent` is null (children inherit it through the chain). */
+  /** Cache salt. Set only if `parent` is null; children inherit it through the hash chain. */
   readonly salt: string | null;
-  /** For each block what else separates its content (media in it), or null; null as a whole: nothing does. */
+  /**
+   * Per block: what distinguishes its content besides tokens (such as media), or null. Null for the whole list: nothing
+   * does.
+   */
   readonly extras: readonly (string | null)[] | null;
-  /** Our own sequence hashes (two words a block) from a sender that knows them, such as the lab: no token is looked at. */
+  /**
+   * Our own sequence hashes (two words per block), from a sender that knows them, such as the lab. `tokens` is then
+   * ignored.
+   */
   readonly sequence?: Uint32Array;
 }
 
-/** Blocks of which the engine dropped one copy each. */
+/** The engine dropped one copy of each of these blocks. */
 export interface BlocksRemoved {
   readonly kind: 'removed';
   readonly hashes: Uint32Array;
@@ -64,69 +73,71 @@ export interface BlocksCleared {
 
 export type KvEvent = BlocksStored | BlocksRemoved | BlocksCleared;
 
-/** What an event did to the index; everything but `applied` is a reason to look at the feed. */
+/** Effect of one event on the index. Orphan and unknown blocks point to a fault in the feed. */
 export interface KvEventOutcome {
   /** Blocks stored or removed. */
   readonly appliedBlocks: number;
-  /** Stored blocks dropped because their parent is unknown (a hole in the feed). */
+  /** Stored blocks that were dropped because their parent is unknown (a gap in the feed). */
   readonly orphanBlocks: number;
   /** Removed blocks that the index did not know. */
   readonly unknownBlocks: number;
 }
 
 /**
- * Where the knowledge of a worker's blocks comes from: its KV events, or a mirror of our own decisions (LRU, sized
- * to the worker's capacity).
+ * Source of a worker's known blocks: its KV events, or a mirror of our own decisions (LRU, sized to the worker's
+ * capacity).
  */
 export type IndexSource = 'events' | 'approximate';
 
 export interface WorkerSpec {
-  /** Unique among the live workers of a router: URL # data-parallel rank. */
+  /** Unique among the live workers of a router: URL#data-parallel rank. */
   readonly id: string;
   readonly blockSize: number;
-  /** Tokens of one block in its KV events, where that is less than `blockSize`; divides it. Default: `blockSize`. */
+  /** Tokens per block in the worker's KV events. Must divide `blockSize`. Default: `blockSize`. */
   readonly pageSize?: number;
-  /** KV capacity in blocks of `blockSize`; sizes the mirror of an approximate worker. */
+  /** KV capacity in blocks of `blockSize`. Also the size of the mirror of an approximate worker. */
   readonly capacityBlocks: number;
-  /** False: `capacityBlocks` is an assumption, by which no request is held. Default true. */
+  /** False: `capacityBlocks` is an assumption, and no request is held because of it. Default true. */
   readonly capacityKnown?: boolean;
-  /** Bookings that the worker takes at a time, where that is known; see room.ts. Default: no limit. */
+  /** Bookings that the worker may run at a time, if known (see room.ts). Default: no limit. */
   readonly runningRequestsMax?: number;
   readonly source: IndexSource;
 }
 
-/** Makes one worker cheaper for one request by so many tokens, for policies whose cost is in tokens. */
+/** Lowers the cost of one worker for one request by `tokens`. Only policies whose cost is in tokens use it. */
 export interface Affinity {
   readonly worker: WorkerIndex;
   readonly tokens: number;
 }
 
 export interface RouteRequest {
-  /** One or more prompts that go to the same worker, each booked on its own. */
+  /** One or more prompts. All go to the same worker; each has its own booking. */
   readonly prompts: readonly Prompt[];
   /** Sequences sampled from each prompt (OpenAI's `n`); default 1. */
   readonly sequences?: number;
-  /** Upper bound of the output tokens of one sequence, where known: ends the assumed growth of a whole answer. */
+  /** Upper bound on the output tokens of one sequence, if known. Ends the assumed growth of a whole answer. */
   readonly maxOutputTokens?: number;
-  /** The answer comes in one piece: first token and growth are estimated (see whole-answer-progress.ts). Default false. */
+  /** The answer is not streamed, so its progress is estimated (see whole-answer-progress.ts). Default false. */
   readonly wholeAnswer?: boolean;
   readonly overlapWeight?: number;
   readonly temperature?: number;
-  /** Workers that must not be chosen (tried already). */
+  /** Workers that must not be chosen, for example because they were tried already. */
   readonly excluded?: ReadonlySet<WorkerIndex>;
   readonly affinity?: Affinity;
-  /** Refused if a live booking has the same id. Only embedders set it: ids of clients are not unique. */
+  /** Refused if a live booking has the same id. Set by embedders only: client ids are not unique. */
   readonly id?: string;
 }
 
-/** Every cost term of one candidate. Lower cost wins. */
+/** All cost terms of one candidate. The lowest cost wins. */
 export interface CandidateCost {
   readonly worker: WorkerIndex;
-  /** In the policy's own unit (tokens for `kv`, requests for `least-requests`, ...); 0 where it has no cost. */
+  /** In the policy's own unit (tokens for `kv`, requests for `least-requests`, ...). 0 if the policy has no cost. */
   readonly cost: number;
-  /** Leading prompt blocks that the worker holds or has been promised. */
+  /** Leading prompt blocks that the worker holds or is computing for requests in flight. */
   readonly overlapBlocks: number;
-  /** Leading prompt blocks that requests in flight there contain: credited whether or not the engine announced them yet. */
+  /**
+   * Leading prompt blocks that requests in flight on the worker contain, whether or not the engine has announced them.
+   */
   readonly promisedBlocks: number;
   readonly overlapTokens: number;
   /** Prompt tokens that the worker would have to compute. */
@@ -136,14 +147,15 @@ export interface CandidateCost {
   /** Blocks that this request would add to `activeBlocks`. */
   readonly newBlocks: number;
   readonly runningRequests: number;
-  /** What `RouteRequest.affinity` takes off the cost. */
+  /** Tokens that `RouteRequest.affinity` subtracts from the cost. */
   readonly affinityTokens: number;
 }
 
 /**
- * Why this worker: it alone had the lowest cost; taken among several with the lowest cost; it was the only candidate;
- * drawn by temperature; its turn came (round robin); drawn without regard to all costs (random, power of two); the
- * prompt's prefix belongs to it, by a rule that comes before the cost.
+ * Why this worker was chosen. `cost`: it alone had the lowest cost. `tie`: drawn among several with the lowest cost.
+ * `only`: there was no other candidate. `temperature`: drawn by temperature. `turn`: round robin. `draw`: drawn without
+ * comparing all costs (random, power of two). `affinity`: a rule that precedes the cost assigns the prompt's prefix to
+ * it.
  */
 export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw' | 'affinity';
 
@@ -151,17 +163,20 @@ export interface Decision {
   readonly policy: string;
   readonly worker: WorkerIndex;
   readonly reason: DecisionReason;
-  /** Of the chosen worker, before this request was booked. */
+  /** Overlap of the chosen worker, before this request was booked. */
   readonly overlapTokens: number;
   readonly overlapBlocks: number;
-  /** The part of `overlapBlocks` that requests in flight have promised, announced or not. */
+  /** The part of `overlapBlocks` that requests in flight contain, announced or not. */
   readonly promisedBlocks: number;
   /** The highest `overlapTokens` of any candidate. */
   readonly bestOverlapTokens: number;
-  /** Of the chosen worker: `isl - overlapTokens`, at least 1 a prompt: the engine computes the last block again. */
+  /**
+   * Prompt tokens that the chosen worker has to compute. More than 0 even for a cached prompt: engines recompute its
+   * last block.
+   */
   readonly uncachedTokens: number;
   readonly isl: number;
-  /** Every candidate, in order of worker index; built when asked for. */
+  /** All candidates in order of worker index. Built on each call. */
   candidates(): CandidateCost[];
 }
 
@@ -174,49 +189,55 @@ export interface Routed {
 
 export interface Refused {
   readonly kind: 'refused';
-  /** `no-worker`: none is routable; `all-excluded`: some are, but all were excluded; `duplicate-id`: see `RouteRequest.id`. */
+  /**
+   * `no-worker`: none is routable. `all-excluded`: all routable ones are excluded. `duplicate-id`: see
+   * `RouteRequest.id`.
+   */
   readonly reason: 'no-worker' | 'all-excluded' | 'duplicate-id';
 }
 
-/** Every worker that may take the request is full; nothing was booked. */
+/** No worker has room for the request. Nothing was booked. */
 export interface Held {
   readonly kind: 'held';
-  /** The worker that lacks the fewest blocks, among those whose room is not kept for others; null: there is none. */
+  /**
+   * The worker that lacks the fewest blocks, among those whose room is not reserved for others. Null: there is none.
+   */
   readonly nearest: WorkerIndex | null;
 }
 
 /**
  * How a booking ended. `done`: the stream ended normally. `failed`: the upstream failed or was never reached.
- * `aborted`: the client went away. Promised blocks outlive the booking only where a first token proves them computed.
+ * `aborted`: the client went away. Its prompt blocks keep counting as overlap only if a first token showed that they
+ * were computed.
  */
 export type Outcome = 'done' | 'failed' | 'aborted';
 
 export interface WorkerLoad {
   readonly index: WorkerIndex;
   readonly id: string;
-  /** Raised when the worker is removed and added again: a new process. */
+  /** Incremented when a removed worker's index is used again. */
   readonly incarnation: number;
-  /** Raised when all that was known of the worker's blocks was dropped. */
+  /** Incremented whenever all known blocks of the worker are dropped. */
   readonly viewEpoch: number;
   readonly routable: boolean;
   readonly blockSize: number;
   readonly capacityBlocks: number;
   readonly capacityKnown: boolean;
-  /** Null: no limit is known. */
+  /** Null if no limit is known. */
   readonly runningRequestsMax: number | null;
   readonly source: IndexSource;
-  /** Distinct full blocks of the requests in flight + the blocks that single sequences fill. */
+  /** Distinct full prompt blocks of the requests in flight, plus the blocks that belong to one sequence only. */
   readonly activeBlocks: number;
-  /** Prompt tokens booked and not computed yet. */
+  /** Prompt tokens that are booked and not computed yet. */
   readonly activePrefillTokens: number;
   readonly runningRequests: number;
   /** Distinct blocks in the index for this worker. */
   readonly heldBlocks: number;
-  /** Observed prefill speed; 0 before anything was observed. */
+  /** Observed prefill speed. 0 before the first observation. */
   readonly prefillTokensPerS: number;
-  /** Observed gap between two tokens of a stream; 0 before anything was observed. */
+  /** Observed gap between two tokens of a stream. 0 before the first observation. */
   readonly tokenGapMs: number;
-  /** Observed delay of KV events behind the first token. */
+  /** Observed delay from first token to KV event. */
   readonly eventLagMs: number;
 }
 
@@ -224,8 +245,8 @@ export interface RouterCounters {
   readonly routed: number;
   readonly refused: number;
   readonly released: number;
-  /** Active blocks that ends of bookings have set free. */
+  /** Active blocks freed by bookings that ended. */
   readonly releasedBlocks: number;
-  /** Calls on bookings that had ended (or never were): no-ops. */
+  /** Calls with a booking that had ended or never existed. Such calls do nothing. */
   readonly stale: number;
 }

@@ -1,4 +1,4 @@
-// What a worker carries now, as one value for those who look on.
+// Snapshot of one worker's load.
 
 import type { HeldBlocks } from './held/held-blocks.ts';
 import type { ObservedSpeed } from './ledger/observed-speed.ts';

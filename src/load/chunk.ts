@@ -1,4 +1,4 @@
-// What one data event of a completion stream says: tokens, usage, an error, the end.
+// Parses one data event of a completion stream: tokens, usage, an error or the end.
 
 import { carriesToken } from '../wire/completion-chunk.ts';
 
@@ -9,9 +9,9 @@ export interface StreamUsage {
 }
 
 export type Chunk =
-  /** `tokens` is null where the chunk carries tokens but does not say how many. */
+  /** `tokens` is null if the chunk carries text but no token count. */
   | { readonly kind: 'tokens'; readonly tokens: number | null; readonly usage: StreamUsage | null }
-  /** A role, an empty delta, the final usage. */
+  /** A role, an empty delta or the final usage. */
   | { readonly kind: 'no-tokens'; readonly usage: StreamUsage | null }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'done' }
@@ -24,13 +24,13 @@ const NO_FIELDS: Fields = {};
 const ONE_PLAIN_CHUNK: Chunk = { kind: 'tokens', tokens: null, usage: null };
 const DONE: Chunk = { kind: 'done' };
 
-/** What, anywhere in the text of a chunk, means that it may be more than a plain chunk of text. */
+/** Marks in a chunk which show that it may be more than a plain text chunk. */
 const NOT_PLAIN = ['"role"', '"usage":{', '"usage": {', '"token_ids":[', '"token_ids": [', '"error"'];
 
 /**
  * Classifies the data of one event.
- * @param plainMayPass answer without parsing where the text shows a running chunk of the usual shape: half the cost,
- *   and safe once a parsed chunk has shown tokens. A quote inside a JSON string is escaped, so that text can't forge a mark.
+ * @param plainMayPass skip parsing if the text looks like a usual chunk: half the cost, and safe once a parsed chunk
+ * has shown tokens. A quote inside a JSON string is escaped, so that text can't forge a mark.
  */
 export function readChunk(data: string, plainMayPass: boolean): Chunk {
   if (data === '[DONE]') return DONE;
@@ -49,7 +49,7 @@ export function readChunk(data: string, plainMayPass: boolean): Chunk {
 function readBody(body: Fields): Chunk {
   const { error, object, choices } = body;
   if (error !== undefined && error !== null) return { kind: 'error', message: errorMessage(error) };
-  // The error form of older vLLM.
+  // Error form of older vLLM versions.
   if (object === 'error') return { kind: 'error', message: errorMessage(body) };
   if (!Array.isArray(choices)) return { kind: 'malformed', message: 'no choices' };
   let carries = false;
@@ -78,7 +78,7 @@ function readUsage(body: Fields): StreamUsage | null {
   };
 }
 
-/** The message of an OpenAI error envelope's `error`, or whatever is there. */
+/** The message of an OpenAI error envelope's `error`, or the error as text. */
 export function errorMessage(error: unknown): string {
   const { message } = isFields(error) ? error : NO_FIELDS;
   if (isString(message)) return message;

@@ -1,8 +1,8 @@
-// What the engines themselves count: prompt tokens by where they came from.
+// Reads the engines' own counters of computed and cached prompt tokens.
 import { request } from 'undici';
 import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
 
-/** Of one engine since it started, or between two readings. */
+/** Counts of one engine since its start, or between two readings. */
 export interface PromptTokens {
   readonly computed: number;
   readonly cached: number;
@@ -11,7 +11,7 @@ export interface PromptTokens {
 const BY_SOURCE = 'vllm:prompt_tokens_by_source_total';
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** @param url of the engine, without a path. @throws Error that names the engine if it has no such counters. */
+/** @param url engine URL without path @throws Error naming the engine if it has no such counters */
 export async function readPromptTokens(url: string): Promise<PromptTokens> {
   const response = await request(new URL('/metrics', url), {
     headersTimeout: REQUEST_TIMEOUT_MS,
@@ -30,7 +30,7 @@ export function difference(after: PromptTokens, before: PromptTokens): PromptTok
   return { computed: after.computed - before.computed, cached: after.cached - before.cached };
 }
 
-/** Cached over input tokens, counted by the engines; 0 if they had no input. */
+/** Cached / input tokens, as counted by the engines. 0 without input. */
 export function prefixHitRate(engines: readonly PromptTokens[]): number {
   let cached = 0;
   let input = 0;

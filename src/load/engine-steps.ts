@@ -1,9 +1,9 @@
-// What simulated engines count about their own steps: how many, how long by the simulation, how late by the clock.
+// Reads the step counters of simulated engines: number, simulated time and lateness.
 
 import { request } from 'undici';
 import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
 
-/** Of one engine since it started. */
+/** Counters of one engine since its start. */
 export interface EngineSteps {
   readonly count: number;
   readonly simulatedS: number;
@@ -13,7 +13,7 @@ export interface EngineSteps {
 
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** @param url of the engine, without a path. @throws Error that names the engine if it does not answer */
+/** @param url engine URL without path @throws Error naming the engine if it does not answer */
 export async function readEngineSteps(url: string): Promise<EngineSteps> {
   const response = await request(new URL('/metrics', url), {
     headersTimeout: REQUEST_TIMEOUT_MS,

@@ -1,9 +1,9 @@
-// What a load client sends: one request of a workload.
+// A request of a workload, as the load client sends it.
 
 export interface LoadRequest {
   /** Position in the workload. */
   readonly index: number;
-  /** From the start of the run; closed loops ignore it. */
+  /** From the start of the run. Closed loops ignore it. */
   readonly arrivalMs: number;
   /** `/v1/completions` or `/v1/chat/completions`. */
   readonly path: string;

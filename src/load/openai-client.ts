@@ -7,19 +7,19 @@ import type { LoadRequest } from './load-request.ts';
 import { StreamMeter } from './stream-meter.ts';
 
 export interface ClientOptions {
-  /** Sockets open at once; requests beyond wait in the client, and that wait counts. Default 1,024. */
+  /** Open sockets at a time. Further requests wait in the client, and their wait counts as latency. Default 1,024. */
   readonly connectionsMax?: number;
   /** From sending to the end of the stream; a longer request is aborted and counts as failed. Default 120,000. */
   readonly requestTimeoutMs?: number;
-  /** Sent with every request. */
+  /** Headers of every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Monotonic. Default `performance.now`. */
   readonly now?: () => number;
 }
 
-/** One server, one pool of sockets. Close it when done. */
+/** A client of one server with its own socket pool. Close it when done. */
 export class OpenAiClient {
-  /** Of the body of a refusal; the rest is dropped. */
+  /** Bytes kept from the body of a refusal. The rest is dropped. */
   static readonly errorBytesMax: number = 64 * 1024;
 
   readonly now: () => number;
@@ -42,8 +42,8 @@ export class OpenAiClient {
   }
 
   /**
-   * Never rejects: whatever goes wrong is in the record.
-   * @param startMs what latencies count from; default: now
+   * Never rejects: failures are in the record.
+   * @param startMs start of the latencies; default: now
    */
   send(request: LoadRequest, signal?: AbortSignal, startMs: number = this.now()): Promise<RequestRecord> {
     const sentMs = this.now();
@@ -90,7 +90,7 @@ export class OpenAiClient {
         {
           onRequestStart: (controller) => {
             abortUpstream = (reason) => controller.abort(reason);
-            // Given up while it waited for a socket.
+            // It ended while waiting for a socket.
             if (settled) controller.abort(new Error('given up before it was sent'));
           },
           onResponseStart: (_controller, status) => answer.start(status),
@@ -111,7 +111,7 @@ export class OpenAiClient {
     });
   }
 
-  /** Drops what is still under way. */
+  /** Aborts what is still in flight. */
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
@@ -164,7 +164,7 @@ function refusalText(body: string): string {
     const parsed: unknown = JSON.parse(body);
     if (typeof parsed === 'object' && parsed !== null && 'error' in parsed) return errorMessage(parsed.error);
   } catch {
-    // Not JSON: shown as it is.
+    // Not JSON: keep the text as it is.
   }
   return body.slice(0, 200);
 }

@@ -9,7 +9,7 @@ export interface MetricSample {
 const SAMPLE = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
 const LABEL = /([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-/** @throws SyntaxError with the line that is neither comment nor sample. */
+/** @throws SyntaxError with the line that is neither comment nor sample */
 export function parsePrometheusText(text: string): MetricSample[] {
   const samples: MetricSample[] = [];
   for (const line of text.split('\n')) {

@@ -1,4 +1,4 @@
-// Drives a client through a workload in an open loop: each request at its own time.
+// Sends a workload in an open loop: each request at its own time.
 
 import { setMaxListeners } from 'node:events';
 import type { RequestRecord } from '../report/request-record.ts';
@@ -13,15 +13,15 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Aborts what is under way; what was not sent yet is recorded as aborted too. */
+  /** Aborts the requests in flight. Requests not sent yet are recorded as aborted too. */
   readonly signal?: AbortSignal;
-  /** Called when a request was sent or has ended. */
+  /** Called after a request was sent or has ended. */
   readonly onProgress?: (progress: LoadProgress) => void;
 }
 
 /**
- * Sends each request at its `arrivalMs`, whatever has become of those before it. Latencies count from the scheduled
- * arrival. @returns one record for each request, in the order given
+ * Sends each request at its `arrivalMs`, regardless of earlier ones. Latencies count from the scheduled arrival.
+ * @returns one record for each request, in the order given
  */
 export async function runOpenLoop(
   client: OpenAiClient,
@@ -52,7 +52,7 @@ class TrackedSends {
     this.#client = client;
     this.#requests = requests;
     this.#options = options;
-    // A listener for each request under way is no leak.
+    // One listener per request in flight is not a leak.
     if (options.signal !== undefined) setMaxListeners(0, options.signal);
   }
 
@@ -81,7 +81,7 @@ class TrackedSends {
   }
 }
 
-/** Returns at once, without giving way, if the time has come: a burst leaves in one go. */
+/** Returns without yielding if the time has come, so that a burst is sent at once. */
 async function sleepUntil(timeMs: number, now: () => number, signal: AbortSignal | undefined): Promise<void> {
   for (let leftMs = timeMs - now(); leftMs > 0 && signal?.aborted !== true; leftMs = timeMs - now()) {
     await new Promise<void>((resolve) => {

@@ -1,14 +1,14 @@
-// Measures one stream: first token, gaps, usage and end, from its data events and the times they came.
+// Measures one stream from its data events and their times: first token, gaps, usage and end.
 import type { RequestFailure } from '../report/request-record.ts';
 import { readChunk, type StreamUsage } from './chunk.ts';
 
 /**
- * For streams of one choice. Tokens of a chunk = its token ids, else the growth of its running usage, else one; the
- * final usage corrects the sum. Tokens that it adds shared a chunk with others: gaps of 0 ms. Gaps thus sum up to the
- * time from the first to the last token, and there is one less than there are tokens.
+ * For streams of one choice. Tokens of a chunk = its token ids, else the growth of its running usage, else one. The
+ * final usage corrects the sum; tokens it adds count as gaps of 0 ms, because they shared a chunk. So there is one gap
+ * fewer than tokens, and the gaps sum up to the time from the first to the last token.
  */
 export class StreamMeter {
-  /** A stream that claims more is not believed. */
+  /** Output tokens counted per stream. A larger count is not believed. */
   static readonly outputTokensMax = 1_000_000;
 
   readonly #gapsMs: number[] = [];
@@ -20,7 +20,7 @@ export class StreamMeter {
   #done = false;
   #failure: RequestFailure | null = null;
 
-  /** True once nothing that follows can matter: the end mark, or a failure. */
+  /** True after the end mark or a failure: later events are ignored. */
   get ended(): boolean {
     return this.#done || this.#failure !== null;
   }
@@ -74,12 +74,12 @@ export class StreamMeter {
     }
   }
 
-  /** The connection closed: a failure unless the end mark had come. */
+  /** The connection closed, which is a failure if it came before the end mark. */
   closed(): void {
     if (!this.ended) this.fail({ kind: 'cut', message: 'the stream ended without [DONE]' });
   }
 
-  /** The first failure stays; after the end mark nothing fails any more. */
+  /** Records a failure, unless the stream has ended or failed already. */
   fail(failure: RequestFailure): void {
     if (!this.ended) this.#failure = failure;
   }

@@ -1,4 +1,4 @@
-// A web page in one file: no scripts, nothing fetched.
+// HTML page in one file, without scripts or external resources.
 
 import { escapeXml } from './svg-text.ts';
 import { type Column, groupSpans } from './text-table.ts';
@@ -45,17 +45,17 @@ export function htmlFigure(svg: string): string {
   return `<figure>${svg}</figure>`;
 }
 
-/** Shown when asked for. */
+/** A section that the reader can open. */
 export function htmlDetails(summary: string, body: readonly string[]): string {
   return `<details><summary>${escapeXml(summary)}</summary>${body.join('\n')}</details>`;
 }
 
-/** What the reader came for. */
+/** The main result. */
 export function htmlVerdict(text: string): string {
   return `<p class="verdict">${escapeXml(text)}</p>`;
 }
 
-/** The same columns and cells as a table of text; the first column stays in view where the table is wider than the page. */
+/** HTML version of a text table. The first column stays visible if the table is wider than the page. */
 export function htmlTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const cell = (tag: 'th' | 'td', text: string, at: number): string =>
     `<${tag}${columns[at]!.align === 'left' ? ' class="left"' : ''}>${escapeXml(text)}</${tag}>`;

@@ -3,11 +3,11 @@
 export interface Imbalance {
   readonly max: number;
   readonly mean: number;
-  /** 1 where all are equal, the nothing-at-all case included. */
+  /** 1 if all values are equal, also if all are 0. */
   readonly maxOverMean: number;
 }
 
-/** @param values one non-negative value for each worker, at least one */
+/** @param values one non-negative value per worker, at least one */
 export function imbalance(values: readonly number[]): Imbalance {
   if (values.length === 0) throw new RangeError('imbalance of no workers');
   const max = Math.max(...values);

@@ -1,6 +1,6 @@
-// A histogram whose buckets widen with the value: fixed size, mergeable, with a bound on the relative error of quantiles.
+// Logarithmic histogram: fixed size, mergeable, with bounded relative error of quantiles.
 
-/** Values share their top `SIGNIFICANT_BITS` bits with all others of their bucket. */
+/** All values of a bucket share their top `SIGNIFICANT_BITS` bits. */
 const SIGNIFICANT_BITS = 7;
 const HALF = 1 << (SIGNIFICANT_BITS - 1);
 const BUCKET_COUNT = (32 - SIGNIFICANT_BITS + 2) * HALF;
@@ -8,14 +8,14 @@ const UNITS_MAX = 2 ** 32 - 1;
 
 /**
  * Counts values of 0 .. `valueMax` in whole units of `resolution`. Below 128 units a bucket is one unit wide, above it
- * is at most 1/64 of its value wide; quantiles answer with the middle of a bucket. 14 KiB, about 5 ns a record.
+ * is at most 1/64 of its value wide; quantiles return the middle of a bucket. 14 KiB, about 5 ns per record.
  */
 export class LogHistogram {
-  /** Of a quantile, in addition to half a `resolution` of rounding. */
+  /** Relative error of a quantile, in addition to half a `resolution` of rounding. */
   static readonly relativeErrorMax: number = 2 ** -SIGNIFICANT_BITS;
 
   readonly resolution: number;
-  /** Larger values count as this one, and in `clamped`. */
+  /** Larger values are recorded as this one and counted in `clamped`. */
   readonly valueMax: number;
   // Doubles are exact up to 2^53; a busy server would overflow 32-bit counts within days.
   readonly #counts = new Float64Array(BUCKET_COUNT);
@@ -38,17 +38,17 @@ export class LogHistogram {
     return this.#count;
   }
 
-  /** How many of `count` exceeded `valueMax`. */
+  /** Number of values that exceeded `valueMax`. */
   get clamped(): number {
     return this.#clamped;
   }
 
-  /** Exact sum of all values as they came. */
+  /** Exact sum of all values. */
   get sum(): number {
     return this.#sum;
   }
 
-  /** Exact; NaN if empty, as are `min` and `max`. */
+  /** Exact mean. NaN if empty, like `min` and `max`. */
   get mean(): number {
     return this.#count === 0 ? Number.NaN : this.#sum / this.#count;
   }
@@ -61,7 +61,7 @@ export class LogHistogram {
     return this.#count === 0 ? Number.NaN : this.#max;
   }
 
-  /** @throws RangeError for a negative value or NaN. */
+  /** @throws RangeError for a negative value or NaN */
   record(value: number): void {
     if (!(value >= 0)) throw new RangeError(`a histogram counts values from 0 up, got ${value}`);
     let units = Math.round(value / this.resolution);
@@ -87,7 +87,7 @@ export class LogHistogram {
     return Math.min(this.#max, Math.max(this.#min, middleOf(bucket) * this.resolution));
   }
 
-  /** Adds all that `other` has counted. @throws RangeError if the resolutions differ. */
+  /** Adds the counts of `other`. @throws RangeError if the resolutions differ */
   merge(other: LogHistogram): void {
     if (other.resolution !== this.resolution) {
       throw new RangeError(`cannot merge a resolution of ${other.resolution} into one of ${this.resolution}`);

@@ -1,4 +1,4 @@
-// One line that says how far a long run is: rewritten in place on a terminal, a sparse line each few seconds elsewhere.
+// Progress line of a long run: rewritten in place on a terminal, otherwise one line every few seconds.
 
 export interface ProgressSink {
   readonly isTTY?: boolean;
@@ -8,7 +8,7 @@ export interface ProgressSink {
 
 const RETURN_AND_ERASE = '\r\u001b[2K';
 
-/** A terminal that does not say how wide it is has 0 or no columns. */
+/** Width of a terminal that reports 0 or no columns. */
 const COLUMNS_UNKNOWN = 80;
 
 export class Progress {
@@ -28,14 +28,14 @@ export class Progress {
     this.#now = now;
   }
 
-  /** Shows the line unless one was shown a moment ago. */
+  /** Shows the line, unless another was shown a moment ago. */
   update(line: string): void {
     const nowMs = this.#now();
     const terminal = this.#sink.isTTY === true;
     if (nowMs - this.#lastMs < (terminal ? Progress.rewriteGapMs : Progress.lineGapMs)) return;
     this.#lastMs = nowMs;
     if (terminal) {
-      // A line that wraps could not be erased.
+      // A wrapped line could not be erased.
       this.#sink.write(`${RETURN_AND_ERASE}${line.slice(0, (this.#sink.columns || COLUMNS_UNKNOWN) - 1)}`);
       this.#shown = true;
     } else {
@@ -43,14 +43,14 @@ export class Progress {
     }
   }
 
-  /** Removes the line from a terminal; the next update shows at once. */
+  /** Removes the line from a terminal. The next update is shown at once. */
   clear(): void {
     if (this.#shown) this.#sink.write(RETURN_AND_ERASE);
     this.#shown = false;
     this.#lastMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** A line that stays. */
+  /** Writes a line that stays. */
   note(line: string): void {
     this.clear();
     this.#sink.write(`${line}\n`);

@@ -1,11 +1,11 @@
-// What became of one request, as its client saw it.
+// Result of one request, as its client saw it.
 
-/** Why a request did not end as asked; the message is for people. */
+/** Why a request failed. The message is for people. */
 export type RequestFailure = {
   /**
-   * `connect`: never reached the server, or lost it before the answer began; `status`: refused by HTTP status;
-   * `error-event`: the stream reported an error, or that the engine aborted; `cut`: the stream ended before its end
-   * mark; `protocol`: not a stream of the OpenAI API; `timeout`: not done in time; `aborted`: ended by our own signal.
+   * `connect`: no connection, or lost before the answer began. `status`: refused with an HTTP status. `error-event`:
+   * the stream reported an error or an abort by the engine. `cut`: the stream ended before its end mark. `protocol`:
+   * not a stream of the OpenAI API. `timeout`: not finished in time. `aborted`: ended by our own signal.
    */
   readonly kind: 'connect' | 'status' | 'error-event' | 'cut' | 'protocol' | 'timeout' | 'aborted';
   readonly message: string;
@@ -15,20 +15,20 @@ export type RequestFailure = {
 export interface RequestRecord {
   /** Position in the workload. */
   readonly index: number;
-  /** What latencies count from: the scheduled arrival (open loop) or the moment of sending (closed loop). */
+  /** Start of the latencies: the scheduled arrival (open loop) or the time of sending (closed loop). */
   readonly startMs: number;
-  /** When the request was handed to the socket pool; later than `startMs` by what the load client itself lagged. */
+  /** When the request was handed to the socket pool. `sentMs - startMs` is the lag of the load client itself. */
   readonly sentMs: number;
-  /** The first chunk that carries a token, whatever its text; null if none came. */
+  /** Time of the first chunk with a token, even if its text is empty. Null if none came. */
   readonly firstTokenMs: number | null;
-  /** End mark, failure or abort. */
+  /** Time of the end mark, failure or abort. */
   readonly endMs: number;
-  /** Gaps between neighbouring tokens, `outputTokens - 1` of them; tokens that share a chunk are 0 ms apart. */
+  /** Gaps between neighbouring tokens (`outputTokens - 1`). Tokens of one chunk are 0 ms apart. */
   readonly gapsMs: Float64Array;
   readonly outputTokens: number;
-  /** From the usage of the stream; null if it had none. */
+  /** From the usage of the stream. Null if it had none. */
   readonly promptTokens: number | null;
   readonly cachedTokens: number | null;
-  /** Null: the stream ended normally. */
+  /** Null if the stream ended normally. */
   readonly failure: RequestFailure | null;
 }

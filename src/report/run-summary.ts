@@ -1,10 +1,10 @@
-// The figures of one run, from the records of its requests.
+// Summary figures of one run, computed from its request records.
 import type { RequestFailure, RequestRecord } from './request-record.ts';
 import { type Summary, summarize } from './summary.ts';
 
 /**
- * Latencies are those of the requests that succeeded; `failed` stands beside them.
- * TTFT and E2E count from `startMs` of each record. ITL is the flat list of all gaps between neighbouring tokens.
+ * Latencies are those of successful requests; `failed` counts the others. TTFT and E2E count from `startMs` of each
+ * record. ITL is the flat list of all gaps between neighbouring tokens.
  */
 export interface RunSummary {
   readonly requests: number;
@@ -12,14 +12,14 @@ export interface RunSummary {
   readonly ttftMs: Summary;
   readonly itlMs: Summary;
   readonly e2eMs: Summary;
-  /** Requests that succeeded, over the time from the first start to the last end. */
+  /** Successful requests / time from the first start to the last end. */
   readonly requestsPerS: number;
   readonly makespanMs: number;
   readonly outputTokens: number;
-  /** Sums of the usage that the streams reported. */
+  /** Sums of the usage reported by the streams. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
-  /** By how much the load client was late in sending, at worst. */
+  /** Largest lag of the load client in sending. */
   readonly sendLagMsMax: number;
 }
 
@@ -50,7 +50,7 @@ export function summarizeRun(records: readonly RequestRecord[]): RunSummary {
   };
 }
 
-/** One line for each distinct failure, the most frequent first. */
+/** One line per distinct failure, most frequent first. */
 export function describeFailures(records: readonly RequestRecord[]): string[] {
   const counts = new Map<string, number>();
   for (const { failure } of records) {

@@ -6,7 +6,10 @@ export interface Summary {
   readonly p99: number;
 }
 
-/** Nearest rank: the smallest sample that at least a share `q` of all samples does not exceed; NaN without samples. */
+/**
+ * Nearest-rank quantile: the smallest sample such that at least a share `q` of all samples is not larger. NaN without
+ * samples.
+ */
 export function quantile(sorted: Float64Array, q: number): number {
   if (!(q >= 0 && q <= 1)) throw new RangeError(`a quantile lies in 0 .. 1, got ${q}`);
   return sorted[Math.max(1, Math.ceil(q * sorted.length)) - 1] ?? Number.NaN;

@@ -1,4 +1,4 @@
-// Horizontal bars with a mark for what could have been reached, as one SVG image.
+// SVG bar chart: horizontal bars with reference lines.
 
 import { linearScale } from './svg-scale.ts';
 import { colour, svgImage, svgLabel, svgLine, widestPixels } from './svg-text.ts';
@@ -12,7 +12,7 @@ export interface BarChart {
   readonly title: string;
   readonly xLabel: string;
   readonly bars: readonly Bar[];
-  /** Vertical lines with a name each, such as a bound. */
+  /** Named vertical lines, such as a bound. */
   readonly references: readonly Bar[];
   readonly width?: number;
 }

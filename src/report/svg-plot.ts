@@ -1,11 +1,11 @@
-// A plot of lines over two axes, as one SVG image.
+// SVG line plot.
 
 import { linearScale, logScale, type Scale } from './svg-scale.ts';
 import { colour, lineStyle, pixels, svgImage, svgLabel, svgLine, widestPixels } from './svg-text.ts';
 
 export interface Series {
   readonly name: string;
-  /** Points that are not finite are left out. */
+  /** Points that are not finite are omitted. */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
@@ -16,9 +16,9 @@ export interface Plot {
   readonly series: readonly Series[];
   readonly xLog?: boolean;
   readonly yLog?: boolean;
-  /** A mark on every point: for lines of few points. Default false. */
+  /** Draw a mark on every point, for lines with few points. Default false. */
   readonly marks?: boolean;
-  /** Lowest value of the axis, if the points don't go below; default: of linear axes 0. */
+  /** Lowest value of the axis, unless a point is lower. Default: 0 for linear axes. */
   readonly xMin?: number;
   readonly width?: number;
   readonly height?: number;

@@ -1,7 +1,7 @@
-// From values to positions on an axis, linear or logarithmic, with round ticks.
+// Axis scales, linear or logarithmic: values to pixel positions, and round ticks.
 
 export interface Scale {
-  /** Pixels along the axis. */
+  /** Position in pixels. */
   at(value: number): number;
   readonly ticks: readonly { readonly at: number; readonly label: string }[];
 }
@@ -20,7 +20,7 @@ export function linearScale(low: number, high: number, from: number, to: number)
   return { at, ticks };
 }
 
-/** Values from 0 down stand at the low end. */
+/** Values of 0 and below are placed at the low end. */
 export function logScale(low: number, high: number, from: number, to: number): Scale {
   const lowest = low > 0 ? low : high / 1000;
   const first = Math.log10(lowest);

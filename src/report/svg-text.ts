@@ -1,4 +1,4 @@
-// The few pieces that every SVG drawing is made of.
+// Building blocks of the SVG drawings.
 
 /** Okabe and Ito's colours, readable without colour vision, then darker ones of the same hues. */
 const palette = [
@@ -16,7 +16,7 @@ const palette = [
   '#5c3d99',
 ];
 
-/** After a whole round of colours the lines are dashed. */
+/** Lines are dashed once all colours are used. */
 export function lineStyle(index: number): string {
   const dash = ['', '6 3', '2 3'][Math.floor(index / palette.length) % 3]!;
   return `stroke="${colour(index)}"${dash === '' ? '' : ` stroke-dasharray="${dash}"`}`;
@@ -30,7 +30,7 @@ export function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** A drawing without anything from outside, on white, so that it reads on dark pages, too. */
+/** An SVG image without external resources, on white, so that it is readable on dark pages too. */
 export function svgImage(width: number, height: number, title: string, body: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
@@ -56,12 +56,12 @@ export function svgLine(x1: number, y1: number, x2: number, y2: number, stroke: 
   return `<line x1="${pixels(x1)}" y1="${pixels(y1)}" x2="${pixels(x2)}" y2="${pixels(y2)}" stroke="${stroke}"/>`;
 }
 
-/** About as wide as the widest of some labels is drawn. */
+/** Approximate width of the widest label. */
 export function widestPixels(labels: readonly string[]): number {
   return labels.reduce((widest, label) => Math.max(widest, label.length * 6.4), 0);
 }
 
-/** A tenth of a pixel is enough and keeps files small. */
+/** Rounds to a tenth of a pixel, which keeps files small. */
 export function pixels(value: number): string {
   return String(Math.round(value * 10) / 10);
 }

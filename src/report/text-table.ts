@@ -1,16 +1,16 @@
-// Plain text tables: columns aligned with spaces, readable in any terminal and in a file.
+// Plain text tables with columns aligned by spaces.
 
 export interface Column {
   readonly title: string;
-  /** Default: right, as numbers want it. */
+  /** Default: right, for numbers. */
   readonly align?: 'left' | 'right';
-  /** Neighbouring columns of one group stand under its name. */
+  /** Neighbouring columns of one group share a heading. */
   readonly group?: string;
 }
 
 const GAP = '  ';
 
-/** Lines of the table, without newlines at their ends. @throws RangeError if a row has not one cell for each column. */
+/** Lines of the table, without newlines. @throws RangeError if a row does not have one cell per column */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const lines = [columns.map((column) => column.title), ...rows];
   for (const line of lines) {
@@ -31,7 +31,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return [...(names.trim() === '' ? [] : [names.trimEnd()]), format(lines[0]!), rule, ...rows.map(format)];
 }
 
-/** Columns `from` to before `to`; no group: one column without a name. */
+/** Columns `from` .. `to` - 1. Without a group: one column without heading. */
 export interface GroupSpan {
   readonly name: string;
   readonly from: number;
@@ -53,7 +53,7 @@ function spanWidth({ from, to }: GroupSpan, widths: readonly number[]): number {
   return widths.slice(from, to).reduce((sum, width) => sum + width, GAP.length * (to - from - 1));
 }
 
-/** Dashes on both sides show how far a name reaches. */
+/** Centres a heading between dashes that show its columns. */
 function centred(name: string, width: number): string {
   if (name === '') return ' '.repeat(width);
   const room = width - name.length - 2;
@@ -61,7 +61,7 @@ function centred(name: string, width: number): string {
   return `${'-'.repeat(Math.floor(room / 2))} ${name} ${'-'.repeat(Math.ceil(room / 2))}`;
 }
 
-/** With thousands separated by commas; `n/a` for what is not a finite number. */
+/** Formats a number with thousands separators. `n/a` if it is not finite. */
 export function formatNumber(value: number, digits = 0): string {
   if (!Number.isFinite(value)) return 'n/a';
   const [whole, fraction] = value.toFixed(digits).split('.');

@@ -1,6 +1,6 @@
 // Breaks a paragraph into lines at spaces.
 
-/** A word longer than `width` stands alone on its line. @param indent before every line but the first */
+/** A word longer than `width` gets its own line. @param indent prefix of every line but the first */
 export function wrapText(text: string, width: number, indent = ''): string[] {
   const lines: string[] = [];
   let line = '';

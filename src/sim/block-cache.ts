@@ -1,4 +1,4 @@
-// vLLM's KV memory: sequences hold numbered blocks of a pool, whose content counts as cached as soon as it is scheduled.
+// vLLM's KV cache: sequences hold numbered blocks of a pool. Content counts as cached as soon as it is scheduled.
 
 import { assert } from '../core/assert.ts';
 import type { BlocksStored, KvEvent } from '../core/types.ts';
@@ -7,22 +7,22 @@ import type { EngineRequest } from './engine-request.ts';
 import type { PrefixCache } from './prefix-cache.ts';
 
 export interface BlockCacheOptions {
-  /** Tokens in a block. */
+  /** Tokens per block. */
   readonly blockSize: number;
   /** Blocks of the pool, the null block included. */
   readonly blocks: number;
   /** See BlockPool. */
   readonly freeUnhashedFirst: boolean;
-  /** Blocks that go one after another share a removed event; engines send one for each. */
+  /** Combine consecutive removals into one event. Engines send one event per block. */
   readonly joinRemovals: boolean;
 }
 
-/** Order inside the events is the order of scheduling: for each request first what its blocks evicted, then its store. */
+/** Events are in order of scheduling: for each request first the removals that its blocks caused, then its store. */
 export class BlockCache implements PrefixCache {
   readonly #options: BlockCacheOptions;
   readonly #pool: BlockPool;
   #events: KvEvent[] = [];
-  /** Hashes (low, high) of evicted blocks that are not announced yet. */
+  /** Hashes (low, high) of evicted blocks whose removal is not announced yet. */
   readonly #removed: number[] = [];
 
   constructor(options: BlockCacheOptions) {
@@ -36,7 +36,7 @@ export class BlockCache implements PrefixCache {
     return this.#pool.usage;
   }
 
-  /** Puts the blocks of the hits into `request.blocks`, and does not count them. */
+  /** Writes the hit blocks into `request.blocks` without taking them. */
   match(request: EngineRequest): number {
     const { blockSize } = this.#options;
     const blocksMax = Math.floor(request.reusableTokens / blockSize);
@@ -68,7 +68,7 @@ export class BlockCache implements PrefixCache {
     return true;
   }
 
-  /** Stores the blocks that the step fills: a later request of the same step can hit them. */
+  /** Stores the blocks that the step fills. A later request of the same step can hit them. */
   scheduled(request: EngineRequest): void {
     const full = Math.floor(request.computedTokens / this.#options.blockSize);
     if (full > request.storedBlocks) this.#store(request, full);
@@ -80,7 +80,7 @@ export class BlockCache implements PrefixCache {
     this.release(request);
   }
 
-  /** Tail first: of a chain in the queue of free blocks the end is evicted before the head. */
+  /** Frees the tail first, so that the end of a chain is evicted before its head. */
   release(request: EngineRequest): void {
     for (let index = request.blockCount - 1; index >= 0; index--) this.#pool.free(request.blocks[index]!);
     request.blockCount = 0;
@@ -105,7 +105,7 @@ export class BlockCache implements PrefixCache {
     return this.#pool.contents();
   }
 
-  /** Free blocks in the order in which they would be taken. */
+  /** Free blocks in the order in which they will be taken. */
   freeQueue(): number[] {
     return this.#pool.freeQueue();
   }
@@ -158,7 +158,10 @@ export class BlockCache implements PrefixCache {
   }
 }
 
-/** Of the request's blocks `from` .. `to` - 1. Views, not copies: hashes and tokens never change once written. */
+/**
+ * Stored event of the request's blocks `from` .. `to` - 1. Its arrays are views: hashes and tokens never change once
+ * written.
+ */
 export function storedEvent(request: EngineRequest, from: number, to: number, blockSize: number): BlocksStored {
   const { hashes } = request;
   const stored = hashes.subarray(from * 2, to * 2);

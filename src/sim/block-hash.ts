@@ -1,22 +1,22 @@
-// How an engine names the content of its blocks: the contract, and a cheap hash for virtual time.
+// Block hashes of a simulated engine: the interface, and a cheap hash for virtual time.
 
-/** Hashes the full blocks of one sequence, first to last; keeps what the next block's hash depends on. */
+/** Hashes the full blocks of one sequence in order. Keeps the state that the next block's hash depends on. */
 export interface SequenceHasher {
   /** Writes the hash of the next block, tokens[from] .. tokens[to - 1], to out[at] (low word) and out[at + 1] (high). */
   next(tokens: Uint32Array, from: number, to: number, out: Uint32Array, at: number): void;
 }
 
-/** A prompt known by its hashes alone, without tokens; `hasher` is asked block after block, for the output, too. */
+/** A prompt given by hashes without tokens. `hasher` is called for each block in turn, including output blocks. */
 export interface HashedPrompt {
   readonly tokenCount: number;
-  /** Its hashes are our own sequence hashes. Looks at no token. */
+  /** Produces our own sequence hashes. Reads no tokens. */
   readonly hasher: SequenceHasher;
 }
 
-/** Starts a sequence. Adapter and salt keep equal tokens apart. */
+/** Starts a sequence. Adapter and salt distinguish equal tokens. */
 export type BlockHash = (lora: string | null, salt: string | null) => SequenceHasher;
 
-/** A chained 64-bit mix: no cryptographic strength, a few nanoseconds a token. */
+/** A chained 64-bit mix: not cryptographic, a few nanoseconds per token. */
 export const mixBlockHash: BlockHash = (lora, salt) => new MixHasher(`${lora ?? ''}\0${salt ?? ''}`);
 
 class MixHasher implements SequenceHasher {

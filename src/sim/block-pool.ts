@@ -1,20 +1,20 @@
-// The KV blocks of one engine: which are free, in which order they are evicted, which content they hold.
+// Block pool of one engine: which KV blocks are free, their order of eviction, and the content they hold.
 
-/** Block 0 is never handed out: engines use it as the null block, here it also closes the ring of free blocks. */
+/** Block 0 is never allocated. Engines use it as the null block; here it is also the sentinel of the free list. */
 const NULL_BLOCK = 0;
 
-/** Called with the hash (low, high) of a block whose content is dropped. */
+/** Called with the hash (low, high) of a block whose content is evicted. */
 export type OnEvicted = (low: number, high: number) => void;
 
 /**
  * Semantics of vLLM's block pool. Free blocks form a queue; allocation takes from the front. A block that holds hashed
- * content keeps it while free and can be hit; its content is dropped only when the block is taken for something else.
- * The same content may sit in several blocks: a hit takes the copy that has been there longest.
+ * content keeps it while free and can be hit; its content is dropped only when the block is allocated again. Several
+ * blocks may hold the same content: a hit takes the oldest copy.
  *
- * All columns are indexed by block. O(1) for every call, the chain walk of `find` apart.
+ * All columns are indexed by block. Every call is O(1), except for the chain walk of `find`.
  */
 export class BlockPool {
-  /** Highest count of blocks, the null block included. */
+  /** Most blocks, the null block included. */
   static readonly blocksMax: number = 1 << 24;
 
   /** Blocks, the null block included. */
@@ -23,7 +23,7 @@ export class BlockPool {
   readonly #onEvicted: OnEvicted;
   #freeCount: number;
 
-  /** Ring of free blocks in order of eviction, closed by the null block. */
+  /** Circular list of free blocks in order of eviction. The null block is its sentinel. */
   readonly #nextFree: Int32Array;
   readonly #previousFree: Int32Array;
   /** Sequences that use the block. */
@@ -32,7 +32,7 @@ export class BlockPool {
   readonly #isHashed: Uint8Array;
   readonly #hashLow: Uint32Array;
   readonly #hashHigh: Uint32Array;
-  /** Hash table with one queue of blocks a bucket, oldest first; 0 ends a queue. */
+  /** Hash table with one list of blocks per bucket, oldest first. 0 ends a list. */
   readonly #bucketMask: number;
   readonly #bucketFirst: Int32Array;
   readonly #bucketLast: Int32Array;
@@ -41,8 +41,8 @@ export class BlockPool {
 
   /**
    * @param blockCount 2 .. blocksMax, the null block included
-   * @param freeUnhashedFirst where a freed block without hashed content goes: to the front of the queue (vLLM since
-   * 2026), else to the back like the others
+   * @param freeUnhashedFirst whether a freed block without hashed content goes to the front of the queue (vLLM since
+   * 2026) instead of the back
    */
   constructor(blockCount: number, freeUnhashedFirst: boolean, onEvicted: OnEvicted) {
     if (!Number.isInteger(blockCount) || blockCount < 2 || blockCount > BlockPool.blocksMax) {
@@ -83,7 +83,7 @@ export class BlockPool {
     return this.#references[block] === 0;
   }
 
-  /** The longest-held block with this content, or 0. */
+  /** The oldest block with this content, or 0. */
   find(low: number, high: number): number {
     let block = this.#bucketFirst[this.#bucketOf(low, high)]!;
     while (block !== 0 && (this.#hashLow[block] !== low || this.#hashHigh[block] !== high)) {
@@ -92,13 +92,13 @@ export class BlockPool {
     return block;
   }
 
-  /** Adds a user to a block that holds content, free or not. */
+  /** Adds a reference to a block that holds content, free or not. */
   touch(block: number): void {
     if (this.#references[block] === 0) this.#unlinkFree(block);
     this.#references[block]!++;
   }
 
-  /** Takes the first free block for one user and drops what it held. The caller has checked `freeCount`. */
+  /** Takes the first free block with one reference and drops its content. The caller must check `freeCount`. */
   allocate(): number {
     const block = this.#nextFree[NULL_BLOCK]!;
     if (block === NULL_BLOCK) throw new Error('allocate: no free block');
@@ -111,7 +111,7 @@ export class BlockPool {
     return block;
   }
 
-  /** Declares the content of a block in use, so that others can hit it. */
+  /** Sets the content hash of a block in use, so that others can hit it. */
   cache(block: number, low: number, high: number): void {
     if (this.#references[block] === 0 || this.#isHashed[block] === 1) {
       throw new Error(`cache: block ${block} is free or holds content already`);
@@ -128,7 +128,7 @@ export class BlockPool {
     else this.#nextInBucket[last] = block;
   }
 
-  /** Takes a user away; the last one's leaving makes the block free. */
+  /** Removes a reference. The block becomes free with the last one. */
   free(block: number): void {
     const references = this.#references[block]!;
     if (references <= 0) throw new Error(`free: block ${block} is free already`);
@@ -144,7 +144,10 @@ export class BlockPool {
     this.#freeCount++;
   }
 
-  /** Forgets the content of all blocks, without a call of `onEvicted`. Refused (false) while any block is in use. */
+  /**
+   * Drops the content of all blocks without calling `onEvicted`. Returns false and does nothing while any block is in
+   * use.
+   */
   clear(): boolean {
     if (this.#freeCount !== this.blockCount - 1) return false;
     this.#isHashed.fill(0);
@@ -153,7 +156,7 @@ export class BlockPool {
     return true;
   }
 
-  /** Free blocks in the order in which they would be taken. */
+  /** Free blocks in the order in which they will be taken. */
   freeQueue(): number[] {
     const queue: number[] = [];
     for (let block = this.#nextFree[NULL_BLOCK]!; block !== NULL_BLOCK; block = this.#nextFree[block]!) {
@@ -162,7 +165,7 @@ export class BlockPool {
     return queue;
   }
 
-  /** The hash (low, high) of every block that holds content, one entry a copy. */
+  /** The hash (low, high) of every block that holds content, one entry per copy. */
   contents(): [low: number, high: number][] {
     const list: [number, number][] = [];
     for (let block = 1; block < this.blockCount; block++) {

@@ -1,19 +1,19 @@
-// One sequence inside a simulated engine: its tokens, its blocks, how far it is computed.
+// One sequence in a simulated engine: its tokens, its blocks and its progress.
 
 import type { HashedPrompt, SequenceHasher } from './block-hash.ts';
 
 export interface EngineRequestSpec {
-  /** Token ids, not changed by anybody as long as the request lives; several requests may share them. */
+  /** Token ids. They must not change while the request is live. Several requests may share them. */
   readonly prompt: Uint32Array | HashedPrompt;
-  /** The answer is cut after so many tokens (finish reason `length`). */
+  /** The answer is cut after this many tokens (finish reason `length`). */
   readonly outputTokensMax: number;
-  /** The answer ends by itself after so many tokens, if that is earlier (finish reason `stop`). Default: it does not. */
+  /** The answer ends by itself after this many tokens (finish reason `stop`), if that comes first. Default: never. */
   readonly stopAfterTokens?: number;
-  /** Lower goes first; only under priority scheduling. Default 0. */
+  /** Lower values go first. Only for priority scheduling. Default 0. */
   readonly priority?: number;
   readonly lora?: string | null;
   readonly salt?: string | null;
-  /** Computes all of its prompt, whatever is cached, as vLLM does for prompt logprobs. Default false. */
+  /** Compute the whole prompt, even if it is cached, as vLLM does for prompt logprobs. Default false. */
   readonly recomputed?: boolean;
   /** Seed of the sampled tokens. Default: the request's id. */
   readonly seed?: number;
@@ -21,20 +21,20 @@ export interface EngineRequestSpec {
 
 export type RequestStatus = 'waiting' | 'running' | 'preempted' | 'finished' | 'aborted';
 
-/** Tokens of the prompt of a request. */
+/** Number of prompt tokens of a request. */
 export function promptTokensOf({ prompt }: EngineRequestSpec): number {
   return prompt instanceof Uint32Array ? prompt.length : prompt.tokenCount;
 }
 
-/** `length`: cut by its own or the engine's limit. `stop`: ended by itself. */
+/** `length`: cut by the request's or the engine's limit. `stop`: ended by itself. */
 export type FinishReason = 'stop' | 'length';
 
-/** The state of a request. Only the engine that it was submitted to writes it. */
+/** State of a request. Only its engine writes it. */
 export class EngineRequest {
   /** Order of arrival at the engine, from 0. */
   readonly id: number;
   readonly promptTokens: number;
-  /** Bound of `tokenCount`: own limit and the engine's context length in one. */
+  /** Bound of `tokenCount`, from the request's own limit and the engine's context length. */
   readonly tokensMax: number;
   readonly stopAfterTokens: number;
   readonly priority: number;
@@ -45,7 +45,10 @@ export class EngineRequest {
 
   status: RequestStatus = 'waiting';
   finishReason: FinishReason | null = null;
-  /** Prompt and output. The first `tokenCount` entries count; they never change once written. Empty if only hashes are known. */
+  /**
+   * Prompt and output. Only the first `tokenCount` entries are valid; they never change once written. Empty if only
+   * hashes are known.
+   */
   tokens: Uint32Array;
   tokenCount: number;
   /** Leading tokens whose KV is computed (or scheduled in the current step). */
@@ -58,12 +61,12 @@ export class EngineRequest {
 
   blocks: Int32Array = new Int32Array(0);
   blockCount = 0;
-  /** Leading blocks whose content is declared to the pool. */
+  /** Leading blocks whose content is known to the cache. */
   storedBlocks = 0;
-  /** Two words (low, high) a full block; the first `hashedBlocks` are known. */
+  /** Two words (low, high) per full block. The first `hashedBlocks` are computed. */
   hashes: Uint32Array = new Uint32Array(0);
   #hashedBlocks = 0;
-  /** Whether the prompt came as hashes: then `tokens` stays empty. */
+  /** Whether the prompt was given by hashes. `tokens` is then empty. */
   readonly isHashedOnly: boolean;
   readonly #hasher: SequenceHasher;
 
@@ -83,7 +86,7 @@ export class EngineRequest {
     this.#hasher = hasher;
   }
 
-  /** Tokens that may come from a cache: never all, since the last one is computed in any case. */
+  /** Tokens that may come from the cache. Never all: the last one is always computed. */
   get reusableTokens(): number {
     return this.recomputed ? 0 : this.tokenCount - 1;
   }
@@ -114,7 +117,7 @@ export class EngineRequest {
     this.blocks[this.blockCount++] = block;
   }
 
-  /** Makes the hashes of the first `blockCount` full blocks known. */
+  /** Computes the hashes of the first `blockCount` full blocks. */
   hashTo(blockCount: number, blockSize: number): void {
     if (this.#hashedBlocks >= blockCount) return;
     if (this.hashes.length < blockCount * 2) {

@@ -1,4 +1,5 @@
-// A simulated inference engine under any clock: requests in; steps out, each with its time, tokens and KV events.
+// Simulated inference engine. Takes requests and returns steps, each with its duration, tokens and KV events. Has no
+// clock.
 
 import { assert } from '../core/assert.ts';
 import type { KvEvent } from '../core/types.ts';
@@ -8,20 +9,20 @@ import { EngineRequest, type EngineRequestSpec, type FinishReason, promptTokensO
 import { type PrefixCacheCounters, Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { l40sLlama8b, type StepLoad, type StepTime } from './step-time.ts';
 
-/** The next output token of a request. Must depend on nothing but the request. */
+/** Returns the next output token of a request. Must depend on the request only. */
 export type SampleToken = (request: EngineRequest) => number;
 
 export interface EngineOptions extends SchedulerOptions {
-  /** Longest sequence, prompt and output; the engine lowers it to what its pool can hold. */
+  /** Longest sequence (prompt and output). Lowered by the engine to what its pool can hold. */
   readonly contextTokensMax: number;
-  /** Requests waiting and running; more are refused. */
+  /** Waiting and running requests. Further ones are refused. */
   readonly unfinishedMax: number;
   readonly stepTime: StepTime;
   readonly blockHash: BlockHash;
   readonly sampleToken: SampleToken;
 }
 
-/** An L40S that serves Llama-3.1-8B: 11,625 usable blocks of 16 are 186,000 tokens of KV. */
+/** An L40S that serves Llama-3.1-8B: 11,625 usable blocks of 16 tokens are 186,000 tokens of KV. */
 export const engineDefaults: EngineOptions = {
   cache: 'blocks',
   blockSize: 16,
@@ -39,7 +40,7 @@ export const engineDefaults: EngineOptions = {
   sampleToken: seededToken(32_000),
 };
 
-/** Draws tokens below `vocabularySize` that depend on the request's seed and the position alone. */
+/** Draws tokens below `vocabularySize` that depend only on the request's seed and the position. */
 export function seededToken(vocabularySize: number): SampleToken {
   return (request) => {
     let z = (Math.imul(request.seed, 0x9e3779b1) + Math.imul(request.outputTokens + 1, 0x85ebca77)) | 0;
@@ -49,23 +50,23 @@ export function seededToken(vocabularySize: number): SampleToken {
   };
 }
 
-/** `overloaded`: `unfinishedMax` reached. `prompt-too-long`: leaves no room for one output token. */
+/** `overloaded`: `unfinishedMax` is reached. `prompt-too-long`: no space is left for an output token. */
 export type RefusalReason = 'empty-prompt' | 'prompt-too-long' | 'overloaded';
 
 export type Submission =
   | { readonly kind: 'accepted'; readonly request: EngineRequest }
   | { readonly kind: 'refused'; readonly reason: RefusalReason };
 
-/** One step. Valid until the next call of `step`: the engine uses its lists again. */
+/** One step. Valid until the next call of `step`, which reuses the lists. */
 export interface EngineStep {
   readonly stepNs: number;
   readonly load: Readonly<StepLoad>;
-  /** Requests that got one token each (the last of their `tokens`), in order of scheduling. */
+  /** Requests that got one token (the last of their `tokens`), in order of scheduling. */
   readonly sampled: readonly EngineRequest[];
   /** The part of `sampled` that ended with that token. */
   readonly finished: readonly EngineRequest[];
   readonly preempted: readonly EngineRequest[];
-  /** To be published once, when the step's time is over. Not used again by the engine. */
+  /** Publish these once, when the step's duration is over. The engine does not reuse the list. */
   readonly events: readonly KvEvent[];
 }
 
@@ -73,10 +74,10 @@ export interface EngineStep {
 export interface EngineCounters extends Readonly<PrefixCacheCounters> {
   readonly steps: number;
   readonly busyNs: number;
-  /** Prompt tokens of the requests that have sampled a first token; `cachedPromptTokens` of them came from the cache. */
+  /** Prompt tokens of requests that have sampled a first token. `cachedPromptTokens` of them came from the cache. */
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
-  /** Prefill tokens computed, those of unfinished prompts and those computed again after a preemption included. */
+  /** Prefill tokens computed, including those of unfinished prompts and those recomputed after a preemption. */
   readonly prefillTokens: number;
   readonly outputTokens: number;
   readonly finished: Readonly<Record<FinishReason, number>>;
@@ -107,7 +108,7 @@ export class Engine {
     }
     this.#options = options;
     this.#scheduler = new Scheduler(options);
-    // A sequence that fills the whole pool can still run alone, so every admitted request ends.
+    // A sequence that fills the whole pool can run alone, so every admitted request ends.
     this.contextTokensMax = Math.min(options.contextTokensMax, (options.blocks - 1) * options.blockSize);
   }
 
@@ -155,7 +156,7 @@ export class Engine {
     return { kind: 'accepted', request };
   }
 
-  /** Ends a request early and frees its blocks; false if it has ended already. */
+  /** Ends a request early and frees its blocks. Returns false if it has ended already. */
   abort(request: EngineRequest): boolean {
     if (request.status === 'finished' || request.status === 'aborted') return false;
     this.#scheduler.remove(request);
@@ -165,14 +166,14 @@ export class Engine {
   }
 
   /**
-   * Drops the prefix cache; false while blocks are in use (`preemptRunning` frees them first). The cleared event comes
-   * with the next step.
+   * Drops the prefix cache. Returns false while blocks are in use (`preemptRunning` frees them first). The next step
+   * carries the cleared event.
    */
   resetPrefixCache(preemptRunning = false): boolean {
     return this.#scheduler.resetPrefixCache(preemptRunning);
   }
 
-  /** Does one step; null (and no time passes) when there is nothing to do. */
+  /** Does one step. Returns null if there is nothing to do; no time passes then. */
   step(): EngineStep | null {
     if (this.waitingCount + this.runningCount === 0) return null;
     const scheduler = this.#scheduler;
@@ -202,19 +203,19 @@ export class Engine {
     };
   }
 
-  /** @throws Error if free blocks and blocks in use don't add up. */
+  /** @throws Error if free blocks and blocks in use don't add up */
   assertConsistent(): void {
     this.#scheduler.assertConsistent();
   }
 
-  /** Free blocks in the order in which they would be taken; only of the cache `blocks`. */
+  /** Free blocks in the order in which they will be taken. Only for the cache kind `blocks`. */
   freeQueue(): number[] {
     const { cache } = this.#scheduler;
     assert(cache instanceof BlockCache, 'only the blocks of a pool have numbers');
     return cache.freeQueue();
   }
 
-  /** The hash (low, high) of every block that holds cached content, one entry a copy. */
+  /** The hash (low, high) of every block that holds cached content, one entry per copy. */
   cachedContents(): [low: number, high: number][] {
     return this.#scheduler.cache.contents();
   }

@@ -1,4 +1,4 @@
-// The simulated engine as a library: block pool, scheduler and step times under any clock.
+// Entry point of the simulated engine: block pool, scheduler and step times.
 
 export { type BlockHash, type HashedPrompt, mixBlockHash, type SequenceHasher } from './block-hash.ts';
 export { BlockPool, type OnEvicted } from './block-pool.ts';

@@ -1,4 +1,4 @@
-// What a scheduler needs of an engine's KV memory: room for sequences, content found again, events of what changed.
+// Interface between the scheduler and a KV cache: space for sequences, prefix hits, and KV events.
 
 import type { KvEvent } from '../core/types.ts';
 import type { EngineRequest } from './engine-request.ts';
@@ -8,34 +8,34 @@ export const cacheKinds = ['blocks', 'radix'] as const;
 export type CacheKind = (typeof cacheKinds)[number];
 
 /**
- * Calls for a request come in this order: `match` and `admit`, then for each of its steps `hold`, `scheduled` and, when
- * the step is over, `computed`; at last `finish` or `release`. A block is a run of tokens of one size, SGLang's page.
+ * Order of calls for a request: `match` and `admit`; then `hold`, `scheduled` and, at the end of the step, `computed`
+ * for each of its steps; finally `finish` or `release`. A block has a fixed number of tokens (SGLang: a page).
  */
 export interface PrefixCache {
-  /** Share of the blocks that are in use, 0 .. 1; what is only kept for later hits is not. */
+  /** Share of the blocks in use, 0 .. 1. Blocks kept only for later hits are not in use. */
   readonly usage: number;
-  /** Leading tokens that are cached, in whole blocks; one at least stays to be computed. Holds nothing. */
+  /** Leading cached tokens, in whole blocks. At least one token is left to compute. Takes no blocks. */
   match(request: EngineRequest): number;
   /**
-   * Makes the request hold the `hitTokens` that `match` has just found.
-   * @returns false, and nothing is done, if there is no room for the first `wantedTokens`, hits included
+   * Takes the blocks of the `hitTokens` that `match` has just found.
+   * @returns false, without effect, if there is no space for the first `wantedTokens`, hits included
    */
   admit(request: EngineRequest, hitTokens: number, wantedTokens: number): boolean;
-  /** Makes the request hold room for its next `tokens` tokens; false, and nothing is done, if there is none. */
+  /** Reserves space for the request's next `tokens` tokens. Returns false, without effect, if there is none. */
   hold(request: EngineRequest, tokens: number): boolean;
-  /** The request's `computedTokens` include the current step. */
+  /** The request is in the current step, which `computedTokens` includes already. */
   scheduled(request: EngineRequest): void;
   /** The step is over. */
   computed(request: EngineRequest): void;
-  /** It has ended: what it holds may be hit by others, and goes when room is needed. */
+  /** The request has ended. Its blocks may be hit by others and are evicted when space is needed. */
   finish(request: EngineRequest): void;
-  /** It has lost its place, and will be computed again. */
+  /** The request was preempted and will be computed again. */
   release(request: EngineRequest): void;
-  /** Drops all content. Refused (false) while any block is in use. */
+  /** Drops all content. Returns false, without effect, while any block is in use. */
   clear(): boolean;
-  /** Everything announced since the last call. */
+  /** KV events since the last call. */
   takeEvents(): KvEvent[];
-  /** The hash (low, high) of every block that holds content, one entry a copy. */
+  /** The hash (low, high) of every block that holds content, one entry per copy. */
   contents(): [low: number, high: number][];
   /** @throws Error if blocks are lost or counted twice */
   assertConsistent(running: readonly EngineRequest[]): void;

@@ -1,4 +1,5 @@
-// SGLang's KV memory: sequences hold pages of their own until a prefix tree takes them over, which drops its leaves for room.
+// SGLang's KV cache: sequences hold their own pages until a prefix tree takes them over. The tree evicts leaves when
+// space is needed.
 
 import { assert } from '../core/assert.ts';
 import type { KvEvent } from '../core/types.ts';
@@ -8,26 +9,25 @@ import type { PrefixCache } from './prefix-cache.ts';
 import { type RadixNode, type RadixPlace, RadixTree } from './radix-tree.ts';
 
 export interface RadixCacheOptions {
-  /** Tokens of a page. */
+  /** Tokens per page. */
   readonly blockSize: number;
-  /** One more than the pages there are, as of a pool with a null block. */
+  /** Number of pages + 1, like a pool with a null block. */
   readonly blocks: number;
 }
 
 /**
- * The tree takes over what a sequence has computed at the end of each chunk of its prefill, and when it ends. What the
- * tree has by then from somewhere else is given back: there is one copy of each content. Events: a store for each page,
- * a removal for each node. Of a request, `blockCount` are the pages that it holds, the first `storedBlocks` of them in
- * the tree.
+ * The tree takes over a sequence's computed pages at the end of each prefill chunk and when the sequence ends. Pages
+ * whose content the tree has already are freed, so there is one copy of each content. Events: one store per page, one
+ * removal per node. A request holds `blockCount` pages; the first `storedBlocks` of them are in the tree.
  */
 export class RadixCache implements PrefixCache {
   readonly #pageSize: number;
   readonly #pages: number;
   readonly #tree = new RadixTree();
   #free: number;
-  /** Of the last match. */
+  /** Result of the last `match`. */
   #matched: { readonly request: EngineRequest; readonly place: RadixPlace } | null = null;
-  /** How far the pages of a sequence are in the tree. */
+  /** The deepest tree node of each sequence. */
   readonly #ends = new Map<EngineRequest, RadixNode>();
   #events: KvEvent[] = [];
 
@@ -53,7 +53,7 @@ export class RadixCache implements PrefixCache {
     const { node, pages } = this.#matched.place;
     assert(pages * this.#pageSize === hitTokens, 'hits are those of the match');
     this.#matched = null;
-    // Its own hits must not be what makes room for it.
+    // Lock the hits, so that they are not evicted to make space for the rest.
     this.#tree.lock(node);
     if (this.#pagesFor(wantedTokens) - pages > this.#free + this.#tree.evictablePages) {
       this.#tree.unlock(node);

@@ -1,15 +1,15 @@
-// SGLang's prefix tree: each node a run of pages, named by chained hashes; leaves go first, the least recently used before others.
+// SGLang's prefix tree: each node is a run of pages with chained hashes. Evicts the least recently used leaf.
 
 import { assert } from '../core/assert.ts';
 
 export class RadixNode {
-  /** Null: the root, or evicted. */
+  /** Null for the root and for an evicted node. */
   parent: RadixNode | null;
-  /** Two words (low, high) a page; never empty but at the root. */
+  /** Two words (low, high) per page. Empty only at the root. */
   hashes: Uint32Array;
-  /** By the hash of their first page. */
+  /** Children by the hash of their first page. */
   readonly children = new Map<string, RadixNode>();
-  /** Sequences in use that end here or below. */
+  /** Running sequences that end here or below. */
   locks = 0;
   usedAt: number;
 
@@ -24,7 +24,7 @@ export class RadixNode {
   }
 }
 
-/** Where a walk ended: `pages` from the root, at the end of `node`. */
+/** End of a walk: `pages` from the root, at the end of `node`. */
 export interface RadixPlace {
   readonly node: RadixNode;
   readonly pages: number;
@@ -41,15 +41,15 @@ export class RadixTree {
     return this.#pages;
   }
 
-  /** Pages of nodes without a lock: they can be evicted, and all below them can. */
+  /** Pages of unlocked nodes. Nodes below an unlocked node are unlocked too, so all of these can be evicted. */
   get evictablePages(): number {
     return this.#pages - this.#lockedPages;
   }
 
   /**
-   * Follows a chain as far as it is there, up to `pagesMax`; a node that holds more is split. What is passed counts as
-   * used now.
-   * @param wordsTo the hashes of at least the first so many pages
+   * Follows a chain as far as it is in the tree, up to `pagesMax` pages. Splits the last node if it holds more. Marks
+   * the nodes on the path as used.
+   * @param wordsTo returns the hashes of at least the first `pages` pages
    */
   walk(pagesMax: number, wordsTo: (pages: number) => Uint32Array): RadixPlace {
     const now = ++this.#now;
@@ -67,7 +67,7 @@ export class RadixTree {
     return { node, pages };
   }
 
-  /** Puts a leaf below a node that no child of continues with these pages. */
+  /** Adds a leaf below `parent`, which must have no child that starts with the same page. */
   append(parent: RadixNode, hashes: Uint32Array): RadixNode {
     const node = new RadixNode(parent, hashes, this.#now);
     assert(!parent.children.has(keyOf(hashes, 0)), 'a run is stored once');
@@ -76,7 +76,7 @@ export class RadixTree {
     return node;
   }
 
-  /** Keeps a node and all above it. */
+  /** Locks a node and all nodes above it. */
   lock(node: RadixNode): void {
     for (let at = node; at.parent !== null; at = at.parent) {
       if (at.locks++ === 0) this.#lockedPages += at.pages;
@@ -90,7 +90,7 @@ export class RadixTree {
     }
   }
 
-  /** Takes the unlocked leaf out that has not been used for longest. O(nodes) @returns its hashes; null: there is none */
+  /** Removes the least recently used unlocked leaf. O(nodes) @returns its hashes, or null if there is none */
   evict(): Uint32Array | null {
     let oldest: RadixNode | null = null;
     for (const node of this.#nodes()) {
@@ -132,7 +132,7 @@ export class RadixTree {
     assert(pages === this.#pages && lockedPages === this.#lockedPages, 'pages are counted once');
   }
 
-  /** The first `pages` of a node become its parent. Nothing is announced: content stays what it is. */
+  /** Splits a node: its first `pages` pages become a new parent. No event, since the content is unchanged. */
   #split(node: RadixNode, pages: number): RadixNode {
     const { parent } = node;
     assert(parent !== null, 'the root is not split');
@@ -154,7 +154,7 @@ export class RadixTree {
   }
 }
 
-/** Pages of the node that the chain has behind its first `offset` ones; the first is known to be there. */
+/** Number of the node's leading pages that the chain has at `offset`. At least 1. */
 function commonPages(
   hashes: Uint32Array,
   offset: number,

@@ -1,4 +1,4 @@
-// Decides what each step of an engine computes: continuous batching with chunked prefill, as vLLM schedules.
+// Scheduler of a simulated engine: continuous batching with chunked prefill, like vLLM's.
 
 import { assert } from '../core/assert.ts';
 import type { KvEvent } from '../core/types.ts';
@@ -11,18 +11,18 @@ import { precedes, type QueueOrder, WaitingQueue } from './waiting-queue.ts';
 
 export interface SchedulerOptions extends BlockCacheOptions {
   readonly cache: CacheKind;
-  /** Budget of one step in tokens. */
+  /** Token budget of one step. */
   readonly stepTokensMax: number;
   /** Sequences that run at the same time. */
   readonly sequencesMax: number;
   readonly order: QueueOrder;
-  /** Admit a request only when the whole of it fits the free blocks, not just its first chunk. */
+  /** Admit a request only if its whole prompt fits the free blocks, not just its first chunk. */
   readonly reserveWholePrompt: boolean;
 }
 
 /** Totals since the start, in tokens unless named otherwise. */
 export interface PrefixCacheCounters {
-  /** Tokens looked up in the prefix cache; a request that waits at the head is looked up in every step. */
+  /** Tokens looked up in the prefix cache. A request at the head of the queue is looked up in every step. */
   queriedTokens: number;
   hitTokens: number;
   preemptions: number;
@@ -30,9 +30,9 @@ export interface PrefixCacheCounters {
 
 export class Scheduler {
   readonly counters: PrefixCacheCounters = { queriedTokens: 0, hitTokens: 0, preemptions: 0 };
-  /** What the last call of `schedule` put into the step, in order. */
+  /** Requests that the last call of `schedule` put into the step, in order. */
   readonly scheduled: EngineRequest[] = [];
-  /** Preempted by the last call of `schedule`. */
+  /** Requests that the last call of `schedule` preempted. */
   readonly preempted: EngineRequest[] = [];
   readonly load: StepLoad = {
     tokens: 0,
@@ -70,7 +70,7 @@ export class Scheduler {
     this.#waiting.push(request);
   }
 
-  /** Takes a request out that has ended, whether it waits or runs. */
+  /** Removes a waiting or running request that has ended. */
   remove(request: EngineRequest): void {
     if (request.status !== 'running') {
       this.#waiting.remove(request);
@@ -80,17 +80,17 @@ export class Scheduler {
     this.#cache.finish(request);
   }
 
-  /** The step is over: what it has computed is there. */
+  /** The step is over, so its tokens are computed. */
   endStep(): void {
     for (const request of this.scheduled) this.#cache.computed(request);
   }
 
-  /** Everything announced since the last call. */
+  /** KV events since the last call. */
   takeEvents(): KvEvent[] {
     return this.#cache.takeEvents();
   }
 
-  /** Drops all cached content. Refused (false) while blocks are in use; `preemptRunning` makes them free first. */
+  /** Drops all cached content. Returns false while blocks are in use; `preemptRunning` frees them first. */
   resetPrefixCache(preemptRunning: boolean): boolean {
     if (preemptRunning) {
       for (let request = this.#running.pop(); request; request = this.#running.pop()) this.#preempt(request);
@@ -111,7 +111,7 @@ export class Scheduler {
     this.#cache.assertConsistent(this.#running);
   }
 
-  /** Running requests go first, so that decodes are never starved by new prefills. Returns the budget left. */
+  /** Schedules running requests first, so that new prefills never starve decodes. Returns the budget left. */
   #scheduleRunning(stepTokens: number): number {
     let budget = stepTokens;
     for (let index = 0; index < this.#running.length && budget > 0; index++) {
@@ -153,7 +153,7 @@ export class Scheduler {
     }
   }
 
-  /** Counts `tokens` of the request as scheduled. Returns them. */
+  /** Schedules `tokens` of the request. Returns `tokens`. */
   #take(request: EngineRequest, tokens: number): number {
     request.scheduledTokens = tokens;
     request.computedTokens += tokens;
@@ -169,7 +169,7 @@ export class Scheduler {
     return victim;
   }
 
-  /** Takes a preempted request out of the step again and returns its tokens (0 if it was not in it). */
+  /** Removes a preempted request from the step. Returns its tokens (0 if it was not in the step). */
   #unschedule(request: EngineRequest): number {
     const position = this.scheduled.indexOf(request);
     if (position === -1) return 0;

@@ -1,10 +1,10 @@
-// How long one engine step takes, from what is in its batch.
+// Duration of one engine step as a function of its batch.
 
 /** What one step computes. */
 export interface StepLoad {
   /** All tokens of the step, prefill and decode. */
   tokens: number;
-  /** Tokens of prompts (and of what a preempted sequence computes again). */
+  /** Prompt tokens, including those that a preempted sequence recomputes. */
   prefillTokens: number;
   /** Sum over prefill chunks of n x start + n (n + 1) / 2: (token, context) pairs that attention visits. */
   prefillPairs: number;
@@ -19,23 +19,27 @@ export interface StepLoad {
 /** Milliseconds of a step. */
 export type StepTime = (load: StepLoad) => number;
 
-// Llama-3.1-8B in bf16: FLOP of attention for one (token, context) pair; KV bytes of one token.
+// Llama-3.1-8B in bf16: attention FLOP per (token, context) pair; KV bytes per token.
 const ATTENTION_FLOP_PER_PAIR = 524_288;
 const KV_BYTES_PER_TOKEN = 131_072;
 
 /**
  * L40S with Llama-3.1-8B, fitted to published operator tables of that card (ai-dynamo/aiconfigurator, vLLM 0.24.0):
- * matrix products by batch tokens, attention of prefill at 180 TFLOPS, reading of decode contexts at 680 GB/s, 3 ms fixed.
+ * matrix products by batch tokens, attention of prefill at 180 TFLOPS, reading of decode contexts at 680 GB/s, 3 ms
+ * fixed cost.
  */
 export function l40sLlama8b(load: StepLoad): number {
-  // The fit counts half a square of pairs a chunk, n x (start + n / 2).
+  // The fit counts n x (start + n / 2) pairs per chunk.
   const pairs = load.prefillPairs - load.prefillTokens / 2;
   const attentionMs = (pairs * ATTENTION_FLOP_PER_PAIR) / 180e9;
   const kvMs = (load.decodeContextTokens * KV_BYTES_PER_TOKEN) / 680e6;
   return gemmMs(load.tokens) + attentionMs + kvMs + 3;
 }
 
-/** Linear to 256 tokens (weights are read anyway), proportional from 1,024 on (compute-bound), straight lines between. */
+/**
+ * Linear up to 256 tokens (reading the weights dominates), proportional from 1,024 on (compute-bound), interpolated
+ * between.
+ */
 function gemmMs(tokens: number): number {
   if (tokens <= 256) return 19 + 0.026 * tokens;
   if (tokens >= 1024) return 0.0595 * tokens;
@@ -56,7 +60,7 @@ export function l40sLlama8bAnalytic(load: StepLoad): number {
   return 2 + 0.01 * load.sequences + overlappedMs + kvMs + attentionMs;
 }
 
-/** Every step takes the same time: for tests that are not about speed. */
+/** The same duration for every step. For tests that are not about speed. */
 export function constantStepTime(stepMs: number): StepTime {
   return () => stepMs;
 }

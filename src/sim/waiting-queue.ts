@@ -1,18 +1,18 @@
-// The requests that an engine has not admitted yet, in the order in which it will.
+// Queue of the requests that an engine has not admitted yet, in order of admission.
 
 import type { EngineRequest } from './engine-request.ts';
 
-/** `fcfs`: by arrival, preempted ones first. `priority`: lower priority value first, then by arrival. */
+/** `fcfs`: by arrival, preempted requests first. `priority`: by priority value, lowest first, then by arrival. */
 export type QueueOrder = 'fcfs' | 'priority';
 
-/** Whether a goes before b under `priority`. */
+/** Whether `a` goes before `b` under `priority`. */
 export function precedes(a: EngineRequest, b: EngineRequest): boolean {
   return a.priority !== b.priority ? a.priority < b.priority : a.id < b.id;
 }
 
 export class WaitingQueue {
   readonly #order: QueueOrder;
-  /** From `#first` on, in order. */
+  /** Waiting requests, in order, from index `#first` on. */
   #requests: EngineRequest[] = [];
   #first = 0;
 
@@ -41,7 +41,7 @@ export class WaitingQueue {
     else this.#insert(request);
   }
 
-  /** Puts a preempted request back. */
+  /** Adds a preempted request again. */
   putBack(request: EngineRequest): void {
     if (this.#order === 'priority') this.#insert(request);
     else if (this.#first > 0) this.#requests[--this.#first] = request;

@@ -1,4 +1,4 @@
-// Other arrivals for a workload that exists: by a process, jittered, faster or slower, or only the first requests.
+// Changes the arrivals of a workload: by another process, with jitter, at another speed, or only its first requests.
 import { Random } from '../core/random.ts';
 import { burstArrivalsMs, poissonArrivalsMs } from './arrivals.ts';
 import { gamma } from './distributions.ts';
@@ -7,18 +7,20 @@ import { orderedWorkload, type Workload, type WorkloadRequest } from './workload
 export type ArrivalProcess =
   /** Independent exponential gaps. */
   | { readonly kind: 'poisson'; readonly ratePerS: number }
-  /** Independent gamma gaps of coefficient of variation `cv`; 1 is Poisson, more comes in bursts. */
+  /** Independent gamma gaps with coefficient of variation `cv`: 1 is Poisson, higher values are burstier. */
   | { readonly kind: 'gamma'; readonly ratePerS: number; readonly cv: number }
   | { readonly kind: 'all-at-once' }
-  /** Everybody waits at time 0, and so many are in flight; the turns of a session follow one another. */
+  /**
+   * All requests wait from time 0, and `concurrency` of them are in flight. Turns of a session run one after another.
+   */
   | { readonly kind: 'closed-loop'; readonly concurrency: number };
 
-/** Apart from `new Random(seed)`, of which the prompts are made: other arrivals leave the prompts as they are. */
+/** A stream separate from `new Random(seed)`, which makes the prompts: other arrivals do not change the prompts. */
 export const arrivalChance = (seed: number): Random => new Random(seed ^ 0x5bd1e995);
 
 /**
- * The same requests, arriving in their old order by another process. Those with `after` keep it: the process then
- * decides the arrivals of the others, such as the starts of sessions.
+ * The same requests in the same order, with arrivals of another process. Requests with `after` keep it; the process
+ * decides the arrivals of the others, such as session starts.
  */
 export function withArrivals(workload: Workload, process: ArrivalProcess, seed: number): Workload {
   const openCount = workload.requests.reduce((count, request) => count + (request.after === undefined ? 1 : 0), 0);
@@ -33,14 +35,14 @@ export function withArrivals(workload: Workload, process: ArrivalProcess, seed: 
   });
 }
 
-/** Adds a uniform delay of 0 .. `jitterMs` to every arrival: for traces whose clock ticks too slowly. */
+/** Adds a uniform delay of 0 .. `jitterMs` to every arrival, for traces with a coarse clock. */
 export function jitterArrivals(workload: Workload, jitterMs: number, seed: number): Workload {
   checkPositive('jitterMs', jitterMs);
   const random = arrivalChance(seed);
   return moveArrivals(workload, (arrivalMs) => arrivalMs + random.float() * jitterMs);
 }
 
-/** Lets the time outside the engines pass `factor` times as fast: arrivals and think times alike. */
+/** Divides all arrival and think times by `factor`. */
 export function speedUp(workload: Workload, factor: number): Workload {
   checkPositive('speed', factor);
   const requests = workload.requests.map((request) => ({
@@ -58,7 +60,7 @@ export function firstRequests(workload: Workload, requestsMax: number): Workload
   return { ...workload, requests: workload.requests.slice(0, requestsMax) };
 }
 
-/** Moves the arrivals of requests without `after`; the others keep their distance from their predecessor. */
+/** Moves the arrivals of requests without `after`. The others keep their distance from their predecessor. */
 function moveArrivals(workload: Workload, move: (arrivalMs: number) => number): Workload {
   const moved: WorkloadRequest[] = [];
   for (const request of workload.requests) {

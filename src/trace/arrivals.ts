@@ -1,4 +1,4 @@
-// When the requests of a workload arrive, in milliseconds from its start.
+// Arrival times of synthetic workloads, in milliseconds from the start.
 
 import type { Random } from '../core/random.ts';
 

@@ -1,9 +1,9 @@
-// Numbers for content blocks: dense, in order of first appearance.
+// Numbering of content blocks: dense ids, in order of first appearance.
 import { assert } from '../core/assert.ts';
 
 const idsMax = 2 ** 31 - 1;
 
-/** Hands out the ids of one workload. */
+/** Allocates the block ids of one workload. */
 export class BlockNumbering {
   #count = 0;
 
@@ -16,12 +16,12 @@ export class BlockNumbering {
     return this.#count++;
   }
 
-  /** `count` new ids, one after another. */
+  /** Allocates `count` consecutive ids. */
   run(count: number): Int32Array {
     return Int32Array.from({ length: count }, () => this.next());
   }
 
-  /** `blockIds`, continued by new ids up to `length` blocks; itself where it has them already. */
+  /** `blockIds` extended with new ids to `length` blocks. Returns `blockIds` itself if it is long enough. */
   extend(blockIds: Int32Array, length: number): Int32Array {
     if (blockIds.length >= length) return blockIds;
     const extended = new Int32Array(length);
@@ -31,21 +31,21 @@ export class BlockNumbering {
   }
 }
 
-/** The parent of a first block. */
+/** Parent of a first block. */
 const ROOT = -1;
 
 /**
- * Numbers the blocks of one source by the id that they have there and by the block before. Where the source's ids are
- * chained, that is one number for each of them; where they name a block's content alone, equal content behind unequal
- * prefixes gets unequal numbers.
+ * Numbers the blocks of one source by their id in the source and the preceding block. If the source's ids are chained,
+ * each id gets one number. If an id identifies only the block's content, equal content after different prefixes gets
+ * different numbers.
  */
 export class ChainNumbering {
   readonly #numbering: BlockNumbering;
-  /** Source id -> the number that it got first. */
+  /** Source id -> its first number. */
   readonly #first = new Map<number, number>();
-  /** Number -> the block before, for the numbers in `#first`. */
+  /** Number -> preceding block, for the numbers in `#first`. */
   readonly #parents = new Map<number, number>();
-  /** Source ids met behind more than one block, as `parent,id`. */
+  /** `parent,id` -> number, for source ids seen after more than one block. */
   readonly #others = new Map<string, number>();
 
   constructor(numbering: BlockNumbering) {
@@ -63,7 +63,10 @@ export class ChainNumbering {
     return numbers;
   }
 
-  /** Gives a chain of blocks the numbers that equal content has in other sources, up to one that has another already. */
+  /**
+   * Gives a chain of blocks the numbers of equal content in other sources. Stops at a block that has another number
+   * already.
+   */
   adopt(sourceIds: readonly number[], numbers: Int32Array): void {
     let parent = ROOT;
     for (const [i, sourceId] of sourceIds.entries()) {

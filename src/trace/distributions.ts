@@ -1,7 +1,7 @@
-// Draws from the distributions that workloads are made of.
+// Random draws from the distributions used by workloads.
 import type { Random } from '../core/random.ts';
 
-/** Box and Muller's transform; one of its two values, so that a draw keeps no state. */
+/** Box-Muller transform. Uses one of its two values, so that no state is kept. */
 export function normal(random: Random, mean: number, standardDeviation: number): number {
   const radius = Math.sqrt(random.exponential(2));
   return mean + standardDeviation * radius * Math.cos(2 * Math.PI * random.float());
@@ -28,7 +28,7 @@ export function gamma(random: Random, shape: number, scale: number): number {
   }
 }
 
-/** Trials up to and with the first success: 1, 2, ... with mean `1 / probability`. */
+/** Number of trials up to and including the first success: 1, 2, ... with mean `1 / probability`. */
 export function geometric(random: Random, probability: number): number {
   if (probability === 1) return 1;
   return 1 + Math.floor(Math.log(1 - random.float()) / Math.log1p(-probability));
@@ -39,7 +39,7 @@ export function uniformInteger(random: Random, min: number, max: number): number
   return min + random.below(max - min + 1);
 }
 
-/** Ranks 0 .. count - 1, rank r with weight `1 / (r + 1)^exponent`. */
+/** Draws ranks 0 .. count - 1, where rank r has weight `1 / (r + 1)^exponent`. */
 export class Zipf {
   readonly #cumulative: Float64Array;
 
@@ -67,7 +67,7 @@ export class Zipf {
   }
 }
 
-/** Fisher and Yates, in place. */
+/** Fisher-Yates shuffle, in place. */
 export function shuffle<T>(items: T[], random: Random): void {
   for (let i = items.length - 1; i > 0; i--) {
     const j = random.below(i + 1);

@@ -1,4 +1,4 @@
-// The shipped synthetic workloads by name, at any number of requests, rate and arrival process.
+// Generates the built-in synthetic workloads by name, with any number of requests, rate and arrival process.
 import { type ArrivalProcess, speedUp, withArrivals } from './arrival-process.ts';
 import { generatedSharedPrefix } from './generators/burst.ts';
 import { MULTI_TURN, MULTI_TURN_LONG } from './generators/conversations.ts';
@@ -33,33 +33,33 @@ export const workloadNames: readonly WorkloadName[] = Object.keys(generators) as
 
 export const isWorkloadName = (name: string): name is WorkloadName => Object.hasOwn(generators, name);
 
-/** KV capacity of a worker in the calibrated L40S / 8B engine that the workloads were made for. */
+/** KV capacity per worker of the calibrated L40S / 8B engine that the workloads were designed for. */
 export const GENERATED_KV_TOKENS_PER_WORKER = 186_000;
 
 const requestsDefault = 3000;
 
 export interface GenerateOptions {
-  /** Default 3,000; one pass over the corpus for `gsp-*`. */
+  /** Default 3,000, or one pass over the corpus for `gsp-*`. */
   readonly requests?: number;
-  /** The workload's own arrivals at another mean rate, as if all clocks outside the engines ran faster. */
+  /** Mean rate to which the workload's own arrival and think times are scaled. */
   readonly ratePerS?: number;
-  /** Instead of the workload's own arrivals. */
+  /** Replaces the workload's own arrivals. */
   readonly arrivals?: ArrivalProcess;
 }
 
-/** The mean rate of a workload's own arrivals; null: all at once. */
+/** Mean rate of a workload's own arrivals. Null: all arrive at once. */
 export const ownRatePerS = (name: WorkloadName): number | null => generators[name].ratePerS;
 
-/** How many requests a workload has where none are asked for. */
+/** Default number of requests of a workload. */
 export function requestsOf(name: WorkloadName): number {
   const { requestsDefault: own }: Generator = generators[name];
   return own ?? requestsDefault;
 }
 
 /**
- * Same name, seed and options: the same workload. Another rate changes no prompt and no length, and scales all arrivals
- * alike; a workload whose requests come all at once gets Poisson arrivals at that rate.
- * @throws RangeError naming the option that makes no sense
+ * The same name, seed and options give the same workload. Another rate scales all arrivals and changes no prompt or
+ * length. A workload whose requests arrive all at once gets Poisson arrivals at that rate.
+ * @throws RangeError naming the invalid option
  */
 export function generateWorkload(name: WorkloadName, seed: number, options: GenerateOptions = {}): Workload {
   const { requests, ratePerS, arrivals } = options;
@@ -72,7 +72,7 @@ export function generateWorkload(name: WorkloadName, seed: number, options: Gene
     throw new RangeError(`ratePerS must be a positive number, got ${ratePerS}`);
   }
   if (ratePerS !== undefined && arrivals !== undefined) {
-    throw new RangeError('give either ratePerS or arrivals, which has a rate of its own');
+    throw new RangeError('give either ratePerS or arrivals, not both: arrivals has its own rate');
   }
   const workload = orderedWorkload({
     name,

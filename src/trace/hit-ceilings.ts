@@ -1,10 +1,10 @@
-// How much of a workload's prompt tokens any cache could serve: without a limit, and as one pooled cache with eviction.
+// Upper limits of the hit rate of a workload: with an infinite cache, and with one pooled LRU cache.
 import type { Workload, WorkloadRequest } from './workload.ts';
 
 /**
- * Share of prompt tokens that lie in leading content blocks which an earlier arrival had: the ceiling of every policy on
- * every cache. Requests count in order of arrival.
- * @param from only requests from this index on are counted; those before it fill the cache
+ * Share of prompt tokens in leading content blocks that an earlier request had: the ceiling for every policy and cache.
+ * Requests are processed in order of arrival.
+ * @param from index of the first counted request; earlier ones only fill the cache
  */
 export function infiniteCacheHitRate({ requests, blockIdCount, contentBlockTokens }: Workload, from = 0): number {
   const seen = new Uint8Array(blockIdCount);
@@ -22,9 +22,9 @@ export function infiniteCacheHitRate({ requests, blockIdCount, contentBlockToken
 }
 
 /**
- * The same share for a single cache of `capacityTokens` that all workers share, least recently used blocks out first, a
- * prompt's tail before its head. It keeps every block once, but a cleverer eviction may exceed it: a reference, no bound.
- * Tokens without ids take their place in the cache; answers do not.
+ * The same share for a single cache of `capacityTokens` shared by all workers. Evicts least recently used blocks first,
+ * a prompt's tail before its head. A reference, not a bound: every block is kept only once, but a smarter eviction may
+ * do better. Tokens without ids occupy the cache; answers do not.
  */
 export function pooledLruHitRate(workload: Workload, capacityTokens: number): number {
   const { requests, contentBlockTokens } = workload;
@@ -42,12 +42,12 @@ export function pooledLruHitRate(workload: Workload, capacityTokens: number): nu
 
 const NONE = -1;
 
-/** Entries: one for each block id, and behind them one for each request, for its blocks without ids. */
+/** LRU list with one entry per block id, followed by one entry per request for its blocks without ids. */
 class LruBlocks {
   readonly #contentBlockTokens: number;
   readonly #blockIdCount: number;
   readonly #capacityBlocks: number;
-  /** Blocks that an entry holds in the cache; 0: it is not there. */
+  /** Blocks that an entry has in the cache. 0: it is not cached. */
   readonly #blocks: Int32Array;
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
@@ -89,7 +89,7 @@ class LruBlocks {
     this.#newest = entry;
   }
 
-  /** Blocks without ids leave the cache one by one, as many as must. */
+  /** Evicts the oldest block. Blocks without ids are evicted one by one. */
   #evictOldest(): void {
     const entry = this.#oldest;
     const evicted = Math.min(this.#blocks[entry]!, this.#held - this.#capacityBlocks);

@@ -1,4 +1,4 @@
-// Reads a trace file, or a folder of them, in whichever format it is.
+// Reads a trace file, or a folder of trace files, and detects its format.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { firstRequests, jitterArrivals, speedUp } from './arrival-process.ts';
@@ -15,24 +15,24 @@ import { orderedWorkload, type Workload } from './workload.ts';
 const readers: readonly Reader[] = [RECORDING, MOONCAKE, AZURE, AGENT_SESSIONS, AGENT_TEXT];
 
 export interface ReadOptions extends ReaderOptions {
-  /** Only so many requests, the first to arrive. */
+  /** Keep only the first requests to arrive. */
   readonly requests?: number;
-  /** Adds a uniform delay of 0 .. `jitterMs` to every arrival; 3,000 for Mooncake's ticks. */
+  /** Adds a uniform delay of 0 .. `jitterMs` to every arrival. 3,000 suits Mooncake's coarse timestamps. */
   readonly jitterMs?: number;
-  /** Arrivals and think times divided by it. */
+  /** Divides arrival and think times. */
   readonly speed?: number;
 }
 
 /**
- * The first note of the workload says which format was found. A folder is one workload of all files in it.
- * @throws TraceError saying what is wrong in which file, line and field
+ * The first note of the workload names the format. All files of a folder form one workload.
+ * @throws TraceError naming file, line, field and what is wrong
  */
 export async function readWorkload(path: string, options: ReadOptions = {}): Promise<Workload> {
   const paths = await filesOf(path);
   const reader = await detectReader(paths[0]!);
   const files = paths.map((file): TraceFile => ({ path: file, lines: traceLines(file) }));
   const trace = await reader.read(files, options);
-  if (trace.requests.length === 0) throw new TraceError('trace-invalid', `${path}: has no request`);
+  if (trace.requests.length === 0) throw new TraceError('trace-invalid', `${path}: contains no requests`);
   let workload = orderedWorkload({
     ...trace,
     name: basename(path),
@@ -53,7 +53,7 @@ async function filesOf(path: string): Promise<string[]> {
   if (!found.isDirectory()) return [path];
   const entries = await readdir(path, { withFileTypes: true }).catch(unreadable);
   const names = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map(({ name }) => name);
-  if (names.length === 0) throw new TraceError('trace-unreadable', `${path}: a folder without files`);
+  if (names.length === 0) throw new TraceError('trace-unreadable', `${path}: the folder has no files`);
   return names.sort().map((name) => join(path, name));
 }
 
@@ -67,7 +67,7 @@ async function detectReader(path: string): Promise<Reader> {
       `${path}: unknown format; it begins with ${text.slice(0, shownMax)}\naccepted, plain or gzipped, by their first line:${accepted}`,
     );
   }
-  throw new TraceError('trace-unknown', `${path}: is empty`);
+  throw new TraceError('trace-unknown', `${path}: the file is empty`);
 }
 
 /** Characters of an unknown first line in the message. */

@@ -1,4 +1,4 @@
-// The recording of real traffic: one JSON line a request, with lengths and block ids and without any text.
+// Recording of real traffic: one JSON line per request, with lengths and block ids and without any text.
 import type { BlockHashes } from '../core/types.ts';
 import { SequenceNumbering } from './sequence-numbering.ts';
 import { TraceFields } from './trace-fields.ts';
@@ -8,56 +8,56 @@ const formatVersion = 1;
 
 /** A finished request as the gateway saw it. */
 export interface FinishedRequest {
-  /** From the start of the recording. */
+  /** Milliseconds from the start of the recording. */
   readonly arrivalMs: number;
   readonly isl: number;
-  /** Output tokens up to its end, or to the moment at which the client went away. */
+  /** Output tokens until the end, or until the client went away. */
   readonly osl: number;
   readonly hashes: BlockHashes;
   /** The client went away, or the request failed. */
   readonly cancelled: boolean;
 }
 
-/** What a line says. */
+/** The content of one line. */
 export interface RecordedRequest {
   readonly arrivalMs: number;
   readonly isl: number;
   readonly osl: number;
-  /** Of the full blocks, numbered in order of first appearance, chained. */
+  /** Chained ids of the full blocks, numbered in order of first appearance. */
   readonly blockIds: Int32Array;
   readonly cancelled: boolean;
 }
 
-/** Makes the lines of one recording. They may be written in any order of arrival, the header first. */
+/** Encodes the lines of one recording. The header must come first; requests may follow in any order. */
 export class RequestRecorder {
   readonly blockTokens: number;
   readonly #numbering: SequenceNumbering;
 
-  /** @param blocksMax distinct blocks that it remembers: see `SequenceNumbering` */
+  /** @param blocksMax distinct blocks to remember, see `SequenceNumbering` */
   constructor(blockTokens: number, blocksMax: number = SequenceNumbering.blocksMaxDefault) {
     this.blockTokens = blockTokens;
     this.#numbering = new SequenceNumbering(blocksMax);
   }
 
   /**
-   * First line of the recording, without its newline. A file may hold several recordings, one behind the other.
-   * @param startTimeMs Unix time of arrival 0: how a reader places the recordings of one file in time
+   * First line of the recording, without newline. A file may contain several recordings, one after another.
+   * @param startTimeMs Unix time of arrival 0; readers use it to place the recordings of one file in time
    */
   header(startTimeMs: number = 0): string {
     const header = { format: formatName, version: formatVersion, blockTokens: this.blockTokens };
     return JSON.stringify(startTimeMs === 0 ? header : { ...header, startTimeMs });
   }
 
-  /** A line, without its newline. O(blocks) */
+  /** One line, without newline. O(blocks) */
   line({ arrivalMs, isl, osl, hashes, cancelled }: FinishedRequest): string {
-    // Blocks that were cut from bytes may be more than the estimated tokens make.
+    // Blocks cut from bytes may exceed the estimated token count.
     const count = Math.min(hashes.count, Math.ceil(isl / this.blockTokens));
     const blockIds = this.#numbering.numbers(hashes.sequence, count);
     return encodeRequest({ arrivalMs, isl, osl, blockIds, cancelled });
   }
 }
 
-/** `blockRuns` lists runs of consecutive ids as [first, count]: new blocks are numbered one after another. */
+/** `blockRuns` lists runs of consecutive ids as [first, count], since new blocks get consecutive ids. */
 export function encodeRequest({ arrivalMs, isl, osl, blockIds, cancelled }: RecordedRequest): string {
   return JSON.stringify({ arrivalMs, isl, osl, blockRuns: runsOf(blockIds), cancelled });
 }
@@ -81,7 +81,7 @@ export function isHeader(line: string): boolean {
 
 export interface RecordingHeader {
   readonly blockTokens: number;
-  /** Unix time; 0: not known. */
+  /** Unix time. 0: not known. */
   readonly startTimeMs: number;
 }
 

@@ -1,4 +1,4 @@
-// Small numbers for 64-bit sequence hashes, in order of first appearance, from a bounded memory.
+// Numbering of 64-bit sequence hashes in order of first appearance, with bounded memory.
 import { assert } from '../core/assert.ts';
 import { HashTable } from '../core/blocks/hash-table.ts';
 
@@ -6,8 +6,8 @@ import { HashTable } from '../core/blocks/hash-table.ts';
 const numbersMax = 2 ** 31;
 
 /**
- * Remembers at least the last `blocksMax / 2` and at most `blocksMax` distinct hashes: two generations, of which the old
- * one goes when the young one is full. A hash that was forgotten gets a new number: sharing may be missed, never made up.
+ * Remembers between `blocksMax / 2` and `blocksMax` distinct hashes, in two generations: when the young one is full,
+ * the old one is dropped. A forgotten hash gets a new number, so sharing may be missed but is never invented.
  */
 export class SequenceNumbering {
   /** About 100 MB. */
@@ -23,7 +23,7 @@ export class SequenceNumbering {
     this.#generationMax = Math.floor(blocksMax / 2);
   }
 
-  /** How many numbers were given. */
+  /** Numbers given so far. */
   get count(): number {
     return this.#next;
   }
@@ -33,7 +33,7 @@ export class SequenceNumbering {
     return this.#young.size + this.#old.size;
   }
 
-  /** @param sequence two words (low, high) a hash */
+  /** @param sequence two words (low, high) per hash */
   numbers(sequence: Uint32Array, count: number): Int32Array {
     const numbers = new Int32Array(count);
     for (let block = 0; block < count; block++) {
@@ -51,7 +51,7 @@ export class SequenceNumbering {
       this.#old = this.#young;
       this.#young = new HashTable(1);
     }
-    // The slots are read after the insertion, which may move them.
+    // Read the slots after the insertion, which may replace the array.
     const at = this.#young.insert(low, high);
     this.#young.slots[at + 2] = number;
     return number;

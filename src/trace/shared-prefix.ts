@@ -1,11 +1,11 @@
-// Workloads whose prompts begin with one of a few shared prefixes: a cold burst, and the trio's base of PR #1731.
+// Workloads with shared prompt prefixes, as text: a cold burst, and the stream of Dynamo's PR #1731.
 import { Random } from '../core/random.ts';
 import { burstArrivalsMs, poissonArrivalsMs } from './arrivals.ts';
 import { shuffle } from './distributions.ts';
 import type { TextRequest } from './text-request.ts';
 import { type TextCodec, TextSource } from './text-source.ts';
 
-/** SGLang's `generated-shared-prefix`: every group's prompts, shuffled, all at once. */
+/** SGLang's `generated-shared-prefix`: the prompts of all groups, shuffled, all at once. */
 export interface SharedPrefixBurst {
   readonly groups: number;
   readonly promptsPerGroup: number;
@@ -27,7 +27,7 @@ export interface SharedPrefixStream {
   readonly requests: number;
   readonly prefixes: number;
   readonly prefixTokens: number;
-  /** The prefix included. */
+  /** Prompt tokens, prefix included. */
   readonly isl: number;
   readonly outputTokens: number;
   readonly ratePerS: number;
@@ -42,10 +42,10 @@ export const PR_1731: SharedPrefixStream = {
   ratePerS: 12,
 };
 
-/** Enough that two random texts part within a word or two. */
+/** Enough words that two random texts differ within a word or two. */
 const WORD_COUNT = 4096;
 
-/** Same spec, seed and vocabulary: same text. */
+/** The same spec, seed and vocabulary give the same text. */
 export async function sharedPrefixBurst(
   spec: SharedPrefixBurst,
   codec: TextCodec,
@@ -67,7 +67,7 @@ export async function sharedPrefixBurst(
   });
 }
 
-/** Same spec, seed and vocabulary: same text and times. */
+/** The same spec, seed and vocabulary give the same text and times. */
 export async function sharedPrefixStream(
   spec: SharedPrefixStream,
   codec: TextCodec,

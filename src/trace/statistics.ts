@@ -1,4 +1,4 @@
-// What a workload is like: lengths, arrivals, sharing, and how much a cache could at most serve.
+// Statistics of a workload: lengths, arrivals, sharing, and the highest possible hit rates.
 import { infiniteCacheHitRate, pooledLruHitRate } from './hit-ceilings.ts';
 import type { Workload } from './workload.ts';
 
@@ -13,24 +13,24 @@ export interface Spread {
 
 export interface WorkloadStatistics {
   readonly requests: number;
-  /** Conversations or agent runs; 0 where the requests stand alone. */
+  /** Conversations or agent runs. 0 if the requests have no sessions. */
   readonly sessions: number;
   /** Requests that wait for the end of an earlier one. */
   readonly closedLoopRequests: number;
   readonly islTokens: Spread;
   readonly oslTokens: Spread;
-  /** Between requests in order of arrival; in a closed loop as the source saw them. All NaN for one request. */
+  /** Gaps between requests in order of arrival; for a closed loop, as the source saw them. All NaN for one request. */
   readonly interArrivalMs: Spread;
-  /** Between the first arrival and the last one. */
+  /** From the first to the last arrival. */
   readonly spanMs: number;
-  /** NaN if all arrive at once. */
+  /** NaN if all requests arrive at once. */
   readonly ratePerS: number;
   readonly contentBlockTokens: number;
   readonly promptTokens: number;
-  /** Prompt tokens that no earlier arrival had. */
+  /** Prompt tokens that no earlier request had. */
   readonly uniqueTokens: number;
   readonly infiniteCacheHitRate: number;
-  /** Of the second half of the requests: without the cold start. */
+  /** The same for the second half of the requests, without the cold start. */
   readonly infiniteCacheHitRateSecondHalf: number;
   readonly pooledLruHitRate: number;
 }

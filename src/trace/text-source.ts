@@ -1,19 +1,19 @@
-// Random text of an exact number of tokens.
+// Random text with an exact number of tokens.
 import type { Random } from '../core/random.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 
-/** What a text source needs of a tokenizer. */
+/** The part of a tokenizer that a text source needs. */
 export type TextCodec = Pick<Tokenizer, 'encode' | 'decode' | 'vocabSize'>;
 
-/** A space and lower-case letters: every byte-level BPE in use splits text before such a word, and nowhere within. */
+/** A space and lower-case letters: every common byte-level BPE splits text before such a word and never inside it. */
 const WORD = /^ [a-z]{2,12}$/;
 
 /**
- * Draws words that are one token each, with the space before them. Joined words stay one token each, because tokenizers
- * of this kind never merge across a split; `verify` proves it for the text at hand.
+ * Draws words that are one token each, including the space before them. Joined words stay one token each, because these
+ * tokenizers never merge across a split. `verify` checks this for a given text.
  */
 export class TextSource {
-  /** A vocabulary in which so many draws find no further word has too few of them. */
+  /** Draws in a row without a new word after which the vocabulary has too few words. */
   static readonly drawsMax = 1_000_000;
 
   readonly #codec: TextCodec;
@@ -33,7 +33,7 @@ export class TextSource {
       }
       const id = random.below(codec.vocabSize);
       const word = await codec.decode([id]);
-      // Another id may decode to the same text; encode settles which one counts.
+      // Several ids may decode to the same text, so encode decides.
       if (WORD.test(word) && (await codec.encode(word)).length === 1) words.add(word);
     }
     return new TextSource(codec, [...words]);
@@ -46,7 +46,7 @@ export class TextSource {
     return text;
   }
 
-  /** @throws Error if `text` has another number of tokens than `tokens`. */
+  /** @throws Error if `text` does not have exactly `tokens` tokens */
   async verify(text: string, tokens: number): Promise<void> {
     const found = (await this.#codec.encode(text)).length;
     if (found !== tokens) throw new Error(`a generated text has ${found} tokens instead of ${tokens}`);

@@ -1,11 +1,11 @@
-// What is wrong with a trace file, and where.
+// Errors in trace files.
 
 export type TraceErrorCode =
-  /** The file or folder is not there, or can't be read. */
+  /** The file or folder does not exist or can't be read. */
   | 'trace-unreadable'
-  /** It is in none of the formats. */
+  /** The format is unknown. */
   | 'trace-unknown'
-  /** A line or field is not what its format says. */
+  /** A line or field violates the format. */
   | 'trace-invalid'
   /** A line or file exceeds its limit. */
   | 'trace-too-large'

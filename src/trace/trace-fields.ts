@@ -1,7 +1,7 @@
-// Reads the fields of one parsed line of a trace; what is wrong names the line and the field.
+// Reads the fields of one parsed line of a trace. Errors name the line and the field.
 import { TraceError } from './trace-error.ts';
 
-/** Field values are tried under several names: traces of one dialect differ in them. */
+/** A field may have several names, since traces of one dialect differ. */
 export class TraceFields {
   /** File and line. */
   readonly at: string;
@@ -67,7 +67,7 @@ export class TraceFields {
     });
   }
 
-  /** A value that is there and right in itself, but not among the others. */
+  /** Rejects a value that is valid in itself but contradicts others. */
   refuse(field: string, complaint: string): never {
     throw new TraceError('trace-invalid', `${this.at}: ${field}: ${complaint}`);
   }

@@ -1,10 +1,10 @@
-// Streams the lines of a text file, plain or gzipped, whatever its name says.
+// Streams the lines of a text file, plain or gzipped. Detects gzip by content, not by name.
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { TraceError } from './trace-error.ts';
 
-/** Longer lines end the reading with `trace-too-large`. */
+/** A longer line ends the reading with `trace-too-large`. */
 export const lineCharactersMax = 256 * 1024 * 1024;
 
 export interface TraceLine {
@@ -14,7 +14,7 @@ export interface TraceLine {
 }
 
 /**
- * Lines that are not blank, without their ends (LF or CR LF).
+ * Yields the lines that are not blank, without their line end (LF or CR LF).
  * @throws TraceError `trace-unreadable` or `trace-too-large`
  */
 export async function* traceLines(path: string): AsyncGenerator<TraceLine, void, undefined> {
@@ -52,7 +52,7 @@ async function* decodedText(path: string): AsyncGenerator<string, void, undefine
     const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
     const gzipped = bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b;
     const bytes = file.createReadStream({ start: 0, autoClose: false });
-    // A failure of either stream reaches the loop below, which reads the last one.
+    // An error of either stream reaches the loop below, which reads the last one.
     const text = gzipped ? pipeline(bytes, createGunzip(), () => {}) : bytes;
     text.setEncoding('utf8');
     yield* text as AsyncIterable<string>;
@@ -61,5 +61,5 @@ async function* decodedText(path: string): AsyncGenerator<string, void, undefine
   }
 }
 
-/** A refusal of the file system or of zlib, rather than a bug or a failure of the consumer. */
+/** Whether an error comes from the file system or zlib, not from a bug or the consumer. */
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'code' in error;

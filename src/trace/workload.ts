@@ -1,36 +1,36 @@
-// A workload: which requests arrive when, how long they are, and which of them share content.
+// Workload: the arrivals, lengths and shared content of its requests.
 import { assert } from '../core/assert.ts';
 
 /**
- * Content is given by ids of content blocks, chained: an equal id at the same place means equal content of the block
- * and of all before it. `blockIds` covers the leading blocks of the prompt, at most `ceil(isl / contentBlockTokens)`:
- * a partial last block may have an id (as in Mooncake traces), which then stands for the tokens that are there. Tokens
- * behind the last id are the request's own and equal nobody else's.
+ * Content is given by chained block ids: an equal id at the same position means equal content of the block and of all
+ * before it. `blockIds` covers the leading blocks of the prompt, at most `ceil(isl / contentBlockTokens)`: a partial
+ * last block may have an id (as in Mooncake traces), which then covers the tokens that are there. Tokens after the last
+ * id are unique to the request.
  *
  * Engine blocks of any size follow from this. Let `t` be the last token (from 0) of a full engine block, and
  * `i = floor(t / contentBlockTokens)`. The content up to `t` is identified by `(blockIds[i], t % contentBlockTokens)`,
  * or, where there is no `blockIds[i]`, by the request and `t`.
  *
- * An answer that is part of a later prompt has no ids of its own: it lies in blocks of the later prompt that are new
- * there, so no engine finds it in its cache. No public trace says which blocks those would be.
+ * An answer that a later prompt contains has no ids of its own: it lies in new blocks of the later prompt, so no engine
+ * finds it in its cache. No public trace tells which blocks these are.
  */
 export interface WorkloadRequest {
-  /** From the start of the workload. With `after`: when the source saw it arrive, of no effect on a run. */
+  /** Time from the start of the workload. With `after`: the arrival in the source, which does not affect a run. */
   readonly arrivalMs: number;
-  /** Prompt tokens, from 1. */
+  /** Prompt tokens, at least 1. */
   readonly isl: number;
-  /** Answer tokens, from 1. */
+  /** Answer tokens, at least 1. */
   readonly osl: number;
-  /** Do not write to it: requests share arrays. */
+  /** Do not modify: requests share arrays. */
   readonly blockIds: Int32Array;
   /** Requests of one conversation or agent run, numbered from 0. */
   readonly session?: number;
-  /** Closed loop: it arrives `thinkMs` after the end of an earlier request, whenever that is. */
+  /** Closed loop: the request arrives `thinkMs` after the end of an earlier request. */
   readonly after?: Predecessor;
 }
 
 export interface Predecessor {
-  /** Index in `Workload.requests`, below the own one. */
+  /** Index in `Workload.requests`, lower than the request's own. */
   readonly request: number;
   readonly thinkMs: number;
 }
@@ -38,23 +38,23 @@ export interface Predecessor {
 export interface Workload {
   readonly name: string;
   readonly contentBlockTokens: number;
-  /** Every id in `blockIds` is below it; ids are dense, so it sizes columns. */
+  /** Number of block ids. Ids are dense, from 0. */
   readonly blockIdCount: number;
   /** In order of `arrivalMs`. */
   readonly requests: readonly WorkloadRequest[];
-  /** Requests that have arrived wait, in order, while so many are in flight; without it none waits. */
+  /** Requests in flight at a time; further ones wait in order. Undefined: no limit. */
   readonly concurrencyMax?: number;
-  /** Replays what was seen once, so that another seed is no other sample. */
+  /** Replays recorded traffic, so that another seed gives no other sample. */
   readonly recorded?: boolean;
-  /** The KV capacity that the source ran or was studied with. */
+  /** KV capacity per worker that the source ran or was studied with. */
   readonly kvTokensPerWorker?: number;
-  /** What a reader of results must know about it. */
+  /** Remarks that a reader of results must know. */
   readonly notes: readonly string[];
 }
 
 /**
- * Sorts the requests by arrival, which moves the indices in `after` along, and checks every invariant above.
- * Requests that arrive together keep their order.
+ * Sorts the requests by arrival, adjusts the indexes in `after` and checks every invariant above. Requests that arrive
+ * together keep their order.
  */
 export function orderedWorkload(draft: Workload): Workload {
   const order = draft.requests.map((_, index) => index);
@@ -95,5 +95,5 @@ export function checkWorkload(workload: Workload): void {
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
 
-/** Of a request that shares nothing. */
+/** Block ids of a request that shares nothing. */
 export const NO_BLOCKS: Int32Array = new Int32Array(0);

@@ -1,15 +1,16 @@
-// Requests that wait for the same workers: a binary heap by priority, then arrival, from which any one can be taken out.
+// Lane: the requests that wait for the same workers, as a binary heap by priority, then arrival. Any entry can be
+// removed.
 
-/** One place in the queue. */
+/** One waiting request. */
 export class LanePlace<T> {
   readonly item: T;
   readonly lane: string;
-  /** Lower first. */
+  /** Lower values go first. */
   readonly priority: number;
   readonly arrival: number;
-  /** What it asks for, were nothing of it shared with other requests. */
+  /** Blocks that the request needs if it shares none with other requests. */
   readonly blocks: number;
-  /** Position in its heap; -1: it waits no longer. */
+  /** Position in the heap. -1 after removal. */
   at = -1;
 
   constructor(item: T, lane: string, priority: number, arrival: number, blocks: number) {
@@ -42,7 +43,7 @@ export class AdmissionLane<T> {
     this.#rise(place);
   }
 
-  /** O(log n) @param place one that waits in this lane */
+  /** O(log n) @param place must be in this lane */
   remove(place: LanePlace<T>): void {
     const last = this.#heap.pop()!;
     if (last !== place) {

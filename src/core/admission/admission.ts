@@ -1,8 +1,8 @@
-// Admission: places a request, or holds it while every worker that may take it is full.
+// Admission queue: places a request on a worker, or holds it while no worker has room.
 //
-// What waits goes by priority, then arrival. A request that is blocked keeps the room of one worker, the one that lacks
-// the least for it: nothing behind it is placed there, so that it is not passed for ever; behind it others may be placed
-// elsewhere. Each is chosen and booked on its own, so that the next one sees its load.
+// Waiting requests are placed by priority, then arrival. A blocked request reserves one worker, the one that lacks the
+// fewest blocks for it: requests behind it are not placed there, so they cannot overtake it for ever, but they may be
+// placed on other workers. Each request is chosen and booked on its own, so that the next one sees its load.
 
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { Router } from '../router.ts';
@@ -10,45 +10,45 @@ import type { Refused, Routed, RouteRequest, WorkerIndex } from '../types.ts';
 import { AdmissionLane, LanePlace } from './admission-lane.ts';
 import { ReleaseRate } from './release-rate.ts';
 
-/** Blocked requests of one lane that a later one may pass; bounds the work of one drain. */
+/** Blocked requests of one lane that later ones may overtake. Bounds the work of one drain. */
 const passedMax = 4;
 const retryAfterSMin = 1;
 const retryAfterSMax = 60;
 
 export interface Applicant {
-  /** Lower first. */
+  /** Lower values go first. */
   readonly priority: number;
-  /** Applicants that may go to the same workers have the same lane; one that waits hides nobody of another lane. */
+  /** Applicants that may go to the same workers share a lane. A blocked lane does not block other lanes. */
   readonly lane: string;
-  /** Called at every attempt: since the last one the workers or their block sizes may have changed. */
+  /** Called at every attempt, because workers and block sizes may have changed since the last one. */
   request(): RouteRequest;
 }
 
-/** A place in the queue, to be given back by `withdraw`. */
+/** Handle of a waiting request. Pass it to `withdraw` to remove the request. */
 export type Waiting<A extends Applicant> = LanePlace<A>;
 
 export type Entry<A extends Applicant> =
   | Routed
   | Refused
   | { readonly kind: 'waiting'; readonly waiting: Waiting<A> }
-  /** No place is left in the queue. `retryAfterS`: when all that waits, and this, should have found room. */
+  /** The queue is full. `retryAfterS`: estimated time until all waiting requests and this one find room. */
   | { readonly kind: 'full'; readonly retryAfterS: number };
 
-/** One that waited, and what came of it. */
+/** A request that has left the queue, and its outcome. */
 export interface Admitted<A extends Applicant> {
   readonly applicant: A;
-  /** `failed`: its own `request` threw, or its routing; the others go on. */
+  /** `failed`: its `request` or its routing threw. The other requests are not affected. */
   readonly outcome: Routed | Refused | { readonly kind: 'failed'; readonly error: unknown };
 }
 
 export interface AdmissionOptions {
-  /** Requests that wait at a time. */
+  /** Waiting requests at a time. */
   readonly waitingMax: number;
 }
 
 /**
- * The queue of one router. It has neither clock nor timer: `drain` has to follow every `onRoomChange` of the router, and
- * every entry that waits; who has waited too long is for the caller to withdraw.
+ * The queue of one router. It has no clock and no timer. The caller must call `drain` after every `onRoomChange` and
+ * after every `enter` that returns `waiting`, and must withdraw requests that have waited too long.
  */
 export class Admission<A extends Applicant> {
   readonly #router: Pick<Router, 'admit' | 'counters'>;
@@ -64,17 +64,17 @@ export class Admission<A extends Applicant> {
     this.#waitingMax = waitingMax;
   }
 
-  /** Requests that wait. */
+  /** Number of waiting requests. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Blocks that they ask for, were nothing of them shared. */
+  /** Blocks that the waiting requests need if they share none. */
   get waitingBlocks(): number {
     return this.#waitingBlocks;
   }
 
-  /** Places the request at once if nobody waits and a worker has room. O(blocks + workers + log waiting) */
+  /** Places the request at once if the queue is empty and a worker has room. O(blocks + workers + log waiting) */
   enter(applicant: A, nowMs: number): Entry<A> {
     this.#observe(nowMs);
     const request = applicant.request();
@@ -89,14 +89,14 @@ export class Admission<A extends Applicant> {
     return { kind: 'waiting', waiting: place };
   }
 
-  /** Takes one out of the queue. O(log waiting) @returns whether it waited */
+  /** Removes a request from the queue. O(log waiting) @returns whether it was waiting */
   withdraw(place: Waiting<A>): boolean {
     if (place.at < 0) return false;
     this.#take(place);
     return true;
   }
 
-  /** Places, and books, all that can be placed now. @returns them in the order in which they were placed */
+  /** Places and books every request that can be placed now. @returns them in order of placement */
   drain(nowMs: number): Admitted<A>[] {
     this.#observe(nowMs);
     const admitted: Admitted<A>[] = [];
@@ -134,7 +134,7 @@ export class Admission<A extends Applicant> {
     }
   }
 
-  /** The first of all that wait in lanes that are not shut. O(lanes) */
+  /** The first waiting request of all lanes that are not shut. O(lanes) */
   #first(shut: ReadonlySet<string>): LanePlace<A> | undefined {
     let first: LanePlace<A> | undefined;
     for (const [name, lane] of this.#lanes) {
@@ -156,7 +156,7 @@ export class Admission<A extends Applicant> {
     this.#waitingBlocks += place.blocks;
   }
 
-  /** A lane lives as long as somebody waits in it. */
+  /** Removes a request and, if it was the last one, its lane. */
   #take(place: LanePlace<A>): void {
     const lane = this.#lanes.get(place.lane)!;
     lane.remove(place);
@@ -176,7 +176,7 @@ export class Admission<A extends Applicant> {
   }
 }
 
-/** Of the first of the pool's block sizes; 0 where the pool has no worker. */
+/** Blocks of the whole request, at the first of the pool's block sizes. 0 if the pool has no worker. */
 function wholeBlocks({ prompts, sequences = 1 }: RouteRequest): number {
   let blocks = 0;
   for (const { isl, hashes } of prompts) {

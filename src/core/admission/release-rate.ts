@@ -1,14 +1,14 @@
-// How many blocks a second ends of bookings have set free lately: from a counter that is looked at now and then.
+// Rate at which bookings free blocks, from irregular readings of a counter.
 
-/** How far back it looks. */
+/** Length of the window. */
 const windowS = 30;
 
 export class ReleaseRate {
-  /** The counter as first seen in each second of the window, by second modulo its length. */
+  /** First reading of the counter in each second of the window, by second modulo its length. */
   readonly #totals: Float64Array = new Float64Array(windowS + 1);
   readonly #seconds: Float64Array = new Float64Array(windowS + 1).fill(-1);
 
-  /** @param total of all blocks ever set free */
+  /** @param total all blocks freed so far */
   observe(total: number, nowMs: number): void {
     const second = Math.floor(nowMs / 1000);
     const at = second % this.#seconds.length;
@@ -17,7 +17,7 @@ export class ReleaseRate {
     this.#totals[at] = total;
   }
 
-  /** Since the oldest look within the window, taken as at least a second ago. O(window) */
+  /** Rate since the oldest reading in the window, which counts as at least one second old. O(window) */
   blocksPerS(total: number, nowMs: number): number {
     const second = Math.floor(nowMs / 1000);
     let oldest = second;

@@ -1,4 +1,5 @@
-// Tokens -> block hashes -> chained sequence hashes: the identity of a prompt's blocks, the same for requests and KV events.
+// Block hashing: tokens -> block hashes -> chained sequence hashes, which identify blocks of requests and KV events
+// alike.
 //
 // blockHash      = XXH64(the block's token ids as u32 little-endian)
 // sequenceHash_i = XXH64(sequenceHash_(i-1) as u64 little-endian || blockHash_i as u64 little-endian)
@@ -11,7 +12,7 @@ import { assert } from '../assert.ts';
 import type { BlockHashes } from '../types.ts';
 import { kernelBase64 } from './block-hash-kernel.generated.ts';
 
-/** What separates content beside its tokens. An empty string counts as absent. */
+/** What distinguishes content besides its tokens. An empty string counts as absent. */
 export interface Namespace {
   readonly lora?: string | null;
   readonly salt?: string | null;
@@ -30,9 +31,9 @@ declare const WebAssembly: {
 
 const pageBytes = 65536;
 
-/** One owner, one scratch memory: make one a router or a thread, not one a request. */
+/** Owns scratch memory: create one per router or thread, not one per request. */
 export class BlockHasher {
-  /** 64 Mi tokens: far beyond any context window, far below the 4 GiB of the kernel's memory. */
+  /** 64 Mi tokens: far above any context window, far below the 4 GiB limit of the kernel's memory. */
   static readonly promptTokensMax = 67_108_864;
 
   readonly #kernel: Kernel;
@@ -48,7 +49,7 @@ export class BlockHasher {
     this.#bytes = new Uint8Array(this.#kernel.memory.buffer);
   }
 
-  /** Hashes the full blocks of a prompt. @param blockSize tokens a block, from 1 up */
+  /** Hashes the full blocks of a prompt. @param blockSize tokens per block, at least 1 */
   hash(tokens: Uint32Array, blockSize: number, namespace?: Namespace): BlockHashes {
     const count = Math.floor(tokens.length / blockSize);
     const sequence = this.chain(tokens, count, blockSize, this.root(blockSize, namespace));
@@ -56,8 +57,8 @@ export class BlockHasher {
   }
 
   /**
-   * Without a tokenizer: blocks of `4 * blockSize` bytes, each standing for that many bytes / `bytesPerToken` tokens.
-   * The hashes meet only those of other prompts hashed from bytes.
+   * Hashes a prompt without a tokenizer, in blocks of `4 * blockSize` bytes that count as `4 * blockSize /
+   * bytesPerToken` tokens. The hashes match only those of other prompts hashed from bytes.
    */
   hashBytes(text: Uint8Array, blockSize: number, bytesPerToken: number, namespace?: Namespace): BlockHashes {
     const blockBytes = 4 * blockSize;
@@ -69,7 +70,7 @@ export class BlockHasher {
     return { blockSize, count, sequence, blockTokens: blockBytes / bytesPerToken };
   }
 
-  /** The parent of a first block: two words (low, high). The result is shared: do not write to it. */
+  /** Parent hash of a first block: two words (low, high). The array is shared; do not modify it. */
   root(blockSize: number, namespace?: Namespace): Uint32Array {
     assert(Number.isInteger(blockSize) && blockSize >= 1, 'a block size is an integer from 1 up');
     const key = JSON.stringify([blockSize, namespace?.lora || null, namespace?.salt || null]);
@@ -81,14 +82,14 @@ export class BlockHasher {
     return root;
   }
 
-  /** A parent that also stands for `extra`: content that token ids do not show, such as an image. */
+  /** Mixes `extra` into a parent hash: content that token ids do not show, such as an image. */
   mix(parent: Uint32Array, extra: string): Uint32Array {
     return this.#hashText(`${parent[0]},${parent[1]},${extra}`);
   }
 
   /**
    * Sequence hashes of the first `count` blocks of `tokens` below `parent` (two words).
-   * @returns two words (low, high) a block.
+   * @returns two words (low, high) per block
    */
   chain(tokens: Uint32Array, count: number, blockSize: number, parent: Uint32Array): Uint32Array {
     const tokenCount = count * blockSize;
@@ -121,5 +122,5 @@ export class BlockHasher {
   }
 }
 
-/** Remembered roots (block size x LoRA x salt); salts come from clients, so the memory of them is dropped when full. */
+/** Cached roots (block size x LoRA x salt). Salts come from clients, so the cache is dropped when it is full. */
 const rootsMax = 4096;

@@ -1,4 +1,4 @@
-// What falls due when: a binary heap of (time, item), earliest first, equal times in order of arrival.
+// Timer queue: a binary heap of (due time, item), earliest first, equal times in order of insertion.
 
 export class DueQueue<T> {
   readonly #dueMs: number[] = [];
@@ -24,7 +24,7 @@ export class DueQueue<T> {
     }
   }
 
-  /** Takes out the earliest item that is due at `nowMs`, or returns undefined. O(log n) */
+  /** Removes and returns the earliest item that is due at `nowMs`. Undefined if none is. O(log n) */
   popDue(nowMs: number): T | undefined {
     const first = this.#items[0];
     if (first === undefined || this.#dueMs[0]! > nowMs) return undefined;

@@ -1,14 +1,14 @@
-// A table from 64-bit keys (two words) to a fixed number of 32-bit values: open addressing in one typed array.
+// Hash table from 64-bit keys (two words) to a fixed number of 32-bit values, with open addressing in one typed array.
 
 /**
- * Slots lie one after another in `slots`: low word, high word, then the values. The offset that `find` and `insert`
- * return points at a slot's first word; it is good until the next `insert` or `remove`. Linear probing with backward
- * shift, so removal leaves nothing behind and constant churn keeps constant memory; the table also shrinks.
+ * A slot is a low word, a high word and the values. `find` and `insert` return the offset of a slot's first word, valid
+ * until the next `insert` or `remove`. Linear probing with backward shift leaves no tombstones, so constant churn needs
+ * constant memory. The table also shrinks.
  */
 export class HashTable {
-  /** Do not keep this reference across `insert` or `remove`: the table may have moved. */
+  /** Do not keep this reference across `insert` or `remove`, which may replace the array. */
   slots: Uint32Array;
-  /** Whether the last `insert` made a new entry (its values are zero). */
+  /** Whether the last `insert` added an entry. Its values are zero. */
   inserted = false;
 
   readonly #stride: number;
@@ -49,7 +49,7 @@ export class HashTable {
     }
   }
 
-  /** Offset of the key's slot, made if need be (see `inserted`). O(1) expected. */
+  /** Offset of the key's slot, which is added if missing (see `inserted`). O(1) expected. */
   insert(low: number, high: number): number {
     if ((low | high) === 0) low = zeroKeyLow;
     if (this.#size * 8 >= this.#capacity * 5) this.#resize(this.#capacity * 2);
@@ -75,7 +75,7 @@ export class HashTable {
     }
   }
 
-  /** Removes the entry at an offset that `find` or `insert` has just returned. */
+  /** Removes the entry at an offset returned by `find` or `insert`. */
   remove(at: number): void {
     const slots = this.slots;
     const stride = this.#stride;
@@ -92,7 +92,7 @@ export class HashTable {
       // The entry may move back into the hole unless its home lies cyclically in (hole, next].
       const stays = hole < next ? home > hole && home <= next : home > hole || home <= next;
       if (!stays) {
-        // Slots are a few words: a loop beats the call of a built-in.
+        // Slots have a few words: a loop is faster than copyWithin.
         for (let word = 0; word < stride; word++) slots[hole + word] = slots[next + word]!;
         hole = next;
       }
@@ -149,5 +149,5 @@ export class HashTable {
 }
 
 const capacityMin = 16;
-/** Stands for the key 0, since an empty slot holds 0: one more collision in 2^64. */
+/** Replaces key 0, because 0 marks an empty slot. Adds one collision in 2^64. */
 const zeroKeyLow = 0x9e3779b9;

@@ -1,8 +1,8 @@
-// Chains of blocks that come and go as wholes, shared by prefix and counted per worker: a compressed tree of runs.
+// Compressed prefix tree of block chains, counted per worker. Chains are inserted and removed as a whole.
 //
-// A run is a stretch of blocks with no branch inside. Sequence hashes are chained, so a match at one block proves all
-// blocks before it: one comparison settles a run, and a bisection finds where two chains part. Inserting, removing and
-// matching cost O(runs on the path) instead of O(blocks). The blocks of a worker are always closed under prefix.
+// A run is a stretch of blocks without a branch. Sequence hashes are chained, so a match at one block proves all blocks
+// before it: one comparison checks a whole run, and bisection finds where two chains diverge. Inserting, removing and
+// matching cost O(runs on the path) instead of O(blocks). With a block, a worker always has all blocks before it.
 
 import { assert } from '../assert.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
@@ -15,12 +15,12 @@ export class Run {
   readonly end: number;
   parent: Run | null;
   readonly children: Run[] = [];
-  /** Where `Run.children` of the parent has this run. */
+  /** Index of this run in its parent's `children`. */
   childIndex = 0;
   id = 0;
-  /** Chains that pass through or end here, over all workers. */
+  /** Chains of all workers that pass through or end in this run. */
   total = 0;
-  /** The workers of those chains and how many each has. */
+  /** The workers of those chains. `counts` has the number of chains of each. */
   readonly workers: WorkerIndex[] = [];
   readonly counts: number[] = [];
 
@@ -33,21 +33,21 @@ export class Run {
 }
 
 export class PrefixRuns {
-  /** Blocks that the last `insert` brought to its worker. */
+  /** Blocks that the last `insert` added for its worker. */
   insertedBlocks = 0;
-  /** First block of a run -> its id. */
+  /** First block of a run -> run id. */
   readonly #byFirst = new HashTable(1);
   readonly #runs: (Run | undefined)[] = [];
   readonly #freeIds: number[] = [];
 
-  /** Number of runs; 0 when no chain is in. */
+  /** Number of runs. 0 when the tree is empty. */
   get runCount(): number {
     return this.#byFirst.size;
   }
 
   /**
-   * Adds one chain of a worker; `insertedBlocks` then tells how many blocks the worker did not have before.
-   * @returns the chain's last run (the argument of `remove`), or null for a chain without blocks.
+   * Adds one chain of a worker and sets `insertedBlocks` to the number of blocks that are new for the worker.
+   * @returns the chain's last run, to be passed to `remove`; null for a chain without blocks
    */
   insert(hashes: BlockHashes, worker: WorkerIndex): Run | null {
     const { sequence, count } = hashes;
@@ -71,9 +71,9 @@ export class PrefixRuns {
   }
 
   /**
-   * Takes one chain of a worker away again.
+   * Removes one chain of a worker.
    * @param last what `insert` returned
-   * @returns how many blocks the worker has no more.
+   * @returns how many blocks the worker no longer has
    */
   remove(last: Run, worker: WorkerIndex): number {
     let removed = 0;
@@ -89,7 +89,9 @@ export class PrefixRuns {
     return removed;
   }
 
-  /** Adds to `out[w]` the number of leading blocks of the prompt that w's chains contain. O(runs and their workers on the path). */
+  /**
+   * Adds to `out[w]` the number of leading prompt blocks that w's chains contain. O(runs on the path and their workers)
+   */
   addLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
     const { sequence, count } = hashes;
     let at = 0;
@@ -104,7 +106,7 @@ export class PrefixRuns {
     }
   }
 
-  /** Walks the tree and checks its shape. @throws Error on a broken invariant. */
+  /** Walks the tree and checks its structure. @throws Error naming the broken invariant */
   assertConsistent(): void {
     let seen = 0;
     for (const run of this.#runs) {
@@ -166,7 +168,10 @@ export class PrefixRuns {
     this.#freeIds.push(run.id);
   }
 
-  /** Cuts a run before block `at`. The lower part keeps the object, since chains end at it. @returns the new upper part. */
+  /**
+   * Splits a run before block `at`. The lower part keeps the object, because chains refer to it as their last run.
+   * @returns the new upper part
+   */
   #split(lower: Run, at: number): Run {
     const upper = new Run(lower.sequence, lower.start, at, lower.parent);
     upper.id = this.#freeIds.pop() ?? this.#runs.length;
@@ -187,7 +192,7 @@ export class PrefixRuns {
     return upper;
   }
 
-  /** Joins a run with its only child where every chain passes on to it: undoes splits that nothing needs any more. */
+  /** Merges a run with its only child if no chain ends in it. Undoes splits that are no longer needed. */
   #mergeDown(upper: Run): void {
     const child = upper.children[0];
     if (upper.children.length !== 1 || !child || child.total !== upper.total) return;
@@ -201,7 +206,10 @@ export class PrefixRuns {
   }
 }
 
-/** Blocks of the run that lead the prompt from `run.start` on; at least 1, since the caller found the run by its first. */
+/**
+ * Number of the run's leading blocks that the prompt has too. At least 1, since the caller found the run by its first
+ * block.
+ */
 function matchLength(run: Run, sequence: Uint32Array, count: number): number {
   const length = Math.min(run.end, count) - run.start;
   if (sameBlock(run.sequence, sequence, run.start + length - 1)) return length;
@@ -219,7 +227,7 @@ function sameBlock(a: Uint32Array, b: Uint32Array, block: number): boolean {
   return a[2 * block] === b[2 * block] && a[2 * block + 1] === b[2 * block + 1];
 }
 
-/** @returns whether the worker had no chain in the run. */
+/** @returns whether the worker had no chain in the run before */
 function join(run: Run, worker: WorkerIndex): boolean {
   run.total++;
   const index = run.workers.indexOf(worker);
@@ -232,7 +240,7 @@ function join(run: Run, worker: WorkerIndex): boolean {
   return true;
 }
 
-/** @returns whether that was the worker's last chain in the run. */
+/** @returns whether that was the worker's last chain in the run */
 function leave(run: Run, worker: WorkerIndex): boolean {
   const index = run.workers.indexOf(worker);
   assert(index >= 0, 'a removed chain is in its runs');

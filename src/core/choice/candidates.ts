@@ -1,34 +1,37 @@
-// What a policy sees: one position for each worker that may take the request, in columns of equal length.
+// The candidates of one choice: one row per worker that may take the request, stored as columns.
 
 import type { CandidateCost, WorkerIndex } from '../types.ts';
 
-/** Words of one candidate in `Candidates.copy`. */
+/** Words per candidate in `Candidates.copy`. */
 const columnsPerCandidate = 11;
 
-/** Scratch that the router fills before each choice; the policy reads it and writes `cost`. Workers ascend. */
+/**
+ * Scratch that the router fills before each choice. The policy reads it and writes `cost`. Rows are in order of worker
+ * index.
+ */
 export class Candidates {
   count = 0;
   worker: Int32Array = new Int32Array(0);
   blockSize: Int32Array = new Int32Array(0);
-  /** Sums over the prompts of the request from here to `newBlocks`. */
+  /** This column and those down to `newBlocks` are sums over the prompts of the request. */
   overlapBlocks: Int32Array = new Int32Array(0);
   promisedBlocks: Int32Array = new Int32Array(0);
   overlapTokens: Float64Array = new Float64Array(0);
   uncachedTokens: Float64Array = new Float64Array(0);
   newBlocks: Int32Array = new Int32Array(0);
-  /** The part of `newBlocks` that is no full prompt block. */
+  /** The part of `newBlocks` that is not full prompt blocks. */
   newOwnBlocks: Int32Array = new Int32Array(0);
   activePrefillTokens: Float64Array = new Float64Array(0);
   activeBlocks: Int32Array = new Int32Array(0);
-  /** The part of `activeBlocks` that is no full prompt block. */
+  /** The part of `activeBlocks` that is not full prompt blocks. */
   ownBlocks: Int32Array = new Int32Array(0);
   runningRequests: Int32Array = new Int32Array(0);
-  /** Taken off the cost of the worker that the request has an affinity to, by policies whose cost is in tokens. */
+  /** Tokens to subtract from the cost, from the request's affinity. Only policies whose cost is in tokens use it. */
   affinityTokens: Float64Array = new Float64Array(0);
-  /** Lowest wins; zero where the policy has none. */
+  /** The lowest wins. Zero if the policy has no cost. */
   cost: Float64Array = new Float64Array(0);
 
-  /** Empties the scratch and makes room for `capacity` candidates. */
+  /** Removes all rows and allocates columns for `capacity` candidates. */
   reset(capacity: number): void {
     this.count = 0;
     if (capacity <= this.worker.length) return;
@@ -48,7 +51,7 @@ export class Candidates {
     this.cost = new Float64Array(capacity);
   }
 
-  /** Leaves only the candidates whose flag is not 0. */
+  /** Keeps only the candidates whose flag is not 0. */
   keep(flags: Uint8Array): void {
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
@@ -84,7 +87,7 @@ export class Candidates {
     return best;
   }
 
-  /** A copy that outlives the next choice; `expand` reads it. */
+  /** Copies all rows, so that they outlive the next choice. Read the copy with `expand`. */
   copy(): Float64Array {
     const rows = new Float64Array(this.count * columnsPerCandidate);
     for (let i = 0, at = 0; i < this.count; i++) {
@@ -104,7 +107,7 @@ export class Candidates {
   }
 }
 
-/** The rows of `Candidates.copy` as values. */
+/** Converts the rows of `Candidates.copy` to objects. */
 export function expand(rows: Float64Array): CandidateCost[] {
   const costs: CandidateCost[] = [];
   for (let at = 0; at < rows.length; at += columnsPerCandidate) {

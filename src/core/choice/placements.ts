@@ -1,4 +1,4 @@
-// What a request would find on each worker: overlap, uncached tokens, new blocks, next to the load that is there.
+// Fills the candidates of a request: for each worker its overlap, uncached tokens, new blocks and current load.
 
 import type { HeldBlocks } from '../held/held-blocks.ts';
 import type { LingeringPromises } from '../held/lingering-promises.ts';
@@ -9,13 +9,13 @@ import type { BlockHashes, Prompt, RouteRequest, WorkerIndex } from '../types.ts
 import { Candidates } from './candidates.ts';
 
 export interface CountedAsOverlap {
-  /** False: every overlap is 0, for policies without an index. */
+  /** False: every overlap is 0 (the policy uses no index). */
   readonly overlap: boolean;
-  /** Blocks that requests in flight have promised. */
+  /** Whether blocks of requests in flight count as overlap. */
   readonly promised: boolean;
 }
 
-/** Reads the ledger and the index; changes nothing but its own scratch. */
+/** Reads the ledger and the index. Writes only its own scratch. */
 export class Placements {
   /** Filled by `fill`. */
   readonly candidates: Candidates = new Candidates();
@@ -36,7 +36,7 @@ export class Placements {
     this.#counted = counted;
   }
 
-  /** Fills the candidates' columns for a request. O(workers + blocks) @returns the number of routable workers. */
+  /** Fills the candidates' columns for a request. O(workers + blocks) @returns the number of routable workers */
   fill(request: RouteRequest): number {
     const routable = this.#fillLoads(request);
     if (this.candidates.count === 0) return routable;
@@ -44,7 +44,7 @@ export class Placements {
     return routable;
   }
 
-  /** Tokens of one prompt that one worker would have to compute now. */
+  /** Tokens of one prompt that the worker would have to compute now. */
   uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
     this.#findOverlaps(prompt);
     const pageSize = this.#workers.pageSize[worker]!;
@@ -83,7 +83,7 @@ export class Placements {
     return routable;
   }
 
-  /** Adds the terms of one prompt to the columns of every candidate. */
+  /** Adds the cost terms of one prompt to every candidate. */
   #addTerms(prompt: Prompt, sequences: number): void {
     const { candidates } = this;
     this.#findOverlaps(prompt);
@@ -121,16 +121,16 @@ export class Placements {
   }
 }
 
-/** The prompt's blocks at a worker's block size. @throws Error if the caller did not hash for that size. */
+/** The prompt's blocks at a worker's block size. @throws Error if the prompt is not hashed for that size */
 export function hashesOf(prompt: Prompt, blockSize: number): BlockHashes {
   const { hashes } = prompt;
   for (let i = 0; i < hashes.length; i++) if (hashes[i]!.blockSize === blockSize) return hashes[i]!;
-  throw new Error(`kvoyant: broken invariant: a prompt is hashed for block size ${blockSize} of its pool`);
+  throw new Error(`kvoyant: broken invariant: the prompt is hashed for block size ${blockSize}`);
 }
 
 /**
- * Tokens that the engine will not compute again. At least one it always computes, and with it the whole page that it
- * stands in: of a prompt that is cached to its last token, vLLM and SGLang compute the last block again.
+ * Tokens that the engine takes from its cache. It always computes at least one token, and with it the whole page: vLLM
+ * and SGLang recompute the last block of a prompt that is cached completely.
  */
 function cachedTokens(prompt: Prompt, hashes: BlockHashes, overlapBlocks: number, pageSize: number): number {
   const cacheableTokens = Math.floor(Math.max(0, prompt.isl - 1) / pageSize) * pageSize;

@@ -1,30 +1,30 @@
-// The contract of a routing policy: a pure choice among candidates.
+// Interface of a routing policy: a pure choice among candidates.
 
 import type { Random } from '../random.ts';
 import type { DecisionReason, Prompt, WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 
-/** What of a request may bear on the choice beside the candidates' columns. */
+/** Request fields a policy may use besides the candidate columns. */
 export interface PolicyRequest {
   readonly nowMs: number;
-  /** Tokens of all its prompts. */
+  /** Tokens of all prompts of the request. */
   readonly isl: number;
   readonly prompts: readonly Prompt[];
-  /** Overrides of this request; undefined: the policy's own. */
+  /** Overrides for this request. Undefined: the policy's own value. */
   readonly overlapWeight: number | undefined;
   readonly temperature: number | undefined;
 }
 
 export interface Choice {
-  /** Position in the candidates' columns. */
+  /** Row of the chosen candidate. */
   readonly position: number;
   readonly reason: DecisionReason;
 }
 
-/** One prompt in flight, as far as a policy may remember it. */
+/** One prompt in flight, as policies with state see it. */
 export interface PolicyBooking {
   readonly worker: WorkerIndex;
-  /** Unique over the router's life, ascending in order of booking. */
+  /** Sequence number of the booking, unique over the router's life. */
   readonly order: number;
   readonly isl: number;
   /** Prompt tokens that the worker had to compute, as predicted at the choice. */
@@ -35,9 +35,9 @@ export interface PolicyBooking {
 }
 
 /**
- * `choose` has no effect but for the `cost` column and the draws from `random`: the same columns, state and random
- * state give the same choice. State changes only in the `on...` calls, which the router makes in the same synchronous
- * step as the change itself: once for each prompt when it is booked, at its first token, and when it is released.
+ * `choose` writes only the `cost` column and draws only from `random`: the same columns, state and random state give
+ * the same choice. The state changes only in the `on...` calls. The router makes them in the same synchronous step as
+ * the change itself: once per prompt when it is booked, at its first token, and when it is released.
  */
 export interface Policy<S = unknown> {
   readonly name: string;
@@ -46,7 +46,7 @@ export interface Policy<S = unknown> {
    * active block, active prefill token or running request never lowers it.
    */
   readonly monotone: boolean;
-  /** Whether the router has to keep a prefix index for it. */
+  /** Whether the policy needs the prefix index. */
   readonly usesOverlap: boolean;
   init(): S;
   /** @param candidates at least one */
@@ -54,11 +54,11 @@ export interface Policy<S = unknown> {
   onBooked?(state: S, booking: PolicyBooking, request: PolicyRequest): void;
   onFirstToken?(state: S, booking: PolicyBooking, nowMs: number): void;
   onReleased?(state: S, booking: PolicyBooking): void;
-  /** After the release of all its bookings. */
+  /** Called after all bookings of the worker were released. */
   onWorkerRemoved?(state: S, worker: WorkerIndex): void;
 }
 
-/** The position with the lowest cost, drawn uniformly among equals. */
+/** The candidate with the lowest cost, drawn uniformly among equals. */
 export function lowestCost(candidates: Candidates, random: Random): Choice {
   if (candidates.count === 1) return { position: 0, reason: 'only' };
   const cost = candidates.cost;

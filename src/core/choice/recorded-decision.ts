@@ -1,4 +1,4 @@
-// A decision with the terms of every candidate, kept from the scratch of the choice until somebody asks for them.
+// A decision with a copy of every candidate's cost terms.
 
 import type { CandidateCost, Decision, DecisionReason, WorkerIndex } from '../types.ts';
 import { type Candidates, expand } from './candidates.ts';

@@ -1,11 +1,11 @@
-// Whether any candidate has room for a request: by known capacity, and by the number of requests that it may run.
+// Checks whether any candidate has room for a request: enough free blocks, and fewer running requests than its limit.
 //
-// A worker has room if its active blocks and those that the request would add stay within its capacity, and if it runs
-// fewer requests than it may. What is not known never takes room away. As long as one candidate has room, the policy
-// chooses among all that may run one more request, full caches included: it sees their load, and to keep a prompt from
-// its prefix for want of a few blocks costs more than it saves (lab, multi-turn-long: 8 % of the capacity). A request
-// that is larger than the whole capacity of every candidate is not kept waiting for what will never come: its blocks are
-// left out of account, and the engine decides.
+// A worker has room if its active blocks plus the request's new blocks stay within its capacity, and if it runs fewer
+// requests than it may. Unknown capacities and limits never hold a request. While one candidate has room, the policy
+// chooses among all that may run one more request, full caches included: it sees their load, and moving a prompt away
+// from its prefix for a few blocks costs more than it saves (lab, multi-turn-long: 8 % of the capacity). A request
+// larger than the whole capacity of every candidate would wait for ever, so its blocks are ignored and the engine
+// decides.
 
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
@@ -24,10 +24,10 @@ export class Room {
   }
 
   /**
-   * Leaves only the candidates that are not closed and may run one more request. O(workers), and O(workers x prompts)
-   * where none has room.
+   * Keeps only the candidates that are not closed and may run one more request. O(workers), or O(workers x prompts) if
+   * none has room.
    * @param closed workers whose room is kept for others
-   * @returns null, or, where no candidate has room, what the request waits for; the candidates stay as they were then
+   * @returns null, or `held` if no candidate has room; then the candidates are unchanged
    */
   narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): Held | null {
     const open = this.#markOpen(request, closed);
@@ -38,7 +38,7 @@ export class Room {
     return null;
   }
 
-  /** @returns how many are open */
+  /** @returns how many candidates are open */
   #markOpen(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): number {
     const { count, worker } = this.#candidates;
     if (this.#open.length < count) this.#open = new Uint8Array(2 * count);
@@ -57,7 +57,7 @@ export class Room {
     return false;
   }
 
-  /** More prompts than an idle worker may run go there nevertheless: they can't be split. */
+  /** An idle worker takes a request with more prompts than its limit, since a request cannot be split. */
   #runsEnough(i: number, { prompts }: RouteRequest): boolean {
     const running = this.#candidates.runningRequests[i]!;
     const runningMax = this.#workers.runningRequestsMax[this.#candidates.worker[i]!]!;

@@ -1,4 +1,4 @@
-// What requests have computed on a worker, against the KV events that tell of it: promises until they do, and how late they are.
+// Compares the prompts that workers computed with the KV events that announce them: lingering promises and event lag.
 
 import type { BlockHashes, KvEvent, WorkerIndex } from '../types.ts';
 import { EventLag } from './event-lag.ts';
@@ -15,23 +15,23 @@ export class Announcements {
     index.onRemoved = (worker, low, high) => this.promises.removed(worker, low, high);
   }
 
-  /** Nothing is known of the worker's blocks any more, or of how late its events are. */
+  /** Drops the worker's promises and its observed lag. */
   forget(worker: WorkerIndex): void {
     this.promises.drop(worker);
     this.lag.reset(worker);
   }
 
   /**
-   * A request has ended whose prompt was computed.
-   * @param wholeAnswer the answer came in one piece: no earlier sign that the prompt was computed
-   * @param promises whether its blocks count until an event tells of them
+   * A request has ended, and its prompt was computed.
+   * @param wholeAnswer the answer was not streamed, so this is the first sign that the prompt was computed
+   * @param promises whether its blocks count as overlap until an event announces them
    */
   ended(worker: WorkerIndex, hashes: BlockHashes, wholeAnswer: boolean, promises: boolean, nowMs: number): void {
     if (wholeAnswer) this.lag.computed(worker, hashes, nowMs);
     if (promises) this.promises.add(hashes, worker, this.lag.lingerMs(worker), nowMs);
   }
 
-  /** An event of the worker has been applied to the index. */
+  /** An event of the worker was applied to the index. */
   applied(worker: WorkerIndex, { kind }: KvEvent, nowMs: number): void {
     if (kind === 'cleared') this.promises.drop(worker);
     if (kind !== 'stored') return;

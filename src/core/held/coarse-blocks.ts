@@ -1,9 +1,9 @@
-// Pages of an engine as blocks of several pages each: a block is held exactly while all of its pages are held.
+// Combines an engine's small pages into larger blocks. A block is held while all of its pages are held.
 //
-// Engines with pages of one or a few tokens announce each page by itself. Prompts are hashed at a coarser block, so
-// that neither hashing nor lookup pays for the small page. A page is known by its chain (all tokens before it); pages
-// of one block form a small tree, since prompts part ways inside of it. A page that was removed stays in the tree,
-// unheld, while pages below it in the same block are there: their content depends on it.
+// Engines with pages of one or a few tokens announce each page separately. Prompts are hashed in larger blocks, so that
+// hashing and lookup do not pay for the small pages. A page is identified by its chain hash (all tokens up to its end).
+// The pages of one block form a small tree, because prompts can diverge inside a block. A removed page stays in the
+// tree, unheld, while the tree has pages below it in the same block: their content depends on it.
 
 import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
@@ -11,7 +11,7 @@ import { HashTable } from '../blocks/hash-table.ts';
 import type { BlocksRemoved, BlocksStored, KvEventOutcome } from '../types.ts';
 import { CHAIN, NO_PAGE, PageTree } from './page-tree.ts';
 
-/** Hears of every block that begins or ceases to be held, by its sequence hash. */
+/** Receives the sequence hash of every block that becomes held or is no longer held. */
 export interface CoarseBlockSink {
   held(low: number, high: number): void;
   dropped(low: number, high: number): void;
@@ -38,12 +38,12 @@ export class CoarseBlocks {
     this.#tree = new PageTree(pageSize);
   }
 
-  /** Pages that the engine has told of under a hash of its own. O(1). */
+  /** Page hashes of the engine that are known. O(1) */
   get handleCount(): number {
     return this.#handles.size;
   }
 
-  /** Pages in the tree, unheld ones included. O(1). */
+  /** Pages in the tree, unheld ones included. O(1) */
   get pageCount(): number {
     return this.#chains.size;
   }
@@ -52,7 +52,7 @@ export class CoarseBlocks {
     return this.#handles.bytes + this.#chains.bytes + this.#tree.bytes;
   }
 
-  /** The outcome counts pages. O(pages of the event), and the pages below one that comes or goes. */
+  /** The outcome counts pages. O(pages of the event + pages below those that change) */
   store(event: BlocksStored): KvEventOutcome {
     const pageCount = event.hashes.length / 2;
     const fits = event.blockSize === this.#pageSize;
@@ -86,7 +86,7 @@ export class CoarseBlocks {
     return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: hashes.length / 2 - applied };
   }
 
-  /** Nothing is held any more; the sink is told. O(pages) */
+  /** Drops all pages and reports their blocks as dropped. O(pages) */
   clear(): void {
     const chains = this.#chains;
     for (let at = chains.next(0); at >= 0; at = chains.next(at + chains.stride)) {
@@ -102,7 +102,7 @@ export class CoarseBlocks {
     const at = this.#handles.insert(event.hashes[2 * index]!, event.hashes[2 * index + 1]!);
     const { slots } = this.#handles;
     slots[at + 3]!++;
-    // A handle leads to the chain that it was first given for, as long as it lives.
+    // A handle keeps its first page for as long as it is known.
     if (!this.#handles.inserted) return slots[at + 2]!;
     const page = this.#pageOf(event, index, parent);
     slots[at + 2] = page;
@@ -111,7 +111,7 @@ export class CoarseBlocks {
     return page;
   }
 
-  /** A page by its chain; made if it is new. */
+  /** Finds a page by its chain hash, or adds it. */
   #pageOf(event: BlocksStored, index: number, parent: number): number {
     const hasher = this.#hasher;
     const tree = this.#tree;
@@ -132,7 +132,7 @@ export class CoarseBlocks {
     return page;
   }
 
-  /** As of a prompt's block, unless there is more in it than tokens: then it meets no prompt's. */
+  /** Sequence hash as for a prompt's block. If the block contains more than tokens, the hash matches no prompt. */
   #blockHash(last: number): Uint32Array {
     const tree = this.#tree;
     const tokens = new Uint32Array(this.#blockSize);
@@ -144,7 +144,10 @@ export class CoarseBlocks {
     return this.#hasher.chain(tokens, 1, this.#blockSize, blockAbove);
   }
 
-  /** `page` has come or is about to go, with all pages above it held: so have the whole blocks that it completes. */
+  /**
+   * `page` is now held or about to be dropped, and all pages above it are held. Reports the blocks that this completes
+   * or breaks.
+   */
   #tell(page: number, what: keyof CoarseBlockSink): void {
     if (this.#tree.endsBlock(page)) this.#tellOne(page, what);
     for (let next = this.#tree.firstBelow(page); next !== NO_PAGE; next = this.#tree.nextBelow(next)) {
@@ -157,7 +160,7 @@ export class CoarseBlocks {
     this.#sink[what](block[0]!, block[1]!);
   }
 
-  /** Drops an unheld page, and those above it that were kept for its sake. */
+  /** Removes an unheld page, and the unheld pages above it that have no other page below. */
   #forget(unheld: number): void {
     const tree = this.#tree;
     let page = unheld;

@@ -1,17 +1,17 @@
-// How late a worker's KV events come, if ever: the time from when a prompt is known to be computed (its first token, or a
-// whole answer) to the event of its last full block.
+// Lag of each worker's KV events: the time from when a prompt is known to be computed (first token or whole answer) to
+// the event of its last full block.
 
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { PrefixIndex } from './prefix-index.ts';
 
-/** Requests watched at one time for each worker; further ones are not sampled. */
+/** Requests watched at a time per worker. Further requests are not sampled. */
 const watchedMax = 32;
-/** An event that has not come by then is not waited for any longer. */
+/** An event that is later than this counts as missed. */
 const lagMsMax = 3000;
-/** Shortest life of a promise, and its life where no event has been timed: as long as one is waited for. */
+/** Shortest lifetime of a promise, and its lifetime before any event was timed. */
 const lingerMsMin = 250;
 const lingerUnknownMs = lagMsMax;
-/** What the lag keeps of itself when a shorter one is seen: it rises at once and falls slowly. */
+/** Factor by which the lag falls on a shorter sample. It rises at once and falls slowly. */
 const fall = 0.95;
 
 interface Watched {
@@ -38,7 +38,7 @@ export class EventLag {
     this.#matched[worker] = 0;
   }
 
-  /** Requests in a row whose blocks no event told of in time. */
+  /** Consecutive requests whose blocks were not announced in time. */
   missed(worker: WorkerIndex, nowMs: number): number {
     const watched = this.#watched[worker]!;
     while (watched.length > 0 && nowMs - watched[0]!.computedMs > lagMsMax) {
@@ -48,22 +48,22 @@ export class EventLag {
     return this.#missed[worker]!;
   }
 
-  /** Requests whose blocks an event told of, since the worker's blocks were last forgotten. */
+  /** Requests whose blocks were announced, since the last reset. */
   matched(worker: WorkerIndex): number {
     return this.#matched[worker]!;
   }
 
-  /** How long a block that no event has told of may be taken to be there. */
+  /** How long a computed block counts as held without an event. */
   lingerMs(worker: WorkerIndex): number {
     return this.#matched[worker] === 0 ? lingerUnknownMs : Math.max(lingerMsMin, 2 * this.#lagMs[worker]!);
   }
 
-  /** 0 before anything was observed, and for events that come before the first token. */
+  /** 0 before the first observation, and for events that come before the first token. */
   lagMs(worker: WorkerIndex): number {
     return this.#lagMs[worker]!;
   }
 
-  /** The prompt blocks of a request are computed now, or have been. */
+  /** The prompt blocks of a request are now known to be computed. */
   computed(worker: WorkerIndex, hashes: BlockHashes, nowMs: number): void {
     if (hashes.count === 0) return;
     const low = hashes.sequence[2 * hashes.count - 2]!;

@@ -1,4 +1,4 @@
-// What each worker holds: as its KV events tell, or, without events, as a mirror of our own decisions presumes.
+// Blocks that each worker holds, from its KV events or, without events, from a mirror of our own decisions.
 
 import type { BlockHasher } from '../blocks/block-hash.ts';
 import type { BookingRecord } from '../ledger/active-blocks.ts';
@@ -8,7 +8,7 @@ import { Announcements } from './announcements.ts';
 import { type LruMirror, mirrorOf } from './lru-mirror.ts';
 import { PrefixIndex } from './prefix-index.ts';
 
-/** What a booking says of its prompt. */
+/** The fields of a booking that describe its prompt. */
 export type BookedPrompt = Pick<BookingRecord, 'worker' | 'hashes' | 'wholeAnswer' | 'announced'>;
 
 const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
@@ -39,7 +39,7 @@ export class HeldBlocks {
     this.index.removeWorker(worker);
   }
 
-  /** Nothing is known of the worker's blocks any more; whether it is mirrored is looked up anew. */
+  /** Drops all known blocks of the worker. Starts or ends its mirror according to its source. */
   forget(worker: WorkerIndex): void {
     this.#mirrors[worker]?.clear();
     this.index.clear(worker);
@@ -47,7 +47,7 @@ export class HeldBlocks {
     this.#mirrors[worker] = mirrorOf(this.#workers, this.index, worker);
   }
 
-  /** Takes over the worker's sizes of pages and blocks. It must hold nothing. */
+  /** Reads the worker's page and block size. The worker must hold nothing. */
   setPages(worker: WorkerIndex): void {
     this.index.setPages(worker, this.#workers.pageSize[worker]!, this.#workers.blockSize[worker]!);
   }
@@ -63,14 +63,17 @@ export class HeldBlocks {
     else if (!wholeAnswer && announced) this.announcements.lag.computed(worker, hashes, nowMs);
   }
 
-  /** A booking has ended whose prompt was computed. @param promises whether its blocks count until an event tells of them */
+  /**
+   * A booking has ended, and its prompt was computed. @param promises whether its blocks count as overlap until an
+   * event announces them
+   */
   ended({ worker, hashes, wholeAnswer, announced }: BookedPrompt, promises: boolean, nowMs: number): void {
     const mirror = this.#mirrors[worker];
     if (mirror) mirror.touch(hashes);
     else if (announced) this.announcements.ended(worker, hashes, wholeAnswer, promises, nowMs);
   }
 
-  /** Applies one KV event; without effect on a worker that is mirrored. */
+  /** Applies one KV event. Does nothing for a mirrored worker. */
   apply(worker: WorkerIndex, event: KvEvent, nowMs: number): KvEventOutcome {
     if (this.#mirrors[worker]) return nothingApplied;
     const outcome = this.index.apply(worker, event);
@@ -79,7 +82,7 @@ export class HeldBlocks {
     return outcome;
   }
 
-  /** @throws Error naming the difference */
+  /** @throws Error naming the total that differs */
   assertConsistent(): void {
     this.index.assertConsistent();
     this.announcements.promises.assertConsistent();

@@ -1,9 +1,10 @@
-// Blocks of requests that have ended before their engine announced them: they count as overlap for a little longer.
+// Lingering promises: blocks of ended requests that the engine has not announced yet. They count as overlap a little
+// longer.
 //
-// While a request is in flight its blocks are promised by the ledger itself. When it ends normally (or is aborted
-// after its first token) the engine has computed them, but the event may lag: without this every short request leaves
-// a hole. A promise ends with the event that confirms it or at its deadline, whichever comes first; one that an event
-// removes a block of holds only up to that block.
+// While a request is in flight, the ledger counts its blocks. When the request ends normally, or is aborted after its
+// first token, the engine has computed the blocks, but the event may be late. Without promises every short request
+// would leave a gap. A promise ends when an event confirms it or at its deadline. If an event removes one of its
+// blocks, the promise holds only up to that block.
 
 import { DueQueue } from '../blocks/due-queue.ts';
 import { HashTable } from '../blocks/hash-table.ts';
@@ -11,10 +12,10 @@ import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { PrefixIndex } from './prefix-index.ts';
 
-/** Blocks of one worker that were removed, remembered in each of two generations; a full one makes the older one go. */
+/** Removed blocks remembered per worker in each of two generations. When one is full, the older one is dropped. */
 const removedMax = 32_768;
 
-/** Blocks that were removed while promises were open. */
+/** Blocks of one worker that were removed while promises were open. */
 class RemovedBlocks {
   #recent = new HashTable(0);
   #older = new HashTable(0);
@@ -48,7 +49,7 @@ interface Promised {
   readonly last: Run;
   readonly low: number;
   readonly high: number;
-  /** Place in the worker's list; -1 once withdrawn. */
+  /** Index in the worker's list. -1 once withdrawn. */
   place: number;
 }
 
@@ -63,7 +64,7 @@ export class LingeringPromises {
     this.#index = index;
   }
 
-  /** Adds nothing if the engine has announced the blocks already. */
+  /** Promises the blocks, unless the engine has announced them already. */
   add(hashes: BlockHashes, worker: WorkerIndex, lingerMs: number, nowMs: number): void {
     if (hashes.count === 0) return;
     const low = hashes.sequence[2 * hashes.count - 2]!;
@@ -79,7 +80,10 @@ export class LingeringPromises {
     this.#due.push(nowMs + lingerMs, promised);
   }
 
-  /** Raises `out[w]` to the leading prompt blocks promised by ended requests. @param scratch zeroed, as long as `out`; left zeroed */
+  /**
+   * Raises `out[w]` to the number of leading prompt blocks promised by ended requests. @param scratch zeros, as long as
+   * `out`; zeros again afterwards
+   */
   raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, scratch: Int32Array, workerCount: number): void {
     if (this.#runs.runCount === 0) return;
     this.#runs.addLeadingRuns(hashes, scratch);
@@ -91,7 +95,7 @@ export class LingeringPromises {
     }
   }
 
-  /** The engine has given up the last copy of a block. */
+  /** The engine dropped its last copy of a block. */
   removed(worker: WorkerIndex, low: number, high: number): void {
     const list = this.#byWorker[worker];
     if (!list || list.length === 0) return;
@@ -99,7 +103,7 @@ export class LingeringPromises {
     this.#removed[worker].add(low, high);
   }
 
-  /** After blocks of the worker were stored: withdraws the promises that they confirm. */
+  /** Withdraws the promises that the worker's stored blocks confirm. */
   confirm(worker: WorkerIndex): void {
     const list = this.#byWorker[worker];
     if (!list) return;
@@ -115,7 +119,7 @@ export class LingeringPromises {
     while (list && list.length > 0) this.#withdraw(list[list.length - 1]!);
   }
 
-  /** Withdraws what is due. */
+  /** Withdraws the promises whose deadline has passed. */
   expire(nowMs: number): void {
     for (let due = this.#due.popDue(nowMs); due; due = this.#due.popDue(nowMs)) {
       if (due.place >= 0) this.#withdraw(due);
@@ -126,7 +130,7 @@ export class LingeringPromises {
     this.#runs.assertConsistent();
   }
 
-  /** Of the leading blocks that are promised: how many lie before the first that was removed and has not come back. */
+  /** Leading promised blocks before the first one that was removed and not computed again. */
   #unremoved(worker: WorkerIndex, { sequence }: BlockHashes, promisedBlocks: number): number {
     const removed = this.#removed[worker];
     if (removed === undefined || removed.isEmpty) return promisedBlocks;
@@ -138,7 +142,7 @@ export class LingeringPromises {
     return promisedBlocks;
   }
 
-  /** The blocks have been computed since they were removed. */
+  /** The blocks were computed again, so they no longer count as removed. */
   #restore(worker: WorkerIndex, { sequence, count }: BlockHashes): void {
     const removed = this.#removed[worker];
     if (removed === undefined || removed.isEmpty) return;

@@ -1,4 +1,5 @@
-// The presumed cache of a worker that sends no KV events: the blocks of our own decisions, least recently used out first.
+// Mirror of the cache of a worker without KV events: the blocks of our own decisions, evicted least recently used
+// first.
 
 import { HashTable } from '../blocks/hash-table.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
@@ -6,8 +7,8 @@ import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { PrefixIndex } from './prefix-index.ts';
 
 /**
- * Holds at most `capacityBlocks` distinct blocks and writes them into the prefix index as the worker's. A chain is
- * touched tail first, so that its tail is evicted before its head, as engines do.
+ * Holds at most `capacityBlocks` distinct blocks and enters them in the prefix index. A chain is touched tail first, so
+ * that its tail is evicted before its head, as in engines.
  */
 export class LruMirror {
   readonly #index: PrefixIndex;
@@ -38,12 +39,12 @@ export class LruMirror {
     this.#evict();
   }
 
-  /** Gives up every block; the mirror is of no more use then. O(blocks held) */
+  /** Removes every block from the index. The mirror must not be used afterwards. O(blocks held) */
   clear(): void {
     this.setCapacity(0);
   }
 
-  /** The worker has computed (or used again) these blocks. O(blocks) */
+  /** The worker has computed or reused these blocks. O(blocks) */
   touch(hashes: BlockHashes): void {
     const { sequence } = hashes;
     for (let block = Math.min(hashes.count, this.#capacityBlocks) - 1; block >= 0; block--) {
@@ -98,7 +99,7 @@ export class LruMirror {
   }
 }
 
-/** An empty mirror, sized to the worker's capacity; undefined for a worker that sends KV events. */
+/** An empty mirror of the worker's capacity. Undefined for a worker that sends KV events. */
 export function mirrorOf(workers: WorkerTable, index: PrefixIndex, worker: WorkerIndex): LruMirror | undefined {
   if (workers.source(worker) === 'events') return undefined;
   return new LruMirror(index, worker, workers.capacityBlocks[worker]!);

@@ -1,10 +1,13 @@
-// The pages of coarse blocks as trees in one typed array: a page, the one above it in its block, those below it.
+// Trees of the pages of coarse blocks, in one typed array: each page links to the page above it and those below it.
 
 import { assert } from '../assert.ts';
 
 export const NO_PAGE = 0;
 
-/** Words of a page's slot: two of its chain's hash, then two of its block's (see `block`), then these, then its tokens. */
+/**
+ * Word offsets in a page's slot: chain hash (two words), block hash (two words, see `block`), then one word each, then
+ * the tokens.
+ */
 export const CHAIN = 0;
 const BLOCK = 2;
 const HANDLES = 4;
@@ -16,20 +19,20 @@ const POSITION = 9;
 const FLAGS = 10;
 const TOKENS = 11;
 
-/** The page completes its block. */
+/** Flag: the page completes its block. */
 const ENDS = 1;
-/** Something besides tokens separates the content of its block up to here. */
+/** Flag: the block contains more than tokens, up to and including this page. */
 const MIXED = 2;
 
 const pagesMin = 16;
 
-/** Pages are numbered from 1; the number of a removed one is given out again. */
+/** Pages are numbered from 1. The number of a removed page is reused. */
 export class PageTree {
   readonly #pageSize: number;
   readonly #stride: number;
   #slots: Uint32Array;
   #count = 1;
-  /** Removed pages, chained by their `ABOVE`. */
+  /** First of the removed pages, which are linked by `ABOVE`. */
   #firstFree = NO_PAGE;
 
   constructor(pageSize: number) {
@@ -42,7 +45,7 @@ export class PageTree {
     return this.#slots.byteLength;
   }
 
-  /** The first page of a block. @param blockAbove sequence hash of the block before it */
+  /** Adds the first page of a block. @param blockAbove sequence hash of the block before it */
   addFirst(blockAbove: Uint32Array, chain: Uint32Array, tokens: Uint32Array): number {
     const page = this.#take();
     const at = page * this.#stride;
@@ -52,7 +55,7 @@ export class PageTree {
     return page;
   }
 
-  /** A further page of the block of `above`. */
+  /** Adds a page below `above`, in the same block. */
   addBelow(above: number, chain: Uint32Array, tokens: Uint32Array): number {
     assert(!this.endsBlock(above), 'nothing is below the last page of a block');
     const page = this.addFirst(this.block(above), chain, tokens);
@@ -69,7 +72,7 @@ export class PageTree {
     return page;
   }
 
-  /** @param page unheld, with nothing below it */
+  /** @param page must be unheld, with no page below it */
   remove(page: number): void {
     assert(!this.isHeld(page) && this.firstBelow(page) === NO_PAGE, 'a page in use stays');
     const slots = this.#slots;
@@ -91,7 +94,7 @@ export class PageTree {
     this.#firstFree = NO_PAGE;
   }
 
-  /** @returns how many handles lead to the page now */
+  /** @returns how many handles the page has now */
   addHandle(page: number, change: 1 | -1): number {
     const at = page * this.#stride + HANDLES;
     this.#slots[at] = this.#slots[at]! + change;
@@ -102,7 +105,7 @@ export class PageTree {
     return this.#slots[page * this.#stride + HANDLES]! > 0;
   }
 
-  /** Whether the page and all before it in its block are held. True for NO_PAGE: there a block begins. */
+  /** Whether the page and all pages above it in its block are held. True for NO_PAGE, where a block begins. */
   isPathHeld(page: number): boolean {
     let at = page;
     while (at !== NO_PAGE && this.isHeld(at)) at = this.above(at);
@@ -121,7 +124,7 @@ export class PageTree {
     return this.#slots[page * this.#stride + NEXT_BELOW]!;
   }
 
-  /** Of the page in its block, from 0. */
+  /** Position of the page in its block, from 0. */
   position(page: number): number {
     return this.#slots[page * this.#stride + POSITION]!;
   }
@@ -132,7 +135,7 @@ export class PageTree {
     return this.#slots.slice(at, at + 2);
   }
 
-  /** Sequence hash of the page's block if the page ends it, else of the block before. */
+  /** Sequence hash of the page's block if the page completes it, otherwise of the block before it. */
   block(page: number): Uint32Array {
     return this.words(page, BLOCK);
   }

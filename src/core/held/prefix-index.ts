@@ -1,8 +1,9 @@
-// Which worker holds which blocks, learnt from KV events: stored, removed, cleared in, leading overlaps out.
+// Prefix index: which worker holds which blocks. Takes KV events (stored, removed, cleared) and returns leading
+// overlaps.
 //
-// Blocks are known by our own sequence hash; an engine's hashes are handles that lead to it (handle -> sequence hash +
-// number of copies, per worker). A set bit of a block's row says that the worker holds at least one copy now. Nothing
-// is inferred: a removed block is a hole even while its children are held, and it heals when it is stored again.
+// Blocks are identified by our own sequence hash. An engine's hashes are handles (per worker: handle -> sequence hash
+// and number of copies). A set bit in a block's row means that the worker holds at least one copy. Nothing is inferred:
+// a removed block is a hole even while its children are held, until it is stored again.
 
 import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
@@ -10,28 +11,28 @@ import { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 
-/** What one worker is known to hold. */
+/** The blocks that one worker is known to hold. */
 class Holdings {
   /** Engine handle -> [sequence low, sequence high, copies]. */
   readonly handles = new HashTable(3);
-  /** Sequence hash -> [number of further handles], where more than one handle leads to the same block. */
+  /** Sequence hash -> [number of further handles], for blocks with more than one handle. */
   readonly shared = new HashTable(1);
-  /** Between the events and the handles, where the engine's pages are smaller than the blocks indexed. */
+  /** Combines pages into blocks if the engine's pages are smaller than the indexed blocks. */
   coarse: CoarseBlocks | null = null;
   blocks = 0;
-  /** Of these, blocks that no event told of: they have no handle. */
+  /** The part of `blocks` that was presumed, without event and handle. */
   presumed = 0;
 }
 
 export class PrefixIndex {
-  /** Hears of each block whose last copy an event takes away. */
+  /** Called for each block whose last copy was removed by an event. */
   onRemoved: (worker: WorkerIndex, low: number, high: number) => void = () => undefined;
   readonly #hasher: BlockHasher;
   readonly #holdings: (Holdings | undefined)[] = [];
   /** Sequence hash -> one bit a worker. */
   #blocks: HashTable;
   #words = 1;
-  /** Scratch of `overlaps`: the workers whose run goes on, one bit each. */
+  /** Scratch of `overlaps`: the workers whose run continues, one bit each. */
   #active: Uint32Array = new Uint32Array(1);
   #joins: Float64Array = new Float64Array(0);
 
@@ -40,7 +41,7 @@ export class PrefixIndex {
     this.#blocks = new HashTable(1);
   }
 
-  /** Makes room for a worker; it holds nothing yet. */
+  /** Adds a worker that holds nothing yet. */
   addWorker(worker: WorkerIndex): void {
     assert(this.#holdings[worker] === undefined, 'a worker is added to the index once');
     this.#holdings[worker] = new Holdings();
@@ -66,8 +67,8 @@ export class PrefixIndex {
   }
 
   /**
-   * From now on the worker's events are of pages of `pageSize` tokens, indexed as blocks of `blockSize`; equal: as they
-   * come. Forgets everything that the worker holds.
+   * Sets the page size of the worker's events and the block size of the index, both in tokens. If they are equal, pages
+   * are indexed as they come. Drops all blocks of the worker.
    */
   setPages(worker: WorkerIndex, pageSize: number, blockSize: number): void {
     this.clear(worker);
@@ -82,7 +83,7 @@ export class PrefixIndex {
     this.#of(worker).coarse = pageSize === blockSize ? null : new CoarseBlocks(this.#hasher, pageSize, blockSize, sink);
   }
 
-  /** Applies one event of one worker. O(blocks of the event); a clear is O(blocks held). */
+  /** Applies one event of one worker. O(blocks of the event), or O(blocks held) for `cleared` */
   apply(worker: WorkerIndex, event: KvEvent): KvEventOutcome {
     switch (event.kind) {
       case 'stored':
@@ -97,7 +98,7 @@ export class PrefixIndex {
     }
   }
 
-  /** Forgets everything that the worker holds. */
+  /** Drops all blocks of the worker. O(blocks held) */
   clear(worker: WorkerIndex): void {
     const holdings = this.#of(worker);
     holdings.coarse?.clear();
@@ -107,21 +108,21 @@ export class PrefixIndex {
     }
     handles.clear();
     holdings.shared.clear();
-    assert(holdings.blocks === 0, 'every held block has a handle, or was given up by whoever presumed it');
+    assert(holdings.blocks === 0, 'every held block has a handle, or its presumption was withdrawn');
   }
 
-  /** Distinct blocks that the worker holds. O(1). */
+  /** Distinct blocks that the worker holds. O(1) */
   heldBlocks(worker: WorkerIndex): number {
     return this.#of(worker).blocks;
   }
 
-  /** Blocks, or pages, of the worker's events that are kept: those of equal content and those without a whole block included. O(1). */
+  /** Blocks or pages kept from the worker's events. Includes pages of equal content and of incomplete blocks. O(1) */
   toldBlocks(worker: WorkerIndex): number {
     const { handles, coarse } = this.#of(worker);
     return coarse === null ? handles.size : coarse.handleCount;
   }
 
-  /** Bytes of all tables. O(workers). */
+  /** Bytes of all tables. O(workers) */
   get bytes(): number {
     let bytes = this.#blocks.bytes;
     for (const holdings of this.#holdings) {
@@ -143,7 +144,7 @@ export class PrefixIndex {
     return count;
   }
 
-  /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block. */
+  /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block before */
   addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
     const { handles, shared } = this.#of(worker);
     const at = handles.insert(handleLow, handleHigh);
@@ -158,18 +159,18 @@ export class PrefixIndex {
     return false;
   }
 
-  /** Without an event and a handle: the worker holds the block, until `giveUp`. Not for workers that send events. */
+  /** Marks a block as held without an event, until `giveUp`. Not for workers that send events. */
   presume(worker: WorkerIndex, low: number, high: number): void {
     if (this.#set(worker, low, high)) this.#of(worker).presumed++;
   }
 
-  /** A block that was presumed is held no longer. */
+  /** Withdraws a presumed block. */
   giveUp(worker: WorkerIndex, low: number, high: number): void {
     this.#of(worker).presumed--;
     this.#unset(worker, low, high);
   }
 
-  /** Takes one copy away. @returns whether the handle was known. */
+  /** Removes one copy. @returns whether the handle was known */
   removeCopy(worker: WorkerIndex, handleLow: number, handleHigh: number): boolean {
     const { handles, shared } = this.#of(worker);
     const at = handles.find(handleLow, handleHigh);
@@ -195,11 +196,11 @@ export class PrefixIndex {
   }
 
   /**
-   * Overlap of one prompt with every worker, in one pass over its blocks: `out[w]` becomes the length of the longest
-   * leading run of blocks that w holds now or that lie below its entry in `out` (its promised blocks; 0: none).
-   * @param out one entry a worker; entries of workers of another block size stay as they are, since no hash of theirs
-   * can match.
-   * @param workerCount entries of `out` to look at
+   * Computes the overlap of one prompt with every worker in one pass over its blocks. On entry `out[w]` is the number
+   * of promised leading blocks of w; on return it is the length of the longest leading run of blocks that w holds or
+   * was promised.
+   * @param out one entry per worker; workers with another block size keep theirs, since their hashes cannot match
+   * @param workerCount entries of `out` to process
    */
   overlaps(hashes: BlockHashes, out: Int32Array, workerCount: number): void {
     const { sequence, count } = hashes;
@@ -245,7 +246,7 @@ export class PrefixIndex {
     }
   }
 
-  /** Recomputes every total from the handles. @throws Error on a difference. */
+  /** Recomputes every total from the handles. @throws Error naming the total that differs */
   assertConsistent(): void {
     let bits = 0;
     for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
@@ -284,7 +285,7 @@ export class PrefixIndex {
     return { appliedBlocks: full, orphanBlocks: blockCount - full, unknownBlocks: 0 };
   }
 
-  /** Sequence hashes of the complete blocks, or null if the parent is unknown: a position is never guessed. */
+  /** Sequence hashes of the complete blocks. Null if the parent is unknown: a position is never guessed. */
   #sequenceOfStored(worker: WorkerIndex, event: BlocksStored): Uint32Array | null {
     const full = Math.min(event.hashes.length / 2, Math.floor(event.tokens.length / event.blockSize));
     const parent = event.parent ? this.#sequenceOf(worker, event.parent) : this.#hasher.root(event.blockSize, event);
@@ -329,7 +330,7 @@ export class PrefixIndex {
     return true;
   }
 
-  /** Clears the worker's bit if it is set. */
+  /** Clears the worker's bit of the block if it is set. */
   #unset(worker: WorkerIndex, low: number, high: number): void {
     const at = this.#blocks.find(low, high);
     if (at < 0) return;
@@ -344,8 +345,8 @@ export class PrefixIndex {
   }
 
   /**
-   * Fills `#joins` with the places where each worker's run leaves its promised blocks (or starts, at block 0):
-   * block x workerCount + worker, ascending. @returns how many.
+   * Fills `#joins` with the block where each worker's promised blocks end (0 if none), coded as block x workerCount +
+   * worker, ascending. @returns how many there are
    */
   #collectJoins(out: Int32Array, workerCount: number, count: number): number {
     if (this.#joins.length < workerCount) this.#joins = new Float64Array(workerCount);

@@ -1,11 +1,11 @@
-// The ledger: what is in flight on each worker, counted in whole blocks and tokens, from the life of its bookings.
+// Ledger of the bookings in flight: active blocks, prefill tokens and running requests of each worker.
 
 import { assert } from '../assert.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, Booking, WorkerIndex } from '../types.ts';
 import type { WorkerTable } from './worker-table.ts';
 
-/** One prompt in flight. A live booking has exactly one record; records are reused, their generation tells them apart. */
+/** One prompt in flight. Records are reused; a booking carries the generation of its record. */
 export class BookingRecord {
   readonly slot: number;
   generation = 0;
@@ -14,35 +14,35 @@ export class BookingRecord {
   hashes: BlockHashes = noBlocks;
   lastRun: Run | null = null;
   isl = 0;
-  /** Prompt tokens of the part that fills no block. */
+  /** Prompt tokens behind the last full block. */
   tailTokens = 0;
-  /** The worker's block size when this was booked. */
+  /** Block size of the worker at the time of booking. */
   blockSize = 1;
-  /** Whether the load has been counted (late booking counts it at the first token). */
+  /** Whether the load is counted already (see `bookAt`). */
   counted = false;
-  /** Uncached prompt tokens counted in the worker's `activePrefillTokens`; 0 after the first token. */
+  /** Tokens counted in the worker's `activePrefillTokens`. 0 after the first token. */
   prefillTokens = 0;
-  /** The same at the choice; keeps its value. */
+  /** Uncached prompt tokens at the choice. Never reset. */
   uncachedTokens = 0;
   hadFirstToken = false;
   bookedMs = 0;
   firstTokenMs = 0;
-  /** When the newest sample of its token gap ended; 0: at no token yet. */
+  /** When the latest sample of the token gap ended. 0 before the first token. */
   sampledMs = 0;
-  /** Tokens since then. */
+  /** Tokens since `sampledMs`. */
   unsampledTokens = 0;
-  /** Order of booking over the router's life. */
+  /** Sequence number of the booking over the router's life. */
   order = 0;
   wholeAnswer = false;
-  /** KV events will tell of its blocks. */
+  /** Whether KV events will announce its blocks. */
   announced = true;
-  /** When a whole-answer booking's assumed progress is to be looked at next. */
+  /** When to update the estimated progress of a whole-answer booking next. */
   nextDueMs = 0;
   maxOutputTokens = 0;
   id: string | undefined = undefined;
   /** Output tokens of each sequence. */
   outputTokens: number[] = [];
-  /** Blocks that only this booking fills: tails and output, over all sequences. */
+  /** Blocks that belong to this booking only (prompt tail and output), summed over its sequences. */
   ownBlocks = 0;
 
   constructor(slot: number) {
@@ -56,26 +56,26 @@ export class BookingRecord {
 
 const noBlocks: BlockHashes = { blockSize: 1, count: 0, sequence: new Uint32Array(0), blockTokens: 1 };
 
-/** Bookings live at one time; the generation takes the bits above it (a double holds 53). */
+/** Bookings live at a time. The generation takes the bits above (a double holds 53). */
 const slotsMax = 2 ** 24;
 const generationsMax = 2 ** 29;
 
-/** Of one sequence: more than any model writes. An engine that claims more is not believed. */
+/** Output tokens counted per sequence: more than any model writes. A larger total from an engine is capped. */
 const outputTokensMax = 2 ** 24;
 
-/** Blocks that a sequence with this many tokens behind the last full prompt block fills. */
+/** Blocks needed for the tokens of a sequence behind its last full prompt block. */
 export function blocksOf(tokens: number, blockSize: number): number {
   return Math.ceil(tokens / blockSize);
 }
 
-/** Prompt tokens of the part that fills no block. */
+/** Prompt tokens behind the last full block. */
 export function tailTokensOf(isl: number, hashes: BlockHashes): number {
   return Math.max(0, isl - Math.round(hashes.count * hashes.blockTokens));
 }
 
 /**
- * Active blocks of a worker = distinct full prompt blocks of its counted bookings + the own blocks of each, that is
- * ceil((ISL + output) / blockSize) - floor(ISL / blockSize) for each sequence. All counts are integers; all are zero
+ * Active blocks of a worker = distinct full prompt blocks of its counted bookings + each booking's own blocks, which
+ * are ceil((ISL + output) / blockSize) - floor(ISL / blockSize) per sequence. All counts are integers; all are zero
  * when nothing is in flight.
  */
 export class ActiveBlocks {
@@ -94,12 +94,12 @@ export class ActiveBlocks {
     return this.#live;
   }
 
-  /** Adds to `out[w]` the leading prompt blocks that requests in flight on w contain. */
+  /** Adds to `out[w]` the number of leading prompt blocks that requests in flight on w contain. */
   addLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
     this.#runs.addLeadingRuns(hashes, out);
   }
 
-  /** Takes a record for a new booking; nothing is counted before `count`. */
+  /** Opens a record for a new booking. Its load is not counted before `count`. */
   open(worker: WorkerIndex, hashes: BlockHashes, isl: number, sequences: number, nowMs: number): BookingRecord {
     const record = this.#free.pop() ?? this.#newRecord();
     record.generation = (record.generation + 1) % generationsMax;
@@ -143,13 +143,13 @@ export class ActiveBlocks {
     this.#workers.activePrefillTokens[worker]! += prefillTokens;
   }
 
-  /** The record of a live booking, or undefined for one that has ended (or never was). O(1) */
+  /** The record of a live booking; undefined if it ended or never existed. O(1) */
   find(booking: Booking): BookingRecord | undefined {
     const record = this.#records[booking % slotsMax];
     return record?.live && record.booking === booking ? record : undefined;
   }
 
-  /** Its prefill is computed. */
+  /** The prompt is computed: its prefill tokens leave the load. */
   endPrefill(record: BookingRecord): void {
     record.hadFirstToken = true;
     this.#workers.activePrefillTokens[record.worker]! -= record.prefillTokens;
@@ -166,7 +166,7 @@ export class ActiveBlocks {
     this.#addOwnBlocks(record, after - before);
   }
 
-  /** Takes the load away; the record may be used again from now on. */
+  /** Removes the load. The record may be reused afterwards. */
   close(record: BookingRecord): void {
     assert(record.live, 'a booking ends once');
     const { worker } = record;
@@ -184,12 +184,12 @@ export class ActiveBlocks {
     this.#free.push(record);
   }
 
-  /** Live records of one worker. O(bookings): for removals and checks. */
+  /** Live records of one worker. O(bookings), so only for removals and checks. */
   recordsOf(worker: WorkerIndex): BookingRecord[] {
     return this.#records.filter((record) => record.live && record.worker === worker);
   }
 
-  /** Recomputes every total from the live bookings. @throws Error naming the total that differs. */
+  /** Recomputes every total from the live bookings. @throws Error naming the total that differs */
   assertConsistent(): void {
     this.#runs.assertConsistent();
     for (let worker = 0; worker < this.#workers.count; worker++) {

@@ -1,7 +1,7 @@
-// Ids that an embedder gave to its requests, as long as a booking of theirs lives.
+// Request ids given by an embedder, kept while one of the request's bookings is live.
 
 export class BookingIds {
-  /** Live bookings of each id. */
+  /** Id -> number of live bookings. */
   readonly #bookings = new Map<string, number>();
 
   has(id: string): boolean {

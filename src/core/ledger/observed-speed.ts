@@ -1,37 +1,37 @@
-// How fast each worker has been seen to work: prefill tokens a second and the gap between two tokens of a stream.
+// Observed speed of each worker: prefill tokens per second, and the gap between two tokens of a stream.
 
 import type { WorkerIndex } from '../types.ts';
 
-/** Before anything was observed: slow, so that load is over- rather than underestimated. */
+/** Assumed before the first observation. Slow on purpose: overestimating load is safer than underestimating it. */
 export const assumedPrefillTokensPerS = 2000;
 export const assumedTokenGapMs = 50;
 
-/** Share that an old sample keeps when a new one comes: about ten samples count. */
+/** Weight of the old average when a sample is added: about ten samples count. */
 const memory = 0.9;
-/** What arrives together is one sample: first tokens of one engine step, tokens of one read. */
+/** Tokens closer together than this form one sample: first tokens of one engine step, or tokens of one read. */
 const sampleMsMin = 1;
 
-/** What a stream keeps between its samples. */
+/** State of one stream between two samples. */
 export interface Stream {
   readonly worker: WorkerIndex;
-  /** When its newest sample ended; 0: it has had no token. */
+  /** When the latest sample ended. 0 before the first token. */
   sampledMs: number;
-  /** Tokens since then. */
+  /** Tokens since `sampledMs`. */
   unsampledTokens: number;
 }
 
 class Speed {
-  /** Since when the time of the next prefill sample runs. */
+  /** Start time of the next prefill sample. */
   anchorMs = 0;
   waitingTokens = 0;
   tokens = 0;
   ms = 0;
-  /** Of single streams. */
+  /** Tokens and time of single streams, averaged. */
   streamedTokens = 0;
   streamedMs = 0;
 }
 
-/** One entry a worker, forgotten with `reset`. O(1) a call. */
+/** One entry per worker, cleared by `reset`. Every call is O(1). */
 export class ObservedSpeed {
   readonly #speeds: Speed[] = [];
 
@@ -39,12 +39,12 @@ export class ObservedSpeed {
     this.#speeds[worker] = new Speed();
   }
 
-  /** A prefill was booked on a worker that had none outstanding: its time starts now. */
+  /** A prefill was booked on a worker that had none outstanding, so its time starts now. */
   prefillStarts(worker: WorkerIndex, nowMs: number): void {
     this.#speeds[worker]!.anchorMs = nowMs;
   }
 
-  /** A prefill of that many uncached tokens has ended. */
+  /** A prefill of `uncachedTokens` has ended. */
   prefillEnds(worker: WorkerIndex, uncachedTokens: number, nowMs: number): void {
     const speed = this.#speeds[worker]!;
     speed.waitingTokens += uncachedTokens;
@@ -57,8 +57,8 @@ export class ObservedSpeed {
   }
 
   /**
-   * A stream got more tokens. Those that the connection held back come together: the time between them says nothing of
-   * the engine, so that a sample is all tokens of at least `sampleMsMin`, over the time that they took.
+   * A stream got more tokens. A connection may hold tokens back and deliver them together, so a sample covers at least
+   * `sampleMsMin`: its tokens divided by its time.
    */
   tokens(stream: Stream, tokens: number, nowMs: number): void {
     if (stream.sampledMs === 0) {
@@ -75,13 +75,13 @@ export class ObservedSpeed {
     stream.unsampledTokens = 0;
   }
 
-  /** 0 before anything was observed. */
+  /** 0 before the first observation. */
   prefillTokensPerS(worker: WorkerIndex): number {
     const { tokens, ms } = this.#speeds[worker]!;
     return ms === 0 ? 0 : (tokens / ms) * 1000;
   }
 
-  /** 0 before anything was observed. */
+  /** 0 before the first observation. */
   tokenGapMs(worker: WorkerIndex): number {
     const { streamedTokens, streamedMs } = this.#speeds[worker]!;
     return streamedTokens === 0 ? 0 : streamedMs / streamedTokens;

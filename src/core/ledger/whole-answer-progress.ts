@@ -1,7 +1,7 @@
-// The assumed progress of requests whose answer comes in one piece: when their prefill is done, how their output grows.
+// Estimated progress of requests whose answer is not streamed: when their prefill ends and how their output grows.
 //
-// Prefill counts as done when a request that was booked later on the same worker gets its first token, or after its own
-// estimate: uncached tokens / the worker's observed prefill rate. From then on output grows at the observed token gap.
+// A prefill counts as done when a request booked later on the same worker gets its first token, or after the estimated
+// time: uncached tokens / observed prefill rate. From then on the output grows by one token per observed token gap.
 
 import { DueQueue } from '../blocks/due-queue.ts';
 import type { Booking, WorkerIndex } from '../types.ts';
@@ -37,7 +37,9 @@ export class WholeAnswerProgress {
     this.#come(record, nowMs + (record.uncachedTokens / rate) * 1000);
   }
 
-  /** A request that was booked as number `order` on the worker got its first token: earlier ones have had theirs. */
+  /**
+   * The request with number `order` got its first token. Requests booked earlier on the worker must have had theirs.
+   */
   overtaken(worker: WorkerIndex, order: number, nowMs: number): void {
     const waiting = this.#waiting[worker];
     if (!waiting || waiting.length === 0) return;
@@ -51,7 +53,7 @@ export class WholeAnswerProgress {
     waiting.splice(0, past);
   }
 
-  /** Brings every whole-answer booking to its assumed state at `nowMs`. */
+  /** Updates every whole-answer booking to its estimated state at `nowMs`. */
   advance(nowMs: number): void {
     for (let booking = this.#due.popDue(nowMs); booking !== undefined; booking = this.#due.popDue(nowMs)) {
       const record = this.#ledger.find(booking);
@@ -71,7 +73,7 @@ export class WholeAnswerProgress {
     this.#grow(record, nowMs);
   }
 
-  /** Counts the tokens that must have come by now, and comes back when the next block will have been begun. */
+  /** Sets the estimated output tokens and schedules the next update for when the next block begins. */
   #grow(record: BookingRecord, nowMs: number): void {
     const gapMs = this.#speed.tokenGapMs(record.worker) || assumedTokenGapMs;
     const assumed = 1 + Math.floor((nowMs - record.firstTokenMs) / gapMs);
@@ -84,7 +86,7 @@ export class WholeAnswerProgress {
     this.#come(record, Math.max(nowMs + 1, record.firstTokenMs + filled * gapMs));
   }
 
-  /** An earlier appointment of the same booking is void: `advance` passes over it. */
+  /** Schedules the next update. `advance` skips an earlier entry of the same booking. */
   #come(record: BookingRecord, dueMs: number): void {
     record.nextDueMs = dueMs;
     this.#due.push(dueMs, record.booking);

@@ -1,14 +1,14 @@
-// The workers of one router: id <-> dense index, and the columns that the hot loops walk.
+// Table of a router's workers: id <-> dense index, and the columns that hot loops read.
 
 import { assert } from '../assert.ts';
 import type { IndexSource, WorkerIndex, WorkerSpec } from '../types.ts';
 
 /**
- * Columns by dense worker index; an index is used again after its worker's removal, with a higher incarnation.
- * `count` is the length to walk: entries of removed workers stay, with `live` 0.
+ * Columns by dense worker index. The index of a removed worker is reused with a higher incarnation. Loops run to
+ * `count`; removed workers keep their entries, with `live` 0.
  */
 export class WorkerTable {
-  /** More workers than any pool has; bounds the columns. */
+  /** Bound of the columns: more workers than any pool has. */
   static readonly workersMax = 16_384;
 
   count = 0;
@@ -17,18 +17,18 @@ export class WorkerTable {
   incarnation: Uint32Array = new Uint32Array(8);
   viewEpoch: Uint32Array = new Uint32Array(8);
   blockSize: Int32Array = new Int32Array(8);
-  /** Tokens of one of the engine's own blocks: `blockSize`, or a divisor of it. */
+  /** Tokens per block in the engine's KV events: `blockSize` or a divisor of it. */
   pageSize: Int32Array = new Int32Array(8);
   capacityBlocks: Float64Array = new Float64Array(8);
-  /** `capacityBlocks` where it is known, else infinite. */
+  /** `capacityBlocks` if it is known, otherwise Infinity. */
   knownCapacityBlocks: Float64Array = new Float64Array(8);
-  /** Infinite: no limit is known. */
+  /** Infinity if no limit is known. */
   runningRequestsMax: Float64Array = new Float64Array(8);
-  /** Distinct full blocks in flight + the blocks that single sequences fill. */
+  /** Distinct full prompt blocks in flight, plus `ownBlocks`. */
   activeBlocks: Int32Array = new Int32Array(8);
-  /** The part of `activeBlocks` that single sequences fill: prompt tails and output. */
+  /** The part of `activeBlocks` that belongs to one sequence only: prompt tails and output. */
   ownBlocks: Int32Array = new Int32Array(8);
-  /** Prompt tokens booked and not computed yet. */
+  /** Prompt tokens that are booked and not computed yet. */
   activePrefillTokens: Float64Array = new Float64Array(8);
   runningRequests: Int32Array = new Int32Array(8);
   readonly #ids: string[] = [];
@@ -70,14 +70,14 @@ export class WorkerTable {
     return this.#ids[worker]!;
   }
 
-  /** Of the live workers, ascending. */
+  /** Indexes of the live workers, ascending. */
   indexes(): WorkerIndex[] {
     const indexes: WorkerIndex[] = [];
     for (let worker = 0; worker < this.count; worker++) if (this.live[worker] === 1) indexes.push(worker);
     return indexes;
   }
 
-  /** The different ones of the live workers. */
+  /** Distinct block sizes of the live workers. */
   blockSizes(): number[] {
     return [...new Set(this.indexes().map((worker) => this.blockSize[worker]!))];
   }

@@ -1,10 +1,10 @@
-// The policies without a cache index that every other one is compared with.
+// Baseline policies without a cache index: round robin, random, fewest requests, power of two.
 
 import type { Candidates } from '../choice/candidates.ts';
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import type { WorkerIndex } from '../types.ts';
 
-/** Each worker in its turn, by worker index; a worker that may not be chosen is passed over. */
+/** Each worker in turn, by worker index. Workers that may not be chosen are skipped. */
 export function roundRobin(): Policy<{ next: WorkerIndex }> {
   return {
     name: 'round-robin',
@@ -40,7 +40,7 @@ export function randomPolicy(): Policy<null> {
   };
 }
 
-/** The worker with the fewest requests in flight, drawn among equals. */
+/** The worker with the fewest requests in flight. Draws among equals. */
 export function leastRequests(): Policy<null> {
   return {
     name: 'least-requests',
@@ -54,7 +54,7 @@ export function leastRequests(): Policy<null> {
   };
 }
 
-/** The one of two workers, drawn at random, that has fewer requests in flight; the first of them if they are equal. */
+/** Draws two workers and takes the one with fewer requests in flight, or the first drawn if they are equal. */
 export function powerOfTwo(): Policy<null> {
   return {
     name: 'power-of-two',

@@ -1,4 +1,4 @@
-// The policies by name.
+// Catalogue of the policies by name.
 
 import type { Policy } from '../choice/policy.ts';
 import { leastRequests, powerOfTwo, randomPolicy, roundRobin } from './baselines.ts';
@@ -12,7 +12,7 @@ import { type SglangCacheAwareOptions, sglangCacheAware } from './sglang-cache-a
 import { type StickyTokenLoadOptions, stickyTokenLoad } from './sticky-token-load.ts';
 import { type WhatIfOptions, whatIf } from './what-if.ts';
 
-/** Those that need nothing beside what a router knows. */
+/** Policies that need only what a router knows. */
 export const policyNames = [
   'kv',
   'round-robin',
@@ -31,10 +31,10 @@ export type PolicyName = (typeof policyNames)[number];
 
 export type LabPolicyName = PolicyName | 'what-if' | 'marginal-cost' | 'max-prefix';
 
-/** All: also those that have to be told how fast the engines are, and the control that no traffic should meet. */
+/** All policies, including those that need the engines' speed and a control that is not for production. */
 export const labPolicyNames: readonly LabPolicyName[] = [...policyNames, 'what-if', 'marginal-cost', 'max-prefix'];
 
-/** What can be set about each; undefined: nothing. */
+/** Options of each policy. Undefined if it has none. */
 export interface PolicyOptions {
   readonly kv: KvOptions;
   readonly 'round-robin': undefined;
@@ -69,7 +69,7 @@ const factories: { readonly [Name in LabPolicyName]: (options?: PolicyOptions[Na
   'max-prefix': maxPrefix,
 };
 
-/** @param options left out: the policy's defaults */
+/** @param options default: the policy's defaults */
 export function createPolicy<Name extends LabPolicyName>(name: Name, options?: PolicyOptions[Name]): Policy {
   return factories[name](options);
 }

@@ -1,23 +1,23 @@
-// The cost of NVIDIA Dynamo 1.6 with its defaults: prefill in flight and new, less the overlap, + blocks to be held.
+// Dynamo policy: the cost of NVIDIA Dynamo 1.6 with its defaults (prefill in flight and new - overlap + blocks held).
 
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 export interface DynamoOptions {
-  /** Blocks of prefill that one block of overlap takes away. Default 1. */
+  /** Blocks of prefill that one overlap block subtracts. Default 1. */
   readonly overlapCredit?: number;
   /** Weight of the prefill term. Default 1. */
   readonly prefillScale?: number;
-  /** Blocks that one request in flight counts for. Default 0. */
+  /** Blocks added per request in flight. Default 0. */
   readonly activeRequestWeight?: number;
 }
 
 /**
  * cost(w), in blocks = prefillScale x max(0, (activePrefillTokens(w) + ISL) / blockSize - overlapCredit x overlapBlocks(w))
- * + active prompt blocks(w) + new prompt blocks(w) + activeRequestWeight x runningRequests(w); lowest wins, drawn among
- * equals.
+ *                    + active prompt blocks(w) + new prompt blocks(w) + activeRequestWeight x runningRequests(w)
+ * The lowest wins; equals are drawn.
  *
- * Source: ai-dynamo/dynamo 1.6.x, default selector, temperature 0, credit decay 0, one tier of memory, output blocks not
- * tracked: only full prompt blocks count as active.
+ * Source: ai-dynamo/dynamo 1.6.x, default selector, temperature 0, credit decay 0, one memory tier. Output blocks are
+ * not tracked, so only full prompt blocks count as active.
  */
 export function dynamo(options: DynamoOptions = {}): Policy<null> {
   const { overlapCredit = 1, prefillScale = 1, activeRequestWeight = 0 } = options;

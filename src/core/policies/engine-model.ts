@@ -1,23 +1,24 @@
-// How long an engine's steps take, as far as a policy that predicts in milliseconds has to know.
+// Step times of an engine, for policies that predict in milliseconds.
 
 export interface EngineModel {
-  /** Tokens that one step computes at most (chunked prefill). */
+  /** Most tokens computed in one step (chunked prefill). */
   readonly stepTokensMax: number;
-  /** Matrix products of a step with that many tokens. */
+  /** Time of the matrix products of a step with `tokens` tokens. */
   readonly gemmMs: (tokens: number) => number;
-  /** Attention of prefill: one token over one token of context. */
+  /** Prefill attention of one token over one token of context. */
   readonly attentionMsPerPair: number;
-  /** Reading the KV of one token of a decoding sequence's context. */
+  /** Time to read the KV of one context token of a decoding sequence. */
   readonly kvReadMsPerToken: number;
-  /** Fixed part of a step. */
+  /** Fixed time per step. */
   readonly stepOverheadMs: number;
-  /** What one more decoding sequence adds to the matrix products of a small step. */
+  /** Time that one more decoding sequence adds to the matrix products of a small step. */
   readonly decodeTokenMs: number;
 }
 
 /**
  * Llama-3.1-8B on an L40S, fitted to published operator tables of that card (ai-dynamo/aiconfigurator, vLLM 0.24.0):
- * the very constants of the simulated engine's profile `l40s-llama8b`, so predictions there are flattered.
+ * the same constants as the simulated engine's profile `l40s-llama8b`, so predictions look better there than on real
+ * engines.
  */
 export const l40sLlama8bModel: EngineModel = {
   stepTokensMax: 2048,

@@ -1,11 +1,12 @@
-// The blocks by which a policy with a view of its own knows a request: those of its first prompt, as fine as they come.
+// Block hashes by which a policy with its own cache view identifies a request: its first prompt, at the smallest block
+// size.
 
 import type { PolicyRequest } from '../choice/policy.ts';
 import type { BlockHashes } from '../types.ts';
 
 /**
- * At the smallest block size of the pool. Several prompts of one request go to one worker, so its first one stands for
- * all. Undefined: there is no prompt, or it fills no block.
+ * All prompts of a request go to one worker, so the first one stands for all. Undefined if there is no prompt or it
+ * fills no block.
  */
 export function finestHashes(request: PolicyRequest): BlockHashes | undefined {
   let finest: BlockHashes | undefined;

@@ -1,22 +1,22 @@
-// A consistent-hash ring of workers: where a key's walk starts, and whom it meets.
+// Consistent-hash ring of workers.
 
 import type { WorkerIndex } from '../types.ts';
 
-/** A point of the ring and its worker in one number: point x 2^14 + worker (a router has at most 2^14 workers). */
+/** A ring point and its worker in one number: point x 2^14 + worker. A router has at most 2^14 workers. */
 const workersMax = 16_384;
 
-/** Points depend on worker indices alone: a worker that is gone, or not yet there, is passed over and moves no other. */
+/** Points depend on worker indexes only. A missing worker is skipped, and its absence moves no other worker. */
 export class HashRing {
   readonly #nodesPerWorker: number;
   #points: Float64Array = new Float64Array(0);
   #covered = 0;
 
-  /** @param nodesPerWorker virtual nodes: the more, the more even the shares */
+  /** @param nodesPerWorker virtual nodes; more of them make the shares more even */
   constructor(nodesPerWorker: number) {
     this.#nodesPerWorker = nodesPerWorker;
   }
 
-  /** Puts the workers 0 .. `workerCount` - 1 on the ring. O(n log n) when it grows, which it does by doubling. */
+  /** Puts workers 0 .. `workerCount` - 1 on the ring. The ring grows by doubling, in O(n log n). */
   cover(workerCount: number): void {
     if (workerCount <= this.#covered) return;
     while (this.#covered < workerCount) this.#covered = Math.max(8, 2 * this.#covered);
@@ -32,7 +32,10 @@ export class HashRing {
     return this.#points.length;
   }
 
-  /** The first step of a key's walk; the steps after it count up to `length` and on from 0. O(log n) */
+  /**
+   * Index of the first ring point at or after the key. The walk continues upwards and wraps from `length` to 0. O(log
+   * n)
+   */
   start(keyLow: number, keyHigh: number): number {
     const key = mix(keyLow ^ mix(keyHigh)) * workersMax;
     let low = 0;
@@ -52,7 +55,7 @@ export class HashRing {
 
 const ringSeed = 0x2545f491;
 
-/** The finaliser of MurmurHash3 (Appleby, public domain): every bit in decides every bit out. */
+/** The finaliser of MurmurHash3 (Appleby, public domain): every input bit affects every output bit. */
 function mix(word: number): number {
   let z = word | 0;
   z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);

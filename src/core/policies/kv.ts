@@ -1,22 +1,22 @@
-// The policy of Dynamo's PR #1731, with the prefill term of #1895: prefill still to be computed + blocks to be held.
+// KV policy: cost = prefill tokens to compute + blocks to hold. From Dynamo PR #1731, prefill term of PR #1895.
 
 import type { Candidates } from '../choice/candidates.ts';
 import { type Choice, lowestCost, type Policy, type PolicyRequest } from '../choice/policy.ts';
 import type { Random } from '../random.ts';
 
 export interface KvOptions {
-  /** Weight of the prefill term; 0 drops it, and no index is kept. Default 1. */
+  /** Weight of the prefill term. 0 drops the term, and no index is kept. Default 1. */
   readonly overlapWeight?: number;
-  /** 0: the lowest cost wins. Above: drawn, see `drawByTemperature`. Default 0. */
+  /** 0: the lowest cost wins. Above 0: drawn, see `drawByTemperature`. Default 0. */
   readonly temperature?: number;
-  /** `1895` counts the prefill already booked on the worker, `1731` does not. Default `1895`. */
+  /** `1895` counts prefill that is already booked on the worker, `1731` does not. Default `1895`. */
   readonly form?: '1895' | '1731';
 }
 
 /**
- * cost(w) = overlapWeight x (activePrefillTokens(w) + uncachedTokens(w)) + (activeBlocks(w) + newBlocks(w)) x blockSize(w)
- * - affinityTokens(w), in tokens, so that workers with different block sizes compare. Form `1731` leaves
- * `activePrefillTokens` out.
+ * cost(w) = overlapWeight x (activePrefillTokens(w) + uncachedTokens(w))
+ *         + (activeBlocks(w) + newBlocks(w)) x blockSize(w) - affinityTokens(w)
+ * In tokens, so that workers with different block sizes are comparable. Form `1731` omits `activePrefillTokens`.
  */
 export function kv(options: KvOptions = {}): Policy<null> {
   const { overlapWeight = 1, temperature = 0, form = '1895' } = options;
@@ -40,8 +40,8 @@ export function kv(options: KvOptions = {}): Policy<null> {
 }
 
 /**
- * p(w) proportional to exp(-cost(w) / (max - min) / temperature). Dividing by the range is the founding system's form:
- * a spread of one block and one of a thousand give the same odds.
+ * p(w) proportional to exp(-cost(w) / (max - min) / temperature). Dynamo divides by the range too: a spread of one
+ * block and one of a thousand give the same odds.
  */
 function drawByTemperature(candidates: Candidates, temperature: number, random: Random): Choice {
   const { cost, count } = candidates;

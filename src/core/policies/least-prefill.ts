@@ -1,4 +1,4 @@
-// The policies that look at prefill alone: least prefill work, and its control that looks at the prefix only.
+// Policies that look at prefill only: least prefill work, and longest prefix as its control.
 
 import type { Candidates } from '../choice/candidates.ts';
 import type { Choice, Policy } from '../choice/policy.ts';
@@ -6,7 +6,8 @@ import { lowestThenFewest } from './lowest-then-fewest.ts';
 
 /**
  * Least prefill work left: cost(w) = activePrefillTokens(w) + uncachedTokens(w), then the fewest requests in flight.
- * Own delay only; no decode term, no constants. A prompt that is wholly cached counts as one token: engines compute it.
+ * Considers only the request's own delay: no decode term, no constants. A prompt that is cached completely counts as
+ * one token, which engines compute.
  */
 export function leastPrefillWork(): Policy<null> {
   return prefillPolicy('lpwl', (candidates) => {
@@ -16,8 +17,8 @@ export function leastPrefillWork(): Policy<null> {
 }
 
 /**
- * Longest prefix: cost(w) = uncachedTokens(w), then the fewest requests in flight. A control, not for traffic: without
- * a load term a prefix that all requests share keeps them all on one worker.
+ * Longest prefix: cost(w) = uncachedTokens(w), then the fewest requests in flight. A control, not for production:
+ * without a load term, a prefix shared by all requests keeps them all on one worker.
  */
 export function maxPrefix(): Policy<null> {
   return prefillPolicy('max-prefix', ({ count, cost, uncachedTokens }) => {

@@ -1,10 +1,10 @@
-// LMetric: the prefill that a request would wait for times the requests that it would delay.
+// LMetric policy: the prefill that a request would wait for, times the requests that it would delay.
 
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 /**
  * cost(w) = (activePrefillTokens(w) + uncachedTokens(w)) x (runningRequests(w) + 1). Source: arXiv 2603.15202, whose
- * batch size is taken as requests in flight + this one, since an idle worker would cost 0 otherwise. No constants.
+ * batch size is taken as requests in flight plus this one, since an idle worker would otherwise cost 0. No constants.
  */
 export function lmetric(): Policy<null> {
   return {

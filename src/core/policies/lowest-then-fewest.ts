@@ -1,10 +1,10 @@
-// The choice of the lowest cost where the requests in flight settle what the cost leaves equal.
+// Choice by lowest cost, then by fewest requests in flight.
 
 import type { Candidates } from '../choice/candidates.ts';
 import type { Choice } from '../choice/policy.ts';
 import type { Random } from '../random.ts';
 
-/** The position with the lowest (cost, running requests), drawn uniformly among equals. */
+/** The candidate with the lowest (cost, running requests), drawn uniformly among equals. */
 export function lowestThenFewest(candidates: Candidates, random: Random): Choice {
   const { count, cost, runningRequests } = candidates;
   if (count === 1) return { position: 0, reason: 'only' };

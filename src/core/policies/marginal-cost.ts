@@ -1,4 +1,4 @@
-// What a placement costs everyone, in time of the engine: the own delay, the recomputing, the slower decoding.
+// Marginal-cost policy: engine time that a placement costs all requests (own delay, recomputation, slower decoding).
 
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import { l40sLlama8bModel } from './engine-model.ts';
@@ -7,8 +7,9 @@ import type { WhatIfOptions } from './what-if.ts';
 
 export interface MarginalCostOptions extends WhatIfOptions {
   /**
-   * Weight of the own prefill work, which later arrivals pay too. `adaptive`: 2 x the mean backlog of the candidates in
-   * seconds, at most 4: cached blocks are paid for when prefill is scarce. The fixed form's is 1. Default `adaptive`.
+   * Weight of the request's own prefill work, which delays later arrivals too. `adaptive`: 2 x the mean backlog of the
+   * candidates in seconds, at most 4, so that cache hits count more when prefill is scarce. The fixed form uses 1.
+   * Default `adaptive`.
    */
   readonly recomputeWeight?: number | 'adaptive';
   /** Weight of the decode term. Default 0.03. */
@@ -17,13 +18,13 @@ export interface MarginalCostOptions extends WhatIfOptions {
 
 interface State {
   readonly forecast: TtftForecast;
-  /** Running mean over the requests that have ended. */
+  /** Running mean of the output length of ended requests. */
   outputTokens: number;
 }
 
 const outputTokensAtStart = 200;
 const outputTokensGain = 0.01;
-/** Sets apart what is equal otherwise. */
+/** Breaks ties by requests in flight. */
 const tieMsPerRequest = 1e-4;
 
 /**
@@ -31,7 +32,7 @@ const tieMsPerRequest = 1e-4;
  * and work as in `what-if`, n requests in flight, p = ISL, O the mean output length so far, and
  *   decode(w) = O x step(w) + n x O / 2 x (p x kvRead + decodeToken)
  *   step(w)   = gemm(min(B, n + 1)) + (prompt tokens decoding + p) x kvRead + overhead
- * O / 2 is what residents have left on average. The mean starts at 200 and follows each answer by a hundredth.
+ * O / 2 is the mean output that running requests have left. The mean O starts at 200; each answer moves it by 1 %.
  */
 export function marginalCost(options: MarginalCostOptions = {}): Policy<State> {
   const { engine = l40sLlama8bModel, speeds = [], recomputeWeight = 'adaptive', decodeWeight = 0.03 } = options;

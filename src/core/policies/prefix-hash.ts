@@ -1,4 +1,4 @@
-// Consistent hashing of the prompt's first tokens with bounded load, as SMG's `prefix_hash`.
+// Prefix-hash policy: consistent hashing of the prompt's first tokens with bounded load, like SMG's `prefix_hash`.
 
 import type { Candidates } from '../choice/candidates.ts';
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
@@ -7,26 +7,27 @@ import { finestHashes } from './finest-hashes.ts';
 import { HashRing } from './hash-ring.ts';
 
 export interface PrefixHashOptions {
-  /** The key is the block that completes them; the last full block of a shorter prompt. Default 256. */
+  /** The key is the block that contains the last of these tokens, or the last full block of a shorter prompt. Default 256. */
   readonly prefixTokens?: number;
-  /** Points of one worker on the ring. Default 150. */
+  /** Points per worker on the ring. Default 150. */
   readonly nodesPerWorker?: number;
-  /** A worker with more than this many times the average of requests in flight is passed over. Default 1.25. */
+  /** A worker with more than this many times the average requests in flight is skipped. Default 1.25. */
   readonly loadBound?: number;
-  /** ... unless it has at most so many requests above the average. Default 10. */
+  /** ... unless it exceeds the average by at most this many requests. Default 10. */
   readonly loadSlack?: number;
 }
 
 /**
- * Walks the ring from the hash of the prompt's first tokens to the first worker whose load is at most
- * max(loadBound x average, average + loadSlack). Load = requests in flight, and so is the cost column. A prompt without a
- * full block goes to the fewest requests. Source: SMG `prefix_hash` as of November 2026 with its defaults (earlier
- * versions have no slack: `loadSlack` 0); its hashes (xxh3, BLAKE3) differ from ours, which moves keys but no share.
+ * Walks the ring from the hash of the prompt's first tokens to the first worker whose load is at most max(loadBound x
+ * average, average + loadSlack). Load = requests in flight, and so is the cost column. A prompt without a full block
+ * goes to the worker with the fewest requests. Source: SMG `prefix_hash` as of November 2026 with its defaults (earlier
+ * versions have no slack: `loadSlack` 0); its hashes (xxh3, BLAKE3) differ from ours, which moves keys but does not
+ * change the shares.
  */
 export function prefixHash(options: PrefixHashOptions = {}): Policy<null> {
   const { prefixTokens = 256, nodesPerWorker = 150, loadBound = 1.25, loadSlack = 10 } = options;
   const ring = new HashRing(nodesPerWorker);
-  /** Scratch: worker -> position among the candidates within the bound, -1 outside a choice. */
+  /** Scratch: worker -> row of the candidate within the bound. -1 otherwise, and always between choices. */
   let positions = new Int32Array(0);
 
   function walk(candidates: Candidates, low: number, high: number): number {

@@ -1,4 +1,4 @@
-// SGLang's cache-aware routing in tree mode: the owner of a long enough match, the least loaded worker otherwise.
+// SGLang's cache-aware policy in tree mode: the owner of a long enough prefix match, otherwise the least loaded worker.
 
 import type { Candidates } from '../choice/candidates.ts';
 import type { Choice, Policy } from '../choice/policy.ts';
@@ -7,19 +7,19 @@ import { finestHashes } from './finest-hashes.ts';
 import { TenantTree } from './tenant-tree.ts';
 
 export interface SglangCacheAwareOptions {
-  /** Which of the program's two sets of defaults the options below start from. Default `cli`. */
+  /** Defaults of the options below: those of SMG's command line or of its library. Default `cli`. */
   readonly defaults?: keyof typeof defaultSets;
-  /** Matched share of the prompt above which its owner is taken. */
+  /** Share of the prompt that must be exceeded by the match for its owner to be chosen. */
   readonly cacheThreshold?: number;
-  /** The fleet is out of balance when its spread of requests is above `balanceAbs` and its most above `balanceRel` x its least. */
+  /** The fleet is out of balance if max - min requests > `balanceAbs` and max > `balanceRel` x min. */
   readonly balanceAbs?: number;
   readonly balanceRel?: number;
-  /** Tokens that one worker may have in the tree after an eviction. */
+  /** Most tokens per worker in the tree after an eviction. */
   readonly treeTokensMax?: number;
   readonly evictionIntervalMs?: number;
-  /** Blocks in the tree at any time, over all workers: beyond, each keeps its share of half of this. Default 2^23. */
+  /** Most blocks in the tree over all workers. Above, each worker is cut to its share of half of this. Default 2^23. */
   readonly heldBlocksMax?: number;
-  /** Where a prompt goes that nobody owns: `smallest-tree` is the rule of older versions. Default `least-requests`. */
+  /** Rule for a prompt without an owner. `smallest-tree` is the rule of older versions. Default `least-requests`. */
   readonly missRule?: 'least-requests' | 'smallest-tree';
 }
 
@@ -42,7 +42,7 @@ const defaultSets = {
 
 interface State {
   readonly tree: TenantTree;
-  /** Prompts sent to each worker over its life. */
+  /** Prompts sent to each worker so far. */
   readonly processed: number[];
   /** Undefined before the first prompt. */
   evictedMs: number | undefined;
@@ -50,16 +50,17 @@ interface State {
 
 /**
  * 1. Out of balance: the fewest requests in flight, ties by prompts processed so far, then by index.
- * 2. Else, matched / ISL > `cacheThreshold`: the worker that was sent the matched node last; the first candidate if that
- *    one may not be chosen.
+ * 2. Else, if matched / ISL > `cacheThreshold`: the worker that the matched node was last sent to, or the first
+ * candidate if that worker may not be chosen.
  * 3. Else the miss rule, with the same ties.
- * The prompt enters the tree when it is booked, in all three cases. The cost column holds what was compared: requests in
- * flight, or blocks in the tree. Not monotone, since the thresholds overrule it.
+ * The prompt enters the tree when it is booked, in all three cases. The cost column holds the compared value: requests
+ * in flight, or blocks in the tree. Not monotone, because the thresholds overrule the cost.
  *
  * Source: SMG `cache_aware` of mid-2026, tree mode, with its two sets of defaults: one owner a match, one gate for the
- * whole fleet. SMG of November 2026 weighs every owner and gates each candidate, which in the lab is no better with the
- * command line's defaults and up to 12 % better with the library's. Pages have the pool's smallest block; the partial
- * last one is part of the ISL. The tree of a worker that leaves is dropped (there it ages out): indices are reused.
+ * whole fleet. SMG of November 2026 weighs every owner and gates each candidate; in the lab that is no better with the
+ * command line's defaults and up to 12 % better with the library's. Pages have the pool's smallest block size; the
+ * partial last page is part of the ISL. The tree of a removed worker is dropped at once (in SMG it ages out), because
+ * worker indexes are reused.
  */
 export function sglangCacheAware(options: SglangCacheAwareOptions = {}): Policy<State> {
   const { defaults = 'cli', missRule = 'least-requests', heldBlocksMax = 2 ** 23, ...own } = options;
@@ -132,7 +133,7 @@ function lowest({ count, worker, cost, runningRequests }: Candidates, processed:
   return { position, reason };
 }
 
-/** -1: not a candidate. */
+/** Row of the owner, or -1 if it is not a candidate. */
 function positionOf(owner: WorkerIndex, { count, worker }: Candidates): number {
   for (let i = 0; i < count; i++) if (worker[i] === owner) return i;
   return -1;

@@ -1,22 +1,22 @@
-// llm-d's default since mid-2026: stay where most of the prompt is cached unless prefill has piled up there.
+// llm-d's default policy since mid-2026: stays where most of the prompt is cached, unless prefill has piled up there.
 
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 
 export interface StickyTokenLoadOptions {
-  /** Cached share of the prompt from which on a worker is warm. Default 0.8. */
+  /** A worker is warm if at least this share of the prompt is cached there. Default 0.8. */
   readonly warmMatchMin?: number;
   /**
-   * Prefill tokens in flight that the best warm worker may have above the least loaded one. Default 286,720:
-   * 20,480 tokens/s of peak prefill x 14 s of accepted delay.
+   * Prefill tokens in flight by which the best warm worker may exceed the least loaded worker. Default 286,720: 20,480
+   * tokens/s of peak prefill x 14 s of accepted delay.
    */
   readonly prefillGapTokensMax?: number;
 }
 
 /**
- * cost(w) = activePrefillTokens(w) + uncachedTokens(w). The lowest among the warm workers wins; the lowest among all if
- * none is warm or the best warm one is more than the gap above the least prefill in flight. Not monotone, since those
- * two thresholds overrule the cost. Source: llm-d sticky affinity + token load as of mid-2026; its later defaults,
- * 15,928 tokens/s x 18 s, make a gap of 286,704.
+ * cost(w) = activePrefillTokens(w) + uncachedTokens(w). The lowest cost among the warm workers wins. The lowest among
+ * all wins if none is warm, or if the best warm worker exceeds the least prefill in flight by more than the gap. Not
+ * monotone, because these two thresholds overrule the cost. Source: llm-d sticky affinity + token load as of mid-2026;
+ * its later defaults, 15,928 tokens/s x 18 s, make a gap of 286,704.
  */
 export function stickyTokenLoad(options: StickyTokenLoadOptions = {}): Policy<null> {
   const { warmMatchMin = 0.8, prefillGapTokensMax = 286_720 } = options;

@@ -1,7 +1,7 @@
-// A router's guess of what engines cache: a radix tree of the prompts it has sent, with the workers that they went to.
+// Radix tree of the prompts a router has sent and the workers they went to: its guess of what the engines cache.
 //
-// A node is a stretch of blocks; its tenancies are the workers that were sent it. A worker of a node is one of every
-// node above it. Blocks are chained hashes, so a node is found by its first block, wherever it hangs.
+// A node is a stretch of blocks. Its tenancies are the workers it was sent to; a tenant of a node is a tenant of every
+// node above it. Block hashes are chained, so a node is found by its first block alone.
 
 import { assert } from '../assert.ts';
 import { DueQueue } from '../blocks/due-queue.ts';
@@ -10,13 +10,13 @@ import type { BlockHashes, WorkerIndex } from '../types.ts';
 interface Tenancy {
   readonly node: Node;
   readonly worker: WorkerIndex;
-  /** Number of the insertion that used it last. */
+  /** Number of the last insertion that used the node. */
   usedAt: number;
-  /** Nodes right below that have the worker too; 0: a leaf of this worker. */
+  /** Child nodes that have the worker too. 0: a leaf of this worker. */
   below: number;
 }
 
-/** Two words a block, its own blocks only. */
+/** `hashes` has two words per block, for the node's own blocks only. */
 class Node {
   hashes: Uint32Array;
   parent: Node | null;
@@ -37,7 +37,7 @@ class Node {
     return undefined;
   }
 
-  /** The worker that was sent this node last. */
+  /** The worker that this node was last sent to. */
   get owner(): WorkerIndex {
     let latest = this.tenancies[0]!;
     for (const tenancy of this.tenancies) if (tenancy.usedAt > latest.usedAt) latest = tenancy;
@@ -47,7 +47,7 @@ class Node {
 
 export interface Match {
   readonly blocks: number;
-  /** Of the deepest node that the match reached; -1 without a match. */
+  /** Owner of the deepest node that the match reached. -1 without a match. */
   readonly owner: WorkerIndex;
 }
 
@@ -55,17 +55,17 @@ const noMatch: Match = { blocks: 0, owner: -1 };
 
 export class TenantTree {
   readonly #byFirst = new Map<number, Node>();
-  /** By worker. */
+  /** Blocks in the tree, by worker. */
   readonly #blocks: number[] = [];
   #heldBlocks = 0;
   #insertions = 0;
 
-  /** Blocks of all workers together; one held by two counts twice. */
+  /** Blocks of all workers. A block of two workers counts twice. */
   get heldBlocks(): number {
     return this.#heldBlocks;
   }
 
-  /** Blocks of the tree that were sent to the worker. O(1) */
+  /** Blocks in the tree that were sent to the worker. O(1) */
   blocksOf(worker: WorkerIndex): number {
     return this.#blocks[worker] ?? 0;
   }
@@ -85,7 +85,7 @@ export class TenantTree {
     return last ? { blocks: at, owner: last.owner } : noMatch;
   }
 
-  /** A prompt was sent to a worker, which owns its nodes from now on. O(nodes on the path) */
+  /** Adds a prompt that was sent to a worker. The worker now owns its nodes. O(nodes on the path) */
   insert(hashes: BlockHashes, worker: WorkerIndex): void {
     const usedAt = ++this.#insertions;
     let parent: Node | null = null;
@@ -105,8 +105,8 @@ export class TenantTree {
   }
 
   /**
-   * Takes leaves, least recently used first, from every worker with more than `blocksMax` until it has no more than
-   * that. A leaf goes as a whole. O(nodes)
+   * Evicts leaves, least recently used first, from every worker with more than `blocksMax` blocks. A leaf is evicted as
+   * a whole. O(nodes)
    */
   evict(blocksMax: number): void {
     if (!this.#blocks.some((blocks) => blocks > blocksMax)) return;
@@ -126,7 +126,7 @@ export class TenantTree {
     }
   }
 
-  /** Forgets a worker. O(nodes) */
+  /** Removes a worker from all nodes. O(nodes) */
   removeTenant(worker: WorkerIndex): void {
     for (const node of this.#byFirst.values()) {
       const tenancy = node.of(worker);
@@ -134,7 +134,7 @@ export class TenantTree {
     }
   }
 
-  /** Recomputes what is kept as totals. @throws Error naming the one that differs. */
+  /** Recomputes every total. @throws Error naming the total that differs */
   assertConsistent(): void {
     const blocks: number[] = [];
     for (const node of this.#byFirst.values()) {
@@ -193,7 +193,7 @@ export class TenantTree {
     this.#heldBlocks += sign * node.blocks;
   }
 
-  /** Cuts a node behind its first `blocks`. The lower part keeps the object. @returns the new upper part. */
+  /** Splits a node after its first `blocks` blocks. The lower part keeps the object. @returns the new upper part */
   #split(lower: Node, blocks: number): Node {
     const upper = new Node(lower.hashes.slice(0, 2 * blocks), lower.parent);
     for (const { worker, usedAt } of lower.tenancies) upper.tenancies.push({ node: upper, worker, usedAt, below: 1 });
@@ -205,12 +205,15 @@ export class TenantTree {
   }
 }
 
-/** 53 of a block's 64 bits, which a number holds exactly: enough where a wrong guess costs one cache miss. */
+/** 53 of a block's 64 hash bits, as many as a number holds exactly. A collision costs one cache miss. */
 function firstKey(sequence: Uint32Array, block: number): number {
   return sequence[2 * block]! + (sequence[2 * block + 1]! & 0x1fffff) * 2 ** 32;
 }
 
-/** Blocks of the node that the prompt has from block `at` on; at least 1, since the node was found by its first. O(log) */
+/**
+ * Number of the node's leading blocks that the prompt has at block `at`. At least 1, since the node was found by its
+ * first block. O(log n)
+ */
 function matchLength(node: Node, { sequence, count }: BlockHashes, at: number): number {
   const length = Math.min(node.blocks, count - at);
   let matched = 1;

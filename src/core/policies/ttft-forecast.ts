@@ -1,18 +1,18 @@
-// When each worker would give a request its first token, predicted from the life of the bookings and an engine's speed.
+// Forecast of a request's TTFT on each worker, from the bookings in flight and the engine's speed.
 
 import { assert } from '../assert.ts';
 import type { PolicyBooking } from '../choice/policy.ts';
 import type { WorkerIndex } from '../types.ts';
 import type { EngineModel } from './engine-model.ts';
 
-/** What is in flight on one worker. Work is summed in whole nanoseconds: what is added is taken away exactly. */
+/** State of one worker. Work is summed in whole nanoseconds, so that sums have no rounding errors. */
 class WorkerForecast {
-  /** Order of booking -> work of the prefill; in that order, the first is the head. */
+  /** Booking order -> work of the prefill. The first entry is the head of the queue. */
   readonly prefillNs = new Map<number, number>();
   queuedNs = 0;
   headOrder = -1;
   headNs = 0;
-  /** Since when the head is the head. */
+  /** When the current head became the head. */
   anchorMs = 0;
   decoding = 0;
   /** Prompt tokens of the decoding requests. */
@@ -25,7 +25,7 @@ export class TtftForecast {
   readonly #engine: EngineModel;
   readonly #prefillMsPerToken: number;
   readonly #workers: (WorkerForecast | undefined)[] = [];
-  /** The latest time that a booking told: a release does not say when it is. */
+  /** Latest time seen. `released` gets no time. */
   #nowMs = Number.NEGATIVE_INFINITY;
 
   constructor(engine: EngineModel) {
@@ -39,7 +39,7 @@ export class TtftForecast {
     return uncachedTokens * this.#prefillMsPerToken + this.#engine.attentionMsPerPair * pairs;
   }
 
-  /** Work of the prefills booked, less what the head has had time for. O(1) */
+  /** Work of the booked prefills, minus the time the head has had so far. O(1) */
   backlogMs(worker: WorkerIndex, nowMs: number): number {
     const { queuedNs, headNs, anchorMs } = this.#of(worker);
     if (queuedNs === 0) return 0;
@@ -53,7 +53,7 @@ export class TtftForecast {
     return prefillMs * this.#slowdown(worker) + Math.ceil(uncachedTokens / stepTokensMax) * stepOverheadMs;
   }
 
-  /** Prompt tokens of the requests that decode on the worker. */
+  /** Prompt tokens of the decoding requests on the worker. */
   decodingTokens(worker: WorkerIndex): number {
     return this.#of(worker).decodingTokens;
   }
@@ -83,14 +83,14 @@ export class TtftForecast {
     forecast.decodingTokens -= booking.isl;
   }
 
-  /** The worker is gone; its bookings were released. */
+  /** The worker was removed; its bookings are released already. */
   forget(worker: WorkerIndex): void {
     this.#workers[worker] = undefined;
   }
 
   /**
-   * A step full of prefill alone against one that d decoding requests share: they take d of its tokens (at most half),
-   * and their contexts have to be read.
+   * Time per prefill token in a step shared with d decoding requests, relative to a step of prefill only. The decoding
+   * requests take d of the step's tokens (at most half), and their contexts have to be read.
    */
   #slowdown(worker: WorkerIndex): number {
     const { stepTokensMax, kvReadMsPerToken, stepOverheadMs } = this.#engine;
@@ -101,7 +101,7 @@ export class TtftForecast {
     return sharedMs / prefillTokens / this.#prefillMsPerToken;
   }
 
-  /** @returns whether the prefill had not ended before. */
+  /** @returns whether the prefill was still outstanding */
   #endPrefill(forecast: WorkerForecast, order: number): boolean {
     const workNs = forecast.prefillNs.get(order);
     if (workNs === undefined) return false;

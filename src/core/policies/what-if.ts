@@ -1,18 +1,18 @@
-// The worker that would give the first token soonest: Mooncake's Algorithm 1, with the engine's speed known.
+// What-if policy: the worker with the lowest predicted TTFT (Mooncake's Algorithm 1), given the engine's speed.
 
 import { type Choice, lowestCost, type Policy } from '../choice/policy.ts';
 import { type EngineModel, l40sLlama8bModel } from './engine-model.ts';
 import { TtftForecast } from './ttft-forecast.ts';
 
 export interface WhatIfOptions {
-  /** What a worker of speed 1 does. Default: Llama-3.1-8B on an L40S. */
+  /** Step times of a worker of speed 1. Default: Llama-3.1-8B on an L40S. */
   readonly engine?: EngineModel;
-  /** By worker index, how many times as fast as `engine` each one is; 1 where none is given. */
+  /** Speed of each worker relative to `engine`, by worker index. Default 1. */
   readonly speeds?: readonly number[];
 }
 
 /**
- * cost(w) = TTFT(w) / speed(w), in ms, where with u uncached, c cached tokens and B tokens a step
+ * cost(w) = TTFT(w) / speed(w), in ms, with u uncached tokens, c cached tokens and B tokens per step:
  *   TTFT(w)    = (backlog(w) + work(u, c)) x slow(w) + ceil(u / B) x overhead
  *   work(u, c) = u x gemm(B) / B + attention x u x (c + u / 2)
  *   backlog(w) = max(0, work of the prefills booked - min(now - anchor, work of the head)); the anchor is when the head

@@ -1,4 +1,4 @@
-// Synthetic multi-turn chat: each turn's prompt is all that was said before and one more message.
+// Synthetic multi-turn chat: each prompt contains the conversation so far and one more message.
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { BlockNumbering } from '../block-numbering.ts';
@@ -9,17 +9,17 @@ import { fullBlocks, type Generator, generated, pick, type Shape, wholeTokens } 
 interface Conversations {
   readonly systemPrompts: number;
   readonly systemTokens: number;
-  /** A session has 2 or more: 1 + a geometric draw. */
+  /** At least 2 turns per session: 1 + a geometric draw. */
   readonly turnsMean: number;
   readonly sessionGapMs: number;
-  /** From one turn's arrival to the next one's. */
+  /** From the arrival of one turn to that of the next. */
   readonly thinkMeanMs: number;
   /** Scale s of lognormal(ln s - 0.3, 0.8), which has about mean s. */
   readonly messageTokens: number;
   readonly answerTokens: number;
 }
 
-/** A session ends before a prompt and its answer would be longer: the usual context window. */
+/** A session ends before a prompt and its answer exceed this, the usual context window. */
 const contextTokensMax = 131_072;
 
 const logDeviation = 0.8;

@@ -1,4 +1,4 @@
-// What a generator of a synthetic workload is: requests from a seed, at a rate of its own.
+// Interface and helpers of the synthetic workload generators.
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { poissonArrivalsMs } from '../arrivals.ts';
@@ -6,12 +6,12 @@ import type { BlockNumbering } from '../block-numbering.ts';
 import type { Workload, WorkloadRequest } from '../workload.ts';
 
 export interface Generator {
-  /** Mean rate of what `generate` makes; null: all requests arrive at once. */
+  /** Mean rate of the generated arrivals. Null: all requests arrive at once. */
   readonly ratePerS: number | null;
-  /** Where it is not the usual number. */
+  /** Default number of requests, if it is not the usual one. */
   readonly requestsDefault?: number;
   readonly note?: string;
-  /** Same seed: the same requests, of which more or fewer are asked for. */
+  /** The same seed gives the same requests; `requestCount` decides how many. */
   generate(seed: number, requestCount: number): GeneratedWorkload;
 }
 
@@ -20,13 +20,13 @@ export type GeneratedWorkload = Pick<Workload, 'contentBlockTokens' | 'blockIdCo
 /** A request without its arrival. */
 export type Shape = Pick<WorkloadRequest, 'isl' | 'osl' | 'blockIds'>;
 
-/** Divides the block sizes of engines (16, 32, 64), so that they see the same sharing as from tokens. */
+/** Divides the usual block sizes of engines (16, 32, 64), so that they see the same sharing as with tokens. */
 export const CONTENT_BLOCK_TOKENS = 16;
 
-/** Poisson at 1 request a second: the unit in which a load is then given. */
+/** Poisson arrivals at 1 request per second: the unit in which a load is given. */
 export const UNIT_RATE_PER_S = 1;
 
-/** Requests drawn one after another, at Poisson arrivals of the unit rate. */
+/** Requests drawn one after another, with Poisson arrivals at the unit rate. */
 export function poissonWorkload(
   seed: number,
   requestCount: number,
@@ -39,7 +39,7 @@ export function poissonWorkload(
   return generated(numbering, requests);
 }
 
-/** @param contentBlockTokens where it is not the usual size */
+/** @param contentBlockTokens if it is not the usual size */
 export function generated(
   numbering: BlockNumbering,
   requests: readonly WorkloadRequest[],

@@ -1,4 +1,4 @@
-// Synthetic workloads in which length is what matters, and nothing or next to nothing is shared.
+// Synthetic workloads that vary in length and share little or nothing.
 
 import type { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';

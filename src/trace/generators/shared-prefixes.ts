@@ -1,4 +1,4 @@
-// Synthetic workloads of prompts behind one of some shared prefixes, each with a question of its own.
+// Synthetic workloads of prompts with a shared prefix and a unique question.
 import type { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';
 import { lognormal, normal, Zipf } from '../distributions.ts';
@@ -7,7 +7,7 @@ import { fullBlocks, type Generator, pick, poissonWorkload, UNIT_RATE_PER_S, who
 interface SharedPrefixes {
   readonly prefixes: number;
   readonly prefixTokens: number;
-  /** Weight 1 / rank^exponent of a prefix; 0: uniform. */
+  /** A prefix has weight 1 / rank^exponent. 0: uniform. */
   readonly zipfExponent: number;
   ownTokens(random: Random): number;
   osl(random: Random): number;
@@ -34,7 +34,7 @@ const pr1731 = { prefixes: 10, prefixTokens: 3500, zipfExponent: 0, ownTokens: (
 /** Dynamo's PR #1731: ISL 7,000, of which one of 10 prefixes of 3,500 tokens, drawn uniformly; OSL 100; Poisson. */
 export const PR_1731_FIXED: Generator = sharedPrefixes(pr1731);
 
-/** The same with ISL from N(7,000, 2,000): the own part is that less the prefix, at least 64 tokens. */
+/** The same with ISL from N(7,000, 2,000). The unique part is ISL - prefix, at least 64 tokens. */
 export const PR_1731_ISL: Generator = sharedPrefixes({
   ...pr1731,
   ownTokens: (random) => wholeTokens(normal(random, 7000, 2000) - 3500, 64),
@@ -46,7 +46,10 @@ export const PR_1731_OSL: Generator = sharedPrefixes({
   osl: (random) => wholeTokens(normal(random, 200, 120), 2),
 });
 
-/** 500 prefixes of 4,096 tokens, weight 1 / rank^1.1; 512 own tokens; OSL lognormal(ln 150 - 0.5, 1), mean 150; Poisson. */
+/**
+ * 500 prefixes of 4,096 tokens, weight 1 / rank^1.1; 512 unique tokens; OSL lognormal(ln 150 - 0.5, 1), mean 150;
+ * Poisson.
+ */
 export const ZIPF: Generator = sharedPrefixes({
   prefixes: 500,
   prefixTokens: 4096,

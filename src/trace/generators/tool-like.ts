@@ -1,4 +1,4 @@
-// A synthetic stand-in for Mooncake's tool and agent trace: two long common prefixes, and chat behind a short one.
+// Synthetic substitute for Mooncake's tool and agent trace: two long common prefixes, and chat with a short one.
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { poissonArrivalsMs } from '../arrivals.ts';
@@ -55,7 +55,7 @@ function shortToolCall(common: Int32Array, random: Random): Shape {
 class Chats {
   readonly #numbering: BlockNumbering;
   readonly #common: Int32Array;
-  /** A ring of the last prompts. */
+  /** Ring buffer of the last prompts. */
   readonly #remembered: { readonly isl: number; readonly blockIds: Int32Array }[] = [];
   #count = 0;
 

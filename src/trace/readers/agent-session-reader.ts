@@ -1,4 +1,5 @@
-// Reads recorded sessions of a coding agent (kv-cache-tester's JSON, one session a file) as closed loops with think time.
+// Reads recorded sessions of a coding agent (kv-cache-tester's JSON, one session per file) as closed loops with think
+// time.
 import { arrivalChance } from '../arrival-process.ts';
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { TraceError } from '../trace-error.ts';
@@ -8,20 +9,20 @@ import type { WorkloadRequest } from '../workload.ts';
 import { type AgentRequest, type AgentRun, longestPromptTokens, parseAgentSession } from './agent-session-record.ts';
 import { hasFields, OutputLengths, type Reader, type ReadTrace, type TraceFile } from './reader.ts';
 
-/** A session with a longer prompt is left out: it would fit no worker of the size that the sessions are studied with. */
+/** A session with a longer prompt is skipped: it does not fit a worker of the size the sessions are studied with. */
 const promptTokensMax = 180_000;
 const outputTokensMax = 4000;
-/** Somebody who is away for hours is no load. */
+/** A user who is away for hours adds no load. */
 const thinkMsMax = 60_000;
 const sessionGapMeanMs = 1000;
-/** What sessions with equally long tools have in common of tools and system prompt; their ids do not say. */
+/** Assumed shared part of tools and system prompt between sessions with equally long tools. Their ids do not tell. */
 const sharedShare = 0.75;
 const kvTokensPerWorker = 1_500_000;
 
 /**
  * Sessions start one after another, with exponential gaps of mean 1 s. Each request waits for the one before it and for
- * its `think_time`, at most 60 s. A sub-agent runs beside the requests that follow it, as in the record. Outputs are cut
- * at 4,000 tokens.
+ * its `think_time`, at most 60 s. A sub-agent runs in parallel with the requests that follow it, as recorded. Outputs
+ * are cut at 4,000 tokens.
  */
 export const AGENT_SESSIONS: Reader = {
   format: 'agent session JSON',
@@ -48,12 +49,12 @@ async function parseFile({ path, lines }: TraceFile): Promise<TraceFields> {
   return TraceFields.parse(path, texts.join('\n'));
 }
 
-/** Where a run has come to. */
+/** Progress of a run. */
 interface Progress {
   readonly request: number;
-  /** In the run's own seconds. */
+  /** In seconds of the run. */
   readonly endS: number;
-  /** In the workload, if engines answer as fast as the recorded ones did. */
+  /** In milliseconds of the workload, if engines answer as fast as the recorded ones. */
   readonly endMs: number;
 }
 
@@ -62,7 +63,7 @@ class SessionsTrace {
   readonly #numbering = new BlockNumbering();
   readonly #outputs = new OutputLengths();
   readonly #requests: WorkloadRequest[] = [];
-  /** Tokens of the tools -> ids of what sessions with such tools share, as far as one of them reached. */
+  /** Tool tokens -> block ids that sessions with these tools share, as far as any session got. */
   readonly #shared = new Map<number, Int32Array>();
   #blockTokens = 0;
   #startMs = 0;
@@ -106,7 +107,10 @@ class SessionsTrace {
     };
   }
 
-  /** @param entry where the parent run of a sub-agent is, and how long after that the sub-agent starts */
+  /**
+   * @param entry progress of the parent run when a sub-agent starts; `entryThinkS` later the sub-agent sends its first
+   * request
+   */
   #play(run: AgentRun, chains: ChainNumbering, entry: Progress | undefined, entryThinkS: number): void {
     const session = this.#runs++;
     this.#adoptShared(run, chains);

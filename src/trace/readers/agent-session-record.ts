@@ -1,4 +1,4 @@
-// One recorded session of a coding agent as kv-cache-tester's JSON has it, checked field by field.
+// Parses one recorded session of a coding agent (kv-cache-tester's JSON) and checks every field.
 import { TraceFields } from '../trace-fields.ts';
 
 /** Times in seconds from the start of the run. */
@@ -15,15 +15,15 @@ export interface AgentRequest {
   readonly startS: number;
   readonly isl: number;
   readonly outputTokens: number;
-  /** Of the full blocks, chained; local to the session. */
+  /** Chained ids of the full blocks, local to the session. */
   readonly ids: readonly number[];
-  /** From the start to the end of its answer; 0 where the record does not say. */
+  /** From the start of the request to the end of its answer. 0 if not recorded. */
   readonly answerS: number;
-  /** From the end of the answer before; undefined where the record does not say. */
+  /** From the end of the previous answer. Undefined if not recorded. */
   readonly thinkS: number | undefined;
 }
 
-/** Works beside the run that started it, which waits for it before its next request. */
+/** Runs in parallel with its parent, which waits for it before the next request. */
 export interface SubAgent {
   readonly kind: 'sub-agent';
   readonly startS: number;
@@ -42,7 +42,7 @@ export function parseAgentSession(fields: TraceFields): AgentSession {
   return { blockTokens, run: parseRun(fields, blockTokens) };
 }
 
-/** Sub-agents included. */
+/** Longest prompt of a run, its sub-agents included. */
 export function longestPromptTokens({ steps }: AgentRun): number {
   return Math.max(0, ...steps.map((step) => (step.kind === 'request' ? step.isl : longestPromptTokens(step.run))));
 }
@@ -60,7 +60,7 @@ function parseRun(fields: TraceFields, blockTokens: number): AgentRun {
 function parseStep(fields: TraceFields, blockTokens: number): AgentStep {
   const atS = fields.amount('t');
   if (fields.string('type') === 'subagent') {
-    // Its `t` is when it was done.
+    // `t` is the time at which it ended.
     const startS = atS - fields.amount('duration_ms') / 1000;
     return { kind: 'sub-agent', startS, run: parseRun(fields, blockTokens) };
   }

@@ -1,4 +1,4 @@
-// Reads agent logs with their raw text (JSONL of prompts and outputs), cut into blocks by a tokenizer.
+// Reads agent logs with raw text (JSONL of prompts and outputs) and cuts the text into blocks with a tokenizer.
 import { BlockHasher } from '../../core/blocks/block-hash.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { SequenceNumbering } from '../sequence-numbering.ts';
@@ -10,9 +10,9 @@ import { fromFirstArrival, hasFields, OutputLengths, type Reader, type ReadTrace
 const blockTokensDefault = 16;
 
 /**
- * A line: `timestamp` (microseconds), `input`, `output`, `session_id`. Lines may stand in any order. Sessions start when
- * they did; each later request waits for the one before it, and then as long as the timestamps lie apart. That includes
- * the recorded answer, which nothing tells apart.
+ * A line: `timestamp` (microseconds), `input`, `output`, `session_id`. Lines may stand in any order. Sessions start as
+ * recorded. Each later request waits for the one before it and then for the difference of their timestamps. This
+ * difference includes the recorded answer time, which the log does not separate.
  */
 export const AGENT_TEXT: Reader = {
   format: 'agent text JSONL',
@@ -22,7 +22,7 @@ export const AGENT_TEXT: Reader = {
     if (tokenizer === undefined) {
       throw new TraceError(
         'tokenizer-missing',
-        `${files[0]!.path}: has raw text: a tokenizer is needed to cut it into blocks`,
+        `${files[0]!.path}: contains raw text, which needs a tokenizer to be cut into blocks`,
       );
     }
     const trace = new TextTrace(tokenizer, blockTokens);
@@ -37,7 +37,7 @@ class TextTrace {
   readonly #tokenizer: Pick<Tokenizer, 'encode'>;
   readonly #blockTokens: number;
   readonly #hasher = new BlockHasher();
-  /** Forgets nothing. */
+  /** Unbounded, so that no sharing is missed. */
   readonly #numbering = new SequenceNumbering(Number.POSITIVE_INFINITY);
   readonly #outputs = new OutputLengths();
   readonly #sessions = new Map<string, WorkloadRequest[]>();

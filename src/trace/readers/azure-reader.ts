@@ -1,14 +1,14 @@
-// Reads Azure's LLM inference traces: lengths and arrivals in CSV, nothing about content.
+// Reads Azure's LLM inference traces: CSV with lengths and arrivals, without content.
 import { TraceError } from '../trace-error.ts';
 import { NO_BLOCKS, type WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, OutputLengths, type Reader } from './reader.ts';
 
 const columnNames = ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'] as const;
 
-/** Nothing is shared, so any size would do. */
+/** Nothing is shared, so the size does not matter. */
 const contentBlockTokens = 16;
 
-/** Columns in any order, more of them ignored; times are UTC unless they say otherwise. */
+/** Columns may be in any order; unknown ones are ignored. Times without an offset are UTC. */
 export const AZURE: Reader = {
   format: 'Azure LLM inference CSV',
   firstLine: columnNames.join(','),
@@ -68,7 +68,7 @@ function tokens(at: string, column: string, cell: string, min: number): number {
 
 const timestamp = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?$/;
 
-/** Digits behind the milliseconds, which `Date` drops, are kept. */
+/** Keeps the digits after the milliseconds, which `Date` drops. */
 function timeMs(at: string, cell: string): number {
   const match = timestamp.exec(cell);
   const seconds = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2]}${match[4] ?? 'Z'}`);

@@ -1,11 +1,11 @@
-// Reads Mooncake's JSONL traces, and the sessions that Dynamo's dialect adds to them.
+// Reads Mooncake's JSONL traces, including the sessions of Dynamo's dialect.
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { TraceFields } from '../trace-fields.ts';
 import { NO_BLOCKS, type Predecessor, type WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, hasFields, OutputLengths, type Reader, type ReadTrace } from './reader.ts';
 
 const blockTokensDefault = 512;
-/** What the public traces are studied with: their longest prompts do not fit a small worker. */
+/** KV capacity for the public traces: their longest prompts do not fit a small worker. */
 const kvTokensPerWorker = 2_000_000;
 
 const timestampNames = ['timestamp', 'created_time'];
@@ -16,8 +16,8 @@ const delayNames = ['delay', 'delay_ms'];
 /**
  * A line: `timestamp | created_time` (ms), `input_length | input_tokens`, `output_length | output_tokens`, `hash_ids`
  * (without them the prompt shares nothing). Lines of one `session_id` are the turns of a closed loop, each with its
- * whole prompt: a later turn arrives `delay | delay_ms` after the end of the one before, or else as long after it as
- * the timestamps lie apart.
+ * whole prompt: a later turn arrives `delay | delay_ms` after the end of the one before. Without a delay, the
+ * difference of the timestamps is used.
  */
 export const MOONCAKE: Reader = {
   format: 'Mooncake JSONL',
@@ -38,7 +38,7 @@ class MooncakeTrace {
   readonly #chains = new ChainNumbering(this.#numbering);
   readonly #outputs = new OutputLengths();
   readonly #requests: WorkloadRequest[] = [];
-  /** `session_id` -> its number and the index of its last turn. */
+  /** `session_id` -> session number and index of the last turn. */
   readonly #sessions = new Map<string, { readonly session: number; last: number }>();
 
   constructor(blockTokens: number) {

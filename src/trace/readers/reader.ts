@@ -1,15 +1,18 @@
-// What a reader of one trace format is, and what readers have in common.
+// Interface and helpers of the trace readers.
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { TraceFields } from '../trace-fields.ts';
 import type { TraceLine } from '../trace-lines.ts';
 import type { Workload, WorkloadRequest } from '../workload.ts';
 
 export interface ReaderOptions {
-  /** Tokens of one block of `hash_ids` in Mooncake traces (default 512), or of the blocks that text is cut into (16). */
+  /**
+   * Tokens per block: of `hash_ids` in Mooncake traces (default 512), or of the blocks that text is cut into (default
+   * 16).
+   */
   readonly blockTokens?: number;
-  /** For raw text. */
+  /** Needed for traces with raw text. */
   readonly tokenizer?: Pick<Tokenizer, 'encode'>;
-  /** Of what the trace leaves open, such as the starts of sessions. Default 0. */
+  /** Seed for what the trace leaves open, such as session starts. Default 0. */
   readonly seed?: number;
 }
 
@@ -20,7 +23,7 @@ export interface TraceFile {
 
 export interface Reader {
   readonly format: string;
-  /** What its first line looks like, for a user whose file no reader knows. */
+  /** Description of the first line, for the error message about an unknown format. */
   readonly firstLine: string;
   recognises(firstLine: string): boolean;
   /**
@@ -30,10 +33,10 @@ export interface Reader {
   read(files: readonly TraceFile[], options: ReaderOptions): Promise<ReadTrace>;
 }
 
-/** In any order: `after` counts in the order of this list. */
+/** Requests in any order. `after` refers to indexes in this list. */
 export type ReadTrace = Omit<Workload, 'name'>;
 
-/** Whether a line is a JSON object that has, of every group of names, at least one. */
+/** Whether a line is a JSON object with at least one name of each group. */
 export function hasFields(line: string, ...groups: readonly (readonly string[])[]): boolean {
   let value: unknown;
   try {
@@ -46,7 +49,10 @@ export function hasFields(line: string, ...groups: readonly (readonly string[])[
   return groups.every((names) => fields.has(...names));
 }
 
-/** Engines always answer something: a request recorded without output gets one token, and a note says how many did. */
+/**
+ * Output lengths of a trace. A request recorded without output gets one token, since engines always answer something; a
+ * note counts these.
+ */
 export class OutputLengths {
   #empty = 0;
 

@@ -1,4 +1,4 @@
-// Reads what the gateway has recorded.
+// Reads recordings made by the gateway.
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { decodeHeader, decodeRequest, isHeader, type RecordingHeader } from '../recorder.ts';
 import { TraceError } from '../trace-error.ts';
@@ -6,8 +6,8 @@ import type { WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, OutputLengths, type Reader, type ReadTrace, type TraceFile } from './reader.ts';
 
 /**
- * Each recording has ids of its own, so that two share nothing. Those of one file follow one another as they were made;
- * several files are laid over one another.
+ * Each recording has its own block ids, so two recordings share nothing. Recordings of one file keep their distance in
+ * time; several files run at the same time.
  */
 export const RECORDING: Reader = {
   format: 'kvoyant recording',
@@ -29,7 +29,7 @@ class RecordedTrace {
   #recordings = 0;
 
   async add({ lines }: TraceFile): Promise<void> {
-    // Chained once more: a block whose parent the recorder forgot must not pass for shared content.
+    // Chain the ids again: a block whose parent the recorder forgot must not count as shared.
     let chains = new ChainNumbering(this.#numbering);
     const requests: WorkloadRequest[] = [];
     let firstStartMs: number | null = null;
