@@ -10,6 +10,8 @@ const leaveMs = 5;
 export interface Question {
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
+  /** What is sent, where the form of the JSON matters; default: `body`. */
+  readonly json?: string;
 }
 
 export interface Reply {
@@ -80,7 +82,7 @@ export function ask(url: string, id: string, question: Question, options: AskOpt
         end(failure === null ? 'done' : 'failed', failure ?? '');
       });
     });
-    request.end(JSON.stringify(question.body), () => {
+    request.end(question.json ?? JSON.stringify(question.body), () => {
       // It has to be on its way before it can be given up.
       if (leaveAfterTokens === 0) setTimeout(() => end('left'), leaveMs);
     });

@@ -17,9 +17,12 @@ SPLIT = (
 BEGIN, ROLE, END = "<|begin|>", "<|role|>", "<|end|>"
 VOCABULARY = 4096
 TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "<|role|>{{ message['role'] }}\n{{ message['content'] | trim }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}<|role|>assistant\n{% endif %}"
+    "{{ bos_token }}{% if tools %}<|role|>tools\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|end|>{% endif %}"
+    "{% for message in messages %}"
+    "<|role|>{{ message['role'] }}\n{% if message['content'] %}{{ message['content'] | trim }}{% endif %}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{{ call['function']['name'] }} {{ call['function']['arguments'] | tojson }}"
+    "{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|role|>assistant\n{% endif %}"
 )
 
 

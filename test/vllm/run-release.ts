@@ -7,6 +7,7 @@ import type { Stage } from './engine-under-test.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { restPhase } from './rest-phase.ts';
 import { sequentialPhase } from './sequential-phase.ts';
+import { ToolChats } from './tool-chats.ts';
 import type { Verdict } from './verdict-table.ts';
 import type { Release } from './versions.ts';
 import { VllmEngine, type VllmOptions } from './vllm-engine.ts';
@@ -19,6 +20,7 @@ const blocks = 200;
 const model = 'tiny';
 const seed = 1;
 const sequentialRequests = 120;
+const toolRequests = 45;
 const concurrentRequests = 80;
 
 export interface RunOptions {
@@ -59,6 +61,9 @@ export async function runRelease(options: RunOptions): Promise<Verdict[]> {
     const workload = new Workload(seed, model, blockSize);
     begin('one request after the other');
     verdicts.push(...(await sequentialPhase(stage, gateway, workload, sequentialRequests)));
+    begin('chats with tools');
+    const toolChats = new ToolChats(seed, model);
+    verdicts.push(...(await sequentialPhase(stage, gateway, toolChats, toolRequests, 'tools')));
     begin('many at once, an engine killed');
     verdicts.push(...(await new ConcurrentPhase(stage, gateway, workload).run(concurrentRequests)));
     begin('at rest');

@@ -6,13 +6,19 @@ import type { GatewayProcess } from './gateway-process.ts';
 import { Predictions } from './predictions.ts';
 import { settle } from './settle.ts';
 import type { Verdict } from './verdict-table.ts';
-import type { Workload } from './workload.ts';
+import type { Turn } from './workload.ts';
+
+/** Where the requests of a phase come from. */
+export interface Turns {
+  next(): Turn;
+}
 
 export async function sequentialPhase(
   stage: Stage,
   gateway: GatewayProcess,
-  workload: Workload,
+  workload: Turns,
   requestCount: number,
+  name = 'sequential',
 ): Promise<Verdict[]> {
   const predictions = new Predictions();
   const failures: string[] = [];
@@ -22,7 +28,7 @@ export async function sequentialPhase(
   for (let i = 1; i <= requestCount; i++) {
     const { question, ended } = workload.next();
     await settle(stage, gateway);
-    const reply = await ask(gateway.url, `sequential-${i}`, question);
+    const reply = await ask(gateway.url, `${name.replaceAll(' ', '-')}-${i}`, question);
     ended(reply.ending === 'done' ? reply.text : null);
     if (reply.ending !== 'done') {
       failures.push(`${reply.id}: ${reply.reason}`);
@@ -40,19 +46,19 @@ export async function sequentialPhase(
   const { exact, count, meanError } = predictions;
   return [
     {
-      check: 'sequential: answered',
+      check: `${name}: answered`,
       seen: `${requestCount - failures.length} of ${requestCount}`,
       required: 'all',
       holds: failures.length === 0,
     },
     {
-      check: 'sequential: prompt tokens as the engine counts them',
+      check: `${name}: prompt tokens as the engine counts them`,
       seen: `${count - miscounted.length} of ${count}`,
       required: 'all',
       holds: miscounted.length === 0,
     },
     {
-      check: 'sequential: predicted = actual cached tokens',
+      check: `${name}: predicted = actual cached tokens`,
       seen: `${exact} of ${count}, mean error ${meanError.toFixed(1)}; ${cachedTokens} of ${promptTokens} tokens cached`,
       required: 'all',
       holds: exact === count && count > 0 && cachedTokens > 0,

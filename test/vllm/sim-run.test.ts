@@ -12,6 +12,7 @@ import { GatewayProcess } from './gateway-process.ts';
 import { crashProgram, endProgram, startProgram } from './own-processes.ts';
 import { restPhase } from './rest-phase.ts';
 import { sequentialPhase } from './sequential-phase.ts';
+import { ToolChats } from './tool-chats.ts';
 import { Workload } from './workload.ts';
 
 const command = [process.execPath, join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js')];
@@ -94,6 +95,7 @@ it('every phase of the run with real engines holds with simulated ones', async (
   };
   const verdicts = [
     ...(await sequentialPhase(stage, gateway, workload, 15)),
+    ...(await sequentialPhase(stage, gateway, new ToolChats(1, model), 6, 'tools')),
     ...(await new ConcurrentPhase(stage, gateway, workload).run(40)),
     ...(await restPhase(stage, gateway)),
     ...(await doctorPhase(stage, command, 'builtin', [both, misled])),
@@ -102,5 +104,5 @@ it('every phase of the run with real engines holds with simulated ones', async (
     verdicts.filter(({ holds }) => !holds),
     said.join('\n'),
   ).toEqual([]);
-  expect(verdicts).toHaveLength(13);
+  expect(verdicts).toHaveLength(16);
 }, 300_000);

