@@ -1,6 +1,6 @@
 // The requests under way on one engine: what they still expect of it, and when it was last heard.
 
-import { EnginePulse, type PulseStep } from './engine-pulse.ts';
+import type { EngineHealth, SilenceStep } from './engine-health.ts';
 
 /** One request at an engine. */
 export interface Call {
@@ -23,8 +23,12 @@ export class EngineSilent extends Error {
 
 export class EngineCalls {
   readonly #calls = new Set<Call>();
-  readonly pulse: EnginePulse = new EnginePulse();
+  readonly #health: EngineHealth;
   #heardCount = 0;
+
+  constructor(health: EngineHealth) {
+    this.#health = health;
+  }
 
   /** Rises with everything that is heard. */
   get heardCount(): number {
@@ -36,7 +40,7 @@ export class EngineCalls {
   }
 
   open(call: Call): void {
-    if (this.#calls.size === 0) this.pulse.heard();
+    if (this.#calls.size === 0) this.#health.heard();
     this.#calls.add(call);
   }
 
@@ -47,12 +51,12 @@ export class EngineCalls {
   /** Bytes of an answer came. */
   heard(): void {
     this.#heardCount += 1;
-    this.pulse.heard();
+    this.#health.heard();
   }
 
   /** A token came. */
   token(call: Call, nowMs: number): void {
-    if (call.lastTokenMs !== null) this.pulse.gap(nowMs - call.lastTokenMs);
+    if (call.lastTokenMs !== null) this.#health.gap(nowMs - call.lastTokenMs);
     call.lastTokenMs = nowMs;
   }
 
@@ -63,11 +67,11 @@ export class EngineCalls {
   /** What was waiting for the client has gone out: from now on more may come. */
   resume(call: Call): void {
     call.paused = false;
-    this.pulse.heard();
+    this.#health.heard();
   }
 
   /** @param prefillMs see `Expected` */
-  advance(elapsedMs: number, prefillMs: number): PulseStep {
+  advance(elapsedMs: number, prefillMs: number): SilenceStep {
     let decoding = 0;
     let prefilling = 0;
     let whole = 0;
@@ -77,12 +81,13 @@ export class EngineCalls {
       else if (lastTokenMs === null) prefilling += 1;
       else decoding += 1;
     }
-    return this.pulse.advance(elapsedMs, { decoding, prefilling, whole, prefillMs });
+    return this.#health.advance(elapsedMs, { decoding, prefilling, whole, prefillMs });
   }
 
   /** To be called when the engine is overdue. */
   offerElsewhere(error: Error): void {
-    for (const call of [...this.#calls]) if (call.lastTokenMs === null) call.moveIfFaster(this.pulse.silenceMs, error);
+    for (const call of [...this.#calls])
+      if (call.lastTokenMs === null) call.moveIfFaster(this.#health.silenceMs, error);
   }
 
   breakOff(error: Error): void {

@@ -13,6 +13,7 @@ import {
   smallAnswerBytesMax,
 } from './engine-limits.ts';
 import { type CacheConfig, readCacheConfigs, readPrefixCacheHits } from './engine-metrics.ts';
+import type { HealthAnswer } from './engine-pulse.ts';
 import { type ModelEntry, readModels } from './listed-models.ts';
 import { quoted, Remarks } from './remarks.ts';
 import type { Upstream } from './upstream.ts';
@@ -42,6 +43,13 @@ export class ProbeError extends Error {
   /** Nothing listens at the address: the process is gone. */
   get refused(): boolean {
     return this.code === 'ECONNREFUSED';
+  }
+
+  /** What it says of the engine's health. An engine without /health is not ill; one that answers with 5xx says so. */
+  get answer(): HealthAnswer {
+    if (this.status >= 500) return 'ill';
+    if (this.status > 0) return 'alive';
+    return this.refused ? 'refused' : 'none';
   }
 }
 

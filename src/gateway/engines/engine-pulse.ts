@@ -35,8 +35,8 @@ export interface Expected {
 
 export type PulseState = 'well' | 'stalled' | 'dead';
 
-/** What came of a question: it answered; it answered that it is ill, or nothing listens; there was no answer. */
-export type HealthAnswer = 'alive' | 'ill' | 'none';
+/** What came of a question: it answered; it answered that it is ill; nothing listens; there was no answer. */
+export type HealthAnswer = 'alive' | 'ill' | 'refused' | 'none';
 
 export interface PulseStep {
   readonly state: PulseState;
@@ -58,6 +58,10 @@ export class EnginePulse {
   #silences = 0;
   readonly #gapsMs: number[] = [];
   #nextGap = 0;
+
+  get state(): PulseState {
+    return this.#state;
+  }
 
   get silenceMs(): number {
     return this.#silenceMs;
@@ -88,7 +92,7 @@ export class EnginePulse {
   answered(question: number, answer: HealthAnswer): void {
     if (question !== this.#silences || this.#state === 'dead') return;
     this.#asked = false;
-    if (answer === 'ill') this.#state = 'dead';
+    if (answer === 'ill' || answer === 'refused') this.#state = 'dead';
     if (answer !== 'alive') return;
     this.#unansweredMs = null;
     this.#restedMs = 0;

@@ -10,19 +10,14 @@ import type { FeedSource } from './announced-feeds.ts';
 import type { CanaryReport, Circumstances } from './canary-report.ts';
 import { clientIdOf } from './client-id.ts';
 import { EngineCalls } from './engine-calls.ts';
+import { EngineHealth, type EngineState } from './engine-health.ts';
 import { EngineProbe } from './engine-probe.ts';
+import { reasonOf } from './health-words.ts';
 import type { ModelEntry } from './listed-models.ts';
 import { WorkerAccount } from './prompt-account.ts';
 import type { TokenizerVerdict } from './tokenizer-verdict.ts';
 import { Upstream } from './upstream.ts';
 import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
-
-/**
- * `joining`: not reached yet. `ready`: takes requests. `stalled`: has sent nothing for longer than normal, others come
- * first. `suspect`: a request could not connect, a probe is under way.
- * `down`: was reached once, not any more. `refused`: reached, but not fit for use.
- */
-export type EngineState = 'joining' | 'ready' | 'stalled' | 'suspect' | 'down' | 'refused';
 
 export class Engine {
   readonly spec: EngineSpec;
@@ -35,19 +30,14 @@ export class Engine {
   /** What it says of itself, and can't be used. */
   remarks: readonly string[] = [];
   tokenizer: TokenizerVerdict = { text: 'unchecked', chat: 'unchecked' };
-  readonly calls: EngineCalls = new EngineCalls();
-  /** Back after a failure, and nothing has been answered since: one request at a time goes there. */
-  onTrial = false;
-  /** It said that it takes no more requests; until then others come first. */
-  fullUntilMs = 0;
+  readonly health: EngineHealth = new EngineHealth();
+  readonly calls: EngineCalls = new EngineCalls(this.health);
   /** It has told how many prompt tokens it found in its cache, so it tells whenever there are some. */
   reportsCachedTokens = false;
   /** The log has said that it reports usages that can not be. */
   toldMalformedUsage = false;
   #models: readonly ModelEntry[] = [];
   #modelOf: ReadonlyMap<string, ModelEntry> = new Map();
-  #state: EngineState = 'joining';
-  #reason: string | null = null;
   #draining = false;
   #inFlight = 0;
 
@@ -80,12 +70,12 @@ export class Engine {
   }
 
   get state(): EngineState {
-    return this.#state;
+    return this.health.state;
   }
 
   /** Why it is not ready, or null. */
   get reason(): string | null {
-    return this.#reason;
+    return reasonOf(this.state, this.health.cause);
   }
 
   /** Whether new requests may go there. */
@@ -95,12 +85,17 @@ export class Engine {
 
   /** It has joined, and nothing is known to be wrong with it. */
   get isInUse(): boolean {
-    return this.#state === 'ready' || this.#state === 'stalled';
+    return this.health.isInUse;
   }
 
   /** Others come first: it is stalled or full, or one request is just trying whether it works. */
   isSecondChoice(nowMs: number): boolean {
-    return this.#state === 'stalled' || nowMs < this.fullUntilMs || (this.onTrial && this.inFlight > 0);
+    return this.health.isSecondChoice(nowMs, this.#inFlight);
+  }
+
+  /** It is back after a failure, and has not begun to answer since. */
+  get onTrial(): boolean {
+    return this.health.onTrial;
   }
 
   /** Nothing new goes there, whatever its state; what is under way ends as it would. */
@@ -110,7 +105,7 @@ export class Engine {
 
   setDraining(draining: boolean): void {
     this.#draining = draining;
-    this.#applyRoutable();
+    this.applyRoutable();
   }
 
   /** What the usage of a complete answer means: some engines (vLLM 0.23) leave out cached tokens where there are none. */
@@ -138,14 +133,8 @@ export class Engine {
     return this.#modelOf.has(model);
   }
 
-  /** Requests are routed to its workers only while it is `ready` and not draining; bookings stay whatever the state. */
-  setState(state: EngineState, reason: string | null): void {
-    this.#state = state;
-    this.#reason = reason;
-    this.#applyRoutable();
-  }
-
-  #applyRoutable(): void {
+  /** Tells the routers whether its workers take requests; bookings stay. To be called when its health has changed. */
+  applyRoutable(): void {
     const routable = this.takesRequests;
     for (const { membership } of this.workers) membership?.router.setRoutable(membership.index, routable);
   }

@@ -1,11 +1,11 @@
-// Follows one engine through its life: joins it to a pool, looks after it, loses it, finds it again.
+// Drives the health of one engine (engine-health.ts): probes it, joins it to a pool, and does what its state asks for.
 
 import type { Logger } from 'pino';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
+import { asksForLook, type HealthChange } from '../engines/engine-health.ts';
 import { ProbeError } from '../engines/engine-probe.ts';
-import { FailureStreak } from '../engines/failure-streak.ts';
 import type { ModelEntry } from '../engines/listed-models.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import type { Pools } from '../pools/pools.ts';
@@ -13,18 +13,12 @@ import { type CanaryContext, sendCanary } from '../proof/canary.ts';
 import { CanarySchedule } from './canary-schedule.ts';
 import { type EngineFacts, EngineUnfit, learnFacts } from './engine-facts.ts';
 import { EngineWorkers } from './engine-workers.ts';
+import { HealthLog } from './health-log.ts';
 import { logJoined } from './join-log.ts';
 import { PulseGuard } from './pulse-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
 import { unreachedAdvice } from './unreached-advice.ts';
-import { UnreachedLog } from './unreached-log.ts';
 
-/** Between two looks at an engine that is ready. */
-const readyIntervalMs = 5000;
-/** Probes without an answer until a ready engine counts as down; one refused connection is enough. */
-const missedProbesMax = 3;
-/** An engine that could not be taken in rests twice as long after each further time, up to this. */
-const faultRestMsMax = 300_000;
 /** Between two looks at the models of an engine that is ready, for adapters that are loaded and dropped while it runs. */
 const probeIntervalsPerModels = 10;
 /** Between two tries to open a feed that could not be opened. */
@@ -47,20 +41,13 @@ export class EngineMonitor {
   readonly #log: Logger;
   #closed = false;
   #wake: (() => void) | null = null;
-  #missedProbes = 0;
-  readonly #streak = new FailureStreak();
+  /** A look was asked for while another one was under way. */
+  #lookAgain = false;
   readonly #pulse: PulseGuard;
   readonly #canaries: CanarySchedule;
-  /** It failed, so it has to prove itself when it is back. */
-  #proves = false;
-  #restUntilMs = 0;
-  /** The process was seen to be gone: what it held in its cache is lost. */
-  #processGone = false;
-  /** Errors in a row that nobody expected while the engine was looked after. */
-  #faults = 0;
   #feedRetryDueMs = 0;
   #modelsDueMs = 0;
-  readonly #unreached: UnreachedLog;
+  readonly #healthLog: HealthLog;
 
   constructor(engine: Engine, context: MonitorContext) {
     const { config, tokenizer, pools } = context;
@@ -69,18 +56,12 @@ export class EngineMonitor {
     this.#tokenizer = tokenizer;
     this.#pools = pools;
     this.#log = context.log.child({ engine: engine.url });
-    this.#unreached = new UnreachedLog(this.#log, 'engine not reached');
+    this.#healthLog = new HealthLog(engine, this.#log);
     this.#workers = new EngineWorkers(engine, { ...context, log: this.#log });
-    this.#pulse = new PulseGuard(
-      engine,
-      {
-        onStalled: (reason) => this.#stalled(reason),
-        onHeard: () => this.#heard(),
-        onDead: (reason) => this.#dead(reason),
-        onFault: (error) => this.#fault(error),
-      },
-      this.#log,
-    );
+    this.#pulse = new PulseGuard(engine, {
+      onChange: (change) => this.#apply(change),
+      onFault: (error) => this.#fault(error),
+    });
     this.#canaries = new CanarySchedule(engine, config, (worker) => sendCanary(worker, context), this.#log);
   }
 
@@ -93,45 +74,21 @@ export class EngineMonitor {
         this.#fault(error);
       }
       if (this.#closed) return;
-      const restMs = this.#restUntilMs - performance.now();
-      await this.#sleep(this.engine.isInUse ? readyIntervalMs : Math.max(this.#config.probeIntervalMs, restMs));
+      await this.#sleep(this.engine.health.waitMs(performance.now(), this.#config.probeIntervalMs));
     }
   }
 
-  async #look(): Promise<void> {
-    if (this.engine.state === 'ready') await this.#check();
-    // A stalled engine is asked for its health by the guard of its pulse.
-    else if (this.engine.state !== 'stalled' && performance.now() >= this.#restUntilMs) await this.#join();
-  }
-
-  /** A request could not connect: no further one goes there until a probe has. */
+  /** A request could not connect. @param refused nothing listens there */
   suspect(reason: string, refused: boolean): void {
-    this.#processGone ||= refused;
-    if (!this.engine.isInUse) return;
-    this.#proves = true;
-    this.engine.setState('suspect', reason);
-    this.#log.warn({ reason }, 'engine suspected');
-    this.#wake?.();
+    this.#apply(this.engine.health.unreachable(reason, refused));
   }
 
-  /** A request failed in its hands; some in a row, or the one on trial, put it out, if it can be spared. */
+  /** A request failed in its hands. */
   failed(reason: string): void {
-    if (!this.engine.isInUse) return;
-    if (canBeSpared(this.engine, this.#pools.poolOf(this.engine)!) && this.#streak.failed(this.engine.onTrial))
-      this.#putOut(reason);
-    // It may be gone altogether: a look at it tells.
-    this.#wake?.();
-  }
-
-  /** It has begun to answer a request: others may come. */
-  begun(): void {
-    this.engine.onTrial = false;
-  }
-
-  /** It has given a whole answer. */
-  worked(): void {
-    this.#streak.worked();
-    this.engine.onTrial = false;
+    const { engine } = this;
+    if (!engine.isInUse) return;
+    const spare = canBeSpared(engine, this.#pools.poolOf(engine)!);
+    this.#apply(engine.health.failed(performance.now(), reason, spare));
   }
 
   /** Takes its workers out of their pool, with all that is booked there. */
@@ -143,47 +100,38 @@ export class EngineMonitor {
   async close(): Promise<void> {
     this.#closed = true;
     this.#pulse.close();
-    this.#wake?.();
+    this.#lookNow();
     this.#workers.closeFeeds();
     await this.engine.upstream.close();
   }
 
-  /** Out until it has rested; then it has to prove itself. */
-  #putOut(reason: string): void {
-    this.#proves = true;
-    this.#restUntilMs = performance.now() + this.#streak.restMs;
-    this.engine.setState('down', reason);
-    this.#log.warn({ reason, restMs: this.#streak.restMs }, 'engine out');
+  async #look(): Promise<void> {
+    switch (this.engine.health.task(performance.now())) {
+      case 'check':
+        return this.#check();
+      case 'join':
+        return this.#join();
+      case 'nothing':
+    }
   }
 
-  #stalled(reason: string): void {
-    if (this.engine.state === 'ready') this.engine.setState('stalled', reason);
-  }
-
-  #heard(): void {
-    if (this.engine.state === 'stalled') this.engine.setState('ready', null);
-  }
-
-  #dead(reason: string): void {
-    const { state, isInUse } = this.engine;
-    if (!isInUse && state !== 'suspect') return;
-    this.engine.setState('down', reason);
-    this.#log.warn({ reason }, 'engine down');
-    this.#wake?.();
+  /** Does what a change of its health asks for. @param error of ours, with a fault */
+  #apply(change: HealthChange | null, error?: unknown): void {
+    if (change === null) return;
+    this.engine.applyRoutable();
+    this.#healthLog.tell(change, performance.now(), error);
+    if (asksForLook(change)) this.#lookNow();
   }
 
   async #check(): Promise<void> {
+    const { probe, health } = this.engine;
     try {
-      await this.engine.probe.health();
-      this.#missedProbes = 0;
+      await probe.health();
+      health.probed('alive', '');
     } catch (error) {
       if (!(error instanceof ProbeError)) throw error;
-      // An engine without /health is not ill; one that answers with 5xx says that it is.
-      if (error.status === 0 || error.status >= 500) {
-        this.#missedProbes += 1;
-        if (error.refused || error.status >= 500 || this.#missedProbes >= missedProbesMax) this.#lost(error);
-        return;
-      }
+      this.#apply(health.probed(error.answer, this.#reasonOf(error)));
+      if (error.answer !== 'alive') return;
     }
     if (this.#closed) return;
     const nowMs = performance.now();
@@ -209,51 +157,34 @@ export class EngineMonitor {
     }
     if (this.#closed || engine.state !== 'ready') return;
     if (this.#workers.adoptModels(models)) return;
-    engine.setState('joining', 'it serves other models than before');
-    this.#log.warn({ models: models.length }, 'engine serves other models: it joins anew');
-    this.#wake?.();
+    this.#apply(engine.health.otherModels('it serves other models than before'));
   }
 
-  #lost(error: ProbeError): void {
-    this.#processGone ||= error.refused;
-    const { state } = this.engine;
-    const first = this.engine.isInUse || state === 'suspect';
+  #reasonOf(error: ProbeError): string {
     const advice = unreachedAdvice(this.engine.url, error);
-    const reason = advice === null ? error.message : `${error.message}: ${advice}`;
-    this.engine.setState(state === 'joining' || state === 'refused' ? state : 'down', reason);
-    this.#proves ||= first;
-    const nowMs = performance.now();
-    if (first) {
-      this.#unreached.lost(reason, nowMs);
-      this.#log.warn({ reason }, 'engine down');
-    } else this.#unreached.missed(reason, nowMs);
+    return advice === null ? error.message : `${error.message}: ${advice}`;
   }
 
   async #join(): Promise<void> {
+    const { health } = this.engine;
     let facts: EngineFacts;
     try {
       facts = await learnFacts(this.engine, this.#config, this.#tokenizer);
     } catch (error) {
       if (this.#closed) return;
-      if (error instanceof ProbeError) this.#lost(error);
-      else if (error instanceof EngineUnfit) this.#refuse(error);
+      if (error instanceof ProbeError) this.#apply(health.unreached(this.#reasonOf(error), error.refused));
+      else if (error instanceof EngineUnfit) this.#apply(health.unfit(error.message));
       else throw error;
       return;
     }
     if (this.#closed) return;
-    this.#workers.adopt(facts, this.#processGone);
-    this.#processGone = false;
+    this.#workers.adopt(facts, health.takeProcessGone());
     await this.#workers.whenCurrent();
     if (this.#closed) return;
-    this.#missedProbes = 0;
-    this.engine.onTrial = this.#proves;
-    this.#proves = false;
-    this.engine.setState('ready', null);
-    this.#unreached.reached();
+    this.#apply(health.joined());
     this.#modelsDueMs = performance.now() + probeIntervalsPerModels * this.#config.probeIntervalMs;
     this.#logJoined();
     this.#canaries.joined();
-    this.#faults = 0;
   }
 
   #logJoined(): void {
@@ -265,41 +196,34 @@ export class EngineMonitor {
     for (const worker of this.engine.workers) logJoined(worker, circumstances);
   }
 
-  /** An error has put it out, and it is not yet to be taken in again. */
-  get #rests(): boolean {
-    return this.engine.state === 'refused' && performance.now() < this.#restUntilMs;
-  }
-
   /**
    * An error that nobody expected ends this engine's part in routing, not the process: what was half done is undone,
    * and the engine is taken in again ever more rarely.
    */
   #fault(error: unknown): void {
-    if (this.#closed || this.#rests) return;
-    const restMs = Math.min(faultRestMsMax, this.#config.probeIntervalMs * 2 ** this.#faults);
-    this.#faults += 1;
-    this.#restUntilMs = performance.now() + restMs;
-    this.#proves = true;
+    if (this.#closed) return;
     const reason = `it could not be taken in: ${error instanceof Error ? error.message : String(error)}`;
-    this.#log.error({ err: error, restMs }, 'engine out: an error of ours in its care');
+    const change = this.engine.health.fault(performance.now(), reason, this.#config.probeIntervalMs);
+    if (change === null) return;
     this.#workers.dismiss();
-    this.engine.setState('refused', reason);
+    this.#apply(change, error);
   }
 
-  #refuse(error: EngineUnfit): void {
-    if (this.engine.state !== 'refused' || this.engine.reason !== error.message) {
-      this.#log.error({ reason: error.message }, 'engine refused');
-    }
-    this.engine.setState('refused', error.message);
+  #lookNow(): void {
+    this.#lookAgain = true;
+    this.#wake?.();
   }
 
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
+      const end = (): void => {
         clearTimeout(timer);
+        this.#wake = null;
+        this.#lookAgain = false;
         resolve();
       };
+      const timer = setTimeout(end, this.#lookAgain ? 0 : ms);
+      this.#wake = end;
     });
   }
 }

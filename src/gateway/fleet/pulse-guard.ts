@@ -1,11 +1,12 @@
-// Feeds an engine's pulse with time and with what /health answers, and acts on what it says.
+// Tells an engine's health of the time that passes in silence, asks for /health where it wants that, and cuts the streams
+// of a dead engine.
 
-import type { Logger } from 'pino';
 import { assumedPrefillTokensPerS } from '../../core/index.ts';
 import type { Engine } from '../engines/engine.ts';
 import { EngineSilent } from '../engines/engine-calls.ts';
+import type { HealthChange } from '../engines/engine-health.ts';
 import { ProbeError } from '../engines/engine-probe.ts';
-import type { HealthAnswer, PulseState } from '../engines/engine-pulse.ts';
+import { givenUpAfter, silentFor } from '../engines/health-words.ts';
 
 const turnIntervalMs = 100;
 /** A turn that comes later than that says more of this process than of the engine: only so much counts as silence. */
@@ -14,12 +15,7 @@ const turnMsMax = 250;
 const offerIntervalMs = 1000;
 
 export interface PulseActions {
-  /** Other engines come first. */
-  onStalled(reason: string): void;
-  /** It was stalled, and is heard again. */
-  onHeard(): void;
-  /** It is out. */
-  onDead(reason: string): void;
+  onChange(change: HealthChange): void;
   /** The look at it failed by an error of ours. */
   onFault(error: unknown): void;
 }
@@ -27,16 +23,13 @@ export interface PulseActions {
 export class PulseGuard {
   readonly #engine: Engine;
   readonly #actions: PulseActions;
-  readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
   #lastMs = performance.now();
   #offeredMs = 0;
-  #before: PulseState = 'well';
 
-  constructor(engine: Engine, actions: PulseActions, log: Logger) {
+  constructor(engine: Engine, actions: PulseActions) {
     this.#engine = engine;
     this.#actions = actions;
-    this.#log = log;
     this.#timer = setInterval(() => this.#tick(), turnIntervalMs);
     this.#timer.unref();
   }
@@ -57,48 +50,26 @@ export class PulseGuard {
     const nowMs = performance.now();
     const elapsedMs = Math.min(nowMs - this.#lastMs, turnMsMax);
     this.#lastMs = nowMs;
-    const { calls } = this.#engine;
-    const { state, ask, overdue } = calls.advance(elapsedMs, calls.count === 0 ? 0 : this.#prefillMs());
-    if (ask) this.#ask(calls.pulse.question);
-    this.#changed(state);
-    if (!overdue || nowMs - this.#offeredMs < offerIntervalMs) return;
-    this.#offeredMs = nowMs;
-    calls.offerElsewhere(new EngineSilent(`${this.#reason()}, and another one is likely to be faster`));
-  }
-
-  #changed(state: PulseState): void {
-    const before = this.#before;
-    if (state === before) return;
-    this.#before = state;
-    switch (state) {
-      case 'well':
-        this.#log.info('engine heard again');
-        this.#actions.onHeard();
-        return;
-      case 'stalled':
-        this.#log.warn({ reason: this.#reason(), requestsInFlight: this.#engine.calls.count }, 'engine stalled');
-        this.#actions.onStalled(this.#reason());
-        return;
-      case 'dead': {
-        const error = new EngineSilent(`${this.#reason()} and does not answer /health`);
-        // Whatever is sent there later starts anew.
-        this.#before = 'well';
-        this.#actions.onDead(error.message);
-        this.#engine.calls.breakOff(error);
-        this.#engine.calls.pulse.heard();
+    const { calls, health } = this.#engine;
+    const { change, ask, overdue } = calls.advance(elapsedMs, calls.count === 0 ? 0 : this.#prefillMs());
+    if (ask) this.#ask(health.question);
+    try {
+      if (change !== null) this.#actions.onChange(change);
+    } finally {
+      if (change?.kind === 'dead' || change?.kind === 'cut') {
+        calls.breakOff(new EngineSilent(givenUpAfter(change.silentMs)));
       }
     }
-  }
-
-  #reason(): string {
-    return `it has been silent for ${Math.round(this.#engine.calls.pulse.silenceMs)} ms`;
+    if (!overdue || nowMs - this.#offeredMs < offerIntervalMs) return;
+    this.#offeredMs = nowMs;
+    calls.offerElsewhere(new EngineSilent(`${silentFor(health.silenceMs)}, and another one is likely to be faster`));
   }
 
   #ask(question: number): void {
-    const { pulse } = this.#engine.calls;
-    this.#engine.probe.health().then(
-      () => pulse.answered(question, 'alive'),
-      (error: unknown) => pulse.answered(question, answerOf(error)),
+    const { health, probe } = this.#engine;
+    probe.health().then(
+      () => health.answered(question, 'alive'),
+      (error: unknown) => health.answered(question, error instanceof ProbeError ? error.answer : 'none'),
     );
   }
 
@@ -113,11 +84,4 @@ export class PulseGuard {
     }
     return longestMs;
   }
-}
-
-function answerOf(error: unknown): HealthAnswer {
-  if (!(error instanceof ProbeError)) return 'none';
-  // An engine without /health is not ill.
-  if (error.status > 0 && error.status < 500) return 'alive';
-  return error.status >= 500 || error.refused ? 'ill' : 'none';
 }

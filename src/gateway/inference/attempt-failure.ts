@@ -15,8 +15,6 @@ export const attemptsMax = 16;
 const deathsMax = 2;
 /** The same limit for engines that were already failing when they got the request. */
 const innocentDeathsMax = 4;
-/** How long a full engine is used only as a second choice. */
-const fullMs = 1000;
 
 /** Counts the engines that died while serving one request. */
 export class Deaths {
@@ -53,7 +51,7 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
       monitor?.suspect(error.message, (error as { code?: string }).code === 'ECONNREFUSED');
       return new RequestError(502, 'upstream_unreachable', 'no engine could be reached');
     case 'full':
-      engine.fullUntilMs = performance.now() + fullMs;
+      engine.health.full(performance.now());
       return new RequestError(503, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
     case 'stalled':
     case 'silent':
@@ -78,8 +76,8 @@ export function noteAnswer(context: InferenceContext, engine: Engine, outcome: R
   }
   if (outcome.kind !== 'answered') return;
   const { status } = outcome;
-  if (status === 429 || status === 503) engine.fullUntilMs = performance.now() + fullMs;
-  if (status < 500 && status !== 429) monitors.get(engine)?.worked();
+  if (status === 429 || status === 503) engine.health.full(performance.now());
+  if (status < 500 && status !== 429) engine.health.worked();
   else if (status >= 500 && status !== 503) monitors.get(engine)?.failed(`it answered with status ${status}`);
 }
 

@@ -214,7 +214,7 @@ function send(
       hasFaster(pool, new Set([...pool.excludedFor(model), ...tried]), worker, routed.decision.isl, silenceMs) &&
       context.retryBudget.take(performance.now()),
     mayGiveUp: (failure) => attempt < attemptsMax && mayGiveUp(context, intake, tried, failure),
-    onFirstToken: () => context.monitors.get(engine)?.begun(),
+    onFirstToken: () => engine.health.begun(),
     onUsage: ({ promptTokens }) => {
       pool.learnLengths(contents, promptTokens);
     },

@@ -39,7 +39,8 @@ beforeEach(() => {
   worker = new Worker(engine, 0, traits, { prefixCaching: null, blockSize: null, events: { kind: 'unknown' } });
   worker.membership = { router: pool.router, index: pool.add(worker) };
   engine.workers = [worker];
-  engine.setState('ready', null);
+  engine.health.joined();
+  engine.applyRoutable();
   feed = { ...soundFeed, batches: 0 };
   worker.feed = {
     get status() {
