@@ -250,6 +250,7 @@ export class EngineHealth {
 
   /** @param question as `question` was when it was asked */
   answered(question: number, answer: HealthAnswer): void {
+    this.#processGone ||= answer === 'refused';
     this.#pulse.answered(question, answer);
   }
 

@@ -183,6 +183,16 @@ describe('the health of an engine, by its table', () => {
     expect([refused.takeProcessGone(), refused.takeProcessGone()]).toEqual([true, false]);
   });
 
+  it('remembers that its process was seen to be gone, until it is asked for that', () => {
+    const health = inState.stalled();
+    health.answered(health.question, 'none');
+    expect(health.takeProcessGone()).toBe(false);
+    health.answered(health.question, 'refused');
+    expect([health.takeProcessGone(), health.takeProcessGone()]).toEqual([true, false]);
+    health.unreachable('no connection', true);
+    expect(health.takeProcessGone()).toBe(true);
+  });
+
   it('is not put out by failures while it can not be spared', () => {
     const health = joined();
     for (let i = 0; i < 50; i++) expect(health.failed(i, 'reset', false)).toEqual({ kind: 'failed' });
