@@ -1,7 +1,7 @@
-// The workload on which the core is measured: 64 workers, 1,048,576 worker-blocks, prompts of 7,000 tokens; u32 arithmetic only.
+// Workload of the core bench: 64 workers, 1,048,576 worker-blocks, prompts of 7,000 tokens. Uses u32 arithmetic only.
 //
-// Systems (64 blocks) have documents (128) below them, documents have tails (32): a chain is system + document + tail.
-// Every worker holds 16,384 blocks of Zipf-drawn chains under engine hashes of its own. Check values at the end.
+// A chain is system (64 blocks) + document (128) + tail (32). Every worker holds 16,384 blocks of Zipf-drawn chains,
+// under its own engine hashes. Checksums are at the end.
 
 import type { BlocksRemoved, BlocksStored, KvEvent } from '../src/core/index.ts';
 
@@ -70,7 +70,7 @@ function drawChain(random: SplitMix32): Chain {
   return { s, d, t };
 }
 
-/** A stretch of blocks with one name: kind, a, b, c. */
+/** A stretch of blocks identified by kind, a, b, c. */
 interface Segment {
   readonly kind: number;
   readonly a: number;
@@ -101,7 +101,7 @@ function writeHandle(worker: number, segment: Segment, block: number, out: Uint3
   out[at + 1] = key(0x6b760004, worker, kind, a, b, c, block);
 }
 
-/** The block before a segment's first. */
+/** The block before a segment's first block. */
 interface Place {
   readonly segment: Segment;
   readonly block: number;
@@ -137,7 +137,7 @@ export interface WorkerEvent {
 interface Item {
   readonly segment: Segment;
   readonly globalIndex: number;
-  /** Kind in the checksum: 0 system, 1 document, 2 tail, 3 own suffix. */
+  /** Kind in the checksum: 0 system, 1 document, 2 tail, 3 unique suffix. */
   readonly sumKind: number;
   readonly parent: Place;
 }
@@ -155,10 +155,10 @@ class WorkerState {
 export interface CoreWorkload {
   /** In load order: event i of every worker, then event i + 1. */
   readonly load: WorkerEvent[];
-  /** Churn at a constant number of held blocks; generated as it goes, since it is large. */
+  /** Churn at a constant number of held blocks. Generated lazily, because it is large. */
   stream(): Generator<WorkerEvent>;
   query(): { tokens: Uint32Array; trueOverlap(worker: number): number };
-  /** Checksums so far; load is complete at once, stream and queries as far as they were drawn. */
+  /** Checksums so far. `load` is complete at once; `stream` and `queries` cover what was generated so far. */
   readonly checksums: { load: number; stream: number; queries: number };
   readonly shape: { workerBlocks: number; ownSuffixes: () => number };
 }

@@ -1,4 +1,4 @@
-// What one routing decision costs: 7,000 tokens in, booking out, on the workload of core-workload.ts.
+// Bench of one routing decision, from 7,000 tokens to the booking, on the workload of core-workload.ts.
 
 import { PrefixIndex } from '../src/core/held/prefix-index.ts';
 import { BlockHasher, type Booking, createPolicy, type Prompt, Router } from '../src/core/index.ts';

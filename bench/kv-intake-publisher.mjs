@@ -1,7 +1,7 @@
-// The publishing process of the intake bench: sends payloads read from its input round and round, at a steady rate.
+// Publisher process of the intake bench: sends the payloads from its input in a loop, at a steady rate.
 //
-// Arguments: messages a second, seconds. Input: each payload behind its length (4 bytes, big-endian), a length of 0,
-// then any byte to begin. Output: the address; at the end the number of messages sent.
+// Arguments: messages per second, seconds. Input: each payload preceded by its length (4 bytes, big-endian), then a
+// length of 0, then any byte to start. Output: the address, and at the end the number of messages sent.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Publisher } from 'zeromq';

@@ -1,8 +1,8 @@
-// How many KV events a second a feed takes in through sockets, and for how long it ever holds the event loop.
+// Bench of the KV-event intake through sockets: events per second, and how long the event loop is blocked.
 //
-// A publisher in a process of its own sends batches of 16 one-block events over ZMQ, as of an engine whose cache is
-// full: eight stores, eight removals of what was stored half a round before. A feed applies them to a router, which
-// decides at the same time; the same is measured before, without a message, to tell what is the machine's doing.
+// A publisher process sends batches of 16 one-block events over ZMQ, like an engine with a full cache: eight stores,
+// and eight removals of blocks stored half a round earlier. A feed applies them to a router that makes decisions at the
+// same time. A first measurement without messages shows what the machine itself contributes.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,7 +23,7 @@ import { environment } from './measure.ts';
 const blockSize = 16;
 const chainBlocks = 8;
 const eventsPerMessage = 2 * chainBlocks;
-/** Different messages: half as many chains are held at a time. */
+/** Distinct messages. Half as many chains are held at a time. */
 const roundMessages = 4096;
 const decisionsPerS = 200;
 const promptTokens = 2048;
@@ -34,14 +34,14 @@ export interface IntakeFigures {
   readonly lostBatches: number;
   readonly heldBlocks: number;
   readonly seconds: number;
-  /** Of this process, in cores. */
+  /** CPU time of this process, in cores. */
   readonly cpuShare: number;
   readonly quiet: LoopFigures;
   readonly busy: LoopFigures;
 }
 
 export async function measureIntake(messagesPerS: number, seconds: number): Promise<IntakeFigures> {
-  // Run from the project's root; plain JavaScript, since it is started as it is.
+  // Run from the project's root. The publisher is plain JavaScript because Node starts it directly.
   const child = spawn(process.execPath, ['bench/kv-intake-publisher.mjs', String(messagesPerS), String(seconds)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -51,7 +51,7 @@ export async function measureIntake(messagesPerS: number, seconds: number): Prom
   child.stdin.write(lengthOf(Buffer.alloc(0)));
   const { feed, router, heldBlocks, close } = follow(String(endpoint));
   await feed.whenCurrent(5000);
-  // The publisher learns of the subscription just after the handshake.
+  // The publisher learns about the subscription shortly after the handshake.
   await new Promise((resolve) => setTimeout(resolve, 300));
   const decide = decisionsOf(router);
   const quietWatch = new LoopWatch(decisionsPerS, decide);
@@ -109,7 +109,7 @@ function printLoop(when: string, loop: LoopFigures): void {
   );
 }
 
-/** Each hashes a prompt that begins with a stored chain, chooses, books and releases. */
+/** One decision: hashes a prompt that begins with a stored chain, chooses, books and releases. */
 function decisionsOf(router: Router): (index: number) => void {
   const hasher = new BlockHasher();
   const tail = Array.from({ length: promptTokens - chainBlocks * blockSize }, (_, i) => i);
@@ -172,7 +172,7 @@ function roundOfPayloads(): Buffer[] {
   });
 }
 
-/** One store for each block; hashes and tokens tell the chains apart. */
+/** One store event per block. Chains differ in hashes and tokens. */
 function chainOf(chain: number): BlocksStored[] {
   const hash = (block: number): Uint32Array => Uint32Array.of(chain * chainBlocks + block + 1, 0x9e3779b9);
   return Array.from({ length: chainBlocks }, (_, block) => ({

@@ -1,4 +1,4 @@
-// How long the event loop is held by whatever works in it, and how long decisions that fall due meanwhile have to wait.
+// Measures how long the event loop is blocked, and how long decisions due meanwhile have to wait.
 
 import { type IntervalHistogram, monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { LogHistogram } from '../src/report/log-histogram.ts';
@@ -6,16 +6,16 @@ import { LogHistogram } from '../src/report/log-histogram.ts';
 const tickMs = 1;
 
 export interface LoopFigures {
-  /** How late a timer of 1 ms fires: for so long the loop was held, or the machine had no processor for us. */
+  /** Lateness of a 1 ms timer: the loop was blocked, or the machine had no free processor. */
   readonly heldP99Ms: number;
   readonly heldMaxMs: number;
-  /** Of collections of garbage, which hold the loop as well. */
+  /** Longest garbage collection, which blocks the loop too. */
   readonly collectionMaxMs: number;
   readonly decisions: number;
-  /** From when a decision was due to its begin; up to a millisecond is the timer's own. */
+  /** Time from a decision's due time to its start. Up to 1 ms is due to the timer. */
   readonly waitP99Ms: number;
   readonly waitMaxMs: number;
-  /** From its begin to its end. */
+  /** Duration of a decision. */
   readonly tookP99Ms: number;
 }
 
@@ -29,7 +29,7 @@ export class LoopWatch {
   #collectionMaxMs = 0;
   #decisions = 0;
 
-  /** @param decide makes one decision; it falls due `decisionsPerS` times a second */
+  /** @param decide makes one decision, `decisionsPerS` times per second */
   constructor(decisionsPerS: number, decide: (index: number) => void) {
     this.#collections = new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries()) {

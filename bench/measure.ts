@@ -1,4 +1,4 @@
-// What the benches share: timing loops, quantiles, and a line that says on which machine a figure was taken.
+// Helpers of the benches: timing loops, quantiles, and a line that describes the machine.
 
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
@@ -8,7 +8,7 @@ export interface Quantiles {
   readonly p99: number;
 }
 
-/** Quantiles of samples in any unit; the samples are sorted in place. */
+/** Quantiles of samples in any unit. Sorts the samples in place. */
 export function quantiles(samples: Float64Array): Quantiles {
   samples.sort();
   const at = (q: number): number => samples[Math.min(samples.length - 1, Math.floor(q * samples.length))]!;
@@ -31,7 +31,7 @@ export function environment(): string {
   try {
     commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   } catch {
-    // Not a checkout: the figure names no commit.
+    // Not a git checkout, so the line names no commit.
   }
   const cpu = os.cpus();
   return `Node ${process.versions.node}, ${cpu.length} x ${cpu[0]?.model.trim() ?? 'unknown CPU'}, commit ${commit}`;

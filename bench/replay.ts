@@ -1,4 +1,4 @@
-// How long the lab takes for a trace in virtual time: `npm run bench:replay -- [FILE] [POLICY..]`.
+// Bench of the lab's speed on a trace: `npm run bench:replay -- [FILE] [POLICY..]`.
 
 import { createHash } from 'node:crypto';
 import { parsePolicySpec, resultOf, runSpecDefaults, simulate } from '../src/lab/index.ts';
@@ -7,7 +7,7 @@ import { readWorkload } from '../src/trace/read-workload.ts';
 import type { Workload } from '../src/trace/workload.ts';
 import { environment } from './measure.ts';
 
-/** 8 workers with the KV that the workload was studied with; prints a line a policy, with a checksum of its figures. */
+/** Uses 8 workers with the workload's KV capacity. Prints one line per policy, with a checksum of its figures. */
 export function benchReplay(workload: Workload, policies: readonly string[]): void {
   const { name, requests, kvTokensPerWorker } = workload;
   const blocks = requests.reduce((sum, { isl }) => sum + Math.floor(isl / runSpecDefaults.blockSize), 0);
@@ -33,7 +33,7 @@ export function benchReplay(workload: Workload, policies: readonly string[]): vo
   }
 }
 
-/** @param path a trace; without one: 3,000 requests of a shipped workload */
+/** @param path a trace; default: 3,000 requests of a built-in workload */
 export async function workloadToReplay(path: string | undefined): Promise<Workload> {
   return path === undefined ? generateWorkload('tool-like', 1) : await readWorkload(path);
 }

@@ -1,4 +1,4 @@
-// Runs the decision bench in full: `npm run bench:decision`.
+// Runs the full decision bench: `npm run bench:decision`.
 
 import { benchDecision } from './decision.ts';
 

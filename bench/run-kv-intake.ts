@@ -1,4 +1,4 @@
-// Runs the intake bench in full: `npm run bench:kv-intake [-- MESSAGES_PER_S [SECONDS]]`.
+// Runs the full intake bench: `npm run bench:kv-intake [-- MESSAGES_PER_S [SECONDS]]`.
 
 import { benchIntake } from './kv-intake.ts';
 

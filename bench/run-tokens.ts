@@ -1,4 +1,4 @@
-// Runs the tokenizer bench in full, from the project's root.
+// Runs the full tokenizer bench, from the project's root.
 
 import { benchTokens } from './tokens.ts';
 

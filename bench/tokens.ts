@@ -1,4 +1,4 @@
-// What tokenizing a prompt of 7,000 tokens costs: ours beside the Rust `tokenizers` package and js-tiktoken.
+// Bench of tokenizing a prompt of 7,000 tokens: our tokenizers, the Rust `tokenizers` package and js-tiktoken.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,20 +11,20 @@ import { environment, print, type Quantiles, quantiles } from './measure.ts';
 
 const promptTokens = 7000;
 
-/** Text that comes with the dependencies; paths from the project's root, where the bench is run. */
+/** Texts from the dependencies. Paths are relative to the project's root, where the bench is run. */
 const corpora: Readonly<Record<string, { readonly folders: readonly string[]; readonly files: RegExp }>> = {
   English: { folders: ['undici/docs', 'pino/docs', 'openai', 'commander', 'msgpackr', 'fast-check'], files: /\.md$/ },
   code: { folders: ['zod/src/v4/core', 'zod/src/v4/classic', 'undici/lib', 'commander/lib'], files: /\.(ts|js)$/ },
   multilingual: { folders: ['zod/src/v4/locales', '@biomejs/biome'], files: /(\w\w|\w\w-\w\w)\.(ts|md)$/ },
 };
 
-/** Base64 without a break: minutes of work for the oracle, whose time grows with the square of a word's length. */
+/** Excludes long Base64 runs: the reference takes minutes, as its time grows with the square of a word's length. */
 const longRuns = /wasm|tests/;
 
-/** A file of the packages that only tests and benches use; `npm test` installs them. */
+/** From the packages that only tests and benches use. `npm test` installs them. */
 const llamaFile = join('test', 'node_modules', '@lenml', 'tokenizer-llama3_1', 'models', 'tokenizer.json');
 
-/** The part of the Rust package that is used. */
+/** The part of the Rust package that the bench uses. */
 interface RustPackage {
   readonly Tokenizer: {
     fromFile(file: string): {
@@ -38,10 +38,10 @@ interface Contestant {
   encode(text: string): ArrayLike<number> | Promise<ArrayLike<number>>;
 }
 
-/** Ours first, then the other one; both have the same vocabulary. */
+/** Our tokenizer and the other one, with the same vocabulary. */
 type Match = readonly [ours: Contestant, theirs: Contestant];
 
-/** Prompts of 7,000 tokens of cl100k_base, cut one after another from a corpus. */
+/** Consecutive prompts of 7,000 cl100k_base tokens, cut from a corpus. */
 function promptsOf(kind: string, promptsMax: number, tokenizer: BuiltinTokenizer): string[] {
   const { folders, files } = corpora[kind]!;
   const paths = folders.flatMap((folder) => {
@@ -69,7 +69,7 @@ async function time({ encode }: Contestant, prompts: readonly string[]): Promise
   return quantiles(samples);
 }
 
-/** Makes the contestants afresh: ours remember nothing then. */
+/** Creates the tokenizers anew, so that ours have empty caches. */
 async function loadMatches(): Promise<() => Match[]> {
   const require = createRequire(resolve('test', 'package.json'));
   const { Tokenizer } = require('tokenizers') as RustPackage;
@@ -107,8 +107,8 @@ async function different([ours, theirs]: Match, prompts: readonly string[]): Pro
 }
 
 /**
- * Cold: texts not seen before, by tokenizers that have seen others. Warm: the same ones again, with whatever each
- * remembers. Wall time until the ids are there.
+ * Cold: new texts, for tokenizers that have seen other texts. Warm: the same texts again, with each tokenizer's caches.
+ * Measures wall time until the ids are returned.
  * @param promptsMax of each kind
  */
 export async function benchTokens(promptsMax: number): Promise<void> {

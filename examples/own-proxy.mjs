@@ -1,4 +1,4 @@
-// A proxy of one's own around the routing library: token-id prompts, engines without KV events.
+// Minimal proxy built with the routing library: token-id prompts, engines without KV events.
 import http from 'node:http';
 import { BlockHasher, createPolicy, Router } from 'kvoyant';
 

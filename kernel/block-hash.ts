@@ -68,8 +68,8 @@ export function bytes(at: usize, length: usize): u64 {
 }
 
 /**
- * Sequence hashes of `count` blocks of `blockBytes` bytes each, that lie one after another at `at`. The parent's
- * sequence hash stands at `out`; the new ones follow it.
+ * Sequence hashes of `count` consecutive blocks of `blockBytes` bytes each, from `at` on. `out` contains the parent's
+ * sequence hash; the new hashes are written after it.
  */
 export function sequence(at: usize, count: i32, blockBytes: usize, out: usize): void {
   let parent = load<u64>(out);

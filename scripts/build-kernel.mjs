@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
 import { root } from './set-up.mjs';
 
-/** The module's bytes; throws with the compiler's messages. */
+/** Compiles the kernel. @returns the module's bytes @throws Error with the compiler's messages */
 export async function compileKernel() {
   const files = { 'block-hash.ts': readFileSync(join(root, 'kernel', 'block-hash.ts'), 'utf8') };
   let binary;

@@ -1,4 +1,4 @@
-// Compiles src/ to dist/ (what `npm start`, the `kvoyant` command and the package's exports run).
+// Compiles src/ to dist/, which `npm start`, the `kvoyant` command and the package's exports use.
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { bin, install, root } from './set-up.mjs';

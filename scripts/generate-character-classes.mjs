@@ -1,4 +1,4 @@
-// Writes src/tokens/character-classes.generated.ts: the character classes that split patterns need, as run lengths.
+// Generates src/tokens/character-classes.generated.ts: character classes for split patterns, run-length encoded.
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
-// Writes src/tokens/hugging-face-unicode.generated.ts: what the Rust `tokenizers` package knows of each code point.
+// Generates src/tokens/hugging-face-unicode.generated.ts: Unicode properties as the Rust `tokenizers` package sees
+// them.
 //
-// Every value is asked of that package, code point by code point, since its Unicode versions (one in its regexes,
-// another in its normalizer) are neither this Node's nor each other's.
+// Asks the package for every code point, because its Unicode versions (one for regexes, one for the normalizer) differ
+// from each other and from Node's.
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,7 +13,7 @@ install(join(root, 'test'));
 const require = createRequire(join(root, 'test', 'package.json'));
 const { nfcNormalizer, nfdNormalizer, Tokenizer } = require('tokenizers');
 
-/** In the order that src/tokens/hugging-face-unicode.ts gives them. */
+/** In the order of src/tokens/hugging-face-unicode.ts. */
 const categories = 'Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co'.split(' ');
 const codePoints = 0x110000;
 const chunk = 0x400;
@@ -41,7 +42,7 @@ function* chunks() {
   }
 }
 
-/** One byte a code point: whether the pattern matches it. */
+/** One byte per code point: whether the pattern matches it. */
 function matching(pattern) {
   const splitter = file({
     pre_tokenizer: { type: 'Split', pattern: { Regex: pattern }, behavior: 'Removed', invert: false },
@@ -56,7 +57,7 @@ function matching(pattern) {
   return found;
 }
 
-/** One byte a code point: whether a token that must stand alone is not found behind it. */
+/** One byte per code point: whether a token with `single_word` is not found after it. */
 async function wordCharacters() {
   const tokenizer = file({
     added_tokens: [
@@ -75,8 +76,8 @@ async function wordCharacters() {
 }
 
 /**
- * One byte a code point: whether it may have a part in Unicode's normalization that the package does not know, because
- * it is newer. In the package it then does nothing: it stays, nothing moves across it, nothing composes with it.
+ * One byte per code point: whether it takes part in normalization only in Unicode versions newer than the package's.
+ * The package leaves such a code point in place: nothing is reordered across it or composed with it.
  */
 function inertCharacters() {
   const nfc = nfcNormalizer();
@@ -85,7 +86,7 @@ function inertCharacters() {
   for (const members of chunks()) {
     for (const member of members) {
       const alone = String.fromCodePoint(member);
-      // Between marks of the highest and of the lowest combining class, a mark of any class has to move.
+      // Between marks of the highest and the lowest combining class, a mark of any class must move.
       const among = `a\u0345${alone}\u0334`;
       const agrees =
         nfc.normalizeString(alone) === alone.normalize('NFC') &&
@@ -106,7 +107,7 @@ for (const [index, category] of categories.entries()) {
   const found = matching(`\\p{${category}}`);
   for (let codePoint = 0; codePoint < codePoints; codePoint++) if (found[codePoint] === 1) classes[codePoint] = index;
 }
-// A lone surrogate reaches the package as U+FFFD.
+// The package receives a lone surrogate as U+FFFD.
 classes.fill(classes[0xfffd], 0xd800, 0xe000);
 
 function runsOf(values) {

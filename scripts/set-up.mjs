@@ -1,4 +1,4 @@
-// Installs the dependencies once: what `npm start` and `npm test` need before anything else can run.
+// Installs the dependencies once, before `npm start` and `npm test`.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-/** Runs a command in the project's root; ends this process with the command's own exit code if it fails. */
+/** Runs a command in the project's root. If it fails, ends this process with its exit code. */
 export function run(command, args) {
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
   if (result.error) {
@@ -16,7 +16,7 @@ export function run(command, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-/** `npm ci` in a folder, unless its node_modules was installed from this very lock file. */
+/** Runs `npm ci` in a folder, unless its node_modules was installed from the same lock file. */
 export function install(folder = root) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {

@@ -1,4 +1,4 @@
-// `npm run soak [-- MINUTES [SEED]]`: the soak of test/soak at full length; by default half an hour.
+// `npm run soak [-- MINUTES [SEED]]`: soak test of test/soak at full length. Default: 30 minutes.
 import { bin } from './set-up.mjs';
 
 const [minutes = '30', seed = '1'] = process.argv.slice(2);

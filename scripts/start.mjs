@@ -1,4 +1,4 @@
-// `npm start`: installs, builds and runs the demonstration; its arguments are those of `kvoyant demo`.
+// `npm start`: installs, builds and runs `kvoyant demo` with the given arguments.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './set-up.mjs';

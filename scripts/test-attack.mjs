@@ -1,4 +1,5 @@
-// `npm run test:attack [-- FILE...]`: builds, runs the attack suite at full size, and prints the memory that each attacked gateway had.
+// `npm run test:attack [-- FILE...]`: builds, runs the attack suite at full size, and prints the memory of each
+// attacked gateway.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ const report = join(folder, 'report');
 process.env.KVOYANT_ATTACKS = 'full';
 process.env.KVOYANT_ATTACKS_REPORT = report;
 const files = process.argv.slice(2);
-// One file after the other: the memory is that of one attack at a time.
+// One file at a time, so that the memory figures are of one attack.
 bin('vitest', [
   ...['run', ...(files.length === 0 ? ['test/attack'] : files)],
   ...['--no-file-parallelism', '--testTimeout', '300000', '--hookTimeout', '120000'],

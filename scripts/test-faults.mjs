@@ -1,4 +1,5 @@
-// `npm run test:faults [-- TIMES]`: builds, runs the fault suite at full size, TIMES times in a row, and prints its table.
+// `npm run test:faults [-- TIMES]`: builds, runs the fault suite at full size, TIMES times in a row, and prints its
+// table.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ for (let time = 1; time <= times; time++) {
   const folder = mkdtempSync(join(tmpdir(), 'kvoyant-faults-'));
   process.env.KVOYANT_FAULTS = 'full';
   process.env.KVOYANT_FAULTS_REPORT = join(folder, 'report');
-  // One file after the other: the figures are of one fault at a time.
+  // One file at a time, so that the figures are of one fault.
   bin('vitest', ['run', 'test/fault', '--no-file-parallelism', '--testTimeout', '180000']);
   const rows = readFileSync(process.env.KVOYANT_FAULTS_REPORT, 'utf8')
     .trimEnd()

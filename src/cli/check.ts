@@ -1,4 +1,4 @@
-// `kvoyant check CONFIG`: says what is wrong with a configuration, or which settings result from it.
+// `kvoyant check CONFIG`: reports the errors of a configuration, or the resulting settings.
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';

@@ -1,11 +1,11 @@
-// The processes of one demonstration run: simulated engines, all in one process, and a gateway before them.
+// Processes of one demo run: one with the simulated engines, one with the gateway.
 import { servedModel, waitUntilReady } from './demo-gateway.ts';
 import { DemoProgram } from './demo-program.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
 export interface ClusterOptions {
-  /** The program that knows the commands `sim-worker` and `serve`. */
+  /** The kvoyant program, with the commands `sim-worker` and `serve`. */
   readonly script: string;
   readonly workers: number;
   readonly speedup: number;
@@ -13,13 +13,13 @@ export interface ClusterOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly gatewayFlags: readonly string[];
-  /** Ends the start; a cluster that has started is stopped by whoever started it. */
+  /** Aborts the start. The caller stops a cluster that has started. */
   readonly signal: AbortSignal;
 }
 
 export interface Cluster {
   readonly gateway: string;
-  /** Where the gateway's routes for operators are. */
+  /** URL of the gateway's routes for operators. */
   readonly operators: string;
   readonly engines: readonly string[];
   readonly model: string;
@@ -31,7 +31,7 @@ export interface Cluster {
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const programs: DemoProgram[] = [];
   const stop = async (): Promise<void> => {
-    // The gateway first: it would report engines that vanish.
+    // Stop the gateway first, since it would report vanishing engines.
     for (const program of programs.toReversed()) await program.stop();
   };
   const onAbort = (): void => void stop();
@@ -66,7 +66,7 @@ async function launch(
     'serve',
     ...engines.flatMap((url) => ['--worker', url]),
     ...['--tokenizer', 'builtin', '--port', String(port), '--admin-port', '0', '--log-level', 'warn'],
-    // Of requests nothing but the workload is measured.
+    // Measure only the requests of the workload.
     ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
   ]);
   const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);

@@ -1,4 +1,4 @@
-// What the demonstration asks of a running gateway: whether its workers are ready, and what load it still sees.
+// Queries of the demo to a running gateway: readiness of its workers, and its remaining load.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { z } from 'zod';
@@ -31,7 +31,7 @@ const loadsAnswer: z.ZodType<Loads> = z.object({
 
 const modelsAnswer = z.object({ data: z.array(z.object({ id: z.string() })).min(1) });
 
-/** @throws Error that says which workers are not ready, after `timeoutMs`. */
+/** @throws Error naming the workers that are not ready after `timeoutMs` */
 export async function waitUntilReady(gateway: string, workerCount: number, timeoutMs: number): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
@@ -50,7 +50,7 @@ export async function servedModel(gateway: string): Promise<string> {
   return modelsAnswer.parse(await getJson(gateway, '/v1/models')).data[0]!.id;
 }
 
-/** The loads, once they are zero; as they are after `timeoutMs` otherwise. */
+/** Polls the loads until they are zero, at most `timeoutMs`. @returns the last loads */
 export async function loadsAtRest(gateway: string, timeoutMs: number): Promise<Loads> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {

@@ -1,13 +1,13 @@
-// Whether the machine had time for a row: simulated engines and the load client keep real time only if it has.
+// Checks whether the machine kept up during a row. Simulated engines and the load client need real time.
 
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type EngineSteps, readEngineSteps } from '../load/engine-steps.ts';
 import { formatNumber } from '../report/text-table.ts';
 
-/** A step may end late by so much, plus this share of its length, before latencies say more of the machine. */
+/** Mean lateness of a step, plus a share of its length, above which latencies measure the machine instead. */
 const stepLateMsMax = 2;
 const stepLateShareMax = 0.1;
-/** In 99 of 100 turns of the load client. */
+/** 99th percentile of the load client's delay. */
 const clientDelayMsMax = 100;
 const resolutionMs = 10;
 
@@ -15,14 +15,14 @@ const resolutionMs = 10;
 export interface MachineLoad {
   /** Mean length of an engine's step, in real time. */
   readonly stepMs: number;
-  /** How late it ended, on average. */
+  /** Mean lateness of a step's end. */
   readonly stepLateMs: number;
-  /** How late the load client got its turn, in 99 of 100 turns at most. */
+  /** 99th percentile of the load client's event loop delay. */
   readonly clientDelayMsP99: number;
   readonly tooBusy: boolean;
 }
 
-/** From its making to `end`. */
+/** Measures from `start` to `end`. */
 export class MachineWatch {
   readonly #engines: readonly string[];
   readonly #speedup: number;
@@ -36,7 +36,7 @@ export class MachineWatch {
     this.#delay.enable();
   }
 
-  /** @param engines their addresses */
+  /** @param engines engine URLs */
   static async start(engines: readonly string[], speedup: number): Promise<MachineWatch> {
     return new MachineWatch(engines, speedup, await Promise.all(engines.map(readEngineSteps)));
   }
@@ -50,7 +50,7 @@ export class MachineWatch {
     return machineLoad(
       (grown('simulatedS') / this.#speedup / count) * 1000,
       (grown('lateS') / count) * 1000,
-      // What it reports is the time between two turns, which is `resolution` where nothing is late.
+      // It reports the time between two turns, which is `resolution` if nothing is late.
       Math.max(0, this.#delay.percentile(99) / 1e6 - resolutionMs),
     );
   }
@@ -61,7 +61,7 @@ export function machineLoad(stepMs: number, stepLateMs: number, clientDelayMsP99
   return { stepMs, stepLateMs, clientDelayMsP99, tooBusy };
 }
 
-/** One sentence for the rows in which the machine was too busy; null: in none. */
+/** One sentence about the rows in which the machine was too busy. Null if there are none. */
 export function machineWarning(rows: ReadonlyMap<string, MachineLoad>): string | null {
   const busy = [...rows].filter(([, { tooBusy }]) => tooBusy);
   if (busy.length === 0) return null;

@@ -1,4 +1,4 @@
-// A kvoyant command as a process of its own, whose end is bound to ours.
+// A kvoyant command as a child process that ends with this process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 const OUTPUT_LINES_MAX = 40;
 const STOP_GRACE_MS = 3000;
 
-/** Run before the program: it ends when the channel to its parent does, even where the parent was killed. */
+/** Preloaded into the child: ends it when the channel to the parent closes, even if the parent was killed. */
 const END_WITH_PARENT = `data:text/javascript,${encodeURIComponent(
   "process.on('disconnect', () => process.exit()); process.channel?.unref();",
 )}`;
@@ -27,12 +27,12 @@ export class DemoProgram {
   readonly #ended: Promise<never>;
   #stopping = false;
 
-  /** @param script the program that understands `args`; @param name for messages */
+  /** @param script the program to run with `args` @param name for messages */
   constructor(name: string, script: string, args: readonly string[]) {
     this.#name = name;
     this.#child = spawn(process.execPath, ['--import', END_WITH_PARENT, script, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // Its own process group: Ctrl-C reaches this process alone, which then stops the program in good order.
+      // Own process group: Ctrl-C reaches only this process, which then stops the program cleanly.
       detached: true,
       env: withoutOurSettings(process.env),
     });
@@ -47,7 +47,7 @@ export class DemoProgram {
         reject(new Error(`${name} ended with ${signal ?? `exit code ${code}`}; its last output:${output}`));
       });
     });
-    // Whoever runs the program watches its end only while that matters.
+    // `died` may have no listener when the program ends.
     this.#ended.catch(() => {});
   }
 
@@ -58,7 +58,7 @@ export class DemoProgram {
     );
   }
 
-  /** The first `count` lines that match. @throws Error if the program ends, or is silent for too long. */
+  /** Waits for the first `count` matching lines. @throws Error if the program ends or the time is over */
   async lines(pattern: RegExp, count: number, timeoutMs: number): Promise<RegExpExecArray[]> {
     const matches: RegExpExecArray[] = [];
     let stopWaiting = (): void => {};
@@ -85,7 +85,7 @@ export class DemoProgram {
     }
   }
 
-  /** Asks it to end, then makes it end. */
+  /** Sends SIGTERM, then SIGKILL after a grace. */
   async stop(): Promise<void> {
     this.#stopping = true;
     if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
@@ -105,7 +105,7 @@ export class DemoProgram {
   }
 }
 
-/** What a user has set for a gateway of their own must not change a comparison. */
+/** Removes kvoyant's variables, so that a user's own settings do not change a comparison. */
 function withoutOurSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('KVOYANT_')));
 }

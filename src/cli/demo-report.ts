@@ -1,4 +1,4 @@
-// How the demonstration shows its results: a table for people, an object for programs.
+// Output of the demo results: a table for people, JSON for programs.
 import type { Summary } from '../report/summary.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import type { Loads } from './demo-gateway.ts';
@@ -17,7 +17,7 @@ export interface RowJson {
   readonly prefillTokensMax: number;
   readonly prefillMaxOverMean: number;
   readonly loadsAfter: Loads;
-  /** Where it was too busy, the other figures of the row mean little. */
+  /** If the machine was too busy, the other figures of the row mean little. */
   readonly machine: MachineLoad;
 }
 

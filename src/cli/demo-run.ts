@@ -1,4 +1,4 @@
-// One row of the demonstration: fresh engines, a fresh gateway, one workload, and what came of it.
+// One row of the demo: runs a workload on fresh engines and a fresh gateway, and collects the results.
 import { difference, type PromptTokens, prefixHitRate, readPromptTokens } from '../load/engine-counters.ts';
 import { completionBody, type LoadRequest } from '../load/load-request.ts';
 import { OpenAiClient } from '../load/openai-client.ts';
@@ -12,19 +12,21 @@ import { type MachineLoad, MachineWatch } from './demo-machine.ts';
 
 const REST_TIMEOUT_MS = 2000;
 
-/** Each shorter than a block, so that nothing of them is cached: they warm code and connections, not caches. */
+/**
+ * Warm-up requests. They are shorter than a block and therefore never cached: they warm up code and connections only.
+ */
 export const WARM_UP_REQUESTS = 256;
 
 export interface RowResult {
   readonly run: RunSummary;
-  /** Cached over input tokens, counted by the engines. */
+  /** Cached / input tokens, as counted by the engines. */
   readonly prefixHitRate: number;
   /** Prompt tokens that the busiest worker computed. */
   readonly prefillTokensMax: number;
   readonly prefillMaxOverMean: number;
   readonly loadsAfter: Loads;
   readonly machine: MachineLoad;
-  /** Of requests, or of the bookkeeping: empty if all is well. */
+  /** Failed requests and wrong counts. Empty if all is well. */
   readonly problems: readonly string[];
 }
 
@@ -84,9 +86,9 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
   }
 }
 
-/** The usage of the streams and the counters of the engines are two views of the same tokens. */
+/** Differences between the usage of the streams and the counters of the engines, which count the same tokens. */
 function disagreements(run: RunSummary, engines: readonly PromptTokens[]): string[] {
-  // Requests that failed were counted by an engine, or not.
+  // A failed request may or may not be counted by an engine.
   if (run.failed > 0) return [];
   const cached = engines.reduce((sum, engine) => sum + engine.cached, 0);
   const computed = engines.reduce((sum, engine) => sum + engine.computed, 0);

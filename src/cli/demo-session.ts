@@ -1,4 +1,4 @@
-// A whole demonstration: workload by workload, row by row, then a gateway that stays.
+// The whole demo: all rows of all workloads, then a gateway that keeps running.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Progress } from '../report/progress.ts';
@@ -14,7 +14,7 @@ import { type RowResult, runRow } from './demo-run.ts';
 import { NOTE_COLUMNS, notesOf, ROW_FLAGS, type RowName, WORKLOADS, type WorkloadName } from './demo-workloads.ts';
 
 export interface DemoOptions {
-  /** The program that knows the commands `sim-worker` and `serve`. */
+  /** The kvoyant program, with the commands `sim-worker` and `serve`. */
   readonly script: string;
   readonly workloads: readonly WorkloadName[];
   /** Default: those of each workload. */
@@ -34,7 +34,7 @@ export interface DemoOptions {
 
 export type DemoFigures = Partial<Record<WorkloadName, Partial<Record<RowName, RowJson>>>>;
 
-/** @returns the exit code: 1 if a request failed or a load was not zero at rest. */
+/** @returns the exit code: 1 if a request failed or a load was not zero at the end */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { print, progress } = options;
   progress.note(intro(options));
@@ -118,7 +118,7 @@ async function serveOn(options: DemoOptions): Promise<void> {
   }
 }
 
-/** The port itself if nobody listens there, else 0. */
+/** The port if it is free, otherwise 0. */
 async function freePort(port: number, print: (line: string) => void): Promise<number> {
   const probe = createServer();
   try {

@@ -1,4 +1,4 @@
-// What the demonstration compares: its workloads, the rows of each, and what to keep in mind when reading them.
+// Workloads and rows of the demo, with notes on how to read them.
 import { wrapText } from '../report/wrap-text.ts';
 import {
   COLD_BURST,
@@ -14,7 +14,7 @@ import type { TextCodec } from '../trace/text-source.ts';
 export const ROW_NAMES = ['round-robin', 'kv', 'kv-weight-0', 'kv-no-credit', 'kv-late-booking'] as const;
 export type RowName = (typeof ROW_NAMES)[number];
 
-/** The flags of `kvoyant serve` that make a row what it is. */
+/** Flags of `kvoyant serve` for each row. */
 export const ROW_FLAGS: Readonly<Record<RowName, readonly string[]>> = {
   'round-robin': ['--policy', 'round-robin'],
   kv: ['--policy', 'kv'],
@@ -28,15 +28,15 @@ export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
 
 export interface DemoWorkload {
   readonly title: string;
-  /** Where the workload is run by itself. */
+  /** Rows if the workload is run alone. */
   readonly rows: readonly RowName[];
-  /** Where all workloads are run, which is to take less than two minutes. */
+  /** Rows if all workloads are run, which should take less than two minutes. */
   readonly tourRows: readonly RowName[];
   /** @param scale of the number of requests: 1 for the workload as published */
   generate(codec: TextCodec, seed: number, scale: number): Promise<TextRequest[]>;
   /** How to read its table. */
   readonly note: string;
-  /** How to read one of its rows: the rest of a sentence that begins with the row's name. */
+  /** How to read a row: the rest of a sentence that begins with the row's name. */
   readonly rowNotes: Partial<Record<RowName, string>>;
 }
 
@@ -87,7 +87,7 @@ export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
 
 export const NOTE_COLUMNS = 118;
 
-/** What to print below the table of these rows. */
+/** Notes to print below the table of these rows. */
 export function notesOf({ note, rowNotes }: DemoWorkload, rows: readonly RowName[]): string[] {
   const ofRows = rows.flatMap((row) => (rowNotes[row] === undefined ? [] : [`${row} ${rowNotes[row]}`]));
   return [note, ...ofRows].flatMap((text) => wrapText(text, NOTE_COLUMNS, text === note ? '' : '  '));

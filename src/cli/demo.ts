@@ -1,4 +1,5 @@
-// `kvoyant demo`: routes real requests over simulated engines under several policies, shows the figures, serves on.
+// `kvoyant demo`: routes requests to simulated engines under several policies, prints the figures, and keeps a gateway
+// running.
 import { open, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
@@ -87,7 +88,7 @@ async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<n
   }
 }
 
-/** Better now than after two minutes. @throws Error that names the flag. */
+/** Checks before the run, not two minutes later. @throws Error naming the flag */
 async function checkWritable(file: string): Promise<void> {
   try {
     await (await open(file, 'a')).close();

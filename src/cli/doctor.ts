@@ -1,4 +1,4 @@
-// `kvoyant doctor`: examines engines with a canary each, and names what is wrong with their tokens, caches and KV events.
+// `kvoyant doctor`: sends each engine a canary and reports faults of its tokens, cache and KV events.
 
 import { Command, Option } from 'commander';
 import type { SettingName } from '../gateway/config/settings.ts';
@@ -12,7 +12,7 @@ import { loadSettings } from './setting-sources.ts';
 const timeoutSDefault = 60;
 const lineLengthMax = 100;
 
-/** The settings that change what is examined, or how. */
+/** Settings that affect the examination. */
 const concerned: readonly SettingName[] = [
   'workers',
   'workersFile',

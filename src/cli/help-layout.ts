@@ -1,24 +1,24 @@
-// The layout of every help text: one column of flags, one of explanations, and examples, wrapped to the terminal.
+// Layout of all help texts: a column of flags, a column of descriptions, and examples, wrapped to the terminal.
 
 import type { Command } from 'commander';
 import { wrapText } from '../report/wrap-text.ts';
 
-/** Wider terminals get lines of this length: longer ones are hard to read. */
+/** Longest line on wide terminals, for readability. */
 const widthMax = 120;
-/** Where the output is no terminal. */
+/** Width if the output is not a terminal. */
 const widthDefault = 80;
 const indent = '  ';
-/** A longer flag has its explanation below it, not beside it. */
+/** The description of a longer flag goes below it. */
 const termWidthMax = 26;
 
 export interface HelpNotes {
-  /** What the command line is for, and the command line. */
+  /** Pairs of purpose and command line. */
   readonly examples?: readonly (readonly [purpose: string, commandLine: string])[];
   /** Paragraphs, each on one line. */
   readonly notes?: readonly string[];
 }
 
-/** Applies to the subcommands that the command has by now. */
+/** Also applies to the existing subcommands of the command. */
 export function layOutHelp(command: Command): Command {
   command.configureHelp({
     prepareContext({ helpWidth }) {
@@ -64,19 +64,19 @@ export function addHelpNotes(command: Command, { examples = [], notes = [] }: He
   });
 }
 
-/** A list without blanks that is longer than a line can be broken behind its commas. */
+/** Makes a long list without spaces breakable after its commas. */
 function breakable(description: string, width: number): string {
   const words = description.split(' ');
   return words.map((word) => (word.length > width ? word.replaceAll(',', ', ') : word)).join(' ');
 }
 
-/** Broken as a shell reads it. */
+/** Wraps a command line with backslashes, so that a shell accepts it. */
 function commandLines(commandLine: string, width: number): string[] {
   const lines = wrapText(commandLine, width - indent.length - ' \\'.length, indent);
   return lines.map((line, at) => indent + line + (at < lines.length - 1 ? ' \\' : ''));
 }
 
-/** @param terminalWidth undefined: no terminal */
+/** @param terminalWidth undefined if the output is not a terminal */
 function widthOf(terminalWidth: number | undefined): number {
   return Math.min(widthMax, terminalWidth || widthDefault);
 }

@@ -1,4 +1,4 @@
-// `kvoyant key NAME`: makes an API key. The configuration gets its hash, the client the key itself.
+// `kvoyant key NAME`: generates an API key. The configuration gets its hash, the client gets the key.
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';

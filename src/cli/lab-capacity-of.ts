@@ -1,4 +1,4 @@
-// The rates up to which a policy meets the SLO on a workload, judged over all seeds together, probe by probe.
+// Finds the highest rate at which a policy meets the SLO on a workload, judged over all seeds together.
 
 import {
   CapacitySearch,
@@ -15,39 +15,42 @@ import type { Workload } from '../trace/workload.ts';
 import type { Experiment } from './lab-experiment.ts';
 import { buildWorkload, lengthened, type WorkloadSpec } from './lab-workload.ts';
 
-/** Usual number of jobs for one seed: what progress counts on. */
+/** Usual number of jobs per seed, for the progress line. */
 export const probesExpected = 12;
 
-/** How many times as long as usual a run becomes where the usual one does not tell. */
+/** Run lengths to try, as multiples of the usual one, until the verdict is clear. */
 const lengths = [1, 2, 4] as const;
 
 export interface Capacity {
-  /** The highest rate that was good as were all tried below it, of the workload's own arrivals; 0: there is none. */
+  /**
+   * The highest rate that was good together with all lower tried rates, as a speedup of the workload's own arrivals. 0:
+   * none.
+   */
   readonly speed: number;
-  /** The lowest rate tried from which on none was good; null: the highest one tried was. */
+  /** The lowest tried rate from which on none was good. Null if the highest tried rate was good. */
   readonly failsFrom: number | null;
-  /** No policy is faster for long. */
+  /** Upper bound for every policy in the long run. */
   readonly speedBound: number;
-  /** Of the workload's own arrivals, over all seeds. */
+  /** Mean rate of the workload's own arrivals over all seeds. */
   readonly ownRatePerS: number;
-  /** What the judgement of `speed` rests on; null where that is 0. */
+  /** The probe that decided `speed`. Null if `speed` is 0. */
   readonly judged: PooledProbe | null;
-  /** Every rate tried, in order, as the longest run there judged it. */
+  /** Every tried rate in order, with the verdict of its longest run. */
   readonly probes: readonly PooledProbe[];
 }
 
-/** One seed of a workload, and the run that a policy gets there. */
+/** One seed of a workload with its run spec. */
 export interface SeededRun {
   readonly workload: WorkloadSpec;
   readonly spec: RunSpec;
 }
 
 /**
- * A rate is good if the SLO is met and answers do not take longer and longer. Where the run is too short to tell, it is
- * made longer: shipped workloads whose number of requests was not given get up to four times the usual one. The highest
- * good rate has to be good in the longest run, too. No rate above the bound is tried.
+ * A rate is good if the SLO is met and answers do not become slower and slower. If a run is too short to tell, it is
+ * repeated with more requests: built-in workloads without a given number of requests get up to four times the usual
+ * number. The highest good rate must also be good in the longest run. No rate above the bound is tried.
  * @param seeds at least one
- * @returns null for a workload whose requests all arrive at once: it has no rate
+ * @returns null if all requests arrive at once, since there is no rate then
  */
 export async function capacityOf(
   experiment: Pick<Experiment, 'execute' | 'progress'>,
@@ -88,7 +91,7 @@ interface Judged {
   readonly probe: PooledProbe;
 }
 
-/** All seeds at one length. */
+/** Runs of all seeds, with the possible lengths. */
 interface Pool {
   readonly runs: readonly SeededRun[];
   readonly requests: number;
@@ -98,7 +101,7 @@ interface Pool {
 }
 
 class Prober {
-  /** That the workload can have, from the usual one up. */
+  /** Lengths that the workload can have, ascending. */
   readonly lengths: readonly number[];
   readonly #experiment: Pick<Experiment, 'execute'>;
   readonly #seeds: readonly SeededRun[];
@@ -125,12 +128,12 @@ class Prober {
     return pool;
   }
 
-  /** Goes from length to length until one tells whether the rate is good. */
+  /** Tries longer and longer runs until the verdict is clear. */
   async judge(speed: number, allowed: readonly number[]): Promise<Judged> {
     let judged: Judged | null = null;
     for (const length of allowed) {
       judged = { length, probe: await this.#probe(speed, length) };
-      // Of the others a longer run may say something else.
+      // For the other verdicts a longer run may give another result.
       if (judged.probe.verdict !== 'slows' && judged.probe.verdict !== 'short') break;
     }
     return judged!;

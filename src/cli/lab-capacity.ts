@@ -1,4 +1,4 @@
-// `kvoyant lab capacity`: the highest rate at which each policy meets the SLO, over all seeds together.
+// `kvoyant lab capacity`: finds the highest rate at which each policy meets the SLO, over all seeds together.
 
 import { Command } from 'commander';
 import {
@@ -36,7 +36,7 @@ interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFl
   readonly seeds: number;
 }
 
-/** One policy on one workload, over all seeds. */
+/** Result of one policy on one workload, over all seeds. */
 interface Found {
   readonly workload: string;
   readonly policy: string;

@@ -1,4 +1,4 @@
-// `kvoyant lab compare`: many workloads under many policies, each at a share of what round robin can carry.
+// `kvoyant lab compare`: runs many workloads under many policies, at shares of round robin's capacity.
 
 import { Command, Option } from 'commander';
 import {
@@ -51,10 +51,10 @@ interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFl
   readonly loads: readonly number[];
 }
 
-/** The policy whose capacity sets the load, and to which ratios are taken. */
+/** The policy whose capacity sets the load and that ratios refer to. */
 const REFERENCE = 'round-robin';
 
-/** Every policy of the lab but the control that has no idea of load. */
+/** All policies of the lab except the control without a load term. */
 export const comparedPolicies: readonly string[] = [
   REFERENCE,
   'random',
@@ -99,7 +99,7 @@ export function labCompareCommand(): Command {
 
 async function compare(flags: Flags): Promise<void> {
   const workloads = await prepareWorkloads(flags.workloads, flags);
-  // Says what no run could be made of before there is a folder.
+  // Report invalid workloads before the folder is created.
   for (const workload of workloads) seededRuns(workload, parsePolicySpec(REFERENCE), flags);
   await withExperiment(flags, async (experiment) => {
     const sections = await compareAll(workloads, flags, experiment);
@@ -135,7 +135,7 @@ function printSections(sections: readonly ReportSection[]): void {
   for (const note of [...(summary === null ? [] : [summaryNote]), ...tableNotes, ratioNote]) console.log(note);
 }
 
-/** @returns one section a workload */
+/** @returns one section per workload */
 async function compareAll(
   workloads: readonly PreparedWorkload[],
   flags: Flags,
@@ -147,7 +147,7 @@ async function compareAll(
 
 async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: Experiment): Promise<ReportSection> {
   const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(REFERENCE), flags));
-  // A burst is as it is, whatever the loads.
+  // A burst has no rate, so the loads do not apply.
   const speeds = capacity === null ? [1] : flags.loads.map((load) => load * loadUnit(capacity));
   experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length * flags.seeds);
   const loads = speeds.map(async (speed, at): Promise<ReportLoad> => {
@@ -163,7 +163,7 @@ async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: 
   return { title: workload.name, loads: await Promise.all(loads) };
 }
 
-/** Where round robin meets the SLO at no rate at all, half the bound of all policies stands in. */
+/** If round robin meets the SLO at no rate, half the bound of all policies is used. */
 function loadUnit({ speed, speedBound }: Capacity): number {
   return speed > 0 ? speed : speedBound / 2;
 }

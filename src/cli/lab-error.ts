@@ -1,12 +1,12 @@
-// What goes wrong in an experiment through no fault of the program: said in a line, without a stack.
+// Expected errors of an experiment, printed in one line without a stack.
 
 import type { Command } from 'commander';
 import { TokenizerError } from '../tokens/index.ts';
 import { TraceError } from '../trace/trace-error.ts';
 
 /**
- * `workload-unknown`: no file and no shipped workload. `no-rate`: all requests at once have no capacity to search for.
- * `cluster-impossible`: workers that hold nothing, or more than a simulation has memory for.
+ * `workload-unknown`: neither a file nor a built-in workload. `no-rate`: all requests arrive at once, so there is no
+ * capacity to search. `cluster-impossible`: the workers hold no block, or more blocks than the lab can simulate.
  */
 export type LabErrorCode = 'workload-unknown' | 'no-rate' | 'cluster-impossible';
 
@@ -20,14 +20,14 @@ export class LabError extends Error {
   }
 }
 
-/** An action of a command that ends with one line on stderr and exit code 1 for every expected failure. */
+/** Wraps a command's action: expected errors end it with one line on stderr and exit code 1. */
 export function sayingErrors<Flags>(command: Command, action: (flags: Flags) => Promise<void>) {
   return async (flags: Flags): Promise<void> => {
     try {
       await action(flags);
     } catch (error) {
       const isExpected = error instanceof LabError || error instanceof TraceError || error instanceof TokenizerError;
-      // Those of the file system have a code, too: a results folder that can't be written.
+      // File system errors are expected too, such as a results folder that can't be written.
       if (isExpected || (error as NodeJS.ErrnoException).syscall !== undefined) {
         command.error(`error: ${(error as Error).message}`);
       }

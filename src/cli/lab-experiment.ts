@@ -1,4 +1,4 @@
-// What every experiment of many jobs has: threads, a results folder, a line that says how far it is.
+// Frame of an experiment with many jobs: threads, results folder and progress line.
 
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
@@ -19,15 +19,15 @@ export function addExperimentFlags(command: Command, out: string): Command {
 }
 
 export interface Experiment {
-  /** Executes a job unless its result is in the folder. */
+  /** Executes a job, unless its result is in the folder already. */
   readonly execute: Execute;
   readonly folder: ResultsFolder;
   readonly progress: ExperimentProgress;
-  /** Threads: how many streams of jobs keep them busy. */
+  /** Number of threads, hence jobs to keep in flight. */
   readonly width: number;
 }
 
-/** Opens the folder and the threads for as long as `body` works. */
+/** Opens the folder and the threads while `body` runs. */
 export async function withExperiment(
   flags: ExperimentFlags,
   body: (experiment: Experiment) => Promise<void>,
@@ -51,7 +51,7 @@ export async function withExperiment(
   }
 }
 
-/** Counts jobs; the time left follows from the jobs executed so far. */
+/** Counts jobs and estimates the remaining time from the jobs executed so far. */
 export class ExperimentProgress {
   readonly #line: Progress;
   readonly #now: () => number;
@@ -66,7 +66,7 @@ export class ExperimentProgress {
     this.#startMs = now();
   }
 
-  /** More jobs are to come (or fewer: a search has ended early). */
+  /** Adds expected jobs. Negative if a search has ended early. */
   expect(jobs: number): void {
     this.#expected += jobs;
   }
@@ -89,7 +89,7 @@ function duration(ms: number): string {
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** Maps with at most `width` items at work, in order. */
+/** Maps items in order, at most `width` at a time. */
 export async function mapWidth<T, R>(
   items: readonly T[],
   width: number,

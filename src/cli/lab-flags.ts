@@ -1,4 +1,4 @@
-// The flags that the experiments share, and the run and workload that they describe.
+// Flags shared by the experiments, and the run spec and workload they describe.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PolicySpec, parsePolicySpec, type RunSpec, runSpecDefaults } from '../lab/index.ts';
@@ -96,10 +96,10 @@ export function workloadSpec(
   };
 }
 
-/** Blocks of all simulated workers together: some 60 bytes each in every thread. */
+/** Blocks of all simulated workers together. Each needs about 60 bytes per thread. */
 const simulatedBlocksMax = 2 ** 25;
 
-/** @param kvTokensPerWorker what the workload was studied with @throws LabError `cluster-impossible` */
+/** @param kvTokensPerWorker capacity that the workload was studied with @throws LabError `cluster-impossible` */
 export function runSpec(
   flags: ClusterFlags,
   policy: PolicySpec,
@@ -135,7 +135,7 @@ export function list(text: string): string[] {
   return items;
 }
 
-/** An option of policies whose default is shown as it would be written. */
+/** A policy option. The help shows its default as it is written on the command line. */
 export function policyOption(flags: string, description: string, policies: readonly string[]): Option {
   return new Option(flags, description)
     .argParser(policyList)

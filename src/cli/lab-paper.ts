@@ -1,4 +1,4 @@
-// `kvoyant lab paper`: the three experiments of Dynamo's PR #1731, and beside them workloads on which policies differ.
+// `kvoyant lab paper`: the three experiments of Dynamo's PR #1731, and workloads on which policies differ more.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ interface Contrast {
   readonly policies: readonly string[];
 }
 
-/** Bursts as they are, Zipf near the capacity of round robin. */
+/** Bursts as they are, and Zipf near the capacity of round robin. */
 const contrasts: readonly Contrast[] = [
   { workload: 'gsp-64x16', arrivals: { kind: 'own' }, policies },
   { workload: 'gsp-zipf', arrivals: { kind: 'own' }, policies },
@@ -138,7 +138,7 @@ interface Sweep {
   readonly blockSize: number;
 }
 
-/** By concurrency, then by policy. */
+/** @returns results by concurrency, then by policy */
 async function runSweep(sweep: Sweep, flags: Flags, experiment: Experiment): Promise<RunResult[][]> {
   const found = await findWorkload(sweep.workload);
   return await mapWidth(concurrencies, concurrencies.length, async (concurrency) => {

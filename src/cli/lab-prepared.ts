@@ -1,4 +1,4 @@
-// The workloads of an experiment with all their seeds, read once before anything is written or run.
+// Workloads of an experiment with all seeds, read once before anything is written or run.
 
 import type { PolicySpec, RunSpec } from '../lab/index.ts';
 import type { SeededRun } from './lab-capacity-of.ts';
@@ -7,18 +7,18 @@ import { buildWorkload, findWorkload, ownRatePerS, type WorkloadSpec } from './l
 
 export interface PreparedWorkload {
   readonly name: string;
-  /** One a seed. */
+  /** One per seed. */
   readonly seeds: readonly WorkloadSpec[];
-  /** What the workload was studied with. */
+  /** KV capacity that the workload was studied with. */
   readonly kvTokensPerWorker: number | undefined;
-  /** Of the first seed; null if all requests arrive at once. */
+  /** Rate of the first seed. Null if all requests arrive at once. */
   readonly ownRatePerS: number | null;
   readonly recorded: boolean;
 }
 
 type Flags = ClusterFlags & WorkloadFlags & TokenizerFlag & { readonly seeds: number };
 
-/** @throws LabError or TraceError if one of them is not there or makes no sense */
+/** @throws LabError or TraceError if a workload is missing or invalid */
 export async function prepareWorkloads(names: readonly string[], flags: Flags): Promise<PreparedWorkload[]> {
   const prepared: PreparedWorkload[] = [];
   for (const name of names) {
@@ -31,7 +31,7 @@ export async function prepareWorkloads(names: readonly string[], flags: Flags): 
   return prepared;
 }
 
-/** The run that a policy gets with each seed. */
+/** Run specs of a policy, one per seed. */
 export function seededRuns(
   { seeds, kvTokensPerWorker }: PreparedWorkload,
   policy: PolicySpec,

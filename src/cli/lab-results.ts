@@ -1,4 +1,4 @@
-// A folder of finished jobs: what is in it is not executed again, so an interrupted experiment goes on where it was.
+// Results folder: finished jobs are not executed again, so an interrupted experiment resumes.
 
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import type { JobResult, LabJob } from '../lab/index.ts';
 import type { Execute } from './lab-threads.ts';
 import type { WorkloadSpec } from './lab-workload.ts';
 
-/** Raised when a change of the lab makes old results incomparable. */
+/** Increment when a change of the lab makes old results incomparable. */
 const version = 2;
 
 interface Stored {
@@ -33,7 +33,7 @@ export class ResultsFolder {
     return new ResultsFolder(path, execute);
   }
 
-  /** Jobs answered from the folder. */
+  /** Jobs whose result was in the folder. */
   get reused(): number {
     return this.#reused;
   }
@@ -42,7 +42,7 @@ export class ResultsFolder {
     return this.#written;
   }
 
-  /** The result of a job, from the folder if it is there. */
+  /** The result of a job, from the folder if it exists. */
   execute: Execute = async <Job extends LabJob>(workload: WorkloadSpec, job: Job) => {
     const key = JSON.stringify({ version, workload, job });
     const digest = createHash('sha256').update(key).digest('hex').slice(0, 16);
@@ -58,7 +58,7 @@ export class ResultsFolder {
     return result;
   };
 
-  /** A file beside the jobs; whole or not at all. @returns its path */
+  /** Writes a file beside the jobs, atomically. @returns its path */
   async write(name: string, content: string): Promise<string> {
     const file = join(this.#path, name);
     await this.#write(file, content);
@@ -72,7 +72,7 @@ export class ResultsFolder {
   }
 }
 
-/** Null if it is not there, not whole or of another job. */
+/** The stored result. Null if it is missing, incomplete or of another job. */
 async function readStored(file: string, key: string): Promise<JobResult<LabJob> | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -85,7 +85,7 @@ async function readStored(file: string, key: string): Promise<JobResult<LabJob> 
   return found === key ? stored.result : null;
 }
 
-/** A file that another program cut or changed counts as absent: the job is executed again. */
+/** Parses a stored result. A damaged file counts as missing, so the job is executed again. */
 function parsed(text: string): Stored | null {
   try {
     return JSON.parse(text) as Stored;

@@ -1,4 +1,4 @@
-// `kvoyant lab run`: one workload under one policy or several, with tables, JSON and an HTML report.
+// `kvoyant lab run`: runs one workload under one or several policies and writes tables, JSON and an HTML report.
 
 import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';

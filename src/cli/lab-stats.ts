@@ -1,4 +1,4 @@
-// `kvoyant lab stats`: what a trace or a shipped workload is like, before any policy is run on it.
+// `kvoyant lab stats`: prints the statistics of a trace or built-in workload.
 import { Command } from 'commander';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import { TokenizerError } from '../tokens/index.ts';
@@ -77,7 +77,7 @@ async function load(nameOrPath: string, flags: Flags): Promise<Workload> {
   }
 }
 
-/** @param pool what the pooled cache is made of */
+/** @param pool description of the pooled cache */
 export function describe(statistics: WorkloadStatistics, pool: string): string[] {
   const spreads = [
     row('ISL, tokens', statistics.islTokens),

@@ -1,4 +1,4 @@
-// What each thread of a comparison runs: builds the workload of a job, executes the job, sends the result back.
+// Thread of an experiment: builds the workload of a job, executes the job and returns the result.
 
 import { parentPort } from 'node:worker_threads';
 import { executeJob, type LabJob } from '../lab/index.ts';
@@ -6,7 +6,7 @@ import type { Workload } from '../trace/workload.ts';
 import type { ThreadAnswer, ThreadQuestion } from './lab-threads.ts';
 import { buildWorkload, type WorkloadSpec } from './lab-workload.ts';
 
-/** Workloads kept, the latest used: jobs of the seeds of one workload come close together. */
+/** Most recently used workloads to keep: jobs of the seeds of one workload come close together. */
 const workloadsMax = 8;
 const workloads = new Map<string, Workload>();
 
@@ -19,7 +19,7 @@ async function workloadOf(spec: WorkloadSpec): Promise<Workload> {
   return workload;
 }
 
-/** The answer to one question; what goes wrong is an answer, too. */
+/** Answers one question. Errors are answers too. */
 export async function answer({ id, workload, job }: ThreadQuestion): Promise<ThreadAnswer> {
   try {
     return { id, kind: 'done', result: executeJob<LabJob>(job, await workloadOf(workload)) };

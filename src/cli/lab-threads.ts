@@ -1,4 +1,4 @@
-// Executes jobs on several threads, each one job at a time, first come first served.
+// Thread pool: executes jobs in order, one per thread at a time.
 
 import { Worker } from 'node:worker_threads';
 import type { JobResult, LabJob } from '../lab/index.ts';
@@ -14,7 +14,7 @@ export type ThreadAnswer =
   | { readonly id: number; readonly kind: 'done'; readonly result: JobResult<LabJob> }
   | { readonly id: number; readonly kind: 'failed'; readonly message: string };
 
-/** Executes a job somewhere. Rejects with what went wrong. */
+/** Executes a job. Rejects with its error. */
 export type Execute = <Job extends LabJob>(workload: WorkloadSpec, job: Job) => Promise<JobResult<Job>>;
 
 interface Task {
@@ -23,7 +23,7 @@ interface Task {
   reject(error: Error): void;
 }
 
-/** Node 20 runs no TypeScript: under vitest the threads run what the build made of the module; `npm test` builds first. */
+/** Under vitest the threads run the compiled module, because Node 20 runs no TypeScript. `npm test` builds first. */
 const entry: URL = new URL(
   import.meta.url.endsWith('.ts') ? '../../dist/cli/lab-thread.js' : './lab-thread.js',
   import.meta.url,
@@ -48,7 +48,7 @@ export class LabThreads {
     return result as JobResult<Job>;
   };
 
-  /** What has not ended is abandoned. */
+  /** Terminates the threads and abandons unfinished jobs. */
   async close(): Promise<void> {
     await Promise.all(this.#all.map((worker) => worker.terminate()));
   }
@@ -64,7 +64,7 @@ export class LabThreads {
       else task?.reject(new Error(reply.message));
     });
     worker.on('error', (error: Error) => {
-      // Jobs are executed inside a try: what ends here has ended the thread (out of memory).
+      // Errors of a job are caught, so this error has ended the thread (out of memory).
       this.#running.get(worker)?.reject(error);
       this.#running.delete(worker);
       this.#all.splice(this.#all.indexOf(worker), 1);

@@ -1,4 +1,4 @@
-// A tokenizer that is loaded when the first text needs it: few traces are text, and a vocabulary takes a while to load.
+// Lazily loaded tokenizer: few traces contain text, and loading a vocabulary takes a while.
 
 import { loadTokenizer, type Tokenizer } from '../tokens/index.ts';
 
@@ -6,7 +6,7 @@ export class TokenizerOnDemand implements Pick<Tokenizer, 'encode' | 'close'> {
   readonly #spec: string;
   #loading: Promise<Tokenizer> | undefined;
 
-  /** @param spec as of `loadTokenizer` */
+  /** @param spec as for `loadTokenizer` */
   constructor(spec: string) {
     this.#spec = spec;
   }

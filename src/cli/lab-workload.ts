@@ -1,4 +1,4 @@
-// The workload of an experiment: a shipped generator by name or a trace file, as plain data that a thread can build.
+// Workload spec of an experiment: a built-in generator or a trace file, as plain data that a thread can build.
 
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -10,19 +10,19 @@ import { LabError } from './lab-error.ts';
 import { TokenizerOnDemand } from './lab-tokenizer.ts';
 
 export interface WorkloadSpec {
-  /** Shown in results; unique in a comparison. */
+  /** Name in results. Unique in a comparison. */
   readonly name: string;
-  /** A file is known by what a change of it would change. */
+  /** Path, size and time identify the file. Null for a generator. */
   readonly file: { readonly path: string; readonly bytes: number; readonly modifiedMs: number } | null;
-  /** Of the generator, the jitter, and what a trace leaves open. */
+  /** Seed of the generator, the jitter, and what a trace leaves open. */
   readonly seed: number;
-  /** The first so many; null: as many as there are, 3,000 of a generator. */
+  /** Number of first requests to use. Null: all of a trace, or a generator's default. */
   readonly requests: number | null;
   readonly arrivals: Arrivals;
   readonly jitterMs: number;
-  /** Tokens of one block of `hash_ids`, where the trace does not say; null: the format's default. */
+  /** Tokens per block of `hash_ids`, if the trace does not say. Null: the format's default. */
   readonly traceBlockTokens: number | null;
-  /** For traces of raw text. */
+  /** Tokenizer for traces of raw text. */
   readonly tokenizer: string;
 }
 
@@ -46,7 +46,7 @@ export async function findWorkload(nameOrPath: string): Promise<Pick<WorkloadSpe
   return { name: basename(nameOrPath).replace(/\.gz$/, ''), file };
 }
 
-/** The same with so many times the usual number of requests; null where there are no more, or their number was given. */
+/** The spec with `times` the usual number of requests. Null for a trace, or if the number was given. */
 export function lengthened(spec: WorkloadSpec, times: number): WorkloadSpec | null {
   if (times === 1) return spec;
   if (!isWorkloadName(spec.name) || spec.file !== null || spec.requests !== null) return null;
@@ -59,7 +59,7 @@ export async function buildWorkload(spec: WorkloadSpec): Promise<Workload> {
 }
 
 function generated({ name, seed, requests, jitterMs }: WorkloadSpec): Workload {
-  if (!isWorkloadName(name)) throw new LabError('workload-unknown', `workload ${name} is not shipped`);
+  if (!isWorkloadName(name)) throw new LabError('workload-unknown', `workload ${name} is not built in`);
   const workload = generateWorkload(name, seed, requests === null ? {} : { requests });
   return jitterMs > 0 ? jitterArrivals(workload, jitterMs, seed) : workload;
 }
@@ -95,7 +95,7 @@ function arrivingAs(workload: Workload, { arrivals, seed }: WorkloadSpec): Workl
   }
 }
 
-/** Over the span of the arrivals; null if all arrive at once. */
+/** Requests / span of the arrivals. Null if all arrive at once. */
 export function ownRatePerS({ requests }: Workload): number | null {
   const spanMs = requests.at(-1)!.arrivalMs - requests[0]!.arrivalMs;
   return spanMs === 0 ? null : (requests.length / spanMs) * 1000;

@@ -1,4 +1,4 @@
-// `kvoyant lab`: experiments in virtual time, any policy on any workload.
+// `kvoyant lab`: experiments in virtual time with any policy on any workload.
 
 import { Command } from 'commander';
 import { addHelpNotes } from './help-layout.ts';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `kvoyant` program: finds the subcommand, and loads only what that one needs.
+// The `kvoyant` program: finds the subcommand and loads only its modules.
 
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
@@ -47,7 +47,7 @@ const [first = '', second = ''] = process.argv.slice(2);
 const name = first === 'help' ? second : first;
 for (const [command, { summary, load }] of Object.entries(subcommands)) {
   if (command === name) program.addCommand(await load());
-  // Stands in the list of commands; never run.
+  // Only for the list of commands. Never run.
   else program.command(command).description(summary);
 }
 addHelpNotes(program, {

@@ -1,4 +1,5 @@
-// Warms the code up before the gateway listens: a second gateway serves made-up requests on loopback, so that V8 compiles the path.
+// Rehearsal before the gateway listens: a second gateway serves fake requests on loopback, so that V8 compiles the
+// code.
 
 import { once } from 'node:events';
 import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
@@ -11,13 +12,14 @@ const promptTokens = 1000;
 const answerTokens = 4;
 const model = 'rehearsal';
 const readyMsMax = 5000;
-/** No request is sent after this time; after twice this time the connections of unanswered ones are closed. */
+/** No request is sent after this time. After twice this time the connections of unanswered requests are closed. */
 const sendingMsMax = 3000;
 
 /**
  * Runs a gateway, its engines and its clients in this process. They share no state with the real gateway; only the
- * compiled code remains. Without a rehearsal the first burst after a start takes twice the processor time of later ones.
- * @throws Error if a request fails or is not answered in time; the real gateway can start all the same
+ * compiled code remains. Without a rehearsal the first burst after a start takes twice the processor time of later
+ * ones.
+ * @throws Error if a request fails or is not answered in time; the real gateway can start anyway
  */
 export async function rehearse({ policy }: Pick<GatewayConfig, 'policy'>): Promise<void> {
   const engines = await Promise.all([startEngine(), startEngine()]);
@@ -74,7 +76,7 @@ function addressOf(server: Server): string {
 
 async function sendAll(url: string): Promise<void> {
   const agent = new Agent({ keepAlive: false });
-  // One timer for all requests: an abort signal would collect a listener of each of them.
+  // One timer for all requests: an abort signal would accumulate a listener per request.
   let isLate = false;
   const deadline = setTimeout(() => {
     isLate = true;

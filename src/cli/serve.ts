@@ -1,4 +1,5 @@
-// `kvoyant serve`: a gateway from a configuration file, environment variables and flags; reloaded when they change.
+// `kvoyant serve`: runs a gateway with settings from a file, environment variables and flags, and reloads changed
+// files.
 
 import { Command, Option } from 'commander';
 import { resolveConfig } from '../gateway/config/config.ts';
@@ -11,9 +12,9 @@ import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
 import { unknownVariables } from './unknown-variables.ts';
 
-/** Between two looks at the files. */
+/** Interval between two checks of the files. */
 const fileIntervalMs = 1000;
-/** Answers were broken off at the end of the grace. */
+/** Exit code if answers were cut off at the end of the grace period. */
 const brokenOffExitCode = 3;
 
 const help: HelpNotes = {
@@ -40,7 +41,7 @@ export function serveCommand(): Command {
   const command = new Command('serve')
     .description('Routes OpenAI API requests over inference engines.')
     .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'))
-    // The demonstration's handicap is no setting: nobody would want it in production.
+    // A handicap for the demo, not a setting: it is of no use in production.
     .addOption(new Option('--late-booking', 'count a request as load only from its first token on').hideHelp());
   addHelpNotes(command, help);
   addSettingFlags(command);
@@ -75,7 +76,7 @@ async function serve(command: Command): Promise<void> {
   process.once('SIGINT', stop);
 }
 
-/** The gateway also starts without a rehearsal. */
+/** Rehearses; an error is only reported, since the gateway starts without a rehearsal too. */
 async function rehearseIfPossible(config: GatewayConfig): Promise<void> {
   try {
     await rehearse(config);
@@ -94,7 +95,7 @@ async function start(command: Command, sources: SettingSources): Promise<Gateway
   } catch (error) {
     if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
     const { code, message } = error as NodeJS.ErrnoException;
-    // Expected failures of a start have a code: the address is in use, the tokenizer can't be loaded.
+    // Expected start errors have a code, such as an address in use or a tokenizer that can't be loaded.
     if (code !== undefined) command.error(`error: ${message}`);
     throw error;
   }

@@ -1,10 +1,10 @@
-// The settings as flags of a command, each with what its help says.
+// Command-line flags of the settings, with their help.
 
 import { type Command, Option } from 'commander';
 import { defaultOf, flagName, settingFromText } from '../gateway/config/setting-texts.ts';
 import { type SettingName, settingNames, settingOf } from '../gateway/config/settings.ts';
 
-/** Headings of the help, each with the first setting below it: a setting stands with those before it. */
+/** Headings of the help by their first setting. A heading applies until the next one. */
 const groups: Readonly<Partial<Record<SettingName, string>>> = {
   workers: 'Engines:',
   tokenizer: 'Prompts and tokens:',
@@ -18,8 +18,8 @@ const groups: Readonly<Partial<Record<SettingName, string>>> = {
 };
 
 /**
- * A switch has a flag for either position; the help shows the one that changes the default.
- * @param isShown the other settings have their flags, but no place in the help
+ * A boolean setting has two flags. The help shows the one that changes the default.
+ * @param isShown other settings have flags too, but are not in the help
  */
 export function addSettingFlags(command: Command, isShown: (name: SettingName) => boolean = () => true): void {
   let group = '';
@@ -38,12 +38,12 @@ export function addSettingFlags(command: Command, isShown: (name: SettingName) =
   }
 }
 
-/** What the flags of a command line say, by the names of the settings. */
+/** Values given by flags, by setting name. */
 export function settingsGiven(command: Command): Partial<Record<SettingName, unknown>> {
   const given: Partial<Record<SettingName, unknown>> = {};
   for (const name of settingNames) {
     const key = name === 'workers' ? 'worker' : name;
-    // A switch that can be negated has a value of its own even where nobody gave it.
+    // A boolean flag with a negation has a value even if it was not given.
     if (command.getOptionValueSource(key) === 'cli') given[name] = command.getOptionValue(key) as unknown;
   }
   return given;

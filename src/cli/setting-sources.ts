@@ -1,4 +1,4 @@
-// Puts settings together from file, environment and flags: a flag wins over a variable, a variable over the file.
+// Merges settings from file, environment and flags. Flags override variables, variables override the file.
 
 import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config/config.ts';
 import { readReferencedFiles } from '../gateway/config/referenced-files.ts';
@@ -7,16 +7,16 @@ import { isSetting, type SettingName, settingNames, settingOf } from '../gateway
 import { YamlFile, YamlFileError } from '../gateway/config/yaml-file.ts';
 
 export interface SettingSources {
-  /** Path of a YAML file with settings by their names; null: none. */
+  /** Path of a YAML file with settings by name. Null: no file. */
   readonly file: string | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What the flags say, by the names of the settings. */
+  /** Values given by flags, by setting name. */
   readonly flags: Readonly<Partial<Record<SettingName, unknown>>>;
 }
 
 /**
  * Checks everything that can be checked without starting.
- * @throws ConfigError whose faults say where each setting was made: flag, variable, or line of the file
+ * @throws ConfigError whose faults name the source of each setting: flag, variable or line of the file
  */
 export async function loadSettings(sources: SettingSources): Promise<GatewayOptions> {
   const { file, environment, flags } = sources;
@@ -45,7 +45,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
     const place = places.get(setting) ?? placeInFile(yaml, setting, path) ?? nameOf(setting);
     return { setting: '', path: [], message: `${place} ${message}${hint}` };
   };
-  // Whatever is in it, the gateway checks it.
+  // The gateway checks the values.
   const options = values as GatewayOptions;
   try {
     await readReferencedFiles(resolveConfig(options));
@@ -57,7 +57,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
   return options;
 }
 
-/** What keeps others out. Where one of these is left empty, nobody may be let in for it: a file may have been cut short. */
+/** Settings that restrict access. An empty value is refused, because a truncated file must not open the gateway. */
 const guards: ReadonlySet<string> = new Set<SettingName>([
   'apiKeys',
   'apiKeysFile',
@@ -69,7 +69,7 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'kvPublishers',
 ]);
 
-/** Settings that the file names without a value, which would otherwise count as not made. */
+/** Settings in the file without a value, which would otherwise count as not set. */
 function blankSettings(yaml: YamlFile): ConfigFault[] {
   const { value } = yaml;
   if (typeof value !== 'object' || value === null) return [];
@@ -91,7 +91,7 @@ function placeInFile(yaml: YamlFile | null, setting: string, path: ConfigFault['
   return `${yaml.where([setting, ...path])}: ${setting}`;
 }
 
-/** Of a setting that nobody made. */
+/** Name of a setting that no source has set. */
 function nameOf(setting: string): string {
   return isSetting(setting) ? (flagName(setting) ?? setting) : setting;
 }

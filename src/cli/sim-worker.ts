@@ -1,4 +1,4 @@
-// The command `kvoyant sim-worker`: simulated engines behind OpenAI-shaped HTTP and ZMQ KV events.
+// `kvoyant sim-worker`: simulated engines with an OpenAI-compatible HTTP API and ZMQ KV events.
 
 import { Command } from 'commander';
 import { writeTokenizerFolder } from '../tokens/tokenizer-folder.ts';
@@ -81,7 +81,7 @@ async function runSimWorkers({ writeTokenizer, ...options }: Flags, command: Com
       console.log(`sim-worker ${index} listening on ${url} kv-events ${kvEvents ?? 'off'} model ${options.model}`);
     }
     const end = (): void => {
-      // Once: a second signal ends the process at once.
+      // Only once: a second signal ends the process immediately.
       process.off('SIGINT', end).off('SIGTERM', end);
       void fleet.close();
     };
@@ -102,7 +102,7 @@ async function writeTokenizerTo(folder: string, options: Partial<SimWorkersOptio
   }
 }
 
-/** Text that is no number becomes NaN, which the check of the options refuses with what is allowed. */
+/** Text that is not a number becomes NaN, which the check of the options refuses with a clear message. */
 function toNumber(text: string): number {
   return text.trim() === '' ? Number.NaN : Number(text);
 }

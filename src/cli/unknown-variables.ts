@@ -1,17 +1,17 @@
-// Environment variables that look like settings but are none: a typing error would otherwise pass without a word.
+// Finds environment variables that look like settings but are not, so that typing errors are reported.
 
 import { environmentName } from '../gateway/config/setting-texts.ts';
 import { settingNames } from '../gateway/config/settings.ts';
 
 const prefix = 'KVOYANT_';
-/** They are no settings, but of this program as well. */
+/** Variables of this program that are not settings. */
 const others: readonly string[] = ['KVOYANT_CONFIG', 'KVOYANT_CACHE'];
 /** Kubernetes sets these for a Service named kvoyant. */
 const ofService = /^KVOYANT_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
-/** More differences are no typing error. */
+/** More differences than this are not a typing error. */
 const differencesMax = 3;
 
-/** One line for each. */
+/** One line per unknown variable. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   const known = [...settingNames.map(environmentName), ...others];
   const unknown = Object.keys(environment).filter(
@@ -26,7 +26,7 @@ export function unknownVariables(environment: Readonly<Record<string, string | u
   });
 }
 
-/** Letters to insert, remove or replace (Levenshtein's distance). */
+/** Levenshtein distance: letters to insert, remove or replace. */
 function differencesOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,12 +1,12 @@
-// Requests that depend on others: those that follow the end of one, and those that wait for room in a closed loop.
+// Arrivals that depend on other requests: followers of an ended request, and requests held by a concurrency limit.
 
 import type { Workload } from '../trace/workload.ts';
 
-/** What the end of a request sets free. */
+/** Requests that may proceed after another one has ended. */
 export interface Released {
-  /** Requests that arrive after it, each behind its think time. */
+  /** Requests that arrive after it, each after its think time. */
   readonly followers: readonly { readonly request: number; readonly thinkMs: number }[];
-  /** The request that takes its place, if one waits. */
+  /** The held request that takes its place, if any. */
   readonly admitted: number | null;
 }
 
@@ -15,7 +15,7 @@ const none: Released['followers'] = [];
 export class ArrivalGate {
   readonly #inFlightMax: number;
   readonly #followers = new Map<number, { request: number; thinkMs: number }[]>();
-  /** Arrived and waiting, from `#heldFrom` on. */
+  /** Requests that have arrived and wait, from index `#heldFrom` on. */
   readonly #held: number[] = [];
   #heldFrom = 0;
   #inFlight = 0;
@@ -31,7 +31,7 @@ export class ArrivalGate {
     }
   }
 
-  /** @returns whether the request may go on; otherwise a later `ended` names it. */
+  /** @returns whether the request may proceed; otherwise a later `ended` returns it */
   arrived(request: number): boolean {
     if (this.#inFlight === this.#inFlightMax) {
       this.#held.push(request);
@@ -41,7 +41,7 @@ export class ArrivalGate {
     return true;
   }
 
-  /** A request that had gone on has ended, however it did. */
+  /** A request that had proceeded has ended, successfully or not. */
   ended(request: number): Released {
     const followers = this.#followers.get(request) ?? none;
     const admitted = this.#held[this.#heldFrom];

@@ -1,14 +1,14 @@
-// From the content ids of a workload to sequence hashes of engine blocks, without a token in sight.
+// Converts the content ids of a workload to sequence hashes of engine blocks, without tokens.
 //
-// The content up to token t, the last of an engine block, is named by (content block id, place of t in it) where the
-// workload gives an id, else by (request, t): see `WorkloadRequest`. Ids are chained, so that the name stands for all
-// that comes before, too. The hash is a bijection of the name: unequal content never has equal hashes.
+// Let t be the last token of an engine block. The content up to t is named by (content block id, position of t in it)
+// if the workload gives an id, else by (request, t); see `WorkloadRequest`. Ids are chained, so the name covers
+// everything before. The hash is a bijection of the name: unequal content never has equal hashes.
 
 import type { BlockHashes } from '../core/types.ts';
 import type { SequenceHasher } from '../sim/index.ts';
 import type { WorkloadRequest } from '../trace/workload.ts';
 
-/** Sequence hashes of the full blocks of a prompt. O(blocks) @param index of the request in its workload */
+/** Sequence hashes of the full blocks of a prompt. O(blocks) @param index index of the request in its workload */
 export function hashPrompt(
   request: WorkloadRequest,
   index: number,
@@ -31,7 +31,7 @@ export function hashPrompt(
   return { blockSize, count, sequence, blockTokens: blockSize };
 }
 
-/** What an engine asks for the hashes of one request: those of the prompt, then private ones for its output. */
+/** Hasher of one request: hashes of the prompt, then unique ones for its output. */
 export class ContentHasher implements SequenceHasher {
   readonly #prompt: BlockHashes;
   readonly #own: number;
@@ -53,13 +53,13 @@ export class ContentHasher implements SequenceHasher {
   }
 }
 
-/** Even words stand for content blocks (ids are below 2^31), odd ones for requests. */
+/** Even words are content blocks (ids are below 2^31), odd ones are requests. */
 const wordOfContent = (id: number): number => mixed(id * 2);
 const wordOfRequest = (index: number): number => mixed(index * 2 + 1);
 
 /**
- * Neighbouring blocks get neighbouring low words, so that tables which look at the low bits alone (the engine's) find
- * them in neighbouring places: most of the lab's time goes into cache misses. Places are below 2^20 blocks.
+ * Neighbouring blocks get neighbouring low words. Tables indexed by the low bits (the engine's) then store them next to
+ * each other, which matters because cache misses take most of the lab's time. `place` is below 2^20 blocks.
  */
 function writeHash(word: number, place: number, blockSize: number, out: Uint32Array, at: number): void {
   const blocks = Math.floor(place / blockSize);

@@ -1,10 +1,10 @@
-// What a reader must know of the runs behind a table: the requests, the engines, the bounds.
+// Lines below a result table that describe its runs: requests, engines and bounds.
 
 import { formatNumber } from '../report/text-table.ts';
 import type { PolicyRuns } from './report-section.ts';
 import type { RunSpecJson } from './run-spec.ts';
 
-/** @param policies on one workload at one load @returns lines without an end */
+/** @param policies runs on one workload at one load @returns lines without newline */
 export function describeRuns(policies: readonly PolicyRuns[]): string[] {
   const { runs } = policies[0]!;
   const { workload, spec, cache, bounds } = runs[0]!;
@@ -43,7 +43,7 @@ export function describeCluster(spec: RunSpecJson): string[] {
   ];
 }
 
-/** Of the model that the profiles time. */
+/** KV bytes per token of the model of the profiles. */
 const kvBytesPerToken = 131_072;
-/** Of the L40S that they are fitted to. */
+/** Memory of the L40S that the profiles are fitted to. */
 const cardGb = 48;

@@ -1,4 +1,4 @@
-// What comes next in virtual time: a binary heap by time (in any unit), at equal times by rank, then in order of arrival.
+// Event queue of virtual time: a binary heap by time (in any unit), then rank, then order of insertion.
 
 export class EventQueue<T> {
   readonly #times: number[] = [];
@@ -10,12 +10,12 @@ export class EventQueue<T> {
     return this.#items.length;
   }
 
-  /** Time of the first item; infinite without one. O(1) */
+  /** Time of the first item. Infinity if the queue is empty. O(1) */
   get nextAt(): number {
     return this.#times[0] ?? Number.POSITIVE_INFINITY;
   }
 
-  /** O(log n) @param rank 0 .. 15, lower first among items of one instant */
+  /** O(log n) @param rank 0 .. 15; lower ranks go first at equal times */
   push(time: number, rank: number, item: T): void {
     let at = this.#items.length;
     const order = rank * 2 ** 48 + this.#pushed++;
@@ -28,7 +28,7 @@ export class EventQueue<T> {
     this.#put(at, time, order, item);
   }
 
-  /** Takes the first item out; undefined without one. O(log n) */
+  /** Removes and returns the first item. Undefined if the queue is empty. O(log n) */
   pop(): T | undefined {
     const first = this.#items[0];
     const item = this.#items.pop();

@@ -1,10 +1,10 @@
-// How many tokens of each prompt any router could have found in some cache: those that an earlier arrival had.
+// Prompt tokens of each request that an infinite shared cache would hold: an upper limit for every router.
 
 import type { Workload } from '../trace/workload.ts';
 
 /**
- * By request, in whole engine blocks and less than the prompt, since an engine always computes one token. From one cache
- * without a limit that all workers share. O(content blocks)
+ * Tokens by request, in whole engine blocks. Less than the prompt, since an engine always computes one token. O(content
+ * blocks)
  */
 export function infiniteCacheTokens(workload: Workload, blockSize: number): Float64Array {
   const { requests, contentBlockTokens, blockIdCount } = workload;

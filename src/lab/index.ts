@@ -1,4 +1,4 @@
-// The lab as a library: any policy on any workload in virtual time, with bounds beside the figures.
+// Entry point of the lab: runs any policy on any workload in virtual time and computes figures and bounds.
 
 export { CapacitySearch } from './capacity-search.ts';
 export { describeCluster, describeRuns, seedsOfTraceNote } from './describe-runs.ts';

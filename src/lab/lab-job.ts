@@ -1,4 +1,4 @@
-// One piece of work of an experiment, as data in and data out: what a thread gets and what a results folder keeps.
+// Jobs of an experiment and their results, as plain data that threads exchange and the results folder stores.
 
 import { speedUp } from '../trace/arrival-process.ts';
 import type { Workload } from '../trace/workload.ts';
@@ -7,24 +7,24 @@ import { countGood, type RunResult, resultOf, rounded } from './run-result.ts';
 import { fromJson, type RunSpecJson } from './run-spec.ts';
 import { firstMeasured, simulate } from './simulation.ts';
 
-/** Arrivals and think times pass `speed` times as fast as in the workload. */
+/** All arrival and think times of the workload are divided by `speed`. */
 export type LabJob =
   | { readonly kind: 'run'; readonly spec: RunSpecJson; readonly speed: number }
-  /** How many requests are good? Stopped as soon as more than `missesMax` are not. */
+  /** Counts the good requests. Stops once more than `missesMax` are not good. */
   | { readonly kind: 'probe'; readonly spec: RunSpecJson; readonly speed: number; readonly missesMax: number };
 
-/** Sums over the measured requests, which other runs can be added to. */
+/** Sums over the measured requests. Results of several runs can be added. */
 export interface ProbeResult {
   readonly speed: number;
   readonly requests: number;
   readonly measured: number;
   readonly stoppedEarly: boolean;
-  /** 0 where the run was stopped early, as are the sums. */
+  /** 0 if the run was stopped early, like the sums. */
   readonly good: number;
   readonly ttftSumMs: number;
   /** From the first to the last measured arrival. */
   readonly spanMs: number;
-  /** The measured requests that arrived first, and the others. */
+  /** First and second half of the measured requests, by arrival. */
   readonly halves: readonly [ProbeHalf, ProbeHalf];
 }
 

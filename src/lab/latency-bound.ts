@@ -1,4 +1,4 @@
-// What no router can beat on this engine: a lower bound of the mean TTFT, an upper bound of the rate that N workers take.
+// Bounds for every router on a given engine: lower bound of the mean TTFT, upper bound of the rate of N workers.
 
 import type { StepTime } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
@@ -7,14 +7,14 @@ import { infiniteCacheTokens } from './hit-ceiling.ts';
 import { engineOptions, type RunSpec } from './run-spec.ts';
 import { type PrefillTiming, soloPrefillNs } from './slo.ts';
 
-/** Least time that each unit of work takes, whatever shares its step with it. */
+/** Least time per unit of work, whatever else is in the step. */
 export interface WorkFloor {
   readonly msPerToken: number;
   readonly msPerPair: number;
   readonly msPerContextToken: number;
 }
 
-/** Measured on the step time itself, so that it holds for any profile whose steps cost at least linearly. */
+/** Measured on the step time function, so it holds for any profile with at least linear cost. */
 export function workFloor({ stepTime, stepTokensMax }: PrefillTiming): WorkFloor {
   const idle = { prefillTokens: 0, prefillPairs: 0, decodeContextTokens: 0, sequences: 1, sampled: 0 };
   const baseMs = stepTime({ ...idle, tokens: 1 });
@@ -30,24 +30,23 @@ export function workFloor({ stepTime, stepTokensMax }: PrefillTiming): WorkFloor
   };
 }
 
-/** Prefill without attention. */
+/** Time of a prefill step without attention. */
 function plainStepMs(stepTime: StepTime, tokens: number): number {
   return stepTime({ tokens, prefillTokens: tokens, prefillPairs: 0, decodeContextTokens: 0, sequences: 1, sampled: 0 });
 }
 
-/** Milliseconds of compute of a prefill that finds `cachedTokens` of `isl` tokens. */
+/** Compute time in milliseconds of a prefill with `cachedTokens` of `isl` tokens cached. */
 export function prefillWorkMs(floor: WorkFloor, isl: number, cachedTokens: number): number {
   const uncached = isl - cachedTokens;
   return uncached * floor.msPerToken + floor.msPerPair * uncached * (cachedTokens + uncached / 2);
 }
 
 /**
- * Lower bound of the mean TTFT of some requests, in milliseconds; NaN where there are none: the larger of
- * - each alone on an idle worker, with all cached that ever came before;
- * - all on one worker of N times the speed that always works on what has the least left (optimal for the sum of
- *   completion times on one machine, and pooling relaxes everything else). Only where arrivals don't depend on the
- *   outcome.
- * @param isCounted by index: the others are as if they had never come, which can only make the bound lower
+ * Lower bound of the mean TTFT of the counted requests, in milliseconds; NaN if there are none. The larger of - each
+ * request alone on an idle worker, with everything cached that came before; - all requests on one worker of N times the
+ * speed that always runs the request with the least remaining work. This is optimal for the sum of completion times on
+ * one machine, and pooling only relaxes the problem. Used only if arrivals don't depend on the outcome.
+ * @param isCounted by index; other requests are ignored, which can only lower the bound
  * @param cachedTokens by index, from an infinite cache
  */
 export function ttftBoundMs(
@@ -77,7 +76,10 @@ interface Job {
   readonly workMs: number;
 }
 
-/** Mean time from arrival to end under preemptive shortest remaining work. O(n log n) @param jobs in order of arrival */
+/**
+ * Mean time from arrival to end under preemptive shortest-remaining-work scheduling. O(n log n) @param jobs in order of
+ * arrival
+ */
 export function shortestRemainingFirstMs(jobs: readonly Job[]): number {
   const waiting = new EventQueue<Job>();
   let nowMs = 0;
@@ -109,7 +111,7 @@ export function speedBound(workload: Workload, spec: RunSpec): number {
   return pooledSpeedBound([workload], spec);
 }
 
-/** By how much the arrivals of several workloads together could be sped up, each on a cluster of its own. */
+/** Highest speedup of the arrivals of several workloads together, each on its own cluster. */
 export function pooledSpeedBound(workloads: readonly Workload[], spec: RunSpec): number {
   let spanMs = 0;
   let workMs = 0;
@@ -121,9 +123,9 @@ export function pooledSpeedBound(workloads: readonly Workload[], spec: RunSpec):
 }
 
 /**
- * By how much the arrivals could be sped up before the workers had more work than time, with every hit of an infinite
- * cache: an upper bound of stable rates. Infinite where all requests arrive at once. A run can beat it whose arrivals end
- * before its queue could grow, since the work that is left then has all the time it needs.
+ * Highest speedup of the arrivals at which the workers' time still suffices for the work, with all hits of an infinite
+ * cache: an upper bound of stable rates. Infinite if all requests arrive at once. A short run may exceed it, because
+ * its arrivals end before the queue grows and the remaining work has time afterwards.
  */
 export function rateScaleBound(
   workload: Workload,

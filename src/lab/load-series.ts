@@ -1,11 +1,11 @@
-// The load of every worker over time, at equal distances that widen as the run gets longer.
+// Time series of every worker's load, with a sampling interval that grows with the length of the run.
 
-/** Columns of equal length; `unfinished[w][i]` and `kvUsage[w][i]` belong to `timesS[i]`. */
+/** Columns of equal length: `unfinished[w][i]` and `kvUsage[w][i]` are the values at `timesS[i]`. */
 export interface LoadSeriesData {
   readonly timesS: readonly number[];
-  /** Requests waiting and running in each engine. */
+  /** Waiting and running requests of each engine. */
   readonly unfinished: readonly (readonly number[])[];
-  /** Share of each engine's KV blocks in use. */
+  /** Share of KV blocks in use of each engine. */
   readonly kvUsage: readonly (readonly number[])[];
 }
 
@@ -15,7 +15,7 @@ export interface LoadReading {
 }
 
 export class LoadSeries {
-  /** When full, every second sample is dropped and the distance doubled. */
+  /** When full, every second sample is dropped and the interval doubled. */
   static readonly samplesMax = 240;
 
   #gapNs = 1e8;
@@ -34,7 +34,7 @@ export class LoadSeries {
     return this.#nextNs;
   }
 
-  /** Takes samples for all times before `nowNs`, at which nothing has changed since the last call. */
+  /** Takes all samples due before `nowNs`. The load must not have changed since the last call. */
   sampleTo(nowNs: number, read: (worker: number) => LoadReading): void {
     const readings = this.#unfinished.map((_, worker) => read(worker));
     for (; this.#nextNs < nowNs; this.#nextNs += this.#gapNs) {

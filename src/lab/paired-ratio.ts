@@ -1,24 +1,24 @@
-// How a policy's mean TTFT compares with another's on the very same requests, with a bootstrap interval.
+// Ratio of two policies' mean TTFT on the same requests, with a bootstrap interval.
 
 import { Random } from '../core/random.ts';
 import { quantile } from '../report/summary.ts';
 import type { RunResult } from './run-result.ts';
 
 export interface PairedRatio {
-  /** Mean TTFT of the policy over that of the reference, over all seeds: below 1 the policy is faster. */
+  /** Mean TTFT of the policy / that of the reference, over all seeds. Below 1 the policy is faster. */
   readonly ratio: number;
-  /** 95 % interval; null where too few requests ended to draw from. */
+  /** 95 % interval. Null if too few requests ended. */
   readonly interval: { readonly low: number; readonly high: number } | null;
 }
 
 export const resamples = 2000;
 
 /**
- * Both ran the same requests with the same seeds, so stretches of neighbouring arrivals are drawn in pairs: what makes a
- * stretch hard for one makes it hard for the other. Generated requests are drawn within each seed. The seeds of a trace
- * replay the same requests, so that they share one draw: repeating a sample makes it no larger.
- * @param policy one run a seed @param reference the same seeds in the same order
- * @returns null where either has no request that ended
+ * Paired block bootstrap. Both policies ran the same requests with the same seeds, and a hard stretch is hard for both,
+ * so stretches of neighbouring arrivals are drawn in pairs. Generated requests are drawn within each seed. The seeds of
+ * a trace replay the same requests, so they share one draw: repeating a sample does not make it larger.
+ * @param policy one run per seed @param reference runs with the same seeds in the same order
+ * @returns null if one of them has no finished request
  */
 export function pairedTtftRatio(policy: readonly RunResult[], reference: readonly RunResult[]): PairedRatio | null {
   const own = policy.map(({ ttftBlocks }) => ttftBlocks);
@@ -42,7 +42,7 @@ export function pairedTtftRatio(policy: readonly RunResult[], reference: readonl
   return { ratio: point, interval: { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) } };
 }
 
-/** The ratio alone; not finite where either has no request that ended. */
+/** The ratio without interval. Not finite if one of them has no finished request. */
 export function meanTtftRatio(policy: readonly RunResult[], reference: readonly RunResult[]): number {
   const own = policy.map(({ ttftBlocks }) => ttftBlocks);
   const other = reference.map(({ ttftBlocks }) => ttftBlocks);
@@ -50,15 +50,15 @@ export function meanTtftRatio(policy: readonly RunResult[], reference: readonly 
   return ratioOf(own, other, every);
 }
 
-/** Fewer stretches have too few draws that differ. */
+/** With fewer stretches too few draws differ. */
 const stretchesMin = 8;
 
-/** Share of the draws that must have requests of both policies for an interval. */
+/** Share of the draws that must contain requests of both policies for an interval to be given. */
 const drawsKnownMin = 0.99;
 
 type Blocks = RunResult['ttftBlocks'];
 
-/** @param drawn by seed, the stretches that count */
+/** @param drawn stretches to count, by seed */
 function ratioOf(own: readonly Blocks[], other: readonly Blocks[], drawn: readonly (readonly number[])[]): number {
   return meanOf(own, drawn) / meanOf(other, drawn);
 }

@@ -1,4 +1,4 @@
-// One row of a comparison as text: a policy with its options, and how well its router sees.
+// Policy spec: text form of a policy, its options and the conditions of its router.
 
 import { createPolicy, type LabPolicyName, labPolicyNames, type Policy, type PolicyOptions } from '../core/index.ts';
 
@@ -6,18 +6,21 @@ export interface PolicySpec {
   /** As written: `kv`, `kv:form=1731:temperature=0.5`, `kv:credit=off`. */
   readonly text: string;
   readonly name: LabPolicyName;
-  /** Of the policy itself. */
+  /** Options of the policy itself. */
   readonly options: Readonly<Record<string, number | string>>;
   readonly inFlightCredit: boolean;
-  /** From the end of an engine's step to the arrival of its KV events at the router. */
+  /** Delay from the end of an engine's step to the arrival of its KV events at the router. */
   readonly eventDelayMs: number;
-  /** From reading the loads to booking; the request leaves for its worker when it is booked. */
+  /** Delay from reading the loads to booking. The request is sent when it is booked. */
   readonly bookDelayMs: number;
-  /** Requests that wait at the router while all workers are full, further ones are refused; null: none ever waits there. */
+  /**
+   * Requests that may wait at the router while all workers are full; further ones are refused. Null: no admission
+   * queue.
+   */
   readonly queuedMax: number | null;
 }
 
-/** What can be set of each policy: a number from 0 up, or one of some words. */
+/** Options of each policy: a number from 0 up, or one of several words. */
 const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' | readonly string[]>>>> = {
   kv: { overlapWeight: 'number', temperature: 'number', form: ['1895', '1731'] },
   'round-robin': {},
@@ -46,7 +49,7 @@ const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' 
 const delayMsMax = 3_600_000;
 const queuedMaxMax = 1e9;
 
-/** @throws RangeError that says what is wrong with the text */
+/** @throws RangeError saying what is wrong with the text */
 export function parsePolicySpec(text: string): PolicySpec {
   const [head = '', ...settings] = text.split(':');
   const name = labPolicyNames.find((candidate) => candidate === head);
@@ -69,7 +72,7 @@ export function parsePolicySpec(text: string): PolicySpec {
   return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs, queuedMax };
 }
 
-/** A new policy with a state of its own. @param engineSpeed for those that have to be told */
+/** Creates the policy. @param engineSpeed for policies that need it */
 export function policyOf({ name, options }: PolicySpec, workers: number, engineSpeed: number): Policy {
   const speeds = new Array<number>(workers).fill(engineSpeed);
   const told = name === 'what-if' || name === 'marginal-cost' ? { ...options, speeds } : options;

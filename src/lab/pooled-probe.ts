@@ -1,44 +1,50 @@
-// What the runs of all seeds at one rate say together: is the SLO met, and would it stay so in a longer run?
+// Verdict over the runs of all seeds at one rate: is the SLO met, and would it be met in a longer run?
 
 import type { ProbeHalf, ProbeResult } from './lab-job.ts';
 
 export interface PooledProbe {
-  /** Of the workload's own arrivals. */
+  /** Speedup of the workload's own arrivals. */
   readonly speed: number;
   readonly verdict: ProbeVerdict;
-  /** Of the measured requests of all seeds; null: a run was stopped when too many had missed the SLO. */
+  /** Share of good requests over all seeds. Null if a run was stopped because too many missed the SLO. */
   readonly goodShare: number | null;
   readonly ttftMeanMs: number | null;
-  /** Time over which the measured requests arrive, over their mean E2E. */
+  /** Span of the measured arrivals / mean E2E. */
   readonly spanOverE2e: number | null;
-  /** E2E for each output token, second half of the measured requests over the first half. */
+  /** E2E per output token: second half of the measured requests / first half. */
   readonly slowdown: number | null;
-  /** In one run, those that warm up included. */
+  /** Requests of one run, warm-up included. */
   readonly requests: number;
 }
 
 /**
- * `missed`: the SLO is not met. `slows`: it is met, but answers take longer and longer. `short`: it is met, but the
- * arrivals end before a queue could show. `good`: it is met, and a longer run would say the same.
- * `over-bound`: not tried, since no policy can last there.
+ * `missed`: the SLO is not met. `slows`: it is met, but answers become slower and slower. `short`: it is met, but the
+ * run is too short for a queue to show. `good`: it is met, and would be in a longer run. `over-bound`: not tried,
+ * because no policy can sustain this rate.
  */
 export type ProbeVerdict = 'missed' | 'slows' | 'short' | 'good' | 'over-bound';
 
 /** Share of good requests that meets the SLO. */
 export const goodShareMin = 0.95;
 
-/** Arrivals over fewer E2E times than this tell nothing of a longer run. */
+/** A run with a smaller span / E2E says nothing about a longer run. */
 export const spanOverE2eMin = 10;
 
-/** A queue that grows from nothing triples from half to half; what is left of it beside a steady load is this. */
+/**
+ * Limit of `slowdown`. A queue that grows from 0 triples E2E from the first to the second half; beside a steady load
+ * less of it remains.
+ */
 export const slowdownMax = 1.25;
 
-/** Misses that one run can have before the pool is lost. @param measured of one run @param runs in the pool */
+/**
+ * Misses of one run after which the SLO cannot be met. @param measured measured requests per run @param runs number of
+ * runs
+ */
 export function missesMax(measured: number, runs: number): number {
   return Math.floor(measured * runs * (1 - goodShareMin) + 1e-9);
 }
 
-/** @param probes one a seed, at the same speed */
+/** @param probes one per seed, at the same speed */
 export function poolProbes(probes: readonly ProbeResult[]): PooledProbe {
   const speed = probes[0]!.speed;
   const { requests } = probes[0]!;
@@ -72,7 +78,7 @@ export function poolProbes(probes: readonly ProbeResult[]): PooledProbe {
   };
 }
 
-/** What is known without a run to its end. */
+/** The verdict on a rate that was not run to its end. */
 export function lostProbe(speed: number, requests: number, verdict: 'missed' | 'over-bound' = 'missed'): PooledProbe {
   return { speed, requests, verdict, goodShare: null, ttftMeanMs: null, spanOverE2e: null, slowdown: null };
 }

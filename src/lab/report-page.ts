@@ -1,4 +1,4 @@
-// The report of an experiment as one HTML page with its plots inside.
+// HTML report of an experiment in one file, plots included.
 
 import {
   htmlDetails,
@@ -16,7 +16,7 @@ import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts'
 import { summaryNote, summaryTable } from './summary-table.ts';
 import { overallVerdict, verdict } from './verdict.ts';
 
-/** @param reference the policy that ratios are taken to */
+/** @param reference policy that ratios refer to */
 export function reportPage(title: string, sections: readonly ReportSection[], reference: string): string {
   const summary = sections.length > 1 ? summaryTable(sections, reference) : null;
   const overall = overallVerdict(sections, reference);

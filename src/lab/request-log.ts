@@ -1,10 +1,10 @@
-// What became of each request of a run: one entry a request in columns, times in virtual nanoseconds.
+// Log of a run: one entry per request, in columns. Times are in virtual nanoseconds.
 
 import { LogHistogram } from '../report/log-histogram.ts';
 
 /**
- * `too-long`: prompt and output exceed the KV of a worker. `refused`: no worker was routable, or the engine was full.
- * `not-run`: the run was stopped early, or the request waited for one that never ended.
+ * `too-long`: prompt and output exceed a worker's KV. `refused`: no worker was routable, or the engine was full.
+ * `not-run`: the run was stopped early, or the request depends on one that never ended.
  */
 export type RequestFate = 'not-run' | 'running' | 'done' | 'too-long' | 'refused';
 
@@ -12,15 +12,15 @@ const fates: readonly RequestFate[] = ['not-run', 'running', 'done', 'too-long',
 
 export class RequestLog {
   readonly count: number;
-  /** What TTFT counts from. */
+  /** Start of TTFT. */
   readonly arrivalNs: Float64Array;
   readonly firstTokenNs: Float64Array;
-  /** Last token so far. */
+  /** Time of the last token so far. */
   readonly lastTokenNs: Float64Array;
   readonly worker: Int32Array;
   /** Prompt tokens that the engine took from its cache. */
   readonly cachedTokens: Int32Array;
-  /** The same as the router predicted it. */
+  /** Cached tokens as predicted by the router. */
   readonly predictedTokens: Int32Array;
   /** Gaps between neighbouring tokens of measured requests, in milliseconds. */
   readonly gapsMs: LogHistogram = new LogHistogram(0.01);
@@ -57,7 +57,7 @@ export class RequestLog {
     return (this.lastTokenNs[request]! - this.arrivalNs[request]!) / 1e6;
   }
 
-  /** Mean gap between the tokens of a request; NaN for a single token. */
+  /** Mean gap between the tokens of a request. NaN for a single token. */
   tpotMs(request: number, osl: number): number {
     if (osl < 2) return Number.NaN;
     return (this.lastTokenNs[request]! - this.firstTokenNs[request]!) / 1e6 / (osl - 1);

@@ -1,4 +1,4 @@
-// The plots of an experiment: TTFT as a distribution and over the load, hit rates, the load of each worker over time.
+// Plots of an experiment: TTFT distribution, TTFT over load, hit rates, and worker load over time.
 
 import { type BarChart, barChart } from '../report/svg-bars.ts';
 import { linePlot, type Series } from '../report/svg-plot.ts';
@@ -6,7 +6,7 @@ import type { PolicyRuns } from './report-section.ts';
 import { meanOver } from './result-table.ts';
 import type { RunResult } from './run-result.ts';
 
-/** Distribution of TTFT of the first seed. */
+/** TTFT distribution of the first seed. */
 export function ttftCdfPlot(title: string, policies: readonly PolicyRuns[]): string {
   return linePlot({
     title,
@@ -38,7 +38,7 @@ export function hitRatePlot(title: string, policies: readonly PolicyRuns[]): str
   return barChart(chart);
 }
 
-/** Requests waiting and running in each engine. */
+/** Waiting and running requests of each engine over time. */
 export function workerLoadPlot(title: string, { load }: RunResult): string {
   return linePlot({
     title,
@@ -52,7 +52,7 @@ export function workerLoadPlot(title: string, { load }: RunResult): string {
   });
 }
 
-/** Mean TTFT over the load. */
+/** Mean TTFT as a function of the load. */
 export function ttftOverLoadPlot(title: string, xLabel: string, series: readonly Series[]): string {
   return linePlot({ title, xLabel, yLabel: 'mean TTFT, s', yLog: true, marks: true, series });
 }

@@ -1,4 +1,4 @@
-// The figures of several policies on one workload as the columns and cells of a table, for terminals and pages.
+// Result table of several policies on one workload, for terminals and HTML.
 
 import { type Column, formatNumber } from '../report/text-table.ts';
 import { type PairedRatio, pairedTtftRatio } from './paired-ratio.ts';
@@ -14,7 +14,7 @@ const quantiles = (group: string): Column[] => ['mean', 'p50', 'p99'].map((title
 
 const policyColumn: Column = { title: 'policy', align: 'left' };
 
-/** Decides between policies, so it stands next to their names. */
+/** The main figure, so it is next to the policy's name. */
 const ratioColumn = (reference: string): Column => ({ title: `TTFT / ${reference}`, align: 'left' });
 
 const columns: readonly Column[] = [
@@ -40,7 +40,7 @@ export const tableNotes: readonly string[] = [
 export const ratioNote =
   'TTFT / ...: ratio of the means over the same requests, with a 95 % bootstrap interval over stretches of neighbouring arrivals.';
 
-/** Means over the seeds. @param reference the policy that ratios are taken to, if it is among them */
+/** Means over the seeds. @param reference policy that ratios refer to, if it is among them */
 export function resultTable(policies: readonly PolicyRuns[], reference?: string): ResultTable {
   const base = policies.find(({ policy }) => policy === reference);
   return {
@@ -62,7 +62,7 @@ export function resultTable(policies: readonly PolicyRuns[], reference?: string)
   };
 }
 
-/** Mean over the seeds; null if any has none. */
+/** Mean over the seeds. Null if a run has no value. */
 export function meanOver(runs: readonly RunResult[], of: (run: RunResult) => number | null): number | null {
   let sum = 0;
   for (const run of runs) {

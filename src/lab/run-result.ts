@@ -1,4 +1,4 @@
-// The figures of one run as plain data: the same bytes for the same workload and spec.
+// Figures of one run as plain data. The same workload and spec give the same bytes.
 
 import { imbalance } from '../report/imbalance.ts';
 import { quantile, type Summary, summarize } from '../report/summary.ts';
@@ -12,36 +12,36 @@ import { engineOptions, type RunSpec, type RunSpecJson, toJson } from './run-spe
 import { firstMeasured, type SimulationResult } from './simulation.ts';
 import { ttftLimitNs } from './slo.ts';
 
-/** Values that do not exist are null: latencies without requests, quantiles that fall on a failed one. */
+/** Missing values are null: latencies without requests, quantiles that fall on a failed request. */
 export interface RunResult {
   readonly format: 'kvoyant-lab-run/2';
   readonly workload: {
     readonly name: string;
-    /** From a trace: runs with other seeds replay the same requests, and are no further sample. */
+    /** From a trace: runs with other seeds replay the same requests and are not further samples. */
     readonly recorded: boolean;
     readonly requests: number;
     readonly islMean: number;
     readonly oslMean: number;
-    /** Over the span of the arrivals; null where all arrive at once or in a closed loop. */
+    /** Requests / span of the arrivals. Null if all arrive at once or in a closed loop. */
     readonly ratePerS: number | null;
     readonly concurrencyMax: number | null;
     readonly notes: readonly string[];
   };
   readonly spec: RunSpecJson;
   readonly measured: MeasuredFigures;
-  /** The requests that warmed the caches up. */
+  /** The warm-up requests. */
   readonly coldStart: { readonly requests: number; readonly ttftMs: SummaryJson };
-  /** Done requests over the time from the first arrival to the last token, warm-up and drain included. */
+  /** Finished requests / time from the first arrival to the last token, warm-up and drain included. */
   readonly requestsPerS: number;
   readonly outputTokensPerS: number;
   readonly makespanS: number;
   readonly cache: CacheFigures;
   readonly bounds: {
-    /** No policy that serves all measured requests has a lower mean TTFT on this engine. */
+    /** Lower bound of the mean TTFT of any policy that serves all measured requests on this engine. */
     readonly ttftMeanMs: number;
-    /** The same bound over the requests that ended, over what they reached: 1 is the possible. */
+    /** The bound of the finished requests / their mean TTFT. 1 is the optimum. */
     readonly ttftReached: number | null;
-    /** The arrivals sped up by more than this are more work than time; null where all arrive at once. */
+    /** Upper bound of the stable speedup of the arrivals. Null if all arrive at once. */
     readonly rateScale: number | null;
   };
   readonly workers: {
@@ -51,9 +51,9 @@ export interface RunResult {
     readonly requests: readonly number[];
     readonly preemptions: number;
   };
-  /** TTFT of the done requests at 0, 1, .. 100 %. */
+  /** TTFT quantiles of the finished requests at 0, 1, .. 100 %. */
   readonly ttftQuantilesMs: readonly (number | null)[];
-  /** Sums over `ttftBlocksMax` stretches of the measured requests, for intervals of paired ratios. */
+  /** TTFT sums over `ttftBlocksMax` stretches of the measured requests, for the intervals of paired ratios. */
   readonly ttftBlocks: { readonly sumMs: readonly number[]; readonly requests: readonly number[] };
   readonly load: LoadSeriesData;
 }
@@ -63,28 +63,28 @@ export interface MeasuredFigures {
   readonly failed: number;
   readonly good: number;
   readonly goodShare: number | null;
-  /** Good requests over the time from the first measured arrival to the last token. */
+  /** Good requests / time from the first measured arrival to the last token. */
   readonly goodputPerS: number;
-  /** Means are of the done requests; in quantiles a failed one counts as infinite. */
+  /** Means are of the finished requests. In quantiles a failed request counts as infinite. */
   readonly ttftMs: SummaryJson;
   /** (E2E - TTFT) / (OSL - 1) of each request. */
   readonly tpotMs: SummaryJson;
-  /** All gaps between neighbouring tokens; quantiles within 1 %. */
+  /** All gaps between neighbouring tokens. Quantiles are within 1 %. */
   readonly itlMs: SummaryJson;
   readonly e2eMs: SummaryJson;
 }
 
-/** Token-weighted, over the requests of the run that ended; null where none did. */
+/** Token-weighted shares over the finished requests of the run. Null if there are none. */
 export interface CacheFigures {
   /** Prompt tokens that the engines took from their caches. */
   readonly hitRate: number | null;
-  /** The same as the router predicted it when it chose. */
+  /** Hit rate predicted by the router at the choice. */
   readonly predictedHitRate: number | null;
-  /** Of an infinite cache that all workers share. */
+  /** Hit rate of an infinite cache shared by all workers. */
   readonly ceiling: number | null;
-  /** Of one LRU cache as large as all workers together. */
+  /** Hit rate of one LRU cache as large as all workers together. */
   readonly pooledLru: number | null;
-  /** `hitRate` over `ceiling`; null where there is nothing to hit. */
+  /** `hitRate` / `ceiling`. Null if the ceiling is 0. */
   readonly ceilingReached: number | null;
 }
 
@@ -159,7 +159,7 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
   };
 }
 
-/** Good measured requests. */
+/** Number of good measured requests. */
 export function countGood(workload: Workload, spec: RunSpec, log: RequestLog): number {
   const timing = engineOptions(spec);
   let good = 0;
@@ -210,13 +210,13 @@ function cacheFigures(workload: Workload, spec: RunSpec, log: RequestLog, reusab
     hitRate: orNull(cached / isl),
     predictedHitRate: orNull(predicted / isl),
     ceiling: orNull(reusable / isl),
-    // Content blocks are finer or coarser than the engine's: never more than the ceiling.
+    // Content blocks may be smaller than the engine's, so limit it to the ceiling.
     pooledLru: orNull(Math.min(pooledLruHitRate(workload, spec.workers * spec.kvTokens), reusable / isl)),
     ceilingReached: orNull(cached / reusable),
   };
 }
 
-/** Values of the done requests that have one. */
+/** Values of the finished requests that have one. */
 function columnMs(log: RequestLog, from: number, to: number, of: (index: number) => number): Float64Array {
   const values: number[] = [];
   for (let index = from; index < to; index++) {
@@ -267,12 +267,12 @@ function summaryJson({ mean: meanValue, p50, p99 }: Summary): SummaryJson {
   return { mean: orNull(meanValue), p50: orNull(p50), p99: orNull(p99) };
 }
 
-/** 0 where nothing was done, however short the time. */
+/** Count per second. 0 if the count is 0, even in no time. */
 function perS(count: number, seconds: number): number {
   return count === 0 ? 0 : rounded(count / seconds);
 }
 
-/** Seven digits are more than any figure is good for, and keep files small. */
+/** Rounds to seven digits, which is more than any figure is accurate to and keeps files small. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(7));
 }

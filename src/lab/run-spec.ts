@@ -1,4 +1,4 @@
-// Everything that decides the outcome of a run beside its workload, as plain data.
+// Parameters of a run besides its workload, as plain data.
 
 import { type EngineOptions, engineDefaults, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
 import { type PolicySpec, parsePolicySpec } from './policy-spec.ts';
@@ -7,27 +7,27 @@ import { type Slo, sloDefaults } from './slo.ts';
 export interface RunSpec {
   readonly policy: PolicySpec;
   readonly workers: number;
-  /** Of the draws of the policy: ties, temperature, random choices. */
+  /** Seed of the policy's draws: ties, temperature, random choices. */
   readonly seed: number;
   readonly blockSize: number;
   /** KV capacity of one worker. */
   readonly kvTokens: number;
   readonly profile: StepTimeProfile;
-  /** Engines take their profile's times divided by this. */
+  /** Factor by which engines are faster than their profile. */
   readonly engineSpeed: number;
   readonly stepTokensMax: number;
   readonly sequencesMax: number;
   readonly slo: Slo;
-  /** Share of the requests, the first to arrive, whose latencies do not count. */
+  /** Share of the first requests whose latencies do not count. */
   readonly warmupShare: number;
 }
 
-/** The same with the policy as text. */
+/** RunSpec with the policy as text. */
 export type RunSpecJson = Omit<RunSpec, 'policy'> & { readonly policy: string };
 
 export const toJson = (spec: RunSpec): RunSpecJson => ({ ...spec, policy: spec.policy.text });
 
-/** @throws RangeError if the policy's text makes no sense */
+/** @throws RangeError if the policy's text is invalid */
 export const fromJson = (json: RunSpecJson): RunSpec => ({ ...json, policy: parsePolicySpec(json.policy) });
 
 export const runSpecDefaults: RunSpec = {
@@ -44,7 +44,7 @@ export const runSpecDefaults: RunSpec = {
   warmupShare: 0.1,
 };
 
-/** The engine of a run. It has no context limit of its own: what its KV holds is the limit. */
+/** Engine options of a run. The only context limit is the KV capacity. */
 export function engineOptions(spec: RunSpec): EngineOptions {
   const profile = stepTimeProfiles[spec.profile];
   const usableBlocks = Math.floor(spec.kvTokens / spec.blockSize);

@@ -1,7 +1,7 @@
-// A whole cluster in virtual time: the router of the gateway over simulated engines, one discrete event after another.
+// Simulates a cluster in virtual time: the gateway's router and simulated engines, as discrete events.
 //
-// Time is integer nanoseconds. Events of one instant come in this order: ends of steps (by worker), KV events, bookings,
-// arrivals; then every idle engine that has work starts a step. A step's KV events reach the router before its tokens.
+// Time is in integer nanoseconds. Order of simultaneous events: ends of steps (by worker), KV events, bookings,
+// arrivals; then every idle engine with work starts a step. A step's KV events reach the router before its tokens.
 
 import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
@@ -18,15 +18,15 @@ import { RequestLog } from './request-log.ts';
 import { engineOptions, type RunSpec } from './run-spec.ts';
 import { SloWatch } from './slo-watch.ts';
 
-/** For those who look on. */
+/** Observers of a simulation. */
 export interface SimulationWatch {
   onDecision?(request: number, decision: Decision, nowNs: number): void;
-  /** At the end of the step, before anything of it is applied. The step is the engine's scratch. */
+  /** Called at the end of the step, before it is applied. The engine reuses `step`. */
   onStep?(worker: WorkerIndex, step: EngineStep, engine: Engine, nowNs: number): void;
 }
 
 export interface SimulationLimits {
-  /** The run stops when more measured requests than this have missed the SLO: enough to know that it failed. */
+  /** The run stops once more measured requests than this have missed the SLO, since it has failed then. */
   readonly missesMax?: number;
 }
 
@@ -35,9 +35,9 @@ export interface SimulationResult {
   readonly load: LoadSeries;
   readonly engines: readonly Engine[];
   readonly router: Router;
-  /** End of the last step. */
+  /** End time of the last step. */
   readonly endNs: number;
-  /** More than `missesMax` requests missed the SLO. */
+  /** Whether more than `missesMax` requests missed the SLO. */
   readonly stoppedEarly: boolean;
 }
 
@@ -45,7 +45,7 @@ type LabEvent =
   | { readonly kind: 'step-end'; readonly worker: WorkerIndex }
   | { readonly kind: 'kv-events'; readonly worker: WorkerIndex; readonly events: readonly KvEvent[] }
   | { readonly kind: 'booking'; readonly request: number; readonly routed: Placed }
-  /** A held request takes the place of one that has ended. */
+  /** A request held by the concurrency limit takes the place of an ended one. */
   | { readonly kind: 'admission'; readonly request: number }
   | { readonly kind: 'arrival'; readonly request: number };
 
@@ -63,7 +63,7 @@ interface Placed {
   readonly hashes: BlockHashes;
 }
 
-/** A request of the workload at the router. */
+/** A request of the workload, as the admission queue sees it. */
 interface Routable extends Applicant {
   readonly index: number;
   readonly hashes: BlockHashes;
@@ -71,13 +71,13 @@ interface Routable extends Applicant {
 
 interface LabWorker {
   readonly engine: Engine;
-  /** The step in the works; null when idle. */
+  /** The current step. Null when idle. */
   step: EngineStep | null;
-  /** Request of the workload by the engine's own number. */
+  /** Workload index of each request, by the engine's request id. */
   readonly requests: number[];
 }
 
-/** Same workload and spec: same result, to the last bit. */
+/** The same workload and spec give the same result, bit for bit. */
 export function simulate(
   workload: Workload,
   spec: RunSpec,
@@ -87,7 +87,7 @@ export function simulate(
   return new Simulation(workload, spec, limits, watch).run();
 }
 
-/** Requests below this index warm the caches up: their latencies do not count. */
+/** Index of the first measured request. Earlier requests warm up the caches, and their latencies do not count. */
 export function firstMeasured(workload: Workload, spec: RunSpec): number {
   const { requests } = workload;
   const allAtOnce = requests.every(({ arrivalMs }) => arrivalMs === requests[0]!.arrivalMs);
@@ -107,7 +107,7 @@ class Simulation {
   readonly #firstMeasured: number;
   readonly #bookings: Booking[] = [];
   readonly #gate: ArrivalGate;
-  /** Null: no request waits at the router. */
+  /** Null: no admission queue. */
   readonly #admission: Admission<Routable> | null;
   #roomChanged = false;
   #nowNs = 0;
@@ -214,7 +214,7 @@ class Simulation {
     else this.#settle(routable, entry);
   }
 
-  /** Places what has waited, as far as there is room now. */
+  /** Places the waiting requests for which there is room now. */
   #drain(): void {
     this.#roomChanged = false;
     for (const { applicant, outcome } of this.#admission?.drain(this.#nowMs) ?? []) {
@@ -314,7 +314,7 @@ class Simulation {
     this.#end(request);
   }
 
-  /** What waited for the end of a request goes on. */
+  /** Lets the requests proceed that waited for the end of `request`. */
   #end(request: number): void {
     const { followers, admitted } = this.#gate.ended(request);
     for (const { request: follower, thinkMs } of followers) {
@@ -329,7 +329,7 @@ class Simulation {
   }
 }
 
-/** Round robin reads no load, so its turn moves on with the choice however late it books. */
+/** Round robin reads no load, so late booking makes no difference to it. */
 function booksLate({ policy }: RunSpec): boolean {
   return policy.bookDelayMs > 0 && policy.name !== 'round-robin';
 }

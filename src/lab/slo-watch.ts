@@ -1,4 +1,4 @@
-// Counts the measured requests that miss the SLO while a run goes on, so that a lost one can be stopped.
+// Counts SLO misses during a run, so that a failed run can be stopped early.
 
 import type { Workload } from '../trace/workload.ts';
 import type { RequestLog } from './request-log.ts';
@@ -13,7 +13,7 @@ export class SloWatch {
   readonly #missesMax: number;
   #misses = 0;
 
-  /** @param missesMax infinite: nothing is counted */
+  /** @param missesMax Infinity: misses are not counted */
   constructor(
     workload: Workload,
     slo: Slo,
@@ -39,7 +39,7 @@ export class SloWatch {
   }
 
   done(request: number): void {
-    // A late first token has been counted already.
+    // A late first token is counted already.
     if (!this.#counts(request) || this.#isLate(request)) return;
     if (this.#log.tpotMs(request, this.#workload.requests[request]!.osl) > this.#slo.tpotMs) this.#misses++;
   }

@@ -1,4 +1,4 @@
-// When an answer was good: its first token in time for the length of its prompt, its other tokens fast enough.
+// SLO of an answer: a TTFT limit that depends on the prompt length, and a TPOT limit.
 
 import type { StepTime } from '../sim/index.ts';
 
@@ -11,13 +11,13 @@ export interface Slo {
 
 export const sloDefaults: Slo = { ttftMs: 1000, ttftPrefillFactor: 2, tpotMs: 120 };
 
-/** What of an engine decides how long a prefill takes. */
+/** The engine options that determine the time of a prefill. */
 export interface PrefillTiming {
   readonly stepTime: StepTime;
   readonly stepTokensMax: number;
 }
 
-/** Nanoseconds of the steps that an otherwise idle worker does up to the first token. O(isl / stepTokensMax) */
+/** Time to first token on an idle worker, in nanoseconds. O(isl / stepTokensMax) */
 export function soloPrefillNs({ stepTime, stepTokensMax }: PrefillTiming, isl: number, cachedTokens: number): number {
   let totalNs = 0;
   for (let start = cachedTokens; start < isl; ) {
@@ -37,7 +37,7 @@ export function soloPrefillNs({ stepTime, stepTokensMax }: PrefillTiming, isl: n
   return totalNs;
 }
 
-/** The latest good first token of a prompt, in nanoseconds after its arrival. */
+/** TTFT limit of a prompt, in nanoseconds. */
 export function ttftLimitNs(slo: Slo, timing: PrefillTiming, isl: number): number {
   return slo.ttftMs * 1e6 + slo.ttftPrefillFactor * soloPrefillNs(timing, isl, 0);
 }

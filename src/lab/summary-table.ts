@@ -1,4 +1,4 @@
-// A whole comparison in one row a policy: how it stands against the reference over all workloads, and where it is worst.
+// Summary table of a comparison: one row per policy, with its mean over all workloads and its worst workload.
 
 import { type Column, formatNumber } from '../report/text-table.ts';
 import { meanTtftRatio } from './paired-ratio.ts';
@@ -15,27 +15,27 @@ const columns = (reference: string): readonly Column[] => [
   { title: 'hits of ceiling' },
 ];
 
-/** What one policy did on one workload at one load. */
+/** Result of one policy on one workload at one load. */
 interface Cell {
   readonly workload: string;
-  /** To the reference. */
+  /** Mean TTFT / that of the reference. */
   readonly ratio: number;
-  /** To the policy with the lowest mean TTFT there. */
+  /** Mean TTFT / that of the best policy there. */
   readonly behindBest: number;
   readonly goodShare: number | null;
   readonly ceilingReached: number | null;
 }
 
-/** How one policy stands over a whole comparison; null where it has no row to compare. */
+/** Score of one policy over a whole comparison. Null if there is nothing to compare. */
 export interface PolicyScore {
   readonly policy: string;
-  /** Of mean TTFT to the reference's. */
+  /** Geometric mean of the TTFT ratios to the reference. */
   readonly geoMean: number | null;
-  /** To the best policy, on the row on which it is furthest behind. */
+  /** Largest ratio to the best policy of a row. */
   readonly worstBehindBest: number | null;
 }
 
-/** In the order of the policies; null where the reference is not among them. */
+/** Scores in the order of the policies. Null if the reference is not among them. */
 export function policyScores(sections: readonly ReportSection[], reference: string): PolicyScore[] | null {
   const cells = cellsByPolicy(sections, reference);
   if (cells === null) return null;
@@ -49,7 +49,7 @@ export function policyScores(sections: readonly ReportSection[], reference: stri
   });
 }
 
-/** @returns null where the reference is not among the policies */
+/** @returns null if the reference is not among the policies */
 export function summaryTable(sections: readonly ReportSection[], reference: string): ResultTable | null {
   const cells = cellsByPolicy(sections, reference);
   if (cells === null) return null;
@@ -112,7 +112,7 @@ function row(policy: string, cells: readonly Cell[]): string[] {
 
 const geoMean = (cells: readonly Cell[]): number => Math.exp(mean(cells.map(({ ratio }) => Math.log(ratio))));
 
-/** Of those that are known; a dash where none is. */
+/** Mean of the known values as a cell. A dash if none is known. */
 function meanCell(values: readonly (number | null)[], factor: number, digits: number): string {
   const found = known(values);
   return found.length === 0 ? '-' : formatNumber(mean(found) * factor, digits);

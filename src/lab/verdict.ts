@@ -1,4 +1,4 @@
-// What a comparison says in a sentence: which policy has the lowest mean TTFT, and which others it is not told apart from.
+// Verdict of a comparison in one sentence: the policy with the lowest mean TTFT, and those not significantly different.
 
 import { formatNumber } from '../report/text-table.ts';
 import { pairedTtftRatio } from './paired-ratio.ts';
@@ -6,12 +6,14 @@ import type { PolicyRuns, ReportSection } from './report-section.ts';
 import { meanOver } from './result-table.ts';
 import { policyScores } from './summary-table.ts';
 
-/** Of several policies on one workload at one load; null for a single policy. @param reference if it is among them */
+/**
+ * Verdict on several policies on one workload at one load. Null for a single policy. @param reference may be missing
+ */
 export function verdict(policies: readonly PolicyRuns[], reference: string): string | null {
   if (policies.length < 2) return null;
   const failures = policies.map(failedOf);
   const fewest = Math.min(...failures);
-  // A mean of fewer requests is no better for it.
+  // A mean over fewer requests is not comparable.
   const complete = policies.filter((one) => failedOf(one) === fewest && meanTtftMs(one) !== null);
   const best = complete.reduce<PolicyRuns | null>(
     (least, one) => (least === null || meanTtftMs(one)! < meanTtftMs(least)! ? one : least),
@@ -32,7 +34,7 @@ export function verdict(policies: readonly PolicyRuns[], reference: string): str
   ].join(' ');
 }
 
-/** Of a whole comparison; null where nothing can be summed up. */
+/** Verdict on a whole comparison. Null if there is nothing to summarize. */
 export function overallVerdict(sections: readonly ReportSection[], reference: string): string | null {
   const scores = policyScores(sections, reference)?.filter(({ geoMean }) => geoMean !== null) ?? [];
   if (sections.length < 2 || scores.length < 2) return null;

@@ -1,13 +1,13 @@
-// The texts of which answers are made, field for field as vLLM writes them: chunks of a stream and plain bodies.
+// Formats answers field by field like vLLM: stream chunks and plain bodies.
 
 import type { TokenLogprobs } from './token-logprobs.ts';
 
 export type AnswerFinish = 'stop' | 'length' | 'tool_calls';
 
 export interface AnswerHead {
-  /** With its prefix. */
+  /** Request id with its prefix. */
   readonly id: string;
-  /** Seconds since the epoch. */
+  /** Unix time in seconds. */
   readonly createdS: number;
   readonly model: string;
   readonly fingerprint: string;
@@ -24,22 +24,22 @@ export interface TokenChunk {
   readonly index: number;
   /** The text as a JSON string. */
   readonly textJson: string;
-  /** Null: not asked for. */
+  /** Null if not requested. */
   readonly tokenId: number | null;
   readonly finishReason: AnswerFinish | null;
-  /** Null: not asked for. */
+  /** Null if not requested. */
   readonly logprobs: TokenLogprobs | null;
   /** Characters of the choice before this token. */
   readonly textOffset: number;
-  /** The text is part of the arguments of this call; null: it is content. */
+  /** The call whose arguments the text is part of. Null: the text is content. */
   readonly toolCall: ToolCall | null;
-  /** The first token of the choice. */
+  /** Whether this is the first token of the choice. */
   readonly isFirst: boolean;
-  /** Prompt ids as JSON, in the first chunk of a choice, where asked for; else `null`. */
+  /** Prompt ids as JSON in the first chunk of a choice, if requested. Otherwise `null`. */
   readonly promptIdsJson: string;
-  /** Running usage where asked for. */
+  /** Running usage, if requested. */
   readonly usage: UsageCounts | null;
-  /** The last chunk of the stream with a choice, and no usage chunk follows. */
+  /** Whether this is the last chunk of the stream, with no usage chunk to follow. */
   readonly isLast: boolean;
 }
 
@@ -50,24 +50,24 @@ export interface ToolCall {
 
 export interface FinishedChoice {
   readonly index: number;
-  /** The arguments, where there is a tool call. */
+  /** The text, or the arguments of a tool call. */
   readonly text: string;
   readonly finishReason: AnswerFinish;
   readonly toolCall: ToolCall | null;
-  /** Of each token; null: not asked for. */
+  /** Logprobs of each token. Null if not requested. */
   readonly logprobs: readonly TokenLogprobs[] | null;
-  /** Null: not asked for. */
+  /** Null if not requested. */
   readonly tokenIds: readonly number[] | null;
   readonly promptIds: readonly number[] | null;
 }
 
 export interface AnswerFormat {
-  /** What goes ahead of a choice's first token; empty where the API has no such chunk. */
+  /** Text before a choice's first token. Empty if the API has no such chunk. */
   opening(index: number, promptIdsJson: string, usage: UsageCounts | null): string;
   token(chunk: TokenChunk): string;
-  /** What goes behind the last token of the last choice. @param choices made only if they are needed */
+  /** Text after the last token of the last choice. @param choices called only if needed */
   closing(counts: UsageCounts, includeUsage: boolean, choices: () => readonly FinishedChoice[]): string;
-  /** The answer in one piece. */
+  /** Body of an answer that is not streamed. */
   body(choices: readonly FinishedChoice[], counts: UsageCounts): object;
 }
 
@@ -209,7 +209,7 @@ function chatLogprobs(tokens: readonly TokenLogprobs[]): object {
   return { content: tokens.map(({ top, ...token }) => ({ ...token, top_logprobs: top })) };
 }
 
-/** In the older form of completions. @param offset characters before the first token */
+/** Logprobs in the older form of completions. @param offset characters before the first token */
 function listLogprobs(tokens: readonly TokenLogprobs[], offset: number): object {
   const offsets: number[] = [];
   let at = offset;
@@ -221,14 +221,14 @@ function listLogprobs(tokens: readonly TokenLogprobs[], offset: number): object 
     text_offset: offsets,
     token_logprobs: tokens.map(({ logprob }) => logprob),
     tokens: tokens.map(({ token }) => token),
-    // The sampled token is told in any case.
+    // The sampled token is always included.
     top_logprobs: tokens.map(({ top, ...token }) =>
       Object.fromEntries((top.length > 0 ? top : [token]).map((one) => [one.token, one.logprob])),
     ),
   };
 }
 
-/** Everything of a chunk up to its first choice. */
+/** Start of a chunk, up to its first choice. */
 function chunkStart(object: string, head: AnswerHead): string {
   return `data: ${JSON.stringify({ ...bodyStart(object, head) }).slice(0, -1)},"choices":[`;
 }
@@ -261,7 +261,7 @@ function countFields({ promptTokens, completionTokens }: UsageCounts): object {
   };
 }
 
-/** Never with cached tokens: only the usage chunk tells those. */
+/** Running usage as JSON. Without cached tokens, which only the usage chunk reports. */
 function runningUsage(counts: UsageCounts | null): string {
   if (counts === null) return '';
   return `,"usage":${JSON.stringify({ ...countFields(counts), completion_tokens_details: null })}`;

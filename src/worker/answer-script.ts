@@ -1,4 +1,4 @@
-// What an answer has to say where the client asks for more than words: a tool call, or JSON.
+// Scripted answer text for requests that need a tool call or JSON.
 
 import type { Random } from '../core/random.ts';
 import { unservable } from './api-error.ts';
@@ -7,7 +7,7 @@ import { textForSchema } from './schema-text.ts';
 /** A function that the model may call. */
 export interface Tool {
   readonly name: string;
-  /** A JSON schema; null: takes no arguments. */
+  /** JSON schema. Null: no arguments. */
   readonly parameters: unknown;
 }
 
@@ -21,12 +21,12 @@ export type ResponseFormat =
 export interface AnswerWish {
   readonly tools: readonly Tool[];
   readonly toolChoice: ToolChoice;
-  /** The newest message is the result of a tool: then `auto` answers in words, so that an agent comes to its end. */
+  /** Whether the last message is a tool result. `auto` then answers in words, so that an agent loop ends. */
   readonly afterTool: boolean;
   readonly format: ResponseFormat;
 }
 
-/** The whole text of an answer, and the function whose arguments it is. */
+/** The whole text of an answer, and the function it is the arguments of. */
 export interface AnswerScript {
   readonly text: string;
   readonly toolName: string | null;
@@ -34,7 +34,7 @@ export interface AnswerScript {
 
 export const plainWish: AnswerWish = { tools: [], toolChoice: 'none', afterTool: false, format: { kind: 'text' } };
 
-/** @returns null: any words will do @throws ApiError 400 for a schema that can't be followed */
+/** @returns null if any words will do @throws ApiError 400 for an unsupported schema */
 export function scriptFor(wish: AnswerWish, random: Random): AnswerScript | null {
   const tool = calledTool(wish, random);
   if (tool !== null) {

@@ -1,4 +1,4 @@
-// Reads from a request what its answer has to be: the tools it may call, and the format of its text.
+// Parses the parts of a request that determine its answer: tools, tool choice and response format.
 
 import { z } from 'zod';
 import type { AnswerWish, ResponseFormat, Tool, ToolChoice } from './answer-script.ts';
@@ -38,7 +38,7 @@ const choiceForm = z.union([
   z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }),
 ]);
 
-/** @param tools as in chats @throws ApiError 400 */
+/** @param tools in the form of chat completions @throws ApiError 400 */
 export function readTools(
   tools: readonly unknown[] | null | undefined,
   choice: unknown,

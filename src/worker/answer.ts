@@ -1,4 +1,4 @@
-// One answer on its way to the client: the choices that the engine works on, and the response that they fill.
+// One answer in progress: its choices in the engine and its HTTP response.
 
 import type { ServerResponse } from 'node:http';
 import { assert } from '../core/assert.ts';
@@ -8,19 +8,19 @@ import type { GenerationRequest } from './generation-request.ts';
 import type { OutputVocabulary, PieceReader } from './output-vocabulary.ts';
 import { logprobsOf, type TokenLogprobs } from './token-logprobs.ts';
 
-/** Text that waits for a client that does not read; beyond it the connection is dropped. */
+/** Unread bytes of a slow client above which the connection is dropped. */
 export const unreadBytesMax: number = 16 * 1024 * 1024;
 
 /** One sequence of an answer. */
 export interface Choice {
   readonly answer: Answer;
-  /** In the answer: prompt index x n + sequence. */
+  /** Index in the answer: prompt index x n + sequence. */
   readonly index: number;
   readonly request: EngineRequest;
   readonly reader: PieceReader;
-  /** What its text is the arguments of; null: its text is content. */
+  /** The call whose arguments the text is. Null: the text is content. */
   readonly toolCall: ToolCall | null;
-  /** Characters sent. */
+  /** Characters sent so far. */
   sentCharacters: number;
 }
 
@@ -32,10 +32,10 @@ export class Answer {
   readonly choices: readonly Choice[];
   #unfinished: number;
   #opened = false;
-  /** Chunks of the current step. */
+  /** Chunks of the current step, not sent yet. */
   #unsent = '';
 
-  /** @param requests in order of choice @param toolCalls of each choice; null: none */
+  /** @param requests in order of choice @param toolCalls per choice; null: none */
   constructor(
     generation: GenerationRequest,
     format: AnswerFormat,
@@ -63,14 +63,14 @@ export class Answer {
     return this.#unfinished === 0;
   }
 
-  /** The engine accepted the request: a stream opens now, ahead of its first token. */
+  /** The engine has accepted the request. A stream starts now, before its first token. */
   begin(): void {
     if (!this.#generation.stream) return;
     this.#response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     this.#response.flushHeaders();
   }
 
-  /** Takes the newest token of a choice; it goes out with the next `flush`. */
+  /** Adds the newest token of a choice. It is sent by the next `flush`. */
   token(choice: Choice): void {
     const { request } = choice;
     if (request.finishReason !== null) this.#unfinished--;
@@ -95,7 +95,7 @@ export class Answer {
     choice.sentCharacters += text.length;
   }
 
-  /** Sends what the current step has brought; after the last token it ends the response. */
+  /** Sends the tokens of the current step. Ends the response after the last token. */
   flush(): void {
     const response = this.#response;
     if (this.#unfinished > 0) {
@@ -125,7 +125,7 @@ export class Answer {
     return this.#generation.returnTokenIds ? JSON.stringify(promptIds(request)) : 'null';
   }
 
-  /** OpenAI's: a call that the client has asked for by name ends with `stop`. */
+  /** As in OpenAI's API, a call that the client requested by name ends with `stop`. */
   #finishOf({ request, toolCall }: Choice): AnswerFinish | null {
     const { toolChoice } = this.#generation.wish;
     const isOwnCall = toolCall !== null && typeof toolChoice === 'string';
@@ -160,7 +160,7 @@ export class Answer {
     };
   }
 
-  /** A prompt counts once, and its cached tokens as its first sequence found them. */
+  /** Counts each prompt once, with the cached tokens of its first sequence. */
   #usage(): UsageCounts {
     let promptTokens = 0;
     let cachedTokens = 0;

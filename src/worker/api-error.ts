@@ -1,4 +1,4 @@
-// The failures that an engine answers with, in vLLM's words and shapes.
+// Error responses of an engine, in vLLM's wording and format.
 
 export interface ApiErrorBody {
   readonly error: {
@@ -9,7 +9,7 @@ export interface ApiErrorBody {
   };
 }
 
-/** An expected failure of a request, thrown on the way to the answer and sent as its status and body. */
+/** An expected failure of a request, sent as status and body. */
 export class ApiError extends Error {
   readonly status: number;
   readonly type: string;
@@ -33,7 +33,7 @@ export function malformed(message: string, param: string | null = null): ApiErro
   return new ApiError(400, 'Bad Request', message, param);
 }
 
-/** The fields are well-formed but can't be served. */
+/** The fields are valid but can't be served. */
 export function unservable(message: string, param: string | null = null): ApiError {
   return new ApiError(400, 'BadRequestError', message, param);
 }

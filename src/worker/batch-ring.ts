@@ -1,4 +1,4 @@
-// The last batches of a publisher, kept so that they can be asked for again.
+// Ring buffer of a publisher's last batches, for replays.
 
 export interface KeptBatch {
   readonly seq: number;
@@ -9,17 +9,17 @@ export class BatchRing {
   readonly #max: number;
   readonly #kept: KeptBatch[] = [];
 
-  /** @param max batches kept; the oldest go first */
+  /** @param max batches to keep; the oldest are dropped first */
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** @param seq one more than that of the call before */
+  /** @param seq one more than in the previous call */
   add(seq: number, payload: Uint8Array): void {
     if (this.#max > 0) this.#kept[seq % this.#max] = { seq, payload };
   }
 
-  /** Kept batches numbered `seq` or higher, in order; those added meanwhile included. */
+  /** Kept batches from `seq` on, in order, including batches added during the iteration. */
   *from(seq: number): Generator<KeptBatch> {
     if (this.#kept.length === 0) return;
     let next = this.#oldestFrom(seq);

@@ -1,4 +1,4 @@
-// Writes canonical CBOR (RFC 8949): the few types that block hashes are made of.
+// Writer of canonical CBOR (RFC 8949), for the few types that block hashes need.
 
 const UINT = 0x00;
 const BYTES = 0x40;
@@ -10,7 +10,7 @@ export class CborWriter {
   #bytes: Buffer = Buffer.allocUnsafe(256);
   #length = 0;
 
-  /** The bytes written since the last call; valid until something is written again. */
+  /** The bytes written since the last call. Valid until the next write. */
   take(): Buffer {
     const bytes = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
@@ -44,7 +44,7 @@ export class CborWriter {
     this.#length += this.#bytes.write(value, this.#length);
   }
 
-  /** Major type and the shortest form of a number up to 2^32 - 1. */
+  /** Writes a major type and the shortest form of a number up to 2^32 - 1. */
   #head(type: number, value: number): void {
     this.#reserve(5);
     if (value < 24) {

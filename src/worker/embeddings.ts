@@ -1,4 +1,4 @@
-// Made-up embeddings: the tokens of a text drawn into a vector of length 1, so that texts with common tokens are close.
+// Fake embeddings: unit vectors made from the tokens, so that texts with common tokens are close.
 
 import { z } from 'zod';
 import { unservable } from './api-error.ts';
@@ -6,7 +6,7 @@ import { check, type PromptInput, readPrompts } from './generation-request.ts';
 
 const dimensionsDefault = 384;
 export const dimensionsMax = 4096;
-/** Coordinates that one token changes. */
+/** Coordinates changed by one token. */
 const spread = 8;
 
 export interface EmbeddingsRequest {
@@ -34,7 +34,7 @@ export function readEmbeddings(body: unknown): EmbeddingsRequest {
   };
 }
 
-/** The body of the answer. @param inputs token ids of each input @throws ApiError 400 */
+/** Body of the response. @param inputs token ids of each input @throws ApiError 400 */
 export function embeddingsBodyOf(
   { dimensions, isBase64 }: EmbeddingsRequest,
   inputs: readonly Uint32Array[],
@@ -72,7 +72,7 @@ function embed(ids: Uint32Array, dimensions: number): Float32Array<ArrayBuffer> 
     }
   }
   const length = Math.hypot(...vector);
-  // Draws may cancel each other out.
+  // The coordinates may cancel each other out.
   if (length === 0) vector[0] = 1;
   else for (let at = 0; at < dimensions; at++) vector[at]! /= length;
   return vector;

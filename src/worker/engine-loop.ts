@@ -1,4 +1,4 @@
-// Runs an engine in real time: one step after the other, each against an absolute deadline.
+// Runs a simulated engine in real time, each step with an absolute deadline.
 
 import type { Engine, EngineStep } from '../sim/index.ts';
 
@@ -6,14 +6,14 @@ export class EngineLoop {
   readonly #engine: Engine;
   readonly #speedup: number;
   readonly #onStep: (step: EngineStep) => void;
-  /** When the current step began, by its schedule and not by when its timer fired: so lateness does not add up. */
+  /** Scheduled start of the current step. Not the time its timer fired, so lateness does not add up. */
   #stepStartMs = 0;
   #lateMs = 0;
   #state: 'asleep' | 'stepping' | 'stopped' = 'asleep';
 
   /**
-   * @param speedup how many simulated seconds pass in one real second
-   * @param onStep called when a step's time is over
+   * @param speedup simulated seconds per real second
+   * @param onStep called at the end of each step
    */
   constructor(engine: Engine, speedup: number, onStep: (step: EngineStep) => void) {
     this.#engine = engine;
@@ -21,12 +21,12 @@ export class EngineLoop {
     this.#onStep = onStep;
   }
 
-  /** By how much all steps so far ended late, together: the machine had no time for them. */
+  /** Total lateness of all steps so far, because the machine was busy. */
   get lateMs(): number {
     return this.#lateMs;
   }
 
-  /** There is work. What else arrives in this turn of the event loop makes it into the same step. */
+  /** Starts a step if the engine is idle. Requests that arrive in the same turn of the event loop join this step. */
   wake(): void {
     if (this.#state !== 'asleep') return;
     this.#state = 'stepping';
@@ -36,7 +36,7 @@ export class EngineLoop {
     });
   }
 
-  /** No further step ends. */
+  /** Stops the loop. The current step does not end. */
   stop(): void {
     this.#state = 'stopped';
   }
@@ -57,7 +57,7 @@ export class EngineLoop {
       this.#begin();
     };
     const waitMs = deadlineMs - performance.now();
-    // Rounded up: a step may end late, never early. Behind schedule, sockets still get their turn between steps.
+    // Rounded up: a step may end late, never early. Even when late, yield to sockets between steps.
     if (waitMs > 0) setTimeout(end, Math.ceil(waitMs));
     else setImmediate(end);
   }

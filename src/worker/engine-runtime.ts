@@ -1,4 +1,4 @@
-// One simulated engine at work: answers in, steps in real time, tokens to the answers and events to the publisher.
+// Runtime of one simulated engine: runs its steps in real time, sends tokens to answers and KV events to the publisher.
 
 import {
   Engine,
@@ -20,7 +20,7 @@ export class EngineRuntime {
   readonly #choices = new Map<EngineRequest, Choice>();
   #rejected = 0;
 
-  /** @param publisher null: no events */
+  /** @param publisher null: no KV events */
   constructor(options: EngineOptions, speedup: number, publisher: KvPublisher | null) {
     this.engine = new Engine(options);
     this.#unfinishedMax = options.unfinishedMax;
@@ -33,12 +33,12 @@ export class EngineRuntime {
     return this.#rejected;
   }
 
-  /** Real time by which all steps so far ended late, together. */
+  /** Total lateness of all steps so far, in real time. */
   get lateMs(): number {
     return this.#loop.lateMs;
   }
 
-  /** Hands the sequences of one answer to the engine, all or none. @throws ApiError 400 or 503 */
+  /** Submits all sequences of one answer to the engine, or none. @throws ApiError 400 or 503 */
   submit(specs: readonly EngineRequestSpec[]): EngineRequest[] {
     const requests: EngineRequest[] = [];
     for (const spec of specs) {
@@ -61,14 +61,14 @@ export class EngineRuntime {
     return requests;
   }
 
-  /** From now on the answer gets the tokens of its requests. */
+  /** Connects an answer to the tokens of its requests. */
   begin(answer: Answer): void {
     for (const choice of answer.choices) this.#choices.set(choice.request, choice);
     answer.begin();
     this.#loop.wake();
   }
 
-  /** The client is gone: whatever of the answer is unfinished leaves the engine. */
+  /** The client is gone: aborts the unfinished requests of the answer. */
   abort(answer: Answer): void {
     for (const { request } of answer.choices) {
       this.#choices.delete(request);
@@ -81,7 +81,7 @@ export class EngineRuntime {
     this.#publisher?.close();
   }
 
-  /** Events go out first: a subscriber shall know of a block before its client sees the token. */
+  /** Publishes events first, so that a subscriber knows a block before the client sees the token. */
   #deliver(step: EngineStep): void {
     if (step.events.length > 0) this.#publisher?.publish(Date.now() / 1000, step.events);
     const answers = new Set<Answer>();

@@ -1,4 +1,4 @@
-// What a client asks for: the bodies of the two completion routes, checked once and brought into one form.
+// Parses the bodies of the completion routes into one checked form.
 
 import { z } from 'zod';
 import { JsonText } from '../tokens/exact-json.ts';
@@ -10,7 +10,7 @@ import { readFormat, readTools, responseFormat } from './answer-wish.ts';
 import { malformed, unservable } from './api-error.ts';
 import { topLogprobsMax } from './token-logprobs.ts';
 
-/** Answers of one request: prompts x n. */
+/** Most choices per request: prompts x n. */
 export const choicesMax = 1024;
 
 export type PromptInput =
@@ -21,13 +21,13 @@ export type PromptInput =
 export interface GenerationRequest {
   readonly api: 'completions' | 'chat' | 'responses';
   readonly model: string | null;
-  /** One or more. */
+  /** At least one. */
   readonly prompts: readonly PromptInput[];
-  /** Null: as many as fit the context. */
+  /** Null: as many tokens as fit the context. */
   readonly outputTokensMax: number | null;
   readonly outputTokensMin: number;
   readonly ignoreEos: boolean;
-  /** Answers to each prompt. */
+  /** Choices per prompt. */
   readonly n: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
@@ -36,14 +36,14 @@ export interface GenerationRequest {
   readonly priority: number;
   readonly requestId: string | null;
   readonly salt: string | null;
-  /** Logprobs of the prompt are asked for: they are not made, but nothing cached is used for it. */
+  /** Prompt logprobs are requested. They are not produced, but the cache is not used. */
   readonly recomputed: boolean;
-  /** Alternatives told of each output token; null: no logprobs. */
+  /** Alternatives per output token. Null: no logprobs. */
   readonly logprobs: number | null;
   readonly wish: AnswerWish;
 }
 
-/** A body as JavaScript reads it, for its simple fields, and as it came, for what a chat template is to see. */
+/** A body both parsed, for its simple fields, and as text, for what a chat template reads. */
 export interface JsonBody {
   readonly value: unknown;
   readonly text: string;
@@ -88,7 +88,7 @@ const chatBody = z.looseObject({
 
 type CommonBody = z.infer<z.ZodObject<typeof commonFields>>;
 
-/** vLLM's own default for completions; chat has none. */
+/** vLLM's default for completions. Chat has none. */
 const completionTokensDefault = 16;
 
 /** @throws ApiError 400 */
@@ -180,7 +180,7 @@ export function readCommon(fields: CommonBody): CommonRequest {
   };
 }
 
-/** @param text of the body, whose fields were checked @throws ApiError 400 */
+/** @param text body text; its fields are checked already @throws ApiError 400 */
 function chatInput(fields: { readonly add_generation_prompt?: boolean | null | undefined }, text: string): ChatInput {
   const reader = new JsonReader(text);
   try {
@@ -202,7 +202,7 @@ function chatInput(fields: { readonly add_generation_prompt?: boolean | null | u
   };
 }
 
-/** A text, a list of texts, a list of token ids, or a list of such lists. @param field that it stands in */
+/** Parses a text, a list of texts, a list of token ids, or a list of such lists. @param field name of the field */
 export function readPrompts(prompt: unknown, field: string): PromptInput[] {
   if (typeof prompt === 'string') return [{ kind: 'text', text: prompt }];
   if (!Array.isArray(prompt) || prompt.length === 0) {

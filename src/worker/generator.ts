@@ -1,4 +1,4 @@
-// From a checked request to an answer under way: tokens, limits, submission, abort when the client leaves.
+// Starts an answer for a checked request: tokenizes, applies limits, submits, and aborts when the client leaves.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,16 +13,16 @@ import type { EngineRuntime } from './engine-runtime.ts';
 import { choicesMax, type GenerationRequest, type PromptInput } from './generation-request.ts';
 import type { OutputVocabulary, Script } from './output-vocabulary.ts';
 
-/** Mean of the answer lengths drawn where the client leaves it to the model. */
+/** Mean of the drawn answer lengths, if the client sets no length. */
 const answerTokensMean = 128;
 const fingerprint = 'kvoyant-sim';
-/** Characters of JSON in the answers to one prompt. */
+/** Characters of scripted JSON in the answers to one prompt. */
 const scriptedTextMax = 1024 * 1024;
 const idPrefixes = { completions: 'cmpl-', chat: 'chatcmpl-', responses: 'resp_' };
 /** Overrides the drawn answer length. */
 const outputLengthHeader = 'x-mock-output-len';
 
-/** One sequence of an answer, before the engine has it. */
+/** One sequence of an answer before its submission. */
 interface Draft {
   readonly spec: EngineRequestSpec;
   readonly script: Script | null;
@@ -42,15 +42,15 @@ export class Generator {
   readonly #context: GeneratorContext;
   readonly #random: Random;
 
-  /** @param random of the ids of requests that bring none */
+  /** @param random source of ids for requests without one */
   constructor(context: GeneratorContext, random: Random) {
     this.#context = context;
     this.#random = random;
   }
 
   /**
-   * Resolves when the answer is under way (or the client gone); the engine's steps do the rest.
-   * @param formatOf default: that of the request's API
+   * Resolves when the answer has started or the client is gone. The engine's steps do the rest.
+   * @param formatOf default: the format of the request's API
    * @throws ApiError
    */
   async answer(
@@ -176,7 +176,7 @@ function outputBound(promptTokens: number, { outputTokensMax }: GenerationReques
   return bound;
 }
 
-/** Only rank 0 is behind this door; what is no number is ignored, as vLLM does. @throws ApiError 400 */
+/** Only rank 0 exists here. A value that is not a number is ignored, as in vLLM. @throws ApiError 400 */
 function checkRank(rank: string | null): void {
   if (rank !== null && /^[+-]?\d+$/.test(rank.trim()) && Number(rank) !== 0) {
     throw unservable(`data_parallel_rank ${Number(rank)} is out of range [0, 1).`);
@@ -196,7 +196,7 @@ function header(request: IncomingMessage, name: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** FNV-1a over the id, started from the engine's seed. */
+/** FNV-1a hash of the id, seeded with the engine's seed. */
 function seedOf(engineSeed: number, id: string): number {
   let hash = (0x811c9dc5 ^ engineSeed) | 0;
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);

@@ -1,4 +1,4 @@
-// The HTTP door of one simulated engine: vLLM's routes, bodies and statuses.
+// HTTP server of one simulated engine, with vLLM's routes, bodies and statuses.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Random } from '../core/random.ts';
@@ -26,16 +26,16 @@ export interface HttpServerContext {
   readonly runtime: EngineRuntime;
   readonly publisher: KvPublisher | null;
   readonly blockSize: number;
-  /** The null block included. */
+  /** Blocks, the null block included. */
   readonly blocks: number;
-  /** Between a request's arrival and its submission to the engine, in real time. */
+  /** Real time between a request's arrival and its submission to the engine. */
   readonly apiOverheadMs: number;
   readonly seed: number;
 }
 
 type Route = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
 
-/** Handles the requests of one engine; `handle` goes to a node:http server. */
+/** Handles the requests of one engine. Pass `handle` to a node:http server. */
 export class HttpServer {
   readonly #context: HttpServerContext;
   readonly #generator: Generator;
@@ -133,7 +133,8 @@ export class HttpServer {
     const { publisher } = this.#context;
     if (publisher === null) return {};
     const { endpoint, replayEndpoint, options } = publisher;
-    // An endpoint without a wildcard tells vLLM's clients that the engine connects; so a bound one is told with it.
+    // To vLLM's clients an endpoint without wildcard means that the engine connects, so report a bound one with a
+    // wildcard.
     const told = options.connect ?? endpoint.replace(/^tcp:\/\/.*(?=:\d+$)/, 'tcp://*');
     return {
       '0': {
@@ -198,7 +199,7 @@ export class HttpServer {
 async function readJson(request: IncomingMessage): Promise<JsonBody> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // Not destroyed on the way out: the refusal still has to reach the client.
+  // Keep the connection: the refusal still has to reach the client.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > bodyBytesMax) throw new ApiError(413, 'Bad Request', `The body exceeds ${bodyBytesMax} bytes.`);
@@ -212,7 +213,9 @@ async function readJson(request: IncomingMessage): Promise<JsonBody> {
   }
 }
 
-/** A tokenizer that can't take this input is the client's affair; anything else is ours. */
+/**
+ * Converts an error to a response: input that the tokenizer rejects is a client error, anything else a server error.
+ */
 function asApiError(error: unknown): ApiError {
   const isInput =
     error instanceof TokenizerError && (error.code === 'message-invalid' || error.code.startsWith('chat-template'));

@@ -1,4 +1,4 @@
-// Simulated engines in real time, as a program starts them: N workers, each with its own HTTP port and event feed.
+// Starts N simulated engines in real time, each with its own HTTP port and event feed.
 
 import type { KvEvent } from '../core/types.ts';
 import { type EngineOptions, engineDefaults, type StepTime, stepTimeProfiles } from '../sim/index.ts';
@@ -19,19 +19,19 @@ export type { SimWorker } from './sim-worker.ts';
 const hashSeed = '0';
 
 export interface StartOptions extends Partial<Omit<SimWorkersOptions, 'tokenizer'>> {
-  /** A loaded one is used as it is, and left open at the end. */
+  /** A loaded tokenizer is used as it is and not closed at the end. */
   readonly tokenizer?: string | Tokenizer;
-  /** Takes the place of the profile's. */
+  /** Replaces the profile's step time. */
   readonly stepTime?: StepTime;
-  /** What becomes of each batch of KV events of worker `index` on its way out: for tests of subscribers. */
+  /** Fault injected into each batch of KV events of worker `index`, for tests of subscribers. */
   readonly publishFault?: (index: number, seq: number, events: readonly KvEvent[]) => PublishFault;
 }
 
 export interface SimWorkers {
   readonly workers: readonly SimWorker[];
-  /** Kills every worker and starts an empty one on the same ports; event batches count from 0 again. */
+  /** Kills every worker and starts an empty one on the same ports. Event batches restart at 0. */
   restart(): Promise<void>;
-  /** Drops worker `index` as a crash would. */
+  /** Kills worker `index` as a crash would. */
   kill(index: number): Promise<void>;
   /** Starts an empty engine on the ports of a killed worker. */
   start(index: number): Promise<void>;
@@ -41,7 +41,7 @@ export interface SimWorkers {
 /**
  * @throws OptionError for a value that is not allowed
  * @throws TokenizerError
- * @throws Error naming an address that can't be had
+ * @throws Error naming an address that is not available
  */
 export async function startSimWorkers(startOptions: StartOptions = {}): Promise<SimWorkers> {
   const { tokenizer: given, stepTime, publishFault, ...settings } = startOptions;
@@ -62,7 +62,7 @@ export async function startSimWorkers(startOptions: StartOptions = {}): Promise<
         ...options,
         port: options.port === 0 ? 0 : options.port + index,
         kvEvents: publisherOptions(options, index, publishFault),
-        // Engines of one process must not give their requests the same ids.
+        // Engines of one process must not generate the same request ids.
         seed: (options.seed + Math.imul(index, 0x9e3779b1)) | 0,
         engine,
         tokenizer,

@@ -1,4 +1,4 @@
-// Publishes an engine's KV events over ZMQ, one batch a step, numbered from 0, and sends kept ones again when asked.
+// Publishes an engine's KV events over ZMQ: one batch per step, numbered from 0, with replay of kept batches.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Publisher, Router } from 'zeromq';
@@ -13,29 +13,29 @@ import {
 } from '../wire/kv-events.ts';
 import { BatchRing } from './batch-ring.ts';
 
-/** Batches that ZMQ keeps for a slow subscriber; beyond it that subscriber loses batches. vLLM's default. */
+/** Batches that ZMQ queues for a slow subscriber; further ones are lost for it. vLLM's default. */
 export const highWaterMark = 100_000;
-/** The port of a publisher that was just closed becomes free a moment later. */
+/** Attempts to bind: the port of a publisher that was just closed becomes free a moment later. */
 const bindAttemptsMax = 50;
 const bindRetryMs = 20;
-/** A client that takes no replies is given up after so long, so that it can't hold up the others. */
+/** Send timeout of a replay, so that a client that does not read can't block the others. */
 const replaySendMs = 2000;
 
-/** What becomes of a batch on its way out, in tests of subscribers; a replay always has it. */
+/** Fault injected into a batch, for tests of subscribers. Replays always contain the batch. */
 export type PublishFault = 'none' | 'drop' | 'twice' | { readonly delayMs: number };
 
 export interface KvPublisherOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Connect to this address of a subscriber that binds, instead of binding. */
+  /** Connect to this address, where a subscriber has bound, instead of binding. */
   readonly connect: string | null;
   readonly topic: string;
   readonly format: KvEventsFormat;
   readonly hashes: HashForm;
-  /** Null: no replay socket. `legacy`: without a topic in the replies. */
+  /** Null: no replay socket. `legacy`: replies have no topic. */
   readonly replay: 'topic' | 'legacy' | null;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly replayPort: number;
   /** Batches kept for replays. */
   readonly bufferSteps: number;
@@ -44,14 +44,14 @@ export interface KvPublisherOptions {
 
 export class KvPublisher {
   readonly options: KvPublisherOptions;
-  /** As bound, or as connected to. */
+  /** Address that was bound or connected to. */
   readonly endpoint: string;
   readonly replayEndpoint: string | null;
   readonly #socket: Publisher;
   readonly #replay: Router | null;
   readonly #ring: BatchRing;
   #seq = 0;
-  /** Sends go out one after the other: a ZMQ socket takes one at a time. */
+  /** Chain of sends, because a ZMQ socket accepts one at a time. */
   #sending: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -64,7 +64,7 @@ export class KvPublisher {
     this.#ring = new BatchRing(options.bufferSteps);
   }
 
-  /** @throws Error naming an address that can't be had */
+  /** @throws Error naming an address that is not available */
   static async open(options: KvPublisherOptions): Promise<KvPublisher> {
     const { host, port, connect, replay, replayPort } = options;
     const socket = new Publisher({ sendHighWaterMark: highWaterMark, linger: 0, reconnectInterval: bindRetryMs });
@@ -96,7 +96,7 @@ export class KvPublisher {
     return this.#seq;
   }
 
-  /** @param timestampS seconds since the epoch */
+  /** @param timestampS Unix time in seconds */
   publish(timestampS: number, events: readonly KvEvent[]): void {
     const { topic, format, hashes, fault } = this.options;
     const seq = this.#seq++;
@@ -117,7 +117,7 @@ export class KvPublisher {
     try {
       await this.#socket.send([...frames]);
     } catch (error) {
-      // A send that was under way when the socket closed.
+      // A send was pending when the socket closed.
       if (!this.#closed) throw error;
     }
   }
@@ -135,7 +135,7 @@ export class KvPublisher {
         }
         await router.send([...front, ...writeReplayEnd(withTopic)]);
       } catch (error) {
-        // The client has gone, or takes nothing.
+        // The client is gone or does not read.
         const { code } = error as NodeJS.ErrnoException;
         if (!this.#closed && code !== 'EAGAIN' && code !== 'EHOSTUNREACH') throw error;
       }

@@ -1,4 +1,4 @@
-// The Prometheus page of an engine: vLLM's names and labels, as far as the simulation has the numbers.
+// Prometheus metrics of a simulated engine, with vLLM's names and labels.
 
 import type { Engine } from '../sim/index.ts';
 
@@ -6,7 +6,7 @@ export interface MetricsInput {
   readonly model: string;
   readonly engine: Engine;
   readonly blockSize: number;
-  /** The null block included, as engines count. */
+  /** Blocks, the null block included, as engines count them. */
   readonly blocks: number;
   readonly rejected: number;
   readonly lateMs: number;
@@ -55,7 +55,7 @@ export function metricsText(input: MetricsInput): string {
     },
     1,
   );
-  // What no engine tells: work done rather than requests served.
+  // Metrics that real engines do not have: work done, not requests served.
   page.metric('kvoyant_sim:prefill_tokens_total', 'counter').sample(common, counters.prefillTokens);
   page.metric('kvoyant_sim:steps_total', 'counter').sample(common, counters.steps);
   page.metric('kvoyant_sim:busy_seconds_total', 'counter').sample(common, counters.busyNs / 1e9);

@@ -1,4 +1,4 @@
-// What can be set for simulated engines: names as on vLLM's command line, checked values, defaults.
+// Options of simulated engines, named as on vLLM's command line, with checks and defaults.
 
 import { z } from 'zod';
 import {
@@ -16,43 +16,45 @@ export const workersMax = 1024;
 export interface SimWorkersOptions {
   readonly count: number;
   readonly host: string;
-  /** Of the first engine, the others follow; 0: any free ones. */
+  /** Port of the first engine. The others use the following ports. 0: any free ports. */
   readonly port: number;
   readonly kvEvents: boolean;
-  /** Of the first engine's publisher, the others follow; 0: any free ones. */
+  /** Port of the first engine's publisher. The others use the following ports. 0: any free ports. */
   readonly kvEventsPort: number;
-  /** Where a subscriber binds, of the first engine, the others follow by port; null: the engines bind. */
+  /**
+   * Address where the subscriber of the first engine binds. The others use the following ports. Null: the engines bind.
+   */
   readonly kvEventsConnect: string | null;
   readonly kvEventsTopic: string;
-  /** `auto`: as the engine of that cache sends them. */
+  /** `auto`: the format of the engine that `cache` imitates. */
   readonly kvEventsFormat: KvEventsFormat | 'auto';
-  /** Of vLLM's formats. */
+  /** Form of the hashes in vLLM's formats. */
   readonly kvEventsHashes: HashForm;
-  /** Batches can be asked for again. */
+  /** Whether batches can be replayed. */
   readonly kvReplay: boolean;
-  /** Replies to such requests have no topic, as before vLLM 0.26. */
+  /** Replay replies have no topic, as before vLLM 0.26. */
   readonly legacyReplay: boolean;
-  /** Batches kept for such requests. */
+  /** Batches kept for replays. */
   readonly bufferSteps: number;
   readonly model: string;
   /** `builtin` or the path of a tokenizer.json. */
   readonly tokenizer: string;
   readonly cache: CacheKind;
-  /** Tokens of a block, or of a page. */
+  /** Tokens per block or page. */
   readonly blockSize: number;
-  /** The null block included. */
+  /** Blocks, the null block included. */
   readonly blocks: number;
   readonly maxNumBatchedTokens: number;
   readonly maxNumSeqs: number;
   readonly maxModelLen: number;
-  /** Requests waiting and running; more get 503. */
+  /** Waiting and running requests. Further ones get 503. */
   readonly maxNumQueuedReqs: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
   readonly profile: StepTimeProfile;
-  /** Simulated seconds in one real second. */
+  /** Simulated seconds per real second. */
   readonly speedup: number;
   readonly seed: number;
-  /** Simulated milliseconds between arrival and submission. */
+  /** Simulated milliseconds between arrival and submission to the engine. */
   readonly apiOverheadMs: number;
   readonly apiKey: string | null;
 }
@@ -136,9 +138,9 @@ const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
   apiKey: text.nullable(),
 });
 
-/** A setting has a value that is not allowed. */
+/** An option has an invalid value. */
 export class OptionError extends Error {
-  /** The command-line flag of the setting. */
+  /** Command-line flag of the option. */
   readonly flag: string;
 
   constructor(flag: string, message: string) {

@@ -1,37 +1,37 @@
-// The tokens that a simulated engine answers with, and the text that each adds to a stream.
+// Output tokens of a simulated engine, and the text that each adds to a stream.
 
 import { Random } from '../core/random.ts';
 import type { EngineRequest, SampleToken } from '../sim/index.ts';
 import { seededToken } from '../sim/index.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 
-/** Distinct tokens to answer with: enough to look like text, few enough to be decoded at the start. */
+/** Distinct output tokens: enough to look like text, few enough to be decoded at the start. */
 const wordsMax = 2048;
-/** With fewer whole words than this, parts of words are answered too. */
+/** With fewer whole words than this, word parts are used too. */
 const wholeWordsMin = 128;
-/** Ids drawn in search of them. */
+/** Ids drawn in search of words. */
 const drawsMax = 16_384;
-/** One in so many tokens is no complete character. */
+/** One in this many tokens is an incomplete character. */
 const incompleteEvery = 64;
 const replacement = '\ufffd';
-/** Tokens that one character can be cut into: one for each byte. */
+/** Most tokens per character: one per byte. */
 const characterTokensMax = 4;
 
 export interface Piece {
   readonly text: string;
   /** `text` as a JSON string. */
   readonly json: string;
-  /** Bytes that are no complete character, without text of their own: it comes with the next complete token. */
+  /** An incomplete character, without text: its text comes with the next complete token. */
   readonly isIncomplete: boolean;
 }
 
-/** An answer that is settled before it is generated: its tokens, and what each of them adds to the text. */
+/** A scripted answer: its tokens and the text that each adds. */
 export interface Script {
   readonly ids: Uint32Array;
   readonly pieces: readonly Piece[];
 }
 
-/** Texts of the tokens of one choice, in their order. */
+/** Returns the texts of the tokens of one choice, in order. */
 export interface PieceReader {
   next(id: number): Piece;
 }
@@ -48,10 +48,10 @@ export class OutputVocabulary {
     this.#pieces = pieces;
   }
 
-  /** Draws plain words, and a token that is no complete character where the vocabulary has one. */
+  /** Draws plain words and, if the vocabulary has one, a token that is an incomplete character. */
   static async load(tokenizer: Tokenizer, seed: number): Promise<OutputVocabulary> {
     const random = new Random(seed);
-    // What a token adds behind another one: some tokenizers drop the space before the first.
+    // Decode each token after another one, because some tokenizers drop the space before the first.
     const anchor = (await tokenizer.encode('a', { addSpecialTokens: false }))[0] ?? 0;
     const anchorText = await tokenizer.decode([anchor]);
     const pieces = new Map<number, Piece>();
@@ -65,11 +65,11 @@ export class OutputVocabulary {
       else if (/^[\p{L}\p{N}]+$/u.test(text)) others.set(id, pieceOf(text));
       else if (incomplete === -1 && text === replacement) incomplete = id;
     }
-    // Whole words come out as the same tokens when a client tokenizes the answer; parts of words would not.
+    // A client that tokenizes the answer gets the same tokens for whole words, but not for word parts.
     if (pieces.size < wholeWordsMin) for (const [id, piece] of others) pieces.set(id, piece);
     if (pieces.size === 0) pieces.set(anchor, pieceOf(anchorText));
     const words = [...pieces.keys()];
-    // One and the same incomplete token: two different ones could be halves of a character.
+    // Only one incomplete token: two different ones could form a character.
     if (incomplete !== -1) pieces.set(incomplete, { text: '', json: '""', isIncomplete: true });
     const ids = words.flatMap((id, index) =>
       incomplete !== -1 && index % incompleteEvery === 7 ? [incomplete] : [id],
@@ -77,7 +77,7 @@ export class OutputVocabulary {
     return new OutputVocabulary(tokenizer, Uint32Array.from(ids), pieces);
   }
 
-  /** Depends on the request's seed and the position alone, where the request has no script. */
+  /** Without a script the token depends only on the request's seed and the position. */
   sampler(): SampleToken {
     const draw = seededToken(this.#ids.length);
     return (request: EngineRequest) =>
@@ -86,7 +86,7 @@ export class OutputVocabulary {
 
   async script(text: string): Promise<Script> {
     const ids = await this.#tokenizer.encode(text, { addSpecialTokens: false });
-    // Behind another token, since some tokenizers drop the space before the first.
+    // Decode after another token, because some tokenizers drop the space before the first.
     const anchor = (await this.#tokenizer.encode('a', { addSpecialTokens: false }))[0] ?? 0;
     const anchorText = await this.#tokenizer.decode([anchor]);
     const pieces: Piece[] = [];
@@ -101,7 +101,7 @@ export class OutputVocabulary {
     return { ids, pieces };
   }
 
-  /** From now on the request is answered by the script. */
+  /** Makes the request answer with the script. */
   follow(request: EngineRequest, script: Script): void {
     this.#scripts.set(request, script);
   }
@@ -113,12 +113,12 @@ export class OutputVocabulary {
     return { next: () => script.pieces[at++]! };
   }
 
-  /** A word to tell as an alternative. @param draw any integer */
+  /** A word to report as an alternative. @param draw any integer */
   word(draw: number): string {
     return this.piece(this.#ids[(draw >>> 0) % this.#ids.length]!).text;
   }
 
-  /** @param id one that the sampler gave */
+  /** @param id a token id from the sampler */
   piece(id: number): Piece {
     const piece = this.#pieces.get(id);
     if (piece === undefined) throw new Error(`token ${id} is not in the output vocabulary`);
@@ -126,7 +126,7 @@ export class OutputVocabulary {
   }
 }
 
-/** Turns the tokens of one choice into text as vLLM does: nothing while a character is incomplete. */
+/** Converts the tokens of one choice to text like vLLM: no text while a character is incomplete. */
 export class Detokenizer implements PieceReader {
   readonly #vocabulary: OutputVocabulary;
   #incomplete = 0;

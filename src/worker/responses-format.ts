@@ -1,4 +1,4 @@
-// The texts of answers of /v1/responses: one object, or the events that build it up.
+// Formats answers of /v1/responses: one object, or the stream of events that builds it.
 
 import type { AnswerFormat, AnswerHead, FinishedChoice, TokenChunk, ToolCall, UsageCounts } from './answer-format.ts';
 import type { ResponsesEcho } from './responses-request.ts';

@@ -1,4 +1,4 @@
-// Reads a request to /v1/responses: its items become the messages of a chat.
+// Parses a request to /v1/responses. Its items become chat messages.
 
 import { z } from 'zod';
 import { plainChat } from '../tokens/plain-chat.ts';
@@ -7,7 +7,7 @@ import { malformed, unservable } from './api-error.ts';
 import { check, commonFields, type GenerationRequest, readCommon } from './generation-request.ts';
 import { topLogprobsMax } from './token-logprobs.ts';
 
-/** What the answer tells again. */
+/** Request fields that the answer repeats. */
 export interface ResponsesEcho {
   readonly instructions: string | null;
   readonly maxOutputTokens: number | null;
@@ -116,7 +116,7 @@ function messageOf(item: Item): Item {
   }
 }
 
-/** A text, or a list of parts that are texts. */
+/** Reads a text, or a list of text parts. */
 function contentOf(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) throw malformed('input: the content of an item must be a text or a list', 'input');
@@ -129,7 +129,7 @@ function contentOf(content: unknown): string {
     .join('');
 }
 
-/** The tools of responses have no `function` around name and parameters. */
+/** Converts a tool, which has no `function` around name and parameters in /v1/responses. */
 function chatTool(tool: Item): object {
   const { type, ...declared } = tool;
   if (type !== 'function') throw unservable(`tools: the simulated engine knows functions only.`, 'tools');

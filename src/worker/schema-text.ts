@@ -1,17 +1,17 @@
-// Writes JSON that conforms to a JSON schema: what an engine with a grammar would make its model say.
+// Generates JSON that conforms to a JSON schema, like an engine with grammar-constrained decoding.
 
 import type { Random } from '../core/random.ts';
 import { unservable } from './api-error.ts';
 
-/** Of a schema, and of the value made for it; anything deeper is refused. */
+/** Depth of a schema and of its generated value. Anything deeper is refused. */
 export const schemaDepthMax = 32;
-/** Values in a schema: its objects, lists, texts and numbers. */
+/** Values in a schema: objects, lists, texts and numbers. */
 export const schemaNodesMax = 2048;
-/** Values in the JSON, counted with those that are tried and dropped. */
+/** Values generated, including those tried and dropped. */
 export const schemaValuesMax = 4096;
 export const schemaTextMax: number = 64 * 1024;
 
-/** Keywords that narrow what is valid in ways that are not followed here. */
+/** Unsupported keywords that restrict the valid values. */
 const unsupported = [
   'pattern',
   'patternProperties',
@@ -29,7 +29,7 @@ const unsupported = [
   '$dynamicRef',
 ] as const;
 
-/** A text for each format of strings. */
+/** One text per string format. */
 const formats: Readonly<Record<string, string>> = {
   'date-time': '2025-01-31T12:00:00Z',
   date: '2025-01-31',
@@ -44,12 +44,12 @@ const formats: Readonly<Record<string, string>> = {
 };
 const words = ['blue', 'river', 'seven', 'paper', 'north', 'stone', 'cloud', 'green'];
 
-/** Keywords that schemas may be joined with, although each has its own. */
+/** Keywords that may occur in several joined schemas. */
 const added: ReadonlySet<string> = new Set(['properties', 'required', 'title', 'description', 'default', 'examples']);
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** @param param the field of the request that the schema stands in @throws ApiError 400 for what can't be followed */
+/** @param param request field that contains the schema @throws ApiError 400 for an unsupported schema */
 export function textForSchema(schema: unknown, random: Random, param: string): string {
   return new SchemaWriter(schema, random, param).text();
 }
@@ -94,7 +94,7 @@ class SchemaWriter {
     return this.#ofType(this.#type(schema, depth), schema, depth);
   }
 
-  /** The simplest branch where it is deep: a recursive schema has one that ends. */
+  /** Chooses a branch: the simplest one at depth, so that a recursive schema ends. */
   #branch(branches: readonly unknown[], keyword: string, depth: number): unknown {
     if (depth < 8) return this.#pick(branches, keyword);
     const sizes = branches.map((branch) => this.#size(branch));
@@ -107,7 +107,7 @@ class SchemaWriter {
     return size;
   }
 
-  /** Before anything walks the schema by recursion. */
+  /** Checks size and depth before anything recurses into the schema. */
   #checkSize(): void {
     let level: unknown[] = [this.#root];
     let nodes = 0;
@@ -152,7 +152,7 @@ class SchemaWriter {
     const properties = schema['properties'] === undefined ? {} : this.#object(schema['properties']);
     const required = Array.isArray(schema['required']) ? schema['required'].map(String) : [];
     const names = new Set(required);
-    // What is optional is left out where it is deep, so that a recursive schema comes to an end.
+    // Omit optional properties at depth, so that a recursive schema ends.
     if (depth < 4) for (const name of Object.keys(properties)) if (properties[name] !== false) names.add(name);
     const parts: string[] = [];
     for (const name of names) {
@@ -210,7 +210,7 @@ class SchemaWriter {
       : this.#refuse(`has a ${keyword} that is no number`);
   }
 
-  /** All of the schemas at once: properties and required names add up, nothing else may be said twice. */
+  /** Joins schemas of which all apply: properties and required names add up; no other keyword may occur twice. */
   #joined(schema: Schema, others: readonly unknown[]): Schema {
     let joined: Schema = without(schema, 'allOf');
     for (const other of others) {
@@ -262,7 +262,7 @@ class SchemaWriter {
     return list.length > 0 ? list[this.#random.below(list.length)]! : this.#refuse(`has an empty ${what}`);
   }
 
-  /** Counts what has been written. */
+  /** Counts a generated value. */
   #emit(text: string): string {
     this.#length += text.length + 2;
     if (this.#length > schemaTextMax) this.#refuse(`needs more than ${schemaTextMax} characters`);

@@ -1,12 +1,12 @@
-// SGLang's page hash: SHA-256 over the digest of the page before and the tokens, without any seed.
+// SGLang's page hash: SHA-256 over the previous page's digest and the tokens, without a seed.
 
 import { createHash } from 'node:crypto';
 import type { BlockHash, SequenceHasher } from '../sim/index.ts';
 
 /**
- * The words given out are the first 8 bytes of the digest, big-endian; events carry them as a signed integer.
- * What comes before the first page of a salted or adapted sequence is our own choice: content stays apart, as it does
- * in the engine.
+ * The output words are the first 8 bytes of the digest, big-endian. Events carry them as a signed integer. The parent
+ * of the first page of a sequence with salt or adapter is our own choice; it keeps content separate, as the engine
+ * does.
  */
 export const sglangPageHash: BlockHash = (lora, salt) => new PageHasher(lora, salt);
 

@@ -5,8 +5,8 @@ import type { BlockHash, SequenceHasher } from '../sim/index.ts';
 import { CborWriter } from './cbor-writer.ts';
 
 /**
- * @param seed what PYTHONHASHSEED is to the engine: the parent of a first block is the hash of this text. The words
- * given out are the low 64 bits of the digest, as the engine publishes them.
+ * @param seed the engine's PYTHONHASHSEED; its hash is the parent of a first block. The output words are the low 64
+ * bits of the digest, as the engine publishes them.
  */
 export function sha256BlockHash(seed: string): BlockHash {
   const writer = new CborWriter();
@@ -43,7 +43,10 @@ class Sha256Hasher implements SequenceHasher {
     this.#parent = digest;
   }
 
-  /** Tagged, as vLLM does since 0.31; the salt in the first block only. A simulated adapter has no path. */
+  /**
+   * Writes tagged extra keys, as vLLM does since 0.31. The salt is in the first block only. A simulated adapter has no
+   * path.
+   */
   #writeExtraKeys(isFirst: boolean): void {
     const writer = this.#writer;
     const salt = isFirst ? this.#salt : null;

@@ -1,4 +1,4 @@
-// The life of one simulated engine behind its sockets: start, kill, start again on the same ports.
+// One simulated engine with its sockets: start, kill, restart on the same ports.
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,14 +9,14 @@ import { HttpServer } from './http-server.ts';
 import { KvPublisher, type KvPublisherOptions } from './kv-publisher.ts';
 import type { OutputVocabulary } from './output-vocabulary.ts';
 
-/** Idle connections are closed after so long, as uvicorn does. */
+/** Idle time after which a connection is closed, as in uvicorn. */
 const keepAliveMs = 5000;
 
 export interface SimWorkerOptions {
   readonly host: string;
-  /** 0: any free one; kept for later starts. */
+  /** 0: any free port, kept for later starts. */
   readonly port: number;
-  /** Null: no events. Ports of 0 are any free ones, kept for later starts. */
+  /** Null: no KV events. Ports of 0: any free ports, kept for later starts. */
   readonly kvEvents: KvPublisherOptions | null;
   readonly model: string;
   readonly apiKey: string | null;
@@ -52,22 +52,22 @@ export class SimWorker {
     return `http://${this.#options.host}:${this.#port}`;
   }
 
-  /** Endpoint of the event publisher, known after the first start; null: no events. */
+  /** Endpoint of the event publisher, known after the first start. Null: no KV events. */
   get kvEvents(): string | null {
     return this.#kvEventsEndpoint;
   }
 
-  /** The engine that runs now; null after a kill. */
+  /** The running engine. Null after a kill. */
   get runtime(): EngineRuntime | null {
     return this.#running?.runtime ?? null;
   }
 
-  /** The publisher of the engine that runs now; null after a kill, and without events. */
+  /** The publisher of the running engine. Null after a kill or without KV events. */
   get publisher(): KvPublisher | null {
     return this.#running?.publisher ?? null;
   }
 
-  /** An empty engine whose events count from 0. @throws Error naming the address that can't be had */
+  /** Starts an empty engine whose event batches start at 0. @throws Error naming the address that is not available */
   async start(): Promise<void> {
     if (this.#running !== null) return;
     const options = this.#options;
@@ -97,7 +97,7 @@ export class SimWorker {
     this.#running = { server, runtime, publisher };
   }
 
-  /** As if its process had died: every socket is dropped at once, nothing is said. Resolves when the port is free. */
+  /** Simulates a crash: drops every socket at once without a goodbye. Resolves when the port is free. */
   async kill(): Promise<void> {
     const running = this.#running;
     if (running === null) return;

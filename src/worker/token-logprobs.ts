@@ -1,14 +1,14 @@
-// Made-up log probabilities: the sampled token is always the likeliest, every further one half as likely.
+// Fake log probabilities: the sampled token is the most likely, each further one half as likely.
 
 import type { OutputVocabulary } from './output-vocabulary.ts';
 
-/** As vLLM's --max-logprobs. */
+/** vLLM's default of --max-logprobs. */
 export const topLogprobsMax = 20;
 
 export interface TokenLogprob {
   readonly token: string;
   readonly logprob: number;
-  /** UTF-8; null for a token that is no complete character. */
+  /** UTF-8 bytes. Null for an incomplete character. */
   readonly bytes: readonly number[] | null;
 }
 
@@ -16,9 +16,9 @@ export interface TokenLogprobs extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
-/** @param text what the token says @param count alternatives, the sampled token included */
+/** @param text text of the token @param count alternatives, the sampled token included */
 export function logprobsOf(vocabulary: OutputVocabulary, id: number, text: string, count: number): TokenLogprobs {
-  // Between 0.5 and 0.95, so that all alternatives together stay below 1.
+  // Between 0.5 and 0.95, so that the sum over all alternatives stays below 1.
   const probability = 0.5 + (0.45 * (Math.imul(id + 1, 0x9e3779b1) >>> 0)) / 0x1_0000_0000;
   const sampled = logprob(text, probability);
   const top = Array.from({ length: count }, (_, rank) =>
