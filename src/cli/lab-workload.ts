@@ -59,7 +59,7 @@ export async function buildWorkload(spec: WorkloadSpec): Promise<Workload> {
 }
 
 function generated({ name, seed, requests, jitterMs }: WorkloadSpec): Workload {
-  if (!isWorkloadName(name)) throw new LabError('workload-unknown', `workload ${name} is not built in`);
+  if (!isWorkloadName(name)) throw new LabError('workload-unknown', `workload ${name} is not shipped`);
   const workload = generateWorkload(name, seed, requests === null ? {} : { requests });
   return jitterMs > 0 ? jitterArrivals(workload, jitterMs, seed) : workload;
 }

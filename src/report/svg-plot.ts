@@ -1,4 +1,4 @@
-// SVG line plot.
+// SVG line plot with linear or logarithmic axes.
 
 import { linearScale, logScale, type Scale } from './svg-scale.ts';
 import { colour, lineStyle, pixels, svgImage, svgLabel, svgLine, widestPixels } from './svg-text.ts';

@@ -53,7 +53,7 @@ async function filesOf(path: string): Promise<string[]> {
   if (!found.isDirectory()) return [path];
   const entries = await readdir(path, { withFileTypes: true }).catch(unreadable);
   const names = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map(({ name }) => name);
-  if (names.length === 0) throw new TraceError('trace-unreadable', `${path}: the folder has no files`);
+  if (names.length === 0) throw new TraceError('trace-unreadable', `${path}: a folder without files`);
   return names.sort().map((name) => join(path, name));
 }
 

@@ -90,7 +90,8 @@ describe('htmlPage', () => {
     );
     const page = htmlPage('t & u', [htmlDetails('more', [table])]);
     expect(page).toContain('<th class="left">&lt;name&gt;</th>');
-    expect(page).toContain('<th>TTFT: mean</th>');
+    expect(page).toContain('<th class="group">TTFT</th>');
+    expect(page).toContain('<th>mean</th>');
     expect(page).toContain('<td class="left">a&amp;b</td>');
     expect(page).toContain('<summary>more</summary>');
     expect(page).not.toMatch(/https?:|<script/);
