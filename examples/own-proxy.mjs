@@ -1,4 +1,5 @@
 // Minimal proxy built with the routing library: token-id prompts, engines without KV events.
+
 import http from 'node:http';
 import { BlockHasher, createPolicy, Router } from 'kvoyant';
 

@@ -1,4 +1,5 @@
 // Compiles kernel/block-hash.ts (AssemblyScript) and embeds it in src/core/blocks/block-hash-kernel.generated.ts.
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';

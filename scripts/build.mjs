@@ -1,4 +1,5 @@
 // Compiles src/ to dist/, which `npm start`, the `kvoyant` command and the package's exports use.
+
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { bin, install, root } from './set-up.mjs';

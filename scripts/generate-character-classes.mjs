@@ -1,4 +1,5 @@
 // Generates src/tokens/character-classes.generated.ts: character classes for split patterns, run-length encoded.
+
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

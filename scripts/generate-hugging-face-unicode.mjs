@@ -3,6 +3,7 @@
 //
 // Asks the package for every code point, because its Unicode versions (one for regexes, one for the normalizer) differ
 // from each other and from Node's.
+
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,5 @@
 // Installs the dependencies once, before `npm start` and `npm test`.
+
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

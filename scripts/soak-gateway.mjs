@@ -1,4 +1,5 @@
 // `npm run soak:gateway [-- MINUTES [SEED]]`: soak test of a gateway process at full rate. Default: 20 minutes.
+
 import { bin } from './set-up.mjs';
 
 const [minutes = '20', seed = '1'] = process.argv.slice(2);

@@ -1,4 +1,5 @@
 // `npm run soak [-- MINUTES [SEED]]`: soak test of test/soak at full length. Default: 30 minutes.
+
 import { bin } from './set-up.mjs';
 
 const [minutes = '30', seed = '1'] = process.argv.slice(2);

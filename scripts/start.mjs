@@ -1,4 +1,5 @@
 // `npm start`: installs, builds and runs `kvoyant demo` with the given arguments.
+
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './set-up.mjs';

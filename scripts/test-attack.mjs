@@ -1,5 +1,6 @@
 // `npm run test:attack [-- FILE...]`: builds, runs the attack suite at full size, and prints the memory of each
 // attacked gateway.
+
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

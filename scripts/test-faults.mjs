@@ -1,5 +1,6 @@
 // `npm run test:faults [-- TIMES]`: builds, runs the fault suite at full size, TIMES times in a row, and prints its
 // table.
+
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
 // `npm run test:vllm [-- VERSION...]`: builds, then runs kvoyant in front of real vLLM engines (test/vllm).
+
 import { bin, root } from './set-up.mjs';
 
 await import('./build.mjs');

@@ -1,4 +1,5 @@
 // `npm test`: installs, then type check, lint, build and every test.
+
 import { join } from 'node:path';
 import { bin, install, root } from './set-up.mjs';
 

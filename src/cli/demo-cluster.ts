@@ -1,4 +1,5 @@
 // Processes of one demo run: one with the simulated engines, one with the gateway.
+
 import { servedModel, waitUntilReady } from './demo-gateway.ts';
 import { DemoProgram } from './demo-program.ts';
 

@@ -1,4 +1,5 @@
 // Queries of the demo to a running gateway: readiness of its workers, and its remaining load.
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { z } from 'zod';

@@ -1,4 +1,5 @@
 // A kvoyant command as a child process that ends with this process.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

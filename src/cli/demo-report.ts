@@ -1,4 +1,5 @@
 // Output of the demo results: a table for people, JSON for programs.
+
 import type { Summary } from '../report/summary.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import type { Loads } from './demo-gateway.ts';

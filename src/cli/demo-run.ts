@@ -1,4 +1,5 @@
 // One row of the demo: runs a workload on fresh engines and a fresh gateway, and collects the results.
+
 import { difference, type PromptTokens, prefixHitRate, readPromptTokens } from '../load/engine-counters.ts';
 import { completionBody, type LoadRequest } from '../load/load-request.ts';
 import { OpenAiClient } from '../load/openai-client.ts';

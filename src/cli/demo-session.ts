@@ -1,4 +1,5 @@
 // The whole demo: all rows of all workloads, then a gateway that keeps running.
+
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Progress } from '../report/progress.ts';

@@ -1,4 +1,5 @@
 // Workloads and rows of the demo, with notes on how to read them.
+
 import { wrapText } from '../report/wrap-text.ts';
 import {
   COLD_BURST,

@@ -1,5 +1,6 @@
 // `kvoyant demo`: routes requests to simulated engines under several policies, prints the figures, and keeps a gateway
 // running.
+
 import { open, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';

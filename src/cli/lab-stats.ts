@@ -1,4 +1,5 @@
 // `kvoyant lab stats`: prints the statistics of a trace or built-in workload.
+
 import { Command } from 'commander';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import { TokenizerError } from '../tokens/index.ts';

@@ -1,4 +1,5 @@
 // Reads the engines' own counters of computed and cached prompt tokens.
+
 import { request } from 'undici';
 import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
 

@@ -1,4 +1,5 @@
 // Sends OpenAI requests over HTTP and measures their streams.
+
 import { Pool } from 'undici';
 import type { RequestFailure, RequestRecord } from '../report/request-record.ts';
 import { SseSplitter } from '../wire/sse.ts';

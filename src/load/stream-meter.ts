@@ -1,4 +1,5 @@
 // Measures one stream from its data events and their times: first token, gaps, usage and end.
+
 import type { RequestFailure } from '../report/request-record.ts';
 import { readChunk, type StreamUsage } from './chunk.ts';
 

@@ -1,4 +1,5 @@
 // Summary figures of one run, computed from its request records.
+
 import type { RequestFailure, RequestRecord } from './request-record.ts';
 import { type Summary, summarize } from './summary.ts';
 

@@ -1,4 +1,5 @@
 // Finds the tokens that stand outside the vocabulary's merges (`<|im_start|>`) in a text.
+
 import type { AddedTokenSpec } from './byte-level-spec.ts';
 import { isWhite, isWordCharacter } from './hugging-face-unicode.ts';
 

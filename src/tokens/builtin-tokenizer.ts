@@ -2,6 +2,7 @@
 //
 // Why cl100k_base and not o200k_base: half the size (it loads in half the time), a split pattern of three plain
 // classes that never backtracks, and the pattern that Llama 3 and Qwen 2 took over with small changes.
+
 import { ByteLevelBpe } from './byte-level-bpe.ts';
 import type { AddedTokenSpec } from './byte-level-spec.ts';
 import { ByteLevelTokenizer } from './byte-level-tokenizer.ts';

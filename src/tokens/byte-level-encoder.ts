@@ -1,4 +1,5 @@
 // Text without added tokens -> token ids: split into words, look each up, merge the ones that are no token.
+
 import { ByteMerger } from './merge-bytes.ts';
 import type { Merges } from './merges.ts';
 import type { TextSplitter } from './text-splitter.ts';

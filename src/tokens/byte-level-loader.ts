@@ -1,4 +1,5 @@
 // Loads a Hugging Face tokenizer.json as byte-level BPE, from an image of an earlier start where there is one.
+
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ByteLevelBpe } from './byte-level-bpe.ts';

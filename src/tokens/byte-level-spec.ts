@@ -1,4 +1,5 @@
 // Reads how a Hugging Face tokenizer.json splits, normalizes and completes texts, where that is byte-level BPE.
+
 import { normalizeNfc } from './hugging-face-unicode.ts';
 
 /** An added token with its flags, as the file gives it. */

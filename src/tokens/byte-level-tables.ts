@@ -1,4 +1,5 @@
 // Makes the tables of a byte-level vocabulary and its merges out of a Hugging Face tokenizer.json.
+
 import { bytesOfToken } from './byte-level-alphabet.ts';
 import { type AddedTokenSpec, type ByteLevelSpec, OtherTokenizer } from './byte-level-spec.ts';
 import { ByteMerger } from './merge-bytes.ts';

@@ -1,4 +1,5 @@
 // A byte-level BPE with its chat templates, in the calling thread.
+
 import type { ByteLevelBpe } from './byte-level-bpe.ts';
 import { type TemplateLimits, templateLimits } from './template-work.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';

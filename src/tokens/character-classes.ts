@@ -1,4 +1,5 @@
 // The classes of characters that split patterns tell apart, from generated tables: the same on every Node.
+
 import { classRuns } from './character-classes.generated.ts';
 import { expandRuns } from './expand-runs.ts';
 import { categories, categoryTable, isWhite } from './hugging-face-unicode.ts';

@@ -8,6 +8,7 @@
 //   5. \s*[\r\n]+
 //   6. \s+(?!\S)
 //   7. \s+
+
 import { type CharacterClasses, letter, newline, number, other, space } from './character-classes.ts';
 import { apostrophe, type ContractionCase, contractionEnd } from './contraction.ts';
 import { whitespaceEnd } from './whitespace-run.ts';

@@ -1,4 +1,5 @@
 // Reads the cl100k_base vocabulary out of the js-tiktoken package.
+
 import { assert } from '../core/assert.ts';
 import { Vocabulary, vocabularySlots } from './vocabulary.ts';
 

@@ -1,4 +1,5 @@
 // Questions about token ids that are put to engines: equal ones are asked once, answers are kept, all within bounds.
+
 import { createHash } from 'node:crypto';
 import { ByteLru } from './byte-lru.ts';
 import { QuestionTurns } from './question-turns.ts';

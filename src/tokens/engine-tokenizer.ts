@@ -1,4 +1,5 @@
 // A tokenizer that asks an engine (vLLM's /tokenize and /detokenize), for where nothing else can tell the ids.
+
 import { factsOf } from './chat-facts.ts';
 import { chatQuestion } from './chat-question.ts';
 import { type AskEngine, type EngineQuestions, idMax } from './engine-questions.ts';

@@ -7,6 +7,7 @@
 //   4. ' '?[^\s\p{L}\p{N}]+
 //   5. \s+(?!\S)
 //   6. \s+
+
 import { type CharacterClasses, letter, newline, space } from './character-classes.ts';
 import { apostrophe, contractionEnd } from './contraction.ts';
 import { whitespaceEnd } from './whitespace-run.ts';

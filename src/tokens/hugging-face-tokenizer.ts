@@ -1,4 +1,5 @@
 // Any other tokenizer: a Hugging Face tokenizer.json through @huggingface/tokenizers, in a thread.
+
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import {
   type ChatTemplates,

@@ -1,4 +1,5 @@
 // What the Rust `tokenizers` package knows of each character: the tables that ids must be made by to equal its ids.
+
 import { expandRuns } from './expand-runs.ts';
 import { categoryRuns, inertRuns, whiteRuns, wordRuns } from './hugging-face-unicode.generated.ts';
 

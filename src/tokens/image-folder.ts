@@ -1,4 +1,5 @@
 // The folder in which tokenizer images are kept between starts: read if there, written if it can be.
+
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
 // What the rest of kvoyant uses of tokenization.
+
 export { BuiltinTokenizer, loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 export { type AskEngine, type EngineAnswer, EngineQuestions, type EngineQuestionsOptions } from './engine-questions.ts';
 export { EngineTokenizer, type EngineTokenizerOptions } from './engine-tokenizer.ts';

@@ -1,4 +1,5 @@
 // Loads the tokenizer that a `--tokenizer` value names.
+
 import { loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 import { loadByteLevel } from './byte-level-loader.ts';
 import { ByteLevelTokenizer } from './byte-level-tokenizer.ts';

@@ -1,4 +1,5 @@
 // Byte-pair merging of one word: always the merge with the lowest rank next, the leftmost among equals.
+
 import { MergeHeap } from './merge-heap.ts';
 import { type Merges, noMerge } from './merges.ts';
 import type { Vocabulary } from './vocabulary.ts';

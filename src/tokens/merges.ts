@@ -1,4 +1,5 @@
 // The merges of a byte-pair encoding, in the two forms they are written in: by tokens, or by pairs of ids.
+
 import { hashBytes, type Vocabulary } from './vocabulary.ts';
 
 /** Rank of a pair that does not merge: behind every other. */

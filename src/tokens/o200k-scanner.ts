@@ -9,6 +9,7 @@
 //   5. \s*[\r\n]+
 //   6. \s+(?!\S)
 //   7. \s+
+
 import {
   type CharacterClasses,
   letter,

@@ -4,6 +4,7 @@
 // equal structure over equal character sets gives equal matches. Sets are written out from the tables of the package
 // whose ids must be met, never left to the Unicode version of the running Node. Whatever is not in the grammar below
 // (possessive quantifiers, look behind, anchors, nested sets, ...) is refused.
+
 import { categories, categoryTable, isWhite } from './hugging-face-unicode.ts';
 
 /** Thrown for a pattern outside the grammar; says where. */

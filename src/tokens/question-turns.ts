@@ -1,4 +1,5 @@
 // So many questions are open at a time; others wait in line, which is bounded too.
+
 import { TokenizerError } from './tokenizer.ts';
 
 export class QuestionTurns {

@@ -1,4 +1,5 @@
 // The ids of text segments seen before: what makes the second prompt with the same beginning cheap.
+
 import { ByteLru } from './byte-lru.ts';
 
 /** Array, map entry and string headers of one segment, about. */

@@ -1,4 +1,5 @@
 // Splits a text into words: by a hand-written scanner where the pattern is a known one, else by regexes.
+
 import { gpt2Pattern } from './byte-level-spec.ts';
 import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from './character-classes.ts';
 import { Cl100kScanner } from './cl100k-scanner.ts';

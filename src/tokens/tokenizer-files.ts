@@ -1,4 +1,5 @@
 // The files beside a tokenizer.json that say how chats are rendered: tokenizer_config.json and chat_template.jinja.
+
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ChatTemplate } from './chat-template.ts';

@@ -6,6 +6,7 @@
 //   48   4  length of the head
 //   52   .  head: JSON, then blanks up to a multiple of 4 bytes
 //   .    .  the arrays, each from a multiple of 4 bytes on
+
 import { createHash } from 'node:crypto';
 import type { ByteLevelSpec } from './byte-level-spec.ts';
 import type { ByteLevelTables } from './byte-level-tables.ts';

@@ -1,4 +1,5 @@
 // What the tokenizer's thread runs: loads one tokenizer, then answers tasks, a slice of one at a time.
+
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';

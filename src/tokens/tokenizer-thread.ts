@@ -1,4 +1,5 @@
 // One worker thread that tokenizes for this one: a bounded queue of texts in, ids out, a new thread after a death.
+
 import { Worker } from 'node:worker_threads';
 import type {
   ThreadReply,

@@ -1,4 +1,5 @@
 // The tokens of a byte-level BPE vocabulary: words -> id by open addressing, id -> bytes by offset.
+
 import { assert } from '../core/assert.ts';
 
 /** Hash of `bytes[start..end)`; what `Vocabulary.find` and the word cache take. */

@@ -1,4 +1,5 @@
 // Cuts a run of whitespace the way all the split patterns do, for the scanners.
+
 import { type CharacterClasses, newline, space } from './character-classes.ts';
 import { characterBytes, classAt } from './word-scanner.ts';
 

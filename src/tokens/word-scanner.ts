@@ -1,4 +1,5 @@
 // What a hand-written scanner of a split pattern offers, and the reading of UTF-8 that all of them share.
+
 import type { CharacterClasses } from './character-classes.ts';
 
 /** Finds the words that a split pattern makes of a text. */

@@ -1,4 +1,5 @@
 // Changes the arrivals of a workload: by another process, with jitter, at another speed, or only its first requests.
+
 import { Random } from '../core/random.ts';
 import { burstArrivalsMs, poissonArrivalsMs } from './arrivals.ts';
 import { gamma } from './distributions.ts';

@@ -1,4 +1,5 @@
 // Numbering of content blocks: dense ids, in order of first appearance.
+
 import { assert } from '../core/assert.ts';
 
 const idsMax = 2 ** 31 - 1;

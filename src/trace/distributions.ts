@@ -1,4 +1,5 @@
 // Random draws from the distributions used by workloads.
+
 import type { Random } from '../core/random.ts';
 
 /** Box-Muller transform. Uses one of its two values, so that no state is kept. */

@@ -1,4 +1,5 @@
 // Generates the built-in synthetic workloads by name, with any number of requests, rate and arrival process.
+
 import { type ArrivalProcess, speedUp, withArrivals } from './arrival-process.ts';
 import { generatedSharedPrefix } from './generators/burst.ts';
 import { MULTI_TURN, MULTI_TURN_LONG } from './generators/conversations.ts';

@@ -1,4 +1,5 @@
 // Upper limits of the hit rate of a workload: with an infinite cache, and with one pooled LRU cache.
+
 import type { Workload, WorkloadRequest } from './workload.ts';
 
 /**

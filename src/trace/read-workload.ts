@@ -1,4 +1,5 @@
 // Reads a trace file, or a folder of trace files, and detects its format.
+
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { firstRequests, jitterArrivals, speedUp } from './arrival-process.ts';

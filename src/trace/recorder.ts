@@ -1,4 +1,5 @@
 // Recording of real traffic: one JSON line per request, with lengths and block ids and without any text.
+
 import type { BlockHashes } from '../core/types.ts';
 import { SequenceNumbering } from './sequence-numbering.ts';
 import { TraceFields } from './trace-fields.ts';

@@ -1,4 +1,5 @@
 // Numbering of 64-bit sequence hashes in order of first appearance, with bounded memory.
+
 import { assert } from '../core/assert.ts';
 import { HashTable } from '../core/blocks/hash-table.ts';
 

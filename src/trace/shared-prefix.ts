@@ -1,4 +1,5 @@
 // Workloads with shared prompt prefixes, as text: a cold burst, and the stream of Dynamo's PR #1731.
+
 import { Random } from '../core/random.ts';
 import { burstArrivalsMs, poissonArrivalsMs } from './arrivals.ts';
 import { shuffle } from './distributions.ts';

@@ -1,4 +1,5 @@
 // Statistics of a workload: lengths, arrivals, sharing, and the highest possible hit rates.
+
 import { infiniteCacheHitRate, pooledLruHitRate } from './hit-ceilings.ts';
 import type { Workload } from './workload.ts';
 

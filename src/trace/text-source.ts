@@ -1,4 +1,5 @@
 // Random text with an exact number of tokens.
+
 import type { Random } from '../core/random.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 

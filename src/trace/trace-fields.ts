@@ -1,4 +1,5 @@
 // Reads the fields of one parsed line of a trace. Errors name the line and the field.
+
 import { TraceError } from './trace-error.ts';
 
 /** A field may have several names, since traces of one dialect differ. */

@@ -1,4 +1,5 @@
 // Streams the lines of a text file, plain or gzipped. Detects gzip by content, not by name.
+
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';

@@ -1,4 +1,5 @@
 // Workload: the arrivals, lengths and shared content of its requests.
+
 import { assert } from '../core/assert.ts';
 
 /**

@@ -1,6 +1,7 @@
 // Stands in for the kvoyant program in tests of the demonstration: engines that only count, a gateway that answers at once.
 // FAKE_FAULT makes it misbehave: refuse (every fourth request), leak (loads stay), lie (wrong counters), crash (engines),
 // mute (engines never get ready), slow (engines' steps end late).
+
 import { createServer } from 'node:http';
 
 const fault = process.env.FAKE_FAULT ?? '';

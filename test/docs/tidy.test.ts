@@ -28,6 +28,10 @@ describe('every source file', () => {
     expect(silent.map((file) => file.path)).toEqual([]);
   });
 
+  it('has a blank line after its first comment', () => {
+    expect(where(all, /^(#!.*\n)?(\/\/.*\n)+(?!\/\/|\n)/)).toEqual([]);
+  });
+
   it('draws chance only from a seed', () => {
     expect(where(src, /Math\.random/)).toEqual([]);
   });

@@ -1,4 +1,5 @@
 // A process that asks /health every 50 ms, whether or not the last one has been answered; told to end, it prints figures.
+
 import { Agent, get } from 'node:http';
 
 const [url] = process.argv.slice(2);

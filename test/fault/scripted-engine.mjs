@@ -1,4 +1,5 @@
 // A process that looks like an engine and misbehaves as it is told: `POST /script` with a JSON object changes its ways.
+
 import { createServer } from 'node:http';
 
 /**

@@ -1,4 +1,5 @@
 // A local server whose answers a test writes by hand, and a client for it; both are closed at the end.
+
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,5 @@
 // The pooled cache of hit-ceilings.ts as a plain list of block names, oldest first.
+
 import type { Workload } from '../../src/trace/workload.ts';
 
 export function naivePooledLruHitRate(workload: Workload, capacityTokens: number): number {

@@ -1,4 +1,5 @@
 // Added tokens: found where they stand, the longer of two, with what their flags take, and nowhere else.
+
 import { expect, it } from 'vitest';
 import { AddedTokens } from '../../src/tokens/added-tokens.ts';
 import type { AddedTokenSpec } from '../../src/tokens/byte-level-spec.ts';

@@ -1,4 +1,5 @@
 // The tokenizer bench runs, and finds the ids of its prompts equal to those of the others.
+
 import { expect, it, vi } from 'vitest';
 import { benchTokens } from '../../bench/tokens.ts';
 

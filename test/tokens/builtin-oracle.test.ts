@@ -1,4 +1,5 @@
 // The built-in tokenizer against js-tiktoken: languages, code, and fuzzed Unicode.
+
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';

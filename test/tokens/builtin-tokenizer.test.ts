@@ -1,4 +1,5 @@
 // The built-in tokenizer as its callers see it: round trips, chat, ill-formed input, hostile input.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BuiltinTokenizer, loadBuiltinTokenizer, loadVocabulary } from '../../src/tokens/builtin-tokenizer.ts';

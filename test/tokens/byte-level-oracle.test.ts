@@ -1,4 +1,5 @@
 // Byte-level tokenizers against the Rust `tokenizers` package: languages, code, fuzzed Unicode, added tokens, options.
+
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';

@@ -1,4 +1,5 @@
 // The generated character classes against their checksum and, where its Unicode is the same, against Node's own.
+
 import { expect, it } from 'vitest';
 import { classesSha256, unicodeVersion } from '../../src/tokens/character-classes.generated.ts';
 import { newline, space, tiktokenClasses } from '../../src/tokens/character-classes.ts';

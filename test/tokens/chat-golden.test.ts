@@ -1,5 +1,6 @@
 // Chat templates against what Python's Jinja, set up as transformers does, made of the same chats.
 // scripts/record-chat-templates.py records that.
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

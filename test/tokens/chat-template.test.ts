@@ -1,4 +1,5 @@
 // Chat templates: what they are given, what they refuse, and where certainty ends.
+
 import { describe, expect, it } from 'vitest';
 import { ChatTemplate } from '../../src/tokens/chat-template.ts';
 import { type PlainChat, plainChat } from '../../src/tokens/plain-chat.ts';

@@ -1,4 +1,5 @@
 // Texts on which tokenizers are compared with their oracles: source code, and fuzzed Unicode.
+
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../../src/core/random.ts';

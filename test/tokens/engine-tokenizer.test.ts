@@ -1,4 +1,5 @@
 // The tokenizer that asks an engine: what it asks, what it remembers, and how it fails.
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type AskEngine, EngineQuestions, type EngineQuestionsOptions } from '../../src/tokens/engine-questions.ts';
 import { EngineTokenizer } from '../../src/tokens/engine-tokenizer.ts';

@@ -1,4 +1,5 @@
 // JSON as Python reads it, against JSON.parse where the two agree, and by example where they do not.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { JsonText, parseJson } from '../../src/tokens/exact-json.ts';

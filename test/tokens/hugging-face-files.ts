@@ -1,4 +1,5 @@
 // Writes small tokenizers in Hugging Face's file format into folders of their own.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

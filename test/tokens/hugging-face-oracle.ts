@@ -1,4 +1,5 @@
 // The Rust `tokenizers` package as the judge of byte-level tokenizers, and the real files that both are given.
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as Oracle } from 'tokenizers';

@@ -1,4 +1,5 @@
 // Hugging Face tokenizers through the thread: ids, text, chat, and files that are not what they should be.
+
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HuggingFaceTokenizer } from '../../src/tokens/hugging-face-tokenizer.ts';

@@ -1,4 +1,5 @@
 // The generated tables of characters against the package that they were asked of, code point by code point.
+
 import { nfcNormalizer } from 'tokenizers';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';

@@ -1,4 +1,5 @@
 // Long texts take the thread, short ones do not, and the ids are the same.
+
 import { afterAll, expect, it } from 'vitest';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';

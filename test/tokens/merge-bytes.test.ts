@@ -1,4 +1,5 @@
 // Both ways of merging (scan and heap) against the naive twin.
+
 import fc from 'fast-check';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
 // Translated regexes split as the Rust `tokenizers` package does; what has no sure translation is refused.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { translatePattern, UnknownPattern } from '../../src/tokens/oniguruma-pattern.ts';

@@ -1,4 +1,5 @@
 // js-tiktoken as the judge of the built-in tokenizer, and the characters on which it may be asked.
+
 import { createHash } from 'node:crypto';
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';

@@ -1,4 +1,5 @@
 // The segment cache: order of forgetting, its bound, and what it never keeps.
+
 import { describe, expect, it } from 'vitest';
 import { SegmentCache } from '../../src/tokens/segment-cache.ts';
 

@@ -1,4 +1,5 @@
 // Images of tokenizers: kept and found again, never believed when spoilt or foreign, and never needed.
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

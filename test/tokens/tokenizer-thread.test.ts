@@ -1,4 +1,5 @@
 // The tokenizer's thread: a bounded queue, deaths, new starts, the end.
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ThreadOptions, TokenizerThread } from '../../src/tokens/tokenizer-thread.ts';
 import { TokenizerTurn } from '../../src/tokens/tokenizer-turn.ts';

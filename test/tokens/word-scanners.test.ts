@@ -1,4 +1,5 @@
 // The hand-written word scanners against the regexes that they stand for.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from '../../src/tokens/character-classes.ts';

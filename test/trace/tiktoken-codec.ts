@@ -1,4 +1,5 @@
 // The vocabulary of an independent tokenizer package, as the generators want it.
+
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
 import type { TextCodec } from '../../src/trace/text-source.ts';

@@ -1,4 +1,5 @@
 // Small trace files in a folder that goes when the test file is done.
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

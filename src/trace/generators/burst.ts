@@ -1,4 +1,5 @@
 // SGLang's generated-shared-prefix benchmark: groups of prompts behind one system prompt each, all at once.
+
 import { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';
 import { shuffle, Zipf } from '../distributions.ts';

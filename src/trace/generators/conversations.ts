@@ -1,4 +1,5 @@
 // Synthetic multi-turn chat: each prompt contains the conversation so far and one more message.
+
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { BlockNumbering } from '../block-numbering.ts';

@@ -1,4 +1,5 @@
 // Interface and helpers of the synthetic workload generators.
+
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { poissonArrivalsMs } from '../arrivals.ts';

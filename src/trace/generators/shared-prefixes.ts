@@ -1,4 +1,5 @@
 // Synthetic workloads of prompts with a shared prefix and a unique question.
+
 import type { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';
 import { lognormal, normal, Zipf } from '../distributions.ts';

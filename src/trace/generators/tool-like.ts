@@ -1,4 +1,5 @@
 // Synthetic substitute for Mooncake's tool and agent trace: two long common prefixes, and chat with a short one.
+
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
 import { poissonArrivalsMs } from '../arrivals.ts';

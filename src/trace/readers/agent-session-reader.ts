@@ -1,5 +1,6 @@
 // Reads recorded sessions of a coding agent (kv-cache-tester's JSON, one session per file) as closed loops with think
 // time.
+
 import { arrivalChance } from '../arrival-process.ts';
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { TraceError } from '../trace-error.ts';

@@ -1,4 +1,5 @@
 // Parses one recorded session of a coding agent (kv-cache-tester's JSON) and checks every field.
+
 import { TraceFields } from '../trace-fields.ts';
 
 /** Times in seconds from the start of the run. */

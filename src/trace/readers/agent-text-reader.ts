@@ -1,4 +1,5 @@
 // Reads agent logs with raw text (JSONL of prompts and outputs) and cuts the text into blocks with a tokenizer.
+
 import { BlockHasher } from '../../core/blocks/block-hash.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { SequenceNumbering } from '../sequence-numbering.ts';

@@ -1,4 +1,5 @@
 // Reads Azure's LLM inference traces: CSV with lengths and arrivals, without content.
+
 import { TraceError } from '../trace-error.ts';
 import { NO_BLOCKS, type WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, OutputLengths, type Reader } from './reader.ts';

@@ -1,4 +1,5 @@
 // Reads Mooncake's JSONL traces, including the sessions of Dynamo's dialect.
+
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { TraceFields } from '../trace-fields.ts';
 import { NO_BLOCKS, type Predecessor, type WorkloadRequest } from '../workload.ts';

@@ -1,4 +1,5 @@
 // Interface and helpers of the trace readers.
+
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import { TraceFields } from '../trace-fields.ts';
 import type { TraceLine } from '../trace-lines.ts';

@@ -1,4 +1,5 @@
 // Reads recordings made by the gateway.
+
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { decodeHeader, decodeRequest, isHeader, type RecordingHeader } from '../recorder.ts';
 import { TraceError } from '../trace-error.ts';
