@@ -20,13 +20,11 @@ export interface PolicySpec {
   readonly queuedMax: number | null;
 }
 
-/** Options of each policy: a number from 0 up, or one of several words. */
-const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' | readonly string[]>>>> = {
+type Settable = Readonly<Record<string, 'number' | readonly string[]>>;
+
+/** Options of the policies that have any: a number from 0 up, or one of several words. */
+const settable: Readonly<Partial<Record<LabPolicyName, Settable>>> = {
   kv: { overlapWeight: 'number', temperature: 'number', form: ['1895', '1731'] },
-  'round-robin': {},
-  random: {},
-  'least-requests': {},
-  'power-of-two': {},
   'prefix-hash': { prefixTokens: 'number', nodesPerWorker: 'number', loadBound: 'number', loadSlack: 'number' },
   'sglang-cache-aware': {
     defaults: ['cli', 'library'],
@@ -38,12 +36,8 @@ const settable: Readonly<Record<LabPolicyName, Readonly<Record<string, 'number' 
     missRule: ['least-requests', 'smallest-tree'],
   },
   dynamo: { overlapCredit: 'number', prefillScale: 'number', activeRequestWeight: 'number' },
-  lmetric: {},
-  lpwl: {},
   'sticky-token-load': { warmMatchMin: 'number', prefillGapTokensMax: 'number' },
-  'what-if': {},
   'marginal-cost': { recomputeWeight: 'number', decodeWeight: 'number' },
-  'max-prefix': {},
 };
 
 const delayMsMax = 3_600_000;
@@ -81,9 +75,10 @@ export function policyOf({ name, options }: PolicySpec, workers: number, engineS
 }
 
 function option(text: string, name: LabPolicyName, key: string, value: string): number | string {
-  const kind = settable[name][camelCase(key)];
+  const options = settable[name] ?? {};
+  const kind = options[camelCase(key)];
   if (kind === undefined) {
-    const own = Object.keys(settable[name]).map(kebabCase);
+    const own = Object.keys(options).map(kebabCase);
     const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms', 'queue'];
     throw new RangeError(`policy ${text}: ${JSON.stringify(key)} is none of ${all.join(', ')}`);
   }

@@ -1,58 +1,19 @@
-// Catalogue of the policies by name.
+// The policies by name. To add one, write its file and add one line here.
 
 import type { Policy } from '../choice/policy.ts';
 import { leastRequests, powerOfTwo, randomPolicy, roundRobin } from './baselines.ts';
-import { type DynamoOptions, dynamo } from './dynamo.ts';
-import { type KvOptions, kv } from './kv.ts';
+import { dynamo } from './dynamo.ts';
+import { kv } from './kv.ts';
 import { leastPrefillWork, maxPrefix } from './least-prefill.ts';
 import { lmetric } from './lmetric.ts';
-import { type MarginalCostOptions, marginalCost } from './marginal-cost.ts';
-import { type PrefixHashOptions, prefixHash } from './prefix-hash.ts';
-import { type SglangCacheAwareOptions, sglangCacheAware } from './sglang-cache-aware.ts';
-import { type StickyTokenLoadOptions, stickyTokenLoad } from './sticky-token-load.ts';
-import { type WhatIfOptions, whatIf } from './what-if.ts';
+import { marginalCost } from './marginal-cost.ts';
+import { prefixHash } from './prefix-hash.ts';
+import { sglangCacheAware } from './sglang-cache-aware.ts';
+import { stickyTokenLoad } from './sticky-token-load.ts';
+import { whatIf } from './what-if.ts';
 
 /** Policies that need only what a router knows. */
-export const policyNames = [
-  'kv',
-  'round-robin',
-  'random',
-  'least-requests',
-  'power-of-two',
-  'prefix-hash',
-  'sglang-cache-aware',
-  'dynamo',
-  'lmetric',
-  'lpwl',
-  'sticky-token-load',
-] as const;
-
-export type PolicyName = (typeof policyNames)[number];
-
-export type LabPolicyName = PolicyName | 'what-if' | 'marginal-cost' | 'max-prefix';
-
-/** All policies, including those that need the engines' speed and a control that is not for production. */
-export const labPolicyNames: readonly LabPolicyName[] = [...policyNames, 'what-if', 'marginal-cost', 'max-prefix'];
-
-/** Options of each policy. Undefined if it has none. */
-export interface PolicyOptions {
-  readonly kv: KvOptions;
-  readonly 'round-robin': undefined;
-  readonly random: undefined;
-  readonly 'least-requests': undefined;
-  readonly 'power-of-two': undefined;
-  readonly 'prefix-hash': PrefixHashOptions;
-  readonly 'sglang-cache-aware': SglangCacheAwareOptions;
-  readonly dynamo: DynamoOptions;
-  readonly lmetric: undefined;
-  readonly lpwl: undefined;
-  readonly 'sticky-token-load': StickyTokenLoadOptions;
-  readonly 'what-if': WhatIfOptions;
-  readonly 'marginal-cost': MarginalCostOptions;
-  readonly 'max-prefix': undefined;
-}
-
-const factories: { readonly [Name in LabPolicyName]: (options?: PolicyOptions[Name]) => Policy } = {
+const servable = {
   kv,
   'round-robin': roundRobin,
   random: randomPolicy,
@@ -64,10 +25,21 @@ const factories: { readonly [Name in LabPolicyName]: (options?: PolicyOptions[Na
   lmetric,
   lpwl: leastPrefillWork,
   'sticky-token-load': stickyTokenLoad,
-  'what-if': whatIf,
-  'marginal-cost': marginalCost,
-  'max-prefix': maxPrefix,
 };
+
+/** All policies, including those that need the engines' speed and a control that is not for production. */
+const all = { ...servable, 'what-if': whatIf, 'marginal-cost': marginalCost, 'max-prefix': maxPrefix };
+
+export type PolicyName = keyof typeof servable;
+export type LabPolicyName = keyof typeof all;
+
+export const policyNames = Object.keys(servable) as readonly PolicyName[];
+export const labPolicyNames = Object.keys(all) as readonly LabPolicyName[];
+
+/** The options of each policy; undefined: it has none. */
+export type PolicyOptions = { readonly [Name in LabPolicyName]: Parameters<(typeof all)[Name]>[0] };
+
+const factories: { readonly [Name in LabPolicyName]: (options?: PolicyOptions[Name]) => Policy } = all;
 
 /** @param options default: the policy's defaults */
 export function createPolicy<Name extends LabPolicyName>(name: Name, options?: PolicyOptions[Name]): Policy {
