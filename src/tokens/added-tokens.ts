@@ -1,28 +1,28 @@
-// Finds the tokens that stand outside the vocabulary's merges (`<|im_start|>`) in a text.
+// Finds added tokens (`<|im_start|>`), which stand outside the vocabulary's merges, in a text.
 
 import type { AddedTokenSpec } from './byte-level-spec.ts';
 import { isWhite, isWordCharacter } from './hugging-face-unicode.ts';
 
-/** A part of a text: an added token, or, with `token` undefined, what stands between two of them (never empty). */
+/** A part of a text: an added token, or, if `token` is undefined, the text between two of them (never empty). */
 export interface TextPart {
   readonly from: number;
   readonly to: number;
   readonly token: AddedTokenSpec | undefined;
 }
 
-/** Openings of tokens that are none, gone through in one step. */
+/** Failed matches between two yields. */
 const missesPerStep = 16_384;
 
-/** By UTF-16 code unit; `token` where a token ends. */
+/** Keyed by UTF-16 code unit; `token` is set where a token ends. */
 interface TrieNode {
   readonly next: Map<number, TrieNode>;
   token: AddedTokenSpec | undefined;
 }
 
-/** As the Rust `tokenizers` package does: leftmost first, of those that start together the longest. */
+/** Matches as the Rust `tokenizers` package does: leftmost first, the longest of those with the same start. */
 export class AddedTokens {
   readonly #root: TrieNode = { next: new Map(), token: undefined };
-  /** What all tokens with one first character have in common: `indexOf` passes over text that has none of them. */
+  /** Common prefixes of the tokens that share a first character, so that `indexOf` can skip text without any. */
   readonly #openings: readonly string[];
 
   constructor(tokens: readonly AddedTokenSpec[]) {
@@ -42,14 +42,14 @@ export class AddedTokens {
     this.#openings = [...openings.values()];
   }
 
-  /** The parts of a text, in order and without a gap. */
+  /** The parts of a text, in order and without gaps. */
   split(text: string): TextPart[] {
     const parts: TextPart[] = [];
     for (const part of this.parts(text)) if (part !== null) parts.push(part);
     return parts;
   }
 
-  /** One by one; null, now and then, where a long search may be left for a while. */
+  /** Yields the parts one by one, and sometimes null, where a long search may be paused. */
   *parts(text: string): Generator<TextPart | null> {
     let misses = 0;
     /** End of the last part. */
@@ -64,20 +64,20 @@ export class AddedTokens {
         if (++misses % missesPerStep === 0) yield null;
         continue;
       }
-      // A token that may not stand here is passed over all the same.
+      // A token that is not allowed here is skipped as a whole.
       at = start + token.text.length;
       if (token.singleWord && !standsAlone(text, start, at)) continue;
       const from = token.lstrip ? whiteStart(text, done, start) : start;
       const to = token.rstrip ? whiteEnd(text, at) : at;
       if (done < from) yield { from: done, to: from, token: undefined };
-      // Nothing is left of a token whose characters all went to the one before.
+      // A token whose characters all went to the previous part is dropped.
       if (from < to) yield { from, to, token };
       done = to;
     }
     if (done < text.length) yield { from: done, to: text.length, token: undefined };
   }
 
-  /** @param positions of each opening, at or behind the last place looked at; -1: none left */
+  /** @param positions next position of each opening, at or before `from` if outdated; -1: none left */
   #nextOpening(text: string, from: number, positions: number[]): number {
     let nearest = -1;
     for (let index = 0; index < positions.length; index++) {
@@ -119,7 +119,7 @@ function codePointBefore(text: string, at: number): number {
   return at === 0 ? -1 : isPair ? text.codePointAt(at - 2)! : last;
 }
 
-/** Start of the whitespace that ends at `to`, not before `from`. All of it is in Unicode's first plane. */
+/** Start of the whitespace that ends at `to`, not before `from`. All whitespace is in Unicode's first plane. */
 function whiteStart(text: string, from: number, to: number): number {
   let at = Math.max(from, to);
   while (at > from && isWhite(text.charCodeAt(at - 1))) at--;

@@ -15,7 +15,7 @@ import type { Vocabulary } from './vocabulary.ts';
 
 export const builtinName = 'builtin:cl100k_base';
 
-/** Of cl100k_base, and `<|im_start|>`, `<|im_end|>` under the ids that OpenAI's ChatML vocabulary gives them. */
+/** The added tokens of cl100k_base, plus `<|im_start|>` and `<|im_end|>` with the ids of OpenAI's ChatML vocabulary. */
 export const builtinAddedTokens: readonly AddedTokenSpec[] = Object.entries({
   '<|endoftext|>': 100257,
   '<|fim_prefix|>': 100258,
@@ -38,7 +38,7 @@ Tools:
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}`;
 
-/** BOS there is none, so `addSpecialTokens` changes nothing. */
+/** Has no BOS, so `addSpecialTokens` changes nothing. */
 export class BuiltinTokenizer extends ByteLevelTokenizer {
   constructor(vocabulary: Vocabulary, options: { readonly segmentCacheBytesMax?: number } = {}) {
     const bpe = new ByteLevelBpe({
@@ -55,15 +55,15 @@ export class BuiltinTokenizer extends ByteLevelTokenizer {
 let shared: Promise<BuiltinTokenizer> | undefined;
 
 /**
- * One instance a process, loaded at the first call (about 50 ms): eight engines in one process share its memory.
- * Sharing is safe because all its work is synchronous and its caches are exact.
+ * One instance per process, loaded on the first call (about 50 ms), so that engines in one process share its memory.
+ * Sharing is safe: all its work is synchronous and its caches are exact.
  */
 export function loadBuiltinTokenizer(): Promise<BuiltinTokenizer> {
   shared ??= loadVocabulary().then((vocabulary) => new BuiltinTokenizer(vocabulary));
   return shared;
 }
 
-/** The vocabulary of cl100k_base, parsed anew at each call. */
+/** The vocabulary of cl100k_base, parsed on each call. */
 export async function loadVocabulary(): Promise<Vocabulary> {
   const { default: cl100k } = await import('js-tiktoken/ranks/cl100k_base');
   return parseRanks(cl100k.bpe_ranks);

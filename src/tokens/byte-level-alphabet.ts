@@ -1,11 +1,11 @@
-// The visible characters that byte-level vocabularies write for the bytes 0 to 255.
+// The visible characters that byte-level vocabularies use for the bytes 0 to 255.
 
 /** The character of each byte: itself if it is visible in Latin-1, else one from U+0100 on. */
 export const byteCharacters: readonly string[] = characters();
 
 const bytes: ReadonlyMap<string, number> = new Map(byteCharacters.map((character, byte) => [character, byte]));
 
-/** The bytes that a token of the vocabulary stands for; undefined if it is not written in this alphabet. */
+/** The bytes of a vocabulary token; undefined if it is not written in this alphabet. */
 export function bytesOfToken(token: string): Uint8Array | undefined {
   const result = new Uint8Array(token.length);
   for (let at = 0; at < token.length; at++) {

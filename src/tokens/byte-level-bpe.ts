@@ -1,4 +1,4 @@
-// Byte-level BPE of whole texts, exact and in the calling thread: added tokens, normalization, segments, words.
+// Exact byte-level BPE of whole texts in the calling thread: added tokens, normalization, segments, words.
 
 import { AddedTokens } from './added-tokens.ts';
 import { ByteLevelEncoder } from './byte-level-encoder.ts';
@@ -12,9 +12,9 @@ import type { Vocabulary } from './vocabulary.ts';
 
 /** Memory of the segment cache. */
 const segmentCacheBytesMax = 32 * 1024 * 1024;
-/** A segment ends at the first certain word boundary behind so many characters. */
+/** A segment ends at the first certain word boundary after this many characters. */
 const segmentChars = 2048;
-/** Shorter segments are encoded faster than they are looked up and kept. */
+/** Shorter segments are encoded faster than they are looked up and stored. */
 const cachedSegmentCharsMin = 64;
 
 export interface ByteLevelParts {
@@ -34,7 +34,7 @@ export class ByteLevelBpe {
   readonly #splitter: TextSplitter;
   readonly #encoder: ByteLevelEncoder;
   readonly #rawTokens: AddedTokens;
-  /** Null where none is looked for in normalized text. */
+  /** Null if no added token is matched in normalized text. */
   readonly #normalizedTokens: AddedTokens | null;
   readonly #addedById: ReadonlyMap<number, AddedTokenSpec>;
   readonly #segments: SegmentCache;
@@ -60,7 +60,7 @@ export class ByteLevelBpe {
     this.addedTexts = addedTokens.map(({ text }) => text);
   }
 
-  /** @param addSpecialTokens puts BOS and the like around the text */
+  /** @param addSpecialTokens adds BOS and similar tokens around the text */
   encode(text: string, addSpecialTokens: boolean): Uint32Array {
     const out = this.#out;
     out.clear();
@@ -73,7 +73,7 @@ export class ByteLevelBpe {
     return out.copyFrom(0);
   }
 
-  /** As `encode`, and may be left at each `yield` for a while: at most some thousands of characters are between two. */
+  /** Like `encode`, but can be paused at each `yield`, every few thousand characters. */
   *encodeSteps(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array> {
     const out = new TokenBuffer();
     if (addSpecialTokens) for (const id of this.#spec.idsBefore) out.push(id);
@@ -109,7 +109,7 @@ export class ByteLevelBpe {
     }
   }
 
-  /** Bytes that are no UTF-8, and ids without a token, become U+FFFD. */
+  /** Invalid UTF-8 and ids without a token become U+FFFD. */
   decode(ids: ArrayLike<number>): string {
     return Buffer.concat(Array.from(ids, (id) => this.#bytesOf(id))).toString();
   }
@@ -133,7 +133,7 @@ export class ByteLevelBpe {
     }
   }
 
-  /** Appends a text in which no added token is, segment by segment. */
+  /** Appends a text without added tokens, segment by segment. */
   #appendPlain(text: string): void {
     const plain = this.#withBlank(text);
     let next = 0;
@@ -148,8 +148,8 @@ export class ByteLevelBpe {
   }
 
   /**
-   * End of the segment that starts at `from`. It depends on nothing behind it but the one next character, so prompts
-   * with the same beginning have the same first segments.
+   * End of the segment that starts at `from`. It depends on only one character after it, so prompts with the same
+   * beginning have the same first segments.
    */
   #segmentEnd(text: string, from: number): number {
     if (this.#splitter.kind === 'regexes') return text.length;

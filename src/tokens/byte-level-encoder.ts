@@ -1,4 +1,4 @@
-// Text without added tokens -> token ids: split into words, look each up, merge the ones that are no token.
+// Text without added tokens -> token ids: split into words, look each up, merge those that are not tokens.
 
 import { ByteMerger } from './merge-bytes.ts';
 import type { Merges } from './merges.ts';
@@ -8,12 +8,12 @@ import { hashBytes, type Vocabulary } from './vocabulary.ts';
 import { WordCache } from './word-cache.ts';
 import type { WordScanner } from './word-scanner.ts';
 
-/** UTF-8 bytes of one UTF-16 code unit, at most. */
+/** Maximum UTF-8 bytes per UTF-16 code unit. */
 const codeUnitBytesMax = 3;
-/** Scratch for longer texts is not kept. */
+/** Larger scratch buffers are not kept. */
 const keptBytesMax = 1 << 20;
 
-/** Byte-level BPE of any vocabulary and split pattern. Not shared: it keeps its scratch. */
+/** Byte-level BPE for any vocabulary and split pattern. Not shareable: it reuses its scratch buffer. */
 export class ByteLevelEncoder {
   readonly #vocabulary: Vocabulary;
   readonly #splitter: TextSplitter;
@@ -53,7 +53,7 @@ export class ByteLevelEncoder {
     out.length = position;
   }
 
-  /** Writes the ids of one word to `tokens` and returns the position behind them. */
+  /** Writes the ids of one word to `tokens`. @returns the position after them */
   #appendWord(bytes: Uint8Array, start: number, end: number, tokens: Uint32Array, position: number): number {
     const vocabulary = this.#vocabulary;
     const hash = hashBytes(bytes, start, end);
@@ -77,5 +77,5 @@ export class ByteLevelEncoder {
   }
 }
 
-/** For words that were split before. */
+/** For words that are already split. */
 const wholeText: WordScanner = { wordEnd: (_bytes, _at, end) => end, alwaysSplits: () => false };

@@ -1,4 +1,4 @@
-// Loads a Hugging Face tokenizer.json as byte-level BPE, from an image of an earlier start where there is one.
+// Loads a Hugging Face tokenizer.json as byte-level BPE, from a cached image if there is one.
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -16,19 +16,19 @@ export interface ByteLevel {
   readonly kind: 'byte-level';
   readonly bpe: ByteLevelBpe;
   readonly image: TokenizerImage;
-  /** Whether the image was found; else it was made. */
+  /** Whether the image was in the cache; otherwise it was built. */
   readonly cached: boolean;
-  /** Why the image that was made could not be kept. */
+  /** Why a built image could not be cached; null if it was. */
   readonly unkept: Error | null;
 }
 
-/** The file holds something else, or something that nobody can say to be equal: `reason`. */
+/** The file is not byte-level BPE, or not of a kind known to give equal ids. */
 export interface NotByteLevel {
   readonly kind: 'other';
   readonly reason: string;
 }
 
-/** @param images null: no image is looked for, none is kept */
+/** @param images null disables the cache */
 export async function loadByteLevel(
   tokenizerFile: string,
   images: ImageFolder | null,
@@ -47,7 +47,7 @@ export async function loadByteLevel(
     const unkept = (await images?.write(source, image.memory)) ?? null;
     return { kind: 'byte-level', bpe, image, cached: false, unkept };
   } catch (error) {
-    // Not JSON is not ours to report: whoever is asked next says it better.
+    // The next loader reports invalid JSON better.
     const expected = error instanceof OtherTokenizer || error instanceof UnknownPattern || error instanceof SyntaxError;
     if (!expected) throw error;
     return { kind: 'other', reason: error.message };

@@ -1,47 +1,44 @@
-// Reads how a Hugging Face tokenizer.json splits, normalizes and completes texts, where that is byte-level BPE.
+// Reads how a byte-level BPE tokenizer.json splits, normalizes and completes texts.
 
 import { normalizeNfc } from './hugging-face-unicode.ts';
 
-/** An added token with its flags, as the file gives it. */
+/** An added token with its flags, as in the file. */
 export interface AddedTokenSpec {
   readonly id: number;
   readonly text: string;
-  /** Takes the whitespace before it with it. */
+  /** Also takes the whitespace before it. */
   readonly lstrip: boolean;
-  /** Takes the whitespace behind it with it. */
+  /** Also takes the whitespace after it. */
   readonly rstrip: boolean;
-  /** Looked for in the normalized text, after those that are not. */
+  /** Matched in the normalized text, after the tokens that are not. */
   readonly normalized: boolean;
-  /** Not found inside a word. */
+  /** Not matched inside a word. */
   readonly singleWord: boolean;
 }
 
-/** Everything of the file but the vocabulary. JSON can hold it. */
+/** Everything in the file except the vocabulary. Representable in JSON. */
 export interface ByteLevelSpec {
   readonly addedTokens: readonly AddedTokenSpec[];
   readonly nfc: boolean;
-  /** Regexes, each applied to what the one before it left in one piece; every match and every gap is a piece. */
+  /** Regexes, each applied to the pieces of the previous one; every match and every gap is a piece. */
   readonly patterns: readonly string[];
-  /** What gets a blank in front if it has none: a text between added tokens, every word of it, or neither. */
+  /** What gets a leading blank if it has none: a text between added tokens, every word, or nothing. */
   readonly blankBefore: 'text' | 'word' | 'nothing';
-  /** Ids in front of and behind a text where special tokens are asked for. */
+  /** Ids before and after a text if special tokens are requested. */
   readonly idsBefore: readonly number[];
   readonly idsBehind: readonly number[];
-  /** A word that is a token is that token, whatever the merges make of it. */
+  /** A word that is a token becomes that token, whatever the merges would make of it. */
   readonly wordsFirst: boolean;
 }
 
-/** Thrown for a file that is something else than byte-level BPE of the kinds known here; says what. */
+/** Thrown for a file that is not a known kind of byte-level BPE; the message says why. */
 export class OtherTokenizer extends Error {}
 
 export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/**
- * Truncation and padding are left out: engines switch both off for every request.
- * @throws OtherTokenizer
- */
+/** Truncation and padding are ignored: engines switch both off for every request. @throws OtherTokenizer */
 export function readByteLevelSpec(file: unknown): ByteLevelSpec {
   const root = objectAt(file, 'the file');
   const model = objectAt(root['model'], 'model');
@@ -59,7 +56,7 @@ export function readByteLevelSpec(file: unknown): ByteLevelSpec {
   };
 }
 
-/** Anything that changes what is merged, or how, is refused, unless it is switched off. */
+/** Refuses every setting that would change what is merged or how. */
 function requireByteLevelModel(model: Json): void {
   if (model['type'] !== 'BPE') refuse(`model.type is ${JSON.stringify(model['type'])}`);
   for (const field of ['dropout', 'continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback']) {
@@ -175,7 +172,7 @@ function readAddedTokens(value: unknown): AddedTokenSpec[] {
       singleWord: flagAt(token, 'single_word'),
     };
   });
-  // Which of two the package finds is chance, where normalization makes them equal too.
+  // The package's choice between equal tokens is arbitrary, also if only normalization makes them equal.
   const found = tokens.map(({ text, normalized }) => (normalized ? normalizeNfc(text) : text));
   for (const texts of [tokens.map(({ text }) => text), found]) {
     if (new Set(texts).size < tokens.length) refuse('two added tokens are equal');

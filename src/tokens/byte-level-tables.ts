@@ -1,4 +1,4 @@
-// Makes the tables of a byte-level vocabulary and its merges out of a Hugging Face tokenizer.json.
+// Builds the tables of a byte-level vocabulary and its merges from a Hugging Face tokenizer.json.
 
 import { bytesOfToken } from './byte-level-alphabet.ts';
 import { type AddedTokenSpec, type ByteLevelSpec, OtherTokenizer } from './byte-level-spec.ts';
@@ -6,7 +6,7 @@ import { ByteMerger } from './merge-bytes.ts';
 import { PairMerges, type PairTables, pairTables } from './merges.ts';
 import { Vocabulary, type VocabularyTables, vocabularySlots } from './vocabulary.ts';
 
-/** Above it a list of ids, with its holes, would take more memory than it is worth. */
+/** With larger ids the id list, which has holes, would take too much memory. */
 const idMax = 4_000_000;
 
 export interface ByteLevelTables {
@@ -22,7 +22,7 @@ interface ModelFile {
   };
 }
 
-/** @param file of which `spec` was read @throws OtherTokenizer */
+/** @param file from which `spec` was read @throws OtherTokenizer */
 export function makeByteLevelTables(file: unknown, spec: ByteLevelSpec): ByteLevelTables {
   const { vocab, merges } = (file as ModelFile).model;
   if (typeof vocab !== 'object' || vocab === null || !Array.isArray(merges)) {
@@ -37,8 +37,8 @@ export function makeByteLevelTables(file: unknown, spec: ByteLevelSpec): ByteLev
 }
 
 /**
- * The Rust package numbers added tokens itself: as in the vocabulary, else one above the highest so far. Files are
- * written so that the ids they give are the same; where they are not, it is unclear what is meant.
+ * The Rust package numbers added tokens itself: as in the vocabulary, else one above the highest so far. Files normally
+ * give the same ids; otherwise their meaning is unclear.
  */
 function requireAddedIds(addedTokens: readonly AddedTokenSpec[], vocab: Readonly<Record<string, number>>): void {
   const vocabularySize = Object.keys(vocab).length;
@@ -55,7 +55,7 @@ interface TokenBytes {
   readonly starts: Uint32Array;
 }
 
-/** `written`: ids of the tokens that are written in the byte alphabet; no text is ever one of the others. */
+/** `written`: ids of the tokens in the byte alphabet; only these can occur in a text. */
 function tokenBytes(vocab: Readonly<Record<string, number>>): TokenBytes & { written: number[] } {
   const byId: (Uint8Array | undefined)[] = [];
   const written: number[] = [];
@@ -102,7 +102,7 @@ function readMerges(merges: ModelFile['model']['merges'], vocab: Readonly<Record
   return pairTables(lefts, rights, tokens);
 }
 
-/** Ids of the tokens that their own bytes are merged into: only these may be taken for a word at once. */
+/** Ids of the tokens that their own bytes merge into: only these can be looked up as whole words. */
 function mergedWords(
   tables: TokenBytes & { readonly byteIds: Uint32Array },
   pairs: PairTables,

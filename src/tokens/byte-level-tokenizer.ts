@@ -5,7 +5,7 @@ import { type TemplateLimits, templateLimits } from './template-work.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import { type ChatTemplates, renderChat } from './tokenizer-files.ts';
 
-/** Everything is synchronous: 7,000 tokens take about 1 ms, less where segments were seen before. */
+/** Synchronous: 7,000 tokens take about 1 ms, less with cached segments. */
 export class ByteLevelTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
@@ -27,7 +27,7 @@ export class ByteLevelTokenizer implements Tokenizer {
     return this.#templates;
   }
 
-  /** As `encode`, in steps. */
+  /** Like `encode`, in steps. */
   encodeSteps(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array> {
     return this.#bpe.encodeSteps(text, addSpecialTokens);
   }
@@ -48,6 +48,6 @@ export class ByteLevelTokenizer implements Tokenizer {
     return { ids, exact: false, restTokens: this.#bpe.encode(rest, false).length, otherParts };
   }
 
-  /** Does nothing: nothing runs. */
+  /** Does nothing: there is no background work. */
   async close(): Promise<void> {}
 }

@@ -1,14 +1,14 @@
-// A map that forgets its least recently used entries above a bound in bytes.
+// A map that evicts its least recently used entries above a limit in bytes.
 
-/** The sizes of entries are the caller's to say; an entry larger than the bound is not kept. */
+/** The caller defines entry sizes. An entry larger than the limit is not stored. */
 export class ByteLru<Value> {
   readonly bytesMax: number;
   readonly #sizeOf: (key: string, value: Value) => number;
   #bytes = 0;
-  /** In order of last use. */
+  /** Least recently used first. */
   readonly #entries = new Map<string, Value>();
 
-  /** @param sizeOf bytes of an entry; the same whenever it is asked */
+  /** @param sizeOf bytes of an entry; must not change over time */
   constructor(bytesMax: number, sizeOf: (key: string, value: Value) => number) {
     this.bytesMax = bytesMax;
     this.#sizeOf = sizeOf;
@@ -30,7 +30,7 @@ export class ByteLru<Value> {
     return value;
   }
 
-  /** Takes a key that is not there. */
+  /** Adds a key that must not be present. */
   set(key: string, value: Value): void {
     const bytes = this.#sizeOf(key, value);
     if (bytes > this.bytesMax) return;

@@ -1,18 +1,18 @@
-// The classes of characters that split patterns tell apart, from generated tables: the same on every Node.
+// The character classes of split patterns, from generated tables, so that they are the same on every Node.
 
 import { classRuns } from './character-classes.generated.ts';
 import { expandRuns } from './expand-runs.ts';
 import { categories, categoryTable, isWhite } from './hugging-face-unicode.ts';
 
 export const other = 0;
-/** In tables that tell cases apart: a letter of neither case. */
+/** In tables with cases: a letter of neither case. */
 export const letter = 1;
 export const number = 2;
 /** Whitespace except CR and LF. */
 export const space = 3;
 /** CR or LF. */
 export const newline = 4;
-/** These three are in tables that tell cases apart only. */
+/** These three occur only in tables with cases. */
 export const upper = 5;
 export const lower = 6;
 export const mark = 7;
@@ -20,25 +20,25 @@ export const mark = 7;
 /** Class by code point; read only. Lone surrogates are `other`, as is U+FFFD, which stands for them in UTF-8. */
 export type CharacterClasses = Uint8Array;
 
-/** As OpenAI's tiktoken sees them: Unicode 17, whitespace as in ECMAScript. */
+/** As in OpenAI's tiktoken: Unicode 17, whitespace as in ECMAScript. */
 export function tiktokenClasses(): CharacterClasses {
   tiktoken ??= withNewlines(expandRuns(classRuns));
   return tiktoken;
 }
 
-/** As the Rust `tokenizers` package sees them. */
+/** As in the Rust `tokenizers` package. */
 export function huggingFaceClasses(): CharacterClasses {
   huggingFace ??= fromCategories({ L: letter, N: number });
   return huggingFace;
 }
 
-/** The same, with letters told apart by case, and marks. */
+/** The same, with letter cases and marks. */
 export function huggingFaceCasedClasses(): CharacterClasses {
   huggingFaceCased ??= fromCategories({ L: letter, N: number, Lu: upper, Lt: upper, Ll: lower, M: mark });
   return huggingFaceCased;
 }
 
-// A table is a megabyte that most processes never need.
+// Built on demand: each table is a megabyte that most processes never need.
 let tiktoken: CharacterClasses | undefined;
 let huggingFace: CharacterClasses | undefined;
 let huggingFaceCased: CharacterClasses | undefined;

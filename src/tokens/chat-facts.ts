@@ -1,4 +1,4 @@
-// What a chat asks of a template beyond plain turns: each of these may be rendered otherwise by one engine than by another.
+// The features a chat uses beyond plain turns; engines may render each of them differently.
 
 import type { JsonText } from './exact-json.ts';
 import { isJsonObject, type Json, type JsonList } from './json-values.ts';
@@ -9,7 +9,7 @@ export type ChatFeature = (typeof chatFeatures)[number];
 
 export interface ChatFacts {
   readonly features: readonly ChatFeature[];
-  /** Parts of all messages that are no text. */
+  /** Parts of all messages that are not text. */
   readonly otherParts: number;
 }
 
@@ -41,7 +41,7 @@ export function chatFacts(messages: Json, hasTools: boolean): ChatFacts {
   return { features: [...features], otherParts };
 }
 
-/** Parts of a message that are no text. */
+/** Parts of a message that are not text. */
 export function countOtherParts(content: Json | undefined): number {
   if (!Array.isArray(content)) return 0;
   let count = 0;

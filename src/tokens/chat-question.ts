@@ -1,4 +1,4 @@
-// A chat as the JSON that is sent to an engine's /tokenize: the client's own text, wherever it can be.
+// Builds the JSON of a chat for an engine's /tokenize, from the client's own text where possible.
 
 import type { JsonText } from './exact-json.ts';
 import { isJsonObject, type Json, type JsonObject } from './json-values.ts';
@@ -11,7 +11,7 @@ export function chatQuestion(chat: ChatInput): string {
   const members = [
     `"messages":${withReasoning(chat.messages)}`,
     `"add_generation_prompt":${chat.addGenerationPrompt ?? true}`,
-    // The engine's default for chats; the template writes them itself.
+    // The engines' default for chats: templates write special tokens themselves.
     `"add_special_tokens":${chat.addSpecialTokens ?? false}`,
   ];
   if (chat.continueFinalMessage) members.push('"continue_final_message":true');
@@ -25,7 +25,7 @@ export function chatQuestion(chat: ChatInput): string {
   return members.join(',');
 }
 
-/** Chats may call it `reasoning_content`; vLLM takes that for `reasoning` in a chat, but not in a question. */
+/** vLLM reads `reasoning_content` as `reasoning` in a chat, but not in /tokenize. */
 function withReasoning(messages: JsonText): string {
   if (!messages.text.includes('"reasoning_content"')) return messages.text;
   if (!messages.isShort) {
@@ -47,7 +47,7 @@ function renamed(message: Json): Json {
 
 const unlimited = { stepsMax: Number.POSITIVE_INFINITY, charsMax: Number.POSITIVE_INFINITY };
 
-/** What Python reads from it are the same values; equal values give equal texts. */
+/** Python reads the same values from it; equal values give equal texts. */
 export function writeJson(value: Json | JsonObject): string {
   return dumpJson(value, plainDump, new TemplateWork(unlimited));
 }

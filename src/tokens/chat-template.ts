@@ -1,4 +1,4 @@
-// Renders chat messages through a Jinja chat template, prepared the way vLLM prepares them.
+// Renders chat messages through a Jinja chat template, prepared as in vLLM.
 
 import type { JsonText } from './exact-json.ts';
 import { JinjaTemplate } from './jinja-template.ts';
@@ -18,8 +18,8 @@ export class ChatTemplate {
 
   /**
    * @param source Jinja text
-   * @param variables what the tokenizer's configuration offers every template: `bos_token` and the like
-   * @param addedTokens texts of the added tokens: behind any of them a text may be cut
+   * @param variables from the tokenizer's configuration, such as `bos_token`
+   * @param addedTokens texts of the added tokens: a text may be cut after any of them
    * @throws TokenizerError `chat-template-invalid`
    */
   constructor(source: string, variables: Readonly<Record<string, unknown>>, addedTokens: readonly string[]) {
@@ -43,7 +43,7 @@ export class ChatTemplate {
     const { messages, otherParts } = prepareMessages(readJson(chat.messages, 'messages'), this.#traits);
     const variables = new Map<string, unknown>([
       ...Object.entries(this.#variables),
-      // Templates ask "is not none", so what is absent must be None, not undefined.
+      // Templates test "is not none", so an absent value must be None, not undefined.
       ['documents', null],
       ...kwargs,
       ['tools', prepareTools(chat.tools ? readJson(chat.tools, 'tools') : null)],
@@ -73,7 +73,7 @@ export class ChatTemplate {
     }
   }
 
-  /** What stands before the marker, up to the last added token: tokens do not merge across that. */
+  /** The text before the marker, up to the last added token: tokens do not merge across it. */
   #certainPart(text: string): string {
     const before = text.slice(0, Math.max(0, text.indexOf(partMarker)));
     let end = 0;
@@ -88,7 +88,7 @@ export class ChatTemplate {
 /** `{% for part in message.content %}` or `... in content %}`, with either form of member access. */
 const partsLoop = /\{%-?\s*for\s+\w+\s+in\s+(?:(?:[\w.]+\.)?content\b|\w+\[\s*['"]content['"]\s*\])/;
 
-/** What the engines' own code takes of these, or refuses; none is a variable of the template alone. */
+/** Arguments that the engine's code takes or refuses itself, rather than the template. */
 const kwargsBeyond: readonly string[] = [
   'chat_template',
   'continue_final_message',
@@ -105,8 +105,8 @@ const kwargsBeyond: readonly string[] = [
 ];
 
 /**
- * The field that asks for more than the template, or null. A client's own template is not run here: it could be made
- * to run for ever.
+ * The field that asks for more than this template can do, or null. A client's own template is never run here: it could
+ * loop for ever.
  */
 function beyondTemplate({ chatTemplate, continueFinalMessage }: ChatInput, kwargs: JsonObject): string | null {
   if ((chatTemplate ?? null) !== null) return 'chat_template';

@@ -60,8 +60,8 @@ export class Cl100kScanner implements WordScanner {
   }
 
   /**
-   * True after a letter that no letter follows: an alternative that takes a letter ends with its last one (1, 2), the
-   * rest take none, and the only look ahead (6) is from whitespace.
+   * True after the last letter of a run: an alternative that takes letters (1, 2) ends with the run, the others take
+   * none, and the only lookahead (6) starts at whitespace.
    */
   alwaysSplits(before: number, after: number): boolean {
     return this.#classes[before] === letter && this.#classes[after] !== letter && !isSurrogate(after);

@@ -1,13 +1,13 @@
-// Reads the cl100k_base vocabulary out of the js-tiktoken package.
+// Reads the cl100k_base vocabulary from the js-tiktoken package.
 
 import { assert } from '../core/assert.ts';
 import { Vocabulary, vocabularySlots } from './vocabulary.ts';
 
-/** The package's ranks: `! FIRST_RANK TOKEN TOKEN ...`, tokens in base64, ranks counted up from the first. */
+/** Parses the package's ranks: `! FIRST_RANK TOKEN TOKEN ...`, tokens in base64, with consecutive ranks. */
 export function parseRanks(ranks: string): Vocabulary {
   const tokensAt = ranks.indexOf(' ', 2) + 1;
   assert(ranks.startsWith('! 0 ') && ranks.indexOf('\n') === -1, 'the ranks are one line that starts at rank 0');
-  // Every token has at least four base64 characters and a blank, and becomes at most three quarters of them.
+  // A token has at least four base64 characters and a blank, and at most three bytes per four characters.
   const bytes = new Uint8Array(Math.ceil((ranks.length * 3) / 4));
   const starts = new Uint32Array(Math.ceil(ranks.length / 5) + 1);
   let written = 0;

@@ -1,17 +1,17 @@
-// Finds English contractions ('s 't 're 've 'm 'll 'd) behind an apostrophe, for the scanners.
+// Finds English contractions ('s 't 're 've 'm 'll 'd) after an apostrophe, for the scanners.
 
 /**
- * `exact`: in small letters only. `ascii`: in any case. `folded`: also with U+017F for the s, which Unicode's case
- * folding makes an s, and with it the regexes of Oniguruma.
+ * `exact`: lower case only. `ascii`: any case. `folded`: also U+017F for the s, since Unicode case folding, and with it
+ * Oniguruma's regexes, treat it as an s.
  */
 export type ContractionCase = 'exact' | 'ascii' | 'folded';
 
 export const apostrophe = 0x27;
 
-/** End of the contraction whose apostrophe lies before `from`; -1 if none is there. */
+/** End of the contraction after the apostrophe at `from - 1`; -1 if there is none. */
 export function contractionEnd(bytes: Uint8Array, from: number, end: number, letterCase: ContractionCase): number {
   if (from >= end) return -1;
-  // Setting this bit makes ASCII capitals small; no byte outside A-Z and a-z becomes one of the letters below.
+  // This bit lowers ASCII capitals; no byte outside A-Z and a-z becomes one of the letters below.
   const fold = letterCase === 'exact' ? 0 : 0x20;
   const first = bytes[from]! | fold;
   if (first === s || first === t || first === m || first === d) return from + 1;

@@ -1,11 +1,11 @@
-// Questions about token ids that are put to engines: equal ones are asked once, answers are kept, all within bounds.
+// Asks engines for token ids: deduplicates equal questions and caches answers, within limits.
 
 import { createHash } from 'node:crypto';
 import { ByteLru } from './byte-lru.ts';
 import { QuestionTurns } from './question-turns.ts';
 import { TokenizerError } from './tokenizer.ts';
 
-/** What the engine answered; `body` is the parsed JSON, null if it is none. */
+/** An engine's answer; `body` is the parsed JSON, or null if it is not JSON. */
 export interface EngineAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -14,25 +14,25 @@ export interface EngineAnswer {
 export type QuestionPath = '/tokenize' | '/detokenize';
 
 /**
- * Sends a POST with a body, which is JSON, to a path of an engine that serves the model; rejects if no answer came, and when the
- * signal aborts. A TokenizerError that it rejects with is passed on.
+ * Posts a JSON body to a path of an engine that serves the model. Rejects if there is no answer, or the signal aborts.
+ * A TokenizerError is passed on.
  */
 export type AskEngine = (path: QuestionPath, body: string, signal: AbortSignal) => Promise<EngineAnswer>;
 
 export interface EngineQuestionsOptions {
-  /** An answer that takes longer, the wait for its turn included, counts as none. Default 5,000. */
+  /** Limit on the time to an answer, including the wait in the queue. Default 5,000. */
   readonly timeoutMs?: number | undefined;
-  /** Memory of the answers that are kept. Default 32 MiB. */
+  /** Memory of cached answers. Default 32 MiB. */
   readonly cacheBytesMax?: number | undefined;
-  /** Questions open at a time, asked anew for each; further ones wait. Default 32. */
+  /** Limit on open questions, read for each question; others wait. Default 32. */
   readonly questionsMax?: (() => number) | undefined;
-  /** Questions that wait at a time; one more fails with `queue-full`. Default 4,096. */
+  /** Limit on waiting questions; one more fails with `queue-full`. Default 4,096. */
   readonly waitingMax?: number | undefined;
 }
 
-/** Map entry, key and array header of one answer, about. */
+/** Approximate size of an answer's map entry, key and array header. */
 const entryOverheadBytes = 384;
-/** No vocabulary comes near it. */
+/** Larger than any vocabulary. */
 export const idMax = 0xffff_fff0;
 
 /** Every method may fail with `queue-full`, `engine-unreachable`, `engine-refused`, `engine-answer-invalid` or `closed`. */
@@ -41,7 +41,7 @@ export class EngineQuestions {
   readonly #turns: QuestionTurns;
   readonly #answers: ByteLru<Uint32Array>;
   readonly #waiting = new Map<string, Promise<Uint32Array>>();
-  /** One for each question that is open, or waits to be. */
+  /** One per open or waiting question. */
   readonly #open = new Set<AbortController>();
   #epoch = 0;
   #closed = false;
@@ -53,14 +53,14 @@ export class EngineQuestions {
     this.#answers = new ByteLru(bytesMax, (key, ids) => entryOverheadBytes + key.length * 2 + ids.byteLength);
   }
 
-  /** Memory of the answers kept. */
+  /** Memory of cached answers. */
   get cacheBytes(): number {
     return this.#answers.bytes;
   }
 
   /** The ids are shared between callers: read only. */
   tokenIds(body: string, ask: AskEngine): Uint32Array | Promise<Uint32Array> {
-    // A digest, so that long prompts are not kept beside their ids.
+    // A digest, so that long prompts are not stored with their ids.
     const key = createHash('sha256').update(body).digest('base64');
     const known = this.#answers.get(key) ?? this.#waiting.get(key);
     if (known !== undefined) return known;
@@ -101,14 +101,14 @@ export class EngineQuestions {
     }
   }
 
-  /** What was answered so far may not hold any more. */
+  /** Drops all cached answers, which may be outdated. */
   forget(): void {
     this.#epoch++;
     this.#answers.clear();
     this.#waiting.clear();
   }
 
-  /** Questions still open fail with `closed`. */
+  /** Open questions fail with `closed`. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const controller of this.#open) controller.abort(new Error('closed'));
@@ -125,7 +125,7 @@ export class EngineQuestions {
   }
 }
 
-/** Whether an answer has the form of one to /tokenize; its ids are not looked at. */
+/** Whether an answer has the form of one from /tokenize; does not check the ids. */
 export function listsTokens(answer: unknown): answer is { readonly tokens: readonly unknown[] } {
   return Array.isArray((answer as { tokens?: unknown } | null)?.tokens);
 }

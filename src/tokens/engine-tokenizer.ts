@@ -1,4 +1,4 @@
-// A tokenizer that asks an engine (vLLM's /tokenize and /detokenize), for where nothing else can tell the ids.
+// A tokenizer that asks an engine (vLLM's /tokenize and /detokenize), if nothing else can tell the ids.
 
 import { factsOf } from './chat-facts.ts';
 import { chatQuestion } from './chat-question.ts';
@@ -13,7 +13,7 @@ import {
 } from './tokenizer.ts';
 
 export interface EngineTokenizerOptions {
-  /** The model's name, as the engine knows it. */
+  /** The model's name at the engine. */
   readonly model: string;
   readonly ask: AskEngine;
   /** Shared by the tokenizers of all models of the same engines. */
@@ -21,12 +21,12 @@ export interface EngineTokenizerOptions {
 }
 
 /**
- * Exact, since the engine itself answers, but a round trip away: only an equal question is known before. What the
- * template makes of a chat is not known here, so `renderChat` always fails.
+ * Exact, since the engine itself answers, but needs a round trip unless an equal question is cached. The chat template
+ * is unknown here, so `renderChat` always fails.
  */
 export class EngineTokenizer implements Tokenizer {
   readonly name: string;
-  /** Unknown: the largest that ids can be. */
+  /** Unknown: the largest possible. */
   readonly vocabSize: number = idMax + 1;
   readonly #model: string;
   readonly #ask: AskEngine;
@@ -57,8 +57,8 @@ export class EngineTokenizer implements Tokenizer {
   }
 
   /**
-   * A chat with a part that is no text has no ids here: where its certain part ends only the template knows, and asking
-   * would have the engine fetch the images twice.
+   * Returns no ids for a chat with non-text parts: only the template knows where its certain part ends, and asking
+   * would make the engine fetch the images twice.
    */
   encodeChat(chat: ChatInput): EncodedChat | Promise<EncodedChat> {
     const { otherParts } = factsOf(chat);
@@ -67,10 +67,10 @@ export class EngineTokenizer implements Tokenizer {
     return ids instanceof Promise ? ids.then((done) => ({ ids: done, exact: true })) : { ids, exact: true };
   }
 
-  /** Does nothing: the questions are others' too. */
+  /** Does nothing: the questions are shared. */
   async close(): Promise<void> {}
 
-  /** @param members of the question but for the model, as JSON without braces */
+  /** @param members of the question, except the model, as JSON without braces */
   #tokenIds(members: string): Uint32Array | Promise<Uint32Array> {
     return this.#questions.tokenIds(`{"model":${JSON.stringify(this.#model)},${members}}`, this.#ask);
   }

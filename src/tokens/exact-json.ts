@@ -1,31 +1,31 @@
-// JSON as Python's json module reads it: floats stay floats, integers stay whole, members keep their order.
+// JSON as Python's json module reads it: floats stay floats, integers stay exact, members keep their order.
 //
-// JSON.parse makes 1.0 of 1, rounds integers beyond 2^53 and moves members named "10" to the front. Another program
-// hashes the text that is made of these values, so none of that may happen here.
+// JSON.parse turns 1.0 into 1, rounds integers beyond 2^53 and moves members named "10" to the front. Another program
+// hashes text made from these values, so none of this may happen here.
 
 import { type JsonOptions, JsonReader } from './json-reader.ts';
 import type { Json } from './json-values.ts';
 
-/** What longer texts say is read anew each time, so that it is not kept beside the text. */
+/** The values of longer texts are parsed on each use instead of being kept. */
 const keptCharsMax = 65_536;
 
-/** A JSON value as its text, which is what other programs are sent, and as what Python reads from it. */
+/** A JSON value: its text, which is sent to other programs, and its value as Python reads it. */
 export class JsonText {
   readonly text: string;
   #value: Json | undefined;
 
-  /** @param text of one value, checked before or yet to be @param value what the text says, where that is known */
+  /** @param text of one value, valid or still unchecked @param value the parsed text, if known */
   constructor(text: string, value?: Json) {
     this.text = text;
     this.#value = value;
   }
 
-  /** Of a value that is ours: no number in it is to be a float. */
+  /** For values of our own, which must not contain floats. */
   static of(value: unknown): JsonText {
     return new JsonText(JSON.stringify(value));
   }
 
-  /** What it says is at hand, or soon read. */
+  /** The value is known, or quick to parse. */
   get isShort(): boolean {
     return this.#value !== undefined || this.text.length <= keptCharsMax;
   }

@@ -1,9 +1,9 @@
-// Expands the run lengths in which the generated tables of characters are written.
+// Expands the run-length encoding of the generated character tables.
 
-/** Unicode's code points: the size of every table. */
+/** Number of Unicode code points: the size of every table. */
 const codePointCount = 0x110000;
 
-/** @param runs from U+0000 on, parted by blanks: one digit of value, then the length, both in base 36 */
+/** @param runs from U+0000 on, separated by blanks: one digit of value, then the length, both in base 36 */
 export function expandRuns(runs: string): Uint8Array {
   const values = new Uint8Array(codePointCount);
   let at = 0;

@@ -36,7 +36,7 @@ export class Gpt2Scanner implements WordScanner {
     return runEnd(classes, kind, bytes, from, end, Number.POSITIVE_INFINITY);
   }
 
-  /** As for cl100k: an alternative that takes a letter ends with its last one. */
+  /** As in cl100k: an alternative that takes letters ends with the last one. */
   alwaysSplits(before: number, after: number): boolean {
     return this.#classes[before] === letter && this.#classes[after] !== letter && !isSurrogate(after);
   }

@@ -11,18 +11,18 @@ import {
 import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
 import type { TokenizerTurn } from './tokenizer-turn.ts';
 
-/** The library does a text in one go, 100 characters in a millisecond or so: longer ones have a thread of their own. */
+/** The library can't be interrupted and does about 100 characters per ms, so longer texts get a thread of their own. */
 const shortCharsMax = 16_384;
-/** A longer text would take that thread for more than ten seconds. */
+/** A longer text would block that thread for more than ten seconds. */
 const libraryCharsMax = 1_048_576;
 
 interface Threads {
   readonly short: TokenizerThread;
-  /** Starts with the first long text. */
+  /** Started with the first long text. */
   readonly long: TokenizerThread;
 }
 
-/** Slower than byte-level BPE by far (tens of ms for 7,000 tokens), but not in the calling thread. */
+/** Much slower than byte-level BPE (tens of ms for 7,000 tokens), but not in the calling thread. */
 export class HuggingFaceTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
@@ -37,7 +37,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   /**
-   * @param templatesOf told the texts of the added tokens
+   * @param templatesOf gets the texts of the added tokens
    * @throws TokenizerError `tokenizer-unsupported`, or what `templatesOf` throws
    */
   static async load(

@@ -1,13 +1,13 @@
-// What the Rust `tokenizers` package knows of each character: the tables that ids must be made by to equal its ids.
+// The Rust `tokenizers` package's character tables, which equal ids depend on.
 
 import { expandRuns } from './expand-runs.ts';
 import { categoryRuns, inertRuns, whiteRuns, wordRuns } from './hugging-face-unicode.generated.ts';
 
-/** General categories, by the index that `categoryTable` holds. */
+/** General categories, in the order of `categoryTable`'s indices. */
 export const categories: readonly string[] =
   'Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co'.split(' ');
 
-/** Index into `categories` by code point; a lone surrogate has that of U+FFFD. Read only. */
+/** Index into `categories` by code point; lone surrogates count as U+FFFD. Read only. */
 export function categoryTable(): Uint8Array {
   category ??= expandRuns(categoryRuns);
   return category;
@@ -19,16 +19,16 @@ export function isWhite(codePoint: number): boolean {
   return white[codePoint] === 1;
 }
 
-/** Whether an added token beside it does not stand alone. */
+/** Whether it joins an adjacent added token to a word. */
 export function isWordCharacter(codePoint: number): boolean {
   word ??= expandRuns(wordRuns);
   return word[codePoint] === 1;
 }
 
 /**
- * Text in Unicode's normalization form C, as that package makes it.
- * Its tables are older than Node's. A character that is newer than they are is left alone and parts what stands before
- * from what stands behind it; the older ones are normalized alike by all versions (Unicode's stability policy).
+ * Text in Unicode's normalization form C, as that package computes it. Its tables are older than Node's: characters
+ * newer than its tables stay unchanged and separate the text around them. All versions normalize the older ones alike
+ * (Unicode's stability policy).
  */
 export function normalizeNfc(text: string): string {
   if (!decomposable.test(text)) return text;

@@ -1,14 +1,14 @@
-// The folder in which tokenizer images are kept between starts: read if there, written if it can be.
+// The folder that caches tokenizer images between starts.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Of more images the longest unused ones are removed. */
+/** Beyond it, the longest unused images are removed. */
 const imagesMax = 16;
 const suffix = '.kvoyant-bpe';
 
-/** `KVOYANT_CACHE`, else the user's cache folder as the XDG specification says; null: the user has no home. */
+/** `KVOYANT_CACHE`, else the user's XDG cache folder; null if the user has no home. */
 export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string | null {
   const { KVOYANT_CACHE: own, XDG_CACHE_HOME: xdg, HOME: home } = environment;
   if (own) return own;
@@ -16,7 +16,7 @@ export function cacheFolder(environment: Readonly<Record<string, string | undefi
   return home ? join(home, '.cache', 'kvoyant') : null;
 }
 
-/** A cache: every failure of the disk is as if there were no image. */
+/** A cache: any failure of the disk counts as a miss. */
 export class ImageFolder {
   readonly #path: string;
 
@@ -24,7 +24,7 @@ export class ImageFolder {
     this.#path = path;
   }
 
-  /** The bytes of the image of this name; undefined if there is none that can be read. They may be anything. */
+  /** The bytes of the named image, unchecked; undefined if there is none that can be read. */
   async read(name: string): Promise<SharedArrayBuffer | undefined> {
     const path = this.#pathOf(name);
     try {
@@ -43,7 +43,7 @@ export class ImageFolder {
     }
   }
 
-  /** Readers see the old image or the whole new one. @returns why it could not be kept, or null */
+  /** Atomic: readers see the old image or the whole new one. @returns why it could not be written, or null */
   async write(name: string, memory: SharedArrayBuffer): Promise<Error | null> {
     const path = this.#pathOf(name);
     const draft = `${path}.${randomBytes(6).toString('hex')}`;

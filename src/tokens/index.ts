@@ -1,4 +1,4 @@
-// What the rest of kvoyant uses of tokenization.
+// The exports of the tokens room.
 
 export { BuiltinTokenizer, loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 export { type AskEngine, type EngineAnswer, EngineQuestions, type EngineQuestionsOptions } from './engine-questions.ts';

@@ -20,7 +20,7 @@ import type { TemplateWork } from './template-work.ts';
 
 export type Filter = (value: unknown, args: readonly unknown[], kwargs: Kwargs, work: TemplateWork) => unknown;
 
-/** @throws NotRendered where it is not known what jinja would do */
+/** @throws NotRendered if jinja's behaviour is not known */
 export function findFilter(name: string): Filter {
   const filter = filters.get(name);
   if (filter !== undefined) return filter;
@@ -36,7 +36,7 @@ const otherwise: Filter = (value, args, kwargs) => {
   return value === undefined || (alsoFalse && !truth(value)) ? given : value;
 };
 
-/** As `str` of Python, and then something done to the text. */
+/** Applies Python's `str`, then a function of the text. */
 const ofText =
   (change: (text: string) => string): Filter =>
   (value, _args, _kwargs, work) => {
@@ -133,7 +133,7 @@ function tojson(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: 
   );
 }
 
-/** No template indents by more. */
+/** Templates never indent by more. */
 const indentMax = 64;
 
 function indentationOf(value: unknown): string | null {
@@ -235,7 +235,7 @@ function select(
 function deepAttribute(value: unknown, path: unknown): unknown {
   let found = value;
   for (const name of String(path).split('.')) {
-    // Jinja looks for an item here, and for an attribute only then.
+    // Jinja tries an item first here, then an attribute.
     if (found instanceof Map && found.has(name)) found = found.get(name);
     else if (Array.isArray(found) && /^\d+$/.test(name)) found = found[Number(name)];
     else found = attributeOf(found, name);

@@ -15,7 +15,7 @@ import {
 import { hasSurrogates, NotRendered, PythonTuple, textLength } from './python-text.ts';
 import type { TemplateWork } from './template-work.ts';
 
-/** What a loop says of itself. */
+/** The `loop` variable of a loop. */
 export class LoopState {
   index0 = 0;
   readonly items: readonly unknown[];
@@ -56,7 +56,7 @@ export class LoopState {
   }
 }
 
-/** `value.name`: Python's own attribute comes before a member of that name. */
+/** `value.name`: Python's own attribute wins over a member of that name. */
 export function attributeOf(value: unknown, name: string): unknown {
   if (value === undefined) throw pythonError(`'${name}' is looked for in what is undefined`);
   if (value instanceof Map) {
@@ -71,7 +71,7 @@ export function attributeOf(value: unknown, name: string): unknown {
   throw new NotRendered(`the attribute ${name} of a number or a function`);
 }
 
-/** `value[key]`: a member comes before Python's own attribute. */
+/** `value[key]`: a member wins over Python's own attribute. */
 export function itemOf(value: unknown, key: unknown, work: TemplateWork): unknown {
   if (value === undefined) throw pythonError('an item is looked for in what is undefined');
   if ((typeof value === 'string' || Array.isArray(value)) && (typeof key === 'number' || typeof key === 'boolean')) {
@@ -86,7 +86,7 @@ type Method = (args: readonly unknown[], kwargs: Kwargs, work: TemplateWork) => 
 
 const method = (call: Method): Callable => new Callable(call);
 
-/** What a sandbox does not let a template see: it counts as undefined. */
+/** Attributes that jinja's sandbox hides; they count as undefined. */
 const hidden = (): undefined => undefined;
 
 const dictionaryMethods: ReadonlyMap<string, (value: ReadonlyMap<string, unknown>) => unknown> = new Map([
@@ -145,12 +145,12 @@ function listMethod(value: readonly unknown[], name: string): unknown {
   }
 }
 
-/** Python's white space. */
+/** Python's whitespace. */
 const blanks = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const blankRun = new RegExp(`[${blanks}]+`, 'g');
 const blank = new RegExp(`[${blanks}]`);
 
-/** @param characters null: white space */
+/** @param characters null: whitespace */
 export function stripText(text: string, sides: 'both' | 'left' | 'right', characters: string | null): string {
   if (characters !== null && hasSurrogates(characters))
     throw new NotRendered('strip with characters beyond the first plane');
@@ -224,7 +224,7 @@ const textMethods: ReadonlyMap<string, TextMethod> = new Map<string, TextMethod>
   ],
 ]);
 
-/** Of Python's other methods: what they give is not known here. */
+/** Python's other methods, which are not implemented. */
 const otherTextMethods: ReadonlySet<string> = new Set(
   (
     'casefold center encode expandtabs format format_map index isalnum isalpha isascii isdecimal isdigit isidentifier ' +
@@ -254,7 +254,7 @@ export function capitalized(text: string): string {
   return first.toUpperCase() + text.slice(first.length).toLowerCase();
 }
 
-/** Letters behind others are small, all others are capitals. */
+/** Letters after letters are lower case, all others upper case. */
 function titled(text: string): string {
   return text.replace(/\p{L}+/gu, (word) => capitalized(word));
 }
@@ -267,7 +267,7 @@ export function replaceText(text: string, before: string, after: string, count: 
   return parts.join(after);
 }
 
-/** @param max of separators used; negative: all */
+/** @param max number of separators used; negative: all */
 function splitText(text: string, separator: string, max: number, work: TemplateWork): string[] {
   if (separator === '') throw pythonError('a separator is empty');
   work.read(text.length);
@@ -285,7 +285,7 @@ function split(text: string, args: readonly unknown[], kwargs: Kwargs, work: Tem
   return bounded(text.split(blankRun, splitPartsMax + 1), work).filter((part) => part !== '');
 }
 
-/** A text is not cut into more parts than a template may go through. */
+/** Limits the number of parts to what a template may visit. */
 const splitPartsMax = 1_000_000;
 
 function bounded(parts: string[], work: TemplateWork): string[] {
@@ -298,7 +298,7 @@ const unusualEnds = '\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029';
 const lineEnds = new RegExp(`\\r\\n|[\\n${unusualEnds}]`);
 const unusualEnd = new RegExp(`[${unusualEnds}]`);
 
-/** Whether a line of it ends otherwise than by a line feed. */
+/** Whether a line ends with anything but a line feed. */
 export function hasUnusualLines(text: string): boolean {
   return unusualEnd.test(text);
 }
@@ -311,7 +311,7 @@ function splitLines(text: string, args: readonly unknown[], work: TemplateWork):
   return lines;
 }
 
-/** Sorted as Python's sorted does: stable, and refused where values can't be compared. */
+/** Stable like Python's sorted; refused if values can't be compared. */
 export function sorted(items: readonly unknown[], key: (item: unknown) => unknown, reverse: boolean): unknown[] {
   const keyed = items.map((item) => ({ item, key: key(item) }));
   keyed.sort((one, other) => (reverse ? compare(other.key, one.key) : compare(one.key, other.key)));

@@ -1,4 +1,4 @@
-// The syntax tree of a chat template, as far as it is looked at; the library's parser makes it.
+// The syntax tree of a chat template, as far as it is used; built by the library's parser.
 
 import { Template } from '@huggingface/jinja';
 
@@ -59,7 +59,7 @@ export interface CallNode {
   readonly args: Node[];
 }
 
-/** @throws whatever the library throws where the text is no template */
+/** @throws what the library throws for an invalid template */
 export function parseTemplate(source: string): readonly Node[] {
   return (new Template(source).parsed as unknown as { readonly body: readonly Node[] }).body;
 }

@@ -7,7 +7,7 @@ import type { TemplateWork } from './template-work.ts';
 
 type Number_ = number | bigint | JsonFloat;
 
-/** All but `and` and `or`, which may leave their right side alone. @throws TemplateRefusal, NotRendered */
+/** All but `and` and `or`, which may skip their right operand. @throws TemplateRefusal, NotRendered */
 export function operate(operator: string, left: unknown, right: unknown, work: TemplateWork): unknown {
   switch (operator) {
     case '==':
@@ -87,7 +87,7 @@ function integers(operator: string, a: number | bigint, b: number | bigint): unk
   }
 }
 
-/** With the sign of the divisor, as in Python. */
+/** Has the sign of the divisor, as in Python. */
 function modulo(x: bigint, y: bigint): bigint {
   const rest = x % y;
   return rest !== 0n && rest < 0n !== y < 0n ? rest + y : rest;

@@ -1,8 +1,8 @@
-// What a compiled part of a chat template runs with: its variables, and what it has written.
+// The state of a running chat template: its variables and its output.
 
 import type { TemplateWork } from './template-work.ts';
 
-/** Variables of a block; what it lacks, the blocks around it may have. */
+/** Variables of a block; missing ones are looked up in the enclosing blocks. */
 export class Scope {
   readonly #own = new Map<string, unknown>();
   readonly #outer: Scope | null;
@@ -11,7 +11,7 @@ export class Scope {
     this.#outer = outer;
   }
 
-  /** Undefined where nobody has it. */
+  /** Undefined if no block has it. */
   get(name: string): unknown {
     for (let scope: Scope | null = this; scope !== null; scope = scope.#outer) {
       const value = scope.#own.get(name);
@@ -25,14 +25,14 @@ export class Scope {
   }
 }
 
-/** One rendering. */
+/** The state of one rendering. */
 export interface Rendering {
   readonly work: TemplateWork;
-  /** Macros within macros. */
+  /** Depth of nested macro calls. */
   depth: number;
 }
 
-/** What a block has written; only what is there at the end is the template's text. */
+/** The output of a block; what is in it at the end is the template's text. */
 export class Output {
   text = '';
   readonly #work: TemplateWork;
@@ -49,7 +49,7 @@ export class Output {
 
 export type Expression = (scope: Scope, rendering: Rendering) => unknown;
 
-/** How a statement ended: in order, or by leaving the loop that it is in. */
+/** How a statement ended: normally, or by leaving its loop. */
 export type Ending = 'done' | 'break' | 'continue';
 
 export type Statement = (scope: Scope, rendering: Rendering, out: Output) => Ending;

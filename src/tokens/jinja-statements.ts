@@ -7,7 +7,7 @@ import { type Ending, type Expression, Output, type Rendering, Scope, type State
 import { Callable, itemsOf, lengthOf, Namespace, pythonError, TemplateRefusal, truth } from './jinja-values.ts';
 import { NotRendered, strText } from './python-text.ts';
 
-/** Macros that call macros, or themselves. */
+/** Limit on nested and recursive macro calls. */
 const macroDepthMax = 50;
 
 export function compileBlock(nodes: readonly Node[]): Statement {
@@ -74,7 +74,7 @@ function compileIf(test: Expression, yes: Statement, no: Statement): Statement {
   };
 }
 
-/** What a block writes, as a value. What it assigns stays in it. */
+/** The output of a block as a value. Its assignments stay local. */
 function compileCapture(nodes: readonly Node[]): (scope: Scope, rendering: Rendering) => string {
   const block = compileBlock(nodes);
   return (scope, rendering) => {
@@ -136,7 +136,7 @@ function compileFor({ loopvar, iterable, body, defaultBlock }: Extract<Node, { t
     const loop = new LoopState(test === null ? all : all.filter(fits));
     for (const item of loop.items) {
       rendering.work.step();
-      // Jinja forgets after each turn what was assigned in it.
+      // Jinja drops each iteration's assignments.
       const inner = new Scope(scope);
       inner.set('loop', loop);
       assign(inner, item, rendering);
@@ -147,7 +147,7 @@ function compileFor({ loopvar, iterable, body, defaultBlock }: Extract<Node, { t
   };
 }
 
-/** A function of a scope: a macro sees the variables of where it stands. */
+/** A function of a scope: a macro sees the variables of the place where it is defined. */
 function compileMacro(
   parameters: readonly Node[],
   body: readonly Node[],

@@ -1,4 +1,4 @@
-// A chat template, parsed by the library and run by us: as Python's jinja runs it, and within limits.
+// A chat template, parsed by the library and run by our own code: like Python's jinja, and within limits.
 
 import { parseTemplate } from './jinja-nodes.ts';
 import { Output, Scope } from './jinja-scope.ts';
@@ -10,14 +10,14 @@ import { type TemplateLimits, TemplateWork } from './template-work.ts';
 export class JinjaTemplate {
   readonly #run: ReturnType<typeof compileBlock>;
 
-  /** @throws what the parser throws where the text is no template */
+  /** @throws what the parser throws for an invalid template */
   constructor(source: string) {
     this.#run = compileBlock(parseTemplate(source));
   }
 
   /**
-   * @throws TemplateRefusal: the template, or Python, refuses the values; NotRendered: what they would do is not known
-   *   here; TemplateOverrun
+   * @throws TemplateRefusal if the template, or Python, refuses the values; NotRendered if their result is unknown
+   * here; TemplateOverrun
    */
   render(variables: ReadonlyMap<string, unknown>, limits: TemplateLimits): string {
     const work = new TemplateWork(limits);
@@ -76,7 +76,7 @@ globals.set('strftime_now', new Callable(([format]) => timeText(String(format), 
 const months = 'January February March April May June July August September October November December'.split(' ');
 const days = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
 
-/** As Python's strftime in its own locale, for what templates ask of it. */
+/** Python's strftime in the C locale, as far as templates use it. */
 function timeText(format: string, time: Date): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   return format.replace(/%(.?)/g, (_all, letter: string) => {

@@ -7,7 +7,7 @@ import type { TemplateWork } from './template-work.ts';
 
 export type Test = (value: unknown, args: readonly unknown[], work: TemplateWork) => boolean;
 
-/** @throws NotRendered where it is not known what jinja would do */
+/** @throws NotRendered if jinja's behaviour is not known */
 export function findTest(name: string): Test {
   const test = tests.get(name);
   if (test !== undefined) return test;

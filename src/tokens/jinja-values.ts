@@ -1,7 +1,7 @@
 // Values of a chat template as Python and jinja treat them: truth, equality, order, length, iteration.
 //
-// None is null, what is not defined is undefined, integers are numbers or bigints, floats JsonFloat, lists arrays, and
-// dictionaries maps with texts as keys.
+// None is null, undefined is undefined, integers are numbers or bigints, floats JsonFloat, lists arrays, and
+// dictionaries maps with text keys.
 
 import { JsonFloat } from './json-values.ts';
 import { compareText, hasSurrogates, NotRendered, PythonTuple, textLength } from './python-text.ts';
@@ -10,7 +10,7 @@ import type { TemplateWork } from './template-work.ts';
 export type Kwargs = ReadonlyMap<string, unknown>;
 export const noKwargs: Kwargs = new Map();
 
-/** What a template may call: a macro, a method, a global function. */
+/** A callable value: a macro, a method or a global function. */
 export class Callable {
   readonly call: (args: readonly unknown[], kwargs: Kwargs, work: TemplateWork) => unknown;
 
@@ -19,7 +19,7 @@ export class Callable {
   }
 }
 
-/** `namespace(...)`: the one thing whose members a template may set. */
+/** `namespace(...)`: the only value whose members a template may set. */
 export class Namespace {
   readonly members: Map<string, unknown>;
 
@@ -28,10 +28,10 @@ export class Namespace {
   }
 }
 
-/** What the template itself says is wrong with a chat. */
+/** The template, or Python, refuses the chat. */
 export class TemplateRefusal extends Error {}
 
-/** Python would raise an error here, and the engine refuse the chat. */
+/** An error that Python would raise, for which the engine would refuse the chat. */
 export function pythonError(message: string): TemplateRefusal {
   return new TemplateRefusal(message);
 }
@@ -40,7 +40,7 @@ export function isInteger(value: unknown): value is number | bigint {
   return typeof value === 'number' || typeof value === 'bigint';
 }
 
-/** @throws TemplateRefusal if it is none, or one beyond what counts anything */
+/** @throws TemplateRefusal if it is not an integer, or too large to count anything */
 export function asCount(value: unknown, what: string): number {
   if (typeof value === 'boolean') return Number(value);
   if (typeof value === 'number') return value;
@@ -55,7 +55,7 @@ export function truth(value: unknown): boolean {
   return !(value instanceof JsonFloat) || value.value !== 0;
 }
 
-/** `==`: numbers and booleans by what they count, containers by what they hold. */
+/** `==`: numbers and booleans by numeric value, containers by content. */
 export function equals(one: unknown, other: unknown, work: TemplateWork): boolean {
   if (one === other) return true;
   if (typeof one === 'string' || typeof other === 'string') return false;
@@ -86,7 +86,7 @@ export function isNumeric(value: unknown): value is Numeric {
   return typeof value === 'boolean' || isInteger(value) || value instanceof JsonFloat;
 }
 
-/** NaN where they can't be compared. JavaScript compares numbers with bigints by what they are. */
+/** NaN if they can't be compared. JavaScript compares numbers and bigints by value. */
 function compareNumbers(one: Numeric, other: Numeric): number {
   const [a, b] = [bare(one), bare(other)];
   if (Number.isNaN(Number(a)) || Number.isNaN(Number(b))) return Number.NaN;
@@ -98,7 +98,7 @@ function bare(value: Numeric): number | bigint {
   return typeof value === 'boolean' ? Number(value) : value;
 }
 
-/** Negative, 0 or positive. @throws TemplateRefusal where Python refuses to compare them */
+/** Negative, 0 or positive. @throws TemplateRefusal if Python refuses the comparison */
 export function compare(one: unknown, other: unknown): number {
   if (typeof one === 'string' && typeof other === 'string') return compareText(one, other);
   if (isNumeric(one) && isNumeric(other)) return compareNumbers(one, other);
@@ -114,7 +114,7 @@ export function lengthOf(value: unknown): number {
   throw pythonError('a value without a length is counted');
 }
 
-/** What a loop goes over. @throws TemplateRefusal */
+/** The items of a loop. @throws TemplateRefusal */
 export function itemsOf(value: unknown, work: TemplateWork): readonly unknown[] {
   if (Array.isArray(value)) return value;
   if (value === undefined) return [];
@@ -143,7 +143,7 @@ export function isIn(one: unknown, other: unknown, work: TemplateWork): boolean 
   return other.some((item) => equals(item, one, work));
 }
 
-/** The item at an index, which counts from the end if it is negative; undefined if there is none. */
+/** The item at an index, negative from the end; undefined if there is none. */
 export function itemAt(value: string | readonly unknown[], index: number, work: TemplateWork): unknown {
   if (typeof value !== 'string') return value.at(index);
   work.read(value.length);

@@ -1,4 +1,4 @@
-// Reads JSON in as many steps as its caller likes: linear in its length, without recursion, within limits.
+// Reads JSON in steps: linear in its length, without recursion, within limits.
 
 import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from './json-values.ts';
 
@@ -6,18 +6,20 @@ import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from './
 const integerDigitsMax = 4300;
 
 export interface JsonOptions {
-  /** `NaN`, `Infinity` and `-Infinity` are numbers, as they are for Python. Default false. */
+  /** Accept `NaN`, `Infinity` and `-Infinity` as numbers, as Python does. Default false. */
   readonly constants?: boolean;
-  /** A list of integers from 0 to 2^32 - 1 is kept as a typed array: no value counts, only bytes. Default false. */
+  /**
+   * Keep a list of integers from 0 to 2^32 - 1 as a typed array, which counts as bytes, not as values. Default false.
+   */
   readonly tokenLists?: boolean;
 }
 
-/** A member of the outermost object: what it says, and where its text is. */
+/** A member of the outermost object: its value and the position of its text. */
 export interface JsonMember {
   readonly value: Json;
   readonly start: number;
   readonly end: number;
-  /** How many values it is made of. */
+  /** Number of values it contains. */
   readonly values: number;
 }
 
@@ -32,12 +34,12 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** What may come next. */
+/** What may follow. */
 type Next = 'value' | 'value-or-end' | 'name' | 'name-or-end' | 'colon' | 'comma-or-end' | 'end';
 
-/** Characters that cost as much as one value: those of long strings are passed over by native code. */
+/** Characters that cost as much as one value: native code skips the text of strings. */
 const charsPerUnit = 256;
-/** White space that is passed over in one step. */
+/** Whitespace skipped in one step. */
 const spaceCharsMax = 65_536;
 const number = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 const constant = /NaN|-?Infinity/y;
@@ -49,7 +51,7 @@ const literals: readonly (readonly [string, Json])[] = [
   ['null', null],
 ];
 
-/** Reads one document in as many steps as its caller likes; linear in its length, and without recursion. */
+/** Reads one document in steps; linear in its length, without recursion. */
 export class JsonReader {
   readonly #text: string;
   readonly #options: JsonOptions;
@@ -60,7 +62,7 @@ export class JsonReader {
   #at = 0;
   #values = 0;
   #units = 0;
-  /** Where the string under way begins, and where its end is looked for next; -1: none is. */
+  /** Start of the current string, and where its end is searched next; -1 if there is none. */
   #stringFrom = -1;
   #stringAt = 0;
   #memberFrom = 0;
@@ -74,20 +76,21 @@ export class JsonReader {
     this.#options = options;
   }
 
-  /** The whole, once `read` has returned true. */
+  /** The document, once `read` has returned true. */
   get value(): Json {
     return this.#value;
   }
 
-  /** Members of the outermost object; of those with one name the last. */
+  /** Members of the outermost object; the last of equal names. */
   get members(): ReadonlyMap<string, JsonMember> {
     return this.#members;
   }
 
   /**
-   * Reads on.
-   * @param unitsMax about how many values, or runs of 256 characters, to read; a unit takes 0.2 microseconds or less
-   * @returns whether all is read
+   * Continues reading.
+   * @param unitsMax approximate number of values, or runs of 256 characters, to read; each takes at most 0.2
+   * microseconds
+   * @returns whether everything is read
    * @throws JsonError
    */
   read(unitsMax: number): boolean {
@@ -194,7 +197,7 @@ export class JsonReader {
     return false;
   }
 
-  /** @returns null: it goes on, and so many units are used up */
+  /** @returns null if the string goes on and the units are used up */
   #readString(): string | null {
     const text = this.#text;
     if (this.#stringFrom === -1) {
@@ -229,7 +232,7 @@ export class JsonReader {
     return plain;
   }
 
-  /** A list of token ids as far as it is one; what else it holds goes the usual way. */
+  /** Reads a list of token ids; a list with anything else is read the usual way. */
   #readTokens(tokens: TokenList): boolean {
     const text = this.#text;
     while (this.#units < this.#unitsMax) {
@@ -259,7 +262,7 @@ export class JsonReader {
     return false;
   }
 
-  /** @param whole the list, at whose end we are; null: it is another list, of which the next value is to be read */
+  /** @param whole the complete list; null if it is not a token list and its next value must be read */
   #endTokens(whole: TokenList | null): boolean {
     const tokens = this.#tokens!;
     this.#tokens = null;
@@ -327,7 +330,7 @@ export class JsonReader {
     throw new JsonError(`it holds more than ${jsonValuesMax} values (jsonValuesMax)`, 'jsonValuesMax');
   }
 
-  /** @returns false: so many units are used up, and there may be more space */
+  /** @returns false if the units are used up and there may be more whitespace */
   #skipSpace(): boolean {
     const text = this.#text;
     const from = this.#at;
@@ -351,7 +354,7 @@ function isSpace(code: number): boolean {
 }
 
 function integer(text: string): number | bigint {
-  // A minus zero is an integer of Python, which has but one zero.
+  // Python's integers have only one zero, so -0 becomes 0.
   if (text.length <= 15) return Number(text) + 0;
   if (text.length > integerDigitsMax) {
     const message = `an integer in it has more than ${integerDigitsMax} digits (integerDigitsMax)`;
@@ -362,7 +365,7 @@ function integer(text: string): number | bigint {
   return Number.isSafeInteger(small) ? small : value;
 }
 
-/** Token ids as they come; grows in place. */
+/** A growing list of token ids. */
 class TokenList {
   length = 0;
   #ids: Uint32Array = new Uint32Array(64);

@@ -1,6 +1,6 @@
-// JSON values as Python's json module has them, and what one document may hold.
+// JSON values as in Python's json module, and the limits of one document.
 
-/** A number that was written with a fraction or an exponent. */
+/** A number written with a fraction or an exponent. */
 export class JsonFloat {
   readonly value: number;
 
@@ -9,19 +9,22 @@ export class JsonFloat {
   }
 }
 
-/** Integers within 2^53 are numbers, larger ones bigints. Of members with one name the last counts, in the first's place. */
+/**
+ * Integers within 2^53 are numbers, larger ones bigints. For equal names the last value counts, at the first one's
+ * position.
+ */
 export type Json = null | boolean | string | number | bigint | JsonFloat | JsonList | JsonObject;
 export type JsonList = readonly Json[];
 export type JsonObject = ReadonlyMap<string, Json>;
 
-/** Containers in containers; neither schemas nor messages come near it. */
+/** Limit on nesting; real schemas and messages stay far below. */
 export const jsonDepthMax = 500;
-/** Values in one document: an object with two members is three. */
+/** Limit on values in one document; an object with two members counts as three. */
 export const jsonValuesMax = 250_000;
 
-/** The text is no JSON, or it exceeds one of the limits. */
+/** The text is not JSON, or exceeds a limit. */
 export class JsonError extends Error {
-  /** The limit that it exceeds; null: it is no JSON. */
+  /** The exceeded limit; null if the text is not JSON. */
   readonly limit: 'jsonDepthMax' | 'jsonValuesMax' | 'integerDigitsMax' | null;
 
   constructor(message: string, limit: JsonError['limit'] = null) {

@@ -17,18 +17,23 @@ import {
 import type { ThreadOptions } from './tokenizer-thread.ts';
 
 export interface LoadOptions extends ThreadOptions {
-  /** Where images of tokenizers are kept for faster starts; null: nowhere. Default: see `cacheFolder`. */
+  /** Folder that caches tokenizer images; null disables the cache. Default: see `cacheFolder`. */
   readonly imagesPath?: string | null | undefined;
-  /** Told of what works but could work better: no fast tokenizer for this file, an image that could not be kept. */
+  /**
+   * Receives notices about slower or incomplete operation: no fast tokenizer for this file, an image that could not be
+   * cached.
+   */
   readonly onNotice?: ((notice: string) => void) | undefined;
-  /** A chat template that does not parse is a notice, not an error: chats then fail as without one. Default false. */
+  /**
+   * Reports an invalid chat template as a notice, not an error; chats then fail as if there were none. Default false.
+   */
   readonly templateOptional?: boolean | undefined;
 }
 
 /**
- * Byte-level BPE is done by our own code, in the calling thread for texts of usual length; everything else by
+ * Byte-level BPE runs in our own code, in the calling thread for texts of usual length; all else through
  * @huggingface/tokenizers in a thread.
- * @param spec `builtin`, or the path of a Hugging Face tokenizer.json or of its folder
+ * @param spec `builtin`, or the path of a Hugging Face tokenizer.json or its folder
  * @throws TokenizerError `tokenizer-missing`, `tokenizer-unsupported` or `chat-template-invalid`
  */
 export async function loadTokenizer(spec: string, options: LoadOptions = {}): Promise<Tokenizer> {

@@ -1,4 +1,4 @@
-// A byte-level tokenizer for an event loop: what would hold it up goes to a thread.
+// A byte-level tokenizer that moves long texts to a thread, so that the event loop is not blocked.
 
 import type { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
 import type { ThreadSource } from './thread-messages.ts';
@@ -13,17 +13,17 @@ import {
 import { type ThreadOptions, TokenizerThread } from './tokenizer-thread.ts';
 import { inlineCharsMax, type TokenizerTurn } from './tokenizer-turn.ts';
 
-/** What a template may do in the calling thread: some ms. Where that is too little, the thread renders the chat. */
+/** Limits on a template in the calling thread: a few ms. Beyond them the thread renders the chat. */
 const inlineLimits = { stepsMax: 30_000, charsMax: 2 * inlineCharsMax };
 
-/** Same ids on either path. The thread starts with the first long text. */
+/** Both paths give the same ids. The thread starts with the first long text. */
 export class LongTextTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;
   readonly #inline: ByteLevelTokenizer;
   readonly #thread: TokenizerThread;
 
-  /** @param source where the thread finds the same tokenizer */
+  /** @param source from which the thread loads the same tokenizer */
   constructor(inline: ByteLevelTokenizer, source: ThreadSource, options: ThreadOptions = {}) {
     this.name = inline.name;
     this.vocabSize = inline.vocabSize;
@@ -52,7 +52,7 @@ export class LongTextTokenizer implements Tokenizer {
     return ids instanceof Uint32Array ? { ids, exact: true } : ids.then((done) => ({ ids: done, exact: true }));
   }
 
-  /** @returns null: it is too much for the calling thread */
+  /** @returns null if the chat is too much for the calling thread */
   #renderInline(chat: ChatInput): RenderedChat | null {
     const { messages, tools } = chat;
     const chars = messages.text.length + (tools?.text.length ?? 0) + (chat.chatTemplateKwargs?.text.length ?? 0);

@@ -1,19 +1,19 @@
-// Byte-pair merging of one word: always the merge with the lowest rank next, the leftmost among equals.
+// Byte-pair merging of one word: the merge with the lowest rank first, the leftmost among equals.
 
 import { MergeHeap } from './merge-heap.ts';
 import { type Merges, noMerge } from './merges.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
-/** Above this many bytes a heap finds the next merge, below a scan of all pairs does. */
+/** Words with more bytes use a heap to find the next merge, shorter ones a scan of all pairs. */
 const scannedBytesMax = 64;
-/** Scratch for longer words is not kept. */
+/** Larger scratch buffers are not kept. */
 const keptBytesMax = 65_536;
 
-/** Merges words into token ids; keeps its scratch, so it is for one caller at a time. */
+/** Merges words into token ids. Reuses its scratch buffers, so it is not shareable. */
 export class ByteMerger {
   readonly #vocabulary: Vocabulary;
   readonly #merges: Merges;
-  /** By symbol: where it starts, its id, and the rank of its merge with the next symbol. */
+  /** Per symbol: its start, its id, and the rank of its merge with the next symbol. */
   readonly #starts: Int32Array = new Int32Array(scannedBytesMax + 1);
   readonly #ids: Int32Array = new Int32Array(scannedBytesMax);
   readonly #ranks: Int32Array = new Int32Array(scannedBytesMax);
@@ -24,7 +24,7 @@ export class ByteMerger {
     this.#merges = merges;
   }
 
-  /** Writes the ids of `bytes[start..end)` to `out` from `at` on and returns the position behind them. */
+  /** Writes the ids of `bytes[start..end)` to `out` at `at`. @returns the position after them */
   merge(bytes: Uint8Array, start: number, end: number, out: Uint32Array, at: number): number {
     return end - start <= scannedBytesMax
       ? this.#mergeByScan(bytes, start, end, out, at)
@@ -81,7 +81,7 @@ export class ByteMerger {
     return at + count;
   }
 
-  /** O(n log n) for n bytes. A symbol is known by the offset of its first byte in the word. */
+  /** O(n log n) for n bytes. A symbol is identified by the offset of its first byte. */
   #mergeByHeap(bytes: Uint8Array, start: number, end: number, out: Uint32Array, at: number): number {
     const vocabulary = this.#vocabulary;
     const merges = this.#merges;
@@ -107,7 +107,7 @@ export class ByteMerger {
       const rank = heap.topRank();
       const symbol = heap.topSymbol();
       heap.pop();
-      // An entry is out of date if its symbol was swallowed or has got another neighbour since.
+      // An entry is outdated if its symbol was merged away or has a new neighbour.
       if (ranks[symbol] !== rank) continue;
       const swallowed = next[symbol]!;
       const following = next[swallowed]!;

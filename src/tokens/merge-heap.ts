@@ -1,14 +1,14 @@
 // A binary min-heap of possible merges: lowest rank first, leftmost symbol first among equal ranks.
 
-/** Room for one symbol in a key; ranks lie above it, and both together stay exact in a double. */
+/** Range of a symbol in a key; ranks lie above it, and both together are exact in a double. */
 const symbolRange = 2 ** 31;
 
-/** Keys are rank * 2^31 + symbol, so that comparing two numbers compares rank, then position. */
+/** Keys are rank * 2^31 + symbol, so comparing keys compares rank, then position. */
 export class MergeHeap {
   size = 0;
   readonly #keys: Float64Array;
 
-  /** @param symbols of the word: each starts with at most one entry, and each merge frees one and adds at most two. */
+  /** @param symbols of the word: each starts with at most one entry; each merge frees one and adds at most two */
   constructor(symbols: number) {
     this.#keys = new Float64Array(symbols * 2);
   }
@@ -17,12 +17,12 @@ export class MergeHeap {
     this.size = 0;
   }
 
-  /** Adds without keeping the order; `order` must follow. */
+  /** Appends without keeping the order; call `order` afterwards. */
   append(rank: number, symbol: number): void {
     this.#keys[this.size++] = rank * symbolRange + symbol;
   }
 
-  /** Makes a heap of what was appended. O(n) */
+  /** Turns the appended entries into a heap. O(n) */
   order(): void {
     for (let at = (this.size >> 1) - 1; at >= 0; at--) this.#sink(at, this.#keys[at]!);
   }

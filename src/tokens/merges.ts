@@ -1,25 +1,25 @@
-// The merges of a byte-pair encoding, in the two forms they are written in: by tokens, or by pairs of ids.
+// The merges of a byte-pair encoding, in both of their forms: by token, or by pairs of ids.
 
 import { hashBytes, type Vocabulary } from './vocabulary.ts';
 
-/** Rank of a pair that does not merge: behind every other. */
+/** Rank of a pair that does not merge: after all others. */
 export const noMerge = 0x7fffffff;
 
-/** Which neighbours merge, in which order, into which token. */
+/** Which neighbours merge, in what order, into which token. */
 export interface Merges {
   /** Rank of the merge of two bytes, or `noMerge`. The lowest comes first. */
   byteRank(first: number, second: number): number;
   /**
    * Rank of the merge of two neighbours, or `noMerge`.
-   * @param left id of the one; it starts at `start` in `bytes`
-   * @param right id of the other; it ends at `end`
+   * @param left id of the first, which starts at `start` in `bytes`
+   * @param right id of the second, which ends at `end`
    */
   rank(left: number, right: number, bytes: Uint8Array, start: number, end: number): number;
-  /** The token that the merge of this rank makes. */
+  /** The token that the merge of this rank produces. */
   token(rank: number): number;
 }
 
-/** tiktoken's form: two neighbours merge if what they are together is a token, and its id is the rank. */
+/** tiktoken's form: two neighbours merge if their concatenation is a token, whose id is the rank. */
 export class TokenMerges implements Merges {
   readonly #vocabulary: Vocabulary;
   /** Rank by first byte * 256 + second. */
@@ -56,13 +56,13 @@ export class TokenMerges implements Merges {
 
 /** The merges of a Hugging Face file, in arrays that can be stored and shared between threads. */
 export interface PairTables {
-  /** Three words a slot: id of the left token + 1 (0: empty), id of the right one, rank. */
+  /** Three words per slot: id of the left token + 1 (0: empty), id of the right one, rank. */
   readonly pairs: Uint32Array;
-  /** The token that each rank makes. */
+  /** The token that each rank produces. */
   readonly tokens: Uint32Array;
 }
 
-/** Of a pair that is listed twice the later rank counts. @param lefts by rank, as are `rights` and `tokens` */
+/** For a pair that is listed twice the later rank counts. @param lefts by rank, as are `rights` and `tokens` */
 export function pairTables(lefts: Uint32Array, rights: Uint32Array, tokens: Uint32Array): PairTables {
   const capacity = 1 << Math.ceil(Math.log2((tokens.length + 1) * 1.6));
   const pairs = new Uint32Array(capacity * 3);
@@ -79,7 +79,7 @@ export function pairTables(lefts: Uint32Array, rights: Uint32Array, tokens: Uint
   return { pairs, tokens };
 }
 
-/** Hugging Face's form: a list of pairs of tokens, ranked by their place in it. */
+/** Hugging Face's form: a list of pairs of tokens, ranked by position. */
 export class PairMerges implements Merges {
   readonly #pairs: Uint32Array;
   readonly #slotMask: number;

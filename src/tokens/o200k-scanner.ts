@@ -61,8 +61,8 @@ export class O200kScanner implements WordScanner {
   }
 
   /**
-   * True after a letter that neither a letter nor a mark nor an apostrophe follows: alternatives 1 and 2 end there at
-   * the latest, the rest take no letter, and the only look ahead (6) is from whitespace.
+   * True after a letter that is not followed by a letter, a mark or an apostrophe: alternatives 1 and 2 end there at
+   * the latest, the others take no letter, and the only lookahead (6) starts at whitespace.
    */
   alwaysSplits(before: number, after: number): boolean {
     if (after === apostrophe || isSurrogate(after)) return false;
@@ -71,8 +71,8 @@ export class O200kScanner implements WordScanner {
   }
 
   /**
-   * Alternatives 1 and 2, but for the contraction; -1 if neither matches.
-   * @param behindPrefix where the word goes on if its first character is the optional one; -1: it can't be
+   * Alternatives 1 and 2 without the contraction; -1 if neither matches.
+   * @param behindPrefix position after the optional first character; -1 if it can't be one
    */
   #casedWordEnd(bytes: Uint8Array, at: number, behindPrefix: number, end: number): number {
     if (behindPrefix !== -1) {
@@ -81,7 +81,7 @@ export class O200kScanner implements WordScanner {
     }
     const plain = this.#lowerEndingEnd(bytes, at, end);
     if (plain !== -1) return plain;
-    // Where alternative 1 has failed, no member of W follows the longest run of U: W* takes nothing.
+    // Once alternative 1 has failed, no member of W follows the longest run of U, so W* is empty.
     if (behindPrefix !== -1) {
       const prefixed = this.#upperRunEnd(bytes, behindPrefix, end);
       if (prefixed > behindPrefix) return prefixed;
@@ -93,7 +93,7 @@ export class O200kScanner implements WordScanner {
   /** `U*W+` from `from` on; -1 if it does not match. */
   #lowerEndingEnd(bytes: Uint8Array, from: number, end: number): number {
     const classes = this.#classes;
-    /** End of the last character of the run that is in W too: where U* gives back if nothing of W follows it. */
+    /** End of the last character of the run that is also in W: U* backtracks to it if no W follows. */
     let givenBack = -1;
     let at = from;
     let kind = other;
@@ -129,7 +129,7 @@ export class O200kScanner implements WordScanner {
     return contraction === -1 ? word : contraction;
   }
 
-  /** Alternative 4 from behind its first sign on. */
+  /** Alternative 4, after its first character. */
   #othersEnd(bytes: Uint8Array, from: number, end: number): number {
     const classes = this.#classes;
     let at = from;

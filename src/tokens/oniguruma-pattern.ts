@@ -1,16 +1,16 @@
-// Translates a split regex from Oniguruma's language to JavaScript's, where the two provably match the same.
+// Translates a split regex from Oniguruma's syntax to JavaScript's if both provably match the same.
 //
-// Both are backtracking engines that try alternatives from the left and take greedy quantifiers as far as they go, so
+// Both are backtracking engines that try alternatives from the left and match greedy quantifiers as far as possible, so
 // equal structure over equal character sets gives equal matches. Sets are written out from the tables of the package
-// whose ids must be met, never left to the Unicode version of the running Node. Whatever is not in the grammar below
-// (possessive quantifiers, look behind, anchors, nested sets, ...) is refused.
+// whose ids must be matched, independent of Node's Unicode version. Everything outside the grammar below (possessive
+// quantifiers, lookbehind, anchors, nested sets, ...) is refused.
 
 import { categories, categoryTable, isWhite } from './hugging-face-unicode.ts';
 
 /** Thrown for a pattern outside the grammar; says where. */
 export class UnknownPattern extends Error {}
 
-/** Fails on a pattern that can match nothing at all. @throws UnknownPattern */
+/** Refuses a pattern that can match the empty text. @throws UnknownPattern */
 export function translatePattern(source: string): RegExp {
   const translation = new Translation(source);
   const { text, nullable } = translation.alternatives();
@@ -25,10 +25,10 @@ interface Part {
 }
 
 const codePointCount = 0x110000;
-/** One character, or one byte a code point: 1 if it is a member. */
+/** One character, or a byte per code point: 1 for members. */
 type CharacterSet = number | Uint8Array;
 
-/** Characters that mean themselves behind a backslash. */
+/** Characters that stand for themselves after a backslash. */
 const escapable = /^[-!"#$%&()*+,./:;=?@[\\\]^_{|}~]$/;
 const controls: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09, f: 0x0c };
 
@@ -70,7 +70,7 @@ class Translation {
       if (this.#sees('{')) this.#refuse();
       return atom;
     }
-    // What may be left out may not be repeated: the engines differ in how they end such a loop.
+    // An optional part may not be repeated: the engines differ in how they end such a loop.
     if (atom.nullable) this.#refuse();
     this.#at += quantifier.length;
     const lazy = quantifier.length === 1 && this.#take('?') ? '?' : '';
@@ -102,8 +102,8 @@ class Translation {
   }
 
   /**
-   * Apostrophes, ASCII letters and `|` only. By case folding, of all other characters U+017F alone is one of these
-   * letters (J, K aside), and only the pairs below are one character's folding.
+   * Apostrophes, ASCII letters and `|` only. By case folding, U+017F is the only other character that equals one of
+   * these letters (J and K aside), and only the pairs below fold to one character.
    */
   #foldedGroup(): Part {
     const content = /^[|'a-zA-Z]*(?=\))/.exec(this.#source.slice(this.#at))?.[0] ?? this.#refuse();
@@ -116,7 +116,7 @@ class Translation {
     return { text: `(?:${text})`, nullable: content.split('|').includes('') };
   }
 
-  /** Behind the opening bracket. */
+  /** After the opening bracket. */
   #set(): string {
     const negated = this.#take('^');
     const members = new Uint8Array(codePointCount);
@@ -142,7 +142,7 @@ class Translation {
     return this.#take('\\') ? this.#escaped() : this.#character();
   }
 
-  /** The characters that an escape matches; behind the backslash. */
+  /** The characters that an escape matches; after the backslash. */
   #escaped(): CharacterSet {
     const character = this.#source[this.#at++] ?? this.#refuse();
     if (controls[character] !== undefined) return controls[character];
@@ -197,7 +197,7 @@ function whiteCharacters(): Uint8Array {
   return Uint8Array.from({ length: codePointCount }, (_, codePoint) => Number(isWhite(codePoint)));
 }
 
-/** @param name a category (`Lu`) or a group of them (`L`) */
+/** @param name a category (`Lu`) or a group of categories (`L`) */
 function categoryCharacters(name: string): Uint8Array | undefined {
   const wanted = categories.map((category) => Number(category === name || category[0] === name));
   return wanted.includes(1) ? categoryTable().map((category) => wanted[category]!) : undefined;

@@ -1,9 +1,9 @@
-// A chat of our own, for probes and tests, as the JSON text that a client would send.
+// A chat made by kvoyant itself, for probes and tests, as the JSON text that a client would send.
 
 import { JsonText } from './exact-json.ts';
 import type { ChatInput } from './tokenizer.ts';
 
-/** No number in it is to be a float. */
+/** Must not contain floats. */
 export interface PlainChat {
   readonly messages: readonly object[];
   readonly tools?: readonly unknown[] | null | undefined;

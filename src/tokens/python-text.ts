@@ -3,7 +3,7 @@
 import { JsonFloat } from './json-values.ts';
 import type { TemplateWork } from './template-work.ts';
 
-/** What the template and Python may do otherwise than we do: it is not rendered then. */
+/** The result in Python is not known, so the chat is not rendered here. */
 export class NotRendered extends Error {
   constructor(message: string) {
     super(message);
@@ -11,7 +11,7 @@ export class NotRendered extends Error {
   }
 }
 
-/** A list that can't be changed, as Python's `items()` gives for each member. */
+/** An immutable list, such as each entry of Python's `items()`. */
 export class PythonTuple extends Array<unknown> {}
 
 /** As repr writes it: the shortest digits that give the same float. */
@@ -30,7 +30,7 @@ export function floatText(value: number): string {
   return `${sign}${whole}.${digits.slice(exponent + 1) || '0'}`;
 }
 
-/** What `{{ value }}` writes; jinja writes nothing for what is not defined. @throws NotRendered, TemplateOverrun */
+/** The text of `{{ value }}`; jinja writes nothing for undefined. @throws NotRendered, TemplateOverrun */
 export function strText(value: unknown, work: TemplateWork): string {
   if (typeof value === 'string') return value;
   if (value === undefined) return '';
@@ -78,7 +78,7 @@ function scalarText(value: unknown, none: string, yes: string, no: string): stri
   return typeof value === 'number' || typeof value === 'bigint' ? String(value) : null;
 }
 
-/** What Python's repr writes as an escape: what is neither visible nor a blank, quotes aside. */
+/** Characters that Python's repr escapes, except quotes: neither visible nor a blank. */
 const escaped = /[\\\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
 function quoted(text: string): string {
@@ -99,10 +99,10 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, '0');
 }
 
-/** As the `tojson` filter of transformers takes them. */
+/** The options of transformers' `tojson` filter. */
 export interface DumpOptions {
   readonly ensureAscii: boolean;
-  /** Written once more for each level; null: all in one line. */
+  /** Repeated for each level; null: everything on one line. */
   readonly indent: string | null;
   readonly itemSeparator: string;
   readonly keySeparator: string;
@@ -117,7 +117,7 @@ export const plainDump: DumpOptions = {
   sortKeys: false,
 };
 
-/** json.dumps. @throws NotRendered, TemplateOverrun as soon as it gets too long */
+/** json.dumps. @throws NotRendered, TemplateOverrun as soon as the text is too long */
 export function dumpJson(value: unknown, options: DumpOptions, work: TemplateWork): string {
   const parts: string[] = [];
   const write = (text: string): void => {
@@ -128,7 +128,7 @@ export function dumpJson(value: unknown, options: DumpOptions, work: TemplateWor
   return parts.join('');
 }
 
-/** @param line what begins a line of the container that `value` is; empty: there are no lines */
+/** @param line beginning of each line inside the container; empty: no line breaks */
 function dump(value: unknown, options: DumpOptions, line: string, write: (text: string) => void): void {
   const scalar = scalarText(value, 'null', 'true', 'false');
   if (scalar !== null) write(scalar);
@@ -183,7 +183,7 @@ function jsonString(text: string, { ensureAscii }: DumpOptions): string {
   return ensureAscii ? json.replace(beyondAscii, (unit) => `\\u${hex(unit.charCodeAt(0), 4)}`) : json;
 }
 
-/** By code points, as Python compares texts. */
+/** Compares by code points, as Python does. */
 export function compareText(one: string, other: string): number {
   if (!surrogate.test(one) && !surrogate.test(other)) return one < other ? -1 : one > other ? 1 : 0;
   const [ones, others] = [Array.from(one), Array.from(other)];
@@ -196,12 +196,12 @@ export function compareText(one: string, other: string): number {
 
 const surrogate = /[\ud800-\udfff]/;
 
-/** Whether positions in it are not those of its code points. */
+/** Whether its positions differ from code point positions. */
 export function hasSurrogates(text: string): boolean {
   return surrogate.test(text);
 }
 
-/** Length in code points, as Python counts. */
+/** Length in code points, as in Python. */
 export function textLength(text: string): number {
   if (!surrogate.test(text)) return text.length;
   let length = 0;

@@ -1,4 +1,4 @@
-// So many questions are open at a time; others wait in line, which is bounded too.
+// Limits the open questions; further ones wait in a bounded queue.
 
 import { TokenizerError } from './tokenizer.ts';
 
@@ -9,15 +9,15 @@ export class QuestionTurns {
   readonly #waiting = new Set<() => void>();
   #open = 0;
 
-  /** @param openMax asked anew at each turn */
+  /** @param openMax read at each turn */
   constructor(openMax: () => number, waitingMax: number) {
     this.#openMax = openMax;
     this.#waitingMax = waitingMax;
   }
 
   /**
-   * Settles when it is this question's turn; then `end` is due, once.
-   * @throws TokenizerError `queue-full` if the line is full, or the signal aborts before its turn
+   * Settles when the question may be asked; `end` must be called once afterwards.
+   * @throws TokenizerError `queue-full` if the queue is full, or the signal aborts before its turn
    */
   async take(signal: AbortSignal): Promise<void> {
     if (this.#open < Math.max(1, this.#openMax())) {

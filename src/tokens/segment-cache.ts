@@ -1,11 +1,11 @@
-// The ids of text segments seen before: what makes the second prompt with the same beginning cheap.
+// Caches the ids of text segments, which makes further prompts with the same beginning cheap.
 
 import { ByteLru } from './byte-lru.ts';
 
-/** Array, map entry and string headers of one segment, about. */
+/** Approximate size of a segment's array, map entry and string headers. */
 const entryOverheadBytes = 256;
 
-/** Least recently used out first, bounded in bytes. Keys are whole segments, so a hit is exact. */
+/** Evicts the least recently used, bounded in bytes. Keys are whole segments, so a hit is exact. */
 export class SegmentCache {
   /** V8 hashes longer strings by their length alone, so they would all collide. */
   static readonly segmentCharsMax = 16_383;
@@ -32,13 +32,13 @@ export class SegmentCache {
     return this.#segments.get(segment);
   }
 
-  /** Takes a segment that `get` has just missed; one that is too long, or larger than the cache, is not kept. */
+  /** Adds a segment that `get` has just missed, unless it is too long or larger than the cache. */
   set(segment: string, ids: Uint32Array): void {
     if (segment.length <= SegmentCache.segmentCharsMax) this.#segments.set(ownCopy(segment), ids);
   }
 }
 
-/** A slice keeps the whole text it was cut from alive; this string stands alone. UTF-16, for lone surrogates. */
+/** A slice keeps its whole source text alive; this copy does not. UTF-16, for lone surrogates. */
 function ownCopy(segment: string): string {
   return Buffer.from(segment, 'utf16le').toString('utf16le');
 }

@@ -1,8 +1,8 @@
-// What a template may do and write, so that a few kilobytes of a client can't take seconds or hundreds of megabytes.
+// Limits on the work and output of a template, so that a small request can't take seconds or hundreds of megabytes.
 
-/** Characters that a template may write, what it writes and does not use included. */
+/** Characters that a template may write, including those it discards. */
 export const templateCharsMax: number = 32 * 1024 * 1024;
-/** Statements, calls and runs of characters that it may go through: some tenths of a second, about. */
+/** Statements, calls and runs of characters that a template may process: a few tenths of a second. */
 export const templateStepsMax = 2_000_000;
 
 export interface TemplateLimits {
@@ -12,7 +12,7 @@ export interface TemplateLimits {
 
 export const templateLimits: TemplateLimits = { stepsMax: templateStepsMax, charsMax: templateCharsMax };
 
-/** A template did or wrote more than it may. */
+/** A template exceeded a limit. */
 export class TemplateOverrun extends Error {
   constructor(limit: string) {
     super(`what the chat template makes of it exceeds the limit of ${limit}`);
@@ -20,7 +20,7 @@ export class TemplateOverrun extends Error {
   }
 }
 
-/** Characters that native code passes over in the time of a step. */
+/** Characters that native code processes in the time of one step. */
 const charsPerStep = 128;
 
 export class TemplateWork {
@@ -37,19 +37,19 @@ export class TemplateWork {
     if (++this.#steps > this.#limits.stepsMax) this.#over();
   }
 
-  /** So many characters, or items of a list, were looked at. @throws TemplateOverrun */
+  /** Counts characters, or items of a list, that native code reads. @throws TemplateOverrun */
   read(length: number): void {
     this.#steps += 1 + length / charsPerStep;
     if (this.#steps > this.#limits.stepsMax) this.#over();
   }
 
-  /** So many items were gone through one by one. @throws TemplateOverrun */
+  /** Counts items that are visited one by one. @throws TemplateOverrun */
   visit(items: number): void {
     this.#steps += items;
     if (this.#steps > this.#limits.stepsMax) this.#over();
   }
 
-  /** A text of so many characters was made. @throws TemplateOverrun */
+  /** Counts characters of a new text. @throws TemplateOverrun */
   write(length: number): void {
     this.#chars += length;
     if (this.#chars > this.#limits.charsMax) {

@@ -1,4 +1,4 @@
-// Splits a text into words: by a hand-written scanner where the pattern is a known one, else by regexes.
+// Splits a text into words: by a hand-written scanner for known patterns, else by regexes.
 
 import { gpt2Pattern } from './byte-level-spec.ts';
 import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from './character-classes.ts';
@@ -23,15 +23,15 @@ const cl100kLike = (numbers: string): string =>
 const o200kLike = (numbers: string, contraction: string): string =>
   `${prefix}${upper}*${lower}+${contraction}|${prefix}${upper}+${lower}*${contraction}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${spaces}`;
 
-/** What white space is in JavaScript, and so to js-tiktoken. */
+/** Whitespace in JavaScript, and so in js-tiktoken. */
 const white = '\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff';
 
-/** The words of the builtin tokenizer: as above, with that white space, and with case folded in ASCII only. */
+/** The pattern of the builtin tokenizer: as above, with that whitespace and ASCII case folding only. */
 export const builtinPattern: string =
   `'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])|${prefix}\\p{L}+|\\p{N}{1,3}| ?[^${white}\\p{L}\\p{N}]+[\\r\\n]*` +
   `|[${white}]*[\\r\\n]+|[${white}]+(?![^${white}])|[${white}]+`;
 
-/** Exact texts of patterns -> their scanners. */
+/** Exact pattern texts -> their scanners. */
 const scanners: ReadonlyMap<string, () => WordScanner> = new Map<string, () => WordScanner>([
   [builtinPattern, () => new Cl100kScanner(tiktokenClasses(), 3, 'ascii')],
   [gpt2Pattern, () => new Gpt2Scanner(huggingFaceClasses())],
@@ -42,8 +42,8 @@ const scanners: ReadonlyMap<string, () => WordScanner> = new Map<string, () => W
 ]);
 
 /**
- * @param patterns each applied to the pieces that the one before it made; every match and every gap is a piece
- * @param blankBefore every word that starts with another character gets a blank in front
+ * @param patterns each applied to the pieces of the previous one; every match and every gap is a piece
+ * @param blankBefore adds a blank before every word that does not start with one
  * @throws UnknownPattern
  */
 export function makeSplitter(patterns: readonly string[], blankBefore: boolean): TextSplitter {
@@ -53,7 +53,7 @@ export function makeSplitter(patterns: readonly string[], blankBefore: boolean):
   return {
     kind: 'regexes',
     split(text) {
-      // What a lone surrogate is in UTF-8, which is what the pattern is meant to see.
+      // The pattern expects UTF-8, where a lone surrogate is U+FFFD.
       let pieces = [text.replace(loneSurrogate, '\ufffd')];
       for (const regex of regexes) pieces = pieces.flatMap((piece) => matchesAndGaps(piece, regex));
       return blankBefore ? pieces.map((piece) => (piece.startsWith(' ') ? piece : ` ${piece}`)) : pieces;

@@ -1,14 +1,14 @@
-// What is said between a tokenizer's thread and the one that asks it.
+// The messages between a tokenizer's thread and the calling thread.
 
 import type { TokenizerErrorCode } from './tokenizer.ts';
 import type { TemplateSources } from './tokenizer-files.ts';
 
-/** What the thread is to load. */
+/** What the thread loads. */
 export type ThreadSource =
   | { readonly kind: 'builtin' }
   /** An image that was checked or just made (tokenizer-image.ts). */
   | { readonly kind: 'byte-level'; readonly image: SharedArrayBuffer; readonly templates: TemplateSources | null }
-  /** `configFile` is the tokenizer_config.json beside the other, where there is one. */
+  /** `configFile` is the tokenizer_config.json next to it, if there is one. */
   | {
       readonly kind: 'hugging-face';
       readonly tokenizerFile: string;
@@ -33,7 +33,7 @@ export type ThreadTask =
   | { readonly kind: 'chat'; readonly chat: ThreadChat }
   | { readonly kind: 'decode'; readonly ids: Uint32Array };
 
-/** What was loaded: the answer to `describe`. */
+/** The answer to `describe`. */
 export interface TokenizerDescription {
   readonly vocabSize: number;
   /** Texts of the added tokens. */
@@ -51,7 +51,7 @@ export type ThreadChatResult =
 
 export type ThreadResult = TokenizerDescription | Uint32Array | string | ThreadChatResult;
 
-/** Each task is answered once, under its id. Of a group that is dropped, what is not begun is answered no more. */
+/** Each task is answered once, by id. Tasks of a dropped group that have not begun are not answered. */
 export type ThreadRequest =
   | { readonly kind: 'work'; readonly id: number; readonly group: number; readonly task: ThreadTask }
   | { readonly kind: 'drop'; readonly group: number };

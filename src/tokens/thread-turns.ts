@@ -1,18 +1,18 @@
-// Jobs of a thread, done in slices: what is nearly done comes first, and the oldest is not forgotten.
+// Schedules a thread's jobs in slices: short remaining work first, with a share for the oldest.
 
 export interface ThreadJob {
   readonly id: number;
-  /** Jobs of one group, such as the prompts of one request, are done one after the other. */
+  /** Jobs of one group, such as the prompts of one request, run one after another. */
   readonly group: number;
-  /** Characters to go through, about. */
+  /** Approximate number of characters to process. */
   readonly size: number;
-  /** Goes on to the next place where it may be left; done by the time it says so. */
+  /** Continues to the next pause. @returns true when the job is done */
   step(): boolean;
 }
 
-/** A slice ends with the first step that takes it beyond. */
+/** A slice ends with the first step that exceeds it. */
 const sliceMsMax = 5;
-/** Of so many slices, one goes to the group that has waited longest. */
+/** Of this many slices, one goes to the group that has waited longest. */
 const oldestEvery = 4;
 
 export class ThreadTurns {
@@ -21,7 +21,7 @@ export class ThreadTurns {
   readonly #groups = new Map<number, ThreadJob[]>();
   #slices = 0;
 
-  /** @param nowMs a clock that never goes back */
+  /** @param nowMs a monotonic clock */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
@@ -36,12 +36,12 @@ export class ThreadTurns {
     else jobs.push(job);
   }
 
-  /** Its jobs are left as they are. */
+  /** Drops a group's jobs. */
   drop(group: number): void {
     this.#groups.delete(group);
   }
 
-  /** Works for some milliseconds on one job. O(groups) */
+  /** Works on one job for a few milliseconds. O(groups) */
   runSlice(): void {
     const group = this.#pick();
     const jobs = this.#groups.get(group);

@@ -1,14 +1,14 @@
 // A growing list of token ids that encoders append to.
 
-/** Room for more ids is not kept. */
+/** Capacity beyond this is not kept. */
 const keptTokensMax = 1 << 20;
 
-/** Reused from call to call. */
+/** Reused between calls. */
 export class TokenBuffer {
   length = 0;
   #tokens: Uint32Array = new Uint32Array(16_384);
 
-  /** The backing array with room for `count` ids from `length` on; write there, then raise `length`. */
+  /** The backing array, with capacity for `count` ids after `length`; write there, then raise `length`. */
   reserve(count: number): Uint32Array {
     const needed = this.length + count;
     if (needed > this.#tokens.length) {
@@ -33,7 +33,7 @@ export class TokenBuffer {
     return this.#tokens.slice(from, this.length);
   }
 
-  /** Drops the ids, and the room for very many of them. */
+  /** Drops the ids, and the capacity for very many of them. */
   clear(): void {
     this.length = 0;
     if (this.#tokens.length > keptTokensMax) this.#tokens = new Uint32Array(keptTokensMax);

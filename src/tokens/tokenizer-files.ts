@@ -1,4 +1,4 @@
-// The files beside a tokenizer.json that say how chats are rendered: tokenizer_config.json and chat_template.jinja.
+// Reads the files next to a tokenizer.json that define chat rendering: tokenizer_config.json and chat_template.jinja.
 
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -17,12 +17,12 @@ export interface TokenizerFiles {
 
 export interface ChatTemplates {
   readonly standard: ChatTemplate;
-  /** For requests with tools, where the model brings its own. */
+  /** For requests with tools, if the model has a separate template. */
   readonly tools: ChatTemplate | undefined;
 }
 
 /**
- * @param path a tokenizer.json or its folder; the others are looked for beside it
+ * @param path a tokenizer.json or its folder; the other files are expected next to it
  * @throws TokenizerError `tokenizer-missing` or `tokenizer-unsupported`
  */
 export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> {
@@ -98,14 +98,14 @@ function parseConfig(file: string, text: string): TokenizerConfig {
   return config as TokenizerConfig;
 }
 
-/** Texts of templates, and what they are offered: what another thread needs to make the same ones. */
+/** Texts and variables of templates, from which another thread can make the same templates. */
 export interface TemplateSources {
   readonly standard: string;
   readonly tools: string | undefined;
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** The file wins over the configuration, whose `chat_template` is one text or a list of named ones. */
+/** The file wins over the configuration, whose `chat_template` is a text or a list of named ones. */
 export function templateSourcesOf({ jinja, config }: TokenizerFiles): TemplateSources | undefined {
   const variables = specialTokenVariables(config);
   const configured = config.chat_template;
@@ -133,7 +133,7 @@ export function makeTemplates(
   return { standard: make(standard), tools: tools === undefined ? undefined : make(tools) };
 }
 
-/** `bos_token`, `eos_token` and their like, given as text or as an object with `content`. */
+/** `bos_token`, `eos_token` and similar, given as text or as an object with `content`. */
 function specialTokenVariables(config: TokenizerConfig): Record<string, string> {
   const variables: Record<string, string> = {};
   for (const [field, value] of Object.entries(config)) {

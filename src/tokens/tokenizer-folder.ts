@@ -1,4 +1,4 @@
-// Writes the built-in tokenizer as a Hugging Face folder, for tools that know simulated engines by no other name.
+// Writes the built-in tokenizer as a Hugging Face folder, for tools that need one to talk to simulated engines.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,10 +8,10 @@ import { builtinPattern } from './text-splitter.ts';
 import { hashBytes, type Vocabulary } from './vocabulary.ts';
 
 /**
- * Writes `tokenizer.json`, and `tokenizer_config.json` with the chat template. A file that is there is never changed.
- * @param contextTokensMax what tools take for the longest prompt
+ * Writes `tokenizer.json`, and `tokenizer_config.json` with the chat template. Never changes an existing file.
+ * @param contextTokensMax the longest prompt, for tools
  * @returns the paths of the files
- * @throws Error that names the file that can't be written, or that is there and differs
+ * @throws Error naming a file that can't be written, or exists with other content
  */
 export async function writeTokenizerFolder(folder: string, contextTokensMax: number): Promise<string[]> {
   await mkdir(folder, { recursive: true });
@@ -79,7 +79,7 @@ function tokenizerFile(vocabulary: Vocabulary): object {
       fuse_unk: false,
       byte_fallback: false,
       ignore_merges: true,
-      // Added tokens keep their ids only if they stand here: ids that stand nowhere are counted up without a gap.
+      // Added tokens keep their ids only if they are listed here: other ids are assigned consecutively.
       vocab: Object.fromEntries([
         ...words.map((word, id) => [word, id] as const),
         ...builtinAddedTokens.map(({ text, id }) => [text, id] as const),
@@ -90,8 +90,8 @@ function tokenizerFile(vocabulary: Vocabulary): object {
 }
 
 /**
- * tiktoken merges any two neighbours that together are a token, the token with the lowest id first. As a list of pairs
- * that is every way to cut every token in two tokens, in order of the whole.
+ * tiktoken merges any two neighbours that form a token, the lowest id first. As a list of pairs that is every split of
+ * every token in two tokens, in the order of the whole token.
  */
 function mergesOf(vocabulary: Vocabulary, words: readonly string[]): string[] {
   const merges: string[] = [];

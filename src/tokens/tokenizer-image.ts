@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto';
 import type { ByteLevelSpec } from './byte-level-spec.ts';
 import type { ByteLevelTables } from './byte-level-tables.ts';
 
-/** To be raised with every change of the layout, of the tables or of how either is made. */
+/** Increase with every change of the layout, the tables or the way they are built. */
 const version = 1;
 
 const sumAt = 16;
@@ -20,7 +20,7 @@ const headLengthAt = sumAt + sumBytes;
 const headAt = headLengthAt + 4;
 
 interface Head {
-  /** What the image was made from: SHA-256 of the tokenizer.json, in hex. */
+  /** SHA-256 of the source tokenizer.json, in hex. */
   readonly source: string;
   readonly spec: ByteLevelSpec;
   /** Bytes of each array. */
@@ -64,7 +64,7 @@ export function makeImage(source: string, spec: ByteLevelSpec, tables: ByteLevel
   return openImage(memory);
 }
 
-/** @returns undefined unless these bytes are a whole and unspoilt image, made by this version from this source */
+/** @returns undefined unless the bytes are an intact image, made by this version from this source */
 export function checkImage(memory: SharedArrayBuffer, source: string): TokenizerImage | undefined {
   const bytes = Buffer.from(memory);
   if (bytes.length < headAt || !bytes.subarray(0, sumAt).equals(mark())) return undefined;
@@ -72,7 +72,7 @@ export function checkImage(memory: SharedArrayBuffer, source: string): Tokenizer
   return readHead(memory).source === source ? openImage(memory) : undefined;
 }
 
-/** @param memory of an image that `makeImage` made or `checkImage` found good: nothing is checked */
+/** @param memory an image from `makeImage` or checked by `checkImage`: not checked again */
 export function openImage(memory: SharedArrayBuffer): TokenizerImage {
   const { spec, lengths } = readHead(memory);
   let at = headAt + new Uint32Array(memory, headLengthAt, 1)[0]!;

@@ -1,4 +1,4 @@
-// What the tokenizer's thread runs: loads one tokenizer, then answers tasks, a slice of one at a time.
+// The tokenizer thread: loads one tokenizer, then answers tasks in slices.
 
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -25,7 +25,7 @@ import { openImage } from './tokenizer-image.ts';
 interface Engine {
   readonly description: TokenizerDescription;
   readonly templates: ChatTemplates | undefined;
-  /** May be left at each `yield` for a while. */
+  /** Can be paused at each `yield`. */
   encode(text: string, addSpecialTokens: boolean): Generator<void, Uint32Array>;
   decode(ids: Uint32Array): string;
 }
@@ -66,12 +66,12 @@ async function load(source: ThreadSource): Promise<Engine> {
   }
 }
 
-/** The part of a tokenizer.json that is looked at here. */
+/** The part of a tokenizer.json that is read here. */
 interface TokenizerJson {
   readonly model?: { readonly type?: unknown; readonly unk_token?: unknown };
 }
 
-/** Absent in files of old; the library then tells the model by its fields. */
+/** Undefined in old files; the library then recognizes the model by its fields. */
 const supportedModels: readonly unknown[] = ['BPE', 'Unigram', 'WordPiece', 'WordLevel', undefined];
 
 async function readJson(file: string): Promise<object> {
@@ -85,7 +85,7 @@ async function readJson(file: string): Promise<object> {
   throw new TokenizerError('tokenizer-unsupported', `${file} does not hold a JSON object`);
 }
 
-/** One that does not parse was said to be missing when the tokenizer was loaded. */
+/** An invalid template was reported when the tokenizer was loaded. */
 function templatesOf(sources: TemplateSources | null, addedTokens: readonly string[]): ChatTemplates | undefined {
   try {
     return sources === null ? undefined : makeTemplates(sources, addedTokens);
@@ -101,11 +101,11 @@ function libraryEngine(
   config: object,
 ): Engine {
   const type = tokenizer.model?.type;
-  // The library takes an unknown model for a word list, which gives wrong ids in silence.
+  // The library would treat an unknown model as a word list and silently give wrong ids.
   if (!supportedModels.includes(type)) {
     throw new TokenizerError('tokenizer-unsupported', `${file} holds a model of unknown type ${String(type)}`);
   }
-  // For a word list the library looks for the unknown token in the configuration, where it need not be.
+  // For a word list the library expects the unknown token in the configuration, where it may be missing.
   const completed = type === 'WordLevel' ? { ...config, unk_token: tokenizer.model?.unk_token } : config;
   let library: Library;
   try {
@@ -160,7 +160,7 @@ function* encodeChat(engine: Engine, chat: ThreadChat): Generator<void, ThreadRe
   return { ids, exact: false, restTokens, otherParts: rendered.otherParts };
 }
 
-/** Values read in one step. */
+/** Values read per step. */
 const unitsPerStep = 4096;
 
 function* readSteps(text: string): Generator<void, JsonText> {
@@ -172,7 +172,7 @@ function* readSteps(text: string): Generator<void, JsonText> {
 assert(parentPort !== null, 'this module runs in a worker thread');
 const port = parentPort;
 const loading = load(workerData as ThreadSource);
-// Whoever asks gets the failure; without this line it would end the thread before anyone has asked.
+// Callers get the failure; without this line it would end the thread before the first call.
 loading.catch(() => {});
 const turns = new ThreadTurns(() => performance.now());
 let working = false;
@@ -192,7 +192,7 @@ async function accept({ id, group, task }: Extract<ThreadRequest, { kind: 'work'
   }
 }
 
-/** Between two slices, messages are taken. */
+/** Messages are received between slices. */
 function work(): void {
   working = !turns.isEmpty;
   if (!working) return;

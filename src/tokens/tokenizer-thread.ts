@@ -1,4 +1,4 @@
-// One worker thread that tokenizes for this one: a bounded queue of texts in, ids out, a new thread after a death.
+// A worker thread that tokenizes for the calling thread: a bounded queue, and a new thread after a crash.
 
 import { Worker } from 'node:worker_threads';
 import type {
@@ -13,13 +13,13 @@ import { type ChatInput, type EncodedChat, TokenizerError } from './tokenizer.ts
 import type { TokenizerTurn } from './tokenizer-turn.ts';
 
 export interface ThreadOptions {
-  /** Texts that may wait or be at work; one more fails with `queue-full`. */
+  /** Limit on waiting and running texts; one more fails with `queue-full`. */
   readonly queuedTextsMax?: number | undefined;
-  /** Characters of these texts. */
+  /** Limit on the characters of these texts. */
   readonly queuedCharsMax?: number | undefined;
-  /** One text that is longer fails with `text-too-long`. */
+  /** A longer text fails with `text-too-long`. */
   readonly textCharsMax?: number | undefined;
-  /** From the call to its answer; one that takes longer fails with `tokenizer-late`. */
+  /** Time from the call to its answer; a slower task fails with `tokenizer-late`. */
   readonly taskMsMax?: number | undefined;
   /** The module that the thread runs. */
   readonly entry?: URL | undefined;
@@ -42,8 +42,8 @@ const defaults = {
 };
 
 /**
- * Node 20 runs no TypeScript. So where this file itself is the source (under vitest) the thread runs what the build
- * made of its neighbour; `npm test` builds first.
+ * Node 20 does not run TypeScript, so if this file is the source (under vitest), the thread runs the built version of
+ * its neighbour; `npm test` builds first.
  */
 const builtEntry: URL = new URL(
   import.meta.url.endsWith('.ts') ? '../../dist/tokens/tokenizer-thread-entry.js' : './tokenizer-thread-entry.js',
@@ -51,10 +51,9 @@ const builtEntry: URL = new URL(
 );
 
 /**
- * The thread starts with the first call, and again with the first call after its death. It does not keep the process
- * alive while nothing waits for it. Every call may fail with `queue-full`, `text-too-long`, `tokenizer-late`,
- * `cancelled`, `thread-died`, `tokenizer-unsupported` (nothing could be loaded), `tokenizer-failed` (this input) or
- * `closed`.
+ * The thread starts on the first call, and again on the first call after a crash. It keeps the process alive only while
+ * calls wait for it. Every call may fail with `queue-full`, `text-too-long`, `tokenizer-late`, `cancelled`,
+ * `thread-died`, `tokenizer-unsupported` (loading failed), `tokenizer-failed` (this input) or `closed`.
  */
 export class TokenizerThread {
   readonly #source: ThreadSource;
@@ -86,7 +85,7 @@ export class TokenizerThread {
     return (await this.#ask({ kind: 'encode', text, addSpecialTokens }, text.length, turn)) as Uint32Array;
   }
 
-  /** Renders it there, too. */
+  /** Also renders the chat in the thread. */
   async encodeChat(chat: ChatInput, turn?: TokenizerTurn): Promise<EncodedChat> {
     const { messages, tools, chatTemplateKwargs } = chat;
     const chars = messages.text.length + (tools?.text.length ?? 0) + (chatTemplateKwargs?.text.length ?? 0);
@@ -145,7 +144,7 @@ export class TokenizerThread {
     }
   }
 
-  /** What one request asks is one group: it takes turns with others as a whole, and ends with it. */
+  /** All tasks of one request form a group, which is scheduled and dropped as a whole. */
   #groupOf(turn: TokenizerTurn, id: number): number {
     const known = this.#groups.get(turn);
     if (known !== undefined) return known;
@@ -182,14 +181,14 @@ export class TokenizerThread {
 
   #settle(reply: ThreadReply): void {
     const waiting = this.#waiting.get(reply.id);
-    // Gone if it was given up, or the thread was abandoned, between sending the reply and its arrival.
+    // Missing if the call was given up, or the thread was abandoned, while the reply was on its way.
     if (waiting === undefined) return;
     this.#forget(reply.id, waiting);
     if (reply.kind === 'done') waiting.resolve(reply.result);
     else waiting.reject(new TokenizerError(reply.code, reply.reason, reply.param));
   }
 
-  /** Fails all that waits for this thread; a no-op for a thread that was abandoned before. */
+  /** Fails everything that waits for this thread; does nothing if the thread was abandoned before. */
   #abandon(worker: Worker, error: TokenizerError): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;

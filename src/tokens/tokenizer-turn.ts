@@ -1,33 +1,33 @@
-// What the texts of one request may take of the calling thread, and whether anybody still waits for them.
+// The share of the calling thread for one request's texts, and whether the request still waits for them.
 
-/** Text that is tokenized in the calling thread: 2 ms as a rule, tens of ms at the very worst. */
+/** Text tokenized in the calling thread: usually 2 ms, tens of ms in the worst case. */
 export const inlineCharsMax = 65_536;
 
-/** One a request, for all of its texts. */
+/** One per request, for all of its texts. */
 export class TokenizerTurn {
   #inlineCharsLeft = inlineCharsMax;
   #onEnd: (() => void) | null = null;
   #ended = false;
 
-  /** Nobody waits any more. */
+  /** The request no longer waits. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Whether a text of that length may be done in the calling thread, beside those before it. */
+  /** Whether a text of this length may be tokenized in the calling thread, after those before it. */
   takeInline(chars: number): boolean {
     if (chars > this.#inlineCharsLeft) return false;
     this.#inlineCharsLeft -= chars;
     return true;
   }
 
-  /** What is still waiting is given up. */
+  /** Cancels waiting tasks. */
   end(): void {
     this.#ended = true;
     this.#onEnd?.();
   }
 
-  /** Calls back once it ends; the newest callback replaces the one before. */
+  /** Calls back when it ends. A new callback replaces the previous one. */
   whenEnded(callback: () => void): void {
     this.#onEnd = callback;
   }

@@ -1,4 +1,4 @@
-// The contract between text and token ids that gateway and engine share.
+// The tokenizer interface that gateway and engine share.
 
 import type { ChatFacts } from './chat-facts.ts';
 import type { JsonText } from './exact-json.ts';
@@ -7,28 +7,28 @@ import type { TokenizerTurn } from './tokenizer-turn.ts';
 export interface Tokenizer {
   /** Shown in logs and on /workers: `builtin:cl100k_base` or the path of a tokenizer.json. */
   readonly name: string;
-  /** Every id is below it. */
+  /** All ids are below it. */
   readonly vocabSize: number;
   /**
-   * Exact ids of `text`. Added tokens (`<|im_end|>`) that occur in it are recognised, as engines do.
-   * Where the ids are at hand at once they come as they are, else as a promise.
-   * @throws TokenizerError, or the promise rejects with one.
+   * Exact ids of `text`. Added tokens (`<|im_end|>`) in it are recognized, as in engines. Ids that are known at once
+   * are returned directly, else as a promise.
+   * @throws TokenizerError, directly or as a rejection
    */
   encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array>;
-  /** Text of `ids`, added tokens included; bytes that are not UTF-8 and ids without a token become U+FFFD. */
+  /** Text of `ids`, with added tokens; invalid UTF-8 and ids without a token become U+FFFD. */
   decode(ids: ArrayLike<number>): string | Promise<string>;
-  /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field. */
+  /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field */
   renderChat(chat: ChatInput): RenderedChat;
-  /** Ids of `renderChat`'s text; without further special tokens, unless the chat asks for them. */
+  /** Ids of `renderChat`'s text, without further special tokens unless the chat asks for them. */
   encodeChat(chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat>;
-  /** Ends what runs in the background; calls still waiting fail with `closed`. */
+  /** Ends background work; waiting calls fail with `closed`. */
   close(): Promise<void>;
 }
 
 export interface EncodeOptions {
-  /** As in the engines' /v1/completions: BOS and the like, where the tokenizer has them. Default true. */
+  /** Adds BOS and similar tokens, as the engines' /v1/completions does. Default true. */
   readonly addSpecialTokens?: boolean | undefined;
-  /** Of the request that the text belongs to. */
+  /** The turn of the request that the text belongs to. */
   readonly turn?: TokenizerTurn | undefined;
 }
 
@@ -36,34 +36,34 @@ export interface EncodeOptions {
 export interface ChatInput {
   /** A list of messages. */
   readonly messages: JsonText;
-  /** What `chatFacts` finds in them, where that is known already. */
+  /** The result of `chatFacts` for the messages, if known. */
   readonly facts?: ChatFacts | undefined;
   /** A list of tools. */
   readonly tools?: JsonText | null | undefined;
-  /** Ends the prompt with the opening of the assistant's turn. Default true. */
+  /** Ends the prompt with the start of the assistant's turn. Default true. */
   readonly addGenerationPrompt?: boolean | undefined;
-  /** An object: more variables of the template. */
+  /** An object with additional template variables. */
   readonly chatTemplateKwargs?: JsonText | null | undefined;
-  /** BOS and the like around what the template writes, as in the engines' chats. Default false. */
+  /** Adds BOS and similar tokens around the template's text, as in the engines' chats. Default false. */
   readonly addSpecialTokens?: boolean | undefined;
-  /** The last message stays open, for the model to go on with it. Default false. */
+  /** Leaves the last message open, so that the model continues it. Default false. */
   readonly continueFinalMessage?: boolean | undefined;
-  /** A template of the client's own in place of the model's. */
+  /** The client's own template, instead of the model's. */
   readonly chatTemplate?: JsonText | null | undefined;
-  /** How the engine is to read what is no text. */
+  /** Options for the engine's processing of non-text parts. */
   readonly mmProcessorKwargs?: JsonText | null | undefined;
 }
 
 /**
- * Not exact where a message has a part that is no text (an image): its tokens are the engine's own affair. `text` is
- * then what stands before it, cut behind an added token, so that its tokens are a prefix of the engine's; `rest` is the
- * text behind that, and `otherParts` the number of parts in it that are no text.
+ * Not exact if a message has a part that is not text (an image): only the engine knows its tokens. `text` then ends
+ * before the part, cut after an added token, so that its tokens are a prefix of the engine's; `rest` is the remaining
+ * text, and `otherParts` the number of non-text parts in it.
  */
 export type RenderedChat =
   | { readonly text: string; readonly exact: true }
   | { readonly text: string; readonly exact: false; readonly rest: string; readonly otherParts: number };
 
-/** As `RenderedChat`, in tokens; `restTokens` is about right, and null where nobody can tell. */
+/** As `RenderedChat`, in tokens; `restTokens` is approximate, and null if unknown. */
 export type EncodedChat =
   | { readonly ids: Uint32Array; readonly exact: true }
   | {
@@ -74,41 +74,41 @@ export type EncodedChat =
     };
 
 export type TokenizerErrorCode =
-  /** The file or folder given as tokenizer is not there. */
+  /** The tokenizer's file or folder does not exist. */
   | 'tokenizer-missing'
-  /** It is there but is no tokenizer that can be used. */
+  /** It exists but is not a usable tokenizer. */
   | 'tokenizer-unsupported'
-  /** Chat was asked of a tokenizer without a chat template. */
+  /** A chat needs a chat template, and the tokenizer has none. */
   | 'chat-template-missing'
   /** The chat template does not parse. */
   | 'chat-template-invalid'
-  /** The chat asks for what a template of ours can't do: another template, a last message that stays open. */
+  /** The chat needs more than our templates can do: another template, or an open last message. */
   | 'chat-beyond-template'
-  /** The chat template would write or do more than it may with these messages. */
+  /** The chat template exceeds a limit with these messages. */
   | 'chat-template-overrun'
-  /** The chat template does not accept these messages. */
+  /** The chat template refuses these messages. */
   | 'chat-template-refused'
   /** A message lacks the shape that every template expects. */
   | 'message-invalid'
   /** The tokenizer could not encode or decode this input. */
   | 'tokenizer-failed'
-  /** As many texts wait for the thread as may. */
+  /** The queue is full. */
   | 'queue-full'
-  /** The text is longer than what is tokenized here. */
+  /** The text is longer than this tokenizer takes. */
   | 'text-too-long'
-  /** The thread had other texts to do for too long. */
+  /** The answer took too long. */
   | 'tokenizer-late'
-  /** Its request has ended. */
+  /** The request has ended. */
   | 'cancelled'
-  /** The tokenizer's thread ended with this call in flight; the next call starts another. */
+  /** The tokenizer's thread ended during the call; the next call starts another. */
   | 'thread-died'
-  /** No engine that could be asked tells token ids. */
+  /** No engine can be asked for token ids. */
   | 'engine-missing'
-  /** The engine that was asked could not be reached, or not in time. */
+  /** The engine could not be reached, or not in time. */
   | 'engine-unreachable'
-  /** The engine that was asked refused this text or these messages. */
+  /** The engine refused this text or these messages. */
   | 'engine-refused'
-  /** What the engine answered is not what it should be. */
+  /** The engine's answer is malformed. */
   | 'engine-answer-invalid'
   /** `close` was called. */
   | 'closed';
@@ -116,7 +116,7 @@ export type TokenizerErrorCode =
 /** An expected failure of a tokenizer. */
 export class TokenizerError extends Error {
   readonly code: TokenizerErrorCode;
-  /** The field of the request, or the option, that is at fault. */
+  /** The field of the request, or the option, that caused it. */
   readonly param: string | null;
 
   constructor(code: TokenizerErrorCode, message: string, param: string | null = null) {

@@ -1,18 +1,18 @@
-// Chat messages as vLLM hands them to a chat template: contents, tool calls and roles are brought into one form first.
+// Prepares chat messages for a template as vLLM does: normalizes contents, tool calls and roles.
 //
-// What vLLM would refuse, or what is not known of it, is not prepared: the engine itself is to be asked.
+// Messages that vLLM would refuse, or treats in an unknown way, are not prepared: the engine must be asked.
 
 import { parseJson } from './exact-json.ts';
 import { isJsonObject, type Json, JsonError, type JsonObject } from './json-values.ts';
 import { TokenizerError } from './tokenizer.ts';
 
-/** Stands at the start of the first message that has a part other than text; no template trims or escapes it. */
+/** Marks the start of the first message with a non-text part; no template trims or escapes it. */
 export const partMarker = '\u{f0000}opaque\u{f0000}';
 
 export interface TemplateTraits {
-  /** It walks over content parts itself; else they come as one string. */
+  /** Iterates over content parts itself; otherwise they are joined into one string. */
   readonly takesParts: boolean;
-  /** It knows the role `developer`. */
+  /** Knows the role `developer`. */
   readonly knowsDeveloper: boolean;
 }
 
@@ -73,18 +73,18 @@ function textPart(text: string): Members {
   ]);
 }
 
-/** Where the template takes no parts, vLLM leaves out empty ones; not so of a tool's, which it joins later. */
+/** For templates without parts vLLM drops empty ones, except in a tool's message, which it joins later. */
 function joined(parts: readonly JsonObject[], keepsEmpty: boolean): string {
   const texts = parts.map(textOf);
   return (keepsEmpty ? texts : texts.filter((text) => text !== '')).join('\n');
 }
 
-/** Of a part that was prepared: a reference to a tool has only a name. */
+/** The text of a prepared part: a reference to a tool has only a name. */
 function textOf(part: JsonObject): string {
   return String(part.get('text') ?? part.get('name') ?? '');
 }
 
-/** Where the text of a part stands, by the part's type. */
+/** The member that holds a part's text, by the part's type. */
 const textFields: ReadonlyMap<Json | undefined, string> = new Map([
   ['text', 'text'],
   ['input_text', 'text'],
@@ -93,7 +93,7 @@ const textFields: ReadonlyMap<Json | undefined, string> = new Map([
   ['thinking', 'thinking'],
 ]);
 
-/** What vLLM knows of parts; whatever else a text part has goes on to the template. */
+/** Fields of a part that vLLM uses itself; other fields of a text part go to the template. */
 const partFields: ReadonlySet<string> = new Set(
   (
     'audio_embeds audio_url closed data file image_embeds image_pil image_url input_audio name ' +
@@ -118,7 +118,7 @@ function contentParts(content: Json, role: string, field: string): { parts: Json
   return { parts, otherParts };
 }
 
-/** @returns null for a part that is no text */
+/** @returns null for a part that is not text */
 function preparePart(part: Json, field: string): Members | null {
   if (typeof part === 'string') return textPart(part);
   if (!isJsonObject(part) || part.has('uuid')) return null;
@@ -140,7 +140,7 @@ function preparePart(part: Json, field: string): Members | null {
 
 const billingHeader = 'x-anthropic-billing-header';
 
-/** Its first line, which names what the request costs whom, is none of the model's business: each request has another one. */
+/** vLLM drops the billing header, which differs in every request: it is not meant for the model. */
 function withoutBillingHeader(prepared: Members, part: Json): Members | null {
   const text = prepared.get('text');
   const isPlain = typeof part === 'string' || (isJsonObject(part) && part.get('type') === 'text');
@@ -163,7 +163,7 @@ function addAssistantFields(prepared: Members, message: JsonObject, field: strin
   prepared.set('reasoning_content', reasoning);
 }
 
-/** Fields that vLLM knows come first, in its order; others follow as they came. */
+/** Fields that vLLM knows come first, in its order; others follow in theirs. */
 function ordered(object: JsonObject, names: readonly string[]): Members {
   const members: Members = new Map();
   for (const name of names) if (object.has(name)) members.set(name, object.get(name)!);
@@ -184,7 +184,7 @@ function prepareCall(call: Json, field: string): Members {
   return prepared.set('function', ordered(called, ['arguments', 'name']).set('arguments', argumentsOf(text, field)));
 }
 
-/** What is no JSON object becomes an empty one: templates want a mapping. */
+/** Anything but a JSON object becomes an empty one: templates expect a mapping. */
 function argumentsOf(text: string, field: string): JsonObject {
   try {
     const value = parseJson(text, { constants: true });
@@ -196,7 +196,7 @@ function argumentsOf(text: string, field: string): JsonObject {
   }
 }
 
-/** Where a template does not know developers, they are the system, and the system speaks once, at the beginning. */
+/** For a template without developers vLLM makes them the system and merges all system messages at the beginning. */
 function withoutDeveloper(messages: readonly Members[]): Members[] {
   const converted = messages.map((message) => {
     if (message.get('role') !== 'developer') return message;

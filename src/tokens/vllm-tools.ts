@@ -1,9 +1,9 @@
-// Tools of a chat as vLLM hands them to a chat template: its own fields in its own order, and no others.
+// Prepares a chat's tools for a template as vLLM does: its own fields in its own order, and no others.
 
 import { isJsonObject, type Json, type JsonObject } from './json-values.ts';
 import { TokenizerError } from './tokenizer.ts';
 
-/** @returns null: there are none @throws TokenizerError `message-invalid` where vLLM would refuse them */
+/** @returns null if there are none @throws TokenizerError `message-invalid` where vLLM would refuse them */
 export function prepareTools(given: Json): readonly JsonObject[] | null {
   if (given === null) return null;
   if (!Array.isArray(given)) throw invalid('tools must be a list', 'tools');

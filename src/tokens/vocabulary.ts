@@ -1,8 +1,8 @@
-// The tokens of a byte-level BPE vocabulary: words -> id by open addressing, id -> bytes by offset.
+// The tokens of a byte-level BPE vocabulary: word -> id by open addressing, id -> bytes by offset.
 
 import { assert } from '../core/assert.ts';
 
-/** Hash of `bytes[start..end)`; what `Vocabulary.find` and the word cache take. */
+/** Hash of `bytes[start..end)`, for `Vocabulary.find` and the word cache. */
 export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = end - start;
   for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
@@ -10,13 +10,15 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number): number
   return Math.imul(hash, 0x2c1b3c6d) >>> 0;
 }
 
-/** All that a vocabulary is, in arrays that can be stored and shared between threads. */
+/** A vocabulary as arrays that can be stored and shared between threads. */
 export interface VocabularyTables {
   /** Bytes of all tokens, one after another. */
   readonly bytes: Uint8Array;
   /** Where token `id` starts in `bytes`; one more entry than ids. */
   readonly starts: Uint32Array;
-  /** Two words a slot: hash, then id + 1 (0: empty). A power of two of slots, at least one of them empty. */
+  /**
+   * Two words per slot: hash, then id + 1 (0: empty). The slot count is a power of two, with at least one empty slot.
+   */
   readonly slots: Uint32Array;
   /** The token of each single byte. */
   readonly byteIds: Uint32Array;
@@ -36,7 +38,7 @@ export function vocabularySlots(bytes: Uint8Array, starts: Uint32Array, ids: Ite
   return slots;
 }
 
-/** Ids start at 0; one that no token has is as one without bytes. */
+/** Ids start at 0; an unused id has no bytes. */
 export class Vocabulary {
   readonly size: number;
   /** Bytes of the longest token. */

@@ -1,4 +1,4 @@
-// Cuts a run of whitespace the way all the split patterns do, for the scanners.
+// Splits a run of whitespace as all the split patterns do, for the scanners.
 
 import { type CharacterClasses, newline, space } from './character-classes.ts';
 import { characterBytes, classAt } from './word-scanner.ts';

@@ -1,13 +1,13 @@
-// Remembers the token ids of words that merging produced, in a fixed number of slots that newer words overwrite.
+// Caches the token ids of merged words in a fixed number of slots that newer words overwrite.
 
 const slotCountMax = 32_768;
-/** Longer words are not remembered: they seldom come back. */
+/** Longer words are not cached: they rarely recur. */
 const wordBytesMax = 48;
 const wordTokensMax = 16;
 
 /**
- * A word has one slot, by its hash: no probing, so no chosen set of words makes it slow, and no clean-up, so its
- * memory is constant (about 4 MB). Exact: the bytes are compared.
+ * A word has one slot, by its hash: no probing, so no chosen words make it slow, and no clean-up, so its memory is
+ * constant (about 4 MB). Exact: the bytes are compared.
  */
 export class WordCache {
   readonly #hashes: Uint32Array = new Uint32Array(slotCountMax);
@@ -18,8 +18,9 @@ export class WordCache {
   readonly #tokens: Uint32Array = new Uint32Array(slotCountMax * wordTokensMax);
 
   /**
-   * Writes the ids of `bytes[start..end)` to `out` from `at` on and returns the position behind them, or -1.
+   * Writes the ids of `bytes[start..end)` to `out` at `at`.
    * @param hash the word's `hashBytes`
+   * @returns the position after them, or -1 if the word is not cached
    */
   read(bytes: Uint8Array, start: number, end: number, hash: number, out: Uint32Array, at: number): number {
     const slot = hash & (slotCountMax - 1);
@@ -35,7 +36,7 @@ export class WordCache {
     return at + count;
   }
 
-  /** Remembers that `bytes[start..end)` is `tokens[from..to)`, unless the word is too long. */
+  /** Stores that `bytes[start..end)` is `tokens[from..to)`, unless the word is too long. */
   write(
     bytes: Uint8Array,
     start: number,

@@ -1,17 +1,17 @@
-// What a hand-written scanner of a split pattern offers, and the reading of UTF-8 that all of them share.
+// The interface of hand-written split pattern scanners, and the UTF-8 decoding that they share.
 
 import type { CharacterClasses } from './character-classes.ts';
 
-/** Finds the words that a split pattern makes of a text. */
+/** Finds the words of a text by a split pattern. */
 export interface WordScanner {
   /**
    * End (exclusive) of the word that starts at `at`; `at < end`, both on character boundaries of well-formed UTF-8.
-   * What lies before `at` plays no part: the patterns look ahead only.
+   * Does not depend on what is before `at`: the patterns only look ahead.
    */
   wordEnd(bytes: Uint8Array, at: number, end: number): number;
   /**
-   * Whether every split of a text that contains `before` followed by `after` (UTF-16 code units) has a word boundary
-   * between them, and the words on either side are those of the two parts taken alone. May say no where it is so.
+   * Whether every split of a text with `before` followed by `after` (UTF-16 code units) has a word boundary between
+   * them, and both sides split as they would alone. May return false where this holds.
    */
   alwaysSplits(before: number, after: number): boolean;
 }
@@ -37,7 +37,7 @@ function wideClassAt(classes: CharacterClasses, bytes: Uint8Array, at: number, l
   return classes[((lead & 0x07) << 18) | (second << 12) | (third << 6) | (bytes[at + 3]! & 0x3f)]!;
 }
 
-/** End of the run of characters of one class from `from` on, of at most `countMax` characters. */
+/** End of the run of one class that starts at `from`, of at most `countMax` characters. */
 export function runEnd(
   classes: CharacterClasses,
   wanted: number,
