@@ -29,7 +29,7 @@ export function chatQuestion(chat: ChatInput): string {
 function withReasoning(messages: JsonText): string {
   if (!messages.text.includes('"reasoning_content"')) return messages.text;
   if (!messages.isShort) {
-    const message = 'messages with reasoning_content are not asked about if they hold very many values';
+    const message = 'messages with reasoning_content and very many values are not sent to /tokenize';
     throw new TokenizerError('chat-beyond-template', message, 'messages');
   }
   const { value } = messages;

@@ -38,7 +38,7 @@ export class ChatTemplate {
     const kwargs = objectOf(chat.chatTemplateKwargs, 'chat_template_kwargs');
     const beyond = beyondTemplate(chat, kwargs);
     if (beyond !== null) {
-      throw new TokenizerError('chat-beyond-template', `${beyond} is not for this chat template to do`, beyond);
+      throw new TokenizerError('chat-beyond-template', `${beyond} is not supported by this chat template`, beyond);
     }
     const { messages, otherParts } = prepareMessages(readJson(chat.messages, 'messages'), this.#traits);
     const variables = new Map<string, unknown>([
@@ -64,7 +64,7 @@ export class ChatTemplate {
         throw new TokenizerError('chat-template-overrun', error.message, 'messages');
       }
       if (error instanceof NotRendered) {
-        const message = `the chat template does with these messages what is not done here: ${error.message}`;
+        const message = `the chat template uses an unsupported feature with these messages: ${error.message}`;
         throw new TokenizerError('chat-beyond-template', message, 'messages');
       }
       if (!(error instanceof TemplateRefusal)) throw error;

@@ -138,7 +138,7 @@ function readTokenIds(answer: unknown): Uint32Array {
       return Uint32Array.from(tokens as number[]);
     }
   }
-  throw new TokenizerError('engine-answer-invalid', 'an engine answered no list of tokens');
+  throw new TokenizerError('engine-answer-invalid', 'an engine answered without a list of tokens');
 }
 
 function messageOf(error: unknown): string {

@@ -48,7 +48,8 @@ export class EngineTokenizer implements Tokenizer {
     const question = JSON.stringify({ model: this.#model, tokens: Array.from(ids) });
     const answer = await this.#questions.ask('/detokenize', question, this.#ask);
     const text = (answer as { prompt?: unknown } | null)?.prompt;
-    if (typeof text !== 'string') throw new TokenizerError('engine-answer-invalid', `${this.name} answered no prompt`);
+    if (typeof text !== 'string')
+      throw new TokenizerError('engine-answer-invalid', `${this.name} answered without a prompt`);
     return text;
   }
 

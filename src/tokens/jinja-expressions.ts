@@ -69,7 +69,7 @@ function compileDictionary(nodes: ReadonlyMap<Node, Node>): Expression {
     const values = new Map<string, unknown>();
     for (const [name, value] of members) {
       const key = name(scope, rendering);
-      if (typeof key !== 'string') throw new NotRendered('a dictionary with keys that are no texts');
+      if (typeof key !== 'string') throw new NotRendered('a dictionary with a key that is not a text');
       values.set(key, value(scope, rendering));
     }
     return values;
@@ -162,7 +162,7 @@ export interface Arguments {
 }
 
 export function callValue(called: unknown, { args, kwargs }: Arguments, { work }: Rendering): unknown {
-  if (!(called instanceof Callable)) throw pythonError('a value is called that is no function');
+  if (!(called instanceof Callable)) throw pythonError('a value that is not a function is called');
   return called.call(args, kwargs, work);
 }
 
@@ -189,7 +189,7 @@ export function compileArguments(nodes: readonly Node[]): (scope: Scope, renderi
       else if (kind === 'named') kwargs.set(name, value);
       else if (kind === 'spread') for (const item of itemsOf(value, rendering.work)) args.push(item);
       else if (value instanceof Map) for (const [key, member] of value) kwargs.set(key as string, member);
-      else throw pythonError('what follows ** is no mapping');
+      else throw pythonError('the value after ** is not a mapping');
     }
     return { args, kwargs };
   };

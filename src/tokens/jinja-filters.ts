@@ -83,7 +83,7 @@ const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     'items',
     (value, _args, _kwargs, work) => {
       if (value === undefined) return [];
-      if (!(value instanceof Map)) throw pythonError('items are asked of what is no mapping');
+      if (!(value instanceof Map)) throw pythonError('items of a value that is not a mapping');
       work.visit(value.size);
       return Array.from(value, ([name, member]) => PythonTuple.of(name, member));
     },
@@ -114,7 +114,7 @@ function tojson(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: 
   const take = (index: number, name: string): unknown => args[index] ?? kwargs.get(name) ?? null;
   for (const name of kwargs.keys()) {
     if (!['ensure_ascii', 'indent', 'separators', 'sort_keys'].includes(name))
-      throw pythonError(`tojson takes no ${name}`);
+      throw pythonError(`tojson has no argument ${name}`);
   }
   const separators = take(2, 'separators');
   const [itemSeparator, keySeparator] = Array.isArray(separators) ? separators.map(asText) : [];
@@ -140,7 +140,7 @@ function indentationOf(value: unknown): string | null {
   if (value === null) return null;
   if (typeof value === 'string' && value.length <= indentMax) return value;
   const width = asCount(value, 'the indent of tojson');
-  if (width > indentMax) throw new NotRendered('an indent as wide as that');
+  if (width > indentMax) throw new NotRendered('an indent that wide');
   return ' '.repeat(Math.max(0, width));
 }
 
@@ -152,7 +152,7 @@ function indent(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: 
   work.write(text.length);
   const lines = text.split('\n');
   work.write(lines.length * space.length);
-  if (hasUnusualLines(text)) throw new NotRendered('indent of unusual lines');
+  if (hasUnusualLines(text)) throw new NotRendered('indent of text with unusual line ends');
   return lines.map((line, i) => ((i > 0 || first) && (line !== '' || blank) ? space + line : line)).join('\n');
 }
 
@@ -166,7 +166,7 @@ function join(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: Te
 }
 
 function dictsort(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: TemplateWork): unknown[] {
-  if (!(value instanceof Map)) throw pythonError('dictsort of what is no mapping');
+  if (!(value instanceof Map)) throw pythonError('dictsort of a value that is not a mapping');
   const caseSensitive = truth(args[0] ?? kwargs.get('case_sensitive'));
   const by = args[1] ?? kwargs.get('by') ?? 'key';
   const reverse = truth(args[2] ?? kwargs.get('reverse'));
@@ -197,7 +197,7 @@ function unique(value: unknown, args: readonly unknown[], kwargs: Kwargs, work: 
   const seen = new Set<unknown>();
   return itemsOf(value, work).filter((item) => {
     work.step();
-    if (typeof item !== 'string') throw new NotRendered('unique of values that are no texts');
+    if (typeof item !== 'string') throw new NotRendered('unique of values that are not texts');
     const key = folded(item, caseSensitive);
     return !seen.has(key) && seen.add(key);
   });
@@ -245,7 +245,7 @@ function deepAttribute(value: unknown, path: unknown): unknown {
 
 function absolute(value: unknown): unknown {
   if (value instanceof JsonFloat) return new JsonFloat(Math.abs(value.value));
-  if (!isInteger(value)) throw pythonError('abs of what is no number');
+  if (!isInteger(value)) throw pythonError('abs of a value that is not a number');
   return value < 0 ? -value : value;
 }
 
@@ -254,7 +254,7 @@ function toInteger(value: unknown, otherwise: unknown): unknown {
   if (typeof value === 'boolean') return Number(value);
   const number = value instanceof JsonFloat ? value.value : typeof value === 'string' ? integerIn(value) : Number.NaN;
   if (Number.isNaN(number)) return otherwise;
-  if (!Number.isSafeInteger(Math.trunc(number))) throw new NotRendered('an integer as large as that');
+  if (!Number.isSafeInteger(Math.trunc(number))) throw new NotRendered('an integer that large');
   return Math.trunc(number) + 0;
 }
 

@@ -47,7 +47,7 @@ export class LoopState {
         return items[index0 + 1];
       case 'cycle':
         return new Callable((args) => {
-          if (args.length === 0) throw pythonError('no items for cycling are given');
+          if (args.length === 0) throw pythonError('loop.cycle without items');
           return args[index0 % args.length];
         });
       default:
@@ -58,7 +58,7 @@ export class LoopState {
 
 /** `value.name`: Python's own attribute wins over a member of that name. */
 export function attributeOf(value: unknown, name: string): unknown {
-  if (value === undefined) throw pythonError(`'${name}' is looked for in what is undefined`);
+  if (value === undefined) throw pythonError(`'${name}' of an undefined value`);
   if (value instanceof Map) {
     const own = dictionaryMethods.get(name);
     return own === undefined ? value.get(name) : own(value as ReadonlyMap<string, unknown>);
@@ -73,7 +73,7 @@ export function attributeOf(value: unknown, name: string): unknown {
 
 /** `value[key]`: a member wins over Python's own attribute. */
 export function itemOf(value: unknown, key: unknown, work: TemplateWork): unknown {
-  if (value === undefined) throw pythonError('an item is looked for in what is undefined');
+  if (value === undefined) throw pythonError('an item of an undefined value');
   if ((typeof value === 'string' || Array.isArray(value)) && (typeof key === 'number' || typeof key === 'boolean')) {
     return itemAt(value, Number(key), work);
   }
@@ -137,7 +137,7 @@ function listMethod(value: readonly unknown[], name: string): unknown {
       return method(([item], _kwargs, work) => value.filter((each) => equals(each, item, work)).length);
     case 'index':
       return method(([item], _kwargs, work) => {
-        if (!isIn(item, value, work)) throw pythonError('an item is looked for that is not in its list');
+        if (!isIn(item, value, work)) throw pythonError('index of an item that is not in the list');
         return value.findIndex((each) => equals(each, item, work));
       });
     default:
@@ -245,7 +245,7 @@ function textMethod(text: string, name: string): unknown {
 }
 
 export function asText(value: unknown): string {
-  if (typeof value !== 'string') throw pythonError('a text is needed where there is another value');
+  if (typeof value !== 'string') throw pythonError('a value is not a text');
   return value;
 }
 

@@ -47,12 +47,12 @@ function calculate(operator: string, left: unknown, right: unknown, work: Templa
   }
   if (operator === '*' && (typeof left === 'string' || typeof right === 'string')) {
     const [text, count] = typeof left === 'string' ? [left, right] : [right as string, left];
-    if (typeof count !== 'number') throw pythonError('a text is multiplied by what is no integer');
+    if (typeof count !== 'number') throw pythonError('a text is multiplied by a value that is not an integer');
     work.write(text.length * Math.max(0, count));
     return text.repeat(Math.max(0, count));
   }
   const [a, b] = [counted(left), counted(right)];
-  if (a === null || b === null) throw pythonError(`${operator} is applied to values that it is not for`);
+  if (a === null || b === null) throw pythonError(`${operator} is not defined for these values`);
   return isInteger(a) && isInteger(b) ? integers(operator, a, b) : floats(operator, Number(bare(a)), Number(bare(b)));
 }
 
@@ -117,7 +117,7 @@ function floats(operator: string, a: number, b: number): unknown {
 
 export function negated(value: unknown): unknown {
   const number = counted(value);
-  if (number === null) throw pythonError('a value is negated that is no number');
+  if (number === null) throw pythonError('a value that is not a number is negated');
   if (number instanceof JsonFloat) return new JsonFloat(-number.value);
   return narrow(-BigInt(number));
 }

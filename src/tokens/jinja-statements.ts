@@ -91,7 +91,7 @@ function compileTarget(node: Node): Assign {
   if (node.type === 'TupleLiteral') {
     const targets = node.value.map(compileTarget);
     return (scope, value, rendering) => {
-      if (lengthOf(value) !== targets.length) throw pythonError('a value is unpacked that holds more or fewer others');
+      if (lengthOf(value) !== targets.length) throw pythonError('wrong number of values to unpack');
       for (const [i, item] of itemsOf(value, rendering.work).entries()) targets[i]!(scope, item, rendering);
     };
   }
@@ -100,7 +100,7 @@ function compileTarget(node: Node): Assign {
     const { value: name } = node.property;
     return (scope, value, rendering) => {
       const namespace = holder(scope, rendering);
-      if (!(namespace instanceof Namespace)) throw pythonError('a member is set of what is no namespace');
+      if (!(namespace instanceof Namespace)) throw pythonError('a member of a value that is not a namespace is set');
       namespace.members.set(name, value);
     };
   }
@@ -163,10 +163,10 @@ function compileMacro(
   });
   return (outer, rendering) =>
     new Callable((args, kwargs, work) => {
-      if (args.length > known.length) throw new NotRendered('a macro with more arguments than it names');
+      if (args.length > known.length) throw new NotRendered('a macro called with too many arguments');
       for (const key of kwargs.keys()) {
         if (key !== 'caller' && !known.some((parameter) => parameter.name === key)) {
-          throw new NotRendered('a macro with arguments that it does not name');
+          throw new NotRendered('a macro called with unknown arguments');
         }
       }
       const scope = new Scope(outer);

@@ -60,7 +60,8 @@ globals.set(
 globals.set(
   'namespace',
   new Callable(([given], kwargs) => {
-    if (given !== undefined && !(given instanceof Map)) throw new NotRendered('a namespace of what is no mapping');
+    if (given !== undefined && !(given instanceof Map))
+      throw new NotRendered('a namespace of a value that is not a mapping');
     return new Namespace(new Map([...((given as ReadonlyMap<string, unknown>) ?? []), ...kwargs]));
   }),
 );

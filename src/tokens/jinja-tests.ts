@@ -66,12 +66,12 @@ function isIterable(value: unknown): boolean {
 }
 
 function isCased(value: unknown, change: (text: string) => string): boolean {
-  if (typeof value !== 'string') throw new NotRendered('the case of what is no text');
+  if (typeof value !== 'string') throw new NotRendered('the case of a value that is not a text');
   return change(value) === value && value.toLowerCase() !== value.toUpperCase();
 }
 
 function remainder(value: unknown, by: unknown): number {
-  if (!isInteger(value) || !isInteger(by)) throw pythonError('a remainder of what is no integer');
+  if (!isInteger(value) || !isInteger(by)) throw pythonError('a remainder of a value that is not an integer');
   const rest = Number(BigInt(value) % BigInt(by));
   return Math.abs(rest);
 }

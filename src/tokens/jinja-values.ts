@@ -44,7 +44,7 @@ export function isInteger(value: unknown): value is number | bigint {
 export function asCount(value: unknown, what: string): number {
   if (typeof value === 'boolean') return Number(value);
   if (typeof value === 'number') return value;
-  throw pythonError(`${what} is no integer`);
+  throw pythonError(`${what} is not an integer`);
 }
 
 export function truth(value: unknown): boolean {
@@ -111,7 +111,7 @@ export function lengthOf(value: unknown): number {
   if (typeof value === 'string') return textLength(value);
   if (Array.isArray(value)) return value.length;
   if (value instanceof Map) return value.size;
-  throw pythonError('a value without a length is counted');
+  throw pythonError('a value has no length');
 }
 
 /** The items of a loop. @throws TemplateRefusal */
@@ -126,19 +126,19 @@ export function itemsOf(value: unknown, work: TemplateWork): readonly unknown[] 
     work.visit(value.size);
     return [...value.keys()];
   }
-  throw pythonError('a value is gone through that holds no others');
+  throw pythonError('a value is not iterable');
 }
 
 /** `one in other`. */
 export function isIn(one: unknown, other: unknown, work: TemplateWork): boolean {
   if (typeof other === 'string') {
-    if (typeof one !== 'string') throw pythonError('only a text can be in a text');
+    if (typeof one !== 'string') throw pythonError('a value that is not a text is looked for in a text');
     work.read(other.length);
     return other.includes(one);
   }
   if (other instanceof Map) return typeof one === 'string' && other.has(one);
   if (other === undefined) return false;
-  if (!Array.isArray(other)) throw pythonError('nothing can be in a value that holds no others');
+  if (!Array.isArray(other)) throw pythonError('a value is not a container');
   work.visit(other.length / 16);
   return other.some((item) => equals(item, one, work));
 }
@@ -160,7 +160,7 @@ export function sliceOf(
   step: unknown,
   work: TemplateWork,
 ): string | unknown[] {
-  if (typeof value !== 'string' && !Array.isArray(value)) throw pythonError('a value is sliced that is no list');
+  if (typeof value !== 'string' && !Array.isArray(value)) throw pythonError('a value that is not a list is sliced');
   const by = step === undefined || step === null ? 1 : asCount(step, 'the step of a slice');
   if (by === 0) throw pythonError('the step of a slice is zero');
   if (typeof value === 'string' && by === 1 && !hasSurrogates(value)) {

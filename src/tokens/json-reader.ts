@@ -206,7 +206,7 @@ export class JsonReader {
     }
     for (;;) {
       const quote = text.indexOf('"', this.#stringAt);
-      if (quote === -1) throw new JsonError('a string in it has no end');
+      if (quote === -1) throw new JsonError('a string is not terminated');
       this.#units += 0.1 + (quote - this.#stringAt) / charsPerUnit;
       let escapes = quote;
       while (text.charCodeAt(escapes - 1) === BACKSLASH) escapes--;
@@ -225,7 +225,7 @@ export class JsonReader {
       try {
         return JSON.parse(this.#text.slice(from, quote + 1)) as string;
       } catch {
-        throw new JsonError(`the string at position ${from} is none`);
+        throw new JsonError(`the string at position ${from} is not valid`);
       }
     }
     if (control.test(plain)) throw new JsonError(`the string at position ${from} holds a control character`);
@@ -344,8 +344,8 @@ export class JsonReader {
 
   #unexpected(): JsonError {
     const at = this.#at;
-    if (at >= this.#text.length) return new JsonError('it ends too early');
-    return new JsonError(`${JSON.stringify(this.#text.slice(at, at + 1))} at position ${at} is not expected`);
+    if (at >= this.#text.length) return new JsonError('the text ends too early');
+    return new JsonError(`${JSON.stringify(this.#text.slice(at, at + 1))} at position ${at} is unexpected`);
   }
 }
 

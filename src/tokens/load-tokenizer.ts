@@ -66,7 +66,7 @@ function templatesOf(
     return sources === undefined ? undefined : makeTemplates(sources, addedTokens);
   } catch (error) {
     if (!templateOptional || !(error instanceof TokenizerError)) throw error;
-    onNotice?.(`the chat template of ${files.tokenizerFile} is left out: ${error.message}`);
+    onNotice?.(`the chat template of ${files.tokenizerFile} is ignored: ${error.message}`);
     return undefined;
   }
 }

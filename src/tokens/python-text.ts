@@ -68,7 +68,7 @@ function writeRepr(value: unknown, write: (text: string) => void): void {
       separator = ', ';
     }
     write(value.size === 0 ? '{}' : '}');
-  } else throw new NotRendered('a value without a text of its own is written');
+  } else throw new NotRendered('a value without a known text form is written');
 }
 
 function scalarText(value: unknown, none: string, yes: string, no: string): string | null {
@@ -136,7 +136,7 @@ function dump(value: unknown, options: DumpOptions, line: string, write: (text: 
   else if (typeof value === 'string') write(jsonString(value, options));
   else if (Array.isArray(value)) dumpList(value, options, line, write);
   else if (value instanceof Map) dumpObject(value, options, line, write);
-  else throw new NotRendered('a value that is no JSON is written as JSON');
+  else throw new NotRendered('a value that is not JSON is written as JSON');
 }
 
 function dumpList(list: readonly unknown[], options: DumpOptions, line: string, write: (text: string) => void): void {

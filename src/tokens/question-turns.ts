@@ -25,7 +25,7 @@ export class QuestionTurns {
       return;
     }
     if (this.#waiting.size >= this.#waitingMax) {
-      throw new TokenizerError('queue-full', `${this.#waitingMax} texts wait for the engines already`);
+      throw new TokenizerError('queue-full', `${this.#waitingMax} texts are already waiting for the engines`);
     }
     await new Promise<void>((resolve, reject) => {
       const begin = (): void => {
@@ -34,7 +34,7 @@ export class QuestionTurns {
       };
       const giveUp = (): void => {
         this.#waiting.delete(begin);
-        reject(new TokenizerError('queue-full', `${this.#open} questions were open all the time`));
+        reject(new TokenizerError('queue-full', `${this.#open} other questions were open all the time`));
       };
       signal.addEventListener('abort', giveUp);
       this.#waiting.add(begin);

@@ -53,7 +53,7 @@ export function renderChat(
 }
 
 export function noTemplate(name: string): TokenizerError {
-  return new TokenizerError('chat-template-missing', `${name} comes without a chat template`, 'messages');
+  return new TokenizerError('chat-template-missing', `${name} has no chat template`, 'messages');
 }
 
 async function findTokenizerFile(path: string): Promise<string> {

@@ -111,7 +111,7 @@ function libraryEngine(
   try {
     library = new LibraryTokenizer(tokenizer, completed) as unknown as Library;
   } catch (error) {
-    throw new TokenizerError('tokenizer-unsupported', `${file} is no tokenizer that can be used: ${String(error)}`);
+    throw new TokenizerError('tokenizer-unsupported', `${file} is not a usable tokenizer: ${String(error)}`);
   }
   const addedTokens = [...library.get_added_tokens_decoder().values()].map((token) => token.content);
   return {

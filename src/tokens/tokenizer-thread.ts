@@ -132,15 +132,15 @@ export class TokenizerThread {
   #assertRoom(chars: number, turn: TokenizerTurn | undefined): void {
     const { queuedTextsMax, queuedCharsMax, textCharsMax } = this.#limits;
     if (this.#closed) throw new TokenizerError('closed', 'the tokenizer was closed');
-    if (turn?.ended) throw new TokenizerError('cancelled', 'nobody waits for it any more');
+    if (turn?.ended) throw new TokenizerError('cancelled', 'the request has ended');
     if (chars > textCharsMax) {
       throw new TokenizerError('text-too-long', `the text has more than ${textCharsMax} characters (textCharsMax)`);
     }
     if (this.#waiting.size >= queuedTextsMax) {
-      throw new TokenizerError('queue-full', `${queuedTextsMax} texts wait for the tokenizer already`);
+      throw new TokenizerError('queue-full', `${queuedTextsMax} texts are already waiting for the tokenizer`);
     }
     if (this.#waitingChars + chars > queuedCharsMax) {
-      throw new TokenizerError('queue-full', `${queuedCharsMax} characters wait for the tokenizer already`);
+      throw new TokenizerError('queue-full', `${queuedCharsMax} characters are already waiting for the tokenizer`);
     }
   }
 
@@ -149,7 +149,7 @@ export class TokenizerThread {
     const known = this.#groups.get(turn);
     if (known !== undefined) return known;
     this.#groups.set(turn, id);
-    turn.whenEnded(() => this.#giveUp(id, 'cancelled', 'nobody waits for it any more'));
+    turn.whenEnded(() => this.#giveUp(id, 'cancelled', 'the request has ended'));
     return id;
   }
 

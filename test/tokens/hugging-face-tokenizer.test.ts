@@ -142,7 +142,7 @@ describe('files', () => {
     const options = { imagesPath: null, templateOptional: true, onNotice: (notice: string) => notices.push(notice) };
     const tokenizer = await loadTokenizer(path, options);
     cleanUps.push(() => tokenizer.close());
-    expect(notices.at(-1)).toMatch(/chat template .* is left out: .*does not parse/);
+    expect(notices.at(-1)).toMatch(/chat template .* is ignored: .*does not parse/);
     await expect(tokenizer.encodeChat(plainChat({ messages: [] }))).rejects.toMatchObject({
       code: 'chat-template-missing',
     });
