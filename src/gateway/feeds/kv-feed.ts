@@ -153,10 +153,7 @@ export class KvFeed {
     });
   }
 
-  /**
-   * Call when more blocks were announced than the engine can hold: removals are missing, or its stated capacity is
-   * wrong.
-   */
+  /** Call when more blocks were announced than the engine can hold: removals are missing, or its capacity is wrong. */
   overfull(): void {
     this.#tally.overflows += 1;
     this.#break('overfull', { kind: 'overfull', batches: 0 });
