@@ -1,7 +1,8 @@
 // Reads from an engine's metrics what it says of its cache, in one pass over the text.
 
 import { blockSizeMax } from '../../wire/kv-events-decode.ts';
-import { capacityBlocksMax, labelsLengthMax, ranksMax } from './engine-limits.ts';
+import { capacityBlocksMax, labelsLengthMax } from './engine-limits.ts';
+import { linesMax } from './metrics-lines.ts';
 import { quoted, Remarks } from './remarks.ts';
 
 export interface CacheConfig {
@@ -13,8 +14,8 @@ export interface CacheConfig {
   readonly prefixCaching: boolean | null;
 }
 
-/** More lines of one name are left out: each rank has one, and one more shows that there are too many. */
-const linesMax = ranksMax + 1;
+export const cacheMetric = 'vllm:cache_config_info';
+export const hitsMetrics: readonly string[] = ['vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits'];
 
 /**
  * vLLM's `cache_config_info`. Its counts of blocks and of tokens include one block that never holds content. Where it
@@ -22,7 +23,7 @@ const linesMax = ranksMax + 1;
  */
 export function readCacheConfigs(metrics: string, remarks: Remarks = new Remarks()): CacheConfig[] {
   const configs: CacheConfig[] = [];
-  for (const { labels } of linesOf(metrics, 'vllm:cache_config_info', remarks)) {
+  for (const { labels } of linesOf(metrics, cacheMetric, remarks)) {
     const number = (name: string, min: number, max: number): number | null => {
       const value = numberLabel(labels, name, min, max);
       if (value !== 'unfit') return value;
@@ -44,7 +45,7 @@ export function readCacheConfigs(metrics: string, remarks: Remarks = new Remarks
 
 /** vLLM's counter of hits, in tokens, of one rank; null: it has none, or one that is no count. */
 export function readPrefixCacheHits(metrics: string, rank: number): number | null {
-  for (const name of ['vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits']) {
+  for (const name of hitsMetrics) {
     for (const { labels, value } of linesOf(metrics, name)) {
       const hits = Number(value);
       if (rankOf(labels) === rank) return Number.isFinite(hits) && hits >= 0 ? hits : null;
@@ -67,7 +68,7 @@ function* linesOf(
     const line = metrics.slice(at + start.length, end === -1 ? undefined : end);
     const close = line.lastIndexOf('}');
     if (line.length > labelsLengthMax)
-      remarks.add(`its metrics have a line of ${line.length} characters: it is left out`);
+      remarks.add(`its metrics have a line of more than ${labelsLengthMax} characters: it is left out`);
     else if (close !== -1)
       yield {
         labels: line.slice(0, close),

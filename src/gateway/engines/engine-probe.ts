@@ -12,9 +12,11 @@ import {
   modelsBytesMax,
   smallAnswerBytesMax,
 } from './engine-limits.ts';
-import { type CacheConfig, readCacheConfigs, readPrefixCacheHits } from './engine-metrics.ts';
+import { type CacheConfig, cacheMetric, hitsMetrics, readCacheConfigs, readPrefixCacheHits } from './engine-metrics.ts';
 import type { HealthAnswer } from './engine-pulse.ts';
 import { type ModelEntry, readModels } from './listed-models.ts';
+import { MetricsLines } from './metrics-lines.ts';
+import { parseTurn, turnBytesMin } from './parse-turns.ts';
 import { quoted, Remarks } from './remarks.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -60,6 +62,8 @@ interface Question {
   readonly headers?: Readonly<Record<string, string>>;
   /** Of the answer. */
   readonly bytesMax: number;
+  /** Only lines of these metrics are kept of the answer. */
+  readonly names?: readonly string[];
 }
 
 /** All methods throw ProbeError if the engine does not answer, or with a status that is not 2xx. */
@@ -88,7 +92,7 @@ export class EngineProbe {
 
   /** From the metrics; empty if they say nothing. */
   async cacheConfigs(remarks: Remarks = new Remarks()): Promise<CacheConfig[]> {
-    return readCacheConfigs(await this.#metrics(), remarks);
+    return readCacheConfigs(await this.#metrics([cacheMetric]), remarks);
   }
 
   /** By rank; empty where it publishes nothing at all. */
@@ -99,7 +103,7 @@ export class EngineProbe {
 
   /** Prompt tokens of one rank found in its cache so far, from the metrics; null: they do not say. */
   async prefixCacheHits(rank: number): Promise<number | null> {
-    return readPrefixCacheHits(await this.#metrics(), rank);
+    return readPrefixCacheHits(await this.#metrics(hitsMetrics), rank);
   }
 
   /**
@@ -135,8 +139,9 @@ export class EngineProbe {
     return { status, body: jsonOrNull(text) };
   }
 
-  #metrics(): Promise<string> {
-    return this.#fetch({ method: 'GET', path: '/metrics', bytesMax: metricsBytesMax });
+  /** The lines of these metrics. */
+  #metrics(names: readonly string[]): Promise<string> {
+    return this.#fetch({ method: 'GET', path: '/metrics', bytesMax: metricsBytesMax, names });
   }
 
   async #json(question: Question): Promise<unknown> {
@@ -164,7 +169,7 @@ export class EngineProbe {
 
   /** @throws ProbeError if an answer has begun and can't be used; what undici throws if none has */
   async #send(
-    { method, path, body = '', headers, bytesMax }: Question,
+    { method, path, body = '', headers, bytesMax, names }: Question,
     signal: AbortSignal,
   ): Promise<{ readonly status: number; readonly text: string }> {
     const response = await this.#upstream.dispatcher.request({
@@ -177,12 +182,14 @@ export class EngineProbe {
     });
     const { statusCode: status } = response;
     const chunks: Buffer[] = [];
+    const lines = names === undefined ? null : new MetricsLines(names);
     let bytes = 0;
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > bytesMax) throw new ProbeError(`${path} answers more than ${bytesMax} bytes`, status);
-        chunks.push(chunk);
+        if (lines === null) chunks.push(chunk);
+        else lines.push(chunk);
       }
     } catch (error) {
       if (error instanceof ProbeError || !signal.aborted) throw error;
@@ -192,7 +199,8 @@ export class EngineProbe {
     if (encoding !== undefined && encoding !== 'identity') {
       throw new ProbeError(`${path} answers with the encoding ${quoted(encoding)}, which was not asked for`, status);
     }
-    return { status, text: Buffer.concat(chunks, bytes).toString('utf8') };
+    if (bytes >= turnBytesMin) await parseTurn();
+    return { status, text: lines === null ? Buffer.concat(chunks, bytes).toString('utf8') : lines.end() };
   }
 }
 
