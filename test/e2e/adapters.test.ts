@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
-import { endStream, type FakeEngine, replyWhole, sendToken } from './fake-engine.ts';
+import { endStream, type FakeEngine, type FakeRequest, replyWhole, sendToken } from './fake-engine.ts';
 import { atRest, chatBody, eventually, Harness, loads, post } from './harness.ts';
 
 let harness: Harness;
@@ -53,4 +53,57 @@ describe('an adapter', () => {
     expect((await streaming).body).toContain('[DONE]');
     await atRest(gateway);
   }, 60_000);
+
+  it('that an operator loads or unloads through the gateway is routable, or gone, with the next request', async () => {
+    const [holder, other] = [await harness.engine(), await harness.engine()];
+    for (const engine of [holder, other]) engine.behaviour = (request) => loadOrReply(engine, request);
+    const gateway = await harness.gateway({
+      workers: [{ url: holder.url, apiKey: 'the-key-of-the-engine' }, { url: other.url }],
+      adminKey: 'the-key-of-the-operator',
+      viewKey: 'the-key-of-the-viewer',
+    });
+    const act = async (action: string, body: string, key = 'the-key-of-the-operator') => {
+      const path = `/workers/${encodeURIComponent(holder.url)}/${action}`;
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+      const response = await fetch(gateway.adminUrl + path, { method: 'POST', headers, body });
+      return { status: response.status, body: await response.text() };
+    };
+    const adapter = '{"lora_name":"tuned", "lora_path":"/adapters/tuned"}';
+    expect((await act('load_lora_adapter', adapter, 'the-key-of-the-viewer')).status).toBe(403);
+    expect(holder.requests.length).toBe(0);
+    expect(await act('load_lora_adapter', adapter)).toEqual({ status: 200, body: 'Success' });
+    expect(holder.requests[0]).toMatchObject({
+      path: '/v1/load_lora_adapter',
+      body: adapter,
+      headers: { authorization: 'Bearer the-key-of-the-engine' },
+    });
+    expect(await statusOf(gateway, 'tuned')).toBe(200);
+    const again = await act('load_lora_adapter', adapter);
+    expect([again.status, JSON.parse(again.body)]).toEqual([400, { error: { message: 'loaded already' } }]);
+    expect((await act('unload_lora_adapter', '{"lora_name":"tuned"}')).status).toBe(200);
+    expect(await statusOf(gateway, 'tuned')).toBe(404);
+    expect((await post(gateway, '/v1/load_lora_adapter', JSON.parse(adapter))).status).toBe(404);
+    expect(other.requests.length).toBe(0);
+    await holder.close();
+    const unreached = await act('load_lora_adapter', adapter);
+    expect(unreached.status).toBe(502);
+    expect(JSON.parse(unreached.body)).toMatchObject({ error: { code: 'upstream_failed' } });
+  });
 });
+
+/** As vLLM does with its two routes for adapters. */
+function loadOrReply(engine: FakeEngine, request: FakeRequest): void {
+  const loads = request.path === '/v1/load_lora_adapter';
+  if (!loads && request.path !== '/v1/unload_lora_adapter') {
+    replyWhole(request, 'hi');
+    return;
+  }
+  const { lora_name: name } = JSON.parse(request.body) as { lora_name: string };
+  if (loads && engine.models.includes(name)) {
+    request.response.writeHead(400, { 'content-type': 'application/json' });
+    request.response.end('{"error":{"message":"loaded already"}}');
+    return;
+  }
+  engine.models = loads ? [...engine.models, name] : engine.models.filter((model) => model !== name);
+  request.response.end('Success');
+}

@@ -23,6 +23,12 @@ import type { Upstream } from './upstream.ts';
 /** From the question to the last byte of the answer. */
 const answerMsMax = 5000;
 
+/** An adapter is read from disk, or from far away. */
+const adapterMsMax = 60_000;
+
+export const adapterActions = ['load_lora_adapter', 'unload_lora_adapter'] as const;
+export type AdapterAction = (typeof adapterActions)[number];
+
 /** What an engine makes token ids of. */
 export type TokenizeInput =
   | { readonly prompt: string }
@@ -139,6 +145,12 @@ export class EngineProbe {
     return { status, body: jsonOrNull(text) };
   }
 
+  /** Loads or unloads a LoRA adapter. @returns the engine's answer, whatever its status */
+  changeAdapters(action: AdapterAction, body: string): Promise<{ readonly status: number; readonly text: string }> {
+    const question = { method: 'POST', path: `/v1/${action}`, body, bytesMax: smallAnswerBytesMax } as const;
+    return this.#answered(question, adapterMsMax);
+  }
+
   /** The lines of these metrics. */
   #metrics(names: readonly string[]): Promise<string> {
     return this.#fetch({ method: 'GET', path: '/metrics', bytesMax: metricsBytesMax, names });
@@ -154,11 +166,16 @@ export class EngineProbe {
   }
 
   async #fetch(question: Question, timeoutMs: number = answerMsMax): Promise<string> {
+    const { status, text } = await this.#answered(question, timeoutMs);
+    if (status < 200 || status > 299) throw new ProbeError(`${question.path} answers with status ${status}`, status);
+    return text;
+  }
+
+  /** Whatever the status. @throws ProbeError if no usable answer comes */
+  async #answered(question: Question, timeoutMs: number): Promise<{ readonly status: number; readonly text: string }> {
     const { path } = question;
     try {
-      const { status, text } = await this.#send(question, AbortSignal.timeout(timeoutMs));
-      if (status < 200 || status > 299) throw new ProbeError(`${path} answers with status ${status}`, status);
-      return text;
+      return await this.#send(question, AbortSignal.timeout(timeoutMs));
     } catch (error) {
       if (error instanceof ProbeError) throw error;
       const { name, code, message } = error as Error & { code?: string };

@@ -47,6 +47,7 @@ export class EngineMonitor {
   readonly #canaries: CanarySchedule;
   #feedRetryDueMs = 0;
   #modelsDueMs = 0;
+  #modelsAsked = 0;
   readonly #healthLog: HealthLog;
 
   constructor(engine: Engine, context: MonitorContext) {
@@ -142,8 +143,19 @@ export class EngineMonitor {
     this.#workers.retryFeeds();
   }
 
+  /** Lists the engine's models now, not only when they are due. Never rejects. */
+  async listModels(): Promise<void> {
+    try {
+      if (!this.#closed) await this.#refreshModels();
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
   async #refreshModels(): Promise<void> {
     const { engine } = this;
+    this.#modelsAsked += 1;
+    const asked = this.#modelsAsked;
     this.#modelsDueMs = performance.now() + probeIntervalsPerModels * this.#config.probeIntervalMs;
     if (engine.spec.model !== undefined) return;
     let models: readonly ModelEntry[];
@@ -155,7 +167,8 @@ export class EngineMonitor {
       this.#log.debug({ reason: error.message }, 'models not listed');
       return;
     }
-    if (this.#closed || engine.state !== 'ready') return;
+    // A newer question overtakes an older one.
+    if (this.#closed || engine.state !== 'ready' || asked !== this.#modelsAsked) return;
     if (this.#workers.adoptModels(models)) return;
     this.#apply(engine.health.otherModels('it serves other models than before'));
   }

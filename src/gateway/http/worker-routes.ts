@@ -10,6 +10,7 @@ import { readBody } from '../exchange/request-body.ts';
 import { describeWorkers } from './admin-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
+import { adapterAction, changeAdapters } from './worker-adapters.ts';
 
 export const workersPrefix = '/workers/';
 
@@ -33,11 +34,18 @@ export async function addWorker(context: GatewayContext, exchange: Exchange): Pr
 }
 
 /**
- * `PATCH /workers/ID`, `DELETE /workers/ID`, `POST /workers/ID/drain`, `DELETE /workers/ID/drain`. The escaped id names
- * a worker or its engine's address; the action applies to all workers of that engine.
+ * `PATCH /workers/ID`, `DELETE /workers/ID`, `POST /workers/ID/drain`, `DELETE /workers/ID/drain`,
+ * `POST /workers/ID/load_lora_adapter`, `POST /workers/ID/unload_lora_adapter`. The escaped id names a worker or its
+ * engine's address; the action applies to all workers of that engine.
  */
 export async function answerWorkerAction(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
   const { method = 'GET' } = exchange.request;
+  const adapters = adapterAction(path);
+  if (adapters !== null) {
+    if (method !== 'POST') throw new RequestError(405, 'method_not_allowed', `this takes POST, not ${method}`);
+    const loader = engineOf(context, unescapeId(path.slice(0, -`/${adapters}`.length)));
+    return await changeAdapters(context, exchange, loader, adapters);
+  }
   const drains = path.endsWith(drainSuffix);
   const id = unescapeId(drains ? path.slice(0, -drainSuffix.length) : path);
   const engine = engineOf(context, id);
