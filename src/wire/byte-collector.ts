@@ -16,7 +16,7 @@ export class ByteCollector {
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
 
-  /** @param hold null: nobody counts the memory */
+  /** @param hold counts the memory; null if it is not counted */
   constructor(hold: MemoryHold | null = null) {
     this.#hold = hold;
   }

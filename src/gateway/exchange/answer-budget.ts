@@ -1,9 +1,9 @@
-// The memory that is held of engines' answers, all together: what each one may have of it.
+// The memory budget shared by all buffered parts of engines' answers.
 
 import type { MemoryHold } from '../../wire/byte-collector.ts';
 import { LimitReached } from './limit-reached.ts';
 
-/** Of all answers under way: events that are not complete, answers without a first token, bodies whose usage is to be read. */
+/** Limit over all answers: incomplete events, streams before their first token, bodies whose usage is read at the end. */
 export const answersBytesMax: number = 64 * 1024 * 1024;
 
 export class AnswerBudget {
@@ -18,12 +18,12 @@ export class AnswerBudget {
     return this.#heldBytes;
   }
 
-  /** For one answer; of no bytes at first. */
+  /** An empty hold for one answer. */
   lease(): AnswerLease {
     let ownBytes = 0;
     return {
       take: (bytes) => {
-        // Half of it must stay free beside: a few large answers leave room for many small ones.
+        // Half of its size must stay free, so that large answers leave room for small ones.
         const shareMax = ((this.#bytesMax - this.#heldBytes + ownBytes) * 2) / 3;
         if (ownBytes + bytes > shareMax) throw exceeded(this.#bytesMax);
         ownBytes += bytes;
@@ -42,13 +42,13 @@ export class AnswerBudget {
   }
 }
 
-/** What is held of one answer. Its `take` throws LimitReached 502 if there is no room. */
+/** The memory held for one answer. Its `take` throws LimitReached 502 if there is no room. */
 export interface AnswerLease extends MemoryHold {
-  /** However the answer ends; once or several times. */
+  /** To be called however the answer ends; later calls do nothing. */
   release(): void;
 }
 
 function exceeded(bytesMax: number): LimitReached {
-  const message = `what is held of the engines' answers has reached answersBytesMax (${bytesMax} bytes)`;
+  const message = `the buffered parts of all answers have reached answersBytesMax (${bytesMax} bytes)`;
   return new LimitReached('answersBytesMax', 502, 'answers_too_large_together', message);
 }

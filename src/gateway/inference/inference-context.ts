@@ -22,7 +22,7 @@ export interface InferenceContext {
   readonly monitors: ReadonlyMap<Engine, EngineMonitor>;
   /** Spreads the reading and routing of requests over turns of the event loop. */
   readonly intakeSlices: TurnSlices;
-  /** The memory that is held of answers. */
+  /** Memory for buffered parts of answers. */
   readonly answerBudget: AnswerBudget;
   readonly retryBudget: RetryBudget;
   readonly tokenizerFailures: TokenizerFailures;

@@ -21,7 +21,7 @@ const observedBodyBytesMax = 4 * 1024 * 1024;
 
 export interface InferenceWatchOptions {
   readonly lease: BookingLease;
-  /** Counts what is held of the answer. */
+  /** Counts the memory held for the answer. */
   readonly memory: AnswerLease;
   readonly record: DecisionRecord;
   readonly metrics: GatewayMetrics;
