@@ -95,7 +95,7 @@ export class EngineHealth {
   #processGone = false;
 
   get state(): EngineState {
-    return this.#life === 'ready' && this.#pulse.state === 'stalled' ? 'stalled' : this.#life;
+    return this.#life === 'ready' && this.#pulse.state !== 'well' ? 'stalled' : this.#life;
   }
 
   /** Null: it is ready. */
