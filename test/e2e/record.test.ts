@@ -172,6 +172,6 @@ describe('kvoyant serve --record', () => {
       ['kv', { requests: 60, failed: 0 }],
     ]);
     expect(runs[1]!.cache.hitRate).toBeGreaterThan(0.7);
-    expect(printed.mock.calls.flat().join('\n')).toMatch(/60 requests.*round-robin +\d.*kv +\d/s);
+    expect(printed.mock.calls.flat().join('\n')).toMatch(/round-robin +-.*\nkv +\d.*60 requests/s);
   });
 });
