@@ -142,7 +142,7 @@ describe('kvoyant serve', () => {
     // Not announced by any signal.
     folder.write('k.yaml', `workers: [${b.url}]\nport: 0\nseed: 8\npolicy: random\n`);
     await eventually(async () => (await urls()).join() === b.url, 10_000);
-    expect(served.log()).toMatch(/"settings":\["policy"\],"msg":"only a restart changes these settings/);
+    expect(served.log()).toMatch(/"settings":\["policy"\],"msg":"settings not changed; they need a restart/);
     await eventually(async () => (await fetch(`${served.url}/ready`)).status === 200);
     expect((await stream(served)).body).toContain('[DONE]');
     expect(b.requests).toHaveLength(1);

@@ -34,7 +34,7 @@ describe('a reload', () => {
     expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x'.repeat(2000) })).status).toBe(413);
     await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
     expect(log.with('request').map(({ status }) => status)).toEqual([413, 200]);
-    expect(log.with('only a restart changes these settings; they stay as they were')).toMatchObject([
+    expect(log.with('settings not changed; they need a restart')).toMatchObject([
       { settings: ['policy', 'seed'] },
     ]);
   });
@@ -46,7 +46,7 @@ describe('a reload', () => {
     expect(await reload({ workers: [engine.url, 'nowhere'], bodyBytesMax: 1024 })).toBe(null);
     expect(await reload({ workers: [engine.url], workersFile: '/no/such.yaml', bodyBytesMax: 1024 })).toBe(null);
     expect(gateway.config).toBe(before);
-    const refusals = log.with('configuration refused; nothing has changed').map(({ reasons }) => String(reasons));
+    const refusals = log.with('configuration refused; nothing changed').map(({ reasons }) => String(reasons));
     expect(refusals).toEqual([
       'workers "nowhere" is no http:// or https:// address',
       expect.stringMatching(/^workersFile \/no\/such\.yaml can't be read/),

@@ -15,7 +15,7 @@ const clientCount = size(24, 16);
 const readyMsMax = 20_000;
 /** Of what a reload says in the log. */
 const reloaded = 'configuration reloaded';
-const refused = 'configuration refused; nothing has changed';
+const refused = 'configuration refused; nothing changed';
 
 const folder = mkdtempSync(join(tmpdir(), 'kvoyant-reload-'));
 const file = join(folder, 'gateway.yaml');

@@ -1,21 +1,21 @@
-// The keys that let clients in: whose a key is, which models it opens, and what it may use at most.
+// Clients' API keys: how they are read, which models each one may use, and its limits.
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { hashSecret, isSecretHash, SecretCheck, secretForm } from './secret-hash.ts';
 
 export interface ApiKey {
-  /** Stands for the key in logs. */
+  /** Name of the key in logs. */
   readonly name: string;
-  /** As `hashSecret` gives it; the key itself is not kept. */
+  /** Result of `hashSecret`; the key itself is not kept. */
   readonly hash: string;
-  /** Models that it opens; null: all. */
+  /** Models that the key may use; null: all. */
   readonly models: readonly string[] | null;
-  /** Null: as set for every key; 0: no limit. */
+  /** Null: the limit set for every key; 0: no limit. */
   readonly inFlightMax: number | null;
   readonly requestsPerMinuteMax: number | null;
-  /** The lowest and the highest priority that its requests may have; null: they have none. */
+  /** Lowest and highest priority that its requests may ask for; null: none. */
   readonly priorities: readonly [number, number] | null;
-  /** Its requests may name their worker, and weigh what speaks for one. */
+  /** Whether its requests may name a worker and set routing weights. */
   readonly routing: boolean;
 }
 
@@ -26,7 +26,7 @@ export type ApiKeyResult =
 const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax', 'priorities', 'routing'];
 const limitMax = 1_000_000_000;
 
-/** @param value `NAME:KEY`, or an object with `name`, `key` and what else is set; the key may be given as its hash */
+/** @param value `NAME:KEY`, or an object with `name`, `key` and further fields; the key may be its hash */
 export function readApiKey(value: unknown): ApiKeyResult {
   if (typeof value === 'string') {
     const split = value.indexOf(':');
@@ -41,7 +41,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
   if (unknown !== undefined) {
     return wrong(`${JSON.stringify(unknown)} is unknown; allowed are ${fields.join(', ')}`, unknown);
   }
-  // A list of models that was left blank must not open all of them.
+  // A blank list of models must not allow all models.
   const blank = Object.keys(given).find((field) => given[field] === null);
   if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
   const {
@@ -109,13 +109,13 @@ function wrong(message: string, field?: string): ApiKeyResult {
   return { kind: 'wrong', message, ...(field !== undefined && { field }) };
 }
 
-/** Finds the key that a secret is: the first time by trying all, afterwards at once. */
+/** Finds the key of a secret: the first time by checking every key, later by a lookup. */
 export class ApiKeyring {
-  /** Known secrets are forgotten in the order in which they came, so that the memory has a bound. */
+  /** Remembered secrets; beyond it the oldest is forgotten. */
   static readonly rememberedMax: number = 4096;
 
   readonly #checks: readonly { readonly key: ApiKey; readonly check: SecretCheck }[];
-  /** By a digest that means nothing outside this process. */
+  /** Keyed by a digest that is useless outside this process. */
   readonly #known = new Map<string, ApiKey>();
   readonly #pepper: Buffer = randomBytes(32);
 
@@ -123,7 +123,7 @@ export class ApiKeyring {
     this.#checks = keys.map((key) => ({ key, check: new SecretCheck(key.hash) }));
   }
 
-  /** Nobody needs a key. */
+  /** True: no key is needed. */
   get open(): boolean {
     return this.#checks.length === 0;
   }

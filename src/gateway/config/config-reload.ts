@@ -1,4 +1,4 @@
-// Reloads: another configuration is read and checked as a whole before anything of it is applied.
+// Reloads: a new configuration is read and checked as a whole before any of it is applied.
 
 import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
@@ -6,7 +6,7 @@ import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } f
 import type { ConfigChanges, LiveConfig } from './live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './referenced-files.ts';
 
-/** @returns null if the configuration can't be used; nothing has changed then */
+/** @returns null if the configuration is invalid; then nothing has changed */
 export async function reload(
   live: LiveConfig,
   load: () => GatewayOptions | Promise<GatewayOptions>,
@@ -22,33 +22,33 @@ export async function reload(
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const reasons = error.faults.map(({ setting, message }) => `${setting} ${message}`.trim());
-    log.error({ reasons }, 'configuration refused; nothing has changed');
+    log.error({ reasons }, 'configuration refused; nothing changed');
     return null;
   }
   const changes = live.replace(next);
   apply(live.current, files);
   log.info({ changed: changes.changed }, 'configuration reloaded');
   if (changes.needRestart.length > 0) {
-    log.warn({ settings: changes.needRestart }, 'only a restart changes these settings; they stay as they were');
+    log.warn({ settings: changes.needRestart }, 'settings not changed; they need a restart');
   }
   return changes;
 }
 
 /**
- * A file that was cut short may be a configuration, too: what needed a key before the reload needs one after it.
+ * A truncated file may still be a valid configuration, so a reload must not drop the need for a key.
  * @throws ConfigError
  */
 function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
   const needsKey = ({ apiKeys, apiKeysFile }: GatewayConfig): boolean => apiKeys.length > 0 || apiKeysFile !== null;
   if (needsKey(before) && !needsKey(next)) {
-    throw new ConfigError('apiKeys', 'are gone: only a restart opens the gateway to clients without a key');
+    throw new ConfigError('apiKeys', 'are missing now: only a restart can open the gateway to clients without a key');
   }
   if (before.adminKey !== null && next.adminKey === null) {
-    throw new ConfigError('adminKey', 'is gone: only a restart lets operators in without a key');
+    throw new ConfigError('adminKey', 'is missing now: only a restart can let operators in without a key');
   }
 }
 
-/** One reload after the other: a slow one must not overwrite what a later one has brought. */
+/** Runs reloads one after the other: a slow one must not overwrite the result of a later one. */
 export class ReloadQueue {
   #last: Promise<unknown> = Promise.resolve();
 
@@ -60,10 +60,10 @@ export class ReloadQueue {
 }
 
 /**
- * Calls back when one of the files has changed, as seen by looking again and again: that finds files that are
- * replaced, and links that are moved, as Kubernetes does it.
- * @param paths asked for at every look
- * @returns ends it
+ * Calls `onChange` when one of the files has changed. It polls, which also finds replaced files and moved links (as
+ * Kubernetes does it).
+ * @param paths asked for at every poll
+ * @returns ends the polling
  */
 export function followFiles(paths: () => readonly string[], intervalMs: number, onChange: () => void): () => void {
   let before: string | null = null;
@@ -83,7 +83,7 @@ export function followFiles(paths: () => readonly string[], intervalMs: number, 
   };
 }
 
-/** Differs whenever the file does, as far as its directory entry tells. */
+/** A text that differs when the file has changed, judged by its directory entry. */
 async function markOf(path: string): Promise<string> {
   try {
     const { ino, size, mtimeMs, ctimeMs } = await stat(path);

@@ -1,4 +1,4 @@
-// The configuration of a gateway: every setting checked by itself and beside the others, once, before anything starts.
+// The configuration of a gateway: each setting is checked alone and against the others, once, before anything starts.
 
 import { z } from 'zod';
 import type { ApiKey } from './api-keys.ts';
@@ -12,7 +12,10 @@ export type GatewayConfig = {
   readonly [Name in SettingName]: (typeof settings)[Name] extends SettingType<infer T> ? T : never;
 };
 
-/** As given by a caller: everything but the workers has a default. Workers and keys may be written as on the command line. */
+/**
+ * The caller's settings. Everything but the workers has a default. Workers and keys may be texts as on the command
+ * line.
+ */
 export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys'>> & {
   readonly workers?: readonly (string | EngineSpec)[];
   readonly apiKeys?: readonly (
@@ -21,14 +24,14 @@ export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys'>>
   )[];
 };
 
-/** What is wrong about a setting. `path` leads from the setting to the part that is, in a list or an object. */
+/** A fault in a setting. `path` leads to the faulty part of a list or an object. */
 export interface ConfigFault {
   readonly setting: string;
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** Settings that can't be used; `setting` and `message` are those of the first fault. */
+/** Invalid settings; `setting` and `message` are those of the first fault. */
 export class ConfigError extends Error {
   readonly setting: string;
   readonly faults: readonly ConfigFault[];
@@ -42,8 +45,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * The largest body, in the budget of all: it is held as it came and as it was read, which takes as much again if it is
- * ASCII, and one request may have two thirds.
+ * Lower bound of `bodiesBytesMax`, in largest bodies. A body is held as received and as parsed, which takes as much
+ * again for ASCII, and one request may use two thirds of the budget.
  */
 export const largestBodiesMin = 4;
 
@@ -51,7 +54,7 @@ const schema = z.strictObject(
   Object.fromEntries(settingNames.map((name) => [name, settingOf(name).schema.default(settingOf(name).initial)])),
 ) as unknown as z.ZodType<GatewayConfig>;
 
-/** @throws ConfigError with all that is wrong */
+/** @throws ConfigError with every fault */
 export function resolveConfig(options: GatewayOptions): GatewayConfig {
   const checked = schema.safeParse(options);
   if (!checked.success) throw configError(checked.error.issues.flatMap(faultsOf));
@@ -74,7 +77,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault(
         'workers',
         [],
-        'names no worker; at least one is needed, or a workersFile, or an adminKey to add some later',
+        'names no worker: at least one is needed, or a workersFile, or an adminKey to add some later',
       ),
     );
   }
@@ -100,17 +103,17 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
   return config;
 }
 
-/** An address that only this machine reaches. */
+/** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** @throws ConfigError with the setting's name in front, as one list in a file of its own */
+/** Reads the list in a file of workers. @throws ConfigError */
 export function readWorkerList(value: unknown): readonly EngineSpec[] {
   return readList('workersFile', engines.schema, value);
 }
 
-/** @throws ConfigError likewise */
+/** Reads the list in a file of keys. @throws ConfigError */
 export function readKeyList(value: unknown): readonly ApiKey[] {
   return readList('apiKeysFile', keys.schema, value);
 }
@@ -142,7 +145,7 @@ function configError(faults: readonly ConfigFault[]): ConfigError {
   return new ConfigError(setting, message, faults);
 }
 
-/** Engines that connect to one address, with nothing in their topics to tell them apart. */
+/** Faults of engines that connect to one address with the same topic. */
 function sharedTopics(workers: readonly EngineSpec[]): ConfigFault[] {
   const incoming = workers.flatMap(({ url, kvEvents, kvTopic = '' }, index) =>
     kvEvents?.startsWith('bind:') ? [{ url, index, kvEvents, kvTopic, place: `${kvEvents} ${kvTopic}` }] : [],
@@ -153,12 +156,12 @@ function sharedTopics(workers: readonly EngineSpec[]): ConfigFault[] {
     return fault(
       'workers',
       [index],
-      `${url} has ${topic} at ${kvEvents}, as another worker has: they can't be told apart`,
+      `${url} has ${topic} at ${kvEvents}, like another worker: their events can't be told apart`,
     );
   });
 }
 
-/** Each value that was there before, with its index. */
+/** Each value that has occurred before, with its index. */
 function repeated(values: readonly string[]): (readonly [number, string])[] {
   return values.flatMap((value, index) => (values.indexOf(value) < index ? [[index, value] as const] : []));
 }

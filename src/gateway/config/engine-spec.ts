@@ -1,33 +1,33 @@
-// One engine as the operator names it: `URL[,key=value...]`, or the same as an object.
+// The configuration of one engine: `URL[,key=value...]`, or the same as an object.
 
 import { statedEndpointFault } from '../feeds/feed-address.ts';
 
 export interface EngineSpec {
-  /** Base address, without a slash at its end. */
+  /** Base address, without a trailing slash. */
   readonly url: string;
-  /** Address of the engine's KV events, after `bind:` where the engine connects to it; absent: asked of the engine. */
+  /** Address of its KV events, with `bind:` if the engine connects to it; absent: the engine is asked. */
   readonly kvEvents?: string;
-  /** Where those events can be asked for again. */
+  /** Address that replays those events. */
   readonly kvReplay?: string;
-  /** What the topics of its events begin with, where several engines connect to one address; absent: as it says. */
+  /** Prefix of its topics, where several engines connect to one address; absent: as the engine says. */
   readonly kvTopic?: string;
-  /** Sent to this engine instead of the client's own authorization. */
+  /** Key sent to this engine instead of the client's authorization. */
   readonly apiKey?: string;
   readonly capacityBlocks?: number;
   readonly blockSize?: number;
-  /** Requests that each of its workers takes at a time. */
+  /** Concurrent requests per worker. */
   readonly runningRequestsMax?: number;
-  /** The model that it serves; absent: asked of the engine. */
+  /** The model it serves; absent: the engine is asked. */
   readonly model?: string;
-  /** The host name stands for several engines, one at each of its addresses. */
+  /** The host name stands for several engines, one per address. */
   readonly dns?: true;
-  /** The name that an engine's certificate must have, where its address has none. */
+  /** Name in the engine's certificate, if it differs from the address. */
   readonly serverName?: string;
 }
 
 export type EngineSpecResult =
   | { readonly kind: 'spec'; readonly spec: EngineSpec }
-  /** `field`: the one that is wrong, where the engine was given as an object. */
+  /** `field`: the faulty field, if the engine was given as an object. */
   | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
 
 const keys = [
@@ -47,7 +47,7 @@ export const kvTopicLengthMax = 1024;
 
 const dnsPrefix = 'dns+';
 
-/** What an object calls each key. */
+/** The text key of each object field. */
 const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = {
   kvEvents: 'kv-events',
   kvReplay: 'kv-replay',
@@ -62,7 +62,7 @@ const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = 
 
 export const engineFields: readonly string[] = ['url', ...Object.keys(fields)];
 
-/** @param value a text as on the command line, or an object with `url` and the fields of `EngineSpec` */
+/** @param value a text as on the command line, or an object with `url` and fields of `EngineSpec` */
 export function readEngineSpec(value: unknown): EngineSpecResult {
   if (typeof value === 'string') return parseEngineSpec(value);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -112,7 +112,7 @@ export function parseEngineSpec(text: string): EngineSpecResult {
 
 const numbers: ReadonlySet<Key> = new Set<Key>(['blocks', 'block-size', 'running-max']);
 
-/** What a file or a request gives is not turned into a text first: a blank one would become `null`. */
+/** Values from a file or a request are checked before they become texts: a blank one would become `null`. */
 function hasKind(key: Key, value: unknown): boolean {
   return (typeof value === 'string' && value !== '') || (typeof value === 'number' && numbers.has(key));
 }
@@ -163,12 +163,12 @@ function parseAddress(text: string): EngineSpec | null {
   return isName ? { url, dns: true } : { url };
 }
 
-/** An address may hold a password, so what follows an `@` is all that is shown of it. */
+/** Hides everything before an `@`, since an address may hold a password. */
 function notAnAddress(text: string): string {
   return `${JSON.stringify(text.replace(/^.*@/, '...@'))} is no http:// or https:// address`;
 }
 
-/** What follows a name may be a secret in the wrong form. */
+/** Only the leading name: what follows may be a secret in the wrong form. */
 function nameIn(text: string): string {
   return /^[\w-]*/.exec(text)![0];
 }

@@ -1,12 +1,12 @@
-// The configuration as it is now: a reload changes what can change while the gateway runs, and says what can't.
+// The current configuration: a reload changes the settings that can change at run time and reports the others.
 
 import type { GatewayConfig } from './config.ts';
 import { type SettingName, settingNames, settings } from './settings.ts';
 
-/** What came of a reload, in names of settings. */
+/** Outcome of a reload, in names of settings. */
 export interface ConfigChanges {
   readonly changed: readonly SettingName[];
-  /** Set anew, but only a restart brings it about: the gateway goes on with the value that it had. */
+  /** Settings that differ but need a restart; the gateway keeps their old values. */
   readonly needRestart: readonly SettingName[];
 }
 
@@ -31,7 +31,7 @@ export class LiveConfig {
   }
 }
 
-/** Another certificate is taken up at once; whether clients use TLS at all is settled when the gateway starts. */
+/** A new certificate takes effect at once; whether clients use TLS at all is decided at the start. */
 function switchesTls(name: SettingName, before: GatewayConfig, next: GatewayConfig): boolean {
   if (name !== 'tlsCertFile' && name !== 'tlsKeyFile') return false;
   return (before[name] === null) !== (next[name] === null);

@@ -1,4 +1,4 @@
-// What stands in the files that a configuration refers to: further workers, further keys, certificates.
+// Contents of the files that a configuration refers to: more workers, more keys, certificates.
 
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
@@ -21,13 +21,12 @@ export interface ReferencedFiles {
   readonly workerCa: string | null;
 }
 
-/** Their paths. */
 export function referencedPaths(config: GatewayConfig): string[] {
   const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile } = config;
   return [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile].filter((path) => path !== null);
 }
 
-/** @throws ConfigError that names the setting, and the line of the file where it has lines */
+/** @throws ConfigError with the setting, and the line of the file if it has lines */
 export async function readReferencedFiles(config: GatewayConfig): Promise<ReferencedFiles> {
   const [workers, apiKeys, tls, workerCa] = await Promise.all([
     listIn('workersFile', config.workersFile, readWorkerList),
@@ -62,9 +61,9 @@ async function listIn<T>(
   }
   try {
     const items = read(file.value ?? []);
-    // Whoever names a file of keys wants keys: a file that was truncated must not open the gateway.
+    // A truncated file of keys must not open the gateway.
     if (setting === 'apiKeysFile' && items.length === 0) {
-      throw new ConfigError(setting, `${path} has no keys: without any, nobody would need one`);
+      throw new ConfigError(setting, `${path} has no keys: the gateway would be open to everyone`);
     }
     return items;
   } catch (error) {

@@ -1,4 +1,4 @@
-// How a secret is kept: a salted digest that tells whether a text is the secret, but not what the secret is.
+// Salted hashes of secrets: they can check a secret but do not reveal it.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
@@ -6,20 +6,20 @@ const saltBytes = 16;
 const digestBytes = 32;
 const form = new RegExp(`^sha256:[0-9a-f]{${2 * saltBytes}}:[0-9a-f]{${2 * digestBytes}}$`);
 
-/** Random bytes of a secret that is made here; SHA-256 suffices for a secret that can't be guessed. */
+/** Random bytes of a generated secret; SHA-256 suffices for a secret that can't be guessed. */
 const secretBytes = 32;
 
-/** Salts come from it, so that within a process the same secret has the same hash. */
+/** Salts are derived from it, so that a secret has the same hash throughout a process. */
 const saltSource = randomBytes(32);
 
-/** What a secret must look like to go into a header, and to be hard to guess. */
+/** Form of a secret that fits into a header and is hard to guess. */
 export const secretForm: RegExp = /^[\x21-\x7e]{16,256}$/;
 
 export function newSecret(): string {
   return `kvoyant-${randomBytes(secretBytes).toString('base64url')}`;
 }
 
-/** `sha256:SALT:DIGEST`, in hexadecimal digits; a text that has this form already is kept. */
+/** `sha256:SALT:DIGEST` in hexadecimal; a text that already has this form is returned as it is. */
 export function hashSecret(secret: string): string {
   if (isSecretHash(secret)) return secret;
   const salt = createHmac('sha256', saltSource).update(secret).digest().subarray(0, saltBytes);
@@ -30,12 +30,12 @@ export function isSecretHash(text: string): boolean {
   return form.test(text);
 }
 
-/** Takes a secret by its hash, in a time that does not depend on the secret. */
+/** Checks a secret against its hash, in a time that does not depend on the secret. */
 export class SecretCheck {
   readonly #salt: Buffer;
   readonly #digest: Buffer;
 
-  /** @param hash as `hashSecret` gives it */
+  /** @param hash result of `hashSecret` */
   constructor(hash: string) {
     const [, salt = '', expected = ''] = hash.split(':');
     this.#salt = Buffer.from(salt, 'hex');

@@ -1,14 +1,14 @@
-// How settings are written and shown: the names of flags and variables, texts as values, values without their secrets.
+// Settings as text: names of flags and variables, parsing of values, values with their secrets masked.
 
 import type { GatewayConfig } from './config.ts';
 import { type SettingName, settingNames, settingOf } from './settings.ts';
 
-/** The value of a setting that is not set. */
+/** Default value of a setting. */
 export function defaultOf(name: SettingName): unknown {
   return settingOf(name).initial;
 }
 
-/** As in `--body-bytes-max`; the switch that is on by default is written as its opposite. Null: there is no flag. */
+/** The flag, such as `--body-bytes-max`; a switch that is on by default has a `--no-` flag. Null: no flag. */
 export function flagName(setting: SettingName): string | null {
   const { kind } = settingOf(setting);
   if (kind === 'secret' || kind === 'secret-list') return null;
@@ -21,7 +21,7 @@ export function environmentName(setting: SettingName): string {
   return `KVOYANT_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
 }
 
-/** Turns the text of a flag or a variable into a value; what is wrong about it, the configuration says. */
+/** Parses the text of a flag or variable. Invalid text is returned as it is, for the configuration check to refuse. */
 export function settingFromText(setting: SettingName, text: string): unknown {
   const { kind } = settingOf(setting);
   switch (kind) {
@@ -46,7 +46,7 @@ function numberFrom(text: string): number | string {
   return Number.isNaN(number) ? text : number;
 }
 
-/** The configuration as it may be shown: secrets masked. */
+/** The configuration with secrets masked. */
 export function shownConfig(config: GatewayConfig): object {
   return Object.fromEntries(settingNames.map((name) => [name, shownValue(name, config)]));
 }

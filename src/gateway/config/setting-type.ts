@@ -1,4 +1,4 @@
-// The types that a setting can have: how a value is checked, its default, and how a text becomes one.
+// The types of settings: check, default value, and how a text becomes a value.
 
 import { z } from 'zod';
 import { isAddressRange } from '../address-range.ts';
@@ -7,8 +7,8 @@ import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
 
 /**
- * How a text becomes a value. `auto`: a number, or a word. `list`: separated by blanks. `secret`: shown to nobody, so
- * there is no flag for it, which other users of the machine would see.
+ * How a text becomes a value. `auto`: a number or a word. `list`: separated by blanks. `secret`: never shown, and
+ * without a flag, which other users of the machine could see.
  */
 export type SettingKind = 'text' | 'number' | 'auto' | 'switch' | 'list' | 'secret' | 'secret-list';
 
@@ -32,7 +32,7 @@ export function nonNegative(max: number, initial: number): SettingType<number> {
   return { kind: 'number', initial, schema: z.number({ error }).min(0, { error }).max(max, { error }) };
 }
 
-/** An integer, or a word for what the gateway finds out itself; the first word is the default. */
+/** An integer, or a word for a value that the gateway determines; the first word is the default. */
 export function wordOrInteger<const W extends string>(
   words: readonly [W, ...W[]],
   min: number,
@@ -64,7 +64,7 @@ type Read<T> =
   | { readonly kind: 'right'; readonly value: T }
   | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
 
-/** A list whose items are read one by one; a fault names the item and its field. */
+/** A list whose items are parsed one by one; a fault names the item and its field. */
 function listOf<T>(read: (item: unknown) => Read<T>, countMax: number): z.ZodType<readonly T[]> {
   return z
     .array(z.unknown(), { error: 'must be a list' })
@@ -102,7 +102,7 @@ export function addressRanges(countMax: number): SettingType<readonly string[]> 
   const read = (item: unknown): Read<string> =>
     typeof item === 'string' && isAddressRange(item)
       ? { kind: 'right', value: item }
-      : { kind: 'wrong', message: 'must be an IP address, or a range as 10.0.0.0/8' };
+      : { kind: 'wrong', message: 'must be an IP address or a range such as 10.0.0.0/8' };
   return { kind: 'list', initial: [], schema: listOf(read, countMax) };
 }
 
@@ -125,7 +125,7 @@ export const browserOrigins: SettingType<readonly string[]> = {
 
 const secretError = 'must have 16 to 256 visible characters, or be sha256:SALT:DIGEST';
 
-/** Kept as its hash. */
+/** Kept as a hash only. */
 export const secret: SettingType<string | null> = {
   kind: 'secret',
   initial: null,

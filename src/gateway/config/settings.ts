@@ -20,9 +20,9 @@ import {
 
 export interface Setting<T = unknown> extends SettingType<T> {
   readonly description: string;
-  /** `live`: a reload changes it. `restart`: a reload says that it takes a restart. */
+  /** `live`: a reload changes it. `restart`: only a restart changes it, and a reload says so. */
   readonly reload: 'live' | 'restart';
-  /** Stands for the value in the help; empty for a switch or a secret. */
+  /** Placeholder for the value in the help; empty for a switch or a secret. */
   readonly value: string;
 }
 
@@ -51,15 +51,15 @@ export const settings = {
   workers: live(
     engines,
     'spec',
-    `an engine: [dns+]URL[,OPTION=VALUE]..., the options being ${workerOptions}; dns+ makes an engine of each address of the host name; repeatable, separated by blanks in the environment`,
+    `an engine: [dns+]URL[,OPTION=VALUE]..., with the options ${workerOptions}; dns+ adds an engine for each address of the host name; repeatable, separated by blanks in the environment`,
   ),
-  workersFile: live(path, 'path', 'YAML list of more engines'),
-  dnsIntervalMs: fixed(integer(10, 3_600_000, 5000), 'ms', 'time between two look-ups of dns+ host names'),
-  allowLinkLocal: fixed(flag(false), '', 'allow workers at link-local addresses, where clouds keep credentials'),
+  workersFile: live(path, 'path', 'YAML file with more engines'),
+  dnsIntervalMs: fixed(integer(10, 3_600_000, 5000), 'ms', 'time between two lookups of dns+ host names'),
+  allowLinkLocal: fixed(flag(false), '', 'allow workers at link-local addresses, where clouds serve credentials'),
   workerDrainMsMax: live(
     integer(0, 86_400_000, 600_000),
     'ms',
-    'how long a removed worker may take to finish its answers; what remains is then cut',
+    'time for a removed worker to finish its answers; the remaining ones are then cut',
   ),
   tokenizer: fixed(
     text('engine'),
@@ -69,18 +69,18 @@ export const settings = {
   tokenizeMsMax: fixed(
     integer(1, 60_000, 2000),
     'ms',
-    'how long to wait for the token ids of an engine; then the prompt is routed by its bytes',
+    'time to wait for token ids from an engine; then the prompt is routed by its bytes',
   ),
   trustTokenizer: fixed(flag(false), '', 'use engines even if their /tokenize disagrees with the tokenizer'),
   blockSize: fixed(
     wordOrInteger(['auto'], 1, 65_536),
     'tokens',
-    'tokens in a KV block: auto (what the engine says, else 16), or 1 to 65536',
+    'tokens per KV block: auto (as the engine says, else 16), or 1 to 65536',
   ),
   defaultCapacityBlocks: fixed(
     integer(1, 100_000_000, 8192),
     'n',
-    'KV blocks of a worker that does not say how many it has',
+    'KV blocks of a worker that does not report its number',
   ),
   policy: fixed(oneOf(policyNames, 'kv'), 'name', 'how a worker is chosen'),
   overlapWeight: fixed(
@@ -98,20 +98,20 @@ export const settings = {
   sessionCreditTokens: fixed(
     nonNegative(1e6, 256),
     'tokens',
-    'kv: how many tokens cheaper the last worker of a session is; 0: no credit',
+    "kv: credit, in tokens, of a session's last worker; 0: none",
   ),
-  queue: fixed(flag(true), '', 'hold requests while every worker that may take them is known to be full'),
+  queue: fixed(flag(true), '', 'queue requests while every worker that may take them is known to be full'),
   queuedRequestsMax: fixed(integer(0, 1_000_000, 4096), 'n', 'requests that may wait; more are refused with 429'),
   queueWaitMsMax: fixed(
     integer(1, 3_600_000, 120_000),
     'ms',
-    'how long a request may wait for a worker with room; then it is refused with 503',
+    'time that a request may wait for a worker with room; then it is refused with 503',
   ),
   host: fixed(text('127.0.0.1'), 'address', 'address to listen on'),
   port: fixed(integer(0, 65_535, 8000), 'n', 'port to listen on; 0: any free one'),
   allowOpen: fixed(flag(false), '', 'allow other machines to connect although no API keys are set'),
   apiKeys: live(keys, '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
-  apiKeysFile: live(path, 'path', 'YAML list of more API keys of clients'),
+  apiKeysFile: live(path, 'path', 'YAML file with more API keys of clients'),
   corsOrigins: live(
     browserOrigins,
     'origin',
@@ -128,8 +128,8 @@ export const settings = {
     "port of the operators' listener: auto (the first above port that no worker here has; any if port is 0), none, or 0 to 65535",
   ),
   // Secrets are kept as hashes only.
-  adminKey: live(secret, '', 'key of operators; without one only this machine gets in, at their listener'),
-  viewKey: live(secret, '', 'key for what operators look at (GET, metrics among it); it changes nothing'),
+  adminKey: live(secret, '', 'key of operators; without one, only this machine has access, at their listener'),
+  viewKey: live(secret, '', 'key for read access to the routes of operators (GET, including metrics)'),
   tlsCertFile: live(path, 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
   tlsKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
   workerCaFile: fixed(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
@@ -141,7 +141,7 @@ export const settings = {
   bodiesBytesMax: live(
     wordOrInteger(['auto'], 2048, Number.MAX_SAFE_INTEGER),
     'n',
-    'memory of all requests at a time, auto: three tenths of what the heap may grow to; more is refused with 503',
+    'memory of all requests at a time; auto: three tenths of the heap limit; more is refused with 503',
   ),
   headerBytesMax: fixed(
     integer(4096, 1_048_576, 32_768),
@@ -166,27 +166,27 @@ export const settings = {
   kvPublishers: live(
     addressRanges(4096),
     'range',
-    'addresses, or ranges such as 10.0.0.0/8, that may connect to bind: addresses of KV events; without any, all may; repeatable',
+    'addresses, or ranges such as 10.0.0.0/8, that may connect to bind: addresses of KV events; empty: all; repeatable',
   ),
   requestMsMax: fixed(
     integer(100, 86_400_000, 300_000),
     'ms',
-    'how long a request may take to arrive; then it is refused with 408',
+    'time for a request to arrive; then it is refused with 408',
   ),
   totalMsMax: live(
     integer(100, 86_400_000, 3_600_000),
     'ms',
-    'how long an answer may take in all; then it ends with 504 or an error event',
+    'time for a whole answer; then it ends with 504 or an error event',
   ),
   holdMsMax: live(
     integer(0, 3_600_000, 15_000),
     'ms',
-    'how long a stream may wait for its first token before it is opened with 200 and comments',
+    'time that a stream may wait for its first token before it is opened with 200 and comments',
   ),
   streamIdleMsMax: live(
     integer(100, 86_400_000, 300_000),
     'ms',
-    'how long an answer may pause; then it ends with an error event',
+    'time that an answer may pause; then it ends with an error event',
   ),
   inFlightPerKeyMax: live(
     integer(0, 1_000_000_000, 0),
@@ -196,33 +196,33 @@ export const settings = {
   requestsPerMinutePerKeyMax: live(
     integer(0, 1_000_000_000, 0),
     'n',
-    'requests of one key in a minute; more are refused with 429; 0: no limit',
+    'requests of one key per minute; more are refused with 429; 0: no limit',
   ),
   injectUsage: live(
     flag(false),
     '',
-    'ask engines for the usage of every stream; a client that did not ask does not see it',
+    'ask engines for the usage of every stream; only clients that asked for it see it',
   ),
   decisionsMax: fixed(integer(0, 1_000_000, 1024), 'n', 'decisions kept for /decisions; 0: none'),
   record: fixed(
     path,
     'path',
-    'file that lengths, times and block ids of all requests are appended to (no text), for kvoyant lab',
+    'file to which lengths, times and block ids of all requests are appended (no text), for kvoyant lab',
   ),
   recordBufferBytesMax: fixed(
     integer(65_536, 1_073_741_824, 16_777_216),
     'n',
-    'bytes that may wait for the disk; what comes beyond is not recorded',
+    'bytes that may wait for the disk; records beyond it are dropped',
   ),
   probeIntervalMs: fixed(integer(10, 3_600_000, 1000), 'ms', 'time between two probes of an engine that is not ready'),
-  canary: fixed(flag(true), '', 'test each worker with two small requests: tokens, cache, KV events'),
-  canaryIntervalMs: fixed(integer(1000, 86_400_000, 600_000), 'ms', 'time between two such tests of an idle worker'),
+  canary: fixed(flag(true), '', 'check the tokens, cache and KV events of each worker with two small requests'),
+  canaryIntervalMs: fixed(integer(1000, 86_400_000, 600_000), 'ms', 'time between two such checks of an idle worker'),
   shutdownNoticeMs: live(
     integer(0, 600_000, 0),
     'ms',
-    'how long requests are still accepted after SIGTERM, while /ready answers 503',
+    'time after SIGTERM in which requests are still accepted, while /ready answers 503',
   ),
-  shutdownGraceMs: live(integer(0, 3_600_000, 10_000), 'ms', 'how long running answers may then take to end'),
+  shutdownGraceMs: live(integer(0, 3_600_000, 10_000), 'ms', 'time that running answers may then take to end'),
   logLevel: live(oneOf(logLevels, 'info'), 'level', 'least severe level in the log on stderr'),
   logRequests: live(flag(false), '', 'log one line for each request'),
   rehearse: fixed(
@@ -234,7 +234,7 @@ export const settings = {
 
 export type SettingName = keyof typeof settings;
 
-/** A row by its name, where its type does not matter. */
+/** A row by its name, for callers that don't need its type. */
 export function settingOf(name: SettingName): Setting {
   return settings[name];
 }

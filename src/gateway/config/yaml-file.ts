@@ -1,10 +1,10 @@
-// Reads a YAML file, up to a size, so that every part of it can be named by its line.
+// A YAML file of limited size, whose parts can be located by line.
 
 import { readFile, stat } from 'node:fs/promises';
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 
 const fileBytesMax = 4 * 1024 * 1024;
-/** Repetitions of one anchor; more would let a small file become huge. */
+/** Uses of one anchor; more could make a small file huge. */
 const aliasesMax = 100;
 
 export class YamlFile {
@@ -21,7 +21,7 @@ export class YamlFile {
     this.#lines = lines;
   }
 
-  /** @throws YamlFileError if the file can't be read or is no YAML */
+  /** @throws YamlFileError if the file can't be read or is not YAML */
   static async read(path: string): Promise<YamlFile> {
     let text: string;
     try {
@@ -49,7 +49,7 @@ export class YamlFile {
     }
   }
 
-  /** `FILE:LINE` of the part that the keys and indexes lead to, as far as it is there. */
+  /** `FILE:LINE` of the part at `path`, or of its nearest existing parent. */
   where(path: readonly (string | number)[]): string {
     let node = this.#root;
     let offset = node?.range?.[0] ?? 0;
@@ -68,7 +68,7 @@ export class YamlFile {
   }
 }
 
-/** The message names the file, and the line where there is one. */
+/** The message names the file, and the line if there is one. */
 export class YamlFileError extends Error {
   override readonly name = 'YamlFileError';
 }

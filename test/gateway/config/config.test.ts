@@ -49,7 +49,7 @@ describe('resolveConfig', () => {
     );
     expect(fault({ workers: topics })).toBe('none');
     expect(fault({ workers: [at('a', ''), at('b', '')] })).toBe(
-      "workers http://b:1 has no kv-topic at bind:tcp://*:5557, as another worker has: they can't be told apart",
+      "workers http://b:1 has no kv-topic at bind:tcp://*:5557, like another worker: their events can't be told apart",
     );
     expect(fault({ workers: [at('a', ',kv-topic=x'), at('b', ',kv-topic=x')] })).toMatch(/the kv-topic x at/);
     expect(fault({ workers: ['http://a:1,kv-events=tcp://x:1', 'http://b:1,kv-events=tcp://x:1'] })).toBe('none');
