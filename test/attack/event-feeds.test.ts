@@ -213,7 +213,7 @@ it('keeps no more blocks than a small multiple of what the engine has room for',
   const response = await fetch(`${attacked.gateway.adminUrl}/loads`);
   const { workers: loads } = (await response.json()) as { workers: { heldBlocks: number }[] };
   expect(Math.max(...loads.map(({ heldBlocks }) => heldBlocks))).toBeLessThanOrEqual(8 * capacityBlocks);
-  expect(attacked.gateway.logged('tell of more blocks than the engine can hold')).toHaveLength(1);
+  expect(attacked.gateway.logged('announce more blocks than the engine can hold')).toHaveLength(1);
 });
 
 it('is not slowed down by hashes chosen to meet in one slot of a table', async () => {

@@ -110,7 +110,7 @@ describe('the doctor', () => {
     expect(exam).toMatchObject({
       sound: true,
       proof: ['token-count', 'usage'],
-      notes: [expect.stringContaining(`port ${port} is open on this machine already`)],
+      notes: [expect.stringContaining(`port ${port} is already open on this machine`)],
     });
   });
 

@@ -136,8 +136,8 @@ describe('by default', () => {
       { source: 'events', tokenizer: { text: 'asked', chat: 'asked' }, tokensFrom: { text: 'engine', chat: 'engine' } },
       { source: 'approximate', tokenizer: { text: 'unavailable' }, tokensFrom: { text: 'engine' } },
     ]);
-    expect(log.with('the engine tells no token ids: it has no /tokenize that answers').length).toBe(1);
-    expect(log.with('KV events are not used: without token ids no prompt can be matched with them').length).toBe(1);
+    expect(log.with('engine provides no token ids: its /tokenize does not answer').length).toBe(1);
+    expect(log.with('KV events not used: prompts can only be matched with them by token ids').length).toBe(1);
   });
 
   it('a prompt goes by its bytes where no engine tells token ids, and that is said', async () => {
@@ -327,8 +327,8 @@ describe('with a tokenizer', () => {
     agreeing.tokenize = builtin('same');
     await fetch(`${gateway.adminUrl}/workers`, { method: 'POST', body: JSON.stringify({ url: agreeing.url }) });
     await gateway.whenReady(5000, 2);
-    await eventually(() => log.with('token ids of prompts come from elsewhere now').length === 1);
-    expect(log.with('token ids of prompts come from elsewhere now')[0]).toMatchObject({
+    await eventually(() => log.with('source of token ids changed').length === 1);
+    expect(log.with('source of token ids changed')[0]).toMatchObject({
       tokensFrom: { text: 'tokenizer', chat: 'tokenizer' },
       differing: [`${engines[0]!.url}#0`],
     });

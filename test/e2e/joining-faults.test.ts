@@ -100,7 +100,7 @@ describe('an error in the care of one engine', () => {
     expect(await workersOf(gateway)).toMatchObject([
       { state: 'ready', source: 'approximate', trust: { kind: 'approximate', reason: 'feed-fault' } },
     ]);
-    expect(log.with('KV event feed can not be opened')).toMatchObject([{ reason: 'boom' }]);
+    expect(log.with('KV event feed not opened')).toMatchObject([{ reason: 'boom' }]);
     expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' })).status).toBe(200);
   });
 
@@ -116,9 +116,9 @@ describe('an error in the care of one engine', () => {
       { resolve: async () => addresses, logTo: log },
     );
     await eventually(async () => (await workersOf(gateway)).some(({ state }) => state === 'ready'));
-    expect(log.with('name has addresses that can not be used')).toMatchObject([{ name: 'engines.test' }]);
+    expect(log.with('name has unusable addresses')).toMatchObject([{ name: 'engines.test' }]);
     const broken = vi.spyOn(Fleet.prototype, 'want').mockImplementation(boom);
-    await eventually(() => log.with('an error of ours in following a name of workers').length > 0);
+    await eventually(() => log.with('lookup of workers failed: internal error').length > 0);
     broken.mockImplementation(want);
     addresses = ['127.0.0.1', '127.0.0.2'];
     await eventually(async () => (await workersOf(gateway)).length === 2);

@@ -89,7 +89,7 @@ describe('the log', () => {
     const lines = new LogLines();
     const options = { workers: [`${engine.url}/v1,model=fake`], logLevel: 'info' } as const;
     await harness.gateway(options, 1, ['fake'], { logTo: lines });
-    expect(lines.with('the engine says what can not be used')).toMatchObject([
+    expect(lines.with('engine has unusable statements')).toMatchObject([
       { level: 40, remarks: [expect.stringContaining('leave it out')] },
     ]);
   });
@@ -104,7 +104,7 @@ describe('the log', () => {
     const options = { workers: ['dns+http://engines.test:8000'], logLevel: 'info', dnsIntervalMs: 10 } as const;
     await harness.gateway(options, 0, [], { resolve, logTo: lines });
     await eventually(() => lookUps > 5);
-    const warnings = lines.with('name of workers not found; they stay as they are');
+    const warnings = lines.with('worker name not found; its engines stay');
     expect(warnings).toMatchObject([{ name: 'engines.test', reason: 'ENOTFOUND' }]);
   });
 

@@ -1,4 +1,4 @@
-// Examines engines from outside: a gateway of its own joins them, sends each a canary, and looks further where one fails.
+// Examines engines from outside: a temporary gateway joins them, sends each a canary, and looks closer at failures.
 
 import { type GatewayOptions, resolveConfig } from '../config/config.ts';
 import type { FeedSource } from '../engines/announced-feeds.ts';
@@ -12,17 +12,17 @@ import { neighbourPorts } from './neighbour-ports.ts';
 const pollMs = 50;
 
 export interface WorkerExam {
-  /** Its id, or the address of its engine where that has not joined. */
+  /** Its id, or its engine's address if that has not joined. */
   readonly worker: string;
-  /** Nothing is wrong with it. */
+  /** No fault was found. */
   readonly sound: boolean;
   readonly proof: readonly Proof[];
   readonly findings: readonly Finding[];
-  /** What is no fault of it, and may still surprise. */
+  /** Not faults, but possibly surprising. */
   readonly notes: readonly string[];
 }
 
-/** What `GET /workers` says of each, as far as it matters here. */
+/** The fields of `GET /workers` that are used here. */
 interface WorkerEntry {
   readonly id: string | null;
   readonly url: string;
@@ -35,14 +35,14 @@ interface WorkerEntry {
   readonly feed?: FeedStatus | null;
 }
 
-/** What a look beyond the canary has shown. */
+/** Result of an examination beyond the canary. */
 type CloserLook =
   | { readonly kind: 'finding'; readonly finding: Finding }
   | { readonly kind: 'note'; readonly note: string };
 
 /**
- * @param options as for a gateway; only what concerns workers and tokens is used
- * @param timeoutMs until an engine that has not answered counts as unreachable; one that can't be reached does at once
+ * @param options as for a gateway; only those about workers and tokens are used
+ * @param timeoutMs time after which a silent engine counts as unreachable; one that refuses connections does at once
  * @throws ConfigError, TokenizerError
  */
 export async function examineWorkers(options: GatewayOptions, timeoutMs: number): Promise<WorkerExam[]> {
@@ -62,7 +62,7 @@ export async function examineWorkers(options: GatewayOptions, timeoutMs: number)
   return exams;
 }
 
-/** What is no fault of the engine, and may still surprise. */
+/** Notes that are not faults of the engine but may surprise. */
 async function notesOn(
   { url, rank, models, canary, eventsOffered }: WorkerEntry,
   entries: readonly WorkerEntry[],
@@ -76,7 +76,7 @@ async function notesOn(
     const others = await neighbourPorts(spec, model, new Set(entries.map((entry) => entry.url)));
     if (others.length > 0) {
       notes.push(
-        `${others.join(', ')} also serves ${JSON.stringify(model)}: where engines open a port for each data-parallel rank, name each as a worker; only this one is used now`,
+        `${others.join(', ')} also serves ${JSON.stringify(model)}: if the engine opens a port for each data-parallel rank, name each one as a worker; only this one is used now`,
       );
     }
   }
@@ -84,17 +84,17 @@ async function notesOn(
     canary !== null && canary !== undefined && canary.state !== 'inconclusive' && canary.proofs.includes('events');
   if (heard && eventsOffered !== null && eventsOffered !== undefined && eventsOffered.replayEndpoint === null) {
     notes.push(
-      'its KV events can not be asked for again: a gateway that starts after this examination calls it late-join until enough of its blocks are told of again',
+      "its KV events can't be replayed: a gateway started after this examination reports late-join until enough of its blocks are announced again",
     );
   }
   return notes;
 }
 
-/** All workers of a gateway once every canary is back, or the time is over. */
+/** All workers once every canary has ended, or when the time is over. */
 async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<WorkerEntry[]> {
   const gateway = await startGateway({
     ...options,
-    // What is seen shall be told of, not refused, and nobody else is to use this gateway.
+    // Faults are to be reported instead of refused, and nobody else may use this gateway.
     trustTokenizer: true,
     canary: true,
     logLevel: 'silent',
@@ -125,7 +125,7 @@ async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<W
   }
 }
 
-/** An engine that is only slow may still come; one that can't be reached, or is none, will not. */
+/** A slow engine may still join; one that is unreachable or not an engine will not. */
 function isSettled({ state, reason, canary }: WorkerEntry): boolean {
   if (state === 'refused' || (canary !== null && canary !== undefined)) return true;
   return state === 'joining' && reason !== null && !/ no answer within /.test(reason);
@@ -151,7 +151,7 @@ function examOf({ id, url, state, reason, canary }: WorkerEntry): WorkerExam {
   };
 }
 
-/** Null: there is no more to say. */
+/** Null: nothing to add. */
 async function closerLook(
   { cause }: Finding,
   { eventsOffered, feed, url }: WorkerEntry,
@@ -160,12 +160,12 @@ async function closerLook(
 ): Promise<CloserLook | null> {
   if (eventsOffered === null || eventsOffered === undefined || feed === null || feed === undefined) return null;
   const { mode, endpoint, topic } = eventsOffered;
-  // Of two ends that open one port, the second can't hear what the first does.
+  // If both ends bound the port, the second could not receive what the first does.
   if (cause === 'events-silent' && topic !== '' && mode === 'connect') {
     const topics = await topicsHeard({ mode, endpoint }, () => canariesOf(options, timeoutMs));
     if (topics.length === 0) return null;
     const heard = topics.map((one) => JSON.stringify(one)).join(', ');
-    const message = `only the topic ${JSON.stringify(topic)} is listened to at ${endpoint}, and its events have the topic ${heard}`;
+    const message = `only the topic ${JSON.stringify(topic)} is subscribed to at ${endpoint}, but its events have the topic ${heard}`;
     return found('topic-filter', message);
   }
   const port = /^tcp:.*:(\d+)$/.exec(endpoint)?.[1];
@@ -174,7 +174,7 @@ async function closerLook(
   if (feed.error !== null && !inUse) return null;
   if (mode === 'connect') {
     if (!(await hasPublisher({ mode: 'bind', endpoint: `tcp://*:${port}` }))) return null;
-    const message = `the engine connects to port ${port} itself, as a subscriber to us: write kv-events=bind:tcp://*:${port}`;
+    const message = `the engine connects to port ${port} itself, instead of binding it: write kv-events=bind:tcp://*:${port}`;
     return found('connect-not-bind', message);
   }
   const bound = `tcp://${new URL(url).hostname}:${port}`;
@@ -182,7 +182,7 @@ async function closerLook(
     return found('bind-not-connect', `the engine opens port ${port} itself: write kv-events=${bound}`);
   }
   if (!inUse) return null;
-  const note = `its KV events are not examined: port ${port} is open on this machine already, perhaps by a gateway that serves; GET /workers there tells of them`;
+  const note = `its KV events are not examined: port ${port} is already open on this machine, perhaps by a running gateway, whose GET /workers reports them`;
   return { kind: 'note', note };
 }
 

@@ -1,4 +1,4 @@
-// Listens for a publisher of KV events by another way than the one that is set, to find out what is wrong with that.
+// Listens for a KV-event publisher in another way than configured, to find the fault in the configuration.
 
 import { readKvFrames } from '../../wire/kv-events.ts';
 import type { FeedAddress } from '../feeds/feed-address.ts';
@@ -7,13 +7,13 @@ import { type FeedConnection, OutgoingConnection } from '../feeds/feed-connectio
 import { IncomingConnection } from '../feeds/incoming-connection.ts';
 import { until } from '../until.ts';
 
-/** Publishers try again within a second. */
+/** Publishers reconnect within a second. */
 const publisherMsMax = 3000;
 const topicsMax = 16;
 
 export type ListeningAddress = Pick<FeedAddress, 'mode' | 'endpoint'>;
 
-/** The topics of what comes until `meanwhile` has ended, whatever topic is set. */
+/** The topics of the batches received until `meanwhile` ends, for an empty topic filter. */
 export async function topicsHeard(address: ListeningAddress, meanwhile: () => Promise<unknown>): Promise<string[]> {
   const topics = new Set<string>();
   const connection = listening(address, ([topic], isBatch) => {
@@ -24,7 +24,7 @@ export async function topicsHeard(address: ListeningAddress, meanwhile: () => Pr
   return [...topics];
 }
 
-/** Whether a publisher is there, within a few seconds. */
+/** Whether a publisher connects within a few seconds. */
 export async function hasPublisher(address: ListeningAddress): Promise<boolean> {
   const connection = listening(address, () => undefined);
   await until(() => connection.publishers > 0 || connection.error !== null, publisherMsMax);

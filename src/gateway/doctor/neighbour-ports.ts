@@ -1,18 +1,18 @@
-// Looks for further ranks of an engine at the ports that follow its own: some engines open a port for each of them.
+// Looks for more ranks of an engine at the next ports, since some engines open one port per rank.
 
 import type { EngineSpec } from '../config/engine-spec.ts';
 import { Engine } from '../engines/engine.ts';
 import { ProbeError } from '../engines/engine-probe.ts';
 
-/** Ports looked at behind that of an engine; the first that is silent ends the look. */
+/** Ports tried after the engine's own; the first without an engine ends the search. */
 const portsMax = 16;
 
-/** @returns addresses that serve the same model, and are none of `known` */
+/** @returns addresses that serve the same model and are not in `known` */
 export async function neighbourPorts(spec: EngineSpec, model: string, known: ReadonlySet<string>): Promise<string[]> {
   const found: string[] = [];
   const url = new URL(spec.url);
   const base = Number(url.port);
-  // Without a port in it, the address is that of a proxy.
+  // An address without a port is a proxy's.
   if (base === 0) return found;
   for (let port = base + 1; port <= Math.min(65_535, base + portsMax); port++) {
     url.port = String(port);

@@ -1,4 +1,4 @@
-// Reads where an engine publishes its KV events from its answer to `/kv_event_sources`.
+// Parses an engine's answer to `/kv_event_sources`: where it publishes the KV events of each rank.
 
 import { announcedEndpoint, type FeedAddress, reachable } from '../feeds/feed-address.ts';
 import { readSocketPlace } from '../feeds/socket-place.ts';
@@ -10,8 +10,8 @@ export interface FeedSource extends FeedAddress {
 }
 
 /**
- * What an engine says about the KV events of one rank. `off`: it publishes none. `other-publisher`: it does, but to
- * nobody (`null`), or in a way that is not ours.
+ * What an engine announces about the KV events of one rank. `off`: it publishes none. `other-publisher`: its publisher
+ * is null or a kind that this gateway can't receive.
  */
 export type FeedAnnouncement =
   | { readonly kind: 'source'; readonly rank: number; readonly source: FeedSource }
@@ -27,7 +27,9 @@ interface AnnouncedSource {
   readonly topic?: unknown;
 }
 
-/** By rank, one more than `ranksMax` at most; empty where it publishes nothing at all. @param host of the engine, as we reach it */
+/**
+ * By rank, at most `ranksMax` + 1 of them; empty if it announces nothing. @param host the engine's host as we reach it
+ */
 export function readAnnouncements(answer: unknown, host: string, remarks: Remarks): FeedAnnouncement[] {
   if (typeof answer !== 'object' || answer === null) return [];
   const announcements: FeedAnnouncement[] = [];
@@ -52,7 +54,7 @@ function readAnnouncement(rank: number, announced: AnnouncedSource, host: string
   const replayAt = isText(replay) ? reachable(replay, host) : null;
   const replayEndpoint = replayAt !== null && isEndpoint(replayAt, 'connect') ? replayAt : null;
   if (replayEndpoint === null && replay !== undefined && replay !== null) {
-    remarks.add(`its KV events are replayed from the address ${quoted(replay)}: nothing can be asked for again there`);
+    remarks.add(`its KV events are replayed from the address ${quoted(replay)}, which can't be used`);
   }
   if (typeof topic === 'string' && topic.length > feedTextLengthMax) {
     remarks.add(`its KV events have a topic of ${topic.length} characters`);
@@ -62,7 +64,7 @@ function readAnnouncement(rank: number, announced: AnnouncedSource, host: string
   return { kind: 'source', rank, source };
 }
 
-/** Whether our end can be opened there. */
+/** Whether our end can be opened at the endpoint. */
 function isEndpoint(endpoint: string, mode: FeedAddress['mode']): boolean {
   const place = readSocketPlace(endpoint);
   return typeof place !== 'string' && (mode === 'bind' || place.kind === 'ipc' || place.host !== null);

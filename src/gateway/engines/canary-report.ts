@@ -1,11 +1,11 @@
-// What a canary has shown of a worker: the proofs, the findings with their causes, and what they were read off.
+// Types of a canary's result: proofs, findings with their causes, and the facts they are derived from.
 
 import type { TokenizerVerdict } from './tokenizer-verdict.ts';
 import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /**
- * `events-silent`: its feed is connected, and nothing comes. `events-unmatched`: something comes, but never the blocks
- * of the prompts sent there. The others say it themselves.
+ * `events-silent`: the feed is connected and quiet. `events-unmatched`: batches arrive, but never with the blocks of
+ * the prompts sent there.
  */
 export type Cause =
   | 'prefix-caching-off'
@@ -33,20 +33,21 @@ export interface Finding {
 }
 
 /**
- * What the canary has proved. `token-count`: the engine counts the tokens that we count. `usage`, `counters`: it found
- * in its cache what was to be found, by its answer or by its metrics. `events`: they told of the prompt's blocks.
+ * What the canary has proved. `token-count`: the engine counts the same tokens as we do. `usage`, `counters`: the
+ * expected tokens were in its cache, by its answer or by its metrics. `events`: KV events announced the prompt's
+ * blocks.
  */
 export type Proof = 'token-count' | 'usage' | 'counters' | 'events';
 
 export interface Diagnosis {
   readonly proofs: readonly Proof[];
-  /** Empty: nothing is wrong. */
+  /** Empty: no fault was found. */
   readonly findings: readonly Finding[];
 }
 
 /**
- * What became of a canary. `sound`, `faulty`: it came back. `inconclusive`: it did not, and is sent again. `off`: none is
- * sent; the findings are from what the engine says of itself.
+ * Outcome of a canary. `sound`, `faulty`: it was answered. `inconclusive`: it was not, and is sent again. `off`: none
+ * is sent; the findings are from the engine's own statements.
  */
 export type CanaryReport =
   | ({ readonly timeMs: number; readonly state: 'sound' | 'faulty' | 'off' } & Diagnosis)
@@ -55,7 +56,7 @@ export type CanaryReport =
 export interface Circumstances {
   readonly traits: Pick<WorkerTraits, 'blockSize' | 'pageSize' | 'pageSizeUnfit'>;
   readonly told: ToldOfCache;
-  /** An address of its KV events is known. */
+  /** Whether an address of its KV events is known. */
   readonly offered: boolean;
   readonly tokenizer: TokenizerVerdict;
 }

@@ -1,8 +1,8 @@
-// What clients are told of an engine instead of its address: always the same, and nothing can be learnt from it.
+// The name of an engine that clients see instead of its address: stable within a process, and not reversible.
 
 import { createHmac, randomBytes } from 'node:crypto';
 
-/** Without it, whoever guesses an address could see whether it is one. Another one after each start. */
+/** Keeps clients from testing guessed addresses; changes with each start. */
 const pepper = randomBytes(32);
 const hexDigits = 12;
 

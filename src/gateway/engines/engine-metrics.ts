@@ -1,4 +1,4 @@
-// Reads from an engine's metrics what it says of its cache, in one pass over the text.
+// Parses an engine's metrics for the facts about its cache, in one pass over the text.
 
 import { blockSizeMax } from '../../wire/kv-events-decode.ts';
 import { capacityBlocksMax, labelsLengthMax } from './engine-limits.ts';
@@ -18,8 +18,8 @@ export const cacheMetric = 'vllm:cache_config_info';
 export const hitsMetrics: readonly string[] = ['vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits'];
 
 /**
- * vLLM's `cache_config_info`. Its counts of blocks and of tokens include one block that never holds content. Where it
- * tells the tokens, they count: models with several groups of layers have other blocks than `num_gpu_blocks` says.
+ * vLLM's `cache_config_info`. Its counts of blocks and tokens include one block that never holds content. The token
+ * count takes precedence: in models with several groups of layers `num_gpu_blocks` counts other blocks.
  */
 export function readCacheConfigs(metrics: string, remarks: Remarks = new Remarks()): CacheConfig[] {
   const configs: CacheConfig[] = [];
@@ -43,7 +43,7 @@ export function readCacheConfigs(metrics: string, remarks: Remarks = new Remarks
   return configs;
 }
 
-/** vLLM's counter of hits, in tokens, of one rank; null: it has none, or one that is no count. */
+/** vLLM's counter of cache hits of one rank, in tokens; null: absent or invalid. */
 export function readPrefixCacheHits(metrics: string, rank: number): number | null {
   for (const name of hitsMetrics) {
     for (const { labels, value } of linesOf(metrics, name)) {
@@ -68,7 +68,7 @@ function* linesOf(
     const line = metrics.slice(at + start.length, end === -1 ? undefined : end);
     const close = line.lastIndexOf('}');
     if (line.length > labelsLengthMax)
-      remarks.add(`its metrics have a line of more than ${labelsLengthMax} characters: it is left out`);
+      remarks.add(`its metrics have a line of more than ${labelsLengthMax} characters, which is ignored`);
     else if (close !== -1)
       yield {
         labels: line.slice(0, close),
@@ -82,13 +82,13 @@ function* linesOf(
   }
 }
 
-/** Without the label, 0. What is no rank becomes one that is beyond any bound. */
+/** 0 without the label; an invalid rank becomes one above every limit. */
 function rankOf(labels: string): number {
   const rank = numberLabel(labels, 'engine', 0, Number.MAX_SAFE_INTEGER);
   return rank === 'unfit' ? Number.MAX_SAFE_INTEGER : (rank ?? 0);
 }
 
-/** Null: absent, or Python's None. */
+/** Null: absent or Python's None. */
 function numberLabel(labels: string, name: string, min: number, max: number): number | null | 'unfit' {
   const text = label(labels, name);
   if (text === null || text === 'None' || text === '') return null;
@@ -96,7 +96,7 @@ function numberLabel(labels: string, name: string, min: number, max: number): nu
   return value >= min && value <= max ? value : 'unfit';
 }
 
-/** Written as Python does. */
+/** Python's True or False. */
 function flagLabel(labels: string, name: string): boolean | null {
   const text = label(labels, name);
   return text === 'True' || text === 'False' ? text === 'True' : null;

@@ -1,4 +1,4 @@
-// What an engine says about itself over HTTP: models, cache, KV event sources, token ids, health.
+// HTTP questions to an engine about itself: models, cache, KV-event sources, token ids, health.
 
 import { chatQuestion } from '../../tokens/chat-question.ts';
 import type { EngineAnswer, QuestionPath } from '../../tokens/engine-questions.ts';
@@ -20,25 +20,25 @@ import { parseTurn, turnBytesMin } from './parse-turns.ts';
 import { quoted, Remarks } from './remarks.ts';
 import type { Upstream } from './upstream.ts';
 
-/** From the question to the last byte of the answer. */
+/** From the request to the last byte of the answer. */
 const answerMsMax = 5000;
 
-/** An adapter is read from disk, or from far away. */
+/** Adapters may be loaded from disk or from a remote store. */
 const adapterMsMax = 60_000;
 
 export const adapterActions = ['load_lora_adapter', 'unload_lora_adapter'] as const;
 export type AdapterAction = (typeof adapterActions)[number];
 
-/** What an engine makes token ids of. */
+/** Input that an engine turns into token ids. */
 export type TokenizeInput =
   | { readonly prompt: string }
   | { readonly messages: readonly object[] }
   | { readonly chat: ChatInput };
 
-/** An engine did not answer as hoped; `status` 0: not at all. */
+/** A question without a usable answer; `status` 0: no answer. */
 export class ProbeError extends Error {
   readonly status: number;
-  /** What broke the connection, as Node or undici name it; null: nothing did, or they have no name for it. */
+  /** Error code of Node or undici for the broken connection, or null. */
   readonly code: string | null;
 
   constructor(message: string, status: number, code: string | null = null) {
@@ -66,7 +66,7 @@ interface Question {
   readonly path: string;
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Of the answer. */
+  /** Limit on the answer. */
   readonly bytesMax: number;
   /** Only lines of these metrics are kept of the answer. */
   readonly names?: readonly string[];
@@ -88,7 +88,7 @@ export class EngineProbe {
     await this.#fetch({ method: 'GET', path: '/health', bytesMax: healthBytesMax });
   }
 
-  /** In the engine's order. */
+  /** In the engine's order. @throws ProbeError */
   async models(remarks: Remarks = new Remarks()): Promise<ModelEntry[]> {
     const answer = await this.#json({ method: 'GET', path: '/v1/models', bytesMax: modelsBytesMax });
     const data = (answer as { data?: unknown } | null)?.data;
@@ -96,24 +96,24 @@ export class EngineProbe {
     return readModels(data, remarks);
   }
 
-  /** From the metrics; empty if they say nothing. */
+  /** From the metrics; empty if they don't contain it. */
   async cacheConfigs(remarks: Remarks = new Remarks()): Promise<CacheConfig[]> {
     return readCacheConfigs(await this.#metrics([cacheMetric]), remarks);
   }
 
-  /** By rank; empty where it publishes nothing at all. */
+  /** By rank; empty if it announces nothing. */
   async feedAnnouncements(remarks: Remarks = new Remarks()): Promise<FeedAnnouncement[]> {
     const answer = await this.#json({ method: 'GET', path: '/kv_event_sources', bytesMax: eventSourcesBytesMax });
     return readAnnouncements(answer, this.#url.hostname, remarks);
   }
 
-  /** Prompt tokens of one rank found in its cache so far, from the metrics; null: they do not say. */
+  /** Prompt tokens of one rank found in its cache so far, from the metrics; null: not reported. */
   async prefixCacheHits(rank: number): Promise<number | null> {
     return readPrefixCacheHits(await this.#metrics(hitsMetrics), rank);
   }
 
   /**
-   * One completion in one piece. @param rank for engines with several; null: whichever
+   * One completion in one piece. @param rank selects a rank of several; null: any
    * @returns null if the answer has no usage
    */
   async complete(body: object, rank: number | null, timeoutMs: number): Promise<Usage | null> {
@@ -124,7 +124,7 @@ export class EngineProbe {
     return typeof usage === 'string' ? null : usage;
   }
 
-  /** Token ids that the engine makes of a text or of chat messages. */
+  /** The engine's token ids for a text or for chat messages. */
   async tokenize(input: TokenizeInput, model: string): Promise<number[]> {
     const body =
       'chat' in input
@@ -137,8 +137,8 @@ export class EngineProbe {
   }
 
   /**
-   * Puts a question, with JSON as its body; rejects if the answer does not come, is too large, or comes after the abort.
-   * An answer that is no JSON counts as null.
+   * Posts a JSON body. Rejects if the answer does not arrive, is too large, or arrives after the abort. An answer that
+   * is not JSON counts as null.
    */
   async ask(path: QuestionPath, body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
     const { status, text } = await this.#send({ method: 'POST', path, body, bytesMax }, signal);
@@ -161,7 +161,7 @@ export class EngineProbe {
     try {
       return JSON.parse(text);
     } catch {
-      throw new ProbeError(`${question.path} answers what is not JSON`, 200);
+      throw new ProbeError(`${question.path} answers with something other than JSON`, 200);
     }
   }
 
@@ -184,7 +184,7 @@ export class EngineProbe {
     }
   }
 
-  /** @throws ProbeError if an answer has begun and can't be used; what undici throws if none has */
+  /** @throws ProbeError if an answer has begun and can't be used; undici's error if none has */
   async #send(
     { method, path, body = '', headers, bytesMax, names }: Question,
     signal: AbortSignal,
@@ -210,7 +210,7 @@ export class EngineProbe {
       }
     } catch (error) {
       if (error instanceof ProbeError || !signal.aborted) throw error;
-      throw new ProbeError(`${path} answers without an end`, status, 'TimeoutError');
+      throw new ProbeError(`${path} did not finish its answer in time`, status, 'TimeoutError');
     }
     const encoding = response.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {

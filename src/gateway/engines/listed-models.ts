@@ -1,11 +1,11 @@
-// Reads which models an engine serves from its answer to `/v1/models`.
+// Parses an engine's answer to `/v1/models`: the models that it serves.
 
 import { descriptionDepthMax, descriptionLengthMax, modelIdLengthMax, modelsMax } from './engine-limits.ts';
 import { quoted, type Remarks } from './remarks.ts';
 
 export interface ModelEntry {
   readonly id: string;
-  /** Of a LoRA adapter: the model it adapts. */
+  /** The base model of a LoRA adapter. */
   readonly parent: string | null;
   readonly description: ModelDescription;
 }
@@ -17,12 +17,12 @@ export interface ModelDescription {
   readonly max_model_len?: unknown;
 }
 
-/** In the engine's order, each once. */
+/** In the engine's order, without duplicates. */
 export function readModels(data: readonly unknown[], remarks: Remarks): ModelEntry[] {
   const models = new Map<string, ModelEntry>();
   for (const value of data) {
     if (models.size >= modelsMax) {
-      remarks.add(`/v1/models lists more than ${modelsMax} models: the others are left out`);
+      remarks.add(`/v1/models lists more than ${modelsMax} models: the others are ignored`);
       break;
     }
     const model = readModel(value, remarks);
@@ -33,7 +33,7 @@ export function readModels(data: readonly unknown[], remarks: Remarks): ModelEnt
 
 function readModel(value: unknown, remarks: Remarks): ModelEntry | null {
   if (typeof value !== 'object' || value === null || typeof (value as { id?: unknown }).id !== 'string') {
-    remarks.add('/v1/models lists something that is no model');
+    remarks.add('/v1/models lists an entry that is not a model');
     return null;
   }
   const model = value as ModelDescription;
@@ -45,7 +45,7 @@ function readModel(value: unknown, remarks: Remarks): ModelEntry | null {
   return { id: model.id, parent, description: shownDescription(model, remarks) };
 }
 
-/** Clients get the description as it is, so it must be one that can be written. */
+/** Clients get the description unchanged, so it must be possible to serialize it. */
 function shownDescription(model: ModelDescription, remarks: Remarks): ModelDescription {
   if (isShallow(model, descriptionDepthMax) && JSON.stringify(model).length <= descriptionLengthMax) return model;
   remarks.add(`/v1/models describes ${quoted(model.id)} at too great a length: only its main fields are passed on`);

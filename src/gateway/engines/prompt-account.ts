@@ -1,23 +1,23 @@
-// What became of a prompt's tokens in the engine's cache, and whose doing each miss was.
+// Accounts for a prompt's tokens: found in the engine's cache, or missed, and for which reason.
 //
 // prompt = cached + workload miss + routing miss + promise miss + index miss - surplus, in tokens.
 
 import type { Decision } from '../../core/index.ts';
 import { TrafficFindings } from './traffic-findings.ts';
 
-/** Of one request, in tokens. */
+/** One request, in tokens. */
 export interface PromptAccount {
-  /** The engine found them in its cache, as it says itself. */
+  /** Found in the engine's cache, as it reports. */
   readonly cachedTokens: number;
-  /** No candidate was known to hold them. */
+  /** Held by no candidate, as far as known. */
   readonly workloadMissTokens: number;
-  /** Another candidate held them, or was promised them. */
+  /** Held by another candidate, or promised to it. */
   readonly routingMissTokens: number;
-  /** Requests in flight had promised them to the chosen worker, and they were not there in time. */
+  /** Promised to the chosen worker by requests in flight, but not there in time. */
   readonly promiseMissTokens: number;
-  /** The index had them on the chosen worker, and the engine had not. */
+  /** In the index for the chosen worker, but not in the engine's cache. */
   readonly indexMissTokens: number;
-  /** The engine had them, and the router did not know. */
+  /** In the engine's cache, but unknown to the router. */
   readonly surplusTokens: number;
 }
 
@@ -32,10 +32,10 @@ export const tokenFates: readonly TokenFate[] = [
   'surplusTokens',
 ];
 
-/** Whether the engine's cached tokens were as predicted at the choice. */
+/** Whether the engine's cached tokens matched the prediction. */
 export type OverlapCheck = 'exact' | 'over' | 'under';
 
-/** @param decision of a prompt whose length the engine confirms @param cachedTokens as the engine reports them */
+/** @param decision for a prompt whose length the engine confirms @param cachedTokens as the engine reports them */
 export function accountOf(decision: Decision, cachedTokens: number): PromptAccount {
   const { isl, overlapTokens, bestOverlapTokens, promisedBlocks } = decision;
   const overTokens = Math.max(0, overlapTokens - cachedTokens);
@@ -61,11 +61,11 @@ export class WorkerAccount {
     surplusTokens: 0,
   };
   readonly checks: Record<OverlapCheck, number> = { exact: 0, over: 0, under: 0 };
-  /** Prompts of which the engine counted other tokens than the gateway: its tokenizer or its template is another one. */
+  /** Prompts whose tokens the engine counted differently: its tokenizer or chat template differs. */
   tokenMismatches = 0;
   readonly findings: TrafficFindings = new TrafficFindings();
 
-  /** Predictions in a row, up to now, that were right. */
+  /** Latest predictions in a row that were right. */
   agreeing = 0;
 
   /** @returns by how many tokens the prediction was wrong */

@@ -1,4 +1,4 @@
-// What an engine says of itself and nobody can use: collected while it is asked, for the log and for `/workers`.
+// Collects unusable statements of an engine, for the log and for `/workers`.
 
 const remarksMax = 16;
 const remarkLengthMax = 300;
@@ -6,7 +6,7 @@ const remarkLengthMax = 300;
 export class Remarks {
   readonly #texts = new Set<string>();
 
-  /** One that was made before, or one too many, is left out. */
+  /** Ignores duplicates, and remarks beyond the limit. */
   add(text: string): void {
     if (this.#texts.size < remarksMax) this.#texts.add(shortened(text, remarkLengthMax));
   }
@@ -16,7 +16,7 @@ export class Remarks {
   }
 }
 
-/** A text of an engine, as it may be shown. */
+/** An engine's text, shortened and quoted for display. */
 export function quoted(value: unknown): string {
   return JSON.stringify(shortened(String(value), 64));
 }

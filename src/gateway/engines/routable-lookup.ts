@@ -1,4 +1,4 @@
-// Looks up the names of engines, without the addresses that no worker may have.
+// DNS lookup of engine names that refuses addresses no worker may have.
 
 import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { LookupFunction } from 'node:net';
@@ -11,8 +11,8 @@ type LookUpAll = (
 ) => void;
 
 /**
- * For each connection anew: a name may lead elsewhere by then.
- * @param lookUp as that of `node:dns`
+ * Checked for each connection, since a name may lead elsewhere by then.
+ * @param lookUp like that of `node:dns`
  */
 export function routableOnly(lookUp: LookUpAll): LookupFunction {
   return (hostName, options, callback) => {

@@ -1,17 +1,17 @@
-// Whether an engine makes the same token ids as the gateway, for texts and for chats.
+// Types for the comparison of an engine's tokenizer with the gateway's, for texts and for chats.
 
 import type { ChatFeature } from '../../tokens/chat-facts.ts';
 
 /**
- * `double-bos`: the ids differ only in that one side begins with the same token twice: a template that writes BOS, and
- * a tokenizer that adds another one. `unavailable`: the engine does not tell its token ids. `asked`: it does, and there
- * is no tokenizer to compare them with: they are the prompts' ids.
+ * `double-bos`: the ids differ only in that one side repeats the first token: the template writes BOS and the tokenizer
+ * adds another. `unavailable`: the engine does not reveal its token ids. `asked`: it does, and prompts use them, since
+ * the gateway has no tokenizer.
  */
 export type Parity = 'unchecked' | 'agrees' | 'differs' | 'double-bos' | 'unavailable' | 'asked';
 
 export interface TokenizerVerdict {
   readonly text: Parity;
   readonly chat: Parity;
-  /** Of chats, where plain ones agree: what this engine renders otherwise than the tokenizer. */
+  /** If plain chats agree: features that this engine renders differently from the tokenizer. */
   readonly differing?: readonly ChatFeature[];
 }

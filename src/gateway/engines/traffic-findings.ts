@@ -1,18 +1,18 @@
-// What the answers of ordinary requests show to be wrong with a worker, for as long as they show it.
+// Findings about a worker from the answers to ordinary requests; each lasts as long as recent answers support it.
 
 export interface TrafficFinding {
   readonly cause: 'token-count' | 'cache-prediction';
   readonly message: string;
 }
 
-/** Prompts that are remembered; a finding ends when they no longer bear it out. */
+/** Prompts remembered; a finding ends when they no longer support it. */
 const recentMax = 16;
-/** Of these, with another number of tokens. */
+/** Of these, prompts with a different token count. */
 const miscountedMin = 3;
-/** Of these, with other tokens found in the cache than predicted: some are, wherever events come late. */
+/** Of these, prompts with cached tokens other than predicted; late events always cause some. */
 const mispredictedMin = 12;
-/** Between two lines of the log about one cause. */
-const silenceMs = 60_000;
+/** Pause between two log lines about one cause. */
+const logPauseMs = 60_000;
 
 export type PromptCheck = 'miscounted' | 'mispredicted' | 'as-predicted';
 
@@ -20,29 +20,30 @@ export class TrafficFindings {
   readonly #recent: PromptCheck[] = [];
   readonly #saidMs = new Map<TrafficFinding['cause'], number>();
 
-  /** @returns what is to be said now: a finding that was not said for a while */
+  /** @returns a finding to log now: one not logged for a while */
   note(check: PromptCheck, nowMs: number): TrafficFinding | null {
     this.#recent.push(check);
     if (this.#recent.length > recentMax) this.#recent.shift();
     if (check === 'as-predicted') return null;
     const cause = check === 'miscounted' ? 'token-count' : 'cache-prediction';
     const finding = this.current.find((one) => one.cause === cause);
-    if (finding === undefined || nowMs - (this.#saidMs.get(cause) ?? Number.NEGATIVE_INFINITY) < silenceMs) return null;
+    if (finding === undefined || nowMs - (this.#saidMs.get(cause) ?? Number.NEGATIVE_INFINITY) < logPauseMs)
+      return null;
     this.#saidMs.set(cause, nowMs);
     return finding;
   }
 
-  /** Empty: nothing is wrong. */
+  /** Empty: no fault was found. */
   get current(): readonly TrafficFinding[] {
     const count = (check: PromptCheck): number => this.#recent.filter((each) => each === check).length;
     const [miscounted, mispredicted] = [count('miscounted'), count('mispredicted')];
     const findings: TrafficFinding[] = [];
     if (miscounted >= miscountedMin) {
-      const message = `it counted other tokens than we do in ${miscounted} of the last ${this.#recent.length} prompts: its tokenizer or its chat template is another one, and their blocks do not match`;
+      const message = `its token count differed from ours in ${miscounted} of the last ${this.#recent.length} prompts: its tokenizer or chat template differs, so their blocks do not match`;
       findings.push({ cause: 'token-count', message });
     }
     if (mispredicted >= mispredictedMin) {
-      const message = `in ${mispredicted} of the last ${this.#recent.length} prompts it found other tokens in its cache than predicted, though it counts as many: its template may write other tokens than ours, or its KV events are late or lost`;
+      const message = `in ${mispredicted} of the last ${this.#recent.length} prompts its cached tokens differed from the prediction, with equal token counts: its chat template may produce other tokens, or its KV events are late or lost`;
       findings.push({ cause: 'cache-prediction', message });
     }
     return findings;

@@ -1,23 +1,23 @@
-// The connections to one engine: how requests get there, and what a failure on the way means.
+// The connections to one engine: sends requests to it, and classifies connection failures.
 
 import { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import { routableOnly } from './routable-lookup.ts';
 
-/** uvicorn closes idle connections after 5 s; ours must be the first to go, or a request meets a closing socket. */
+/** uvicorn closes idle connections after 5 s; ours must close first, or a request meets a closing socket. */
 const idleSocketMsMax = 4000;
 const connectMsMax = 5000;
-/** A connection that was closed before the request was sent shows it within a round trip. */
+/** A connection closed before the request was sent fails within a round trip. */
 const staleMsMax = 100;
 
 /**
- * Why a connection brought no answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
- * connection turned out to be closed. `reset`: the connection ended after the request was on its way.
+ * Why a connection returned no answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
+ * connection turned out to be closed. `reset`: the connection ended after the request was sent.
  */
 export type UpstreamFailure = 'unreachable' | 'stale' | 'reset';
 
-/** Errors of a connection that was never made. */
+/** Errors of a connection that was never established. */
 const unreachableCodes: ReadonlySet<string | undefined> = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -29,29 +29,29 @@ const unreachableCodes: ReadonlySet<string | undefined> = new Set([
 ]);
 
 export interface UpstreamTls {
-  /** Authorities in PEM; null: those that Node trusts. */
+  /** Certificate authorities in PEM; null: those that Node trusts. */
   readonly ca: string | null;
-  /** The name that the certificate must have; null: that of the address. */
+  /** Name that the certificate must have; null: the address's. */
   readonly serverName: string | null;
-  /** A name may lead to a link-local address. */
+  /** Whether a name may lead to a link-local address. */
   readonly linkLocal?: boolean;
 }
 
 export class Upstream {
   readonly #basePath: string;
   readonly #pool: Pool;
-  /** Without keep-alive: every request has a connection of its own. */
+  /** Without keep-alive: one connection per request. */
   readonly #fresh: Pool;
   /** Errors of connections that had answered at least one request. */
   readonly #ofUsedConnections = new WeakSet<Error>();
 
-  /** @param url base address; its path goes in front of every request's path */
+  /** @param url base address; its path is prefixed to every request's path */
   constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }) {
     const { origin, pathname } = new URL(url);
     this.#basePath = pathname.replace(/\/+$/, '');
     const options: Pool.Options = {
       connect: this.#connector(tls),
-      // An answer takes as long as it takes; the client's patience is the only limit.
+      // Deadlines are set elsewhere; the pool must not cut slow answers.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: idleSocketMsMax,
@@ -81,7 +81,7 @@ export class Upstream {
   }
 
   /**
-   * @param error of a request of which no byte of an answer has come
+   * @param error of a request that has received no byte of an answer
    * @param elapsedMs since the request was sent
    */
   classify(error: Error, elapsedMs: number): UpstreamFailure {
@@ -105,7 +105,7 @@ export class Upstream {
     return (options, callback) => {
       connect(options, (...result) => {
         const [error, socket] = result;
-        // Ahead of undici's own listener, which hands the bare error to the request.
+        // Runs before undici's own listener, which passes the bare error to the request.
         if (error === null) (socket as Socket).on('error', (failure) => this.#note(failure, socket as Socket));
         callback(...result);
       });

@@ -1,33 +1,32 @@
-// What routing has to know of a worker, and where each part of it comes from.
+// What routing must know about a worker, and the source of each value.
 
 import type { IndexSource } from '../../core/index.ts';
 import type { FeedAnnouncement } from './announced-feeds.ts';
 
-/** What routing has to know of a worker. */
 export interface WorkerTraits {
-  /** By which prompts are matched. */
+  /** Block size at which prompts are matched. */
   readonly blockSize: number;
-  /** Where it comes from; `assumed` and `engine` give way to what the first KV event says. */
+  /** Source of `blockSize`; the first KV event overrides `assumed` and `engine`. */
   readonly blockSizeFrom: 'setting' | 'engine' | 'events' | 'assumed';
-  /** Tokens of one block of the engine's KV events; several of them may make up a block. */
+  /** Tokens per block of the engine's KV events; several of these may make up one block. */
   readonly pageSize: number;
-  /** An event has said so. */
+  /** Whether an event has confirmed `pageSize`. */
   readonly pageSizeTold: boolean;
-  /** A size of events that can't be used with the block size that is set, or null. */
+  /** A page size of events that does not divide the configured block size, or null. */
   readonly pageSizeUnfit: number | null;
   /** In blocks of `blockSize`. */
   readonly capacityBlocks: number;
-  /** `evictions`: so many blocks were held when the engine began to drop some. */
+  /** `evictions`: the number of blocks held when the engine began to evict. */
   readonly capacityFrom: 'setting' | 'engine' | 'evictions' | 'assumed';
   readonly source: IndexSource;
 }
 
-/** Others are guesses or lower bounds, by which no request may be held back. */
+/** Other capacities are guesses or lower bounds, which must not hold back requests. */
 export function isCapacityKnown({ capacityFrom }: WorkerTraits): boolean {
   return capacityFrom === 'setting' || capacityFrom === 'engine';
 }
 
-/** What the engine says now, except where the same process has told better in its events. */
+/** The engine's current statements, except where events of the same process have shown better values. */
 export function updatedTraits(before: WorkerTraits, told: WorkerTraits): WorkerTraits {
   const { blockSize, blockSizeFrom, pageSize, pageSizeTold, pageSizeUnfit } = before;
   const keepsSize = pageSizeTold || (blockSizeFrom === 'events' && told.blockSizeFrom !== 'setting');
@@ -39,11 +38,11 @@ export function updatedTraits(before: WorkerTraits, told: WorkerTraits): WorkerT
   };
 }
 
-/** What the engine says of a rank's cache, whatever use is made of it; null: nothing. */
+/** What the engine says about a rank's cache, whether it is used or not; null: nothing. */
 export interface ToldOfCache {
   readonly prefixCaching: boolean | null;
-  /** Tokens of a block. */
+  /** Tokens per block. */
   readonly blockSize: number | null;
-  /** `unknown`: it has no way to tell. */
+  /** `unknown`: the engine can't say. */
   readonly events: FeedAnnouncement | { readonly kind: 'unknown' };
 }

@@ -1,4 +1,4 @@
-// When an engine's workers are sent a canary: as soon as they have joined, and again from time to time while they are idle.
+// When an engine's workers get a canary: after joining, and periodically while they are idle.
 
 import type { Logger } from 'pino';
 import type { CanaryReport, Finding } from '../engines/canary-report.ts';
@@ -6,13 +6,13 @@ import type { Engine, Worker } from '../engines/engine.ts';
 import { diagnose } from '../proof/diagnosis.ts';
 import { countsOf, hasEnded, type WorkerCounts } from '../proof/finding-end.ts';
 
-/** After one that did not come back, or that found something; twice as long after each further one. */
+/** Pause after a canary that failed or found something; doubles each time. */
 const retryMs = 30_000;
-/** A worker with findings that is never idle is sent one all the same. */
+/** A worker with findings gets a canary after this time even if it is never idle. */
 const busyMsMax = 60_000;
 
 export interface CanaryOptions {
-  /** False: none is sent. */
+  /** False: no canaries are sent. */
   readonly canary: boolean;
   readonly canaryIntervalMs: number;
 }
@@ -23,9 +23,9 @@ export class CanarySchedule {
   readonly #send: (worker: Worker) => Promise<CanaryReport>;
   readonly #log: Logger;
   #dueMs = 0;
-  /** In a row: canaries that did not come back, or found something. */
+  /** Consecutive rounds with a canary that failed or found something. */
   #missed = 0;
-  /** What was counted of each worker when its findings were made. */
+  /** Counts of each worker when its findings were made. */
   readonly #countsThen = new Map<Worker, WorkerCounts>();
   #underWay = false;
 
@@ -36,7 +36,7 @@ export class CanarySchedule {
     this.#log = log;
   }
 
-  /** The engine has become ready. */
+  /** Call when the engine has become ready. */
   joined(): void {
     if (this.#options.canary) {
       void this.#run();
@@ -47,7 +47,7 @@ export class CanarySchedule {
     }
   }
 
-  /** To be called now and then while the engine is ready. */
+  /** Call periodically while the engine is ready. */
   tick(nowMs: number): void {
     if (!this.#options.canary) return;
     for (const worker of this.#engine.workers) this.#review(worker);
@@ -56,7 +56,7 @@ export class CanarySchedule {
     if (nowMs >= this.#dueMs && isIdle) void this.#run();
   }
 
-  /** A finding ends when what it says is no longer so. */
+  /** Ends findings that are no longer true. */
   #review(worker: Worker): void {
     const { canary } = worker;
     const then = this.#countsThen.get(worker);
@@ -64,17 +64,17 @@ export class CanarySchedule {
     const findings = canary.findings.filter((finding) => !hasEnded(finding, worker, then));
     if (findings.length === canary.findings.length) return;
     for (const { cause } of canary.findings.filter((finding) => !findings.includes(finding))) {
-      this.#log.info({ worker: worker.id, cause }, 'what the canary had found is no longer so');
+      this.#log.info({ worker: worker.id, cause }, 'canary finding ended');
     }
     worker.canary = { ...canary, timeMs: Date.now(), state: findings.length === 0 ? 'sound' : 'faulty', findings };
   }
 
-  /** Never rejects: a canary that could not be sent has not come back. */
+  /** Never rejects: a canary that could not be sent counts as inconclusive. */
   async #run(): Promise<void> {
     if (this.#underWay) return;
     this.#underWay = true;
     let missed = false;
-    // One after the other: behind one address they share a queue.
+    // One after the other, since workers behind one address share a queue.
     for (const worker of this.#engine.workers) {
       const report = await this.#reportOf(worker);
       this.#keep(worker, report);
@@ -94,7 +94,7 @@ export class CanarySchedule {
     try {
       return await this.#send(worker);
     } catch (error) {
-      this.#log.error({ worker: worker.id, err: error }, 'canary failed by an error of ours');
+      this.#log.error({ worker: worker.id, err: error }, 'canary failed: internal error');
       return {
         timeMs: Date.now(),
         state: 'inconclusive',
@@ -109,14 +109,14 @@ export class CanarySchedule {
     this.#countsThen.set(worker, countsOf(worker));
     const line = { worker: worker.id };
     if (report.state === 'inconclusive') {
-      this.#log.debug({ ...line, reason: report.reason }, 'canary did not come back');
+      this.#log.debug({ ...line, reason: report.reason }, 'canary not answered');
       return;
     }
     const known = before === null || before.state === 'inconclusive' ? null : before.findings;
     if (known !== null && isSame(known, report.findings)) return;
     for (const { cause, message } of report.findings) this.#log.warn({ ...line, cause }, message);
     if (report.state === 'sound')
-      this.#log.info({ ...line, proofs: report.proofs }, 'canary came back: worker is sound');
+      this.#log.info({ ...line, proofs: report.proofs }, 'canary answered: worker is sound');
   }
 }
 

@@ -1,4 +1,4 @@
-// Gathers from an engine, and from what the operator has set, all that routing has to know of its workers.
+// Gathers everything that routing must know about an engine's workers, from the engine and from the settings.
 
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
@@ -16,7 +16,7 @@ import { statedEndpoint } from '../feeds/feed-address.ts';
 import { routingBlockSize } from '../feeds/feed-block-size.ts';
 import { askableTokens, compareTokenizers } from '../proof/tokenizer-parity.ts';
 
-/** Where nothing tells it: vLLM's own default. */
+/** vLLM's default, used if the size is unknown. */
 const assumedBlockSize = 16;
 
 export interface RankFacts {
@@ -32,11 +32,11 @@ export interface EngineFacts {
   /** By rank; at least one. */
   readonly ranks: readonly RankFacts[];
   readonly tokenizer: TokenizerVerdict;
-  /** What it says and can't be used. */
+  /** Unusable statements of the engine. */
   readonly remarks: readonly string[];
 }
 
-/** The engine answers, but must not be used as configured. */
+/** The engine answers but must not be used as configured. */
 export class EngineUnfit extends Error {
   override readonly name = 'EngineUnfit';
 }
@@ -54,22 +54,22 @@ export async function learnFacts(
   const remarks = new Remarks();
   const models = spec.model === undefined ? await probe.models(remarks) : [statedModel(spec.model)];
   if (models.length === 0) throw new EngineUnfit('it lists no model');
-  // Nothing else would show it: the stated model is not asked for.
+  // Nothing else reveals this, since a configured model is not looked up.
   if (spec.model !== undefined && spec.url.endsWith('/v1')) {
     remarks.add('its address ends with "/v1", to which requests add another "/v1": leave it out');
   }
   const caches = (await optional(probe.cacheConfigs(remarks), remarks)) ?? [];
   const announced = await optional(probe.feedAnnouncements(remarks), remarks);
   const verdict = await checkTokenizer(engine, models[0]!.id, config, tokenizer);
-  // What the operator states comes first, for as many ranks as the metrics tell of.
+  // The operator's address takes precedence, for as many ranks as the metrics show.
   const offered = spec.kvEvents === undefined ? (announced ?? []) : [];
   const ranks = new Set([...caches, ...offered].map(({ rank }) => rank));
-  // Where each rank has an address of its own, the one behind this address need not be the first.
+  // If each rank has its own address, the rank behind this one may not be 0.
   if (ranks.size === 0) ranks.add(0);
   const lowest = Math.min(...ranks);
   const highest = Math.max(...ranks);
   if (highest >= ranksMax) {
-    throw new EngineUnfit(`it tells of the data-parallel rank ${highest}: at most ${ranksMax} ranks can be used`);
+    throw new EngineUnfit(`it has the data-parallel rank ${highest}: at most ${ranksMax} ranks are supported`);
   }
   const rankFacts = (rank: number): RankFacts => {
     const announcement = announced?.find((one) => one.rank === rank);
@@ -99,7 +99,7 @@ function traitsOf(
   const setBlockSize = spec.blockSize ?? (config.blockSize === 'auto' ? null : config.blockSize);
   const toldBlockSize = cache?.blockSize ?? null;
   const pageSize = toldBlockSize ?? setBlockSize ?? assumedBlockSize;
-  // A setting that is no multiple stands; whether it can is up to the events.
+  // A setting that is not a multiple stays; the events decide whether it can be used.
   const fitting = routingBlockSize(pageSize, setBlockSize);
   const blockSize = fitting ?? setBlockSize!;
   const toldBlocks =
@@ -118,7 +118,10 @@ function traitsOf(
   };
 }
 
-/** The built-in vocabulary fits few engines, so those must prove it; one given by the operator is doubted only on evidence. */
+/**
+ * The built-in vocabulary fits few engines, so each must prove that it matches. The operator's own tokenizer is refused
+ * only on evidence.
+ */
 async function checkTokenizer(
   { probe, tokenizer: before }: Engine,
   model: string,
@@ -133,7 +136,7 @@ async function checkTokenizer(
   const verdict = await compareTokenizers(probe, model, tokenizer);
   if (config.trustTokenizer) return verdict;
   if (verdict.text === 'differs') {
-    throw new EngineUnfit(`its /tokenize gives other token ids than ${tokenizer.name}`);
+    throw new EngineUnfit(`its /tokenize returns token ids that differ from those of ${tokenizer.name}`);
   }
   if (verdict.text === 'double-bos') {
     throw new EngineUnfit(`its /tokenize and ${tokenizer.name} differ by a BOS that one of them writes twice`);
@@ -144,13 +147,16 @@ async function checkTokenizer(
   return verdict;
 }
 
-/** What an engine may leave out: metrics and discovery. Only an engine that does not answer at all is an error. @returns null where it has left it out */
+/**
+ * Awaits an optional answer: metrics or KV-event sources. Throws only if the engine does not answer at all. @returns
+ * null if the engine has no usable answer
+ */
 async function optional<T>(answer: Promise<T>, remarks: Remarks): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
     if (!(error instanceof ProbeError) || error.status === 0) throw error;
-    // It has the route, but what it answers can't be used.
+    // The route exists, but its answer is unusable.
     if (error.status <= 299) remarks.add(error.message);
     return null;
   }
@@ -161,7 +167,10 @@ function statedModel(id: string): ModelEntry {
   return { id, parent: null, description };
 }
 
-/** Every rank has publishers of its own: each on the port that follows those of the rank before. @param offset from the first rank at this address */
+/**
+ * The configured feed of a rank. Each rank publishes on the ports after those of the rank before. @param offset from
+ * the first rank at this address
+ */
 function statedFeed({ kvEvents, kvReplay }: EngineSpec, rank: number, offset: number): FeedSource | null {
   if (kvEvents === undefined) return null;
   const { mode, endpoint } = statedEndpoint(kvEvents);

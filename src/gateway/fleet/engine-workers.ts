@@ -1,4 +1,4 @@
-// The workers of one engine: made, brought in line with what the engine says of itself, and taken out of routing.
+// The workers of one engine: creates them, updates them from the engine's facts, and takes them out of routing.
 
 import type { Logger } from 'pino';
 import type { IndexSource } from '../../core/index.ts';
@@ -13,10 +13,10 @@ import type { Pools } from '../pools/pools.ts';
 import type { EngineFacts, RankFacts } from './engine-facts.ts';
 import { EventIntake } from './event-intake.ts';
 
-/** How long a worker waits for its feed to be up to date before it takes requests without. */
+/** Time that a worker waits for its feed to catch up before it takes requests anyway. */
 const feedCurrentMsMax = 2000;
 
-/** Names of models in one line of the log. */
+/** Model names per log line. */
 const loggedModelsMax = 32;
 
 export interface EngineWorkersContext {
@@ -38,7 +38,7 @@ export class EngineWorkers {
     this.#log = log;
   }
 
-  /** @param processGone the process that answered before has ended: what it held in its cache is lost */
+  /** @param processGone the previous process has ended, and its cache is lost */
   adopt(facts: EngineFacts, processGone: boolean): void {
     const engine = this.#engine;
     const stays = engine.workers.length === facts.ranks.length && facts.models.some(({ id }) => engine.lists(id));
@@ -46,7 +46,7 @@ export class EngineWorkers {
     if (processGone) engine.reportsCachedTokens = false;
     engine.tokenizer = facts.tokenizer;
     if (facts.remarks.length > 0 && facts.remarks.join() !== engine.remarks.join()) {
-      this.#log.warn({ remarks: facts.remarks }, 'the engine says what can not be used');
+      this.#log.warn({ remarks: facts.remarks }, 'engine has unusable statements');
     }
     engine.remarks = facts.remarks;
     if (!stays) this.#replace(facts);
@@ -59,9 +59,9 @@ export class EngineWorkers {
   }
 
   /**
-   * What the engine lists by now. Its workers stay where they are, with all that is booked there; requests for a model
-   * go to those that list it.
-   * @returns false if nothing is left of what it served: the engine is another one
+   * Adopts the models that the engine lists now. Workers stay with their bookings; requests for a model go to the
+   * engines that list it.
+   * @returns false if no earlier model is left: it is a different engine
    */
   adoptModels(models: readonly ModelEntry[]): boolean {
     const engine = this.#engine;
@@ -74,16 +74,16 @@ export class EngineWorkers {
     if (added.length === 0 && removed.length === 0) return true;
     this.#pools.poolOf(engine)?.membersChanged();
     const some = (ids: readonly string[]): readonly string[] => ids.slice(0, loggedModelsMax);
-    this.#log.info({ added: some(added), removed: some(removed), models: models.length }, 'engine lists other models');
+    this.#log.info({ added: some(added), removed: some(removed), models: models.length }, 'engine models changed');
     return true;
   }
 
-  /** Waits until the feeds have caught up, for a short while. */
+  /** Waits briefly until the feeds have caught up. */
   async whenCurrent(): Promise<void> {
     await Promise.all(this.#engine.workers.map(({ feed }) => feed?.whenCurrent(feedCurrentMsMax)));
   }
 
-  /** Takes all of them out of routing. Does as much of it as can be done, even where a step fails. */
+  /** Takes all workers out of routing. A failing step does not stop the others. */
   dismiss(): void {
     const engine = this.#engine;
     this.#attempt(() => this.#pools.leave(engine));
@@ -95,7 +95,7 @@ export class EngineWorkers {
     for (const { feed } of this.#engine.workers) this.#attempt(() => feed?.close());
   }
 
-  /** Opens again the feeds that could not be opened. */
+  /** Reopens the feeds that could not be opened. */
   retryFeeds(): void {
     for (const worker of this.#engine.workers) {
       if (worker.feedFault !== null) this.#connectFeed(worker, worker.offeredFeed, 'events');
@@ -133,7 +133,7 @@ export class EngineWorkers {
     }
   }
 
-  /** Keeps a subscription to the same address, however often the engine goes and comes. */
+  /** Keeps the subscription while its address stays the same, even if the engine goes and returns. */
   #connectFeed(worker: Worker, offered: FeedSource | null, source: IndexSource): void {
     worker.offeredFeed = offered;
     const wanted = source === 'approximate' ? null : offered;
@@ -147,7 +147,7 @@ export class EngineWorkers {
     this.#setSource(worker, worker.feed === null ? 'approximate' : 'events');
   }
 
-  /** A feed that can't be opened costs the worker its events, not its place: its blocks are mirrored from our decisions. */
+  /** A worker whose feed can't be opened stays in use; its blocks are mirrored from our decisions. */
   #openFeed(worker: Worker, address: FeedSource): void {
     let feed: KvFeed | null = null;
     try {
@@ -160,10 +160,7 @@ export class EngineWorkers {
       const fault = (error as Error).message;
       if (worker.feedFault !== fault) {
         const { endpoint, replayEndpoint } = address;
-        this.#log.error(
-          { worker: worker.id, endpoint, replayEndpoint, reason: fault },
-          'KV event feed can not be opened',
-        );
+        this.#log.error({ worker: worker.id, endpoint, replayEndpoint, reason: fault }, 'KV event feed not opened');
       }
       worker.feedFault = fault;
     }
@@ -180,7 +177,7 @@ export class EngineWorkers {
     try {
       step();
     } catch (error) {
-      this.#log.error({ err: error }, 'workers of an engine could not be taken out in order');
+      this.#log.error({ err: error }, 'removal of workers failed in part');
     }
   }
 }

@@ -1,4 +1,4 @@
-// Applies the KV events of one publisher to the router that keeps its worker's blocks.
+// Applies one publisher's KV events to the router of its worker.
 
 import type { Logger } from 'pino';
 import type { KvEvent } from '../../core/index.ts';
@@ -9,19 +9,22 @@ import { routingBlockSize } from '../feeds/feed-block-size.ts';
 import type { FeedBreak, FeedListener } from '../feeds/feed-listener.ts';
 import { LogRate } from '../feeds/log-rate.ts';
 
-/** So many stores in a row of another size show that the size learnt first was that of a special group of blocks. */
+/**
+ * Stores in a row with another block size, after which the size learnt first is taken for that of a special group of
+ * blocks.
+ */
 const otherSizesMax = 16;
 
-/** So many batches that tell only of blocks without their whole prefix show that the engine has no others. */
+/** Batches with only partial-prefix blocks, after which the engine is taken to have no others. */
 const partialBatchesMax = 3;
 
-/** Blocks of the events that a worker may hold, for each that its engine has room for. */
+/** Announced blocks allowed per block of the engine's capacity. */
 const heldPerRoomMax = 4;
-/** So many it may always hold; and where its room is only guessed, so many. */
+/** Always allowed; and allowed if the capacity is only a guess. */
 const heldBlocksMin = 65_536;
 const heldGuessedMin = 2_097_152;
 
-/** What a worker may be told to hold, in blocks of its events. */
+/** How many blocks events may announce for a worker, in blocks of its events. */
 export function toldBlocksMax(traits: WorkerTraits): number {
   const { capacityBlocks, capacityFrom, blockSize, pageSize } = traits;
   const isGuess = capacityFrom !== 'setting' && capacityFrom !== 'engine';
@@ -32,25 +35,25 @@ export function toldBlocksMax(traits: WorkerTraits): number {
 export class EventIntake implements FeedListener {
   readonly #worker: Worker;
   readonly #log: Logger;
-  /** Whose events these are: the batch may say. */
+  /** The worker of the current batch, which may name another rank. */
   #target: Worker;
-  /** Stores in a row whose block size is not the learnt one. */
+  /** Stores in a row with a block size other than the learnt one. */
   #otherSizes = 0;
   #toldOfBlockSize = false;
   #isOverfull = false;
-  /** The feed is dead. */
+  /** The feed was given up. */
   #isDead = false;
-  /** The worker's blocks are presumed from our own decisions, for want of events that tell of them. */
+  /** The worker's blocks are mirrored from our own decisions, since no usable events arrive. */
   #isMirrored = false;
-  /** A store of blocks that keep their whole prefix has come. */
+  /** A store of blocks with their whole prefix has arrived. */
   #toldWhole = false;
-  /** Batches so far with nothing but events of other kinds of attention. */
+  /** Batches so far with only events of other attention kinds. */
   #partialBatches = 0;
   #isPartialCounted = false;
   readonly #breakRate = new LogRate(() => performance.now());
   readonly #failureRate = new LogRate(() => performance.now());
 
-  /** @param worker the one whose publisher it is; it has joined a pool */
+  /** @param worker the publisher's worker, which has joined a pool */
   constructor(worker: Worker, log: Logger) {
     this.#worker = worker;
     this.#target = worker;
@@ -81,7 +84,7 @@ export class EventIntake implements FeedListener {
     worker.events.orphanBlocks += outcome.orphanBlocks;
     worker.events.unknownBlocks += outcome.unknownBlocks;
     if (event.kind === 'stored') worker.storedSinceLoss += outcome.appliedBlocks;
-    // A block told of without all its tokens is no orphan.
+    // A block announced without all its tokens is not an orphan.
     const isOrphan = event.kind === 'stored' && outcome.orphanBlocks > 0 && event.tokens.length >= event.blockSize;
     if (isOrphan && outcome.appliedBlocks === 0) worker.feed?.resync();
   }
@@ -97,7 +100,7 @@ export class EventIntake implements FeedListener {
     const { id, feed, membership, traits } = this.#worker;
     if (membership === null) return;
     if (reason === 'restart') {
-      // A new process may be a new version, with other blocks; it says so in its first event.
+      // A new process may be a new version with another block size, which its first event shows.
       const blockSizeFrom = traits.blockSizeFrom === 'events' ? 'assumed' : traits.blockSizeFrom;
       this.#worker.traits = { ...traits, blockSizeFrom, pageSizeTold: false };
       this.#toldWhole = false;
@@ -105,7 +108,7 @@ export class EventIntake implements FeedListener {
       this.#setUnfit(null);
     }
     membership.router.dropBlocks(membership.index);
-    // One that is told of by itself.
+    // Logged where it is detected.
     if (reason === 'overfull') return;
     const more = this.#breakRate.admit();
     if (more === null) return;
@@ -125,7 +128,7 @@ export class EventIntake implements FeedListener {
     const line = { worker: id, endpoint: feed?.address.endpoint, reason };
     this.#log.warn(
       line,
-      'no KV events come from the engine: its blocks are presumed from our own decisions until they do',
+      'no KV events from the engine: its blocks are assumed from our own decisions until events return',
     );
   }
 
@@ -138,7 +141,7 @@ export class EventIntake implements FeedListener {
     this.#isDead = false;
     this.#mirror();
     const { id, feed } = this.#worker;
-    this.#log.info({ worker: id, endpoint: feed?.address.endpoint }, 'KV events come again from the engine');
+    this.#log.info({ worker: id, endpoint: feed?.address.endpoint }, 'KV events from the engine returned');
   }
 
   failed(error: unknown): void {
@@ -146,13 +149,13 @@ export class EventIntake implements FeedListener {
     if (more === null) return;
     this.#log.error(
       { worker: this.#worker.id, err: error, ...(more > 0 && { more }) },
-      'a batch of KV events could not be applied',
+      'KV event batch not applied: internal error',
     );
   }
 
   /**
-   * Models all of whose layers look at a window, or keep a state, tell only of blocks from which no prefix can be read.
-   * Those with some layers of full attention tell of theirs in the same batches.
+   * Models with only sliding-window or state layers announce only blocks from which no prefix can be read. Models with
+   * some full-attention layers announce those blocks in the same batches.
    */
   #notePartial(): void {
     if (this.#toldWhole || this.#isPartialCounted) return;
@@ -162,7 +165,7 @@ export class EventIntake implements FeedListener {
     this.#setUnfit('attention-kind');
     this.#log.warn(
       { worker: this.#worker.id, skipped: this.#worker.events.skipped },
-      'KV events tell of no block with its whole prefix (sliding windows, states): blocks are presumed from our own decisions',
+      'KV events announce no block with its whole prefix (sliding windows, states): blocks are assumed from our own decisions',
     );
   }
 
@@ -185,7 +188,9 @@ export class EventIntake implements FeedListener {
     router.setSource(index, isMirrored ? 'approximate' : 'events');
   }
 
-  /** Whether so many more blocks may be held; where not, all are forgotten, and a store of still more is left out. */
+  /**
+   * Whether this many more blocks may be held. If not, all are forgotten, and a store larger than the limit is skipped.
+   */
   #hasRoom(worker: Worker, blockCount: number): boolean {
     const { router, index } = worker.membership!;
     const max = toldBlocksMax(worker.traits);
@@ -195,7 +200,7 @@ export class EventIntake implements FeedListener {
       const { capacityBlocks, capacityFrom } = worker.traits;
       this.#log.warn(
         { worker: worker.id, toldBlocksMax: max, capacity: `${capacityBlocks} (${capacityFrom})` },
-        'KV events tell of more blocks than the engine can hold: all are forgotten, and again whenever that happens',
+        'KV events announce more blocks than the engine can hold: all forgotten, as on every recurrence',
       );
     }
     if (worker.feed !== null) worker.feed.overfull();
@@ -204,8 +209,8 @@ export class EventIntake implements FeedListener {
   }
 
   /**
-   * The first event is believed more than the engine's metrics. Later ones of another size are left out: hybrid models
-   * tell of some groups of blocks in other sizes.
+   * The first event overrides the engine's metrics. Later events of another size are skipped, since hybrid models
+   * announce some block groups in other sizes.
    */
   #fits(worker: Worker, pageSize: number): boolean {
     const { traits } = worker;
@@ -245,11 +250,11 @@ export class EventIntake implements FeedListener {
     const { id, traits } = worker;
     this.#log.error(
       { worker: id, pageSize, set: traits.blockSize },
-      'KV events left out: the block size that is set is no multiple of theirs',
+      'KV events skipped: the configured block size is not a multiple of theirs',
     );
   }
 
-  /** Blocks are removed when there is no room for others; so many as are held by then there is room for. */
+  /** An engine evicts when it is full, so it has room for at least the blocks held by then. */
   #learnCapacity(worker: Worker): void {
     const { traits, membership, feed } = worker;
     if (traits.capacityFrom !== 'assumed' && traits.capacityFrom !== 'evictions') return;

@@ -1,4 +1,4 @@
-// The engines behind the gateway as they come and go: what is asked for is brought about by joining, draining, removing.
+// The set of engines: brings the present engines in line with the wanted ones, by joining, draining and removing.
 
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';
@@ -6,13 +6,13 @@ import type { Engine } from '../engines/engine.ts';
 import { until } from '../until.ts';
 import type { EngineMonitor } from './engine-monitor.ts';
 
-/** How long it still takes requests while those that come in its place are not ready yet. */
+/** Time that a leaving engine still takes requests while its replacements get ready. */
 const handoverMsMax = 10_000;
 
 export interface FleetOptions {
-  /** Makes an engine and what follows its life; nothing runs yet. */
+  /** Creates an engine and its monitor; nothing runs yet. */
   create(spec: EngineSpec): { readonly engine: Engine; readonly monitor: EngineMonitor };
-  /** How long a worker that is removed may take to end its answers; asked at each removal. */
+  /** Time for a removed worker to finish its answers; read at each removal. */
   drainMsMax(): number;
   readonly log: Logger;
 }
@@ -22,16 +22,16 @@ interface Removal {
   cancelled: boolean;
 }
 
-/** Several sources may ask for the same engine; it goes when none does. Engines are told apart by their URL. */
+/** Several sources may want the same engine; it is removed when none does. Engines are identified by URL. */
 export class Fleet {
-  /** The same array all the time. */
+  /** Always the same array. */
   readonly engines: Engine[] = [];
   readonly monitors: Map<Engine, EngineMonitor> = new Map();
   readonly #options: FleetOptions;
   readonly #wanted = new Map<string, readonly EngineSpec[]>();
-  /** Added or changed by hand: they come before what the sources say. */
+  /** Added or changed by an operator; overrides the sources. */
   readonly #added = new Map<string, EngineSpec>();
-  /** Removed by hand, whatever the sources say. */
+  /** Removed by an operator; overrides the sources. */
   readonly #banned = new Set<string>();
   readonly #removals = new Map<Engine, Removal>();
   readonly #lives = new Set<Promise<void>>();
@@ -45,18 +45,18 @@ export class Fleet {
     return this.engines.find((engine) => engine.url === url);
   }
 
-  /** Whether the engine leaves as soon as it is empty. */
+  /** Whether the engine is being removed. */
   leaving(engine: Engine): boolean {
     return this.#removals.has(engine);
   }
 
-  /** Replaces what this source asks for. */
+  /** Replaces the engines that this source wants. */
   want(source: string, specs: readonly EngineSpec[]): void {
     this.#wanted.set(source, specs);
     this.#reconcile();
   }
 
-  /** Names of the sources that have asked for something. */
+  /** Names of the sources that want engines. */
   sources(): string[] {
     return [...this.#wanted.keys()];
   }
@@ -66,14 +66,14 @@ export class Fleet {
     this.#reconcile();
   }
 
-  /** Adds an engine by hand, or changes it: then it leaves first, and comes back as it shall be. */
+  /** Adds an engine by an operator's request, or changes one: it is removed first, then added with the new settings. */
   add(spec: EngineSpec): void {
     this.#banned.delete(spec.url);
     this.#added.set(spec.url, spec);
     this.#reconcile();
   }
 
-  /** Removes an engine by hand; no source brings it back before the next start. */
+  /** Removes an engine by an operator's request; no source adds it again before the next start. */
   remove(url: string): void {
     this.#added.delete(url);
     this.#banned.add(url);
@@ -116,7 +116,7 @@ export class Fleet {
     }
   }
 
-  /** Null: not even the beginning could be made; tried again with the next change of what is asked for. */
+  /** Null: the engine could not be created; it is retried when the wanted engines change. */
   #join(spec: EngineSpec): Engine | null {
     try {
       const { engine, monitor } = this.#options.create(spec);
@@ -140,18 +140,18 @@ export class Fleet {
     }
     if (!stops()) {
       engine.setDraining(true);
-      log.info({ engine: engine.url, requestsInFlight: engine.inFlight }, 'engine drains, then leaves');
+      log.info({ engine: engine.url, requestsInFlight: engine.inFlight }, 'engine draining for removal');
       await until(() => stops() || engine.inFlight === 0, drainMsMax());
     }
     this.#removals.delete(engine);
     if (this.#closed) return;
     if (removal.cancelled) {
       engine.setDraining(removal.wasDraining);
-      log.info({ engine: engine.url }, 'engine stays after all');
+      log.info({ engine: engine.url }, 'engine removal cancelled');
       return;
     }
     await this.#takeOut(engine);
-    // It may be asked for again, with other settings.
+    // The engine may be wanted again, with other settings.
     this.#reconcile();
   }
 
@@ -161,17 +161,17 @@ export class Fleet {
     this.engines.splice(this.engines.indexOf(engine), 1);
     this.monitors.delete(engine);
     const closed = monitor.close();
-    // In the same step, so that an engine at the same address may join again at any time.
+    // In the same step, so that an engine at this address can join at any time.
     monitor.leave();
     await closed;
     this.#options.log.info({ engine: engine.url, cutRequests }, 'engine removed');
   }
 
-  /** Owns what happens to an engine over time: an error is told of, and goes no further. */
+  /** Owns an engine's running task: logs its error, which goes no further. */
   #follow(url: string, life: Promise<void>): void {
     const owned = life
       .catch((error: unknown) =>
-        this.#options.log.error({ engine: url, err: error }, 'an error of ours with an engine'),
+        this.#options.log.error({ engine: url, err: error }, 'engine task failed: internal error'),
       )
       .finally(() => this.#lives.delete(owned));
     this.#lives.add(owned);

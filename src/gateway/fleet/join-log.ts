@@ -1,4 +1,4 @@
-// What the log says of a worker that has joined: what is known of it, and what about it calls for a look.
+// Log lines about a worker that has joined: its facts, and warnings about them.
 
 import type { Logger } from 'pino';
 import type { Worker } from '../engines/engine.ts';
@@ -7,7 +7,7 @@ import type { Pool } from '../pools/pool.ts';
 
 export interface JoinCircumstances {
   readonly pool: Pool;
-  /** Of the gateway: a tokenizer's name, `engine` or `none`. */
+  /** The gateway's: a tokenizer's name, `engine` or `none`. */
   readonly tokenizerName: string;
   readonly log: Logger;
 }
@@ -31,16 +31,16 @@ export function logJoined(worker: Worker, { pool, tokenizerName, log }: JoinCirc
   log.info(line, 'worker ready');
   if (pool.tokens.changed()) {
     const differing = [...pool.workers].filter(({ engine }) => differs(engine.tokenizer.chat)).map(({ id }) => id);
-    log.warn({ pool: pool.name, tokensFrom, differing }, 'token ids of prompts come from elsewhere now');
+    log.warn({ pool: pool.name, tokensFrom, differing }, 'source of token ids changed');
   }
   if (tokenizerName === 'engine' && tokenizer.text === 'unavailable') {
-    log.warn({ worker: worker.id, tokensFrom }, 'the engine tells no token ids: it has no /tokenize that answers');
+    log.warn({ worker: worker.id, tokensFrom }, 'engine provides no token ids: its /tokenize does not answer');
   }
   if (feed === null && offeredFeed !== null && feedFault === null) {
-    log.warn({ worker: worker.id }, 'KV events are not used: without token ids no prompt can be matched with them');
+    log.warn({ worker: worker.id }, 'KV events not used: prompts can only be matched with them by token ids');
   }
   if (feed?.status.state === 'connecting') {
-    log.warn({ worker: worker.id, endpoint: feed.status.endpoint }, 'KV event feed does not connect yet');
+    log.warn({ worker: worker.id, endpoint: feed.status.endpoint }, 'KV event feed not connected yet');
   }
   if (differs(tokenizer.chat)) {
     const what =
@@ -53,7 +53,7 @@ export function logJoined(worker: Worker, { pool, tokenizerName, log }: JoinCirc
   }
 }
 
-/** In one line of the log. */
+/** Model names per log line. */
 const namedModelsMax = 32;
 
 function differs(parity: Parity): boolean {

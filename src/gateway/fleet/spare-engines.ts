@@ -1,9 +1,9 @@
-// Whether an engine can be done without: requests that fail everywhere must not put out the whole fleet.
+// Whether an engine can be spared: requests that fail everywhere must not put out the whole fleet.
 
 import type { Engine } from '../engines/engine.ts';
 import type { Pool } from '../pools/pool.ts';
 
-/** Of the engines of a pool, for failed requests; whoever sends requests that fail could put out the others, too. */
+/** Share of a pool's engines that failed requests may put out; a client's bad requests could otherwise put out all. */
 const outShareMax = 0.5;
 
 export function canBeSpared(engine: Engine, pool: Pool): boolean {

@@ -1,4 +1,4 @@
-// What an operator can do about an engine that is not reached, read off the way in which it is not.
+// Advice for operators about an engine that can't be reached, derived from the error.
 
 import type { ProbeError } from '../engines/engine-probe.ts';
 
@@ -11,7 +11,7 @@ const untrusted: ReadonlySet<string> = new Set([
   'CERT_UNTRUSTED',
 ]);
 
-/** Null: the error says it all. @param url as it is configured */
+/** Null: the error needs no advice. @param url as configured */
 export function unreachedAdvice(url: string, { status, code }: ProbeError): string | null {
   return status === 0 ? connectionAdvice(new URL(url), code ?? '') : answerAdvice(url, status);
 }
@@ -28,7 +28,7 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EADDRNOTAVAIL':
-      return `no way leads to ${host} from here: is the address right?`;
+      return `there is no route to ${host} from here: is the address right?`;
     case 'ETIMEDOUT':
     case 'UND_ERR_CONNECT_TIMEOUT':
       return `${host} does not take the connection: a wrong address, or a firewall in between`;
@@ -53,10 +53,10 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
 
 function answerAdvice(url: string, status: number): string | null {
   if (status === 404 && url.endsWith('/v1')) return `leave "/v1" out of the address: ${url.slice(0, -'/v1'.length)}`;
-  if (status === 404) return 'another service listens there, or the address has a path that is not its';
+  if (status === 404) return 'another service listens there, or the path in the address is wrong';
   if (status === 401 || status === 403) return 'it wants a key: api-key=KEY';
   if (status === 400 && url.startsWith('http:')) return 'is it https://?';
-  if (status >= 300 && status <= 399) return 'it sends elsewhere: use the address that it names';
+  if (status >= 300 && status <= 399) return 'it redirects: use the address that it names';
   if (status >= 200 && status <= 299) return 'another service listens there';
   return null;
 }

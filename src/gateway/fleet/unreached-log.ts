@@ -1,10 +1,10 @@
-// Warns of an engine that is not reached, or a name that is not found: at once, and then ever more rarely.
+// Warns about an engine or name that is unreachable: at once, then at growing intervals.
 
 import type { Logger } from 'pino';
 
 const repeatMsMin = 60_000;
 const repeatMsMax = 3_600_000;
-/** Another reason is news, unless reasons take turns. */
+/** A new reason is logged at once, unless reasons alternate. */
 const otherReasonMsMin = 10_000;
 
 export class UnreachedLog {
@@ -28,7 +28,7 @@ export class UnreachedLog {
     this.#log.warn({ reason, againInMs: this.#repeatMs }, this.#message);
   }
 
-  /** The log has it from somebody else. */
+  /** Call when the loss has been logged elsewhere. */
   lost(reason: string, nowMs: number): void {
     this.#repeatMs = repeatMsMin;
     this.#said(reason, nowMs);

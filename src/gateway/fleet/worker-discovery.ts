@@ -1,4 +1,4 @@
-// Follows host names that stand for several engines: looked up again and again, an engine for each address.
+// Polls host names that stand for several engines, and keeps one engine per address.
 
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
@@ -8,10 +8,10 @@ import { linkLocalFault } from '../config/link-local.ts';
 import type { Fleet } from './fleet.ts';
 import { UnreachedLog } from './unreached-log.ts';
 
-/** All addresses of a name; rejects if there is none. */
+/** Resolves to all addresses of a name; rejects if there is none. */
 export type Resolve = (hostName: string) => Promise<readonly string[]>;
 
-/** Further addresses of one name are left out. */
+/** Further addresses of a name are ignored. */
 const addressesMax = 1024;
 const sourcePrefix = 'dns:';
 
@@ -30,7 +30,7 @@ export class WorkerDiscovery {
   readonly #unfound = new WeakMap<EngineSpec, UnreachedLog>();
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
-  /** One round at a time; a round that is overtaken by new names changes nothing for those that are gone. */
+  /** One round at a time; a round overtaken by new names does not affect removed ones. */
   #round: Promise<void> = Promise.resolve();
 
   constructor(fleet: Fleet, resolve: Resolve, intervalMs: number, log: Logger, allowLinkLocal = false) {
@@ -41,7 +41,7 @@ export class WorkerDiscovery {
     this.#allowLinkLocal = allowLinkLocal;
   }
 
-  /** Replaces the names that are followed; the first look-up begins at once. */
+  /** Replaces the names; the first lookup starts at once. */
   follow(specs: readonly EngineSpec[]): void {
     this.#specs = specs;
     const sources = new Set(specs.map(sourceOf));
@@ -68,23 +68,23 @@ export class WorkerDiscovery {
     }, this.#intervalMs);
   }
 
-  /** Never rejects: what goes wrong with one name touches neither the others nor the next round. */
+  /** Never rejects: an error with one name affects neither the others nor the next round. */
   async #follow(spec: EngineSpec): Promise<void> {
     try {
       await this.#lookUp(spec);
     } catch (error) {
-      this.#log.error({ name: spec.url, err: error }, 'an error of ours in following a name of workers');
+      this.#log.error({ name: spec.url, err: error }, 'lookup of workers failed: internal error');
     }
   }
 
   #unfoundLog(spec: EngineSpec, name: string): UnreachedLog {
-    const message = 'name of workers not found; they stay as they are';
+    const message = 'worker name not found; its engines stay';
     const log = this.#unfound.get(spec) ?? new UnreachedLog(this.#log.child({ name }), message);
     this.#unfound.set(spec, log);
     return log;
   }
 
-  /** A name that can't be looked up keeps the engines that it had: a silent name server takes no capacity away. */
+  /** A name that can't be resolved keeps its engines, so a failing name server costs no capacity. */
   async #lookUp(spec: EngineSpec): Promise<void> {
     const { hostname } = new URL(spec.url);
     let addresses: readonly string[];
@@ -100,13 +100,13 @@ export class WorkerDiscovery {
       this.#log.warn({ name: hostname, addresses: addresses.length, addressesMax }, 'name has too many addresses');
     }
     const engines = addresses.slice(0, addressesMax).map((address) => engineAt(spec, hostname, address));
-    // A link-local address with a zone (fe80::1%eth0) can't stand in a URL.
+    // A link-local address with a zone (fe80::1%eth0) can't be part of a URL.
     const isUsable = (engine: EngineSpec): boolean =>
       URL.canParse(engine.url) && (this.#allowLinkLocal || linkLocalFault(engine) === null);
     const usable = engines.filter(isUsable);
     if (usable.length < engines.length) {
       const leftOut = engines.filter((engine) => !isUsable(engine)).map(({ url }) => url);
-      this.#log.warn({ name: hostname, leftOut }, 'name has addresses that can not be used');
+      this.#log.warn({ name: hostname, leftOut }, 'name has unusable addresses');
     }
     this.#fleet.want(sourceOf(spec), usable);
   }
@@ -116,7 +116,7 @@ function sourceOf({ url }: EngineSpec): string {
   return sourcePrefix + url;
 }
 
-/** The engine at one address of the name; a KV event address with the name in it moves along. */
+/** The engine at one address of the name; the name in a KV-event address is replaced, too. */
 export function engineAt({ dns: _, ...spec }: EngineSpec, hostName: string, address: string): EngineSpec {
   const host = isIPv6(address) ? `[${address}]` : address;
   const moved = (url: string): string => url.replace(`//${hostName}`, `//${host}`);
@@ -131,7 +131,7 @@ export function engineAt({ dns: _, ...spec }: EngineSpec, hostName: string, addr
   };
 }
 
-/** Of the form `kv@HOST:PORT@MODEL`; the model may have the host's name, too. */
+/** Topics have the form `kv@HOST:PORT@MODEL`; the model may contain the host's name, too. */
 function topicAt(topic: string, hostName: string, address: string): string {
   const parts = topic.split('@');
   const at = parts.findIndex((part) => part === hostName || part.startsWith(`${hostName}:`));

@@ -1,31 +1,32 @@
-// A prompt that nobody has sent before, a little longer than some blocks: whatever is cached of it, it has left itself.
+// A random prompt of a few blocks that nobody has sent before, so that only the canary itself can have cached it.
 
 import { randomBytes } from 'node:crypto';
 
 export const canaryBlocks = 3;
-/** A longer prompt is none: making it, and computing it twice, would cost more than it proves. */
+/** Limit on a canary's length: computing a longer one twice costs more than it proves. */
 export const canaryTokensMax = 16_384;
 
 const wordBytes = 3;
-/** Prompts made until one is long enough. */
+/** Attempts to make a prompt that is long enough. */
 const attemptsMax = 16;
-/** Words whose tokens tell how many words are needed. */
+/** Words tokenized to estimate how many are needed. */
 const sampleWords = 32;
-/** Ids that every vocabulary has, and that stand for no special token. */
+/** Ids that every vocabulary has and that are not special tokens. */
 const plainIdMin = 1000;
 const plainIds = 1000;
 
 export interface CanaryPrompt {
-  /** What the request says. */
+  /** The prompt in the request. */
   readonly prompt: string | readonly number[];
-  /** What the engine should make of it. */
+  /** The token ids that the engine should derive from it. */
   readonly tokens: Uint32Array;
 }
 
 export type Encode = (text: string) => Uint32Array | Promise<Uint32Array>;
 
 /**
- * Of fewer blocks where they are large. @param encode null: the engine's tokens are not known, so it is asked by ids
+ * Uses fewer blocks if they are large. @param encode null: the engine's tokenizer is unknown, so the prompt is made of
+ * ids
  * @returns null if not even one block fits into `canaryTokensMax`
  */
 export async function makeCanaryPrompt(encode: Encode | null, blockSize: number): Promise<CanaryPrompt | null> {
@@ -42,7 +43,7 @@ export async function makeCanaryPrompt(encode: Encode | null, blockSize: number)
   }
   const sample = await encode(words(sampleWords));
   let wordCount = Math.ceil((tokenCount * sampleWords) / Math.max(1, sample.length));
-  // A tokenizer that makes next to nothing of words would want them without end.
+  // Bounds the work for a tokenizer that makes almost no tokens of words.
   for (let attempt = 1; attempt <= attemptsMax && wordCount <= canaryTokensMax; attempt++) {
     const prompt = words(wordCount);
     const tokens = await encode(prompt);

@@ -1,4 +1,4 @@
-// Proves a worker with two equal small requests: its tokens, its cache and its KV events must be what we take them for.
+// Checks a worker's tokens, cache and KV events with two equal small requests.
 
 import type { BlockHasher, BlocksStored, Outcome, Prompt, Router, WorkerIndex } from '../../core/index.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
@@ -13,22 +13,22 @@ import { until } from '../until.ts';
 import { type CanaryPrompt, type Encode, makeCanaryPrompt } from './canary-prompt.ts';
 import { diagnose, type EventEvidence } from './diagnosis.ts';
 
-/** Of one request; the engine may be busy with others. */
+/** Limit on one request; the engine may be busy with others. */
 const answerMsMax = 60_000;
-/** How long events, and the engine's own counters, may lag behind an answer. */
+/** Time that events and the engine's counters may lag behind an answer. */
 const lagMsMax = 3000;
-/** How long after our end was opened a publisher that connects to it is waited for; they try again within seconds. */
+/** Time to wait, after our end was opened, for a publisher that connects to it; publishers retry within seconds. */
 const publisherMsMax = 10_000;
-/** Fewer tokens may be the beginning of any prompt. */
+/** Fewer tokens could begin any prompt. */
 const tellingTokensMin = 4;
 
-/** What a canary needs of the gateway. */
+/** The parts of the gateway that a canary needs. */
 export interface CanaryContext {
   readonly hasher: BlockHasher;
   readonly pools: Pools;
 }
 
-/** The worker has left, or takes no requests. */
+/** The worker has left or takes no requests. */
 class CanaryStopped extends Error {
   override readonly name = 'CanaryStopped';
 }
@@ -36,19 +36,19 @@ class CanaryStopped extends Error {
 export async function sendCanary(worker: Worker, context: CanaryContext): Promise<CanaryReport> {
   try {
     const prompt = await makeCanaryPrompt(encodeFor(worker, context.pools), worker.traits.blockSize);
-    // What the engine says of itself is all that there is then.
+    // Then only the engine's own statements can be checked.
     if (prompt === null) return { timeMs: Date.now(), state: 'off', ...diagnose(null, worker.circumstances) };
     const diagnosis = await new Canary(worker, prompt, context).run();
     return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
   } catch (error) {
-    // An engine that does not answer is the affair of its health: nothing is known of its cache then.
+    // Unanswered requests are the health check's concern; they prove nothing about the cache.
     const expected = error instanceof ProbeError || error instanceof TokenizerError || error instanceof CanaryStopped;
     if (!expected) throw error;
     return { timeMs: Date.now(), state: 'inconclusive', reason: error.message };
   }
 }
 
-/** How the gateway makes tokens of texts for the worker; null: it does not. */
+/** The gateway's tokenizer for the worker's model; null: none. */
 function encodeFor({ engine }: Worker, pools: Pools): Encode | null {
   const tokens = pools.poolOf(engine)?.tokens;
   if (tokens === undefined || tokens.inForce().text === 'bytes') return null;
@@ -56,7 +56,7 @@ function encodeFor({ engine }: Worker, pools: Pools): Encode | null {
   return tokenizer === null ? null : (text) => tokenizer.encode(text);
 }
 
-/** The first model that is no adapter. */
+/** The first model that is not an adapter. */
 function baseModel({ models }: Engine): string {
   return (models.find(({ parent }) => parent === null) ?? models[0]!).id;
 }
@@ -88,7 +88,7 @@ class Canary {
     } finally {
       worker.storedWatch = null;
     }
-    // Where answers tell, nothing else is asked.
+    // Answers that report cached tokens need no counters.
     const tells = first !== null && engine.complete(first).cachedTokens !== null;
     const hitsBefore = tells ? null : await this.#hits();
     const second = await this.#ask();
@@ -109,7 +109,7 @@ class Canary {
     );
   }
 
-  /** What is published before the engine has connected to us nobody hears: the canary would be the first to be lost. */
+  /** Waits for a publisher that connects to us: its earlier events, those of the canary first, would be lost. */
   #publisher(): Promise<void> {
     return until(() => {
       const { feed, engine } = this.#worker;
@@ -119,7 +119,7 @@ class Canary {
     }, publisherMsMax);
   }
 
-  /** Sends the prompt once, booked like any other; null: the answer has no usage. */
+  /** Sends the prompt once, booked like any other request; null: the answer has no usage. */
   async #ask(): Promise<Usage | null> {
     const { engine, rank, id } = this.#worker;
     const { pool } = this.#place();
@@ -160,7 +160,7 @@ class Canary {
     return this.#worker.events.skipped['attention-kind'] ?? 0;
   }
 
-  /** Waits until the worker's events have told of all blocks of the prompt. */
+  /** Waits until the worker's events have announced all blocks of the prompt. */
   async #announcement(): Promise<{ readonly blocks: number; readonly announcedBlocks: number }> {
     const told = (): { blocks: number; announcedBlocks: number } => {
       const { pool, index } = this.#place();
@@ -170,9 +170,9 @@ class Canary {
     return told();
   }
 
-  /** Of the prompt's blocks: those in the index of a worker. */
+  /** Number of the prompt's blocks that are announced for a worker. */
   #announced(router: Router, index: WorkerIndex, worker: Worker): number {
-    // What our own decisions have put there was told of by nobody.
+    // Blocks assumed from our own decisions were not announced.
     if (worker.trust(performance.now()).kind === 'approximate') return 0;
     const { traits } = worker;
     return router.announcedBlocks(index, this.#context.hasher.hash(this.#prompt.tokens, traits.blockSize));
@@ -190,7 +190,7 @@ class Canary {
     return ids;
   }
 
-  /** The worker's events tell of the prompt, as content that other prompts of these tokens don't share. */
+  /** Notes whether events announce the prompt under a namespace that other prompts with these tokens don't share. */
   #stored({ parent, tokens, lora, salt, extras }: BlocksStored): void {
     const { tokens: ours } = this.#prompt;
     if (parent !== null || tokens.length < tellingTokensMin) return;
@@ -201,7 +201,7 @@ class Canary {
   }
 
   #hits(): Promise<number | null> {
-    // An engine without metrics proves itself otherwise.
+    // An engine without metrics proves its cache otherwise.
     return this.#worker.engine.probe.prefixCacheHits(this.#worker.rank).catch(() => null);
   }
 

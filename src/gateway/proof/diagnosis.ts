@@ -1,41 +1,41 @@
-// What is wrong with a worker, and what to do: read off what its engine says of itself, and what a canary has shown.
+// Diagnoses a worker's faults and their remedies, from its engine's statements and a canary's evidence.
 
 import type { Circumstances, Diagnosis, Finding, Proof } from '../engines/canary-report.ts';
 import type { Parity } from '../engines/tokenizer-verdict.ts';
 import type { ToldOfCache } from '../engines/worker-traits.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 
-/** What two equal requests have shown. */
+/** Evidence from two equal requests. */
 export interface CanaryEvidence {
   readonly promptTokens: number;
-  /** As the engine counts them; null: it does not say. */
+  /** As the engine counts them; null: not reported. */
   readonly countedTokens: number | null;
-  /** What the second request should find in the cache. */
+  /** Tokens that the second request should find in the cache. */
   readonly cacheableTokens: number;
-  /** What it did find, as the answer says; null: it does not. */
+  /** Tokens that it did find, by the answer; null: not reported. */
   readonly reportedTokens: number | null;
-  /** By how much the engine's counter of hits rose meanwhile; null: it has none. */
+  /** Increase of the engine's hit counter meanwhile; null: it has none. */
   readonly counterTokens: number | null;
-  /** Null: no KV events are used. */
+  /** Null: KV events are not used. */
   readonly events: EventEvidence | null;
 }
 
 export interface EventEvidence {
   readonly feed: FeedStatus;
-  /** That came between the first request and the end of the wait. */
+  /** Batches received between the first request and the end of the wait. */
   readonly batches: number;
   readonly blocks: number;
-  /** Of `blocks`, told of by this worker's events. */
+  /** Part of `blocks` that this worker's events announced. */
   readonly announcedBlocks: number;
-  /** Other workers whose events told of them. */
+  /** Other workers whose events announced them. */
   readonly elsewhere: readonly string[];
-  /** Events of other kinds of attention, which tell of no whole prefix. */
+  /** Events of other attention kinds, which show no whole prefix. */
   readonly partialEvents: number;
-  /** The LoRA adapter, salt or media by which the events tell them apart, and we don't; null: none. */
+  /** The LoRA adapter, salt or media in the events that the prompt did not have; null: none. */
   readonly namespace: string | null;
 }
 
-/** Causes that explain others come first, and leave those out. @param evidence null: no canary was sent */
+/** Causes that explain others come first and suppress those. @param evidence null: no canary was sent */
 export function diagnose(evidence: CanaryEvidence | null, circumstances: Circumstances): Diagnosis {
   const { traits, told, offered, tokenizer } = circumstances;
   const findings: Finding[] = [];
@@ -53,7 +53,7 @@ export function diagnose(evidence: CanaryEvidence | null, circumstances: Circums
     if (evidence.reportedTokens !== null) proofs.push('usage');
     else if (evidence.counterTokens !== null) proofs.push('counters');
   }
-  // Without a prefix cache there is nothing to tell of.
+  // Without a prefix cache there are no events to check.
   if (notCached && findings.at(-1)!.cause === 'prefix-caching-off') return { proofs, findings };
   const events = evidence?.events ?? null;
   if (events !== null && events.announcedBlocks >= events.blocks) {
@@ -70,7 +70,7 @@ function tokensFinding(evidence: CanaryEvidence | null, parity: Parity): Finding
   if (parity === 'differs') {
     return {
       cause: 'tokenizer',
-      message: 'its /tokenize makes other ids of a text than our tokenizer: use the tokenizer of its model',
+      message: 'its /tokenize returns other ids for a text than our tokenizer: use the tokenizer of its model',
     };
   }
   if (evidence === null || evidence.countedTokens === null || evidence.countedTokens === evidence.promptTokens)
@@ -78,7 +78,7 @@ function tokensFinding(evidence: CanaryEvidence | null, parity: Parity): Finding
   const { countedTokens, promptTokens } = evidence;
   return {
     cause: 'tokenizer',
-    message: `it counted ${countedTokens} tokens of a prompt of which we count ${promptTokens}: use the tokenizer of its model`,
+    message: `it counted ${countedTokens} tokens in a prompt where we count ${promptTokens}: use the tokenizer of its model`,
   };
 }
 
@@ -86,14 +86,14 @@ function chatFinding(parity: Parity): Finding | null {
   if (parity === 'double-bos') return doubleBos('chats');
   if (parity !== 'differs') return null;
   const message =
-    'its chat template makes other ids of messages than ours: use the template that the engine was started with';
+    'its chat template gives other ids for messages than ours: use the template that the engine was started with';
   return { cause: 'chat-template', message };
 }
 
 function doubleBos(what: string): Finding {
   return {
     cause: 'double-bos',
-    message: `one of us begins ${what} with the beginning-of-sequence token twice: the template and the tokenizer both write it`,
+    message: `the engine or the gateway begins ${what} with two beginning-of-sequence tokens: both template and tokenizer add one`,
   };
 }
 
@@ -102,11 +102,11 @@ function blockSizeFinding({ blockSize, pageSizeUnfit }: Circumstances['traits'],
   if (size === null) return null;
   return {
     cause: 'block-size',
-    message: `its blocks have ${size} tokens, and the block size that is set, ${blockSize}, is no multiple: leave the setting out`,
+    message: `its blocks have ${size} tokens, and the configured block size ${blockSize} is not a multiple: remove the setting`,
   };
 }
 
-/** @param explained another finding says already why less is found than should be: other tokens, or another block size */
+/** @param explained another finding (tokens, block size) already explains why less is found than expected */
 function cachingFinding(
   evidence: CanaryEvidence | null,
   { pageSize }: Circumstances['traits'],
@@ -125,10 +125,10 @@ function cachingFinding(
     if (explained) return null;
     return {
       cause: 'block-size',
-      message: `it found ${found} of ${promptTokens} tokens in its cache, where blocks of ${pageSize} make ${cacheableTokens}: its block size is another one`,
+      message: `it found ${found} of ${promptTokens} tokens in its cache, where ${cacheableTokens} are expected with blocks of ${pageSize}: its block size differs`,
     };
   }
-  const message = `it computed the same ${promptTokens} tokens twice: prefix caching is off, or its cache too small to keep them`;
+  const message = `it computed the same ${promptTokens} tokens twice: prefix caching is off, or its cache is too small to keep them`;
   return { cause: 'prefix-caching-off', message };
 }
 
@@ -138,11 +138,11 @@ function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null
       return null;
     case 'unknown': {
       const message =
-        'it does not tell where it publishes KV events: start it with them and name the address with kv-events=tcp://HOST:PORT';
+        'it does not announce where it publishes KV events: enable them and name the address with kv-events=tcp://HOST:PORT';
       return offered ? null : { cause: 'events-off', message };
     }
     case 'off':
-      return { cause: 'events-off', message: 'it publishes no KV events: start it with them (vLLM: kv-events-config)' };
+      return { cause: 'events-off', message: 'it publishes no KV events: enable them (vLLM: kv-events-config)' };
     case 'other-publisher': {
       const name = JSON.stringify(events.publisher);
       return { cause: 'null-publisher', message: `its KV events have the publisher ${name}: start it with "zmq"` };
@@ -150,7 +150,7 @@ function offerFinding({ events }: ToldOfCache, offered: boolean): Finding | null
   }
 }
 
-/** @param explained another finding says already why blocks don't match */
+/** @param explained another finding already explains why blocks don't match */
 function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolean): Finding | null {
   const { feed, batches, announcedBlocks, partialEvents, elsewhere, namespace } = events;
   const { endpoint, mode, topic } = feed;
@@ -169,15 +169,15 @@ function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolea
   }
   if (partialEvents > 0 && announcedBlocks === 0) {
     const message =
-      "its KV events tell only of sliding windows or states, from which no prefix can be read: a trait of its model; its blocks are presumed from the gateway's own decisions";
+      "its KV events cover only sliding windows or states, from which no prefix can be read: a property of its model; its blocks are assumed from the gateway's own decisions";
     return { cause: 'attention-kind', message };
   }
   if (elsewhere.length > 0) {
-    const message = `its blocks are told of by the events of ${elsewhere.join(', ')}: the addresses of their events are mixed up`;
+    const message = `its blocks are announced by the events of ${elsewhere.join(', ')}: the addresses of their events are mixed up`;
     return { cause: 'foreign-events', message };
   }
   if (namespace !== null) {
-    const message = `its events tell the prompt's blocks apart by ${namespace}, of which the request said nothing`;
+    const message = `its events announce the prompt's blocks with ${namespace}, which the request did not have`;
     return { cause: 'lora-or-salt', message };
   }
   if (explained) return null;
@@ -185,16 +185,16 @@ function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolea
     const filter = topic === '' ? '' : `, of topic ${JSON.stringify(topic)}`;
     return {
       cause: 'events-silent',
-      message: `${endpoint} is connected, and no batch${filter} came of a prompt that was computed`,
+      message: `${endpoint} is connected, but no batch${filter} arrived for a prompt that was computed`,
     };
   }
-  const message = `batches came from ${endpoint}, but none with the blocks of the prompt: another engine's events, or other tokens`;
+  const message = `batches arrived from ${endpoint}, but none with the blocks of the prompt: another engine's events, or other tokens`;
   return { cause: 'events-unmatched', message };
 }
 
 function whereElse(endpoint: string, { events }: ToldOfCache): string {
   if (events.kind !== 'source' || events.source.endpoint === endpoint) {
-    return "the port is another one, or the engine's publisher is off";
+    return "the port is wrong, or the engine's publisher is off";
   }
   const { mode, endpoint: announced } = events.source;
   return mode === 'connect'

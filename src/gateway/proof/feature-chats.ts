@@ -1,10 +1,10 @@
-// Chats that show whether an engine renders what templates and engines do differently: tools, calls, roles, parts.
+// Chats that reveal rendering differences between engines and templates: tools, calls, roles, parts.
 
 import type { ChatFeature } from '../../tokens/chat-facts.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import type { ChatInput } from '../../tokens/tokenizer.ts';
 
-/** Numbers and orders that JavaScript would change; a function without description, another without parameters. */
+/** Numbers and key orders that JavaScript would change; a function without description, one without parameters. */
 const tools = `[
   {"function": {"parameters": {"type": "object", "10": 1.0, "2": 1E5, "properties": {"b": {"minimum": 0.0,
     "maximum": 1e16, "default": 12345678901234567890}, "a": {"enum": [1.50, null, true]}}}, "name": "first",
@@ -16,7 +16,7 @@ const calls = `[${user}, {"content": null, "role": "assistant", "tool_calls": [{
   {"role": "tool", "tool_call_id": "abcdefghi", "content": "{\\"t\\": 21.0}"}, ${user}]`;
 const parts = `[{"role": "user", "content": [{"type": "text", "text": "Routing 12345"},
   {"type": "text", "text": "tokens", "cache_control": {"type": "ephemeral"}}]}]`;
-/** One pixel. */
+/** An image of one pixel. */
 const image =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 const images = `[{"role": "user", "content": [{"type": "text", "text": "Routing 12345"},

@@ -1,12 +1,12 @@
-// Tells of findings of a canary which are no longer so, from what has happened since: no canary need be sent for that.
+// Decides from later traffic whether a canary's finding has ended, so that no new canary is needed.
 
 import type { Finding } from '../engines/canary-report.ts';
 import type { Worker } from '../engines/engine.ts';
 
-/** Prompts that the worker's events told of: one alone may be another worker's. */
+/** Prompts that the worker's events announced; a single one could be another worker's. */
 const matchedMin = 3;
 
-/** What is counted of a worker, to be compared later. */
+/** Counters of a worker, for a later comparison. */
 export interface WorkerCounts {
   readonly batches: number;
   readonly matchedEvents: number;
@@ -21,12 +21,12 @@ export function countsOf({ feed, membership, account }: Worker): WorkerCounts {
   };
 }
 
-/** @param before the counts when the finding was made @returns false where only another canary can tell */
+/** @param before the counts when the finding was made @returns false if only another canary can tell */
 export function hasEnded({ cause }: Finding, worker: Worker, before: WorkerCounts): boolean {
   const now = countsOf(worker);
   const feed = worker.feed?.status ?? null;
   const isConnected = feed !== null && feed.error === null && feed.publishers > 0;
-  // They count anew when its blocks are forgotten.
+  // The counter restarts when the worker's blocks are forgotten.
   const matched = now.matchedEvents - (now.matchedEvents < before.matchedEvents ? 0 : before.matchedEvents);
   switch (cause) {
     case 'wrong-endpoint':

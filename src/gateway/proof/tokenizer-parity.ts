@@ -1,4 +1,4 @@
-// Whether gateway and engine make the same token ids of the same text: if not, no block would ever match, in silence.
+// Compares the token ids of gateway and engine for the same text; if they differ, no block ever matches.
 
 import type { ChatFeature } from '../../tokens/chat-facts.ts';
 import { plainChat } from '../../tokens/plain-chat.ts';
@@ -7,12 +7,12 @@ import { type EngineProbe, ProbeError, type TokenizeInput } from '../engines/eng
 import type { Parity, TokenizerVerdict } from '../engines/tokenizer-verdict.ts';
 import { featureChats } from './feature-chats.ts';
 
-/** Scripts, digits, white space, code and a character of four bytes: where vocabularies part company. */
+/** Scripts, digits, white space, code and a four-byte character, where vocabularies differ. */
 const probeText =
   'Routing 12345 tokens — déjà vu, Straße, привет, 你好世界, こんにちは, مرحبا 🧭\n\tif (x != 0) { return "ok"; }   \r\n';
 
 const userMessage = { role: 'user', content: probeText };
-/** The first that the engine's template takes is compared: some take no system message. */
+/** The first chat that the engine's template accepts is compared; some accept no system message. */
 const probeChats = [[{ role: 'system', content: 'You are brief.' }, userMessage], [userMessage]];
 
 /** @throws ProbeError if the engine can't be reached. */
@@ -35,7 +35,7 @@ export async function compareTokenizers(
   return differing.length === 0 ? verdict : { ...verdict, differing };
 }
 
-/** What the engine refuses, such as images for a model of text, is not compared. */
+/** Skips chats that the engine refuses, such as images for a text model. */
 async function differingFeatures(probe: EngineProbe, model: string, tokenizer: Tokenizer): Promise<ChatFeature[]> {
   const differing: ChatFeature[] = [];
   for (const [feature, chat] of featureChats) {
@@ -45,7 +45,7 @@ async function differingFeatures(probe: EngineProbe, model: string, tokenizer: T
   return differing;
 }
 
-/** Of a chat with an image, only what stands before it is claimed. */
+/** For a chat with an image only the ids before it are compared. */
 async function isBeginningOrWhole(tokenizer: Tokenizer, chat: ChatInput, told: readonly number[]): Promise<boolean> {
   try {
     const { ids, exact } = await tokenizer.encodeChat(chat);
@@ -57,8 +57,8 @@ async function isBeginningOrWhole(tokenizer: Tokenizer, chat: ChatInput, told: r
 }
 
 /**
- * What the engine tells where there is no tokenizer.
- * @param before what it told when it was asked last: holds on where it is too busy to answer
+ * Whether the engine provides token ids, for a gateway without a tokenizer.
+ * @param before the previous verdict, kept if the engine is too busy to answer
  * @throws ProbeError if nothing listens there
  */
 export async function askableTokens(
@@ -71,13 +71,13 @@ export async function askableTokens(
     const chat = await toldChat(probe, model);
     return { text: text === null ? 'unavailable' : 'asked', chat: chat === null ? 'unavailable' : 'asked' };
   } catch (error) {
-    // A route that never answers makes it no worse an engine: its prompts go by their bytes.
+    // A /tokenize that never answers does not make the engine unusable: its prompts are routed by bytes.
     if (!(error instanceof ProbeError) || error.refused) throw error;
     return before.text === 'asked' ? before : { text: 'unavailable', chat: 'unavailable' };
   }
 }
 
-/** Null: the engine has no such route, or it refuses. @throws ProbeError if it does not answer at all. */
+/** Null: the engine lacks the route or refuses. @throws ProbeError if it does not answer at all */
 async function toldIds(probe: EngineProbe, input: TokenizeInput, model: string): Promise<number[] | null> {
   try {
     return await probe.tokenize(input, model);
@@ -103,7 +103,7 @@ async function compare(own: () => Promise<Uint32Array>, told: readonly number[])
   try {
     ids = await own();
   } catch {
-    // A tokenizer that can't do what the engine can, such as one without a chat template.
+    // The tokenizer can't do what the engine can, for example without a chat template.
     return 'differs';
   }
   if (isTail(ids, told, 0)) return 'agrees';
@@ -112,7 +112,7 @@ async function compare(own: () => Promise<Uint32Array>, told: readonly number[])
   return doubled ? 'double-bos' : 'differs';
 }
 
-/** Whether `tail` is what is left of `whole` without its first ids. */
+/** Whether `tail` is `whole` without its first ids. */
 function isTail(tail: ArrayLike<number>, whole: ArrayLike<number>, without: number): boolean {
   if (tail.length !== whole.length - without) return false;
   for (let i = 0; i < tail.length; i++) if (tail[i] !== whole[i + without]) return false;

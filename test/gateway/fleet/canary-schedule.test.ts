@@ -98,7 +98,7 @@ describe('a finding', () => {
     end();
     schedule.tick(0);
     expect(worker.canary).toMatchObject({ state: 'sound', findings: [] });
-    expect(said.at(-1)).toMatchObject({ cause, msg: 'what the canary had found is no longer so' });
+    expect(said.at(-1)).toMatchObject({ cause, msg: 'canary finding ended' });
   });
 
   it('stays beside one that has ended', async () => {
