@@ -161,7 +161,7 @@ export class EngineProbe {
     try {
       return JSON.parse(text);
     } catch {
-      throw new ProbeError(`${question.path} answers with something other than JSON`, 200);
+      throw new ProbeError(`${question.path} answers with something that is not JSON`, 200);
     }
   }
 

@@ -44,7 +44,7 @@ export class HealthLog {
         this.#log.error({ reason }, 'engine refused');
         return;
       case 'fault':
-        this.#log.error({ err: error, restMs: change.restMs }, 'engine out: an error of ours in its care');
+        this.#log.error({ err: error, restMs: change.restMs }, 'engine out: internal error');
         return;
       case 'other-models':
         this.#log.warn({ reason }, 'engine serves other models: it joins anew');
