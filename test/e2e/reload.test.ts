@@ -34,9 +34,7 @@ describe('a reload', () => {
     expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x'.repeat(2000) })).status).toBe(413);
     await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
     expect(log.with('request').map(({ status }) => status)).toEqual([413, 200]);
-    expect(log.with('settings not changed; they need a restart')).toMatchObject([
-      { settings: ['policy', 'seed'] },
-    ]);
+    expect(log.with('settings not changed; they need a restart')).toMatchObject([{ settings: ['policy', 'seed'] }]);
   });
 
   it('with a fault changes nothing and says why', async () => {

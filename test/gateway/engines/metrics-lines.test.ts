@@ -47,6 +47,6 @@ describe('MetricsLines', () => {
     for (let at = 0; at < long.length; at += 1000) lines.push(Buffer.from(long.slice(at, at + 1000)));
     const remarks = new Remarks();
     expect(readCacheConfigs(lines.end(), remarks)).toMatchObject([{ blockSize: 16 }]);
-    expect(remarks.texts).toEqual(['its metrics have a line of more than 8192 characters: it is left out']);
+    expect(remarks.texts).toEqual(['its metrics have a line of more than 8192 characters, which is ignored']);
   });
 });
