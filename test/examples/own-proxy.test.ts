@@ -28,7 +28,7 @@ async function engine(name: string): Promise<string> {
 }
 
 it('is in the README as it is in the file', () => {
-  const code = readFileSync(example, 'utf8').split('\n').slice(1).join('\n');
+  const code = readFileSync(example, 'utf8').split('\n').slice(1).join('\n').trimStart();
   expect(readFileSync(readme, 'utf8')).toContain(`\`\`\`js\n${code}\`\`\``);
 });
 

@@ -48,7 +48,8 @@ function readAnnouncement(rank: number, announced: AnnouncedSource, host: string
     return { kind: 'other-publisher', rank, publisher: String(publisher).slice(0, feedTextLengthMax) };
   const address = isText(endpoint) ? announcedEndpoint(endpoint, host) : null;
   if (address === null || !isEndpoint(address.endpoint, address.mode)) {
-    if (endpoint !== undefined && endpoint !== null) remarks.add(`its KV events have the address ${quoted(endpoint)}`);
+    if (endpoint !== undefined && endpoint !== null)
+      remarks.add(`its KV events have the address ${quoted(endpoint)}, which can't be used`);
     return { kind: 'off', rank };
   }
   const replayAt = isText(replay) ? reachable(replay, host) : null;
