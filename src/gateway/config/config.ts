@@ -48,7 +48,7 @@ export class ConfigError extends Error {
  * Lower bound of `bodiesBytesMax`, in largest bodies. A body is held as received and as parsed, which takes as much
  * again for ASCII, and one request may use two thirds of the budget.
  */
-export const largestBodiesMin = 4;
+export const largestBodiesMin = 3;
 
 const schema = z.strictObject(
   Object.fromEntries(settingNames.map((name) => [name, settingOf(name).schema.default(settingOf(name).initial)])),

@@ -141,7 +141,7 @@ export const settings = {
   bodiesBytesMax: live(
     wordOrInteger(['auto'], 2048, Number.MAX_SAFE_INTEGER),
     'n',
-    'memory of all requests at a time; auto: three tenths of the heap limit; more is refused with 503',
+    'memory of all requests at a time; auto: a quarter of the heap limit; more is refused with 503',
   ),
   headerBytesMax: fixed(
     integer(4096, 1_048_576, 32_768),

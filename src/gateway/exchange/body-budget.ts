@@ -9,7 +9,7 @@ import { LimitReached } from './limit-reached.ts';
 const retryAfterS = 1;
 
 /** Share of V8's heap limit. */
-const heapShare = 0.3;
+const heapShare = 0.25;
 /** The setting, or a default that fits this process's heap. */
 export function bodiesBytesMax(config: Pick<GatewayConfig, 'bodiesBytesMax' | 'bodyBytesMax'>): number {
   if (config.bodiesBytesMax !== 'auto') return config.bodiesBytesMax;

@@ -121,7 +121,7 @@ describe('the budget of all bodies', () => {
   });
 
   it('takes the largest body at least', () => {
-    expect(bodiesBytesMax({ bodiesBytesMax: 'auto', bodyBytesMax: 2 ** 40 })).toBe(4 * 2 ** 40);
+    expect(bodiesBytesMax({ bodiesBytesMax: 'auto', bodyBytesMax: 2 ** 40 })).toBe(3 * 2 ** 40);
     expect(bodiesBytesMax({ bodiesBytesMax: 5000, bodyBytesMax: 1024 })).toBe(5000);
   });
 });
