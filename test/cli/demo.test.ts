@@ -102,7 +102,7 @@ describe('kvoyant demo', () => {
     const response = await fetch(`${gateway}/v1/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ prompt: 'Hello', max_tokens: 3 }),
+      body: JSON.stringify({ prompt: 'Hello', max_tokens: 3, ignore_eos: true }),
     });
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ usage: { completion_tokens: 3 } });
