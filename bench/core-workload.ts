@@ -18,11 +18,11 @@ const tailBlocks = 32;
 const eventBlocks = 8;
 const streamGroups = 782;
 
-const SYSTEM = 1;
-const DOCUMENT = 2;
-const TAIL = 3;
-const FRESH = 4;
-const OWN = 5;
+const systemTokens = 1;
+const documentTokens = 2;
+const tailTokens = 3;
+const freshTokens = 4;
+const ownTokens = 5;
 
 function fin(value: number): number {
   let z = value;
@@ -80,9 +80,9 @@ interface Segment {
 
 const documentIndex = (chain: Chain): number => chain.s * documentsPerSystem + chain.d;
 const tailIndex = (chain: Chain): number => documentIndex(chain) * tailsPerDocument + chain.t;
-const systemOf = (chain: Chain): Segment => ({ kind: SYSTEM, a: chain.s, b: 0, c: 0 });
-const documentOf = (chain: Chain): Segment => ({ kind: DOCUMENT, a: chain.s, b: chain.d, c: 0 });
-const tailOf = (chain: Chain): Segment => ({ kind: TAIL, a: chain.s, b: chain.d, c: chain.t });
+const systemOf = (chain: Chain): Segment => ({ kind: systemTokens, a: chain.s, b: 0, c: 0 });
+const documentOf = (chain: Chain): Segment => ({ kind: documentTokens, a: chain.s, b: chain.d, c: 0 });
+const tailOf = (chain: Chain): Segment => ({ kind: tailTokens, a: chain.s, b: chain.d, c: chain.t });
 
 function writeTokens(segment: Segment, block: number, out: Uint32Array, at: number, count = blockSize): void {
   const { kind, a, b, c } = segment;
@@ -264,7 +264,7 @@ export function coreWorkload(): CoreWorkload {
       }
     }
     const chain = state.documents[streamRandom.next() % state.documents.length]!;
-    const segment = { kind: OWN, a: worker, b: state.ownSuffixes++, c: 0 };
+    const segment = { kind: ownTokens, a: worker, b: state.ownSuffixes++, c: 0 };
     const parent = { segment: documentOf(chain), block: documentBlocks - 1 };
     return { segment, globalIndex: ownSuffixes++, sumKind: 3, parent };
   }
@@ -282,7 +282,7 @@ export function coreWorkload(): CoreWorkload {
     add(systemOf(chain), systemBlocks);
     add(documentOf(chain), documentBlocks);
     add(tailOf(chain), tailBlocks);
-    const fresh = { kind: FRESH, a: queries++, b: 0, c: 0 };
+    const fresh = { kind: freshTokens, a: queries++, b: 0, c: 0 };
     add(fresh, 213);
     writeTokens(fresh, 213, tokens, at, queryTokens - at);
     const trueOverlap = (worker: number): number => {

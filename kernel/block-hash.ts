@@ -1,23 +1,23 @@
 // The hash kernel of src/core/blocks/block-hash.ts, in AssemblyScript: XXH64 (Collet, seed 0) over blocks of token ids.
 // Built by scripts/build-kernel.mjs into src/core/blocks/block-hash-kernel.generated.ts.
 
-const P1: u64 = 0x9e3779b185ebca87;
-const P2: u64 = 0xc2b2ae3d27d4eb4f;
-const P3: u64 = 0x165667b19e3779f9;
-const P4: u64 = 0x85ebca77c2b2ae63;
-const P5: u64 = 0x27d4eb2f165667c5;
+const prime1: u64 = 0x9e3779b185ebca87;
+const prime2: u64 = 0xc2b2ae3d27d4eb4f;
+const prime3: u64 = 0x165667b19e3779f9;
+const prime4: u64 = 0x85ebca77c2b2ae63;
+const prime5: u64 = 0x27d4eb2f165667c5;
 
 @inline function round(acc: u64, lane: u64): u64 {
-  return rotl<u64>(acc + lane * P2, 31) * P1;
+  return rotl<u64>(acc + lane * prime2, 31) * prime1;
 }
 
 @inline function merge(hash: u64, acc: u64): u64 {
-  return (hash ^ round(0, acc)) * P1 + P4;
+  return (hash ^ round(0, acc)) * prime1 + prime4;
 }
 
 @inline function avalanche(hash: u64): u64 {
-  hash = (hash ^ (hash >> 33)) * P2;
-  hash = (hash ^ (hash >> 29)) * P3;
+  hash = (hash ^ (hash >> 33)) * prime2;
+  hash = (hash ^ (hash >> 29)) * prime3;
   return hash ^ (hash >> 32);
 }
 
@@ -26,10 +26,10 @@ export function bytes(at: usize, length: usize): u64 {
   const end = at + length;
   let hash: u64;
   if (length >= 32) {
-    let a: u64 = P1 + P2;
-    let b: u64 = P2;
+    let a: u64 = prime1 + prime2;
+    let b: u64 = prime2;
     let c: u64 = 0;
-    let d: u64 = 0 - P1;
+    let d: u64 = 0 - prime1;
     const last = end - 32;
     do {
       a = round(a, load<u64>(at));
@@ -41,19 +41,19 @@ export function bytes(at: usize, length: usize): u64 {
     hash = rotl<u64>(a, 1) + rotl<u64>(b, 7) + rotl<u64>(c, 12) + rotl<u64>(d, 18);
     hash = merge(merge(merge(merge(hash, a), b), c), d);
   } else {
-    hash = P5;
+    hash = prime5;
   }
   hash += <u64>length;
   while (at + 8 <= end) {
-    hash = rotl<u64>(hash ^ round(0, load<u64>(at)), 27) * P1 + P4;
+    hash = rotl<u64>(hash ^ round(0, load<u64>(at)), 27) * prime1 + prime4;
     at += 8;
   }
   if (at + 4 <= end) {
-    hash = rotl<u64>(hash ^ (<u64>load<u32>(at) * P1), 23) * P2 + P3;
+    hash = rotl<u64>(hash ^ (<u64>load<u32>(at) * prime1), 23) * prime2 + prime3;
     at += 4;
   }
   while (at < end) {
-    hash = rotl<u64>(hash ^ (<u64>load<u8>(at) * P5), 11) * P1;
+    hash = rotl<u64>(hash ^ (<u64>load<u8>(at) * prime5), 11) * prime1;
     at++;
   }
   return avalanche(hash);
@@ -61,9 +61,9 @@ export function bytes(at: usize, length: usize): u64 {
 
 /** XXH64 of the 16 bytes parent || block, seed 0. */
 @inline function link(parent: u64, block: u64): u64 {
-  let hash: u64 = P5 + 16;
-  hash = rotl<u64>(hash ^ round(0, parent), 27) * P1 + P4;
-  hash = rotl<u64>(hash ^ round(0, block), 27) * P1 + P4;
+  let hash: u64 = prime5 + 16;
+  hash = rotl<u64>(hash ^ round(0, parent), 27) * prime1 + prime4;
+  hash = rotl<u64>(hash ^ round(0, block), 27) * prime1 + prime4;
   return avalanche(hash);
 }
 

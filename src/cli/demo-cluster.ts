@@ -3,7 +3,7 @@
 import { servedModel, waitUntilReady } from './demo-gateway.ts';
 import { DemoProgram } from './demo-program.ts';
 
-const START_TIMEOUT_MS = 30_000;
+const startTimeoutMs = 30_000;
 
 export interface ClusterOptions {
   /** The kvoyant program, with the commands `sim-worker` and `serve`. */
@@ -62,7 +62,7 @@ async function launch(
     ...['--count', String(workers), '--port', '0', '--kv-events-port', '0'],
     ...['--speedup', String(speedup), '--seed', String(seed)],
   ]);
-  const engines = (await sim.lines(/listening on (http:\/\/[\w.]+:\d+)/, workers, START_TIMEOUT_MS)).map((m) => m[1]!);
+  const engines = (await sim.lines(/listening on (http:\/\/[\w.]+:\d+)/, workers, startTimeoutMs)).map((m) => m[1]!);
   const serve = start('serve', [
     'serve',
     ...engines.flatMap((url) => ['--worker', url]),
@@ -70,12 +70,12 @@ async function launch(
     // Measure only the requests of the workload.
     ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
   ]);
-  const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);
-  const [forOperators] = await serve.lines(/for operators at (http:\/\/[\w.]+:\d+)/, 1, START_TIMEOUT_MS);
+  const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, startTimeoutMs);
+  const [forOperators] = await serve.lines(/for operators at (http:\/\/[\w.]+:\d+)/, 1, startTimeoutMs);
   const gateway = listening![1]!;
   const operators = forOperators![1]!;
   const died = Promise.race([sim.died, serve.died]);
   died.catch(() => {});
-  await Promise.race([waitUntilReady(operators, workers, START_TIMEOUT_MS), died]);
+  await Promise.race([waitUntilReady(operators, workers, startTimeoutMs), died]);
   return { gateway, operators, engines, model: await servedModel(gateway), died };
 }

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 
-const REQUEST_TIMEOUT_MS = 5000;
-const POLL_MS = 50;
+const requestTimeoutMs = 5000;
+const pollMs = 50;
 
 const workersAnswer = z.object({ workers: z.array(z.object({ url: z.string(), state: z.string() })) });
 
@@ -42,7 +42,7 @@ export async function waitUntilReady(gateway: string, workerCount: number, timeo
       const states = workers.map(({ url, state }) => `${url} is ${state}`).join(', ');
       throw new Error(`not all ${workerCount} workers were ready within ${timeoutMs} ms: ${states}`);
     }
-    await sleep(POLL_MS);
+    await sleep(pollMs);
   }
 }
 
@@ -57,7 +57,7 @@ export async function loadsAtRest(gateway: string, timeoutMs: number): Promise<L
   for (;;) {
     const loads = loadsAnswer.parse(await getJson(gateway, '/loads'));
     if (loadsAreZero(loads) || performance.now() > deadlineMs) return loads;
-    await sleep(POLL_MS);
+    await sleep(pollMs);
   }
 }
 
@@ -69,8 +69,8 @@ export function loadsAreZero({ workers }: Loads): boolean {
 
 async function getJson(gateway: string, path: string): Promise<unknown> {
   const response = await request(new URL(path, gateway), {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    bodyTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: requestTimeoutMs,
+    bodyTimeout: requestTimeoutMs,
   });
   if (response.statusCode === 200) return await response.body.json();
   throw new Error(`GET ${gateway}${path} answered ${response.statusCode}: ${await response.body.text()}`);

@@ -6,11 +6,11 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
 /** Lines of output kept to explain a failure. */
-const OUTPUT_LINES_MAX = 40;
-const STOP_GRACE_MS = 3000;
+const outputLinesMax = 40;
+const stopGraceMs = 3000;
 
 /** Preloaded into the child: ends it when the channel to the parent closes, even if the parent was killed. */
-const END_WITH_PARENT = `data:text/javascript,${encodeURIComponent(
+const endWithParent = `data:text/javascript,${encodeURIComponent(
   "process.on('disconnect', () => process.exit()); process.channel?.unref();",
 )}`;
 
@@ -31,7 +31,7 @@ export class DemoProgram {
   /** @param script the program to run with `args` @param name for messages */
   constructor(name: string, script: string, args: readonly string[]) {
     this.#name = name;
-    this.#child = spawn(process.execPath, ['--import', END_WITH_PARENT, script, ...args], {
+    this.#child = spawn(process.execPath, ['--import', endWithParent, script, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // Own process group: Ctrl-C reaches only this process, which then stops the program cleanly.
       detached: true,
@@ -92,7 +92,7 @@ export class DemoProgram {
     if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_GRACE_MS);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopGraceMs);
     await exited;
     clearTimeout(timer);
   }
@@ -100,7 +100,7 @@ export class DemoProgram {
   #read(stream: Readable): void {
     createInterface({ input: stream }).on('line', (line) => {
       this.#lines.push(line);
-      if (this.#lines.length > OUTPUT_LINES_MAX) this.#lines.shift();
+      if (this.#lines.length > outputLinesMax) this.#lines.shift();
       for (const listener of this.#listeners) listener(line);
     });
   }

@@ -4,7 +4,7 @@ import type { Summary } from '../report/summary.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import type { Loads } from './demo-gateway.ts';
 import type { MachineLoad } from './demo-machine.ts';
-import { type RowResult, WARM_UP_REQUESTS } from './demo-run.ts';
+import { type RowResult, warmUpRequests } from './demo-run.ts';
 
 /** One row of the file that `--json` writes. */
 export interface RowJson {
@@ -40,7 +40,7 @@ export function rowJson({ run, ...row }: RowResult): RowJson {
 
 const quantiles = (group: string): Column[] => ['mean', 'p50', 'p99'].map((title) => ({ title, group }));
 
-const COLUMNS: readonly Column[] = [
+const tableColumns: readonly Column[] = [
   { title: 'policy', align: 'left' },
   ...quantiles('TTFT, s'),
   ...quantiles('ITL, ms'),
@@ -52,15 +52,15 @@ const COLUMNS: readonly Column[] = [
   { title: 'failed' },
 ];
 
-export const COLUMN_NOTES: readonly string[] = [
+export const columnNotes: readonly string[] = [
   'TTFT and E2E count from the scheduled arrival. ITL: gaps between neighbouring tokens, over all requests. req/s: over',
   'the makespan. Hit rate: cached over input tokens, counted by the engines. Prefill tokens: computed on one worker.',
-  `Engines and gateway are fresh in each row; ${WARM_UP_REQUESTS} short requests warm code and connections, not caches.`,
+  `Engines and gateway are fresh in each row; ${warmUpRequests} short requests warm code and connections, not caches.`,
 ];
 
 export function resultTable(rows: ReadonlyMap<string, RowResult>): string[] {
   return formatTable(
-    COLUMNS,
+    tableColumns,
     [...rows].map(([name, { run, ...row }]) => [
       name,
       ...cells(run.ttftMs, 1 / 1000, 2),

@@ -11,12 +11,12 @@ import { type Cluster, type ClusterOptions, startCluster } from './demo-cluster.
 import { type Loads, loadsAtRest } from './demo-gateway.ts';
 import { type MachineLoad, MachineWatch } from './demo-machine.ts';
 
-const REST_TIMEOUT_MS = 2000;
+const restTimeoutMs = 2000;
 
 /**
  * Warm-up requests. They are shorter than a block and therefore never cached: they warm up code and connections only.
  */
-export const WARM_UP_REQUESTS = 256;
+export const warmUpRequests = 256;
 
 export interface RowResult {
   readonly run: RunSummary;
@@ -55,16 +55,16 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
     body: completionBody(model, prompt, maxTokens),
   });
   try {
-    const warmUp = Array.from({ length: WARM_UP_REQUESTS }, (_, i) => completion(i, 0, `warm-up ${i}`, 2));
+    const warmUp = Array.from({ length: warmUpRequests }, (_, i) => completion(i, 0, `warm-up ${i}`, 2));
     const warmUpProblems = describeFailures(await runOpenLoop(client, warmUp, { signal: options.signal }));
-    await loadsAtRest(operators, REST_TIMEOUT_MS);
+    await loadsAtRest(operators, restTimeoutMs);
     const before = await Promise.all(engines.map(readPromptTokens));
     const requests = options.requests.map((one, i) => completion(i, one.arrivalMs, one.prompt, one.maxTokens));
     const watch = await MachineWatch.start(engines, options.speedup);
     const records = await runOpenLoop(client, requests, options);
     const machine = await watch.end();
     options.signal.throwIfAborted();
-    const loadsAfter = await loadsAtRest(operators, REST_TIMEOUT_MS);
+    const loadsAfter = await loadsAtRest(operators, restTimeoutMs);
     const after = await Promise.all(engines.map(readPromptTokens));
     const counted = after.map((tokens, i) => difference(tokens, before[i]!));
     const run = summarizeRun(records);

@@ -10,9 +10,9 @@ import type { TextCodec } from '../trace/text-source.ts';
 import { startCluster } from './demo-cluster.ts';
 import { loadsAreZero } from './demo-gateway.ts';
 import { machineWarning } from './demo-machine.ts';
-import { COLUMN_NOTES, type RowJson, resultTable, rowJson } from './demo-report.ts';
+import { columnNotes, type RowJson, resultTable, rowJson } from './demo-report.ts';
 import { type RowResult, runRow } from './demo-run.ts';
-import { NOTE_COLUMNS, notesOf, ROW_FLAGS, type RowName, WORKLOADS, type WorkloadName } from './demo-workloads.ts';
+import { demoWorkloads, noteColumns, notesOf, type RowName, rowFlags, type WorkloadName } from './demo-workloads.ts';
 
 export interface DemoOptions {
   /** The kvoyant program, with the commands `sim-worker` and `serve`. */
@@ -47,16 +47,16 @@ export async function runDemo(options: DemoOptions): Promise<number> {
       const rows = await runWorkload(name, codec, options);
       figures[name] = Object.fromEntries([...rows].map(([row, result]) => [row, rowJson(result)]));
       for (const [row, result] of rows) problems.push(...rowProblems(result).map((text) => `${name}, ${row}: ${text}`));
-      const notes = notesOf(WORKLOADS[name], [...rows.keys()]);
+      const notes = notesOf(demoWorkloads[name], [...rows.keys()]);
       const warning = machineWarning(new Map([...rows].map(([row, { machine }]) => [row, machine])));
-      const warningLines = warning === null ? [] : ['', ...wrapText(warning, NOTE_COLUMNS, '  ')];
+      const warningLines = warning === null ? [] : ['', ...wrapText(warning, noteColumns, '  ')];
       const table = resultTable(rows);
       for (const line of ['', title(name, options), '', ...table, ...warningLines, '', ...notes]) print(line);
     }
   } finally {
     await codec.close();
   }
-  if (options.workloads.length > 0) for (const line of ['', ...COLUMN_NOTES, speedLine(options)]) print(line);
+  if (options.workloads.length > 0) for (const line of ['', ...columnNotes, speedLine(options)]) print(line);
   for (const problem of problems) print(`PROBLEM  ${problem}`);
   await options.writeJson(figures);
   if (options.serveOn) await serveOn(options);
@@ -69,7 +69,7 @@ async function runWorkload(
   options: DemoOptions,
 ): Promise<Map<RowName, RowResult>> {
   const { progress } = options;
-  const workload = WORKLOADS[name];
+  const workload = demoWorkloads[name];
   progress.update(`${name}: writing prompts`);
   const requests = await workload.generate(codec, options.seed, options.scale);
   const rows = options.rows ?? (options.workloads.length === 1 ? workload.rows : workload.tourRows);
@@ -80,7 +80,7 @@ async function runWorkload(
     const result = await runRow({
       ...options,
       port: 0,
-      gatewayFlags: ROW_FLAGS[row],
+      gatewayFlags: rowFlags[row],
       requests,
       onProgress: ({ done, failed, sent, total }) =>
         progress.update(`${label}: ${sent} sent, ${done} of ${total} done${failed > 0 ? `, ${failed} FAILED` : ''}`),
@@ -101,7 +101,7 @@ function rowProblems({ problems, loadsAfter }: RowResult): string[] {
 async function serveOn(options: DemoOptions): Promise<void> {
   const { print, signal } = options;
   const port = await freePort(options.port, print);
-  const cluster = await startCluster({ ...options, port, gatewayFlags: ROW_FLAGS.kv });
+  const cluster = await startCluster({ ...options, port, gatewayFlags: rowFlags.kv });
   try {
     print('');
     print(`Serving on ${cluster.gateway}, policy kv, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
@@ -140,7 +140,7 @@ function intro({ workers }: DemoOptions): string {
 }
 
 function title(name: WorkloadName, { speedup }: DemoOptions): string {
-  return speedup === 1 ? WORKLOADS[name].title : `${WORKLOADS[name].title}; at ${speedup} times real speed`;
+  return speedup === 1 ? demoWorkloads[name].title : `${demoWorkloads[name].title}; at ${speedup} times real speed`;
 }
 
 function speedLine({ speedup, seed }: DemoOptions): string {

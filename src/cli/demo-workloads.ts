@@ -2,8 +2,8 @@
 
 import { wrapText } from '../report/wrap-text.ts';
 import {
-  COLD_BURST,
-  PR_1731,
+  coldBurst,
+  pr1731Stream,
   type SharedPrefixBurst,
   type SharedPrefixStream,
   sharedPrefixBurst,
@@ -12,11 +12,11 @@ import {
 import type { TextRequest } from '../trace/text-request.ts';
 import type { TextCodec } from '../trace/text-source.ts';
 
-export const ROW_NAMES = ['round-robin', 'kv', 'kv-weight-0', 'kv-no-credit', 'kv-late-booking'] as const;
-export type RowName = (typeof ROW_NAMES)[number];
+export const demoRowNames = ['round-robin', 'kv', 'kv-weight-0', 'kv-no-credit', 'kv-late-booking'] as const;
+export type RowName = (typeof demoRowNames)[number];
 
 /** Flags of `kvoyant serve` for each row. */
-export const ROW_FLAGS: Readonly<Record<RowName, readonly string[]>> = {
+export const rowFlags: Readonly<Record<RowName, readonly string[]>> = {
   'round-robin': ['--policy', 'round-robin'],
   kv: ['--policy', 'kv'],
   'kv-weight-0': ['--policy', 'kv', '--overlap-weight', '0'],
@@ -24,8 +24,8 @@ export const ROW_FLAGS: Readonly<Record<RowName, readonly string[]>> = {
   'kv-late-booking': ['--policy', 'kv', '--late-booking'],
 };
 
-export const WORKLOAD_NAMES = ['burst', 'pr1731'] as const;
-export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
+export const workloadNames = ['burst', 'pr1731'] as const;
+export type WorkloadName = (typeof workloadNames)[number];
 
 export interface DemoWorkload {
   readonly title: string;
@@ -44,17 +44,20 @@ export interface DemoWorkload {
 const scaled = (count: number, scale: number): number => Math.max(1, Math.round(count * scale));
 
 const burst = (scale: number): SharedPrefixBurst => ({
-  ...COLD_BURST,
-  promptsPerGroup: scaled(COLD_BURST.promptsPerGroup, scale),
+  ...coldBurst,
+  promptsPerGroup: scaled(coldBurst.promptsPerGroup, scale),
 });
 
-const stream = (scale: number): SharedPrefixStream => ({ ...PR_1731, requests: scaled(PR_1731.requests, scale) });
+const stream = (scale: number): SharedPrefixStream => ({
+  ...pr1731Stream,
+  requests: scaled(pr1731Stream.requests, scale),
+});
 
-export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
+export const demoWorkloads: Readonly<Record<WorkloadName, DemoWorkload>> = {
   burst: {
     title: 'Cold burst: 64 groups x 16 prompts at once; 2,048 shared + 128 own tokens in, 64 out',
-    rows: ROW_NAMES,
-    tourRows: ROW_NAMES,
+    rows: demoRowNames,
+    tourRows: demoRowNames,
     generate: (codec, seed, scale) => sharedPrefixBurst(burst(scale), codec, seed),
     note:
       'Most requests are routed before an engine has announced a block: what counts is what the router remembers of ' +
@@ -72,7 +75,7 @@ export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
   },
   pr1731: {
     title: 'PR #1731: 10 prefixes of 3,500 tokens; 7,000 tokens in, 100 out; 180 requests, Poisson 12/s',
-    rows: ROW_NAMES,
+    rows: demoRowNames,
     tourRows: ['round-robin', 'kv'],
     generate: (codec, seed, scale) => sharedPrefixStream(stream(scale), codec, seed),
     note:
@@ -86,10 +89,10 @@ export const WORKLOADS: Readonly<Record<WorkloadName, DemoWorkload>> = {
   },
 };
 
-export const NOTE_COLUMNS = 118;
+export const noteColumns = 118;
 
 /** Notes to print below the table of these rows. */
 export function notesOf({ note, rowNotes }: DemoWorkload, rows: readonly RowName[]): string[] {
   const ofRows = rows.flatMap((row) => (rowNotes[row] === undefined ? [] : [`${row} ${rowNotes[row]}`]));
-  return [note, ...ofRows].flatMap((text) => wrapText(text, NOTE_COLUMNS, text === note ? '' : '  '));
+  return [note, ...ofRows].flatMap((text) => wrapText(text, noteColumns, text === note ? '' : '  '));
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Progress } from '../report/progress.ts';
 import { type DemoOptions, runDemo } from './demo-session.ts';
-import { ROW_NAMES, type RowName, WORKLOAD_NAMES, type WorkloadName } from './demo-workloads.ts';
+import { demoRowNames, type RowName, type WorkloadName, workloadNames } from './demo-workloads.ts';
 import { addHelpNotes } from './help-layout.ts';
 
 interface Flags {
@@ -26,12 +26,12 @@ export function demoCommand(): Command {
       'Runs two workloads over simulated engines under several routing policies and prints a table for each. Then it ' +
         'goes on serving until Ctrl-C.',
     )
-    .addArgument(new Argument('[workload]', 'run only this one').choices(WORKLOAD_NAMES))
+    .addArgument(new Argument('[workload]', 'run only this one').choices(workloadNames))
     .option('--once', 'end after the tables, with exit code 1 if a request failed or a load is not zero')
     .option('--json <file>', 'write the figures to this file')
     .option(
       '--rows <list>',
-      `rows to compare, of ${ROW_NAMES.join(', ')} (default: all; fewer if both workloads run)`,
+      `rows to compare, of ${demoRowNames.join(', ')} (default: all; fewer if both workloads run)`,
       rowNames,
     )
     .option('--workers <n>', 'number of simulated engines', integer('--workers', 1, 64), 8)
@@ -67,7 +67,7 @@ async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<n
   const options: DemoOptions = {
     ...flags,
     script: fileURLToPath(new URL('./main.js', import.meta.url)),
-    workloads: workload === undefined ? WORKLOAD_NAMES : [workload],
+    workloads: workload === undefined ? workloadNames : [workload],
     serveOn: flags.once !== true,
     signal: interrupt.signal,
     print: (line) => process.stdout.write(`${line}\n`),
@@ -100,11 +100,11 @@ async function checkWritable(file: string): Promise<void> {
 
 function rowNames(text: string): RowName[] {
   const names = text.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !ROW_NAMES.some((known) => known === name));
+  const unknown = names.find((name) => !demoRowNames.some((known) => known === name));
   if (unknown !== undefined) {
-    throw new InvalidArgumentError(`--rows: ${JSON.stringify(unknown)} is none of ${ROW_NAMES.join(', ')}.`);
+    throw new InvalidArgumentError(`--rows: ${JSON.stringify(unknown)} is none of ${demoRowNames.join(', ')}.`);
   }
-  return ROW_NAMES.filter((name) => names.includes(name));
+  return demoRowNames.filter((name) => names.includes(name));
 }
 
 function integer(flag: string, min: number, max: number): (text: string) => number {

@@ -52,11 +52,11 @@ interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFl
 }
 
 /** The policy whose capacity sets the load and that ratios refer to. */
-const REFERENCE = 'round-robin';
+const referencePolicy = 'round-robin';
 
 /** All policies of the lab except the control without a load term. */
 export const comparedPolicies: readonly string[] = [
-  REFERENCE,
+  referencePolicy,
   'random',
   'least-requests',
   'power-of-two',
@@ -100,7 +100,7 @@ export function labCompareCommand(): Command {
 async function compare(flags: Flags): Promise<void> {
   const workloads = await prepareWorkloads(flags.workloads, flags);
   // Report invalid workloads before the folder is created.
-  for (const workload of workloads) seededRuns(workload, parsePolicySpec(REFERENCE), flags);
+  for (const workload of workloads) seededRuns(workload, parsePolicySpec(referencePolicy), flags);
   await withExperiment(flags, async (experiment) => {
     const sections = await compareAll(workloads, flags, experiment);
     experiment.progress.clear();
@@ -108,14 +108,17 @@ async function compare(flags: Flags): Promise<void> {
     const runs = sections.flatMap(({ loads }) => loads.flatMap(({ policies }) => policies.flatMap((one) => one.runs)));
     const figures = runs.map(({ load, ...rest }) => rest);
     const json = await experiment.folder.write('compare.json', `${JSON.stringify({ runs: figures }, null, 1)}\n`);
-    const html = await experiment.folder.write('report.html', reportPage('kvoyant lab compare', sections, REFERENCE));
+    const html = await experiment.folder.write(
+      'report.html',
+      reportPage('kvoyant lab compare', sections, referencePolicy),
+    );
     console.log(`\n${json}\n${html}`);
   });
 }
 
 function printSections(sections: readonly ReportSection[]): void {
-  const summary = sections.length > 1 ? summaryTable(sections, REFERENCE) : null;
-  const overall = overallVerdict(sections, REFERENCE);
+  const summary = sections.length > 1 ? summaryTable(sections, referencePolicy) : null;
+  const overall = overallVerdict(sections, referencePolicy);
   if (overall !== null) console.log(overall);
   if (summary !== null) {
     console.log('\nall workloads');
@@ -124,9 +127,9 @@ function printSections(sections: readonly ReportSection[]): void {
   for (const { title, loads } of sections) {
     for (const { label, policies } of loads) {
       console.log(`\n${title}: ${label}`);
-      const found = verdict(policies, REFERENCE);
+      const found = verdict(policies, referencePolicy);
       if (found !== null) console.log(found);
-      const { columns, rows } = resultTable(policies, REFERENCE);
+      const { columns, rows } = resultTable(policies, referencePolicy);
       for (const line of formatTable(columns, rows)) console.log(line);
       for (const line of describeRuns(policies)) console.log(`  ${line}`);
     }
@@ -146,7 +149,7 @@ async function compareAll(
 }
 
 async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: Experiment): Promise<ReportSection> {
-  const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(REFERENCE), flags));
+  const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(referencePolicy), flags));
   // A burst has no rate, so the loads do not apply.
   const speeds = capacity === null ? [1] : flags.loads.map((load) => load * loadUnit(capacity));
   experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length * flags.seeds);

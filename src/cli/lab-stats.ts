@@ -5,7 +5,7 @@ import { type Column, formatNumber, formatTable } from '../report/text-table.ts'
 import { TokenizerError } from '../tokens/index.ts';
 import { jitterArrivals } from '../trace/arrival-process.ts';
 import {
-  GENERATED_KV_TOKENS_PER_WORKER,
+  generatedKvTokensPerWorker,
   generateWorkload,
   isWorkloadName,
   workloadNames,
@@ -44,7 +44,7 @@ export function labStatsCommand(): Command {
   return addWorkloadFlags(command).action(async (nameOrPath: string, flags: Flags) => {
     try {
       const workload = await load(nameOrPath, flags);
-      const kvTokens = flags.kvTokens ?? workload.kvTokensPerWorker ?? GENERATED_KV_TOKENS_PER_WORKER;
+      const kvTokens = flags.kvTokens ?? workload.kvTokensPerWorker ?? generatedKvTokensPerWorker;
       const statistics = workloadStatistics(workload, flags.workers * kvTokens);
       const pool = `${flags.workers} x ${formatNumber(kvTokens)} tokens`;
       console.log([workload.name, ...workload.notes, '', ...describe(statistics, pool)].join('\n'));

@@ -19,13 +19,13 @@ export type Chunk =
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const NO_FIELDS: Fields = {};
+const noFields: Fields = {};
 
-const ONE_PLAIN_CHUNK: Chunk = { kind: 'tokens', tokens: null, usage: null };
-const DONE: Chunk = { kind: 'done' };
+const onePlainChunk: Chunk = { kind: 'tokens', tokens: null, usage: null };
+const doneData: Chunk = { kind: 'done' };
 
 /** Marks in a chunk which show that it may be more than a plain text chunk. */
-const NOT_PLAIN = ['"role"', '"usage":{', '"usage": {', '"token_ids":[', '"token_ids": [', '"error"'];
+const notPlain = ['"role"', '"usage":{', '"usage": {', '"token_ids":[', '"token_ids": [', '"error"'];
 
 /**
  * Classifies the data of one event.
@@ -33,9 +33,9 @@ const NOT_PLAIN = ['"role"', '"usage":{', '"usage": {', '"token_ids":[', '"token
  * has shown tokens. A quote inside a JSON string is escaped, so that text can't forge a mark.
  */
 export function readChunk(data: string, plainMayPass: boolean): Chunk {
-  if (data === '[DONE]') return DONE;
-  if (plainMayPass && data.includes('"finish_reason":null') && !NOT_PLAIN.some((mark) => data.includes(mark))) {
-    return ONE_PLAIN_CHUNK;
+  if (data === '[DONE]') return doneData;
+  if (plainMayPass && data.includes('"finish_reason":null') && !notPlain.some((mark) => data.includes(mark))) {
+    return onePlainChunk;
   }
   let body: unknown;
   try {
@@ -70,7 +70,7 @@ function readUsage(body: Fields): StreamUsage | null {
   const { usage } = body;
   if (!isFields(usage)) return null;
   const { prompt_tokens: promptTokens, completion_tokens: completionTokens, prompt_tokens_details: details } = usage;
-  const { cached_tokens: cachedTokens } = isFields(details) ? details : NO_FIELDS;
+  const { cached_tokens: cachedTokens } = isFields(details) ? details : noFields;
   return {
     promptTokens: countOrNull(promptTokens),
     completionTokens: countOrNull(completionTokens),
@@ -80,7 +80,7 @@ function readUsage(body: Fields): StreamUsage | null {
 
 /** The message of an OpenAI error envelope's `error`, or the error as text. */
 export function errorMessage(error: unknown): string {
-  const { message } = isFields(error) ? error : NO_FIELDS;
+  const { message } = isFields(error) ? error : noFields;
   if (isString(message)) return message;
   return isString(error) ? error : JSON.stringify(error);
 }

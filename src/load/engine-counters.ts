@@ -9,21 +9,21 @@ export interface PromptTokens {
   readonly cached: number;
 }
 
-const BY_SOURCE = 'vllm:prompt_tokens_by_source_total';
-const REQUEST_TIMEOUT_MS = 10_000;
+const bySource = 'vllm:prompt_tokens_by_source_total';
+const requestTimeoutMs = 10_000;
 
 /** @param url engine URL without path @throws Error naming the engine if it has no such counters */
 export async function readPromptTokens(url: string): Promise<PromptTokens> {
   const response = await request(new URL('/metrics', url), {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    bodyTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: requestTimeoutMs,
+    bodyTimeout: requestTimeoutMs,
   });
   const text = await response.body.text();
   if (response.statusCode !== 200) throw new Error(`${url}/metrics answered ${response.statusCode}`);
   const samples = parsePrometheusText(text);
-  const computed = sumSamples(samples, BY_SOURCE, { source: 'local_compute' });
-  const cached = sumSamples(samples, BY_SOURCE, { source: 'local_cache_hit' });
-  if (computed === null || cached === null) throw new Error(`${url}/metrics has no ${BY_SOURCE}`);
+  const computed = sumSamples(samples, bySource, { source: 'local_compute' });
+  const cached = sumSamples(samples, bySource, { source: 'local_cache_hit' });
+  if (computed === null || cached === null) throw new Error(`${url}/metrics has no ${bySource}`);
   return { computed, cached };
 }
 

@@ -11,13 +11,13 @@ export interface EngineSteps {
   readonly lateS: number;
 }
 
-const REQUEST_TIMEOUT_MS = 10_000;
+const requestTimeoutMs = 10_000;
 
 /** @param url engine URL without path @throws Error naming the engine if it does not answer */
 export async function readEngineSteps(url: string): Promise<EngineSteps> {
   const response = await request(new URL('/metrics', url), {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    bodyTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: requestTimeoutMs,
+    bodyTimeout: requestTimeoutMs,
   });
   const text = await response.body.text();
   if (response.statusCode !== 200) throw new Error(`${url}/metrics answered ${response.statusCode}`);

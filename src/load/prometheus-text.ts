@@ -6,8 +6,8 @@ export interface MetricSample {
   readonly value: number;
 }
 
-const SAMPLE = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
-const LABEL = /([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"/g;
+const samplePattern = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
+const labelPattern = /([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
 /** @throws SyntaxError with the line that is neither comment nor sample */
 export function parsePrometheusText(text: string): MetricSample[] {
@@ -15,7 +15,7 @@ export function parsePrometheusText(text: string): MetricSample[] {
   for (const line of text.split('\n')) {
     const trimmed = line.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
-    const match = SAMPLE.exec(trimmed);
+    const match = samplePattern.exec(trimmed);
     if (match === null) throw new SyntaxError(`not a metric sample: ${trimmed.slice(0, 120)}`);
     samples.push({ name: match[1]!, labels: parseLabels(match[2] ?? ''), value: parseValue(match[3]!) });
   }
@@ -39,7 +39,7 @@ export function sumSamples(
 
 function parseLabels(text: string): Map<string, string> {
   const labels = new Map<string, string>();
-  for (const [, name, value] of text.matchAll(LABEL)) {
+  for (const [, name, value] of text.matchAll(labelPattern)) {
     labels.set(
       name!,
       value!.replace(/\\(.)/g, (_, escaped: string) => (escaped === 'n' ? '\n' : escaped)),

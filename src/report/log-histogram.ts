@@ -1,10 +1,10 @@
 // Logarithmic histogram: fixed size, mergeable, with bounded relative error of quantiles.
 
-/** All values of a bucket share their top `SIGNIFICANT_BITS` bits. */
-const SIGNIFICANT_BITS = 7;
-const HALF = 1 << (SIGNIFICANT_BITS - 1);
-const BUCKET_COUNT = (32 - SIGNIFICANT_BITS + 2) * HALF;
-const UNITS_MAX = 2 ** 32 - 1;
+/** All values of a bucket share their top `significantBits` bits. */
+const significantBits = 7;
+const halfBuckets = 1 << (significantBits - 1);
+const bucketCount = (32 - significantBits + 2) * halfBuckets;
+const unitsMax = 2 ** 32 - 1;
 
 /**
  * Counts values of 0 .. `valueMax` in whole units of `resolution`. Below 128 units a bucket is one unit wide, above it
@@ -12,13 +12,13 @@ const UNITS_MAX = 2 ** 32 - 1;
  */
 export class LogHistogram {
   /** Relative error of a quantile, in addition to half a `resolution` of rounding. */
-  static readonly relativeErrorMax: number = 2 ** -SIGNIFICANT_BITS;
+  static readonly relativeErrorMax: number = 2 ** -significantBits;
 
   readonly resolution: number;
   /** Larger values are recorded as this one and counted in `clamped`. */
   readonly valueMax: number;
   // Doubles are exact up to 2^53; a busy server would overflow 32-bit counts within days.
-  readonly #counts = new Float64Array(BUCKET_COUNT);
+  readonly #counts = new Float64Array(bucketCount);
   #count = 0;
   #clamped = 0;
   #sum = 0;
@@ -31,7 +31,7 @@ export class LogHistogram {
       throw new RangeError(`resolution must be a positive number, got ${resolution}`);
     }
     this.resolution = resolution;
-    this.valueMax = UNITS_MAX * resolution;
+    this.valueMax = unitsMax * resolution;
   }
 
   get count(): number {
@@ -65,8 +65,8 @@ export class LogHistogram {
   record(value: number): void {
     if (!(value >= 0)) throw new RangeError(`a histogram counts values from 0 up, got ${value}`);
     let units = Math.round(value / this.resolution);
-    if (units > UNITS_MAX) {
-      units = UNITS_MAX;
+    if (units > unitsMax) {
+      units = unitsMax;
       this.#clamped++;
     }
     this.#counts[bucketOf(units)]!++;
@@ -92,7 +92,7 @@ export class LogHistogram {
     if (other.resolution !== this.resolution) {
       throw new RangeError(`cannot merge a resolution of ${other.resolution} into one of ${this.resolution}`);
     }
-    for (let bucket = 0; bucket < BUCKET_COUNT; bucket++) this.#counts[bucket]! += other.#counts[bucket]!;
+    for (let bucket = 0; bucket < bucketCount; bucket++) this.#counts[bucket]! += other.#counts[bucket]!;
     this.#count += other.#count;
     this.#clamped += other.#clamped;
     this.#sum += other.#sum;
@@ -101,14 +101,14 @@ export class LogHistogram {
   }
 }
 
-/** Octave k > 0 owns the HALF buckets that start at (k + 1) * HALF; octave 0 owns the first 2 * HALF, one unit each. */
+/** Octave k > 0 owns the halfBuckets buckets that start at (k + 1) * halfBuckets; octave 0 owns the first 2 * halfBuckets, one unit each. */
 function bucketOf(units: number): number {
-  const shift = Math.max(0, 32 - Math.clz32(units) - SIGNIFICANT_BITS);
-  return shift * HALF + (units >>> shift);
+  const shift = Math.max(0, 32 - Math.clz32(units) - significantBits);
+  return shift * halfBuckets + (units >>> shift);
 }
 
 function middleOf(bucket: number): number {
-  const shift = Math.max(0, Math.floor(bucket / HALF) - 1);
-  const lowest = (bucket - shift * HALF) * 2 ** shift;
+  const shift = Math.max(0, Math.floor(bucket / halfBuckets) - 1);
+  const lowest = (bucket - shift * halfBuckets) * 2 ** shift;
   return lowest + (2 ** shift - 1) / 2;
 }

@@ -6,10 +6,10 @@ export interface ProgressSink {
   write(text: string): unknown;
 }
 
-const RETURN_AND_ERASE = '\r\u001b[2K';
+const returnAndErase = '\r\u001b[2K';
 
 /** Width of a terminal that reports 0 or no columns. */
-const COLUMNS_UNKNOWN = 80;
+const columnsUnknown = 80;
 
 export class Progress {
   /** Between two rewrites on a terminal. */
@@ -36,7 +36,7 @@ export class Progress {
     this.#lastMs = nowMs;
     if (terminal) {
       // A wrapped line could not be erased.
-      this.#sink.write(`${RETURN_AND_ERASE}${line.slice(0, (this.#sink.columns || COLUMNS_UNKNOWN) - 1)}`);
+      this.#sink.write(`${returnAndErase}${line.slice(0, (this.#sink.columns || columnsUnknown) - 1)}`);
       this.#shown = true;
     } else {
       this.#sink.write(`${line}\n`);
@@ -45,7 +45,7 @@ export class Progress {
 
   /** Removes the line from a terminal. The next update is shown at once. */
   clear(): void {
-    if (this.#shown) this.#sink.write(RETURN_AND_ERASE);
+    if (this.#shown) this.#sink.write(returnAndErase);
     this.#shown = false;
     this.#lastMs = Number.NEGATIVE_INFINITY;
   }

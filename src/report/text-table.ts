@@ -8,7 +8,7 @@ export interface Column {
   readonly group?: string;
 }
 
-const GAP = '  ';
+const columnGap = '  ';
 
 /** Lines of the table, without newlines. @throws RangeError if a row does not have one cell per column */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
@@ -24,10 +24,10 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   const format = (cells: readonly string[]): string =>
     cells
       .map((cell, at) => (columns[at]!.align === 'left' ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)))
-      .join(GAP)
+      .join(columnGap)
       .trimEnd();
-  const names = spans.map((span) => centred(span.name, spanWidth(span, widths))).join(GAP);
-  const rule = widths.map((width) => '-'.repeat(width)).join(GAP);
+  const names = spans.map((span) => centred(span.name, spanWidth(span, widths))).join(columnGap);
+  const rule = widths.map((width) => '-'.repeat(width)).join(columnGap);
   return [...(names.trim() === '' ? [] : [names.trimEnd()]), format(lines[0]!), rule, ...rows.map(format)];
 }
 
@@ -50,7 +50,7 @@ export function groupSpans(columns: readonly Column[]): GroupSpan[] {
 }
 
 function spanWidth({ from, to }: GroupSpan, widths: readonly number[]): number {
-  return widths.slice(from, to).reduce((sum, width) => sum + width, GAP.length * (to - from - 1));
+  return widths.slice(from, to).reduce((sum, width) => sum + width, columnGap.length * (to - from - 1));
 }
 
 /** Centres a heading between dashes that show its columns. */

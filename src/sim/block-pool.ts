@@ -1,7 +1,7 @@
 // Block pool of one engine: which KV blocks are free, their order of eviction, and the content they hold.
 
 /** Block 0 is never allocated. Engines use it as the null block; here it is also the sentinel of the free list. */
-const NULL_BLOCK = 0;
+const nullBlock = 0;
 
 /** Called with the hash (low, high) of a block whose content is evicted. */
 export type OnEvicted = (low: number, high: number) => void;
@@ -55,8 +55,8 @@ export class BlockPool {
     this.#nextFree = new Int32Array(blockCount);
     this.#previousFree = new Int32Array(blockCount);
     for (let block = 0; block < blockCount; block++) {
-      this.#nextFree[block] = block + 1 === blockCount ? NULL_BLOCK : block + 1;
-      this.#previousFree[block] = block === NULL_BLOCK ? blockCount - 1 : block - 1;
+      this.#nextFree[block] = block + 1 === blockCount ? nullBlock : block + 1;
+      this.#previousFree[block] = block === nullBlock ? blockCount - 1 : block - 1;
     }
     this.#references = new Int32Array(blockCount);
     this.#isHashed = new Uint8Array(blockCount);
@@ -100,8 +100,8 @@ export class BlockPool {
 
   /** Takes the first free block with one reference and drops its content. The caller must check `freeCount`. */
   allocate(): number {
-    const block = this.#nextFree[NULL_BLOCK]!;
-    if (block === NULL_BLOCK) throw new Error('allocate: no free block');
+    const block = this.#nextFree[nullBlock]!;
+    if (block === nullBlock) throw new Error('allocate: no free block');
     this.#unlinkFree(block);
     this.#references[block] = 1;
     if (this.#isHashed[block] === 1) {
@@ -135,7 +135,7 @@ export class BlockPool {
     this.#references[block] = references - 1;
     if (references > 1) return;
     const toFront = this.#freeUnhashedFirst && this.#isHashed[block] === 0;
-    const before = toFront ? NULL_BLOCK : this.#previousFree[NULL_BLOCK]!;
+    const before = toFront ? nullBlock : this.#previousFree[nullBlock]!;
     const after = this.#nextFree[before]!;
     this.#nextFree[before] = block;
     this.#previousFree[block] = before;
@@ -159,7 +159,7 @@ export class BlockPool {
   /** Free blocks in the order in which they will be taken. */
   freeQueue(): number[] {
     const queue: number[] = [];
-    for (let block = this.#nextFree[NULL_BLOCK]!; block !== NULL_BLOCK; block = this.#nextFree[block]!) {
+    for (let block = this.#nextFree[nullBlock]!; block !== nullBlock; block = this.#nextFree[block]!) {
       queue.push(block);
     }
     return queue;

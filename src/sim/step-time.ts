@@ -20,8 +20,8 @@ export interface StepLoad {
 export type StepTime = (load: StepLoad) => number;
 
 // Llama-3.1-8B in bf16: attention FLOP per (token, context) pair; KV bytes per token.
-const ATTENTION_FLOP_PER_PAIR = 524_288;
-const KV_BYTES_PER_TOKEN = 131_072;
+const attentionFlopPerPair = 524_288;
+const kvBytesPerToken = 131_072;
 
 /**
  * L40S with Llama-3.1-8B, fitted to published operator tables of that card (ai-dynamo/aiconfigurator, vLLM 0.24.0):
@@ -31,8 +31,8 @@ const KV_BYTES_PER_TOKEN = 131_072;
 export function l40sLlama8b(load: StepLoad): number {
   // The fit counts n x (start + n / 2) pairs per chunk.
   const pairs = load.prefillPairs - load.prefillTokens / 2;
-  const attentionMs = (pairs * ATTENTION_FLOP_PER_PAIR) / 180e9;
-  const kvMs = (load.decodeContextTokens * KV_BYTES_PER_TOKEN) / 680e6;
+  const attentionMs = (pairs * attentionFlopPerPair) / 180e9;
+  const kvMs = (load.decodeContextTokens * kvBytesPerToken) / 680e6;
   return gemmMs(load.tokens) + attentionMs + kvMs + 3;
 }
 
@@ -54,8 +54,8 @@ function gemmMs(tokens: number): number {
 export function l40sLlama8bAnalytic(load: StepLoad): number {
   const weightsMs = 15.009e12 / (0.77 * 864e9);
   const computeMs = (13.96e12 * load.tokens + 1.05e12 * load.sampled) / 190e12;
-  const kvMs = (KV_BYTES_PER_TOKEN * 1e3 * load.decodeContextTokens) / (0.77 * 864e9);
-  const attentionMs = (ATTENTION_FLOP_PER_PAIR * load.prefillPairs) / 190e9;
+  const kvMs = (kvBytesPerToken * 1e3 * load.decodeContextTokens) / (0.77 * 864e9);
+  const attentionMs = (attentionFlopPerPair * load.prefillPairs) / 190e9;
   const overlappedMs = (weightsMs ** 1.6 + computeMs ** 1.6) ** (1 / 1.6);
   return 2 + 0.01 * load.sequences + overlappedMs + kvMs + attentionMs;
 }

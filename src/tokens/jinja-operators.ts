@@ -5,7 +5,7 @@ import { JsonFloat } from './json-values.ts';
 import { NotRendered, strText } from './python-text.ts';
 import type { TemplateWork } from './template-work.ts';
 
-type Number_ = number | bigint | JsonFloat;
+type PythonNumber = number | bigint | JsonFloat;
 
 /** All but `and` and `or`, which may skip their right operand. @throws TemplateRefusal, NotRendered */
 export function operate(operator: string, left: unknown, right: unknown, work: TemplateWork): unknown {
@@ -57,12 +57,12 @@ function calculate(operator: string, left: unknown, right: unknown, work: Templa
 }
 
 /** A boolean counts as 0 or 1. */
-function counted(value: unknown): Number_ | null {
+function counted(value: unknown): PythonNumber | null {
   if (typeof value === 'boolean') return Number(value);
   return isInteger(value) || value instanceof JsonFloat ? value : null;
 }
 
-function bare(value: Number_): number | bigint {
+function bare(value: PythonNumber): number | bigint {
   return value instanceof JsonFloat ? value.value : value;
 }
 

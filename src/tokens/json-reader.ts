@@ -25,14 +25,14 @@ export interface JsonMember {
 
 type Container = Json[] | Map<string, Json>;
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_ARRAY = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
+const quoteCode = 0x22;
+const commaCode = 0x2c;
+const colonCode = 0x3a;
+const openArrayCode = 0x5b;
+const backslashCode = 0x5c;
+const closeArrayCode = 0x5d;
+const openObjectCode = 0x7b;
+const closeObjectCode = 0x7d;
 
 /** What may follow. */
 type Next = 'value' | 'value-or-end' | 'name' | 'name-or-end' | 'colon' | 'comma-or-end' | 'end';
@@ -133,16 +133,16 @@ export class JsonReader {
       this.#memberFrom = this.#at;
       this.#memberValues = this.#values;
     }
-    if (code === QUOTE) {
+    if (code === quoteCode) {
       const text = this.#readString();
       return text === null ? false : this.#found(text);
     }
-    if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
-      this.#open(code === OPEN_OBJECT ? new Map() : []);
-      if (code === OPEN_ARRAY && this.#options.tokenLists) this.#tokens = new TokenList();
+    if (code === openObjectCode || code === openArrayCode) {
+      this.#open(code === openObjectCode ? new Map() : []);
+      if (code === openArrayCode && this.#options.tokenLists) this.#tokens = new TokenList();
       return false;
     }
-    if (code === CLOSE_ARRAY && this.#next === 'value-or-end') return this.#close();
+    if (code === closeArrayCode && this.#next === 'value-or-end') return this.#close();
     return this.#found(this.#readScalar());
   }
 
@@ -171,8 +171,8 @@ export class JsonReader {
 
   #readName(): boolean {
     const code = this.#text.charCodeAt(this.#at);
-    if (this.#stringFrom === -1 && code === CLOSE_OBJECT && this.#next === 'name-or-end') return this.#close();
-    if (code !== QUOTE) throw this.#unexpected();
+    if (this.#stringFrom === -1 && code === closeObjectCode && this.#next === 'name-or-end') return this.#close();
+    if (code !== quoteCode) throw this.#unexpected();
     const name = this.#readString();
     if (name === null) return false;
     this.#names[this.#containers.length - 1] = name;
@@ -181,7 +181,7 @@ export class JsonReader {
   }
 
   #readColon(): boolean {
-    if (this.#text.charCodeAt(this.#at) !== COLON) throw this.#unexpected();
+    if (this.#text.charCodeAt(this.#at) !== colonCode) throw this.#unexpected();
     this.#at++;
     this.#next = 'value';
     return false;
@@ -190,8 +190,8 @@ export class JsonReader {
   #readComma(): boolean {
     const isList = Array.isArray(this.#containers.at(-1));
     const code = this.#text.charCodeAt(this.#at);
-    if (code === (isList ? CLOSE_ARRAY : CLOSE_OBJECT)) return this.#close();
-    if (code !== COMMA) throw this.#unexpected();
+    if (code === (isList ? closeArrayCode : closeObjectCode)) return this.#close();
+    if (code !== commaCode) throw this.#unexpected();
     this.#at++;
     this.#next = isList ? 'value' : 'name';
     return false;
@@ -209,7 +209,7 @@ export class JsonReader {
       if (quote === -1) throw new JsonError('a string is not terminated');
       this.#units += 0.1 + (quote - this.#stringAt) / charsPerUnit;
       let escapes = quote;
-      while (text.charCodeAt(escapes - 1) === BACKSLASH) escapes--;
+      while (text.charCodeAt(escapes - 1) === backslashCode) escapes--;
       this.#stringAt = quote + 1;
       if ((quote - escapes) % 2 === 0) return this.#endString(quote);
       if (this.#units >= this.#unitsMax) return null;
@@ -239,7 +239,7 @@ export class JsonReader {
       this.#units += 0.2;
       while (!this.#skipSpace());
       const from = this.#at;
-      if (tokens.length === 0 && text.charCodeAt(from) === CLOSE_ARRAY) return this.#endTokens(tokens);
+      if (tokens.length === 0 && text.charCodeAt(from) === closeArrayCode) return this.#endTokens(tokens);
       let at = from;
       let id = 0;
       for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(++at)) {
@@ -250,13 +250,13 @@ export class JsonReader {
       this.#at = at;
       while (isId && !this.#skipSpace());
       const after = text.charCodeAt(this.#at);
-      if (!isId || (after !== COMMA && after !== CLOSE_ARRAY)) {
+      if (!isId || (after !== commaCode && after !== closeArrayCode)) {
         this.#at = from;
         this.#endTokens(null);
         return false;
       }
       tokens.push(id);
-      if (after === CLOSE_ARRAY) return this.#endTokens(tokens);
+      if (after === closeArrayCode) return this.#endTokens(tokens);
       this.#at++;
     }
     return false;

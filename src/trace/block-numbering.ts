@@ -33,7 +33,7 @@ export class BlockNumbering {
 }
 
 /** Parent of a first block. */
-const ROOT = -1;
+const rootNumber = -1;
 
 /**
  * Numbers the blocks of one source by their id in the source and the preceding block. If the source's ids are chained,
@@ -56,7 +56,7 @@ export class ChainNumbering {
   /** Numbers of a prompt's blocks. */
   chain(sourceIds: ArrayLike<number>): Int32Array {
     const numbers = new Int32Array(sourceIds.length);
-    let parent = ROOT;
+    let parent = rootNumber;
     for (let i = 0; i < numbers.length; i++) {
       parent = this.#number(parent, sourceIds[i]!);
       numbers[i] = parent;
@@ -69,7 +69,7 @@ export class ChainNumbering {
    * already.
    */
   adopt(sourceIds: readonly number[], numbers: Int32Array): void {
-    let parent = ROOT;
+    let parent = rootNumber;
     for (const [i, sourceId] of sourceIds.entries()) {
       const number = numbers[i]!;
       const known = this.#first.get(sourceId);

@@ -2,30 +2,36 @@
 
 import { type ArrivalProcess, speedUp, withArrivals } from './arrival-process.ts';
 import { generatedSharedPrefix } from './generators/burst.ts';
-import { MULTI_TURN, MULTI_TURN_LONG } from './generators/conversations.ts';
+import { multiTurnLongWorkload, multiTurnWorkload } from './generators/conversations.ts';
 import type { Generator } from './generators/generator.ts';
-import { ELEPHANTS_MICE, PREFIX_FREE, REASONING } from './generators/lengths-only.ts';
-import { backToBack, PR_1731_FIXED, PR_1731_ISL, PR_1731_OSL, ZIPF } from './generators/shared-prefixes.ts';
-import { TOOL_LIKE } from './generators/tool-like.ts';
+import { elephantsMiceWorkload, prefixFreeWorkload, reasoningWorkload } from './generators/lengths-only.ts';
+import {
+  backToBack,
+  pr1731FixedWorkload,
+  pr1731IslWorkload,
+  pr1731OslWorkload,
+  zipfWorkload,
+} from './generators/shared-prefixes.ts';
+import { toolLikeWorkload } from './generators/tool-like.ts';
 import { orderedWorkload, type Workload } from './workload.ts';
 
 const generators = {
-  'pr1731-fixed': PR_1731_FIXED,
-  'pr1731-isl': PR_1731_ISL,
-  'pr1731-osl': PR_1731_OSL,
+  'pr1731-fixed': pr1731FixedWorkload,
+  'pr1731-isl': pr1731IslWorkload,
+  'pr1731-osl': pr1731OslWorkload,
   'gsp-64x16': generatedSharedPrefix(64, 16),
   'gsp-4x256': generatedSharedPrefix(4, 256),
   'gsp-1x1024': generatedSharedPrefix(1, 1024),
   'gsp-zipf': generatedSharedPrefix(64, 16, 1),
   'b2b-150x5': backToBack(250),
   'b2b-150x5-long': backToBack(1000),
-  zipf: ZIPF,
-  'multi-turn': MULTI_TURN,
-  'multi-turn-long': MULTI_TURN_LONG,
-  'tool-like': TOOL_LIKE,
-  reasoning: REASONING,
-  'elephants-mice': ELEPHANTS_MICE,
-  'prefix-free': PREFIX_FREE,
+  zipf: zipfWorkload,
+  'multi-turn': multiTurnWorkload,
+  'multi-turn-long': multiTurnLongWorkload,
+  'tool-like': toolLikeWorkload,
+  reasoning: reasoningWorkload,
+  'elephants-mice': elephantsMiceWorkload,
+  'prefix-free': prefixFreeWorkload,
 } as const satisfies Readonly<Record<string, Generator>>;
 
 export type WorkloadName = keyof typeof generators;
@@ -35,7 +41,7 @@ export const workloadNames: readonly WorkloadName[] = Object.keys(generators) as
 export const isWorkloadName = (name: string): name is WorkloadName => Object.hasOwn(generators, name);
 
 /** KV capacity per worker of the calibrated L40S / 8B engine that the workloads were designed for. */
-export const GENERATED_KV_TOKENS_PER_WORKER = 186_000;
+export const generatedKvTokensPerWorker = 186_000;
 
 const requestsDefault = 3000;
 
@@ -78,7 +84,7 @@ export function generateWorkload(name: WorkloadName, seed: number, options: Gene
   const workload = orderedWorkload({
     name,
     ...generator.generate(seed, requestCount),
-    kvTokensPerWorker: GENERATED_KV_TOKENS_PER_WORKER,
+    kvTokensPerWorker: generatedKvTokensPerWorker,
     notes: generator.note === undefined ? [] : [generator.note],
   });
   const process = arrivals ?? (generator.ratePerS === null && ratePerS !== undefined ? poisson(ratePerS) : undefined);

@@ -41,7 +41,7 @@ export function pooledLruHitRate(workload: Workload, capacityTokens: number): nu
   return hitTokens / islTokens;
 }
 
-const NONE = -1;
+const noHits = -1;
 
 /** LRU list with one entry per block id, followed by one entry per request for its blocks without ids. */
 class LruBlocks {
@@ -52,8 +52,8 @@ class LruBlocks {
   readonly #blocks: Int32Array;
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
-  #oldest = NONE;
-  #newest = NONE;
+  #oldest = noHits;
+  #newest = noHits;
   #held = 0;
 
   constructor({ requests, blockIdCount, contentBlockTokens }: Workload, capacityBlocks: number) {
@@ -84,8 +84,8 @@ class LruBlocks {
     this.#held += blocks - this.#blocks[entry]!;
     this.#blocks[entry] = blocks;
     this.#older[entry] = this.#newest;
-    this.#newer[entry] = NONE;
-    if (this.#newest === NONE) this.#oldest = entry;
+    this.#newer[entry] = noHits;
+    if (this.#newest === noHits) this.#oldest = entry;
     else this.#newer[this.#newest] = entry;
     this.#newest = entry;
   }
@@ -102,9 +102,9 @@ class LruBlocks {
   #unlink(entry: number): void {
     const older = this.#older[entry]!;
     const newer = this.#newer[entry]!;
-    if (older === NONE) this.#oldest = newer;
+    if (older === noHits) this.#oldest = newer;
     else this.#newer[older] = newer;
-    if (newer === NONE) this.#newest = older;
+    if (newer === noHits) this.#newest = older;
     else this.#older[newer] = older;
   }
 }

@@ -3,17 +3,17 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { firstRequests, jitterArrivals, speedUp } from './arrival-process.ts';
-import { AGENT_SESSIONS } from './readers/agent-session-reader.ts';
-import { AGENT_TEXT } from './readers/agent-text-reader.ts';
-import { AZURE } from './readers/azure-reader.ts';
-import { MOONCAKE } from './readers/mooncake-reader.ts';
+import { agentSessionFormat } from './readers/agent-session-reader.ts';
+import { agentTextFormat } from './readers/agent-text-reader.ts';
+import { azureFormat } from './readers/azure-reader.ts';
+import { mooncakeFormat } from './readers/mooncake-reader.ts';
 import type { Reader, ReaderOptions, TraceFile } from './readers/reader.ts';
-import { RECORDING } from './readers/recording-reader.ts';
+import { recordingFormat } from './readers/recording-reader.ts';
 import { TraceError } from './trace-error.ts';
 import { traceLines } from './trace-lines.ts';
 import { orderedWorkload, type Workload } from './workload.ts';
 
-const readers: readonly Reader[] = [RECORDING, MOONCAKE, AZURE, AGENT_SESSIONS, AGENT_TEXT];
+const readers: readonly Reader[] = [recordingFormat, mooncakeFormat, azureFormat, agentSessionFormat, agentTextFormat];
 
 export interface ReadOptions extends ReaderOptions {
   /** Keep only the first requests to arrive. */

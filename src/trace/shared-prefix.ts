@@ -15,7 +15,7 @@ export interface SharedPrefixBurst {
   readonly outputTokens: number;
 }
 
-export const COLD_BURST: SharedPrefixBurst = {
+export const coldBurst: SharedPrefixBurst = {
   groups: 64,
   promptsPerGroup: 16,
   prefixTokens: 2048,
@@ -34,7 +34,7 @@ export interface SharedPrefixStream {
   readonly ratePerS: number;
 }
 
-export const PR_1731: SharedPrefixStream = {
+export const pr1731Stream: SharedPrefixStream = {
   requests: 180,
   prefixes: 10,
   prefixTokens: 3500,
@@ -44,7 +44,7 @@ export const PR_1731: SharedPrefixStream = {
 };
 
 /** Enough words that two random texts differ within a word or two. */
-const WORD_COUNT = 4096;
+const wordCount = 4096;
 
 /** The same spec, seed and vocabulary give the same text. */
 export async function sharedPrefixBurst(
@@ -100,7 +100,7 @@ async function compose(
   arrivalsMs: Float64Array,
   { codec, random, prefixes, prefixTokens, uniqueTokens, outputTokens }: Composition,
 ): Promise<TextRequest[]> {
-  const source = await TextSource.create(codec, random, WORD_COUNT);
+  const source = await TextSource.create(codec, random, wordCount);
   const prefixTexts = Array.from({ length: prefixes }, () => source.text(prefixTokens, random));
   const isl = prefixTokens + uniqueTokens;
   const requests: TextRequest[] = [];

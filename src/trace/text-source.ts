@@ -7,7 +7,7 @@ import type { Tokenizer } from '../tokens/tokenizer.ts';
 export type TextCodec = Pick<Tokenizer, 'encode' | 'decode' | 'vocabSize'>;
 
 /** A space and lower-case letters: every common byte-level BPE splits text before such a word and never inside it. */
-const WORD = /^ [a-z]{2,12}$/;
+const wordPattern = /^ [a-z]{2,12}$/;
 
 /**
  * Draws words that are one token each, including the space before them. Joined words stay one token each, because these
@@ -35,7 +35,7 @@ export class TextSource {
       const id = random.below(codec.vocabSize);
       const word = await codec.decode([id]);
       // Several ids may decode to the same text, so encode decides.
-      if (WORD.test(word) && (await codec.encode(word)).length === 1) words.add(word);
+      if (wordPattern.test(word) && (await codec.encode(word)).length === 1) words.add(word);
     }
     return new TextSource(codec, [...words]);
   }

@@ -97,4 +97,4 @@ export function checkWorkload(workload: Workload): void {
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
 
 /** Block ids of a request that shares nothing. */
-export const NO_BLOCKS: Int32Array = new Int32Array(0);
+export const noBlocks: Int32Array = new Int32Array(0);

@@ -2,9 +2,9 @@
 
 import { isEmptyObject, lastMember, replaceSpan, type Span, skipSpace } from './json-members.ts';
 
-const OPEN_OBJECT = 0x7b;
-const LETTER_F = 0x66;
-const LETTER_N = 0x6e;
+const openObjectCode = 0x7b;
+const letterFCode = 0x66;
+const letterNCode = 0x6e;
 
 /**
  * Sets `stream_options.include_usage` to true if it is absent, null or false.
@@ -20,7 +20,7 @@ export function askForUsage(body: Buffer): Buffer | null {
   const options = lastMember(body, open, 'stream_options');
   if (options === null) return insert(body, open, '"stream_options":{"include_usage":true}');
   if (isNull(body, options)) return replaceSpan(body, options, '{"include_usage":true}');
-  if (body[options.start] !== OPEN_OBJECT) return null;
+  if (body[options.start] !== openObjectCode) return null;
   if (!isOff(body, lastMember(body, options.start, 'continuous_usage_stats'))) return null;
   const include = lastMember(body, options.start, 'include_usage');
   if (include === null) return insert(body, options.start, '"include_usage":true');
@@ -28,11 +28,11 @@ export function askForUsage(body: Buffer): Buffer | null {
 }
 
 function isOff(body: Buffer, value: Span | null): boolean {
-  return value === null || isNull(body, value) || body[value.start] === LETTER_F;
+  return value === null || isNull(body, value) || body[value.start] === letterFCode;
 }
 
 function isNull(body: Buffer, { start }: Span): boolean {
-  return body[start] === LETTER_N;
+  return body[start] === letterNCode;
 }
 
 /** Inserts the first member of the object that begins at `open`. */

@@ -2,13 +2,13 @@
 
 import { assert } from '../core/assert.ts';
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const OPEN_ARRAY = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
+const quoteCode = 0x22;
+const commaCode = 0x2c;
+const openArrayCode = 0x5b;
+const backslashCode = 0x5c;
+const closeArrayCode = 0x5d;
+const openObjectCode = 0x7b;
+const closeObjectCode = 0x7d;
 
 /** From the first byte of a value to the one after its last. */
 export interface Span {
@@ -34,7 +34,7 @@ function findMembers(json: Buffer, open: number, name: string): { readonly last:
   let last: Span | null = null;
   let count = 0;
   let at = skipSpace(json, open + 1);
-  while (json[at] !== CLOSE_OBJECT) {
+  while (json[at] !== closeObjectCode) {
     const nameEnd = stringEnd(json, at);
     const start = skipSpace(json, skipSpace(json, nameEnd) + 1);
     const end = valueEnd(json, start);
@@ -43,14 +43,14 @@ function findMembers(json: Buffer, open: number, name: string): { readonly last:
       count += 1;
     }
     at = skipSpace(json, end);
-    if (json[at] === COMMA) at = skipSpace(json, at + 1);
+    if (json[at] === commaCode) at = skipSpace(json, at + 1);
   }
   return { last, count };
 }
 
 /** @param open offset of the object's `{` */
 export function isEmptyObject(json: Buffer, open: number): boolean {
-  return json[skipSpace(json, open + 1)] === CLOSE_OBJECT;
+  return json[skipSpace(json, open + 1)] === closeObjectCode;
 }
 
 /** @returns the JSON with the span replaced by the text */
@@ -72,10 +72,10 @@ function isName(json: Buffer, start: number, end: number, name: string): boolean
 
 function valueEnd(json: Buffer, start: number): number {
   switch (json[start]) {
-    case QUOTE:
+    case quoteCode:
       return stringEnd(json, start);
-    case OPEN_OBJECT:
-    case OPEN_ARRAY:
+    case openObjectCode:
+    case openArrayCode:
       return nestedEnd(json, start);
     default:
       return literalEnd(json, start);
@@ -88,12 +88,12 @@ function nestedEnd(json: Buffer, start: number): number {
   do {
     const byte = json[at];
     assert(byte !== undefined, 'no end of a JSON value');
-    if (byte === QUOTE) {
+    if (byte === quoteCode) {
       at = stringEnd(json, at);
       continue;
     }
-    if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) depth += 1;
-    else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth -= 1;
+    if (byte === openObjectCode || byte === openArrayCode) depth += 1;
+    else if (byte === closeObjectCode || byte === closeArrayCode) depth -= 1;
     at += 1;
   } while (depth > 0);
   return at;
@@ -101,10 +101,10 @@ function nestedEnd(json: Buffer, start: number): number {
 
 function stringEnd(json: Buffer, start: number): number {
   for (let quote = start; ; ) {
-    quote = json.indexOf(QUOTE, quote + 1);
+    quote = json.indexOf(quoteCode, quote + 1);
     assert(quote !== -1, 'no end of a JSON string');
     let escapes = quote;
-    while (json[escapes - 1] === BACKSLASH) escapes -= 1;
+    while (json[escapes - 1] === backslashCode) escapes -= 1;
     if ((quote - escapes) % 2 === 0) return quote + 1;
   }
 }
@@ -114,7 +114,7 @@ function literalEnd(json: Buffer, start: number): number {
   let at = start;
   for (; at < json.length; at++) {
     const byte = json[at]!;
-    if (byte === COMMA || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY || isSpace(byte)) break;
+    if (byte === commaCode || byte === closeObjectCode || byte === closeArrayCode || isSpace(byte)) break;
   }
   assert(at > start, 'no value in JSON');
   return at;

@@ -2,8 +2,8 @@
 
 import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 
-const LF = 0x0a;
-const CR = 0x0d;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
 
 /** Memory of one data line's string besides its characters. */
 const lineOverheadBytes = 64;
@@ -19,7 +19,7 @@ export interface SseOptions {
 
 /**
  * Feed it with `push`; it calls `onData` once for each event that has data, with that data as text (several `data:`
- * lines joined by a newline, as in the HTML standard). Comments and other fields are skipped. Lines end with LF or
+ * lines joined by a newline, as in the HTML standard). Comments and other fields are skipped. Lines end with lineFeed or
  * CRLF, which may be split between chunks. O(bytes), however they are cut.
  */
 export class SseSplitter {
@@ -59,7 +59,7 @@ export class SseSplitter {
    */
   push(chunk: Buffer): void {
     let lineStart = 0;
-    for (let lineEnd = chunk.indexOf(LF); lineEnd !== -1; lineEnd = chunk.indexOf(LF, lineStart)) {
+    for (let lineEnd = chunk.indexOf(lineFeed); lineEnd !== -1; lineEnd = chunk.indexOf(lineFeed, lineStart)) {
       if (this.#isLong || this.#rest.length > 0) {
         this.#keep(chunk.subarray(lineStart, lineEnd));
         if (this.#isLong) this.#endLongLine();
@@ -100,7 +100,7 @@ export class SseSplitter {
   }
 
   #endLongLine(): void {
-    const isBlank = this.#lineBytes === 0 || (this.#lineBytes === 1 && this.#lineFirst === CR);
+    const isBlank = this.#lineBytes === 0 || (this.#lineBytes === 1 && this.#lineFirst === carriageReturn);
     this.#lineBytes = 0;
     if (!isBlank) return;
     this.#isLong = false;
@@ -108,9 +108,9 @@ export class SseSplitter {
     this.#onLong();
   }
 
-  /** @param lineEnd offset of its LF; a CR before it belongs to the line end */
+  /** @param lineEnd offset of its lineFeed; a carriageReturn before it belongs to the line end */
   #line(bytes: Buffer, start: number, lineEnd: number): void {
-    const end = lineEnd > start && bytes[lineEnd - 1] === CR ? lineEnd - 1 : lineEnd;
+    const end = lineEnd > start && bytes[lineEnd - 1] === carriageReturn ? lineEnd - 1 : lineEnd;
     if (end === start) {
       if (this.#data.length === 0) return;
       const data = this.#data.length === 1 ? this.#data[0]! : this.#data.join('\n');

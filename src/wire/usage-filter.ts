@@ -4,8 +4,8 @@ import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 import { type CompletionChunk, readUsage } from './completion-chunk.ts';
 import { SseSplitter } from './sse.ts';
 
-const LF = 0x0a;
-const CR = 0x0d;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
 
 const nothing: Buffer = Buffer.alloc(0);
 
@@ -38,7 +38,7 @@ export class UsageFilter {
     const passed: Buffer[] = [];
     let eventStart = 0;
     let lineStart = 0;
-    for (let at = chunk.indexOf(LF); at !== -1; at = chunk.indexOf(LF, lineStart)) {
+    for (let at = chunk.indexOf(lineFeed); at !== -1; at = chunk.indexOf(lineFeed, lineStart)) {
       const isBlank = this.#endsBlank(chunk, lineStart, at);
       lineStart = at + 1;
       if (!isBlank) continue;
@@ -71,13 +71,13 @@ export class UsageFilter {
   #endsBlank(chunk: Buffer, start: number, end: number): boolean {
     const line = this.#line;
     this.#line = 'nothing';
-    if (line === 'nothing') return end === start || (end === start + 1 && chunk[start] === CR);
+    if (line === 'nothing') return end === start || (end === start + 1 && chunk[start] === carriageReturn);
     return line === 'cr' && end === start;
   }
 
   #keepLine(chunk: Buffer, start: number): void {
     if (start === chunk.length) return;
-    const isCr = this.#line === 'nothing' && start + 1 === chunk.length && chunk[start] === CR;
+    const isCr = this.#line === 'nothing' && start + 1 === chunk.length && chunk[start] === carriageReturn;
     this.#line = isCr ? 'cr' : 'more';
   }
 

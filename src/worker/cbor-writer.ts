@@ -1,10 +1,10 @@
 // Writer of canonical CBOR (RFC 8949), for the few types that block hashes need.
 
-const UINT = 0x00;
-const BYTES = 0x40;
-const TEXT = 0x60;
-const ARRAY = 0x80;
-const NULL = 0xf6;
+const uintType = 0x00;
+const bytesType = 0x40;
+const textType = 0x60;
+const arrayType = 0x80;
+const nullItem = 0xf6;
 
 export class CborWriter {
   #bytes: Buffer = Buffer.allocUnsafe(256);
@@ -19,19 +19,19 @@ export class CborWriter {
 
   nil(): void {
     this.#reserve(1);
-    this.#bytes[this.#length++] = NULL;
+    this.#bytes[this.#length++] = nullItem;
   }
 
   uint(value: number): void {
-    this.#head(UINT, value);
+    this.#head(uintType, value);
   }
 
   array(length: number): void {
-    this.#head(ARRAY, length);
+    this.#head(arrayType, length);
   }
 
   bytes(value: Uint8Array): void {
-    this.#head(BYTES, value.length);
+    this.#head(bytesType, value.length);
     this.#reserve(value.length);
     this.#bytes.set(value, this.#length);
     this.#length += value.length;
@@ -39,7 +39,7 @@ export class CborWriter {
 
   text(value: string): void {
     const length = Buffer.byteLength(value);
-    this.#head(TEXT, length);
+    this.#head(textType, length);
     this.#reserve(length);
     this.#length += this.#bytes.write(value, this.#length);
   }

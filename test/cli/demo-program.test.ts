@@ -17,12 +17,12 @@ function program(source: string, args: readonly string[] = []): DemoProgram {
   return new DemoProgram('probe', script, args);
 }
 
-const KEEP_RUNNING = 'setInterval(() => {}, 1000);';
+const keepRunning = 'setInterval(() => {}, 1000);';
 
 describe('DemoProgram', () => {
   it('finds the lines that it waits for, on either stream, also those already said', async () => {
     const probe = program(
-      `for (const port of process.argv.slice(2)) console.log('listening on ' + port); console.error('ready'); ${KEEP_RUNNING}`,
+      `for (const port of process.argv.slice(2)) console.log('listening on ' + port); console.error('ready'); ${keepRunning}`,
       ['81', '82'],
     );
     await probe.lines(/ready/, 1, 10_000);
@@ -41,7 +41,7 @@ describe('DemoProgram', () => {
   });
 
   it('gives up on a program that does not get ready', async () => {
-    const probe = program(`console.log('still loading'); ${KEEP_RUNNING}`);
+    const probe = program(`console.log('still loading'); ${keepRunning}`);
     await probe.lines(/loading/, 1, 10_000);
     await expect(probe.lines(/ready/, 1, 30)).rejects.toThrow('not ready within 30 ms; it last said: still loading');
     await probe.stop();
@@ -49,7 +49,7 @@ describe('DemoProgram', () => {
 
   it('stops a program in good order, without calling it a failure', async () => {
     const probe = program(
-      `process.on('SIGTERM', () => { console.log('bye'); process.exit(0); }); console.log('up'); ${KEEP_RUNNING}`,
+      `process.on('SIGTERM', () => { console.log('bye'); process.exit(0); }); console.log('up'); ${keepRunning}`,
     );
     await probe.lines(/up/, 1, 10_000);
     let failure: unknown = null;
@@ -62,7 +62,7 @@ describe('DemoProgram', () => {
   });
 
   it('makes an unwilling program end', async () => {
-    const probe = program(`process.on('SIGTERM', () => {}); console.log(process.pid); ${KEEP_RUNNING}`);
+    const probe = program(`process.on('SIGTERM', () => {}); console.log(process.pid); ${keepRunning}`);
     const [match] = await probe.lines(/^(\d+)$/, 1, 10_000);
     await probe.stop();
     expect(() => process.kill(Number(match![1]), 0)).toThrow('ESRCH');

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type DemoFigures, type DemoOptions, runDemo } from '../../src/cli/demo-session.ts';
 import { Progress } from '../../src/report/progress.ts';
 
-const FAKE = fileURLToPath(new URL('./fake-kvoyant.mjs', import.meta.url));
+const fakeProgram = fileURLToPath(new URL('./fake-kvoyant.mjs', import.meta.url));
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -22,7 +22,7 @@ async function session(options: Partial<DemoOptions>, fault = ''): Promise<Sessi
   const printed: string[] = [];
   let figures: DemoFigures | null = null;
   const code = await runDemo({
-    script: FAKE,
+    script: fakeProgram,
     workloads: ['pr1731'],
     rows: ['round-robin', 'kv'],
     workers: 2,

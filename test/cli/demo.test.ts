@@ -10,11 +10,11 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DemoFigures } from '../../src/cli/demo-session.ts';
 import type { Summary } from '../../src/report/summary.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const SMALL = ['--speedup', '50', '--workers', '4', '--seed', '7'];
+const programPath = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const smallRun = ['--speedup', '50', '--workers', '4', '--seed', '7'];
 
 beforeAll(() => {
-  if (!existsSync(PROGRAM)) throw new Error('this test runs the built program: npm run build');
+  if (!existsSync(programPath)) throw new Error('this test runs the built program: npm run build');
 });
 
 let running: ChildProcess | null = null;
@@ -24,13 +24,13 @@ afterEach(() => {
 });
 
 function demo(...args: string[]): ChildProcess {
-  running = spawn(process.execPath, [PROGRAM, 'demo', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  running = spawn(process.execPath, [programPath, 'demo', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   return running;
 }
 
 /** Runs a tiny workload and waits for the gateway that serves on. */
 async function servingDemo(): Promise<{ program: ChildProcess; gateway: string; addresses: string[] }> {
-  const program = demo('pr1731', '--rows', 'kv', '--scale', '0.001', '--port', '0', ...SMALL);
+  const program = demo('pr1731', '--rows', 'kv', '--scale', '0.001', '--port', '0', ...smallRun);
   let gateway: string | undefined;
   for await (const line of createInterface({ input: program.stdout! })) {
     gateway ??= /^Serving on (http:\S+),/.exec(line)?.[1];
@@ -62,7 +62,7 @@ describe('kvoyant demo', () => {
   it('runs real requests through gateway and engines: none fails, no load stays, equal prefixes meet', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kvoyant-demo-'));
     const file = join(folder, 'figures.json');
-    const program = demo('--once', '--json', file, '--rows', 'round-robin,kv', '--scale', '0.125', ...SMALL);
+    const program = demo('--once', '--json', file, '--rows', 'round-robin,kv', '--scale', '0.125', ...smallRun);
     let printed = '';
     program.stdout!.setEncoding('utf8').on('data', (text: string) => {
       printed += text;

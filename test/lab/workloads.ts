@@ -1,6 +1,6 @@
 // Small workloads for the tests of the lab.
 
-import { NO_BLOCKS, orderedWorkload, type Workload, type WorkloadRequest } from '../../src/trace/workload.ts';
+import { noBlocks, orderedWorkload, type Workload, type WorkloadRequest } from '../../src/trace/workload.ts';
 
 export interface SmallRequest {
   readonly atMs: number;
@@ -25,7 +25,7 @@ export function workloadOf(
       arrivalMs: atMs,
       isl,
       osl,
-      blockIds: blockIds === undefined ? NO_BLOCKS : Int32Array.from(blockIds),
+      blockIds: blockIds === undefined ? noBlocks : Int32Array.from(blockIds),
       ...(after === undefined ? {} : { after }),
     })),
   });

@@ -3,7 +3,7 @@ import { difference, prefixHitRate, readPromptTokens } from '../../src/load/engi
 import { parsePrometheusText, sumSamples } from '../../src/load/prometheus-text.ts';
 import { withClient } from './sse-server.ts';
 
-const METRICS = `# HELP vllm:prompt_tokens_by_source_total Number of prompt tokens
+const metricsText = `# HELP vllm:prompt_tokens_by_source_total Number of prompt tokens
 # TYPE vllm:prompt_tokens_by_source_total counter
 vllm:prompt_tokens_by_source_total{engine="0",model_name="tiny",source="local_compute"} 33.0
 vllm:prompt_tokens_by_source_total{engine="1",model_name="tiny",source="local_compute"} 7
@@ -36,7 +36,7 @@ describe('parsePrometheusText', () => {
 
 describe('sumSamples', () => {
   it('sums what matches, and tells nothing from zero', () => {
-    const samples = parsePrometheusText(METRICS);
+    const samples = parsePrometheusText(metricsText);
     expect(sumSamples(samples, 'vllm:prompt_tokens_by_source_total', { source: 'local_compute' })).toBe(40);
     expect(sumSamples(samples, 'vllm:num_requests_running')).toBe(0);
     expect(sumSamples(samples, 'vllm:num_requests_waiting')).toBeNull();
@@ -46,7 +46,7 @@ describe('sumSamples', () => {
 describe('readPromptTokens', () => {
   it('reads what the engine counted', async () => {
     const tokens = await withClient(
-      (response) => void response.end(METRICS),
+      (response) => void response.end(metricsText),
       (_client, origin) => readPromptTokens(origin),
     );
     expect(tokens).toEqual({ computed: 40, cached: 12 });

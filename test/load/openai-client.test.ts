@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { OpenAiClient } from '../../src/load/openai-client.ts';
-import { DONE_EVENT, event, request, startStream, tokenEvent, usageEvent, withClient } from './sse-server.ts';
+import { doneEvent, event, request, startStream, tokenEvent, usageEvent, withClient } from './sse-server.ts';
 
 describe('OpenAiClient', () => {
   it('measures a chat stream: role first, an empty token, a pause, several tokens in a chunk, usage', async () => {
@@ -17,7 +17,7 @@ describe('OpenAiClient', () => {
         await sleep(40);
         response.write(chunk({ content: 'two tokens' }, null, [1, 2]));
         response.write(chunk({ content: 'end' }, 'length'));
-        response.end(usageEvent(12, 4, 8) + DONE_EVENT);
+        response.end(usageEvent(12, 4, 8) + doneEvent);
       },
       (client) => client.send(request()),
     );
@@ -35,7 +35,7 @@ describe('OpenAiClient', () => {
       (response, incoming, body) => {
         seen.push(incoming.method, incoming.url, incoming.headers['x-test'], incoming.headers['content-type'], body);
         startStream(response);
-        response.end(tokenEvent('a') + DONE_EVENT);
+        response.end(tokenEvent('a') + doneEvent);
       },
       (client) => client.send({ index: 3, arrivalMs: 0, path: '/v1/chat/completions', body: '{"a":"ü"}' }),
       { headers: { 'x-test': 'yes' } },
@@ -48,7 +48,7 @@ describe('OpenAiClient', () => {
     const record = await withClient(
       async (response) => {
         startStream(response);
-        for (const byte of Buffer.from(tokenEvent('ä') + tokenEvent('b') + DONE_EVENT)) {
+        for (const byte of Buffer.from(tokenEvent('ä') + tokenEvent('b') + doneEvent)) {
           response.write(Buffer.of(byte));
           if (byte === 0x0a) await sleep(1);
         }
@@ -74,7 +74,7 @@ describe('OpenAiClient', () => {
     const record = await withClient(
       (response) => {
         startStream(response);
-        response.end(`${tokenEvent('a')}data: {"error": {"message": "boom", "code": 500}}\n\n${DONE_EVENT}`);
+        response.end(`${tokenEvent('a')}data: {"error": {"message": "boom", "code": 500}}\n\n${doneEvent}`);
       },
       (client) => client.send(request()),
     );
@@ -155,7 +155,7 @@ describe('OpenAiClient', () => {
         seen++;
         await sleep(60);
         startStream(response);
-        response.end(tokenEvent('a') + DONE_EVENT);
+        response.end(tokenEvent('a') + doneEvent);
       },
       async (client) => {
         const first = client.send(request(0));

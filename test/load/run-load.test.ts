@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type LoadProgress, runOpenLoop } from '../../src/load/run-load.ts';
-import { DONE_EVENT, request, startStream, tokenEvent, usageEvent, withClient } from './sse-server.ts';
+import { doneEvent, request, startStream, tokenEvent, usageEvent, withClient } from './sse-server.ts';
 
 const requests = (count: number, arrivalMs: (index: number) => number = () => 0) =>
   Array.from({ length: count }, (_, index) => request(index, arrivalMs(index)));
@@ -15,7 +15,7 @@ describe('runOpenLoop', () => {
         atOnceMost = Math.max(atOnceMost, ++atOnce);
         while (atOnceMost < 1024) await sleep(20);
         startStream(response);
-        response.end(tokenEvent('a') + tokenEvent('b') + usageEvent(10, 2, 5) + DONE_EVENT);
+        response.end(tokenEvent('a') + tokenEvent('b') + usageEvent(10, 2, 5) + doneEvent);
       },
       (client) => runOpenLoop(client, requests(1024)),
     );
@@ -30,7 +30,7 @@ describe('runOpenLoop', () => {
       async (response) => {
         await sleep(120);
         startStream(response);
-        response.end(tokenEvent('a') + DONE_EVENT);
+        response.end(tokenEvent('a') + doneEvent);
       },
       (client) =>
         runOpenLoop(

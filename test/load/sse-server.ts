@@ -50,7 +50,7 @@ export function usageEvent(prompt: number, completion: number, cached: number): 
   return event({ choices: [], usage: { prompt_tokens: prompt, completion_tokens: completion, ...details } });
 }
 
-export const DONE_EVENT: string = event('[DONE]');
+export const doneEvent: string = event('[DONE]');
 
 export function startStream(response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });

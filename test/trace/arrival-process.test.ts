@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { firstRequests, jitterArrivals, speedUp, withArrivals } from '../../src/trace/arrival-process.ts';
 import { spreadOf } from '../../src/trace/statistics.ts';
-import { NO_BLOCKS, type Workload } from '../../src/trace/workload.ts';
+import { noBlocks, type Workload } from '../../src/trace/workload.ts';
 
 const open = (count: number): Workload => ({
   name: 'test',
   contentBlockTokens: 16,
   blockIdCount: 0,
-  requests: Array.from({ length: count }, (_, i) => ({ arrivalMs: 3000 * i, isl: i + 1, osl: 1, blockIds: NO_BLOCKS })),
+  requests: Array.from({ length: count }, (_, i) => ({ arrivalMs: 3000 * i, isl: i + 1, osl: 1, blockIds: noBlocks })),
   notes: [],
 });
 
@@ -15,10 +15,10 @@ const open = (count: number): Workload => ({
 const closed: Workload = {
   ...open(0),
   requests: [
-    { arrivalMs: 0, isl: 1, osl: 1, blockIds: NO_BLOCKS, session: 0 },
-    { arrivalMs: 500, isl: 2, osl: 1, blockIds: NO_BLOCKS, session: 0, after: { request: 0, thinkMs: 300 } },
-    { arrivalMs: 600, isl: 3, osl: 1, blockIds: NO_BLOCKS, session: 1 },
-    { arrivalMs: 700, isl: 4, osl: 1, blockIds: NO_BLOCKS, session: 1 },
+    { arrivalMs: 0, isl: 1, osl: 1, blockIds: noBlocks, session: 0 },
+    { arrivalMs: 500, isl: 2, osl: 1, blockIds: noBlocks, session: 0, after: { request: 0, thinkMs: 300 } },
+    { arrivalMs: 600, isl: 3, osl: 1, blockIds: noBlocks, session: 1 },
+    { arrivalMs: 700, isl: 4, osl: 1, blockIds: noBlocks, session: 1 },
   ],
 };
 

@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';
 import { loadTokenizer } from '../../src/tokens/load-tokenizer.ts';
 import {
-  COLD_BURST,
-  PR_1731,
+  coldBurst,
+  pr1731Stream,
   type SharedPrefixBurst,
   type SharedPrefixStream,
   sharedPrefixBurst,
@@ -12,14 +12,14 @@ import {
 import { type TextCodec, TextSource } from '../../src/trace/text-source.ts';
 import { tiktokenCodec } from './tiktoken-codec.ts';
 
-const SMALL_BURST: SharedPrefixBurst = {
+const smallBurst: SharedPrefixBurst = {
   groups: 6,
   promptsPerGroup: 4,
   prefixTokens: 64,
   questionTokens: 9,
   outputTokens: 5,
 };
-const SMALL_STREAM: SharedPrefixStream = {
+const smallStream: SharedPrefixStream = {
   requests: 40,
   prefixes: 3,
   prefixTokens: 50,
@@ -41,7 +41,7 @@ const commonPrefix = (a: Uint32Array, b: Uint32Array): number => {
 
 describe('sharedPrefixBurst', () => {
   it('has every group as often as asked, shuffled, all at once', async () => {
-    const requests = await sharedPrefixBurst(SMALL_BURST, codec, 1);
+    const requests = await sharedPrefixBurst(smallBurst, codec, 1);
     const counts = new Map<number, number>();
     for (const { group } of requests) counts.set(group, (counts.get(group) ?? 0) + 1);
     expect([...counts].sort(([a], [b]) => a - b)).toEqual([0, 1, 2, 3, 4, 5].map((group) => [group, 4]));
@@ -50,7 +50,7 @@ describe('sharedPrefixBurst', () => {
   });
 
   it('has prompts of exact length that share exactly the prefix of their group', async () => {
-    const requests = await sharedPrefixBurst(SMALL_BURST, codec, 2);
+    const requests = await sharedPrefixBurst(smallBurst, codec, 2);
     const prompts = await Promise.all(requests.map(({ prompt }) => codec.encode(prompt)));
     for (const [i, tokens] of prompts.entries()) {
       expect(tokens.length).toBe(73);
@@ -64,13 +64,13 @@ describe('sharedPrefixBurst', () => {
   });
 
   it('depends on the seed alone', async () => {
-    const first = await sharedPrefixBurst(SMALL_BURST, codec, 3);
-    expect(await sharedPrefixBurst(SMALL_BURST, codec, 3)).toEqual(first);
-    expect((await sharedPrefixBurst(SMALL_BURST, codec, 4))[0]!.prompt).not.toBe(first[0]!.prompt);
+    const first = await sharedPrefixBurst(smallBurst, codec, 3);
+    expect(await sharedPrefixBurst(smallBurst, codec, 3)).toEqual(first);
+    expect((await sharedPrefixBurst(smallBurst, codec, 4))[0]!.prompt).not.toBe(first[0]!.prompt);
   });
 
   it('is 64 x 16 prompts of 2,048 + 128 tokens by default', () => {
-    expect(COLD_BURST).toEqual({
+    expect(coldBurst).toEqual({
       groups: 64,
       promptsPerGroup: 16,
       prefixTokens: 2048,
@@ -82,18 +82,18 @@ describe('sharedPrefixBurst', () => {
 
 describe('sharedPrefixStream', () => {
   it('draws prefixes, arrives as a Poisson process, and has prompts of exact length', async () => {
-    const requests = await sharedPrefixStream(SMALL_STREAM, codec, 1);
+    const requests = await sharedPrefixStream(smallStream, codec, 1);
     expect(requests).toHaveLength(40);
     expect(new Set(requests.map(({ group }) => group)).size).toBe(3);
     const arrivals = requests.map(({ arrivalMs }) => arrivalMs);
     expect(arrivals).toEqual([...arrivals].sort((a, b) => a - b));
     expect(new Set(arrivals).size).toBe(40);
     for (const { prompt } of requests) expect((await codec.encode(prompt)).length).toBe(110);
-    expect(await sharedPrefixStream(SMALL_STREAM, codec, 1)).toEqual(requests);
+    expect(await sharedPrefixStream(smallStream, codec, 1)).toEqual(requests);
   });
 
   it('is the trio of PR #1731 by default', () => {
-    expect(PR_1731).toEqual({
+    expect(pr1731Stream).toEqual({
       requests: 180,
       prefixes: 10,
       prefixTokens: 3500,
@@ -125,8 +125,8 @@ describe('TextSource', () => {
 describe('with the built-in tokenizer', () => {
   it('both workloads have their published size to the token', async () => {
     const builtin = await loadTokenizer('builtin');
-    const burst = await sharedPrefixBurst(COLD_BURST, builtin, 1);
-    const stream = await sharedPrefixStream(PR_1731, builtin, 1);
+    const burst = await sharedPrefixBurst(coldBurst, builtin, 1);
+    const stream = await sharedPrefixStream(pr1731Stream, builtin, 1);
     await builtin.close();
     expect(burst).toHaveLength(1024);
     expect(stream).toHaveLength(180);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { spreadOf, workloadStatistics } from '../../src/trace/statistics.ts';
-import { NO_BLOCKS, type Workload } from '../../src/trace/workload.ts';
+import { noBlocks, type Workload } from '../../src/trace/workload.ts';
 
 const workload: Workload = {
   name: 'test',
@@ -10,7 +10,7 @@ const workload: Workload = {
     { arrivalMs: 0, isl: 20, osl: 2, blockIds: Int32Array.of(0, 1), session: 0 },
     { arrivalMs: 100, isl: 40, osl: 4, blockIds: Int32Array.of(0, 1), session: 0, after: { request: 0, thinkMs: 5 } },
     { arrivalMs: 400, isl: 30, osl: 6, blockIds: Int32Array.of(0), session: 1 },
-    { arrivalMs: 500, isl: 10, osl: 8, blockIds: NO_BLOCKS },
+    { arrivalMs: 500, isl: 10, osl: 8, blockIds: noBlocks },
   ],
   notes: [],
 };

@@ -4,7 +4,7 @@ import type { BlocksStored } from '../../src/core/types.ts';
 import { decodeKvBatch, type KvBatch } from '../../src/wire/kv-events.ts';
 
 export const timestampS = 1757500000.25;
-export const H = 0xdeadbeef12345678n;
+export const sampleHash = 0xdeadbeef12345678n;
 export const allOnes = 0xffffffffffffffffn;
 
 export function decoded(hex: string): KvBatch {

@@ -5,7 +5,7 @@ import type { KvEvent } from '../../src/core/types.ts';
 import { encodeKvBatch, kvEventsFormats } from '../../src/wire/kv-events.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
-import { allOnes, decoded, H, stored, timestampS, words } from './kv-event-values.ts';
+import { allOnes, decoded, sampleHash, stored, timestampS, words } from './kv-event-values.ts';
 
 const { vectors } = golden;
 
@@ -55,8 +55,8 @@ describe('encodeKvBatch: the array forms, and SGLang', () => {
 
   it.each(kvEventsFormats)('%s is read back', (format) => {
     const events: KvEvent[] = [
-      stored({ hashes: words(H), parent: words(allOnes) }),
-      { kind: 'removed', hashes: words(H, 7n) },
+      stored({ hashes: words(sampleHash), parent: words(allOnes) }),
+      { kind: 'removed', hashes: words(sampleHash, 7n) },
       { kind: 'cleared' },
     ];
     expect(decoded(encodeKvBatch(timestampS, 3, events, format).toString('hex'))).toEqual({
@@ -82,7 +82,11 @@ describe('encodeKvBatch: the array forms, and SGLang', () => {
 
 describe('encodeKvBatch: hashes as digests', () => {
   const events: KvEvent[] = [
-    stored({ hashes: words(H, 7n), tokens: Uint32Array.from({ length: 8 }, (_, i) => i), parent: words(allOnes) }),
+    stored({
+      hashes: words(sampleHash, 7n),
+      tokens: Uint32Array.from({ length: 8 }, (_, i) => i),
+      parent: words(allOnes),
+    }),
     { kind: 'removed', hashes: words(0x18191a1b1c1d1e1fn) },
   ];
 

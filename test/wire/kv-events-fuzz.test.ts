@@ -8,16 +8,19 @@ import type { KvEvent } from '../../src/core/types.ts';
 import { encodeKvBatch, hashForms, KvBatchReader, kvEventsFormats } from '../../src/wire/kv-events.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
-import { allOnes, H, stored, timestampS, words } from './kv-event-values.ts';
+import { allOnes, sampleHash, stored, timestampS, words } from './kv-event-values.ts';
 
 const failures = ['too-long', 'truncated', 'trailing-bytes', 'too-deep', 'too-many-containers', 'extension'];
 const reasons = ['medium', 'locality', 'attention-kind', 'placeholder', 'unknown-type', 'malformed'];
 
 const sample: readonly KvEvent[] = [
-  stored({ hashes: words(H, -1634645291211865391n), tokens: Uint32Array.of(1, 200, 70_000, 2 ** 32 - 1, 5, 6, 7, 8) }),
+  stored({
+    hashes: words(sampleHash, -1634645291211865391n),
+    tokens: Uint32Array.of(1, 200, 70_000, 2 ** 32 - 1, 5, 6, 7, 8),
+  }),
   stored({ hashes: words(9n), parent: words(allOnes), lora: 'adapter', extras: ['["image",0]'] }),
   stored({ hashes: words(10n), salt: 'salt' }),
-  { kind: 'removed', hashes: words(H, 9n) },
+  { kind: 'removed', hashes: words(sampleHash, 9n) },
   { kind: 'cleared' },
 ];
 

@@ -8,7 +8,7 @@ import { decodeKvBatch, encodeKvBatch, type KvBatch, KvBatchReader } from '../..
 import { containersMax, nestingMax, payloadBytesMax } from '../../src/wire/kv-events-guard.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
-import { allOnes, decoded, H, stored, timestampS, words } from './kv-event-values.ts';
+import { allOnes, decoded, sampleHash, stored, timestampS, words } from './kv-event-values.ts';
 
 const { vectors } = golden;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -28,13 +28,17 @@ function decimals(hashWords: Uint32Array | null): string[] | null {
 
 describe('decodeKvBatch: every generation of the format', () => {
   const cases: [name: keyof typeof vectors, rank: number | null, events: KvEvent[]][] = [
-    ['V1', null, [stored({ hashes: words(H), tokens: Uint32Array.of(1, 2, 3, 128) })]],
-    ['V2', 0, [stored({ hashes: words(H, 7n), tokens: Uint32Array.of(1, 2, 127, 128, 255, 256, 65535, 65536) })]],
+    ['V1', null, [stored({ hashes: words(sampleHash), tokens: Uint32Array.of(1, 2, 3, 128) })]],
+    [
+      'V2',
+      0,
+      [stored({ hashes: words(sampleHash, 7n), tokens: Uint32Array.of(1, 2, 127, 128, 255, 256, 65535, 65536) })],
+    ],
     ['V3', 0, [stored({ parent: words(allOnes) })]],
     ['V4', 0, [stored({ parent: words(allOnes) })]],
-    ['V5', 0, [{ kind: 'removed', hashes: words(H) }]],
+    ['V5', 0, [{ kind: 'removed', hashes: words(sampleHash) }]],
     ['V6', 0, [{ kind: 'cleared' }]],
-    ['V7', 0, [stored({ hashes: words(H) })]],
+    ['V7', 0, [stored({ hashes: words(sampleHash) })]],
     [
       'V8',
       3,

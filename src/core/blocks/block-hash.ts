@@ -24,6 +24,7 @@ interface Kernel {
   bytesTo(at: number, length: number, out: number): void;
 }
 
+// biome-ignore lint/style/useNamingConvention: the name is the platform's.
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (module: object) => { readonly exports: unknown };

@@ -9,7 +9,7 @@ import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
 import { HashTable } from '../blocks/hash-table.ts';
 import type { BlocksRemoved, BlocksStored, KvEventOutcome } from '../types.ts';
-import { CHAIN, NO_PAGE, PageTree } from './page-tree.ts';
+import { chainOffset, noPage, PageTree } from './page-tree.ts';
 
 /** Receives the sequence hash of every block that becomes held or is no longer held. */
 export interface CoarseBlockSink {
@@ -57,7 +57,7 @@ export class CoarseBlocks {
     const pageCount = event.hashes.length / 2;
     const fits = event.blockSize === this.#pageSize;
     const full = fits ? Math.min(pageCount, Math.floor(event.tokens.length / this.#pageSize)) : 0;
-    let parent = NO_PAGE;
+    let parent = noPage;
     if (event.parent) {
       const at = this.#handles.find(event.parent[0]!, event.parent[1]!);
       if (at < 0) return { appliedBlocks: 0, orphanBlocks: pageCount, unknownBlocks: 0 };
@@ -118,13 +118,13 @@ export class CoarseBlocks {
     const pageSize = this.#pageSize;
     const tokens = event.tokens.subarray(index * pageSize, (index + 1) * pageSize);
     const extra = event.extras?.[index] ?? null;
-    const chainAbove = parent === NO_PAGE ? hasher.root(pageSize, event) : tree.words(parent, CHAIN);
+    const chainAbove = parent === noPage ? hasher.root(pageSize, event) : tree.words(parent, chainOffset);
     const chain = hasher.chain(tokens, 1, pageSize, extra === null ? chainAbove : hasher.mix(chainAbove, extra));
     const at = this.#chains.insert(chain[0]!, chain[1]!);
     if (!this.#chains.inserted) return this.#chains.slots[at + 2]!;
     const page =
-      parent === NO_PAGE || tree.endsBlock(parent)
-        ? tree.addFirst(parent === NO_PAGE ? hasher.root(this.#blockSize, event) : tree.block(parent), chain, tokens)
+      parent === noPage || tree.endsBlock(parent)
+        ? tree.addFirst(parent === noPage ? hasher.root(this.#blockSize, event) : tree.block(parent), chain, tokens)
         : tree.addBelow(parent, chain, tokens);
     if (extra !== null) tree.mix(page);
     if ((tree.position(page) + 1) * pageSize === this.#blockSize) tree.endBlock(page, this.#blockHash(page));
@@ -137,10 +137,10 @@ export class CoarseBlocks {
     const tree = this.#tree;
     const tokens = new Uint32Array(this.#blockSize);
     let blockAbove = tree.block(last);
-    for (let page = last; page !== NO_PAGE; page = tree.above(page)) {
+    for (let page = last; page !== noPage; page = tree.above(page)) {
       tokens.set(tree.tokens(page), tree.position(page) * this.#pageSize);
     }
-    if (tree.isMixed(last)) blockAbove = this.#hasher.mix(blockAbove, tree.words(last, CHAIN).join());
+    if (tree.isMixed(last)) blockAbove = this.#hasher.mix(blockAbove, tree.words(last, chainOffset).join());
     return this.#hasher.chain(tokens, 1, this.#blockSize, blockAbove);
   }
 
@@ -150,7 +150,7 @@ export class CoarseBlocks {
    */
   #tell(page: number, what: keyof CoarseBlockSink): void {
     if (this.#tree.endsBlock(page)) this.#tellOne(page, what);
-    for (let next = this.#tree.firstBelow(page); next !== NO_PAGE; next = this.#tree.nextBelow(next)) {
+    for (let next = this.#tree.firstBelow(page); next !== noPage; next = this.#tree.nextBelow(next)) {
       if (this.#tree.isHeld(next)) this.#tell(next, what);
     }
   }
@@ -164,8 +164,8 @@ export class CoarseBlocks {
   #forget(unheld: number): void {
     const tree = this.#tree;
     let page = unheld;
-    while (page !== NO_PAGE && !tree.isHeld(page) && tree.firstBelow(page) === NO_PAGE) {
-      const chain = tree.words(page, CHAIN);
+    while (page !== noPage && !tree.isHeld(page) && tree.firstBelow(page) === noPage) {
+      const chain = tree.words(page, chainOffset);
       this.#chains.remove(this.#chains.find(chain[0]!, chain[1]!));
       const above = tree.above(page);
       tree.remove(page);

@@ -2,27 +2,27 @@
 
 import { assert } from '../assert.ts';
 
-export const NO_PAGE = 0;
+export const noPage = 0;
 
 /**
  * Word offsets in a page's slot: chain hash (two words), block hash (two words, see `block`), then one word each, then
  * the tokens.
  */
-export const CHAIN = 0;
-const BLOCK = 2;
-const HANDLES = 4;
-const ABOVE = 5;
-const FIRST_BELOW = 6;
-const NEXT_BELOW = 7;
-const PREVIOUS_BELOW = 8;
-const POSITION = 9;
-const FLAGS = 10;
-const TOKENS = 11;
+export const chainOffset = 0;
+const blockOffset = 2;
+const handlesOffset = 4;
+const aboveOffset = 5;
+const firstBelowOffset = 6;
+const nextBelowOffset = 7;
+const previousBelowOffset = 8;
+const positionOffset = 9;
+const flagsOffset = 10;
+const tokensOffset = 11;
 
 /** Flag: the page completes its block. */
-const ENDS = 1;
+const endsFlag = 1;
 /** Flag: the block contains more than tokens, up to and including this page. */
-const MIXED = 2;
+const mixedFlag = 2;
 
 const pagesMin = 16;
 
@@ -32,12 +32,12 @@ export class PageTree {
   readonly #stride: number;
   #slots: Uint32Array;
   #count = 1;
-  /** First of the removed pages, which are linked by `ABOVE`. */
-  #firstFree = NO_PAGE;
+  /** First of the removed pages, which are linked by `aboveOffset`. */
+  #firstFree = noPage;
 
   constructor(pageSize: number) {
     this.#pageSize = pageSize;
-    this.#stride = TOKENS + pageSize;
+    this.#stride = tokensOffset + pageSize;
     this.#slots = new Uint32Array(pagesMin * this.#stride);
   }
 
@@ -49,9 +49,9 @@ export class PageTree {
   addFirst(blockAbove: Uint32Array, chain: Uint32Array, tokens: Uint32Array): number {
     const page = this.#take();
     const at = page * this.#stride;
-    this.#slots.set(chain, at + CHAIN);
-    this.#slots.set(blockAbove, at + BLOCK);
-    this.#slots.set(tokens, at + TOKENS);
+    this.#slots.set(chain, at + chainOffset);
+    this.#slots.set(blockAbove, at + blockOffset);
+    this.#slots.set(tokens, at + tokensOffset);
     return page;
   }
 
@@ -62,71 +62,71 @@ export class PageTree {
     const slots = this.#slots;
     const at = page * this.#stride;
     const atAbove = above * this.#stride;
-    const next = slots[atAbove + FIRST_BELOW]!;
-    slots[at + ABOVE] = above;
-    slots[at + POSITION] = slots[atAbove + POSITION]! + 1;
-    slots[at + FLAGS] = slots[atAbove + FLAGS]! & MIXED;
-    slots[at + NEXT_BELOW] = next;
-    slots[atAbove + FIRST_BELOW] = page;
-    if (next !== NO_PAGE) slots[next * this.#stride + PREVIOUS_BELOW] = page;
+    const next = slots[atAbove + firstBelowOffset]!;
+    slots[at + aboveOffset] = above;
+    slots[at + positionOffset] = slots[atAbove + positionOffset]! + 1;
+    slots[at + flagsOffset] = slots[atAbove + flagsOffset]! & mixedFlag;
+    slots[at + nextBelowOffset] = next;
+    slots[atAbove + firstBelowOffset] = page;
+    if (next !== noPage) slots[next * this.#stride + previousBelowOffset] = page;
     return page;
   }
 
   /** @param page must be unheld, with no page below it */
   remove(page: number): void {
-    assert(!this.isHeld(page) && this.firstBelow(page) === NO_PAGE, 'a page in use stays');
+    assert(!this.isHeld(page) && this.firstBelow(page) === noPage, 'a page in use stays');
     const slots = this.#slots;
     const at = page * this.#stride;
-    const above = slots[at + ABOVE]!;
-    const next = slots[at + NEXT_BELOW]!;
-    const previous = slots[at + PREVIOUS_BELOW]!;
-    if (next !== NO_PAGE) slots[next * this.#stride + PREVIOUS_BELOW] = previous;
-    if (previous !== NO_PAGE) slots[previous * this.#stride + NEXT_BELOW] = next;
-    else if (above !== NO_PAGE) slots[above * this.#stride + FIRST_BELOW] = next;
+    const above = slots[at + aboveOffset]!;
+    const next = slots[at + nextBelowOffset]!;
+    const previous = slots[at + previousBelowOffset]!;
+    if (next !== noPage) slots[next * this.#stride + previousBelowOffset] = previous;
+    if (previous !== noPage) slots[previous * this.#stride + nextBelowOffset] = next;
+    else if (above !== noPage) slots[above * this.#stride + firstBelowOffset] = next;
     slots.fill(0, at, at + this.#stride);
-    slots[at + ABOVE] = this.#firstFree;
+    slots[at + aboveOffset] = this.#firstFree;
     this.#firstFree = page;
   }
 
   clear(): void {
     this.#slots = new Uint32Array(pagesMin * this.#stride);
     this.#count = 1;
-    this.#firstFree = NO_PAGE;
+    this.#firstFree = noPage;
   }
 
   /** @returns how many handles the page has now */
   addHandle(page: number, change: 1 | -1): number {
-    const at = page * this.#stride + HANDLES;
+    const at = page * this.#stride + handlesOffset;
     this.#slots[at] = this.#slots[at]! + change;
     return this.#slots[at]!;
   }
 
   isHeld(page: number): boolean {
-    return this.#slots[page * this.#stride + HANDLES]! > 0;
+    return this.#slots[page * this.#stride + handlesOffset]! > 0;
   }
 
-  /** Whether the page and all pages above it in its block are held. True for NO_PAGE, where a block begins. */
+  /** Whether the page and all pages above it in its block are held. True for noPage, where a block begins. */
   isPathHeld(page: number): boolean {
     let at = page;
-    while (at !== NO_PAGE && this.isHeld(at)) at = this.above(at);
-    return at === NO_PAGE;
+    while (at !== noPage && this.isHeld(at)) at = this.above(at);
+    return at === noPage;
   }
 
   above(page: number): number {
-    return this.#slots[page * this.#stride + ABOVE]!;
+    return this.#slots[page * this.#stride + aboveOffset]!;
   }
 
   firstBelow(page: number): number {
-    return this.#slots[page * this.#stride + FIRST_BELOW]!;
+    return this.#slots[page * this.#stride + firstBelowOffset]!;
   }
 
   nextBelow(page: number): number {
-    return this.#slots[page * this.#stride + NEXT_BELOW]!;
+    return this.#slots[page * this.#stride + nextBelowOffset]!;
   }
 
   /** Position of the page in its block, from 0. */
   position(page: number): number {
-    return this.#slots[page * this.#stride + POSITION]!;
+    return this.#slots[page * this.#stride + positionOffset]!;
   }
 
   /** Two words (low, high). */
@@ -137,33 +137,33 @@ export class PageTree {
 
   /** Sequence hash of the page's block if the page completes it, otherwise of the block before it. */
   block(page: number): Uint32Array {
-    return this.words(page, BLOCK);
+    return this.words(page, blockOffset);
   }
 
   endsBlock(page: number): boolean {
-    return (this.#slots[page * this.#stride + FLAGS]! & ENDS) !== 0;
+    return (this.#slots[page * this.#stride + flagsOffset]! & endsFlag) !== 0;
   }
 
   endBlock(page: number, sequenceHash: Uint32Array): void {
-    this.#slots.set(sequenceHash, page * this.#stride + BLOCK);
-    this.#slots[page * this.#stride + FLAGS]! |= ENDS;
+    this.#slots.set(sequenceHash, page * this.#stride + blockOffset);
+    this.#slots[page * this.#stride + flagsOffset]! |= endsFlag;
   }
 
   isMixed(page: number): boolean {
-    return (this.#slots[page * this.#stride + FLAGS]! & MIXED) !== 0;
+    return (this.#slots[page * this.#stride + flagsOffset]! & mixedFlag) !== 0;
   }
 
   mix(page: number): void {
-    this.#slots[page * this.#stride + FLAGS]! |= MIXED;
+    this.#slots[page * this.#stride + flagsOffset]! |= mixedFlag;
   }
 
   tokens(page: number): Uint32Array {
-    const at = page * this.#stride + TOKENS;
+    const at = page * this.#stride + tokensOffset;
     return this.#slots.subarray(at, at + this.#pageSize);
   }
 
   #take(): number {
-    if (this.#firstFree === NO_PAGE) {
+    if (this.#firstFree === noPage) {
       if (this.#slots.length < (this.#count + 1) * this.#stride) {
         const larger = new Uint32Array(2 * this.#slots.length);
         larger.set(this.#slots);
@@ -172,9 +172,9 @@ export class PageTree {
       return this.#count++;
     }
     const page = this.#firstFree;
-    const at = page * this.#stride + ABOVE;
+    const at = page * this.#stride + aboveOffset;
     this.#firstFree = this.#slots[at]!;
-    this.#slots[at] = NO_PAGE;
+    this.#slots[at] = noPage;
     return page;
   }
 }

@@ -2,7 +2,7 @@
 
 import { labelsLengthMax, ranksMax } from './engine-limits.ts';
 
-const LF = 0x0a;
+const lineFeed = 0x0a;
 /** Of one name: each rank has one line, and one more shows that there are too many. */
 export const linesMax: number = ranksMax + 1;
 
@@ -23,14 +23,14 @@ export class MetricsLines {
   }
 
   push(chunk: Buffer): void {
-    const firstEnd = chunk.indexOf(LF);
+    const firstEnd = chunk.indexOf(lineFeed);
     if (firstEnd === -1) {
       this.#append(chunk);
       return;
     }
     this.#append(chunk.subarray(0, firstEnd));
     this.#search(this.#rest);
-    const lastEnd = chunk.lastIndexOf(LF);
+    const lastEnd = chunk.lastIndexOf(lineFeed);
     if (lastEnd > firstEnd) this.#search(chunk.subarray(firstEnd + 1, lastEnd));
     this.#rest = Buffer.alloc(0);
     this.#append(chunk.subarray(lastEnd + 1));
@@ -54,8 +54,8 @@ export class MetricsLines {
     for (const [i, start] of this.#starts.entries()) {
       for (let at = bytes.indexOf(start, 0, 'latin1'); at !== -1; at = bytes.indexOf(start, at + 1, 'latin1')) {
         if (this.#counts[i]! >= linesMax) break;
-        if (at > 0 && bytes[at - 1] !== LF) continue;
-        const end = bytes.indexOf(LF, at);
+        if (at > 0 && bytes[at - 1] !== lineFeed) continue;
+        const end = bytes.indexOf(lineFeed, at);
         const length = Math.min((end === -1 ? bytes.length : end) - at, this.#lineBytesMax);
         this.#counts[i]! += 1;
         this.#lines.push(`${bytes.toString('utf8', at, at + length)}\n`);

@@ -32,7 +32,7 @@ const drawLength = (random: Random, scale: number): number =>
  * messages lognormal(ln 400 - 0.3, 0.8), answers lognormal(ln 300 - 0.3, 0.8), which the next prompt contains as new
  * blocks; think time exponential, mean 25 s, open loop.
  */
-export const MULTI_TURN: Generator = conversations({
+export const multiTurnWorkload: Generator = conversations({
   systemPrompts: 6,
   systemTokens: 1024,
   turnsMean: 7,
@@ -43,7 +43,7 @@ export const MULTI_TURN: Generator = conversations({
 });
 
 /** The same with 3 system prompts of 4,096, 11 turns on average, gap 10 s, think 30 s, messages 2,500, answers 250. */
-export const MULTI_TURN_LONG: Generator = conversations({
+export const multiTurnLongWorkload: Generator = conversations({
   systemPrompts: 3,
   systemTokens: 4096,
   turnsMean: 11,

@@ -22,10 +22,10 @@ export type GeneratedWorkload = Pick<Workload, 'contentBlockTokens' | 'blockIdCo
 export type Shape = Pick<WorkloadRequest, 'isl' | 'osl' | 'blockIds'>;
 
 /** Divides the usual block sizes of engines (16, 32, 64), so that they see the same sharing as with tokens. */
-export const CONTENT_BLOCK_TOKENS = 16;
+export const generatedBlockTokens = 16;
 
 /** Poisson arrivals at 1 request per second: the unit in which a load is given. */
-export const UNIT_RATE_PER_S = 1;
+export const unitRatePerS = 1;
 
 /** Requests drawn one after another, with Poisson arrivals at the unit rate. */
 export function poissonWorkload(
@@ -34,7 +34,7 @@ export function poissonWorkload(
   numbering: BlockNumbering,
   makeShapes: (random: Random) => () => Shape,
 ): GeneratedWorkload {
-  const arrivalsMs = poissonArrivalsMs(requestCount, UNIT_RATE_PER_S, arrivalChance(seed));
+  const arrivalsMs = poissonArrivalsMs(requestCount, unitRatePerS, arrivalChance(seed));
   const nextShape = makeShapes(new Random(seed));
   const requests = Array.from(arrivalsMs, (arrivalMs) => ({ arrivalMs, ...nextShape() }));
   return generated(numbering, requests);
@@ -44,13 +44,13 @@ export function poissonWorkload(
 export function generated(
   numbering: BlockNumbering,
   requests: readonly WorkloadRequest[],
-  contentBlockTokens: number = CONTENT_BLOCK_TOKENS,
+  contentBlockTokens: number = generatedBlockTokens,
 ): GeneratedWorkload {
   return { contentBlockTokens, blockIdCount: numbering.count, requests };
 }
 
 /** Full content blocks in a run of tokens. */
-export const fullBlocks = (tokenCount: number): number => Math.floor(tokenCount / CONTENT_BLOCK_TOKENS);
+export const fullBlocks = (tokenCount: number): number => Math.floor(tokenCount / generatedBlockTokens);
 
 /** The nearest number of tokens, at least `min`. */
 export const wholeTokens = (drawn: number, min = 1): number => Math.max(min, Math.round(drawn));

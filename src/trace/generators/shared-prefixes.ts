@@ -3,7 +3,7 @@
 import type { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';
 import { lognormal, normal, Zipf } from '../distributions.ts';
-import { fullBlocks, type Generator, pick, poissonWorkload, UNIT_RATE_PER_S, wholeTokens } from './generator.ts';
+import { fullBlocks, type Generator, pick, poissonWorkload, unitRatePerS, wholeTokens } from './generator.ts';
 
 interface SharedPrefixes {
   readonly prefixes: number;
@@ -17,7 +17,7 @@ interface SharedPrefixes {
 function sharedPrefixes(spec: SharedPrefixes): Generator {
   const { prefixes, prefixTokens, zipfExponent, ownTokens, osl } = spec;
   return {
-    ratePerS: UNIT_RATE_PER_S,
+    ratePerS: unitRatePerS,
     generate: (seed, requestCount) => {
       const numbering = new BlockNumbering();
       const prefixIds = Array.from({ length: prefixes }, () => numbering.run(fullBlocks(prefixTokens)));
@@ -33,16 +33,16 @@ function sharedPrefixes(spec: SharedPrefixes): Generator {
 const pr1731 = { prefixes: 10, prefixTokens: 3500, zipfExponent: 0, ownTokens: () => 3500, osl: () => 100 };
 
 /** Dynamo's PR #1731: ISL 7,000, of which one of 10 prefixes of 3,500 tokens, drawn uniformly; OSL 100; Poisson. */
-export const PR_1731_FIXED: Generator = sharedPrefixes(pr1731);
+export const pr1731FixedWorkload: Generator = sharedPrefixes(pr1731);
 
 /** The same with ISL from N(7,000, 2,000). The unique part is ISL - prefix, at least 64 tokens. */
-export const PR_1731_ISL: Generator = sharedPrefixes({
+export const pr1731IslWorkload: Generator = sharedPrefixes({
   ...pr1731,
   ownTokens: (random) => wholeTokens(normal(random, 7000, 2000) - 3500, 64),
 });
 
 /** The same with OSL from N(200, 120), at least 2 tokens. */
-export const PR_1731_OSL: Generator = sharedPrefixes({
+export const pr1731OslWorkload: Generator = sharedPrefixes({
   ...pr1731,
   osl: (random) => wholeTokens(normal(random, 200, 120), 2),
 });
@@ -51,7 +51,7 @@ export const PR_1731_OSL: Generator = sharedPrefixes({
  * 500 prefixes of 4,096 tokens, weight 1 / rank^1.1; 512 unique tokens; OSL lognormal(ln 150 - 0.5, 1), mean 150;
  * Poisson.
  */
-export const ZIPF: Generator = sharedPrefixes({
+export const zipfWorkload: Generator = sharedPrefixes({
   prefixes: 500,
   prefixTokens: 4096,
   zipfExponent: 1.1,
@@ -70,7 +70,7 @@ export function backToBack(osl: number): Generator {
   const systemTokens = 6000;
   const isl = systemTokens + 1200;
   return {
-    ratePerS: UNIT_RATE_PER_S,
+    ratePerS: unitRatePerS,
     generate: (seed, requestCount) => {
       const numbering = new BlockNumbering();
       const corpus: Int32Array[] = [];

@@ -20,7 +20,7 @@ const promptTokensMax = 120_000;
  * - 41 %: chat behind 1 common block; 55 % of it continues one of the last 400 chat prompts by lognormal(6.6, 0.9)
  *   tokens, the rest is new: lognormal(8.55, 1.15), at most 100,000. ISL at most 120,000, OSL from N(400, 150).
  */
-export const TOOL_LIKE: Generator = {
+export const toolLikeWorkload: Generator = {
   ratePerS,
   note: 'about 0.7 of all prompt tokens are shared, more than the published 0.59 of the trace it stands in for',
   generate: (seed, requestCount) => {

@@ -25,7 +25,7 @@ const kvTokensPerWorker = 1_500_000;
  * its `think_time`, at most 60 s. A sub-agent runs in parallel with the requests that follow it, as recorded. Outputs
  * are cut at 4,000 tokens.
  */
-export const AGENT_SESSIONS: Reader = {
+export const agentSessionFormat: Reader = {
   format: 'agent session JSON',
   firstLine:
     '{"id": "trace_0001", "block_size": 64, "hash_id_scope": "local", "requests": [{"t": 0.0, "in": 15291, ...',

@@ -15,7 +15,7 @@ const blockTokensDefault = 16;
  * recorded. Each later request waits for the one before it and then for the difference of their timestamps. This
  * difference includes the recorded answer time, which the log does not separate.
  */
-export const AGENT_TEXT: Reader = {
+export const agentTextFormat: Reader = {
   format: 'agent text JSONL',
   firstLine: '{"timestamp": 1760428635884722, "input": "...", "output": "...", "session_id": "c9a6"}',
   recognises: (line) => hasFields(line, ['timestamp'], ['input'], ['output'], ['session_id']),

@@ -1,7 +1,7 @@
 // Reads Azure's LLM inference traces: CSV with lengths and arrivals, without content.
 
 import { TraceError } from '../trace-error.ts';
-import { NO_BLOCKS, type WorkloadRequest } from '../workload.ts';
+import { noBlocks, type WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, OutputLengths, type Reader } from './reader.ts';
 
 const columnNames = ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'] as const;
@@ -10,7 +10,7 @@ const columnNames = ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'] as const;
 const contentBlockTokens = 16;
 
 /** Columns may be in any order; unknown ones are ignored. Times without an offset are UTC. */
-export const AZURE: Reader = {
+export const azureFormat: Reader = {
   format: 'Azure LLM inference CSV',
   firstLine: columnNames.join(','),
   recognises: (line) => columnNames.every((name) => line.split(',').includes(name)),
@@ -29,7 +29,7 @@ export const AZURE: Reader = {
           arrivalMs: timeMs(at, row.TIMESTAMP),
           isl: tokens(at, 'ContextTokens', row.ContextTokens, 1),
           osl: outputs.osl(tokens(at, 'GeneratedTokens', row.GeneratedTokens, 0)),
-          blockIds: NO_BLOCKS,
+          blockIds: noBlocks,
         });
       }
     }

@@ -2,7 +2,7 @@
 
 import { BlockNumbering, ChainNumbering } from '../block-numbering.ts';
 import { TraceFields } from '../trace-fields.ts';
-import { NO_BLOCKS, type Predecessor, type WorkloadRequest } from '../workload.ts';
+import { noBlocks, type Predecessor, type WorkloadRequest } from '../workload.ts';
 import { fromFirstArrival, hasFields, OutputLengths, type Reader, type ReadTrace } from './reader.ts';
 
 const blockTokensDefault = 512;
@@ -20,7 +20,7 @@ const delayNames = ['delay', 'delay_ms'];
  * whole prompt: a later turn arrives `delay | delay_ms` after the end of the one before. Without a delay, the
  * difference of the timestamps is used.
  */
-export const MOONCAKE: Reader = {
+export const mooncakeFormat: Reader = {
   format: 'Mooncake JSONL',
   firstLine: '{"timestamp": 0, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}',
   recognises: (line) => hasFields(line, islNames, oslNames),
@@ -63,7 +63,7 @@ class MooncakeTrace {
   }
 
   #blockIds(fields: TraceFields, isl: number): Int32Array {
-    if (!fields.has('hash_ids')) return NO_BLOCKS;
+    if (!fields.has('hash_ids')) return noBlocks;
     const ids = fields.ids('hash_ids');
     const blocks = isl / this.#blockTokens;
     if (ids.length < Math.floor(blocks) || ids.length > Math.ceil(blocks)) {

@@ -10,7 +10,7 @@ import { fromFirstArrival, OutputLengths, type Reader, type ReadTrace, type Trac
  * Each recording has its own block ids, so two recordings share nothing. Recordings of one file keep their distance in
  * time; several files run at the same time.
  */
-export const RECORDING: Reader = {
+export const recordingFormat: Reader = {
   format: 'kvoyant recording',
   firstLine: '{"format":"kvoyant-recording","version":1,"blockTokens":16}',
   recognises: isHeader,
