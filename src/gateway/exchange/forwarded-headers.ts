@@ -27,6 +27,9 @@ const replacedInRequests: ReadonlySet<string> = new Set([
 
 const ownPrefix = 'x-kvoyant-';
 
+/** SLOs in the spelling of llm-d. They are for the router; behind it stand engines only. */
+const llmdSlo = /^x-(?:llm-d-)?slo-(?:ttft|tpot)-ms$/;
+
 /** These reveal the engine's own address. */
 const withheldFromClients: ReadonlySet<string> = new Set(['location', 'content-location', 'refresh', 'alt-svc']);
 
@@ -40,6 +43,7 @@ export function requestHeaders(rawHeaders: readonly string[], engineApiKey: stri
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
     if (hopByHop.has(name) || replacedInRequests.has(name) || name.startsWith(ownPrefix) || named.has(name)) continue;
+    if (llmdSlo.test(name)) continue;
     if ((name === 'authorization' || name === 'x-api-key') && engineApiKey !== null) continue;
     headers.push(name, rawHeaders[i + 1]!);
   }

@@ -193,6 +193,7 @@ function send(
       decision: routed.decision,
       known: leastKnown(contents),
       trust: worker.trust(performance.now()),
+      slo: intake.overrides.slo ?? null,
     },
     pool.workerIds,
   );

@@ -4,6 +4,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { type ClientRights, permitted, priorityMax, priorityMin } from './client-rights.ts';
 import type { InferenceRequest } from './request-intake.ts';
+import { readSlo, type Slo } from './slo-headers.ts';
 
 export interface RoutingOverrides {
   readonly overlapWeight?: number;
@@ -14,6 +15,7 @@ export interface RoutingOverrides {
   readonly pin: string | null;
   /** Key shared by related requests, separate for each API key; null if there is none. */
   readonly session: string | null;
+  readonly slo?: Slo;
 }
 
 export const pinHeader = 'x-kvoyant-pin';
@@ -30,7 +32,9 @@ export function readOverrides(
   rights: ClientRights,
 ): RoutingOverrides {
   const ranks = rights.priorityMin !== rights.priorityMax;
+  const slo = readSlo(exchange);
   const common = {
+    ...(slo !== null && { slo }),
     priority: permitted(rights, (ranks ? readPriority(exchange) : null) ?? priority),
     session: sessionOf(exchange, session),
   };

@@ -22,6 +22,8 @@ export class DecisionRecord implements AttemptRecord {
   readonly known: PromptContent['kind'];
   /** Trust in the chosen worker at the time of the choice. */
   readonly trust: WorkerTrust;
+  /** What the client asked for; null: nothing. */
+  readonly slo: { readonly ttftMs?: number; readonly tpotMs?: number } | null;
   readonly #workerIds: ReadonlyMap<number, string>;
   /** Null while in flight. */
   outcome: Outcome | null = null;
@@ -37,7 +39,16 @@ export class DecisionRecord implements AttemptRecord {
   constructor(
     fields: Pick<
       DecisionRecord,
-      'requestId' | 'timeMs' | 'model' | 'worker' | 'workerClientId' | 'attempt' | 'decision' | 'known' | 'trust'
+      | 'requestId'
+      | 'timeMs'
+      | 'model'
+      | 'worker'
+      | 'workerClientId'
+      | 'attempt'
+      | 'decision'
+      | 'known'
+      | 'trust'
+      | 'slo'
     >,
     workerIds: ReadonlyMap<number, string>,
   ) {
@@ -50,6 +61,7 @@ export class DecisionRecord implements AttemptRecord {
     this.decision = fields.decision;
     this.known = fields.known;
     this.trust = fields.trust;
+    this.slo = fields.slo;
     this.#workerIds = workerIds;
   }
 
@@ -73,6 +85,7 @@ export class DecisionRecord implements AttemptRecord {
       reason: decision.reason,
       trust: this.trust,
       known: this.known,
+      slo: this.slo,
       isl: decision.isl,
       overlapBlocks: decision.overlapBlocks,
       overlapTokens: decision.overlapTokens,

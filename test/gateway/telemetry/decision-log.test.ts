@@ -20,7 +20,18 @@ const trust: WorkerTrust = { kind: 'degraded', reason: 'silent', detail: 'no bat
 
 const record = (requestId: string, attempt = 1): DecisionRecord =>
   new DecisionRecord(
-    { requestId, timeMs: 0, model: 'm', worker: 'w', workerClientId: 'e#0', attempt, decision, known: 'tokens', trust },
+    {
+      requestId,
+      timeMs: 0,
+      model: 'm',
+      worker: 'w',
+      workerClientId: 'e#0',
+      attempt,
+      decision,
+      known: 'tokens',
+      trust,
+      slo: null,
+    },
     new Map(),
   );
 
