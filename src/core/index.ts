@@ -9,7 +9,8 @@ export {
   type Waiting,
 } from './admission/admission.ts';
 export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
-export type { Candidates } from './choice/candidates.ts';
+export type { CandidateCost, Candidates } from './choice/candidates.ts';
+export type { Decision, DecisionReason, Routed } from './choice/decision.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
 export { assumedPrefillTokensPerS } from './ledger/observed-speed.ts';
 export {
@@ -32,9 +33,6 @@ export type {
   BlocksRemoved,
   BlocksStored,
   Booking,
-  CandidateCost,
-  Decision,
-  DecisionReason,
   Held,
   IndexSource,
   KvEvent,
@@ -42,7 +40,7 @@ export type {
   Outcome,
   Prompt,
   Refused,
-  Routed,
+  RequestSlo,
   RouteRequest,
   RouterCounters,
   WorkerIndex,

@@ -2,9 +2,9 @@
 
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
+import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
 import type { Policy, PolicyRequest } from './choice/policy.ts';
-import { RecordedDecision } from './choice/recorded-decision.ts';
 import { Room } from './choice/room.ts';
 import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
@@ -17,7 +17,6 @@ import type { RouterOptions } from './router-options.ts';
 import type {
   BlockHashes,
   Booking,
-  Decision,
   Held,
   IndexSource,
   KvEvent,
@@ -25,7 +24,6 @@ import type {
   Outcome,
   Prompt,
   Refused,
-  Routed,
   RouteRequest,
   RouterCounters,
   WorkerIndex,
@@ -175,8 +173,8 @@ export class Router {
     const { candidates } = this.#placements;
     let isl = 0;
     for (const prompt of request.prompts) isl += prompt.isl;
-    const { prompts, overlapWeight, temperature } = request;
-    const asked: PolicyRequest = { nowMs, isl, prompts, overlapWeight, temperature };
+    const { prompts, overlapWeight, temperature, slo } = request;
+    const asked: PolicyRequest = { nowMs, isl, prompts, overlapWeight, temperature, slo };
     const { position, reason } = this.#policy.choose(asked, candidates, this.#random, this.#state);
     const decision = new RecordedDecision(this.#policy.name, reason, isl, candidates, position);
     const bookings: Booking[] = [];

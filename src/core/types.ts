@@ -1,4 +1,4 @@
-// Public types of the routing library: prompts, KV events, requests, decisions, loads.
+// Public types of the routing library: prompts, KV events, requests, loads.
 
 /** Index of a worker in every column of a router. Reused after the worker is removed. */
 export type WorkerIndex = number;
@@ -110,6 +110,12 @@ export interface Affinity {
   readonly tokens: number;
 }
 
+/** What the client asks of one request. Undefined: no limit. */
+export interface RequestSlo {
+  readonly ttftMs?: number | undefined;
+  readonly tpotMs?: number | undefined;
+}
+
 export interface RouteRequest {
   /** One or more prompts. All go to the same worker; each has its own booking. */
   readonly prompts: readonly Prompt[];
@@ -124,67 +130,10 @@ export interface RouteRequest {
   /** Workers that must not be chosen, for example because they were tried already. */
   readonly excluded?: ReadonlySet<WorkerIndex>;
   readonly affinity?: Affinity;
+  /** A policy that predicts prefers workers that meet it to those that do not. */
+  readonly slo?: RequestSlo;
   /** Refused if a live booking has the same id. Set by embedders only: client ids are not unique. */
   readonly id?: string;
-}
-
-/** All cost terms of one candidate. The lowest cost wins. */
-export interface CandidateCost {
-  readonly worker: WorkerIndex;
-  /** In the policy's own unit (tokens for `kv`, requests for `least-requests`, ...). 0 if the policy has no cost. */
-  readonly cost: number;
-  /** Leading prompt blocks that the worker holds or is computing for requests in flight. */
-  readonly overlapBlocks: number;
-  /**
-   * Leading prompt blocks that requests in flight on the worker contain, whether or not the engine has announced them.
-   */
-  readonly promisedBlocks: number;
-  readonly overlapTokens: number;
-  /** Prompt tokens that the worker would have to compute. */
-  readonly uncachedTokens: number;
-  readonly activePrefillTokens: number;
-  readonly activeBlocks: number;
-  /** Blocks that this request would add to `activeBlocks`. */
-  readonly newBlocks: number;
-  readonly runningRequests: number;
-  /** Tokens that `RouteRequest.affinity` subtracts from the cost. */
-  readonly affinityTokens: number;
-}
-
-/**
- * Why this worker was chosen. `cost`: it alone had the lowest cost. `tie`: drawn among several with the lowest cost.
- * `only`: there was no other candidate. `temperature`: drawn by temperature. `turn`: round robin. `draw`: drawn without
- * comparing all costs (random, power of two). `affinity`: a rule that precedes the cost assigns the prompt's prefix to
- * it.
- */
-export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw' | 'affinity';
-
-export interface Decision {
-  readonly policy: string;
-  readonly worker: WorkerIndex;
-  readonly reason: DecisionReason;
-  /** Overlap of the chosen worker, before this request was booked. */
-  readonly overlapTokens: number;
-  readonly overlapBlocks: number;
-  /** The part of `overlapBlocks` that requests in flight contain, announced or not. */
-  readonly promisedBlocks: number;
-  /** The highest `overlapTokens` of any candidate. */
-  readonly bestOverlapTokens: number;
-  /**
-   * Prompt tokens that the chosen worker has to compute. More than 0 even for a cached prompt: engines recompute its
-   * last block.
-   */
-  readonly uncachedTokens: number;
-  readonly isl: number;
-  /** All candidates in order of worker index. Built on each call. */
-  candidates(): CandidateCost[];
-}
-
-export interface Routed {
-  readonly kind: 'routed';
-  readonly decision: Decision;
-  /** One for each prompt, in order. */
-  readonly bookings: readonly Booking[];
 }
 
 export interface Refused {

@@ -5,8 +5,9 @@
 
 import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
+import type { Decision, Routed } from '../core/choice/decision.ts';
 import { Router } from '../core/router.ts';
-import type { BlockHashes, Booking, Decision, KvEvent, Refused, Routed, WorkerIndex } from '../core/types.ts';
+import type { BlockHashes, Booking, KvEvent, Refused, WorkerIndex } from '../core/types.ts';
 import { Engine, type EngineStep } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import { ArrivalGate } from './arrival-gate.ts';

@@ -4,9 +4,10 @@
 // fewest blocks for it: requests behind it are not placed there, so they cannot overtake it for ever, but they may be
 // placed on other workers. Each request is chosen and booked on its own, so that the next one sees its load.
 
+import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { Router } from '../router.ts';
-import type { Refused, Routed, RouteRequest, WorkerIndex } from '../types.ts';
+import type { Refused, RouteRequest, WorkerIndex } from '../types.ts';
 import { AdmissionLane, LanePlace } from './admission-lane.ts';
 import { ReleaseRate } from './release-rate.ts';
 

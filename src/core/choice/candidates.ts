@@ -1,54 +1,62 @@
 // The candidates of one choice: one row per worker that may take the request, stored as columns.
 
-import type { CandidateCost, WorkerIndex } from '../types.ts';
+import type { WorkerIndex } from '../types.ts';
 
-/** Words per candidate in `Candidates.copy`. */
-const columnsPerCandidate = 11;
+const unset = new Float64Array(0);
 
 /**
  * Scratch that the router fills before each choice. The policy reads it and writes `cost`. Rows are in order of worker
- * index.
+ * index. Every column is declared here and nowhere else: a field that is a Float64Array is a column, and appears under
+ * its name in `CandidateCost`.
  */
 export class Candidates {
   count = 0;
-  worker: Int32Array = new Int32Array(0);
-  blockSize: Int32Array = new Int32Array(0);
-  /** This column and those down to `newBlocks` are sums over the prompts of the request. */
-  overlapBlocks: Int32Array = new Int32Array(0);
-  promisedBlocks: Int32Array = new Int32Array(0);
-  overlapTokens: Float64Array = new Float64Array(0);
-  uncachedTokens: Float64Array = new Float64Array(0);
-  newBlocks: Int32Array = new Int32Array(0);
-  /** The part of `newBlocks` that is not full prompt blocks. */
-  newOwnBlocks: Int32Array = new Int32Array(0);
-  activePrefillTokens: Float64Array = new Float64Array(0);
-  activeBlocks: Int32Array = new Int32Array(0);
+  worker: Float64Array = unset;
+  /** In the policy's own unit (tokens for `kv`, ms x blocks for `foresee`). The lowest wins. 0 if there is no cost. */
+  cost: Float64Array = unset;
+  /** Leading prompt blocks that the worker holds or is computing for requests in flight, summed over the prompts. */
+  overlapBlocks: Float64Array = unset;
+  /**
+   * Leading prompt blocks that requests in flight on the worker contain, whether or not the engine has announced them.
+   */
+  promisedBlocks: Float64Array = unset;
+  overlapTokens: Float64Array = unset;
+  /** Prompt tokens that the worker would have to compute. */
+  uncachedTokens: Float64Array = unset;
+  /** Prompt tokens that are booked and not computed yet. */
+  activePrefillTokens: Float64Array = unset;
+  activeBlocks: Float64Array = unset;
   /** The part of `activeBlocks` that is not full prompt blocks. */
-  ownBlocks: Int32Array = new Int32Array(0);
-  runningRequests: Int32Array = new Int32Array(0);
-  /** Tokens to subtract from the cost, from the request's affinity. Only policies whose cost is in tokens use it. */
-  affinityTokens: Float64Array = new Float64Array(0);
-  /** The lowest wins. Zero if the policy has no cost. */
-  cost: Float64Array = new Float64Array(0);
+  ownBlocks: Float64Array = unset;
+  /** Blocks that this request would add to `activeBlocks`. */
+  newBlocks: Float64Array = unset;
+  /** The part of `newBlocks` that is not full prompt blocks. */
+  newOwnBlocks: Float64Array = unset;
+  runningRequests: Float64Array = unset;
+  blockSize: Float64Array = unset;
+  /** Tokens that `RouteRequest.affinity` subtracts from the cost. Only policies whose cost is in tokens use it. */
+  affinityTokens: Float64Array = unset;
+  /** Share of the worker's KV capacity in use, were the request placed there. 0 if the capacity is not known. */
+  kvUsage: Float64Array = unset;
+  /** Predicted time of computing the request's uncached tokens. This column and those below: 0 unless `usesSpeed`. */
+  prefillMs: Float64Array = unset;
+  /** Predicted time until the prefill that is booked on the worker is done. */
+  backlogMs: Float64Array = unset;
+  /** Predicted time from now to the request's first token. */
+  ttftMs: Float64Array = unset;
+  /** Predicted time per output token after the first. */
+  tpotMs: Float64Array = unset;
+  /** Share of the recent prefill work that went to this worker, relative to its share of the pool's KV. 1: its share. */
+  prefillShare: Float64Array = unset;
+  /** How many times slower the worker is than its pool. 1: as fast. */
+  slowness: Float64Array = unset;
 
   /** Removes all rows and allocates columns for `capacity` candidates. */
   reset(capacity: number): void {
     this.count = 0;
     if (capacity <= this.worker.length) return;
-    this.worker = new Int32Array(capacity);
-    this.blockSize = new Int32Array(capacity);
-    this.overlapBlocks = new Int32Array(capacity);
-    this.promisedBlocks = new Int32Array(capacity);
-    this.overlapTokens = new Float64Array(capacity);
-    this.uncachedTokens = new Float64Array(capacity);
-    this.newBlocks = new Int32Array(capacity);
-    this.newOwnBlocks = new Int32Array(capacity);
-    this.ownBlocks = new Int32Array(capacity);
-    this.activePrefillTokens = new Float64Array(capacity);
-    this.activeBlocks = new Int32Array(capacity);
-    this.runningRequests = new Int32Array(capacity);
-    this.affinityTokens = new Float64Array(capacity);
-    this.cost = new Float64Array(capacity);
+    const all = new Float64Array(capacity * columnNames.length);
+    for (const [i, name] of columnNames.entries()) this[name] = all.subarray(i * capacity, (i + 1) * capacity);
   }
 
   /** Keeps only the candidates whose flag is not 0. */
@@ -56,28 +64,10 @@ export class Candidates {
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
       if (flags[i] === 0) continue;
-      if (kept < i) for (const column of this.#filled()) column[kept] = column[i]!;
+      if (kept < i) for (const name of columnNames) this[name][kept] = this[name][i]!;
       kept++;
     }
     this.count = kept;
-  }
-
-  #filled(): (Int32Array | Float64Array)[] {
-    return [
-      this.worker,
-      this.blockSize,
-      this.overlapBlocks,
-      this.promisedBlocks,
-      this.overlapTokens,
-      this.uncachedTokens,
-      this.newBlocks,
-      this.newOwnBlocks,
-      this.activePrefillTokens,
-      this.activeBlocks,
-      this.ownBlocks,
-      this.runningRequests,
-      this.affinityTokens,
-    ];
   }
 
   /** O(candidates) */
@@ -87,43 +77,32 @@ export class Candidates {
     return best;
   }
 
-  /** Copies all rows, so that they outlive the next choice. Read the copy with `expand`. */
+  /** Copies all columns, so that they outlive the next choice. Read the copy with `expand`. */
   copy(): Float64Array {
-    const rows = new Float64Array(this.count * columnsPerCandidate);
-    for (let i = 0, at = 0; i < this.count; i++) {
-      rows[at++] = this.worker[i]!;
-      rows[at++] = this.cost[i]!;
-      rows[at++] = this.overlapBlocks[i]!;
-      rows[at++] = this.promisedBlocks[i]!;
-      rows[at++] = this.overlapTokens[i]!;
-      rows[at++] = this.uncachedTokens[i]!;
-      rows[at++] = this.activePrefillTokens[i]!;
-      rows[at++] = this.activeBlocks[i]!;
-      rows[at++] = this.newBlocks[i]!;
-      rows[at++] = this.runningRequests[i]!;
-      rows[at++] = this.affinityTokens[i]!;
-    }
-    return rows;
+    // The columns lie in one buffer, so that a decision costs one copy.
+    return new Float64Array(this.worker.buffer.slice(0));
   }
 }
 
-/** Converts the rows of `Candidates.copy` to objects. */
-export function expand(rows: Float64Array): CandidateCost[] {
-  const costs: CandidateCost[] = [];
-  for (let at = 0; at < rows.length; at += columnsPerCandidate) {
-    costs.push({
-      worker: rows[at]! as WorkerIndex,
-      cost: rows[at + 1]!,
-      overlapBlocks: rows[at + 2]!,
-      promisedBlocks: rows[at + 3]!,
-      overlapTokens: rows[at + 4]!,
-      uncachedTokens: rows[at + 5]!,
-      activePrefillTokens: rows[at + 6]!,
-      activeBlocks: rows[at + 7]!,
-      newBlocks: rows[at + 8]!,
-      runningRequests: rows[at + 9]!,
-      affinityTokens: rows[at + 10]!,
-    });
-  }
-  return costs;
+type ColumnName = {
+  [Key in keyof Candidates]: Candidates[Key] extends Float64Array ? Key : never;
+}[keyof Candidates];
+
+type RowOf<Columns> = { readonly [Name in keyof Columns]: number };
+
+/** All cost terms of one candidate: the columns of `Candidates`. The lowest cost wins. */
+export type CandidateCost = Omit<RowOf<Pick<Candidates, ColumnName>>, 'worker'> & { readonly worker: WorkerIndex };
+
+const fresh = new Candidates();
+const columnNames = (Object.keys(fresh) as (keyof Candidates)[]).filter(
+  (key): key is ColumnName => fresh[key] instanceof Float64Array,
+);
+
+/** Converts the first `count` rows of `Candidates.copy` to objects. */
+export function expand(rows: Float64Array, count: number): CandidateCost[] {
+  const capacity = rows.length / columnNames.length;
+  return Array.from({ length: count }, (_, row) => {
+    const cells = columnNames.map((name, i) => [name, rows[i * capacity + row]!] as const);
+    return Object.fromEntries(cells) as CandidateCost;
+  });
 }

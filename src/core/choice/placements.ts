@@ -41,6 +41,7 @@ export class Placements {
     const routable = this.#fillLoads(request);
     if (this.candidates.count === 0) return routable;
     for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
+    this.#fillUsage();
     return routable;
   }
 
@@ -81,6 +82,12 @@ export class Placements {
       candidates.newOwnBlocks[i] = 0;
     }
     return routable;
+  }
+
+  #fillUsage(): void {
+    const { count, worker, activeBlocks, newBlocks, kvUsage } = this.candidates;
+    const { knownCapacityBlocks } = this.#workers;
+    for (let i = 0; i < count; i++) kvUsage[i] = (activeBlocks[i]! + newBlocks[i]!) / knownCapacityBlocks[worker[i]!]!;
   }
 
   /** Adds the cost terms of one prompt to every candidate. */

@@ -1,8 +1,9 @@
 // Interface of a routing policy: a pure choice among candidates.
 
 import type { Random } from '../random.ts';
-import type { DecisionReason, Prompt, WorkerIndex } from '../types.ts';
+import type { Prompt, RequestSlo, WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
+import type { DecisionReason } from './decision.ts';
 
 /** Request fields a policy may use besides the candidate columns. */
 export interface PolicyRequest {
@@ -13,6 +14,8 @@ export interface PolicyRequest {
   /** Overrides for this request. Undefined: the policy's own value. */
   readonly overlapWeight: number | undefined;
   readonly temperature: number | undefined;
+  /** Undefined: the client asks for none. */
+  readonly slo?: RequestSlo | undefined;
 }
 
 export interface Choice {
@@ -48,6 +51,8 @@ export interface Policy<S = unknown> {
   readonly monotone: boolean;
   /** Whether the policy needs the prefix index. */
   readonly usesOverlap: boolean;
+  /** Whether the policy reads the columns of the speed model, from `prefillMs` on. Default false. */
+  readonly usesSpeed?: boolean;
   init(): S;
   /** @param candidates at least one */
   choose(request: PolicyRequest, candidates: Candidates, random: Random, state: S): Choice;

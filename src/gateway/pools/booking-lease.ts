@@ -1,7 +1,6 @@
 // Owns what a routed request holds: its bookings and its place at the engine, released together and once.
 
-import type { Router } from '../../core/index.ts';
-import type { Outcome, Routed } from '../../core/types.ts';
+import type { Outcome, Routed, Router } from '../../core/index.ts';
 import type { Engine } from '../engines/engine.ts';
 import { releaseAll } from './release-all.ts';
 

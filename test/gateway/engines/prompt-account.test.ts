@@ -14,6 +14,8 @@ function decisionOf(isl: number, overlapTokens: number, bestOverlapTokens: numbe
     bestOverlapTokens,
     uncachedTokens: isl - overlapTokens,
     isl,
+    predictedTtftMs: null,
+    predictedTpotMs: null,
     candidates: () => [],
   };
 }

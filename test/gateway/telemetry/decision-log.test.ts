@@ -13,6 +13,8 @@ const decision: Decision = {
   bestOverlapTokens: 0,
   uncachedTokens: 1,
   isl: 1,
+  predictedTtftMs: null,
+  predictedTpotMs: null,
   candidates: () => [],
 };
 
