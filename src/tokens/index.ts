@@ -1,8 +1,6 @@
 // The exports of the tokens room.
 
 export { BuiltinTokenizer, loadBuiltinTokenizer } from './builtin-tokenizer.ts';
-export { type AskEngine, type EngineAnswer, EngineQuestions, type EngineQuestionsOptions } from './engine-questions.ts';
-export { EngineTokenizer, type EngineTokenizerOptions } from './engine-tokenizer.ts';
 export { JsonText } from './exact-json.ts';
 export { type LoadOptions, loadTokenizer } from './load-tokenizer.ts';
 export {

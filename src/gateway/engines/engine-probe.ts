@@ -1,7 +1,6 @@
 // HTTP questions to an engine about itself: models, cache, KV-event sources, token ids, health.
 
 import { chatQuestion } from '../../tokens/chat-question.ts';
-import type { EngineAnswer, QuestionPath } from '../../tokens/engine-questions.ts';
 import type { ChatInput } from '../../tokens/tokenizer.ts';
 import { readBodyUsage, type Usage } from '../../wire/completion-chunk.ts';
 import { type FeedAnnouncement, readAnnouncements } from './announced-feeds.ts';
@@ -34,6 +33,12 @@ export type TokenizeInput =
   | { readonly prompt: string }
   | { readonly messages: readonly object[] }
   | { readonly chat: ChatInput };
+
+/** An answer to /tokenize; `body` is the parsed JSON, or null if it is not JSON. */
+export interface EngineAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
 
 /** A question without a usable answer; `status` 0: no answer. */
 export class ProbeError extends Error {
@@ -137,11 +142,11 @@ export class EngineProbe {
   }
 
   /**
-   * Posts a JSON body. Rejects if the answer does not arrive, is too large, or arrives after the abort. An answer that
-   * is not JSON counts as null.
+   * Posts a JSON body to /tokenize. Rejects if the answer does not arrive, is too large, or arrives after the abort. An
+   * answer that is not JSON counts as null.
    */
-  async ask(path: QuestionPath, body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
-    const { status, text } = await this.#send({ method: 'POST', path, body, bytesMax }, signal);
+  async askTokens(body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
+    const { status, text } = await this.#send({ method: 'POST', path: '/tokenize', body, bytesMax }, signal);
     return { status, body: jsonOrNull(text) };
   }
 

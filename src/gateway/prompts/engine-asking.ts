@@ -3,9 +3,9 @@
 // A question is not a request: it does not count as load and does not affect the engine's health. After a failure an
 // engine gets no questions for a while, then one at a time until it answers.
 
-import { type EngineAnswer, listsTokens, type QuestionPath } from '../../tokens/engine-questions.ts';
 import { TokenizerError } from '../../tokens/tokenizer.ts';
 import type { Engine } from '../engines/engine.ts';
+import type { EngineAnswer } from '../engines/engine-probe.ts';
 import type { Parity } from '../engines/tokenizer-verdict.ts';
 
 export type QuestionKind = 'text' | 'chat';
@@ -59,25 +59,19 @@ export class EngineAsking {
   }
 
   /** @throws TokenizerError `engine-missing`, or what the last engine failed with */
-  async ask(
-    kind: QuestionKind,
-    model: string,
-    path: QuestionPath,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<EngineAnswer> {
+  async ask(kind: QuestionKind, model: string, body: string, signal: AbortSignal): Promise<EngineAnswer> {
     const [first, second] = this.#choose(kind, model);
     if (first === undefined) {
       throw new TokenizerError('engine-missing', `no engine can tell the token ids of ${model} at the moment`);
     }
     try {
       const limitMs = second === undefined ? null : this.#timeoutMs / 2;
-      const answer = await this.#askOne(first, path, body, signal, limitMs);
+      const answer = await this.#askOne(first, body, signal, limitMs);
       if (second === undefined || !isFailure(answer)) return answer;
     } catch (error) {
       if (second === undefined || signal.aborted) throw error;
     }
-    return this.#askOne(second, path, body, signal, null);
+    return this.#askOne(second, body, signal, null);
   }
 
   /** The engine whose turn it is, and the next one. */
@@ -95,13 +89,7 @@ export class EngineAsking {
     return rest === undefined || (!rest.trying && rest.untilMs <= nowMs);
   }
 
-  async #askOne(
-    engine: Engine,
-    path: QuestionPath,
-    body: string,
-    signal: AbortSignal,
-    limitMs: number | null,
-  ): Promise<EngineAnswer> {
+  async #askOne(engine: Engine, body: string, signal: AbortSignal, limitMs: number | null): Promise<EngineAnswer> {
     signal.throwIfAborted();
     const bytesMax = answerOverheadBytes + body.length * idBytesMax;
     const late = new AbortController();
@@ -113,7 +101,7 @@ export class EngineAsking {
     const timer =
       limitMs === null ? undefined : setTimeout(() => late.abort(new Error(`no answer within ${limitMs} ms`)), limitMs);
     try {
-      const answer = await engine.probe.ask(path, body, late.signal, bytesMax);
+      const answer = await engine.probe.askTokens(body, late.signal, bytesMax);
       if (isFailure(answer)) this.#failed(engine);
       else this.#rests.delete(engine);
       return answer;
@@ -144,6 +132,11 @@ export class EngineAsking {
 
 function isAskable(engine: Engine, kind: QuestionKind, model: string): boolean {
   return engine.takesRequests && tellsIds(engine.tokenizer[kind]) && engine.lists(model);
+}
+
+/** Whether an answer has the form of one from /tokenize; does not check the ids. */
+export function listsTokens(answer: unknown): answer is { readonly tokens: readonly unknown[] } {
+  return Array.isArray((answer as { tokens?: unknown } | null)?.tokens);
 }
 
 /** Whether another engine might do better. Not if the prompt itself is at fault. */

@@ -5,8 +5,6 @@
 // among themselves, the tokenizer is used if any engine agrees with it.
 
 import { type ChatFeature, chatFeatures, factsOf } from '../../tokens/chat-facts.ts';
-import { EngineQuestions } from '../../tokens/engine-questions.ts';
-import { EngineTokenizer } from '../../tokens/engine-tokenizer.ts';
 import {
   type ChatInput,
   type EncodedChat,
@@ -20,6 +18,7 @@ import type { GatewayConfig } from '../config/config.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Parity } from '../engines/tokenizer-verdict.ts';
 import { EngineAsking, type QuestionKind } from './engine-asking.ts';
+import { EngineTokenizer } from './engine-tokenizer.ts';
 import type { PromptTokenizer } from './prompt-tokens.ts';
 
 /** Source of token ids; `bytes`: unknown, so bytes stand in for tokens. */
@@ -40,8 +39,7 @@ export class PoolTokens {
   readonly #config: GatewayConfig;
   readonly #tokenizer: Tokenizer | null;
   readonly #engines: () => Iterable<Engine>;
-  readonly #questions: EngineQuestions;
-  readonly #asking: EngineAsking;
+  readonly #engineTokenizer: EngineTokenizer;
   #toldInForce: TokensInForce | null = null;
 
   /** @param engines of the pool; may list one several times */
@@ -49,11 +47,8 @@ export class PoolTokens {
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#engines = engines;
-    this.#asking = new EngineAsking(engines, config.tokenizeMsMax);
-    this.#questions = new EngineQuestions({
-      timeoutMs: config.tokenizeMsMax,
-      questionsMax: () => this.#asking.questionsMax,
-    });
+    const { tokenizeMsMax: timeoutMs } = config;
+    this.#engineTokenizer = new EngineTokenizer(new EngineAsking(engines, timeoutMs), { timeoutMs });
   }
 
   /** The sources given the engines that take requests, or all engines if none does. */
@@ -80,12 +75,12 @@ export class PoolTokens {
 
   /** Forgets the engines' cached answers: an engine has joined, or restarted. */
   forget(): void {
-    this.#questions.forget();
+    this.#engineTokenizer.forget();
   }
 
   /** Open questions fail. */
   close(): Promise<void> {
-    return this.#questions.close();
+    return this.#engineTokenizer.close();
   }
 
   #textFrom(): TokensFrom {
@@ -131,18 +126,18 @@ export class PoolTokens {
   }
 
   #encode(model: string, text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
-    return this.#tokenizer?.encode(text, options) ?? this.#engine('text', model).encode(text, options);
+    return this.#tokenizer?.encode(text, options) ?? this.#engineTokenizer.encode(model, text, options);
   }
 
   #encodeChat(model: string, chat: ChatInput, turn?: TokenizerTurn): EncodedChat | Promise<EncodedChat> {
     const tokenizer = this.#tokenizer;
     if (tokenizer === null || this.#chatFrom() === 'engine' || this.#someFeatureDiffers(chat))
-      return this.#engine('chat', model).encodeChat(chat);
+      return this.#engineTokenizer.encodeChat(model, chat);
     const askInstead = (error: unknown): EncodedChat | Promise<EncodedChat> => {
       if (!(error instanceof TokenizerError) || !engineMayDo.has(error.code)) throw error;
       // The tokenizer's own error says more than that no engine can be asked.
-      if (!this.#asking.canAsk('chat', model)) throw error;
-      return this.#engine('chat', model).encodeChat(chat);
+      if (!this.#engineTokenizer.canAsk('chat', model)) throw error;
+      return this.#engineTokenizer.encodeChat(model, chat);
     };
     try {
       const encoded = tokenizer.encodeChat(chat, turn);
@@ -150,17 +145,5 @@ export class PoolTokens {
     } catch (error) {
       return askInstead(error);
     }
-  }
-
-  /** @throws TokenizerError `engine-missing` */
-  #engine(kind: QuestionKind, model: string): EngineTokenizer {
-    if (!this.#asking.canAsk(kind, model)) {
-      throw new TokenizerError('engine-missing', `no ready engine can tell the token ids of a ${kind} for ${model}`);
-    }
-    return new EngineTokenizer({
-      model,
-      ask: (path, body, signal) => this.#asking.ask(kind, model, path, body, signal),
-      questions: this.#questions,
-    });
   }
 }

@@ -1,6 +1,6 @@
 // Limits the open questions; further ones wait in a bounded queue.
 
-import { TokenizerError } from './tokenizer.ts';
+import { TokenizerError } from '../../tokens/tokenizer.ts';
 
 export class QuestionTurns {
   readonly #openMax: () => number;
@@ -16,10 +16,19 @@ export class QuestionTurns {
   }
 
   /**
-   * Settles when the question may be asked; `end` must be called once afterwards.
+   * Asks when fewer than `openMax` questions are open; the turn ends when the answer settles.
    * @throws TokenizerError `queue-full` if the queue is full, or the signal aborts before its turn
    */
-  async take(signal: AbortSignal): Promise<void> {
+  async run<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+    await this.#take(signal);
+    try {
+      return await ask();
+    } finally {
+      this.#end();
+    }
+  }
+
+  async #take(signal: AbortSignal): Promise<void> {
     if (this.#open < Math.max(1, this.#openMax())) {
       this.#open++;
       return;
@@ -41,7 +50,7 @@ export class QuestionTurns {
     });
   }
 
-  end(): void {
+  #end(): void {
     this.#open--;
     for (const begin of this.#waiting) {
       if (this.#open >= Math.max(1, this.#openMax())) return;
