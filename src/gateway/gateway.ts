@@ -37,7 +37,7 @@ import { DecisionLog } from './telemetry/decision-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
 
-/** Connections that wait to be accepted: a burst of a thousand must not be refused. */
+/** Connections waiting to be accepted; large enough for a burst of a thousand. */
 const backlogMax = 4096;
 const idleSweepMs = 50;
 /** Time for clients to receive the end of a broken-off answer. */
@@ -79,7 +79,7 @@ export interface Closed {
 export interface GatewaySurroundings {
   /** Resolves host names. */
   readonly resolve?: Resolve;
-  /** Counts requests as load only from their first token: a handicap that shows what booking at the choice is worth. */
+  /** Counts requests as load only from their first token; experiments use it to measure the gain of earlier booking. */
   readonly lateBooking?: boolean;
   /** Destination of the log; default: stderr. */
   readonly logTo?: DestinationStream;
@@ -247,7 +247,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
 }
 
 /**
- * Null if engines do the tokenizing, or nobody does. An unusable chat template is not an error: engines have their own.
+ * Null if engines tokenize, or nothing does. An unusable chat template is not an error: engines have their own.
  */
 async function tokenizerOf({ tokenizer }: GatewayConfig, log: Logger): Promise<Tokenizer | null> {
   if (tokenizer === 'engine' || tokenizer === 'none') return null;
@@ -271,7 +271,8 @@ async function listenForOperators(server: Server | TlsServer, host: string, port
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? 'is taken' : `can't be used (${message})`;
-    const hint = 'set adminPort (--admin-port) to a free port, to 0 for any, or to none for no listener of their own';
+    const hint =
+      'set adminPort (--admin-port) to a free port, to 0 for any, or to none: then operators use the port of clients, with a key';
     throw new ConfigError('adminPort', `${host}:${port}, the address of operators, ${reason}: ${hint}`);
   }
 }
@@ -305,7 +306,7 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   }
 }
 
-/** @param graceOver called if connections are left after `graceMs`; what it writes gets `farewellMsMax` to arrive */
+/** @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive */
 function closeServer(
   server: Server | TlsServer,
   slots: ConnectionSlots,

@@ -77,8 +77,8 @@ describe('an error in the care of one engine', () => {
       expect(added.status).toBe(201);
       await eventually(async () => (await workersOf(gateway)).find(({ url }) => url === sick.url)?.state === 'refused');
       const entry = (await workersOf(gateway)).find(({ url }) => url === sick.url)!;
-      expect(entry.reason).toBe('it could not be taken in: boom');
-      expect(log.with('engine out: internal error')[0]).toMatchObject({ engine: sick.url, level: 50 });
+      expect(entry.reason).toBe('internal error: boom');
+      expect(log.with('engine out of use: internal error')[0]).toMatchObject({ engine: sick.url, level: 50 });
       expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' })).status).toBe(200);
       expect(sound.requests).toHaveLength(1);
       vi.restoreAllMocks();
@@ -141,7 +141,7 @@ describe('an error in the care of one engine', () => {
     await eventually(async () => (await workersOf(gateway))[0]!.state === 'refused');
     // The guard looks ten times a second.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(log.with('engine out: internal error')).toHaveLength(1);
+    expect(log.with('engine out of use: internal error')).toHaveLength(1);
     finish();
     expect((await streaming).body).toContain('[DONE]');
     vi.restoreAllMocks();

@@ -72,7 +72,7 @@ describe('an engine that is not reached is told of once, with what to do:', () =
 
   it('http:// where it has TLS', async () => {
     const port = await portOf(() => '\x15\x03\x01\x00\x02\x02\x46');
-    expect((await saidOf(`http://127.0.0.1:${port}`)).reason).toContain('https:// if it is TLS');
+    expect((await saidOf(`http://127.0.0.1:${port}`)).reason).toContain('https:// if it speaks TLS');
   });
 
   it('a web page instead of a list of models', async () => {

@@ -35,16 +35,22 @@ export async function reload(
 }
 
 /**
- * A truncated file may still be a valid configuration, so a reload must not drop the need for a key.
+ * A truncated file may still be a valid configuration, so a reload must not make keys optional.
  * @throws ConfigError
  */
 function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
   const needsKey = ({ apiKeys, apiKeysFile }: GatewayConfig): boolean => apiKeys.length > 0 || apiKeysFile !== null;
   if (needsKey(before) && !needsKey(next)) {
-    throw new ConfigError('apiKeys', 'are missing now: only a restart can open the gateway to clients without a key');
+    throw new ConfigError(
+      'apiKeys',
+      'are missing, and a reload must not open the gateway to clients without a key: restart to do so',
+    );
   }
   if (before.adminKey !== null && next.adminKey === null) {
-    throw new ConfigError('adminKey', 'is missing now: only a restart can let operators in without a key');
+    throw new ConfigError(
+      'adminKey',
+      'is missing, and a reload must not admit operators without a key: restart to do so',
+    );
   }
 }
 
@@ -60,10 +66,10 @@ export class ReloadQueue {
 }
 
 /**
- * Calls `onChange` when one of the files has changed. It polls, which also finds replaced files and moved links (as
- * Kubernetes does it).
- * @param paths asked for at every poll
- * @returns ends the polling
+ * Calls `onChange` when one of the files has changed. Polling also finds replaced files and moved links, as Kubernetes
+ * makes them.
+ * @param paths called at every poll
+ * @returns stops the polling
  */
 export function followFiles(paths: () => readonly string[], intervalMs: number, onChange: () => void): () => void {
   let before: string | null = null;

@@ -74,11 +74,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
   faults.push(...sharedTopics(config.workers));
   if (config.workers.length === 0 && config.workersFile === null && config.adminKey === null) {
     faults.push(
-      fault(
-        'workers',
-        [],
-        'names no worker: at least one is needed, or a workersFile, or an adminKey to add some later',
-      ),
+      fault('workers', [], 'names no worker: add one, or set workersFile, or set adminKey to add workers later'),
     );
   }
   if ((config.tlsCertFile === null) !== (config.tlsKeyFile === null)) {
@@ -87,7 +83,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
   }
   if (!isLoopback(config.host) && !config.allowOpen && config.apiKeys.length === 0 && config.apiKeysFile === null) {
     faults.push(
-      fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen if anyone may come in`),
+      fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen to admit everyone`),
     );
   }
   const bodiesBytesMin = largestBodiesMin * config.bodyBytesMax;

@@ -168,7 +168,7 @@ function notAnAddress(text: string): string {
   return `${JSON.stringify(text.replace(/^.*@/, '...@'))} is no http:// or https:// address`;
 }
 
-/** Only the leading name: what follows may be a secret in the wrong form. */
+/** Only the leading name, since the rest may contain a misplaced secret. */
 function nameIn(text: string): string {
   return /^[\w-]*/.exec(text)![0];
 }

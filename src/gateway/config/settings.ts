@@ -59,7 +59,7 @@ export const settings = {
   workerDrainMsMax: live(
     integer(0, 86_400_000, 600_000),
     'ms',
-    'time for a removed worker to finish its answers; the remaining ones are then cut',
+    'time for a removed worker to finish its answers; then the remaining ones are cut',
   ),
   tokenizer: fixed(
     text('engine'),

@@ -139,7 +139,7 @@ function examOf({ id, url, state, reason, canary }: WorkerEntry): WorkerExam {
     findings: [{ cause, message }],
     notes: [],
   });
-  if (state === 'refused') return faulty('unfit', reason ?? 'it can not be used');
+  if (state === 'refused') return faulty('unfit', reason ?? "it can't be used");
   if (canary === null || canary === undefined) return faulty('unreachable', reason ?? 'it does not answer in time');
   if (canary.state === 'inconclusive') return faulty('unreachable', `it did not complete a prompt: ${canary.reason}`);
   return {

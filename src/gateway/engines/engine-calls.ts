@@ -1,4 +1,4 @@
-// The requests under way on one engine: what they still expect of it, and when it was last heard.
+// The requests under way on one engine: feeds its health with what they expect and receive, and ends them.
 
 import type { EngineHealth, SilenceStep } from './engine-health.ts';
 
@@ -6,17 +6,17 @@ import type { EngineHealth, SilenceStep } from './engine-health.ts';
 export interface Call {
   /** `whole`: the answer comes in one piece. */
   readonly form: 'stream' | 'whole';
-  /** When its newest token came; null: none has yet. */
+  /** Arrival of its latest token; null: none yet. */
   lastTokenMs: number | null;
-  /** Its client does not read, so nothing can come. */
+  /** The client does not read, so the engine's socket is not read either. */
   paused: boolean;
   /** Ends it as if its connection had broken. */
   breakOff(error: Error): void;
-  /** Ends it if it has no token and another engine is likely to be faster. @param silenceMs of its engine */
+  /** Ends it if another engine is likely to be faster; only without a token. @param silenceMs of its engine */
   moveIfFaster(silenceMs: number, error: Error): void;
 }
 
-/** The engine has gone silent; its process may still be there. */
+/** The engine fell silent; its process may still run. */
 export class EngineSilent extends Error {
   override readonly name = 'EngineSilent';
 }
@@ -30,7 +30,7 @@ export class EngineCalls {
     this.#health = health;
   }
 
-  /** Rises with everything that is heard. */
+  /** Number of times that bytes came. */
   get heardCount(): number {
     return this.#heardCount;
   }
@@ -48,13 +48,13 @@ export class EngineCalls {
     this.#calls.delete(call);
   }
 
-  /** Bytes of an answer came. */
+  /** To be called when bytes of an answer come. */
   heard(): void {
     this.#heardCount += 1;
     this.#health.heard();
   }
 
-  /** A token came. */
+  /** To be called when a token comes. */
   token(call: Call, nowMs: number): void {
     if (call.lastTokenMs !== null) this.#health.gap(nowMs - call.lastTokenMs);
     call.lastTokenMs = nowMs;
@@ -64,7 +64,7 @@ export class EngineCalls {
     call.paused = true;
   }
 
-  /** What was waiting for the client has gone out: from now on more may come. */
+  /** The client has read what waited for it: the engine's socket is read again. */
   resume(call: Call): void {
     call.paused = false;
     this.#health.heard();

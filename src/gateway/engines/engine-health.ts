@@ -1,5 +1,5 @@
-// The health of one engine: whether it takes requests, whether others come first, and when it is looked at. The only
-// place that decides it: a state machine without clock, I/O or log. `EngineMonitor` drives it.
+// The health of one engine: whether it takes requests, whether others are preferred, when it is probed. All of it is
+// decided here, by a state machine without clock, I/O or log. `EngineMonitor` drives it.
 //
 //     joining ──┐                       request could not connect
 //     refused ──┤ joined  ┌─ ready ─────────────────────────────▶ suspect ── joined ──▶ ready
@@ -9,69 +9,69 @@
 //      │                  └─ stalled                                 │
 //      └─────── lost, dead, or out ──────────────────────────────────┘
 //
-//     event           counts in          leads to  what follows
+//     event           in state           leads to  effect
 //     joined          any but in use     ready     takes requests; on trial if it must prove itself
-//     unreachable     in use             suspect   look now; must prove itself
+//     unreachable     in use             suspect   probe now; must prove itself
 //     failed          in use             down      "out", if it can be spared, after 5 failures in a row, 1 on trial or
-//                                                  1 since it was out last: rests, must prove itself; looks now anyway
+//                                                  1 since it was out last: rests, must prove itself. Probe now anyway
 //     probe failed    in use, suspect    down      "lost": refused, 5xx or the third miss; must prove itself
 //                     joining, refused   the same
-//     dead            in use, suspect    down      streams are cut in any state; look now
+//     dead            in use, suspect    down      streams are cut in any state; probe now
 //     unfit           any                refused
-//     fault of ours   any                refused   rests, must prove itself; its workers are dismissed
-//     other models    in use             joining   look now
+//     internal error  any                refused   rests, must prove itself; its workers are dismissed
+//     other models    in use             joining   probe now
 //
-// In use: ready or stalled. Only these take requests. `stalled` is `ready` while the pulse says so (engine-pulse.ts).
-// On trial, one request at a time goes there while others can: the first token ends it. Failures in a row and the rest
-// that follows are counted in failure-streak.ts.
+// In use: ready or stalled. Only these take requests. `stalled` is `ready` while engine-pulse.ts reports a stall. An
+// engine on trial gets one request at a time as long as other engines can take the rest; its first token ends the
+// trial. failure-streak.ts counts failures in a row and sets the rest.
 
 import { EnginePulse, type Expected, type HealthAnswer } from './engine-pulse.ts';
 import { FailureStreak } from './failure-streak.ts';
 
-/** Probes in a row without an answer until an engine that is idle counts as down; one refused connection is enough. */
+/** Unanswered probes in a row that make an idle engine count as down. One refused connection or 5xx is enough. */
 export const missedProbesMax = 3;
-/** Between two looks at an engine that is in use. */
+/** Between probes of an engine in use. */
 const inUseIntervalMs = 5000;
-/** An engine that could not be taken in rests twice as long after each further time, up to this. */
+/** The rest after an internal error doubles with each further one, up to this. */
 export const faultRestMsMax = 300_000;
-/** How long an engine that is full comes second. */
+/** How long other engines are preferred to one that refused a request because it was full. */
 const fullMs = 1000;
 
 /**
- * `joining`: not reached yet. `ready`: takes requests. `stalled`: has sent nothing for longer than normal, others come
- * first. `suspect`: a request could not connect, a probe is under way.
- * `down`: was reached once, not any more. `refused`: reached, but not fit for use.
+ * `joining`: not reached yet. `ready`: takes requests. `stalled`: silent for longer than normal; other engines are
+ * preferred. `suspect`: a request could not connect, a probe is under way. `down`: lost, dead or out. `refused`: unfit
+ * for use, or set aside after an internal error.
  */
 export type EngineState = 'joining' | 'ready' | 'stalled' | 'suspect' | 'down' | 'refused';
 
-/** Why an engine is not ready: text from outside, or for how long it had been silent when it was given up. */
+/** Why an engine is not ready: a text, or how long it had been silent when it was given up. */
 export type HealthCause = string | { readonly silentMs: number };
 
-/** What an event has changed. */
+/** The effect of an event. */
 export type HealthChange =
   | { readonly kind: 'joined' | 'suspected' | 'lost' | 'unreached' | 'unfit' | 'other-models' }
-  /** A request failed there, and it stays in use. */
+  /** A request failed; the engine stays in use. */
   | { readonly kind: 'failed' }
   | { readonly kind: 'out' | 'fault'; readonly restMs: number }
   | { readonly kind: 'stalled' | 'heard' }
-  /** Its streams are to be cut; `cut`: it was out of use before. */
+  /** Cut its streams. `cut`: it was already out of use. */
   | { readonly kind: 'dead' | 'cut'; readonly silentMs: number };
 
-/** What is to be done after some time has passed. */
+/** What to do after some silence. */
 export interface SilenceStep {
   readonly change: HealthChange | null;
-  /** Ask for /health now; what comes of it is told to `answered`. */
+  /** Ask /health now and pass the result to `answered`. */
   readonly ask: boolean;
-  /** Stalled for so long that requests without a token may go elsewhere. */
+  /** Stalled for so long that requests without a token may move to another engine. */
   readonly overdue: boolean;
 }
 
-/** What its monitor does at a look: asks for its health, tries to join it, or nothing. */
+/** What the monitor does when it wakes: probe /health, try to join, or nothing. */
 export type HealthTask = 'check' | 'join' | 'nothing';
 
 const looksNow: ReadonlySet<HealthChange['kind']> = new Set(['suspected', 'failed', 'out', 'dead', 'other-models']);
 
-/** Whether the engine is to be looked at without waiting for the next time. */
+/** Whether the monitor must wake now rather than at the next interval. */
 export function asksForLook({ kind }: HealthChange): boolean {
   return looksNow.has(kind);
 }
@@ -79,17 +79,17 @@ export function asksForLook({ kind }: HealthChange): boolean {
 export class EngineHealth {
   readonly #pulse = new EnginePulse();
   readonly #streak = new FailureStreak();
-  /** `stalled` is not among them: see `state`. */
+  /** `stalled` is derived: see `state`. */
   #life: Exclude<EngineState, 'stalled'> = 'joining';
   #cause: HealthCause | null = null;
-  /** The change to or from `stalled` has been told. */
+  /** Whether the last change reported was to `stalled`. */
   #toldStalled = false;
   #missedProbes = 0;
-  /** It failed: when it comes back, it is on trial. */
+  /** It failed: it will be on trial when it joins again. */
   #mustProve = false;
   #onTrial = false;
   #restUntilMs = 0;
-  /** In a row: faults of ours, without an answered probe in between. */
+  /** Internal errors in a row, without an answered probe in between. */
   #faults = 0;
   #fullUntilMs = 0;
   #processGone = false;
@@ -98,7 +98,7 @@ export class EngineHealth {
     return this.#life === 'ready' && this.#pulse.state !== 'well' ? 'stalled' : this.#life;
   }
 
-  /** Null: it is ready. */
+  /** Null: ready. */
   get cause(): HealthCause | null {
     return this.state === 'stalled' ? { silentMs: this.#pulse.silenceMs } : this.#cause;
   }
@@ -108,7 +108,7 @@ export class EngineHealth {
     return this.#life === 'ready';
   }
 
-  /** It is back after a failure, and has not begun to answer since. */
+  /** It joined again after a failure and has not begun to answer a request since. */
   get onTrial(): boolean {
     return this.#onTrial;
   }
@@ -117,28 +117,28 @@ export class EngineHealth {
     return this.#pulse.silenceMs;
   }
 
-  /** Names the question for its health that is asked next, for `answered`. */
+  /** Id of the next /health question, to be passed to `answered`. */
   get question(): number {
     return this.#pulse.question;
   }
 
-  /** Others come first: it is stalled or full, or one request is just trying whether it works. */
+  /** Whether other engines are preferred: it is stalled, full, or on trial with a request in flight. */
   isSecondChoice(nowMs: number, inFlight: number): boolean {
     return this.state === 'stalled' || nowMs < this.#fullUntilMs || (this.#onTrial && inFlight > 0);
   }
 
   task(nowMs: number): HealthTask {
-    // Questions to a stalled engine are asked by its pulse.
+    // A stalled engine is asked by `advance`.
     if (this.#life === 'ready') return this.state === 'stalled' ? 'nothing' : 'check';
     return nowMs < this.#restUntilMs ? 'nothing' : 'join';
   }
 
-  /** Until the next look. @param probeIntervalMs between two tries to join */
+  /** Until the monitor wakes next. @param probeIntervalMs between attempts to join */
   waitMs(nowMs: number, probeIntervalMs: number): number {
     return this.isInUse ? inUseIntervalMs : Math.max(probeIntervalMs, this.#restUntilMs - nowMs);
   }
 
-  /** Whether the process was seen to be gone since the last call, with all that its cache held. */
+  /** Whether the process, and with it its cache, was found gone since the last call. */
   takeProcessGone(): boolean {
     const gone = this.#processGone;
     this.#processGone = false;
@@ -153,7 +153,7 @@ export class EngineHealth {
     return { kind: 'joined' };
   }
 
-  /** @param answer of an idle engine */
+  /** @param answer to a probe of an idle engine */
   probed(answer: HealthAnswer, reason: string): HealthChange | null {
     if (answer === 'alive') {
       this.#missedProbes = 0;
@@ -165,7 +165,7 @@ export class EngineHealth {
     return this.unreached(reason, answer === 'refused');
   }
 
-  /** It could not be joined, or does not answer its probes any more. @param refused nothing listens there */
+  /** It could not be joined, or no longer answers probes. @param refused nothing listens at its address */
   unreached(reason: string, refused: boolean): HealthChange {
     this.#processGone ||= refused;
     const isLoss = this.isInUse || this.#life === 'suspect';
@@ -174,7 +174,7 @@ export class EngineHealth {
     return { kind: isLoss ? 'lost' : 'unreached' };
   }
 
-  /** A request could not connect: no further one goes there until a probe has. */
+  /** A request could not connect: no more requests go there until it has joined again. */
   unreachable(reason: string, refused: boolean): HealthChange | null {
     this.#processGone ||= refused;
     if (!this.isInUse) return null;
@@ -183,7 +183,7 @@ export class EngineHealth {
     return { kind: 'suspected' };
   }
 
-  /** A request failed in its hands. @param canBeSpared enough other engines are left */
+  /** A request failed at this engine. @param canBeSpared enough other engines take requests */
   failed(nowMs: number, reason: string, canBeSpared: boolean): HealthChange | null {
     if (!this.isInUse) return null;
     if (!canBeSpared || !this.#streak.failed(this.#onTrial)) return { kind: 'failed' };
@@ -193,23 +193,23 @@ export class EngineHealth {
     return { kind: 'out', restMs: this.#streak.restMs };
   }
 
-  /** It has begun to answer a request. */
+  /** A request got the beginning of an answer. */
   begun(): void {
     this.#onTrial = false;
   }
 
-  /** It has given a whole answer. */
+  /** A request got a whole answer. */
   worked(): void {
     this.#streak.worked();
     this.#onTrial = false;
   }
 
-  /** It said that it takes no more requests. */
+  /** It refused a request because it is full. */
   full(nowMs: number): void {
     this.#fullUntilMs = nowMs + fullMs;
   }
 
-  /** @returns null if that is known */
+  /** @returns null if it is refused for this reason already */
   unfit(reason: string): HealthChange | null {
     const isKnown = this.#life === 'refused' && this.#cause === reason;
     this.#become('refused', reason);
@@ -217,9 +217,9 @@ export class EngineHealth {
   }
 
   /**
-   * An error that nobody expected, in the care of this engine.
+   * An internal error of the gateway while it handled this engine.
    * @param intervalMs the first rest
-   * @returns null if it rests from one already
+   * @returns null if it already rests after one
    */
   fault(nowMs: number, reason: string, intervalMs: number): HealthChange | null {
     if (this.#life === 'refused' && nowMs < this.#restUntilMs) return null;
@@ -231,30 +231,30 @@ export class EngineHealth {
     return { kind: 'fault', restMs };
   }
 
-  /** It serves none of the models that it served before. */
+  /** It serves none of its earlier models. */
   otherModels(reason: string): HealthChange | null {
     if (!this.isInUse) return null;
     this.#become('joining', reason);
     return { kind: 'other-models' };
   }
 
-  /** Something came of its requests, or it had owed nothing until now. */
+  /** It sent something, or its first request is only now under way. */
   heard(): void {
     this.#pulse.heard();
   }
 
-  /** Two tokens of one stream came so far apart. */
+  /** @param ms between two tokens of one stream */
   gap(ms: number): void {
     this.#pulse.gap(ms);
   }
 
-  /** @param question as `question` was when it was asked */
+  /** @param question value of `question` when it was asked */
   answered(question: number, answer: HealthAnswer): void {
     this.#processGone ||= answer === 'refused';
     this.#pulse.answered(question, answer);
   }
 
-  /** @param elapsedMs time in which nothing could have come unheard */
+  /** @param elapsedMs since the last call, during which anything sent would have been noticed */
   advance(elapsedMs: number, expected: Expected): SilenceStep {
     const { state, ask, overdue } = this.#pulse.advance(elapsedMs, expected);
     if (state === 'dead') return { change: this.#died(), ask, overdue };
@@ -268,7 +268,7 @@ export class EngineHealth {
     const silentMs = this.#pulse.silenceMs;
     const wasInUse = this.isInUse || this.#life === 'suspect';
     if (wasInUse) this.#become('down', { silentMs });
-    // Its streams end here; whatever is sent there later starts anew.
+    // Its streams are cut; the silence of later requests is measured from zero.
     this.#pulse.heard();
     this.#toldStalled = false;
     return { kind: wasInUse ? 'dead' : 'cut', silentMs };

@@ -1,6 +1,6 @@
 // Limits on what an engine may say about itself; an engine beyond them is broken or malicious.
 
-/** Answer to `/v1/models`: about 4,000 adapters of vLLM. */
+/** Answer to `/v1/models`; enough for about 4,000 adapters of vLLM. */
 export const modelsBytesMax: number = 2 * 1024 * 1024;
 export const modelsMax = 4096;
 export const modelIdLengthMax = 512;

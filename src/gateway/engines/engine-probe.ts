@@ -58,7 +58,7 @@ export class ProbeError extends Error {
     return this.code === 'ECONNREFUSED';
   }
 
-  /** What it says of the engine's health. An engine without /health is not ill; one that answers with 5xx says so. */
+  /** What the error says about the engine's health. 5xx: ill. Another status, such as 404 without /health: alive. */
   get answer(): HealthAnswer {
     if (this.status >= 500) return 'ill';
     if (this.status > 0) return 'alive';

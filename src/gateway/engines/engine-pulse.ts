@@ -1,48 +1,48 @@
-// Whether an engine with requests under way is alive: a state machine without clock, I/O or words.
+// Whether an engine with requests under way is alive: a state machine without clock or I/O.
 //
 //                silent for longer than normal            /health unanswered for 2 s, or it says no
 //       well ───────────────────────────────▶ stalled ─────────────────────────────────────────▶ dead
 //        ▲ │                                     │                                                ▲
-//        │ └─ silent for 1 or 2 s: /health is asked, here and there; the same answers end it ─────┘
-//        └───────────── something is heard ──────┘
+//        │ └─ silent for 1 s (prefilling: 2 s): /health is asked; the same answers lead to dead ──┘
+//        └───────── the engine sends ────────────┘
 //
-// `stalled` is no fault: engines compile, collect garbage, compute long prompts. New requests prefer other engines, and
-// what has no token yet may go to one that is likely to be faster. Only `dead` ends streams that have tokens.
+// `stalled` is not a failure: engines compile, collect garbage, compute long prompts. New requests prefer other
+// engines, and requests without a token may move to one likely to be faster. Only `dead` ends streams that have tokens.
 
-/** Newest gaps between two pieces of a stream that are remembered. */
+/** Latest gaps between tokens of a stream that are kept. */
 const gapsMax = 512;
 const decodeSilenceMsMin = 1000;
 const prefillSilenceMsMin = 2000;
-/** How much longer than foreseen a prefill may take. */
+/** Factor by which a prefill may exceed its expected time. */
 const prefillSlack = 3;
 const gapSlack = 10;
-/** Between an answer of /health and the next question. */
+/** From an answer of /health to the next question. */
 const askIntervalMs = 1000;
-/** An engine that does not answer /health for so long, and sends nothing else, is dead. */
+/** An engine that leaves /health unanswered for this long, and sends nothing else, is dead. */
 export const unansweredMsMax = 2000;
 
-/** What the engine owes at the moment. */
+/** What the requests under way expect of the engine. */
 export interface Expected {
   /** Streams past their first token whose client reads. */
   readonly decoding: number;
   /** Streams before their first token. */
   readonly prefilling: number;
-  /** Answers that come in one piece, whenever they are ready: their silence says little. */
+  /** Answers in one piece: silence before them is normal. */
   readonly whole: number;
-  /** Booked uncached tokens over the observed speed of prefill. */
+  /** Booked uncached tokens divided by the observed prefill speed. */
   readonly prefillMs: number;
 }
 
 export type PulseState = 'well' | 'stalled' | 'dead';
 
-/** What came of a question: it answered; it answered that it is ill; nothing listens; there was no answer. */
+/** Result of a /health question. `ill`: status 5xx. `refused`: nothing listens there. `none`: no answer. */
 export type HealthAnswer = 'alive' | 'ill' | 'refused' | 'none';
 
 export interface PulseStep {
   readonly state: PulseState;
-  /** Ask for /health now; what comes of it is to be told by `answered`. */
+  /** Ask /health now and pass the result to `answered`. */
   readonly ask: boolean;
-  /** Stalled for so long that requests without a token may look elsewhere. */
+  /** Stalled for so long that requests without a token may move to another engine. */
   readonly overdue: boolean;
 }
 
@@ -51,10 +51,10 @@ export class EnginePulse {
   #silenceMs = 0;
   /** A question is under way. */
   #asked = false;
-  /** Since the first question that has not been answered; null: none is open. */
+  /** Time since the first unanswered question; null: none. */
   #unansweredMs: number | null = null;
   #restedMs = askIntervalMs;
-  /** Rises with each silence, so that a late answer is not taken for one to the present question. */
+  /** Counts silences with a question, so that a late answer is not taken for one to the current question. */
   #silences = 0;
   readonly #gapsMs: number[] = [];
   #nextGap = 0;
@@ -67,12 +67,12 @@ export class EnginePulse {
     return this.#silenceMs;
   }
 
-  /** Names the question that is asked next, for `answered`. */
+  /** Id of the next question, to be passed to `answered`. */
   get question(): number {
     return this.#silences;
   }
 
-  /** Something came, or the engine had owed nothing until now. */
+  /** The engine sent something, or no request expected anything until now. */
   heard(): void {
     this.#state = 'well';
     this.#silenceMs = 0;
@@ -82,13 +82,13 @@ export class EnginePulse {
     this.#restedMs = askIntervalMs;
   }
 
-  /** Two pieces of one stream came so far apart. */
+  /** @param ms between two tokens of one stream */
   gap(ms: number): void {
     this.#gapsMs[this.#nextGap] = ms;
     this.#nextGap = (this.#nextGap + 1) % gapsMax;
   }
 
-  /** @param question as `question` was when it was asked */
+  /** @param question value of `question` when it was asked */
   answered(question: number, answer: HealthAnswer): void {
     if (question !== this.#silences || this.#state === 'dead') return;
     this.#asked = false;
@@ -98,7 +98,7 @@ export class EnginePulse {
     this.#restedMs = 0;
   }
 
-  /** @param elapsedMs time in which nothing could have come unheard */
+  /** @param elapsedMs since the last call, during which anything sent would have been noticed */
   advance(elapsedMs: number, expected: Expected): PulseStep {
     if (expected.decoding + expected.prefilling + expected.whole === 0) {
       this.heard();
@@ -112,12 +112,12 @@ export class EnginePulse {
     const prefillLimitMs = prefillSilenceMsMin + prefillSlack * expected.prefillMs;
     const limitMs = this.#limitMs(expected, prefillLimitMs);
     if (this.#silenceMs > limitMs) this.#state = 'stalled';
-    // Without chunked prefill a long prompt stands in the way of all streams.
+    // Without chunked prefill, a long prompt delays every stream.
     const overdueMs = 2 * (expected.prefilling > 0 ? Math.max(limitMs, prefillLimitMs) : limitMs);
     return this.#step(this.#mayAsk(expected), this.#state === 'stalled' && this.#silenceMs > overdueMs);
   }
 
-  /** 0 before any gap. O(n log n) of at most `gapsMax`; only asked for once silence has lasted. */
+  /** 0 without gaps. O(n log n) with n at most `gapsMax`; called only after `decodeSilenceMsMin` of silence. */
   gapP99Ms(): number {
     if (this.#gapsMs.length === 0) return 0;
     const sorted = this.#gapsMs.toSorted((a, b) => a - b);
@@ -133,7 +133,7 @@ export class EnginePulse {
     return true;
   }
 
-  /** Silence from which the engine counts as stalled. */
+  /** Silence beyond which the engine counts as stalled. */
   #limitMs({ decoding, prefilling }: Expected, prefillLimitMs: number): number {
     if (this.#silenceMs <= decodeSilenceMsMin) return Number.POSITIVE_INFINITY;
     if (decoding > 0) return Math.max(decodeSilenceMsMin, gapSlack * this.gapP99Ms());

@@ -1,4 +1,4 @@
-// One engine process behind a URL, and the workers in it: what is known of them, and whether they take requests.
+// One engine behind a URL, with its workers: their facts, state and KV event feeds, and whether they take requests.
 
 import type { BlocksStored, Router, WorkerIndex } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
@@ -22,19 +22,19 @@ import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-t
 export class Engine {
   readonly spec: EngineSpec;
   readonly url: string;
-  /** What clients are told instead. */
+  /** Shown to clients instead of the URL. */
   readonly clientId: string;
   readonly upstream: Upstream;
   readonly probe: EngineProbe;
   workers: readonly Worker[] = [];
-  /** What it says of itself, and can't be used. */
+  /** Its unusable statements about itself. */
   remarks: readonly string[] = [];
   tokenizer: TokenizerVerdict = { text: 'unchecked', chat: 'unchecked' };
   readonly health: EngineHealth = new EngineHealth();
   readonly calls: EngineCalls = new EngineCalls(this.health);
-  /** It has told how many prompt tokens it found in its cache, so it tells whenever there are some. */
+  /** It has reported cached tokens at least once, so an answer that omits them had none. */
   reportsCachedTokens = false;
-  /** The log has said that it reports usages that can not be. */
+  /** The log has a warning about its impossible usages. */
   toldMalformedUsage = false;
   #models: readonly ModelEntry[] = [];
   #modelOf: ReadonlyMap<string, ModelEntry> = new Map();
@@ -42,8 +42,8 @@ export class Engine {
   #inFlight = 0;
 
   /**
-   * @param ca authorities that its certificate may come from, in PEM; null: those that Node trusts
-   * @param linkLocal its name may lead to a link-local address
+   * @param ca certificate authorities in PEM; null: those that Node trusts
+   * @param linkLocal whether its name may resolve to a link-local address
    */
   constructor(spec: EngineSpec, ca: string | null = null, linkLocal = false) {
     this.spec = spec;
@@ -53,12 +53,12 @@ export class Engine {
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
   }
 
-  /** Requests under way, those of the pass-through and canaries included. */
+  /** Requests under way, including those of the pass-through and canaries. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Counts one request as under way. @returns ends that; every call but the first does nothing */
+  /** Counts one request as under way. @returns ends it; further calls do nothing */
   enter(): () => void {
     this.#inFlight += 1;
     let inside = true;
@@ -78,27 +78,27 @@ export class Engine {
     return reasonOf(this.state, this.health.cause);
   }
 
-  /** Whether new requests may go there. */
+  /** Whether new requests may go to it. */
   get takesRequests(): boolean {
     return this.isInUse && !this.#draining;
   }
 
-  /** It has joined, and nothing is known to be wrong with it. */
+  /** Ready or stalled, also while it is draining. */
   get isInUse(): boolean {
     return this.health.isInUse;
   }
 
-  /** Others come first: it is stalled or full, or one request is just trying whether it works. */
+  /** Whether other engines are preferred: it is stalled, full, or on trial with a request in flight. */
   isSecondChoice(nowMs: number): boolean {
     return this.health.isSecondChoice(nowMs, this.#inFlight);
   }
 
-  /** It is back after a failure, and has not begun to answer since. */
+  /** It joined again after a failure and has not begun to answer a request since. */
   get onTrial(): boolean {
     return this.health.onTrial;
   }
 
-  /** Nothing new goes there, whatever its state; what is under way ends as it would. */
+  /** It gets no new requests, whatever its state; requests under way are finished. */
   get draining(): boolean {
     return this.#draining;
   }
@@ -108,13 +108,13 @@ export class Engine {
     this.applyRoutable();
   }
 
-  /** What the usage of a complete answer means: some engines (vLLM 0.23) leave out cached tokens where there are none. */
+  /** Fills in a usage: vLLM 0.23 omits cached tokens if there are none. */
   complete(usage: Usage): Usage {
     if (usage.cachedTokens !== null) this.reportsCachedTokens = true;
     return usage.cachedTokens === null && this.reportsCachedTokens ? { ...usage, cachedTokens: 0 } : usage;
   }
 
-  /** In its order. */
+  /** In the engine's order. */
   get models(): readonly ModelEntry[] {
     return this.#models;
   }
@@ -124,7 +124,7 @@ export class Engine {
     this.#modelOf = new Map(models.map((model) => [model.id, model]));
   }
 
-  /** As it describes it; undefined: it does not list it. */
+  /** Undefined: the engine does not list the model. */
   model(id: string): ModelEntry | undefined {
     return this.#modelOf.get(id);
   }
@@ -133,7 +133,7 @@ export class Engine {
     return this.#modelOf.has(model);
   }
 
-  /** Tells the routers whether its workers take requests; bookings stay. To be called when its health has changed. */
+  /** Tells the routers whether its workers take requests; bookings stay. Call after each change of its health. */
   applyRoutable(): void {
     const routable = this.takesRequests;
     for (const { membership } of this.workers) membership?.router.setRoutable(membership.index, routable);
@@ -146,7 +146,7 @@ export interface Membership {
   readonly index: WorkerIndex;
 }
 
-/** KV events applied and left out, in blocks. */
+/** KV events of a worker, applied and not. */
 export interface EventCounters {
   appliedBlocks: number;
   orphanBlocks: number;
@@ -157,10 +157,10 @@ export interface EventCounters {
   readonly skipped: Partial<Record<SkipReason, number>>;
 }
 
-/** One routing target: a data-parallel rank of an engine. Health is the engine's, blocks and bookings are the rank's. */
+/** One routing target: a data-parallel rank of an engine. Health belongs to the engine, blocks and bookings to it. */
 export class Worker {
   readonly id: string;
-  /** What clients are told instead. */
+  /** Shown to clients instead of `id`. */
   readonly clientId: string;
   readonly engine: Engine;
   readonly rank: number;
@@ -174,11 +174,11 @@ export class Worker {
   readonly account: WorkerAccount = new WorkerAccount();
   traits: WorkerTraits;
   told: ToldOfCache;
-  /** Blocks that its events have told of since some were lost. */
+  /** Blocks that its events have announced since events were lost. */
   storedSinceLoss = 0;
-  /** The newest; null: none has come back yet. */
+  /** The latest; null: none yet. */
   canary: CanaryReport | null = null;
-  /** Sees every store of its events, for a while; null: nobody looks. */
+  /** Called with each store event while a canary waits for one; null: no canary does. */
   storedWatch: ((event: BlocksStored) => void) | null = null;
   /** The publisher of its KV events, whether they are used or not. */
   offeredFeed: FeedSource | null = null;
@@ -186,9 +186,9 @@ export class Worker {
   feed: KvFeed | null = null;
   /** Why its feed could not be opened; null: it could, or none is wanted. */
   feedFault: string | null = null;
-  /** Why its events can't tell of its blocks, although they come; null: they can. */
+  /** Why its events are unusable although they arrive; null: they are usable. */
   eventsUnfit: 'attention-kind' | null = null;
-  /** Null before the engine has joined. */
+  /** Null before the engine joins. */
   membership: Membership | null = null;
 
   constructor(engine: Engine, rank: number, traits: WorkerTraits, told: ToldOfCache) {
@@ -205,7 +205,7 @@ export class Worker {
     return { traits, told, offered: offeredFeed !== null, tokenizer: engine.tokenizer };
   }
 
-  /** How far what is known of its blocks can be trusted now. */
+  /** How far the known blocks of this worker can be trusted now. */
   trust(nowMs: number): WorkerTrust {
     const { traits, feed, feedFault, eventsUnfit, membership, offeredFeed } = this;
     if (traits.source === 'approximate' || feed === null) return approximateTrust(offeredFeed !== null, feedFault);

@@ -1,19 +1,19 @@
-// Failures of an engine in a row: how many put it out, and for how long before it is tried again.
+// Failures of an engine in a row: how many put it out of use, and for how long.
 
-/** One more failure without an answer in between puts the engine out. */
+/** This many failures without a whole answer in between put the engine out. */
 const failuresMax = 5;
 const restMsMin = 1000;
 const restMsMax = 30_000;
 
 export class FailureStreak {
   #failures = 0;
-  /** Times in a row that it was put out, or failed on trial. */
+  /** Times in a row that it was put out, without a whole answer in between. */
   #trips = 0;
 
   /**
-   * An engine that was put out has to give a whole answer before it may fail again.
-   * @param onTrial it has only just come back
-   * @returns whether this puts it out
+   * After it was put out, one failure before its first whole answer puts it out again.
+   * @param onTrial it has just come back
+   * @returns whether this failure puts it out
    */
   failed(onTrial: boolean): boolean {
     this.#failures += 1;
@@ -22,19 +22,19 @@ export class FailureStreak {
     return true;
   }
 
-  /** It is put out for another reason. */
+  /** Counts it as put out. */
   trip(): void {
     this.#failures = 0;
     this.#trips += 1;
   }
 
-  /** It has given a whole answer. */
+  /** A request got a whole answer. */
   worked(): void {
     this.#failures = 0;
     this.#trips = 0;
   }
 
-  /** How long it rests after the newest trip: twice as long each time. */
+  /** Rest after the latest trip; doubles with each. */
   get restMs(): number {
     return this.#trips === 0 ? 0 : Math.min(restMsMax, restMsMin * 2 ** (this.#trips - 1));
   }

@@ -1,4 +1,4 @@
-// An engine's silence in words: for its `reason`, the log, and the requests that end because of it.
+// Texts about an engine's silence, for its `reason`, the log, and the errors of requests that it ends.
 
 import type { HealthCause } from './engine-health.ts';
 

@@ -1,9 +1,9 @@
-// Keeps the few lines of an engine's metrics that are read; the other megabytes are dropped as they come.
+// Filters an engine's metrics as they arrive: keeps the few lines that are read, drops megabytes of others.
 
 import { labelsLengthMax, ranksMax } from './engine-limits.ts';
 
 const lineFeed = 0x0a;
-/** Of one name: each rank has one line, and one more shows that there are too many. */
+/** Lines kept per metric: one per rank, and one more so that its reader sees too many. */
 export const linesMax: number = ranksMax + 1;
 
 export class MetricsLines {
@@ -11,14 +11,14 @@ export class MetricsLines {
   readonly #lineBytesMax: number;
   readonly #lines: string[] = [];
   readonly #counts: number[];
-  /** The beginning of an incomplete line, cut at `#lineBytesMax`. */
+  /** Start of an incomplete line, cut at `#lineBytesMax`. */
   #rest: Buffer = Buffer.alloc(0);
 
   /** @param names metrics to keep */
   constructor(names: readonly string[]) {
     this.#starts = names.map((name) => `${name}{`);
     this.#counts = this.#starts.map(() => 0);
-    // Longer than any line that is read, so that its reader sees that it is too long.
+    // Longer than the reader accepts, so that it sees that a line is too long.
     this.#lineBytesMax = 2 * labelsLengthMax;
   }
 
@@ -36,7 +36,7 @@ export class MetricsLines {
     this.#append(chunk.subarray(lastEnd + 1));
   }
 
-  /** The kept lines, each with its end. */
+  /** The kept lines, each with its line feed. */
   end(): string {
     this.#search(this.#rest);
     this.#rest = Buffer.alloc(0);
@@ -45,7 +45,7 @@ export class MetricsLines {
 
   #append(bytes: Buffer): void {
     const room = this.#lineBytesMax - this.#rest.length;
-    // A copy, or the socket's whole buffer would stay.
+    // `concat` copies; a slice would keep the socket's whole buffer alive.
     if (room > 0 && bytes.length > 0) this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, room)]);
   }
 

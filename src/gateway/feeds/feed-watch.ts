@@ -1,4 +1,4 @@
-// Timers for what no message shows: a publisher that stays away, and the possible loss of the latest batches.
+// Timers for events without a message: an absent publisher, and a possible loss of the latest batches.
 
 /** A feed quiet for this long is asked for lost latest batches; the pause doubles while there are none. */
 const tailCheckMs = 2000;

@@ -1,6 +1,6 @@
 // Limits for all KV-event feeds of a gateway together: time per turn of the event loop, and concurrent replays.
-// Not TurnSlices: a batch is one long task that must ask between its events whether to pause, and each feed's order must
-// hold; TurnSlices starts many short tasks, which it cannot interrupt.
+// TurnSlices does not fit: it starts many short tasks, which it can't interrupt. A batch is one long task that pauses
+// between its events, and each feed's batches must stay in order.
 
 /**
  * After this time requests and streams are served. Two turns can follow each other before timers and sockets run, and

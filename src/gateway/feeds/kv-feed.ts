@@ -368,7 +368,7 @@ export class KvFeed {
     if (loss !== null) this.#listener.lost();
   }
 
-  /** Checks what no message shows: an absent publisher, unrepaired losses, lost latest batches. */
+  /** Periodic check for an absent publisher, unrepaired losses and lost latest batches. */
   #look(): void {
     if (this.#connection.publishers === 0) {
       if (!this.#watch.absent(performance.now())) return;

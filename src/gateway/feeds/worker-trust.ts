@@ -13,7 +13,7 @@
 //   no-connection --ten seconds--> approximate --connected--> catching-up
 //
 // Losses without a replay heal as blocks are announced again: once predictions have agreed with the engine for long
-// enough, or the engine has refilled its cache. Blocks still missing then are not requested by anyone.
+// enough, or the engine has refilled its cache. No request uses the blocks still missing then.
 //
 // An incomplete view never claims a block that the engine doesn't hold: it costs hits, not correctness.
 
@@ -68,7 +68,7 @@ const connectMsMax = 10_000;
 /** Prompts in a row that no event announced; a single one may have been evicted at once. */
 const missedEventsMax = 3;
 
-/** Predictions in a row that agree with the engine's cached tokens; blocks still missing then are not requested. */
+/** Predictions in a row that must agree with the engine's cached tokens; then no request uses the missing blocks. */
 export const agreeingMin = 32;
 /** The same, if the cache has been refilled since the loss. */
 export const agreeingRefilledMin = 8;
@@ -87,7 +87,7 @@ export interface Healing {
 }
 
 /**
- * Whether an incomplete view is as good as complete. If too many blocks were announced, their number proves nothing.
+ * Whether an incomplete view counts as complete. After `overfull` the number of announced blocks proves nothing.
  */
 export function isHealed({ kind }: FeedLoss, { agreeing, canAgree, storedBlocks, capacityBlocks }: Healing): boolean {
   if (agreeing >= agreeingMin) return true;

@@ -1,4 +1,4 @@
-// Drives the health of one engine (engine-health.ts): probes it, joins it to a pool, and does what its state asks for.
+// Drives the state machine of one engine's health (engine-health.ts): probes the engine and joins it to a pool.
 
 import type { Logger } from 'pino';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
@@ -19,9 +19,9 @@ import { PulseGuard } from './pulse-guard.ts';
 import { canBeSpared } from './spare-engines.ts';
 import { unreachedAdvice } from './unreached-advice.ts';
 
-/** Between two looks at the models of an engine that is ready, for adapters that are loaded and dropped while it runs. */
+/** Probe intervals between requests for the models of a ready engine, which may load and unload adapters. */
 const probeIntervalsPerModels = 10;
-/** Between two tries to open a feed that could not be opened. */
+/** Between attempts to open a feed that could not be opened. */
 const feedRetryMs = 30_000;
 
 export interface MonitorContext extends CanaryContext {
@@ -41,7 +41,7 @@ export class EngineMonitor {
   readonly #log: Logger;
   #closed = false;
   #wake: (() => void) | null = null;
-  /** A look was asked for while another one was under way. */
+  /** `#lookNow` was called while a look was under way. */
   #lookAgain = false;
   readonly #pulse: PulseGuard;
   readonly #canaries: CanarySchedule;
@@ -66,7 +66,7 @@ export class EngineMonitor {
     this.#canaries = new CanarySchedule(engine, config, (worker) => sendCanary(worker, context), this.#log);
   }
 
-  /** Runs until `close`. Never rejects: whatever goes wrong with an engine is that engine's state. */
+  /** Runs until `close`. Never rejects: every error becomes the engine's state. */
   async run(): Promise<void> {
     while (!this.#closed) {
       try {
@@ -79,12 +79,12 @@ export class EngineMonitor {
     }
   }
 
-  /** A request could not connect. @param refused nothing listens there */
+  /** To be called when a request could not connect. @param refused nothing listens at the address */
   suspect(reason: string, refused: boolean): void {
     this.#apply(this.engine.health.unreachable(reason, refused));
   }
 
-  /** A request failed in its hands. */
+  /** To be called when a request failed at the engine. */
   failed(reason: string): void {
     const { engine } = this;
     if (!engine.isInUse) return;
@@ -92,7 +92,7 @@ export class EngineMonitor {
     this.#apply(engine.health.failed(performance.now(), reason, spare));
   }
 
-  /** Takes its workers out of their pool, with all that is booked there. */
+  /** Removes its workers from their pool, with their bookings. */
   leave(): void {
     this.#pools.leave(this.engine);
     this.engine.workers = [];
@@ -116,7 +116,7 @@ export class EngineMonitor {
     }
   }
 
-  /** Does what a change of its health asks for. @param error of ours, with a fault */
+  /** Applies a change of its health. @param error cause of a `fault` */
   #apply(change: HealthChange | null, error?: unknown): void {
     if (change === null) return;
     this.engine.applyRoutable();
@@ -143,7 +143,7 @@ export class EngineMonitor {
     this.#workers.retryFeeds();
   }
 
-  /** Lists the engine's models now, not only when they are due. Never rejects. */
+  /** Asks for the engine's models at once. Never rejects. */
   async listModels(): Promise<void> {
     try {
       if (!this.#closed) await this.#refreshModels();
@@ -163,11 +163,11 @@ export class EngineMonitor {
       models = await engine.probe.models();
     } catch (error) {
       if (!(error instanceof ProbeError)) throw error;
-      // Its health is looked at elsewhere; what it listed last stands.
+      // Other probes decide its health; the last list stays.
       this.#log.debug({ reason: error.message }, 'models not listed');
       return;
     }
-    // A newer question overtakes an older one.
+    // Only the answer to the latest question counts.
     if (this.#closed || engine.state !== 'ready' || asked !== this.#modelsAsked) return;
     if (this.#workers.adoptModels(models)) return;
     this.#apply(engine.health.otherModels('it serves other models than before'));
@@ -210,12 +210,12 @@ export class EngineMonitor {
   }
 
   /**
-   * An error that nobody expected ends this engine's part in routing, not the process: what was half done is undone,
-   * and the engine is taken in again ever more rarely.
+   * An internal error takes this engine out of routing and leaves the process running. Half-made workers are dismissed,
+   * and the engine joins again after a rest that doubles each time.
    */
   #fault(error: unknown): void {
     if (this.#closed) return;
-    const reason = `it could not be taken in: ${error instanceof Error ? error.message : String(error)}`;
+    const reason = `internal error: ${error instanceof Error ? error.message : String(error)}`;
     const change = this.engine.health.fault(performance.now(), reason, this.#config.probeIntervalMs);
     if (change === null) return;
     this.#workers.dismiss();

@@ -10,18 +10,19 @@ import type { FeedBreak, FeedListener } from '../feeds/feed-listener.ts';
 import { LogRate } from '../feeds/log-rate.ts';
 
 /**
- * Stores in a row with another block size, after which the size learnt first is taken for that of a special group of
- * blocks.
+ * Stores in a row with another block size, after which that size is adopted: the first one then belonged to a special
+ * group of blocks.
  */
 const otherSizesMax = 16;
 
 /** Batches with only partial-prefix blocks, after which the engine is taken to have no others. */
 const partialBatchesMax = 3;
 
-/** Announced blocks allowed per block of the engine's capacity. */
+/** Announced blocks allowed, as a multiple of the engine's capacity. */
 const heldPerRoomMax = 4;
-/** Always allowed; and allowed if the capacity is only a guess. */
+/** Announced blocks always allowed. */
 const heldBlocksMin = 65_536;
+/** The same if the capacity is a guess. */
 const heldGuessedMin = 2_097_152;
 
 /** How many blocks events may announce for a worker, in blocks of its events. */
@@ -45,7 +46,7 @@ export class EventIntake implements FeedListener {
   #isDead = false;
   /** The worker's blocks are mirrored from our own decisions, since no usable events arrive. */
   #isMirrored = false;
-  /** A store of blocks with their whole prefix has arrived. */
+  /** Blocks with their whole prefix have been announced. */
   #toldWhole = false;
   /** Batches so far with only events of other attention kinds. */
   #partialBatches = 0;
@@ -209,8 +210,8 @@ export class EventIntake implements FeedListener {
   }
 
   /**
-   * The first event overrides the engine's metrics. Later events of another size are skipped, since hybrid models
-   * announce some block groups in other sizes.
+   * The first event overrides the engine's metrics. Later events of another size are skipped (at most `otherSizesMax`),
+   * since hybrid models announce some block groups in other sizes.
    */
   #fits(worker: Worker, pageSize: number): boolean {
     const { traits } = worker;

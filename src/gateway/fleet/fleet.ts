@@ -1,4 +1,4 @@
-// The set of engines: brings the present engines in line with the wanted ones, by joining, draining and removing.
+// The set of engines: makes the present engines match the wanted ones by joining, draining and removing.
 
 import type { Logger } from 'pino';
 import type { EngineSpec } from '../config/engine-spec.ts';

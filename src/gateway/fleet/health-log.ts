@@ -1,4 +1,4 @@
-// What the log says of changes in an engine's health.
+// Logs the changes of an engine's health.
 
 import type { Logger } from 'pino';
 import type { Engine } from '../engines/engine.ts';
@@ -17,7 +17,7 @@ export class HealthLog {
     this.#unreached = new UnreachedLog(log, 'engine not reached');
   }
 
-  /** @param error of ours, with a fault */
+  /** @param error cause of a `fault` */
   tell(change: HealthChange, nowMs: number, error?: unknown): void {
     const { reason, health, calls } = this.#engine;
     switch (change.kind) {
@@ -38,22 +38,22 @@ export class HealthLog {
         this.#unreached.missed(reason!, nowMs);
         return;
       case 'out':
-        this.#log.warn({ reason, restMs: change.restMs }, 'engine out');
+        this.#log.warn({ reason, restMs: change.restMs }, 'engine out of use after failures');
         return;
       case 'unfit':
         this.#log.error({ reason }, 'engine refused');
         return;
       case 'fault':
-        this.#log.error({ err: error, restMs: change.restMs }, 'engine out: internal error');
+        this.#log.error({ err: error, restMs: change.restMs }, 'engine out of use: internal error');
         return;
       case 'other-models':
-        this.#log.warn({ reason }, 'engine serves other models: it joins anew');
+        this.#log.warn({ reason }, 'engine serves none of its earlier models: it joins again');
         return;
       case 'stalled':
         this.#log.warn({ reason: silentFor(health.silenceMs), requestsInFlight: calls.count }, 'engine stalled');
         return;
       case 'heard':
-        this.#log.info('engine heard again');
+        this.#log.info('engine no longer stalled');
         return;
       case 'failed':
       case 'cut':

@@ -1,5 +1,4 @@
-// Tells an engine's health of the time that passes in silence, asks for /health where it wants that, and cuts the streams
-// of a dead engine.
+// Measures an engine's silence for its health, asks /health when told to, and cuts the streams of a dead engine.
 
 import { assumedPrefillTokensPerS } from '../../core/index.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -9,14 +8,14 @@ import { ProbeError } from '../engines/engine-probe.ts';
 import { givenUpAfter, silentFor } from '../engines/health-words.ts';
 
 const turnIntervalMs = 100;
-/** A turn that comes later than that says more of this process than of the engine: only so much counts as silence. */
+/** Silence counted per turn; if a turn comes later than this, our own process was busy. */
 const turnMsMax = 250;
-/** Between two offers to requests without a token to go elsewhere. */
+/** Between calls of `offerElsewhere`. */
 const offerIntervalMs = 1000;
 
 export interface PulseActions {
   onChange(change: HealthChange): void;
-  /** The look at it failed by an error of ours. */
+  /** An internal error in a turn. */
   onFault(error: unknown): void;
 }
 
@@ -73,7 +72,7 @@ export class PulseGuard {
     );
   }
 
-  /** Time that the prefill booked there should take. */
+  /** Expected time of the booked prefill: the longest of its workers. */
   #prefillMs(): number {
     let longestMs = 0;
     for (const { membership } of this.#engine.workers) {

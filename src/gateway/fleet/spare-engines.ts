@@ -3,7 +3,7 @@
 import type { Engine } from '../engines/engine.ts';
 import type { Pool } from '../pools/pool.ts';
 
-/** Share of a pool's engines that failed requests may put out; a client's bad requests could otherwise put out all. */
+/** Share of a pool's engines that failed requests may put out of use; else one client's bad requests could stop all. */
 const outShareMax = 0.5;
 
 export function canBeSpared(engine: Engine, pool: Pool): boolean {

@@ -31,9 +31,9 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
       return `there is no route to ${host} from here: is the address right?`;
     case 'ETIMEDOUT':
     case 'UND_ERR_CONNECT_TIMEOUT':
-      return `${host} does not take the connection: a wrong address, or a firewall in between`;
+      return `${host} does not accept the connection: the address is wrong, or a firewall blocks it`;
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return 'its certificate is for another name: give that one with server-name=NAME';
+      return 'its certificate is for another name: set that name with server-name=NAME';
     case 'CERT_HAS_EXPIRED':
       return 'its certificate has expired';
   }
@@ -42,11 +42,11 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
     return `what listens at ${host} does not speak TLS: write http:// instead of https://`;
   }
   if (code === 'HTTPParserError' || code.startsWith('HPE_')) {
-    return `what listens at ${host} does not speak HTTP: another port, or https:// if it is TLS`;
+    return `what listens at ${host} does not speak HTTP: use another port, or https:// if it speaks TLS`;
   }
   if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
-    const orTls = isTls ? '' : ', or https:// if it is TLS';
-    return `${host} ends the connection without an answer: another port${orTls}`;
+    const orTls = isTls ? '' : ', or https:// if it speaks TLS';
+    return `${host} closes the connection without an answer: use another port${orTls}`;
   }
   return null;
 }
@@ -54,9 +54,9 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
 function answerAdvice(url: string, status: number): string | null {
   if (status === 404 && url.endsWith('/v1')) return `leave "/v1" out of the address: ${url.slice(0, -'/v1'.length)}`;
   if (status === 404) return 'another service listens there, or the path in the address is wrong';
-  if (status === 401 || status === 403) return 'it wants a key: api-key=KEY';
-  if (status === 400 && url.startsWith('http:')) return 'is it https://?';
-  if (status >= 300 && status <= 399) return 'it redirects: use the address that it names';
+  if (status === 401 || status === 403) return 'it requires a key: set api-key=KEY';
+  if (status === 400 && url.startsWith('http:')) return 'it may expect https://';
+  if (status >= 300 && status <= 399) return 'it redirects: use the address that it redirects to';
   if (status >= 200 && status <= 299) return 'another service listens there';
   return null;
 }

@@ -17,9 +17,9 @@ import { diagnose, type EventEvidence } from './diagnosis.ts';
 const answerMsMax = 60_000;
 /** Time that events and the engine's counters may lag behind an answer. */
 const lagMsMax = 3000;
-/** Time to wait, after our end was opened, for a publisher that connects to it; publishers retry within seconds. */
+/** Time after opening our end in which a publisher must connect to it; publishers retry within seconds. */
 const publisherMsMax = 10_000;
-/** Fewer tokens could begin any prompt. */
+/** Tokens of an event that identify the canary's prompt; fewer could begin any prompt. */
 const tellingTokensMin = 4;
 
 /** The parts of the gateway that a canary needs. */
@@ -41,7 +41,7 @@ export async function sendCanary(worker: Worker, context: CanaryContext): Promis
     const diagnosis = await new Canary(worker, prompt, context).run();
     return { timeMs: Date.now(), state: diagnosis.findings.length === 0 ? 'sound' : 'faulty', ...diagnosis };
   } catch (error) {
-    // Unanswered requests are the health check's concern; they prove nothing about the cache.
+    // Unanswered requests prove nothing about the cache; the health check deals with them.
     const expected = error instanceof ProbeError || error instanceof TokenizerError || error instanceof CanaryStopped;
     if (!expected) throw error;
     return { timeMs: Date.now(), state: 'inconclusive', reason: error.message };
@@ -109,7 +109,7 @@ class Canary {
     );
   }
 
-  /** Waits for a publisher that connects to us: its earlier events, those of the canary first, would be lost. */
+  /** Waits for a publisher that connects to us. Events before that, such as the canary's, would be lost. */
   #publisher(): Promise<void> {
     return until(() => {
       const { feed, engine } = this.#worker;

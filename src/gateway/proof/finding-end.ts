@@ -3,7 +3,7 @@
 import type { Finding } from '../engines/canary-report.ts';
 import type { Worker } from '../engines/engine.ts';
 
-/** Prompts that the worker's events announced; a single one could be another worker's. */
+/** Prompts that the worker's events must announce; a single one could be another worker's. */
 const matchedMin = 3;
 
 /** Counters of a worker, for a later comparison. */
