@@ -63,6 +63,11 @@ export class NaiveIndex {
     return new Set([...this.#of(worker).handles.values()].map((entry) => entry.chain)).size;
   }
 
+  /** Copies of all blocks. */
+  copies(worker: number): number {
+    return [...this.#of(worker).handles.values()].reduce((sum, { copies }) => sum + copies, 0);
+  }
+
   #of(worker: number): NaiveWorker {
     let held = this.#workers.get(worker);
     if (!held) {

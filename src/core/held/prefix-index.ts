@@ -10,19 +10,7 @@ import type { BlockHasher } from '../blocks/block-hash.ts';
 import { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
-
-/** The blocks that one worker is known to hold. */
-class Holdings {
-  /** Engine handle -> [sequence low, sequence high, copies]. */
-  readonly handles = new HashTable(3);
-  /** Sequence hash -> [number of further handles], for blocks with more than one handle. */
-  readonly shared = new HashTable(1);
-  /** Combines pages into blocks if the engine's pages are smaller than the indexed blocks. */
-  coarse: CoarseBlocks | null = null;
-  blocks = 0;
-  /** The part of `blocks` that was presumed, without event and handle. */
-  presumed = 0;
-}
+import { addOne, Holdings, takeOne } from './holdings.ts';
 
 export class PrefixIndex {
   /** Called for each block whose last copy was removed by an event. */
@@ -80,7 +68,9 @@ export class PrefixIndex {
         this.removeCopy(worker, low, high);
       },
     };
-    this.#of(worker).coarse = pageSize === blockSize ? null : new CoarseBlocks(this.#hasher, pageSize, blockSize, sink);
+    const holdings = this.#of(worker);
+    holdings.coarse = pageSize === blockSize ? null : new CoarseBlocks(this.#hasher, pageSize, blockSize, sink);
+    holdings.handlesAreHashes = holdings.coarse !== null;
   }
 
   /** Applies one event of one worker. O(blocks of the event), or O(blocks held) for `cleared` */
@@ -98,10 +88,11 @@ export class PrefixIndex {
     }
   }
 
-  /** Drops all blocks of the worker. O(blocks held) */
+  /** Drops all blocks of the worker. O(blocks held), or O(blocks of all workers) if handles are sequence hashes */
   clear(worker: WorkerIndex): void {
     const holdings = this.#of(worker);
     holdings.coarse?.clear();
+    if (holdings.handlesAreHashes) this.#clearHashes(worker, holdings);
     const handles = holdings.handles;
     for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
       this.#unset(worker, handles.slots[at + 2]!, handles.slots[at + 3]!);
@@ -118,8 +109,9 @@ export class PrefixIndex {
 
   /** Blocks or pages kept from the worker's events. Includes pages of equal content and of incomplete blocks. O(1) */
   toldBlocks(worker: WorkerIndex): number {
-    const { handles, coarse } = this.#of(worker);
-    return coarse === null ? handles.size : coarse.handleCount;
+    const { handles, coarse, handlesAreHashes, blocks } = this.#of(worker);
+    if (coarse !== null) return coarse.handleCount;
+    return handlesAreHashes ? blocks : handles.size;
   }
 
   /** Bytes of all tables. O(workers) */
@@ -146,7 +138,12 @@ export class PrefixIndex {
 
   /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block before */
   addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
-    const { handles, shared } = this.#of(worker);
+    const { handles, shared, handlesAreHashes } = this.#of(worker);
+    if (handlesAreHashes) {
+      if (this.#set(worker, low, high)) return true;
+      addOne(shared, low, high);
+      return false;
+    }
     const at = handles.insert(handleLow, handleHigh);
     const slots = handles.slots;
     slots[at + 4] = slots[at + 4]! + 1;
@@ -154,8 +151,7 @@ export class PrefixIndex {
     slots[at + 2] = low;
     slots[at + 3] = high;
     if (this.#set(worker, low, high)) return true;
-    const further = shared.insert(low, high);
-    shared.slots[further + 2] = shared.slots[further + 2]! + 1;
+    addOne(shared, low, high);
     return false;
   }
 
@@ -172,7 +168,8 @@ export class PrefixIndex {
 
   /** Removes one copy. @returns whether the handle was known */
   removeCopy(worker: WorkerIndex, handleLow: number, handleHigh: number): boolean {
-    const { handles, shared } = this.#of(worker);
+    const { handles, shared, handlesAreHashes } = this.#of(worker);
+    if (handlesAreHashes) return takeOne(shared, handleLow, handleHigh) || this.#drop(worker, handleLow, handleHigh);
     const at = handles.find(handleLow, handleHigh);
     if (at < 0) return false;
     const copies = handles.slots[at + 4]! - 1;
@@ -183,15 +180,7 @@ export class PrefixIndex {
     const low = handles.slots[at + 2]!;
     const high = handles.slots[at + 3]!;
     handles.remove(at);
-    const further = shared.size === 0 ? -1 : shared.find(low, high);
-    if (further < 0) {
-      this.#unset(worker, low, high);
-      this.onRemoved(worker, low, high);
-    } else if (shared.slots[further + 2]! > 1) {
-      shared.slots[further + 2] = shared.slots[further + 2]! - 1;
-    } else {
-      shared.remove(further);
-    }
+    if (!takeOne(shared, low, high)) this.#drop(worker, low, high);
     return true;
   }
 
@@ -267,7 +256,9 @@ export class PrefixIndex {
         assert(this.holds(worker, handles.slots[at + 2]!, handles.slots[at + 3]!), 'the block of a handle is held');
       }
       const told = holdings.blocks - holdings.presumed;
-      assert(handles.size - further === told, 'held blocks = handles - further handles + presumed blocks');
+      assert(!holdings.handlesAreHashes || handles.size === 0, 'handles that are hashes are not kept');
+      const isTold = holdings.handlesAreHashes || handles.size - further === told;
+      assert(isTold, 'held blocks = handles - further handles + presumed blocks');
       held += holdings.blocks;
     }
     assert(bits === held, 'set bits = held blocks of all workers');
@@ -279,6 +270,7 @@ export class PrefixIndex {
     if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
     const full = sequence.length / 2;
     const handles = event.hashes;
+    this.#noteHandles(worker, handles === sequence);
     for (let i = 0; i < 2 * full; i += 2) {
       this.addCopy(worker, handles[i]!, handles[i + 1]!, sequence[i]!, sequence[i + 1]!);
     }
@@ -314,8 +306,18 @@ export class PrefixIndex {
     return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: handles.length / 2 - applied };
   }
 
+  /** A worker that holds nothing may begin to use sequence hashes as handles. It keeps to them until it is cleared. */
+  #noteHandles(worker: WorkerIndex, areHashes: boolean): void {
+    const holdings = this.#of(worker);
+    if (holdings.handlesAreHashes === areHashes) return;
+    if (areHashes && holdings.blocks > 0) return;
+    assert(areHashes, 'the handles of a worker are all sequence hashes, or none is');
+    holdings.handlesAreHashes = true;
+  }
+
   #sequenceOf(worker: WorkerIndex, handle: Uint32Array): Uint32Array | null {
-    const handles = this.#of(worker).handles;
+    const { handles, handlesAreHashes } = this.#of(worker);
+    if (handlesAreHashes) return this.holds(worker, handle[0]!, handle[1]!) ? handle : null;
     const at = handles.find(handle[0]!, handle[1]!);
     return at < 0 ? null : handles.slots.slice(at + 2, at + 4);
   }
@@ -330,18 +332,37 @@ export class PrefixIndex {
     return true;
   }
 
-  /** Clears the worker's bit of the block if it is set. */
-  #unset(worker: WorkerIndex, low: number, high: number): void {
+  /** The last copy of a block was removed. @returns whether the worker held it */
+  #drop(worker: WorkerIndex, low: number, high: number): boolean {
+    if (!this.#unset(worker, low, high)) return false;
+    this.onRemoved(worker, low, high);
+    return true;
+  }
+
+  #clearHashes(worker: WorkerIndex, holdings: Holdings): void {
+    const held: number[] = [];
+    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
+      const low = this.#blocks.slots[at]!;
+      const high = this.#blocks.slots[at + 1]!;
+      if (this.holds(worker, low, high)) held.push(low, high);
+    }
+    for (let i = 0; i < held.length; i += 2) this.#unset(worker, held[i]!, held[i + 1]!);
+    holdings.handlesAreHashes = holdings.coarse !== null;
+  }
+
+  /** Clears the worker's bit of the block. @returns whether it was set */
+  #unset(worker: WorkerIndex, low: number, high: number): boolean {
     const at = this.#blocks.find(low, high);
-    if (at < 0) return;
+    if (at < 0) return false;
     const slots = this.#blocks.slots;
     const word = at + 2 + (worker >>> 5);
     const bit = 1 << (worker & 31);
-    if ((slots[word]! & bit) === 0) return;
+    if ((slots[word]! & bit) === 0) return false;
     slots[word] = slots[word]! & ~bit;
     this.#of(worker).blocks--;
-    for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return;
+    for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return true;
     this.#blocks.remove(at);
+    return true;
   }
 
   /**

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PrefixIndex } from '../../../src/core/held/prefix-index.ts';
-import { BlockHasher, type KvEvent } from '../../../src/core/index.ts';
+import { BlockHasher, type BlocksStored, type KvEvent } from '../../../src/core/index.ts';
 import { NaiveIndex } from '../../model/naive-index.ts';
 
 const hasher = new BlockHasher();
@@ -208,6 +208,47 @@ describe('prefix index', () => {
         },
       ),
       { numRuns: 400 },
+    );
+  });
+
+  it('equals the naive twin where handles are our own sequence hashes: copies, removals, clears', () => {
+    const workerCount = 34;
+    const path = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 });
+    const step = fc.record({
+      kind: fc.constantFrom('store', 'store', 'store', 'remove', 'remove', 'clear'),
+      worker: fc.constantFrom(0, 1, 33),
+      path,
+      from: fc.nat(5),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.array(path, { maxLength: 8 }), (steps, queries) => {
+        const { index, overlaps } = indexOf(workerCount);
+        const twin = new NaiveIndex();
+        for (const { kind, worker, path: blocks, from } of steps) {
+          const { sequence } = hasher.hash(Uint32Array.from(blocks), 1);
+          const names = range(0, blocks.length).map((i) => blocks.slice(0, i + 1).join('.'));
+          const start = Math.min(from, blocks.length - 1);
+          if (kind === 'store') {
+            const event = stored(names, blocks) as BlocksStored;
+            index.apply(worker, { ...event, hashes: sequence, sequence, tokens: new Uint32Array(0) });
+            twin.apply(worker, event);
+          } else if (kind === 'remove') {
+            const outcome = index.apply(worker, { kind: 'removed', hashes: sequence.slice(2 * start) });
+            const before = twin.copies(worker);
+            twin.apply(worker, removed(...names.slice(start)));
+            expect(outcome.appliedBlocks).toBe(before - twin.copies(worker));
+          } else {
+            index.apply(worker, { kind: 'cleared' });
+            twin.apply(worker, { kind: 'cleared' });
+          }
+          expect(index.toldBlocks(worker)).toBe(twin.heldBlocks(worker));
+        }
+        for (const query of queries) {
+          expect(overlaps(query)).toEqual(range(0, workerCount).map((w) => twin.overlap(w, query, 1)));
+        }
+        for (const worker of [0, 1, 33]) expect(index.heldBlocks(worker)).toBe(twin.heldBlocks(worker));
+      }),
+      { numRuns: 300 },
     );
   });
 });
