@@ -1,0 +1,57 @@
+// The routers that the gateway bench always measures: kvoyant with everything on, kvoyant without tokens, the yardstick.
+
+import { join } from 'node:path';
+import type { Contender, EngineAddress } from './contender.ts';
+
+/** A compiled kvoyant: its name in the table, and its dist folder. */
+export interface Build {
+  readonly name: string;
+  readonly dist: string;
+}
+
+/** Default policy, exact tokens, KV events of every engine, decision log and metrics. */
+export function everythingOn({ name, dist }: Build, nodeFlags: readonly string[] = []): Contender {
+  return kvoyant(`${name}, default policy`, dist, ['--tokenizer', 'builtin'], true, nodeFlags);
+}
+
+/** Round robin by request count: nothing is tokenized, no events are read. */
+export function withoutTokens({ name, dist }: Build, nodeFlags: readonly string[] = []): Contender {
+  return kvoyant(`${name}, round robin`, dist, ['--tokenizer', 'none', '--policy', 'round-robin'], false, nodeFlags);
+}
+
+export const bareRelay: Contender = {
+  name: 'bare Node relay',
+  about: 'raw sockets, one JSON.parse, engines in turn; the yardstick',
+  command: (engines, port) => [
+    process.execPath,
+    join('bench', 'gateway', 'bare-relay.mjs'),
+    String(port),
+    ...engines.map(({ url }) => url),
+  ],
+};
+
+function kvoyant(
+  name: string,
+  dist: string,
+  flags: readonly string[],
+  events: boolean,
+  nodeFlags: readonly string[],
+): Contender {
+  const workerOf = ({ url, kvEvents, kvReplay }: EngineAddress): string =>
+    events && kvEvents !== null ? `${url},kv-events=${kvEvents},kv-replay=${kvReplay}` : url;
+  return {
+    name,
+    about: flags.join(' '),
+    command: (engines, port, otherPort) => [
+      process.execPath,
+      ...nodeFlags,
+      join(dist, 'cli', 'main.js'),
+      'serve',
+      ...['--port', String(port), '--admin-port', String(otherPort)],
+      // The mock engines have no cache that a canary could find.
+      '--no-canary',
+      ...flags,
+      ...engines.flatMap((engine) => ['--worker', workerOf(engine)]),
+    ],
+  };
+}
