@@ -9,6 +9,7 @@ export {
   type Waiting,
 } from './admission/admission.ts';
 export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
+export type { Planned } from './choice/burst-plan.ts';
 export type { CandidateCost, Candidates } from './choice/candidates.ts';
 export type { Decision, DecisionReason, Routed } from './choice/decision.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';

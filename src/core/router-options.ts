@@ -13,6 +13,8 @@ export interface RouterOptions {
    * to measure the cost of late booking. Default `choice`.
    */
   readonly bookAt?: 'choice' | 'first-token' | 'told';
+  /** Whether `plan` plans requests that arrive together. Default: as the policy says (`Policy.bursts`). */
+  readonly joint?: boolean;
   /** May be shared within one thread. Default: a new one. */
   readonly hasher?: BlockHasher;
   /**

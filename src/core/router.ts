@@ -2,9 +2,10 @@
 
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
+import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
-import type { Policy, PolicyRequest } from './choice/policy.ts';
+import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
 import { Room } from './choice/room.ts';
 import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
@@ -49,6 +50,7 @@ export class Router {
   readonly #wholeAnswers: WholeAnswerProgress;
   readonly #placements: Placements;
   readonly #room: Room;
+  readonly #plan: BurstPlan;
   readonly #onRoomChange: () => void;
   readonly #ids = new BookingIds();
   /** Bookings whose load is counted only when `count` is called. */
@@ -67,6 +69,7 @@ export class Router {
       promised: this.#inFlightCredit,
     });
     this.#room = new Room(this.#workers, this.#placements.candidates);
+    this.#plan = new BurstPlan(this.#placements, this.#workers, { ...options, state: this.#state });
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     this.#wholeAnswers = new WholeAnswerProgress(this.#ledger, this.#speed, (record, nowMs) =>
       this.#prefillDone(record, nowMs),
@@ -146,17 +149,38 @@ export class Router {
   /**
    * Chooses a worker and books every prompt there before it returns. The prompts must carry hashes for every size in
    * `blockSizes()`. O(blocks + workers)
+   * @param planned from `plan`: the worker to book if it is a candidate. Null: the policy chooses.
    */
-  route(request: RouteRequest, nowMs: number): Routed | Refused {
-    return this.#fill(request, nowMs) ?? this.#chooseAndBook(request, nowMs);
+  route(request: RouteRequest, nowMs: number, planned: WorkerIndex | null = null): Routed | Refused {
+    return this.#fill(request, nowMs) ?? this.#chooseAndBook(request, nowMs, planned);
   }
 
   /**
    * Like `route`, but returns `held` if no worker has room for the request (see room.ts).
    * @param closed workers whose room is reserved for other requests
    */
-  admit(request: RouteRequest, nowMs: number, closed: ReadonlySet<WorkerIndex> = noneClosed): Routed | Refused | Held {
-    return this.#fill(request, nowMs) ?? this.#room.narrow(request, closed) ?? this.#chooseAndBook(request, nowMs);
+  admit(
+    request: RouteRequest,
+    nowMs: number,
+    closed: ReadonlySet<WorkerIndex> = noneClosed,
+    planned: WorkerIndex | null = null,
+  ): Routed | Refused | Held {
+    const unplaced = this.#fill(request, nowMs) ?? this.#room.narrow(request, closed);
+    return unplaced ?? this.#chooseAndBook(request, nowMs, planned);
+  }
+
+  /**
+   * Plans requests that arrived together (see burst-plan.ts). Books nothing.
+   * @returns every request once, in the order in which to route them, in this synchronous step
+   */
+  plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
+    this.advance(nowMs);
+    return this.#plan.plan(requests, nowMs);
+  }
+
+  /** False: `plan` leaves the requests in their order, without workers. */
+  get plansBursts(): boolean {
+    return this.#plan.enabled;
   }
 
   /** Fills the candidates. @returns null, or why there are none */
@@ -169,17 +193,15 @@ export class Router {
     return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
   }
 
-  #chooseAndBook(request: RouteRequest, nowMs: number): Routed {
+  #chooseAndBook(request: RouteRequest, nowMs: number, planned: WorkerIndex | null): Routed {
     const { candidates } = this.#placements;
-    let isl = 0;
-    for (const prompt of request.prompts) isl += prompt.isl;
-    const { prompts, overlapWeight, temperature, slo } = request;
-    const asked: PolicyRequest = { nowMs, isl, prompts, overlapWeight, temperature, slo };
-    const { position, reason } = this.#policy.choose(asked, candidates, this.#random, this.#state);
-    const decision = new RecordedDecision(this.#policy.name, reason, isl, candidates, position);
+    const asked = policyRequestOf(request, nowMs);
+    const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
+    const { position, reason } = planned === null ? choice : asPlanned(choice, candidates, planned);
+    const decision = new RecordedDecision(this.#policy.name, reason, asked.isl, candidates, position);
     const bookings: Booking[] = [];
     try {
-      for (const prompt of prompts) {
+      for (const prompt of request.prompts) {
         const record = this.#book(request, prompt, decision, nowMs, bookings);
         if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
         else this.#policy.onBooked?.(this.#state, record, asked);

@@ -18,6 +18,8 @@ export interface PolicySpec {
    * queue.
    */
   readonly queuedMax: number | null;
+  /** Whether requests that arrive at the same time are planned together. Null: as the policy does by itself. */
+  readonly joint: boolean | null;
 }
 
 type Settable = Readonly<Record<string, 'number' | readonly string[]>>;
@@ -55,15 +57,17 @@ export function parsePolicySpec(text: string): PolicySpec {
   let eventDelayMs = 0;
   let bookDelayMs = 0;
   let queuedMax: number | null = null;
+  let joint: boolean | null = null;
   for (const setting of settings) {
     const [key = '', value = ''] = setting.split('=', 2);
     if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
     else if (key === 'event-delay-ms') eventDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
+    else if (key === 'joint') joint = oneOf(text, key, value, ['on', 'off']) === 'on';
     else if (key === 'queue') queuedMax = amount(text, key, value, queuedMaxMax);
     else options[camelCase(key)] = option(text, name, key, value);
   }
-  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs, queuedMax };
+  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs, queuedMax, joint };
 }
 
 /** Creates the policy. @param engineSpeed for policies that need it */
@@ -79,7 +83,7 @@ function option(text: string, name: LabPolicyName, key: string, value: string): 
   const kind = options[camelCase(key)];
   if (kind === undefined) {
     const own = Object.keys(options).map(kebabCase);
-    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms', 'queue'];
+    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms', 'queue', 'joint'];
     throw new RangeError(`policy ${text}: ${JSON.stringify(key)} is none of ${all.join(', ')}`);
   }
   return kind === 'number' ? amount(text, key, value, Number.MAX_VALUE) : oneOf(text, key, value, kind);

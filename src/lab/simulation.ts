@@ -2,9 +2,11 @@
 //
 // Time is in integer nanoseconds. Order of simultaneous events: ends of steps (by worker), KV events, bookings,
 // arrivals; then every idle engine with work starts a step. A step's KV events reach the router before its tokens.
+// Simultaneous arrivals are planned together where the router does that.
 
 import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
+import type { Planned } from '../core/choice/burst-plan.ts';
 import type { Decision, Routed } from '../core/choice/decision.ts';
 import { Router } from '../core/router.ts';
 import type { BlockHashes, Booking, KvEvent, Refused, WorkerIndex } from '../core/types.ts';
@@ -110,6 +112,8 @@ class Simulation {
   readonly #gate: ArrivalGate;
   /** Null: no admission queue. */
   readonly #admission: Admission<Routable> | null;
+  /** Requests that have arrived now and are not routed yet. */
+  #arrived: Routable[] = [];
   #roomChanged = false;
   #nowNs = 0;
   #endNs = 0;
@@ -131,6 +135,7 @@ class Simulation {
       seed: spec.seed,
       inFlightCredit: policy.inFlightCredit,
       bookAt: booksLate(spec) ? 'told' : 'choice',
+      ...(policy.joint !== null && { joint: policy.joint }),
       onRoomChange: () => {
         this.#roomChanged = true;
       },
@@ -152,6 +157,7 @@ class Simulation {
       this.#nowNs = this.#queue.nextAt;
       if (this.#load.nextNs < this.#nowNs) this.#load.sampleTo(this.#nowNs, (worker) => this.#readLoad(worker));
       while (this.#queue.nextAt === this.#nowNs) this.#apply(this.#queue.pop()!);
+      this.#routeArrived();
       if (this.#roomChanged) this.#drain();
       for (let worker = 0; worker < this.#workers.length; worker++) this.#startStep(worker);
     }
@@ -197,21 +203,35 @@ class Simulation {
   #admit(request: number): void {
     this.#log.arrivalNs[request] = this.#nowNs;
     this.#log.setFate(request, 'running');
-    this.#route(request);
-  }
-
-  #route(request: number): void {
     const { requests, contentBlockTokens } = this.#workload;
     const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
     const asked = { prompts: [{ isl: requests[request]!.isl, hashes: [hashes] }] };
-    const routable = { index: request, hashes, priority: 0, lane: '', request: () => asked };
+    this.#arrived.push({ index: request, hashes, priority: 0, lane: '', request: () => asked });
+    if (!this.#router.plansBursts) this.#routeArrived();
+  }
+
+  #routeArrived(): void {
+    if (this.#arrived.length === 0) return;
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    const plan =
+      arrived.length === 1
+        ? alone
+        : this.#router.plan(
+            arrived.map(({ request }) => request()),
+            this.#nowMs,
+          );
+    for (const { index, worker } of plan) this.#route(arrived[index]!, worker);
+  }
+
+  #route(routable: Routable, planned: WorkerIndex | null): void {
     if (this.#admission === null) {
-      this.#settle(routable, this.#router.route(asked, this.#nowMs));
+      this.#settle(routable, this.#router.route(routable.request(), this.#nowMs, planned));
       return;
     }
-    const entry = this.#admission.enter(routable, this.#nowMs);
+    const entry = this.#admission.enter(routable, this.#nowMs, planned);
     if (entry.kind === 'waiting') this.#roomChanged = true;
-    else if (entry.kind === 'full') this.#fail(request, 'refused');
+    else if (entry.kind === 'full') this.#fail(routable.index, 'refused');
     else this.#settle(routable, entry);
   }
 
@@ -329,6 +349,8 @@ class Simulation {
     return { unfinished: engine.waitingCount + engine.runningCount, kvUsage: engine.kvUsage };
   }
 }
+
+const alone: readonly Planned[] = [{ index: 0, worker: null }];
 
 /** Round robin reads no load, so late booking makes no difference to it. */
 function booksLate({ policy }: RunSpec): boolean {

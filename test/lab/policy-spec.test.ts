@@ -15,7 +15,9 @@ describe('parsePolicySpec', () => {
       eventDelayMs: 50,
       bookDelayMs: 2.5,
       queuedMax: null,
+      joint: null,
     });
+    expect(['kv:joint=on', 'kv:joint=off'].map((text) => parsePolicySpec(text).joint)).toEqual([true, false]);
     expect(parsePolicySpec('sglang-cache-aware:defaults=library:balance-abs=8').options).toEqual({
       defaults: 'library',
       balanceAbs: 8,

@@ -75,12 +75,15 @@ export class Admission<A extends Applicant> {
     return this.#waitingBlocks;
   }
 
-  /** Places the request at once if the queue is empty and a worker has room. O(blocks + workers + log waiting) */
-  enter(applicant: A, nowMs: number): Entry<A> {
+  /**
+   * Places the request at once if the queue is empty and a worker has room. O(blocks + workers + log waiting)
+   * @param planned the worker that `Router.plan` found for it
+   */
+  enter(applicant: A, nowMs: number, planned: WorkerIndex | null = null): Entry<A> {
     this.#observe(nowMs);
     const request = applicant.request();
     if (this.#waiting === 0) {
-      const outcome = this.#router.admit(request, nowMs);
+      const outcome = this.#router.admit(request, nowMs, noneClosed, planned);
       if (outcome.kind !== 'held') return outcome;
     }
     const blocks = wholeBlocks(request);
@@ -176,6 +179,8 @@ export class Admission<A extends Applicant> {
     return Math.min(Math.max(seconds, retryAfterSMin), retryAfterSMax);
   }
 }
+
+const noneClosed: ReadonlySet<WorkerIndex> = new Set();
 
 /** Blocks of the whole request, at the first of the pool's block sizes. 0 if the pool has no worker. */
 function wholeBlocks({ prompts, sequences = 1 }: RouteRequest): number {

@@ -4,6 +4,7 @@ import type { HeldBlocks } from '../held/held-blocks.ts';
 import type { LingeringPromises } from '../held/lingering-promises.ts';
 import type { PrefixIndex } from '../held/prefix-index.ts';
 import { type ActiveBlocks, blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
+import type { PlannedLoad } from '../ledger/planned-load.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { BlockHashes, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
 import { Candidates } from './candidates.ts';
@@ -27,6 +28,8 @@ export class Placements {
   #activeRuns: Int32Array = new Int32Array(0);
   #overlaps: Int32Array = new Int32Array(0);
   #zeros: Int32Array = new Int32Array(0);
+  /** Load to count beside that of the ledger; null except during a plan. */
+  #planned: PlannedLoad | null = null;
 
   constructor(workers: WorkerTable, ledger: ActiveBlocks, held: HeldBlocks, counted: CountedAsOverlap) {
     this.#workers = workers;
@@ -36,8 +39,13 @@ export class Placements {
     this.#counted = counted;
   }
 
-  /** Fills the candidates' columns for a request. O(workers + blocks) @returns the number of routable workers */
-  fill(request: RouteRequest): number {
+  /**
+   * Fills the candidates' columns for a request. O(workers + blocks)
+   * @param planned load to count as if it were booked
+   * @returns the number of routable workers
+   */
+  fill(request: RouteRequest, planned: PlannedLoad | null = null): number {
+    this.#planned = planned;
     const routable = this.#fillLoads(request);
     if (this.candidates.count === 0) return routable;
     for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
@@ -47,6 +55,7 @@ export class Placements {
 
   /** Tokens of one prompt that the worker would have to compute now. */
   uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
+    this.#planned = null;
     this.#findOverlaps(prompt);
     const pageSize = this.#workers.pageSize[worker]!;
     return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, this.#overlaps[worker]!, pageSize));
@@ -73,6 +82,7 @@ export class Placements {
       candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
       candidates.ownBlocks[i] = workers.ownBlocks[worker]!;
       candidates.runningRequests[i] = workers.runningRequests[worker]!;
+      if (this.#planned) this.#addPlanned(this.#planned, i, worker);
       candidates.affinityTokens[i] = request.affinity?.worker === worker ? request.affinity.tokens : 0;
       candidates.overlapBlocks[i] = 0;
       candidates.promisedBlocks[i] = 0;
@@ -88,6 +98,14 @@ export class Placements {
     const { count, worker, activeBlocks, newBlocks, kvUsage } = this.candidates;
     const { knownCapacityBlocks } = this.#workers;
     for (let i = 0; i < count; i++) kvUsage[i] = (activeBlocks[i]! + newBlocks[i]!) / knownCapacityBlocks[worker[i]!]!;
+  }
+
+  #addPlanned(planned: PlannedLoad, i: number, worker: WorkerIndex): void {
+    const { candidates } = this;
+    candidates.activePrefillTokens[i]! += planned.prefillTokens[worker]!;
+    candidates.activeBlocks[i]! += planned.blocks[worker]!;
+    candidates.ownBlocks[i]! += planned.ownBlocks[worker]!;
+    candidates.runningRequests[i]! += planned.requests[worker]!;
   }
 
   /** Adds the cost terms of one prompt to every candidate. */
@@ -116,6 +134,7 @@ export class Placements {
     const active = this.#activeRuns.fill(0, 0, workerCount);
     const overlaps = this.#overlaps.fill(0, 0, workerCount);
     for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
+    if (this.#planned) this.#raiseByPlan(this.#planned, prompt, active);
     if (!this.#counted.overlap || prompt.recomputed) return;
     if (this.#counted.promised) {
       for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;
@@ -125,6 +144,15 @@ export class Placements {
       for (let i = 0; i < candidates.count; i++) candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
     }
     for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
+  }
+
+  /** Both runs begin at the first block, so the longer one contains the other. */
+  #raiseByPlan({ runs }: PlannedLoad, prompt: Prompt, active: Int32Array): void {
+    for (const hashes of prompt.hashes) runs.addLeadingRuns(hashes, this.#zeros);
+    for (let worker = 0; worker < this.#workers.count; worker++) {
+      active[worker] = Math.max(active[worker]!, this.#zeros[worker]!);
+      this.#zeros[worker] = 0;
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // Interface of a routing policy: a pure choice among candidates.
 
 import type { Random } from '../random.ts';
-import type { Prompt, RequestSlo, WorkerIndex } from '../types.ts';
+import type { Prompt, RequestSlo, RouteRequest, WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 import type { DecisionReason } from './decision.ts';
 
@@ -53,6 +53,12 @@ export interface Policy<S = unknown> {
   readonly usesOverlap: boolean;
   /** Whether the policy reads the columns of the speed model, from `prefillMs` on. Default false. */
   readonly usesSpeed?: boolean;
+  /**
+   * Whether requests that arrive together may be planned together (see burst-plan.ts): its cost must be a function of
+   * the candidates' columns. `planned`: they are. `plannable`: only if the router is told to, as the policy is another
+   * router's formula. Default: they are routed one after the other.
+   */
+  readonly bursts?: 'planned' | 'plannable';
   init(): S;
   /** @param candidates at least one */
   choose(request: PolicyRequest, candidates: Candidates, random: Random, state: S): Choice;
@@ -61,6 +67,15 @@ export interface Policy<S = unknown> {
   onReleased?(state: S, booking: PolicyBooking): void;
   /** Called after all bookings of the worker were released. */
   onWorkerRemoved?(state: S, worker: WorkerIndex): void;
+}
+
+export function policyRequestOf(
+  { prompts, overlapWeight, temperature, slo }: RouteRequest,
+  nowMs: number,
+): PolicyRequest {
+  let isl = 0;
+  for (const prompt of prompts) isl += prompt.isl;
+  return { nowMs, isl, prompts, overlapWeight, temperature, slo };
 }
 
 /** The candidate with the lowest cost, drawn uniformly among equals. */

@@ -25,6 +25,7 @@ export function dynamo(options: DynamoOptions = {}): Policy<null> {
     name: 'dynamo',
     monotone: true,
     usesOverlap: true,
+    bursts: 'plannable',
     init: () => null,
     choose(request, candidates, random): Choice {
       const { cost, blockSize, overlapBlocks, activePrefillTokens, runningRequests } = candidates;

@@ -24,6 +24,7 @@ export function kv(options: KvOptions = {}): Policy<null> {
     name: 'kv',
     monotone: true,
     usesOverlap: overlapWeight > 0,
+    ...(overlapWeight > 0 && temperature === 0 && { bursts: 'plannable' }),
     init: () => null,
     choose(request: PolicyRequest, candidates: Candidates, random: Random): Choice {
       const weight = request.overlapWeight ?? overlapWeight;

@@ -11,6 +11,7 @@ export function lmetric(): Policy<null> {
     name: 'lmetric',
     monotone: true,
     usesOverlap: true,
+    bursts: 'plannable',
     init: () => null,
     choose(_request, candidates, random): Choice {
       const { cost, activePrefillTokens, uncachedTokens, runningRequests } = candidates;

@@ -1,0 +1,230 @@
+// Plan for requests that arrive together: a worker for each, and the order in which to book and send them.
+//
+// The plan works on the candidates' columns plus the load it has planned so far (planned-load.ts). It books nothing and
+// tells the policy nothing, so a request that is moved leaves no trace. Three steps:
+// 1. The policy places one request after the other, the one with the fewest uncached tokens first. Each placement is
+//    seen by the next.
+// 2. Rounds of improvement: each request moves to the worker where it adds least to the total waiting time, if that is
+//    strictly less than where it is.
+// 3. Each worker gets its requests in the order of least mean time (work-order.ts).
+//
+// Total waiting time of a worker with backlog B, n planned requests and W tokens of planned prefill: n x B + W x
+// (n + 1) / 2, which is exact for equal requests in a queue. So a request of u uncached tokens adds
+//   B + W / 2 + u x (n + 2) / 2
+// and every move lowers the sum over all workers: the rounds end.
+
+import { assert } from '../assert.ts';
+import { PlannedLoad, type PlannedPrompt } from '../ledger/planned-load.ts';
+import type { WorkerTable } from '../ledger/worker-table.ts';
+import { Random } from '../random.ts';
+import type { RouteRequest, WorkerIndex } from '../types.ts';
+import type { Candidates } from './candidates.ts';
+import { hashesOf, type Placements } from './placements.ts';
+import { type Choice, type Policy, policyRequestOf } from './policy.ts';
+import { orderOfWork } from './work-order.ts';
+
+/** Requests planned together. Further ones are routed by themselves after them. */
+const plannedTogetherMax = 1024;
+const roundsMax = 3;
+/** Candidates looked at in all rounds of one plan: bounds their time. Then the plan stays as it is. */
+const improvedCandidatesMax = 32_768;
+
+/** One request of a plan, in the order of booking. */
+export interface Planned {
+  /** Position in the list of requests. */
+  readonly index: number;
+  /** Null: the request is routed by itself. */
+  readonly worker: WorkerIndex | null;
+}
+
+class Plannable {
+  readonly index: number;
+  readonly request: RouteRequest;
+  readonly leastTokens: number;
+  /** Whether nothing but cost speaks for the policy's choice. */
+  readonly movable: boolean;
+  prompt: PlannedPrompt | null = null;
+
+  constructor(index: number, request: RouteRequest, leastTokens: number) {
+    this.index = index;
+    this.request = request;
+    this.leastTokens = leastTokens;
+    this.movable = request.affinity === undefined && request.slo === undefined;
+  }
+
+  get worker(): WorkerIndex {
+    return this.prompt!.worker;
+  }
+}
+
+export interface BurstPlanOptions {
+  readonly policy: Policy;
+  readonly state: unknown;
+  readonly seed: number;
+  /** Default: as the policy says. */
+  readonly joint?: boolean;
+}
+
+export class BurstPlan {
+  readonly enabled: boolean;
+  readonly #placements: Placements;
+  readonly #workers: WorkerTable;
+  readonly #policy: Policy;
+  readonly #state: unknown;
+  /** Of its own, so that planning has no effect on later choices. */
+  readonly #random: Random;
+  readonly #load = new PlannedLoad();
+
+  constructor(placements: Placements, workers: WorkerTable, { policy, state, seed, joint }: BurstPlanOptions) {
+    this.enabled = policy.bursts !== undefined && (joint ?? policy.bursts === 'planned');
+    this.#placements = placements;
+    this.#workers = workers;
+    this.#policy = policy;
+    this.#state = state;
+    this.#random = new Random(seed);
+  }
+
+  /** Books nothing and tells the policy nothing. O(requests x (blocks + workers)) */
+  plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
+    if (!this.enabled) return requests.map((_, index) => ({ index, worker: null }));
+    this.#load.reserve(this.#workers.count);
+    const alone: Planned[] = [];
+    const plannable: Plannable[] = [];
+    for (const [index, request] of requests.entries()) {
+      const planned = plannable.length < plannedTogetherMax && isPlannable(request);
+      const leastTokens = planned ? this.#leastTokens(request) : null;
+      if (leastTokens === null) alone.push({ index, worker: null });
+      else plannable.push(new Plannable(index, request, leastTokens));
+    }
+    plannable.sort((a, b) => a.leastTokens - b.leastTokens || a.index - b.index);
+    try {
+      for (const one of plannable) {
+        this.#placements.fill(one.request, this.#load);
+        const asked = policyRequestOf(one.request, nowMs);
+        this.#put(one, this.#policy.choose(asked, this.#placements.candidates, this.#random, this.#state).position);
+      }
+      this.#improve(plannable);
+    } finally {
+      for (const { prompt } of plannable) if (prompt) this.#load.remove(prompt);
+      this.#load.clearLoads();
+    }
+    return [...this.#inOrder(plannable), ...alone];
+  }
+
+  /** Fewest tokens that any candidate would have to compute; null if there is no candidate. */
+  #leastTokens(request: RouteRequest): number | null {
+    this.#placements.fill(request);
+    const { count, uncachedTokens } = this.#placements.candidates;
+    if (count === 0) return null;
+    let least = uncachedTokens[0]!;
+    for (let i = 1; i < count; i++) least = Math.min(least, uncachedTokens[i]!);
+    return least;
+  }
+
+  /** Adds the request to the plan. The candidates must be filled for it. */
+  #put(one: Plannable, position: number): void {
+    const { worker, blockSize, uncachedTokens, newBlocks, newOwnBlocks } = this.#placements.candidates;
+    const index = worker[position]!;
+    one.prompt = this.#load.insert(hashesOf(one.request.prompts[0]!, blockSize[position]!), index);
+    this.#load.addLoad(index, 1, uncachedTokens[position]!, newBlocks[position]!, newOwnBlocks[position]!);
+  }
+
+  /** Takes the request out of the plan and fills the candidates for it. @returns the row of the worker it had */
+  #lift(one: Plannable): number {
+    const { worker: from } = one;
+    this.#load.remove(one.prompt!);
+    one.prompt = null;
+    this.#placements.fill(one.request, this.#load);
+    const { count, worker, uncachedTokens, newBlocks, newOwnBlocks } = this.#placements.candidates;
+    const position = rowOf(worker, count, from);
+    this.#load.addLoad(from, -1, uncachedTokens[position]!, newBlocks[position]!, newOwnBlocks[position]!);
+    return position;
+  }
+
+  #improve(plannable: readonly Plannable[]): void {
+    let looked = 0;
+    for (let round = 0, moved = true; round < roundsMax && moved; round++) {
+      moved = false;
+      for (const one of plannable) {
+        if (!one.movable) continue;
+        if (looked > improvedCandidatesMax) return;
+        const from = this.#lift(one);
+        looked += this.#placements.candidates.count;
+        const to = this.#cheapest(from);
+        if (to !== from) moved = true;
+        this.#put(one, to);
+      }
+    }
+  }
+
+  /** The row where the request adds least; `from` unless another is strictly better and has room. */
+  #cheapest(from: number): number {
+    const { count, kvUsage } = this.#placements.candidates;
+    let best = from;
+    let least = this.#added(from);
+    for (let i = 0; i < count; i++) {
+      const added = this.#added(i);
+      if (added >= least || kvUsage[i]! > 1) continue;
+      best = i;
+      least = added;
+    }
+    return best;
+  }
+
+  /** What the request would add to the total waiting time, in tokens of prefill. */
+  #added(i: number): number {
+    const { worker, uncachedTokens } = this.#placements.candidates;
+    const index = worker[i]!;
+    const { requests, prefillTokens } = this.#load;
+    const backlog = this.#workers.activePrefillTokens[index]!;
+    return backlog + prefillTokens[index]! / 2 + (uncachedTokens[i]! * (requests[index]! + 2)) / 2;
+  }
+
+  /** By rank within the worker, so that every worker gets its first request early. */
+  #inOrder(plannable: readonly Plannable[]): Planned[] {
+    const ofWorker = new Map<WorkerIndex, Plannable[]>();
+    for (const one of plannable) {
+      const list = ofWorker.get(one.worker);
+      if (list) list.push(one);
+      else ofWorker.set(one.worker, [one]);
+    }
+    const ranked: { readonly rank: number; readonly planned: Planned }[] = [];
+    for (const [worker, list] of ofWorker) {
+      list.sort((a, b) => a.index - b.index);
+      const jobs = list.map(({ request }) => this.#jobOf(request, worker));
+      for (const [rank, position] of orderOfWork(jobs).entries()) {
+        ranked.push({ rank, planned: { index: list[position]!.index, worker } });
+      }
+    }
+    ranked.sort((a, b) => a.rank - b.rank || a.planned.worker! - b.planned.worker!);
+    return ranked.map(({ planned }) => planned);
+  }
+
+  #jobOf(request: RouteRequest, index: WorkerIndex): Parameters<typeof orderOfWork>[0][number] {
+    const prompt = request.prompts[0]!;
+    this.#placements.fill(request);
+    const { count, worker, blockSize, uncachedTokens } = this.#placements.candidates;
+    const position = rowOf(worker, count, index);
+    const { isl } = prompt;
+    return { hashes: hashesOf(prompt, blockSize[position]!), isl, cachedTokens: isl - uncachedTokens[position]! };
+  }
+}
+
+/** Requests of several prompts, and those with weights of their own, are routed by themselves. */
+function isPlannable({ prompts, overlapWeight, temperature }: RouteRequest): boolean {
+  return prompts.length === 1 && overlapWeight === undefined && temperature === undefined;
+}
+
+/** The candidates of a request do not change during a plan. */
+function rowOf(workers: Float64Array, count: number, worker: WorkerIndex): number {
+  const row = workers.indexOf(worker);
+  assert(row >= 0 && row < count, 'a planned worker is a candidate');
+  return row;
+}
+
+/** The planned worker's row; the policy's own choice if it agrees, or if the worker is no candidate any more. */
+export function asPlanned(choice: Choice, { count, worker }: Candidates, planned: WorkerIndex): Choice {
+  const position = worker.indexOf(planned);
+  if (position < 0 || position >= count || position === choice.position) return choice;
+  return { position, reason: 'joint' };
+}
