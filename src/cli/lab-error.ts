@@ -1,7 +1,7 @@
 // Expected errors of an experiment, printed in one line without a stack.
 
 import type { Command } from 'commander';
-import { TokenizerError } from '../tokens/index.ts';
+import { TokenizerError } from '../tokens/tokenizer.ts';
 import { TraceError } from '../trace/trace-error.ts';
 
 /**

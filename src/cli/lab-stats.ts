@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
-import { TokenizerError } from '../tokens/index.ts';
+import { TokenizerError } from '../tokens/tokenizer.ts';
 import { jitterArrivals } from '../trace/arrival-process.ts';
 import {
   generatedKvTokensPerWorker,

@@ -1,6 +1,6 @@
-// Lazily loaded tokenizer: few traces contain text, and loading a vocabulary takes a while.
+// Lazily loaded tokenizer: few traces contain text, and loading its modules and a vocabulary takes a while.
 
-import { loadTokenizer, type Tokenizer } from '../tokens/index.ts';
+import type { Tokenizer } from '../tokens/tokenizer.ts';
 
 export class TokenizerOnDemand implements Pick<Tokenizer, 'encode' | 'close'> {
   readonly #spec: string;
@@ -12,8 +12,13 @@ export class TokenizerOnDemand implements Pick<Tokenizer, 'encode' | 'close'> {
   }
 
   async encode(...input: Parameters<Tokenizer['encode']>): Promise<Uint32Array> {
-    this.#loading ??= loadTokenizer(this.#spec);
+    this.#loading ??= this.#load();
     return (await this.#loading).encode(...input);
+  }
+
+  async #load(): Promise<Tokenizer> {
+    const { loadTokenizer } = await import('../tokens/index.ts');
+    return loadTokenizer(this.#spec);
   }
 
   async close(): Promise<void> {

@@ -54,8 +54,8 @@ export interface BlocksStored {
    */
   readonly extras: readonly (string | null)[] | null;
   /**
-   * Our own sequence hashes (two words per block), from a sender that knows them, such as the lab. `tokens` is then
-   * ignored.
+   * Our own sequence hashes (two words per block), from a sender that knows them, such as the lab. `tokens` and
+   * `parent` are then ignored.
    */
   readonly sequence?: Uint32Array;
 }

@@ -76,6 +76,7 @@ interface LabWorker {
   readonly engine: Engine;
   /** The current step. Null when idle. */
   step: EngineStep | null;
+  readonly stepEnd: LabEvent;
   /** Workload index of each request, by the engine's request id. */
   readonly requests: number[];
 }
@@ -109,6 +110,8 @@ class Simulation {
   readonly #load: LoadSeries;
   readonly #firstMeasured: number;
   readonly #bookings: Booking[] = [];
+  /** 1: the worker ended a step or got a request at this time. */
+  readonly #touched: Uint8Array;
   readonly #gate: ArrivalGate;
   /** Null: no admission queue. */
   readonly #admission: Admission<Routable> | null;
@@ -143,9 +146,10 @@ class Simulation {
     const { queuedMax } = policy;
     this.#admission = queuedMax === null ? null : new Admission(this.#router, { waitingMax: queuedMax });
     const capacityBlocks = options.blocks - 1;
+    this.#touched = new Uint8Array(spec.workers);
     this.#workers = Array.from({ length: spec.workers }, (_, index) => {
       this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source: 'events' });
-      return { engine: new Engine(options), step: null, requests: [] };
+      return { engine: new Engine(options), step: null, stepEnd: { kind: 'step-end', worker: index }, requests: [] };
     });
     for (const [index, { arrivalMs, after }] of workload.requests.entries()) {
       if (after === undefined) this.#push(Math.round(arrivalMs * 1e6), { kind: 'arrival', request: index });
@@ -159,7 +163,7 @@ class Simulation {
       while (this.#queue.nextAt === this.#nowNs) this.#apply(this.#queue.pop()!);
       this.#routeArrived();
       if (this.#roomChanged) this.#drain();
-      for (let worker = 0; worker < this.#workers.length; worker++) this.#startStep(worker);
+      this.#startSteps();
     }
     return {
       log: this.#log,
@@ -273,13 +277,24 @@ class Simulation {
     const submission = engine.submit({ prompt: { tokenCount: isl, hasher }, outputTokensMax: osl });
     assert(submission.kind === 'accepted', 'an engine of the lab takes every request that fits its KV');
     requests[submission.request.id] = request;
+    this.#touched[worker] = 1;
+  }
+
+  /** Starts a step on each idle worker that may have work, in order of workers. */
+  #startSteps(): void {
+    const touched = this.#touched;
+    for (let worker = 0; worker < touched.length; worker++) {
+      if (touched[worker] === 0) continue;
+      touched[worker] = 0;
+      this.#startStep(worker);
+    }
   }
 
   #startStep(index: WorkerIndex): void {
     const worker = this.#workers[index]!;
     if (worker.step !== null) return;
     worker.step = worker.engine.step();
-    if (worker.step !== null) this.#push(this.#nowNs + worker.step.stepNs, { kind: 'step-end', worker: index });
+    if (worker.step !== null) this.#push(this.#nowNs + worker.step.stepNs, worker.stepEnd);
   }
 
   #endStep(index: WorkerIndex): void {
@@ -287,6 +302,7 @@ class Simulation {
     const { step } = worker;
     assert(step !== null, 'a step that ends has begun');
     worker.step = null;
+    this.#touched[index] = 1;
     this.#endNs = this.#nowNs;
     this.#watch.onStep?.(index, step, worker.engine, this.#nowNs);
     this.#deliver(index, step.events);

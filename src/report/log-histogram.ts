@@ -24,6 +24,9 @@ export class LogHistogram {
   #sum = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = Number.NEGATIVE_INFINITY;
+  #lastValue = 0;
+  #lastUnits = 0;
+  #lastBucket = 0;
 
   /** @param resolution width of the narrowest bucket, in the unit of the values (0.01 for milliseconds: up to 12 h) */
   constructor(resolution: number) {
@@ -64,12 +67,14 @@ export class LogHistogram {
   /** @throws RangeError for a negative value or NaN */
   record(value: number): void {
     if (!(value >= 0)) throw new RangeError(`a histogram counts values from 0 up, got ${value}`);
-    let units = Math.round(value / this.resolution);
-    if (units > unitsMax) {
-      units = unitsMax;
-      this.#clamped++;
+    // Neighbouring values are often equal, such as the gaps of the tokens of one engine step.
+    if (value !== this.#lastValue) {
+      this.#lastUnits = Math.round(value / this.resolution);
+      this.#lastBucket = bucketOf(Math.min(this.#lastUnits, unitsMax));
+      this.#lastValue = value;
     }
-    this.#counts[bucketOf(units)]!++;
+    if (this.#lastUnits > unitsMax) this.#clamped++;
+    this.#counts[this.#lastBucket]!++;
     this.#count++;
     this.#sum += value;
     if (value < this.#min) this.#min = value;

@@ -22,13 +22,14 @@ export class BlockCache implements PrefixCache {
   readonly #options: BlockCacheOptions;
   readonly #pool: BlockPool;
   #events: KvEvent[] = [];
-  /** Hashes (low, high) of evicted blocks whose removal is not announced yet. */
-  readonly #removed: number[] = [];
+  /** Hashes (low, high) of evicted blocks whose removal is not announced yet, in the first `#removedWords` words. */
+  #removed = new Uint32Array(16);
+  #removedWords = 0;
 
   constructor(options: BlockCacheOptions) {
     this.#options = options;
     this.#pool = new BlockPool(options.blocks, options.freeUnhashedFirst, (low, high) => {
-      this.#removed.push(low, high);
+      this.#noteRemoved(low, high);
     });
   }
 
@@ -62,7 +63,9 @@ export class BlockCache implements PrefixCache {
   }
 
   hold(request: EngineRequest, tokens: number): boolean {
-    const missing = this.#blocksFor(request.computedTokens + tokens) - request.blockCount;
+    const after = request.computedTokens + tokens;
+    if (after <= request.blockCount * this.#options.blockSize) return true;
+    const missing = this.#blocksFor(after) - request.blockCount;
     if (missing > this.#pool.freeCount) return false;
     for (let i = 0; i < missing; i++) request.appendBlock(this.#pool.allocate());
     return true;
@@ -70,8 +73,9 @@ export class BlockCache implements PrefixCache {
 
   /** Stores the blocks that the step fills. A later request of the same step can hit them. */
   scheduled(request: EngineRequest): void {
-    const full = Math.floor(request.computedTokens / this.#options.blockSize);
-    if (full > request.storedBlocks) this.#store(request, full);
+    const { blockSize } = this.#options;
+    if (request.computedTokens < (request.storedBlocks + 1) * blockSize) return;
+    this.#store(request, Math.floor(request.computedTokens / blockSize));
   }
 
   computed(_request: EngineRequest): void {}
@@ -141,16 +145,23 @@ export class BlockCache implements PrefixCache {
     this.#events.push(storedEvent(request, from, full, blockSize));
   }
 
-  #announceRemoved(): void {
-    const removed = this.#removed;
-    if (removed.length === 0) return;
-    if (this.#options.joinRemovals) this.#events.push({ kind: 'removed', hashes: new Uint32Array(removed) });
-    else {
-      for (let at = 0; at < removed.length; at += 2) {
-        this.#events.push({ kind: 'removed', hashes: Uint32Array.of(removed[at]!, removed[at + 1]!) });
-      }
+  #noteRemoved(low: number, high: number): void {
+    if (this.#removedWords === this.#removed.length) {
+      const grown = new Uint32Array(2 * this.#removedWords);
+      grown.set(this.#removed);
+      this.#removed = grown;
     }
-    removed.length = 0;
+    this.#removed[this.#removedWords++] = low;
+    this.#removed[this.#removedWords++] = high;
+  }
+
+  #announceRemoved(): void {
+    const words = this.#removedWords;
+    const wordsPerEvent = this.#options.joinRemovals ? words : 2;
+    for (let at = 0; at < words; at += wordsPerEvent) {
+      this.#events.push({ kind: 'removed', hashes: this.#removed.slice(at, at + wordsPerEvent) });
+    }
+    this.#removedWords = 0;
   }
 
   #blocksFor(tokens: number): number {
@@ -165,15 +176,23 @@ export class BlockCache implements PrefixCache {
 export function storedEvent(request: EngineRequest, from: number, to: number, blockSize: number): BlocksStored {
   const { hashes } = request;
   const stored = hashes.subarray(from * 2, to * 2);
-  return {
-    kind: 'stored',
-    hashes: stored,
-    parent: from === 0 ? null : hashes.subarray(from * 2 - 2, from * 2),
-    tokens: request.tokens.subarray(from * blockSize, to * blockSize),
-    blockSize,
-    lora: request.lora,
-    salt: from === 0 ? request.salt : null,
-    extras: null,
-    ...(request.isHashedOnly ? { sequence: stored } : {}),
-  };
+  const { lora } = request;
+  const salt = from === 0 ? request.salt : null;
+  if (request.isHashedOnly) {
+    const { tokens } = request;
+    return {
+      kind: 'stored',
+      hashes: stored,
+      parent: null,
+      tokens,
+      blockSize,
+      lora,
+      salt,
+      extras: null,
+      sequence: stored,
+    };
+  }
+  const parent = from === 0 ? null : hashes.subarray(from * 2 - 2, from * 2);
+  const tokens = request.tokens.subarray(from * blockSize, to * blockSize);
+  return { kind: 'stored', hashes: stored, parent, tokens, blockSize, lora, salt, extras: null };
 }

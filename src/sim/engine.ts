@@ -88,7 +88,9 @@ export class Engine {
   readonly contextTokensMax: number;
   readonly #options: EngineOptions;
   readonly #scheduler: Scheduler;
+  /** Overwritten in place: truncating a list to 0 gives its memory back. */
   readonly #sampled: EngineRequest[] = [];
+  #sampledCount = 0;
   readonly #finished: EngineRequest[] = [];
   #nextId = 0;
   #steps = 0;
@@ -181,11 +183,12 @@ export class Engine {
     assert(scheduler.scheduled.length > 0 || scheduler.preempted.length > 0, 'a step with requests computes something');
     const { load } = scheduler;
     const stepNs = load.tokens === 0 ? 0 : Math.round(this.#options.stepTime(load) * 1e6);
-    this.#sampled.length = 0;
-    this.#finished.length = 0;
+    this.#sampledCount = 0;
+    if (this.#finished.length > 0) this.#finished.length = 0;
     for (const request of scheduler.scheduled) {
       if (request.computedTokens === request.tokenCount) this.#sample(request);
     }
+    if (this.#sampled.length > this.#sampledCount) this.#sampled.length = this.#sampledCount;
     scheduler.endStep();
     for (const request of this.#finished) scheduler.remove(request);
     for (const request of this.#finished) request.status = 'finished';
@@ -226,7 +229,7 @@ export class Engine {
       this.#cachedPromptTokens += request.cachedTokens;
     }
     request.appendToken(this.#options.sampleToken(request));
-    this.#sampled.push(request);
+    this.#sampled[this.#sampledCount++] = request;
     if (request.tokenCount >= request.tokensMax) request.finishReason = 'length';
     else if (request.outputTokens >= request.stopAfterTokens) request.finishReason = 'stop';
     else return;

@@ -47,6 +47,8 @@ export class Scheduler {
   readonly #cache: PrefixCache;
   readonly #waiting: WaitingQueue;
   readonly #running: EngineRequest[] = [];
+  /** Entries of `scheduled` that belong to the step that is being filled. */
+  #filled = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -100,10 +102,12 @@ export class Scheduler {
 
   /** Fills `scheduled`, `preempted` and `load` for the next step, and moves the requests' `computedTokens` ahead. */
   schedule(): void {
-    this.scheduled.length = 0;
-    this.preempted.length = 0;
+    // Overwritten in place: truncating a list to 0 gives its memory back.
+    this.#filled = 0;
+    if (this.preempted.length > 0) this.preempted.length = 0;
     const budget = this.#scheduleRunning(this.#options.stepTokensMax);
     if (this.preempted.length === 0) this.#admitWaiting(budget);
+    if (this.scheduled.length > this.#filled) this.scheduled.length = this.#filled;
     this.#measure();
   }
 
@@ -157,7 +161,7 @@ export class Scheduler {
   #take(request: EngineRequest, tokens: number): number {
     request.scheduledTokens = tokens;
     request.computedTokens += tokens;
-    this.scheduled.push(request);
+    this.scheduled[this.#filled++] = request;
     this.#cache.scheduled(request);
     return tokens;
   }
@@ -172,8 +176,9 @@ export class Scheduler {
   /** Removes a preempted request from the step. Returns its tokens (0 if it was not in the step). */
   #unschedule(request: EngineRequest): number {
     const position = this.scheduled.indexOf(request);
-    if (position === -1) return 0;
+    if (position === -1 || position >= this.#filled) return 0;
     this.scheduled.splice(position, 1);
+    this.#filled--;
     return request.scheduledTokens;
   }
 
