@@ -11,9 +11,9 @@ import { unknownVariables } from './unknown-variables.ts';
 
 export function checkCommand(): Command {
   const command = new Command('check')
-    .description('Checks a configuration file and shows the settings that result. Starts nothing.')
+    .description('Checks a configuration file and shows the resulting settings. Starts nothing.')
     .argument('<config>', 'YAML file, as for serve --config')
-    .option('--ignore-environment', 'leave out what environment variables would change');
+    .option('--ignore-environment', 'ignore environment variables');
   addHelpNotes(command, {
     examples: [['Before a file goes into use:', 'kvoyant check kvoyant.yaml']],
     notes: ['The exit code is 0 if the gateway would start with it, else 1. Secrets are not shown.'],

@@ -4,7 +4,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type EngineSteps, readEngineSteps } from '../load/engine-steps.ts';
 import { formatNumber } from '../report/text-table.ts';
 
-/** Mean lateness of a step, plus a share of its length, above which latencies measure the machine instead. */
+/** Mean lateness of a step, plus a share of its length, above which the latencies mostly show the machine's load. */
 const stepLateMsMax = 2;
 const stepLateShareMax = 0.1;
 /** 99th percentile of the load client's delay. */
@@ -50,7 +50,7 @@ export class MachineWatch {
     return machineLoad(
       (grown('simulatedS') / this.#speedup / count) * 1000,
       (grown('lateS') / count) * 1000,
-      // It reports the time between two turns, which is `resolution` if nothing is late.
+      // It reports the time between two turns, which is `resolutionMs` if nothing is late.
       Math.max(0, this.#delay.percentile(99) / 1e6 - resolutionMs),
     );
   }
@@ -72,7 +72,7 @@ export function machineWarning(rows: ReadonlyMap<string, MachineLoad>): string |
   return (
     `TOO BUSY: this machine had too little processor time for ${busy.map(([row]) => row).join(', ')}. Worst was ` +
     `${name}: the engines' steps of ${step} ms ended ${late} ms late on average, and the load client was up to ` +
-    `${delay} ms late. The latencies of such rows say more about the machine than about the policies. Run it again ` +
-    'when nothing else runs, or with fewer --workers.'
+    `${delay} ms late. The latencies of such rows show the machine rather than the policies. Run it again ` +
+    'when nothing else is running, or with fewer --workers.'
   );
 }

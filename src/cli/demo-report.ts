@@ -55,7 +55,7 @@ const tableColumns: readonly Column[] = [
 export const columnNotes: readonly string[] = [
   'TTFT and E2E count from the scheduled arrival. ITL: gaps between neighbouring tokens, over all requests. req/s: over',
   'the makespan. Hit rate: cached over input tokens, counted by the engines. Prefill tokens: computed on one worker.',
-  `Engines and gateway are fresh in each row; ${warmUpRequests} short requests warm code and connections, not caches.`,
+  `Each row has new engines and a new gateway; ${warmUpRequests} short requests warm up code and connections, not caches.`,
 ];
 
 export function resultTable(rows: ReadonlyMap<string, RowResult>): string[] {

@@ -145,5 +145,5 @@ function title(name: WorkloadName, { speedup }: DemoOptions): string {
 
 function speedLine({ speedup, seed }: DemoOptions): string {
   const speed = speedup === 1 ? 'in real time' : `${speedup} times as fast as real ones, arrivals too`;
-  return `Simulated engines run ${speed}; all else is real. Seed ${seed}.`;
+  return `The simulated engines run ${speed}; everything else is real. Seed ${seed}.`;
 }

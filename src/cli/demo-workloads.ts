@@ -60,17 +60,18 @@ export const demoWorkloads: Readonly<Record<WorkloadName, DemoWorkload>> = {
     tourRows: demoRowNames,
     generate: (codec, seed, scale) => sharedPrefixBurst(burst(scale), codec, seed),
     note:
-      'Most requests are routed before an engine has announced a block: what counts is what the router remembers of ' +
-      'its own choices. At best each prefix is computed once: hit rate 0.88, 32,768 prefill tokens on each of 8 workers.',
+      "Most requests are routed before an engine has announced a block, so only the record of the router's own choices " +
+      'helps. At best each prefix is computed once: hit rate 0.88, 32,768 prefill tokens on each of 8 workers.',
     rowNotes: {
       'kv-weight-0':
-        'counts no prefill. On a cold burst weights 0 and 1 coincide: a token to compute is also a token of a new ' +
-        'block. What differs comes from prefills that end while requests still arrive, and from chance.',
+        'does not count prefill. On a cold burst weights 0 and 1 nearly coincide: a token to compute is also a token of a new ' +
+        'block. They differ through prefills that end while requests still arrive, and by chance.',
       'kv-no-credit':
-        'does not count the blocks that requests in flight are going to leave. New blocks alone still draw equal ' +
-        'prefixes together, but the prefill term takes every request for a full prefill and pulls them apart again. ' +
-        'Credit adds more the more prefill weighs, nothing at weight 0, and little once caches are warm.',
-      'kv-late-booking': 'counts a request only from its first token on: most of a burst does not see the rest of it.',
+        'does not count the blocks that requests in flight will leave. New blocks alone still attract equal ' +
+        'prefixes, but the prefill term counts every request as a full prefill and separates them again. ' +
+        'The credit helps more the more prefill weighs, not at all at weight 0, and little once caches are warm.',
+      'kv-late-booking':
+        'counts a request only from its first token, so most choices of a burst ignore the rest of it.',
     },
   },
   pr1731: {

@@ -24,7 +24,7 @@ export function demoCommand(): Command {
   const command = new Command('demo')
     .description(
       'Runs two workloads over simulated engines under several routing policies and prints a table for each. Then it ' +
-        'goes on serving until Ctrl-C.',
+        'keeps serving until Ctrl-C.',
     )
     .addArgument(new Argument('[workload]', 'run only this one').choices(workloadNames))
     .option('--once', 'end after the tables, with exit code 1 if a request failed or a load is not zero')
@@ -37,12 +37,12 @@ export function demoCommand(): Command {
     .option('--workers <n>', 'number of simulated engines', integer('--workers', 1, 64), 8)
     .option(
       '--speedup <f>',
-      'run the engines and the arrivals faster than real ones',
+      'factor by which engines and arrivals are faster than real ones',
       number('--speedup', 0.1, 1000),
       1,
     )
     .option('--seed <n>', 'seed of prompts, arrivals and ties', integer('--seed', 0, 4_294_967_295), 1)
-    .option('--port <n>', 'port of the gateway that serves on afterwards', integer('--port', 0, 65_535), 8000)
+    .option('--port <n>', 'port of the gateway that keeps running', integer('--port', 0, 65_535), 8000)
     .addOption(
       new Option('--scale <f>', 'share of the requests')
         .argParser(number('--scale', 0.001, 100))

@@ -33,14 +33,14 @@ const help: HelpNotes = {
     ['All engines of a configuration:', 'kvoyant doctor --config kvoyant.yaml --json'],
   ],
   notes: [
-    'Each worker is sent the same small prompt twice. The exit code is 0 if every worker is sound, else 1.',
-    'All flags of serve are allowed; those without an effect here are not shown.',
+    'Sends each worker the same small prompt twice. The exit code is 0 if every worker is sound, else 1.',
+    'All flags of serve are accepted; those without an effect here are not shown.',
   ],
 };
 
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .description('Examines engines: do tokens, block size, prefix cache and KV events fit?')
+    .description('Examines engines: checks tokens, block size, prefix cache and KV events.')
     .addOption(new Option('--config <file>', 'YAML file with settings, as for serve').env('KVOYANT_CONFIG'))
     .option('--json', 'print the findings as JSON')
     .option('--timeout-s <s>', 'how long an engine may take to answer, in seconds', Number, timeoutSDefault);

@@ -97,10 +97,10 @@ async function capacity(flags: Flags): Promise<void> {
 
 const notes: readonly string[] = [
   `Good to: the highest rate at which ${goodShareMin * 100} % of the requests of all seeds were within the SLO, as they were at every lower rate tried, ` +
-    'and at which answers did not take longer and longer. Bad from: the lowest rate tried from which on none was good.',
-  'What lies between is not known, or good at some rates only. Run, x E2E: how long the requests kept coming in the run that `good to` rests on, ' +
-    `over their mean E2E. Below ${spanOverE2eMin}, or with answers that take ${slowdownMax} x as long in the second half, a run does not tell what would last.`,
-  'Of bound, ratio: of `good to`. The bound is the rate at which the work exceeds the time of all workers with every hit of an infinite cache.',
+    'and at which answers did not become slower and slower. Bad from: the lowest rate tried from which on none was good.',
+  'Rates in between were not tried, or only some were good. Run, x E2E: how long requests arrived in the run that decided `good to`, ' +
+    `over their mean E2E. Below ${spanOverE2eMin}, or if answers take ${slowdownMax} x as long in the second half, a run does not show a rate that lasts.`,
+  'Of bound, ratio: for `good to`. The bound is the rate at which the work exceeds the time of all workers, even with every hit of an infinite cache.',
 ];
 
 function aboutRuns({ recorded, seeds }: PreparedWorkload, spec: RunSpec): string[] {

@@ -76,8 +76,8 @@ export const comparedPolicies: readonly string[] = [
 
 export function labCompareCommand(): Command {
   const command = new Command('compare')
-    .description('run workloads under policies on all cores; go on where an interrupted comparison was')
-    .argument('[files...]', 'trace files to compare beside the workloads')
+    .description('run workloads under policies on all cores; resume an interrupted comparison')
+    .argument('[files...]', 'trace files to compare in addition to the workloads')
     .addOption(
       new Option('--workloads <list>', 'shipped workloads')
         .argParser(list)
@@ -86,7 +86,7 @@ export function labCompareCommand(): Command {
     .addOption(policyOption('--policies <list>', 'as in lab run --policy', comparedPolicies))
     .option('--seeds <n>', 'repetitions with seeds 1 to n', integer(1, 1000), 3)
     .addOption(
-      new Option('--loads <list>', "shares of round robin's capacity; a burst has none")
+      new Option('--loads <list>', "shares of round robin's capacity; without effect on a burst")
         .argParser(loadList)
         .default([0.9], '0.9'),
     );
@@ -179,7 +179,7 @@ function loadLabel(capacity: Capacity | null, load: number, runs: readonly RunRe
   const at = `${same ? shown[0] : shown.join(', ')} req/s${same ? '' : ` with seeds 1 to ${runs.length}`}`;
   if (capacity.speed === 0)
     return `${load} of half the bound of all policies (round robin meets the SLO at no rate): ${at}`;
-  const unsure = capacity.judged?.verdict === 'short' ? ' (of a run too short to tell)' : '';
+  const unsure = capacity.judged?.verdict === 'short' ? ' (from a run that was too short)' : '';
   return `${load} of round robin's capacity${unsure}: ${at}`;
 }
 

@@ -14,8 +14,8 @@ export interface ExperimentFlags {
 
 export function addExperimentFlags(command: Command, out: string): Command {
   return command
-    .option('--out <folder>', 'results; what is there is not run again', out)
-    .option('--threads <n>', 'jobs at a time (default: one a core)', integer(1, 1024), availableParallelism());
+    .option('--out <folder>', 'folder of results; jobs with a result in it are not run again', out)
+    .option('--threads <n>', 'jobs at a time (default: one per core)', integer(1, 1024), availableParallelism());
 }
 
 export interface Experiment {

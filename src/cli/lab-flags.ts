@@ -24,10 +24,10 @@ export function addClusterFlags(command: Command): Command {
   const { slo } = runSpecDefaults;
   return command
     .option('--workers <n>', 'simulated engines', integer(1, 1024), runSpecDefaults.workers)
-    .option('--block-size <tokens>', 'of the engines', integer(1, 4096), runSpecDefaults.blockSize)
+    .option('--block-size <tokens>', 'block size of the engines', integer(1, 4096), runSpecDefaults.blockSize)
     .option(
       '--kv-tokens <n>',
-      `KV capacity of a worker (default: what the workload was studied with, else ${runSpecDefaults.kvTokens})`,
+      `KV capacity of a worker (default: the one that the workload was studied with, else ${runSpecDefaults.kvTokens})`,
       integer(16, 1e9),
     )
     .addOption(
@@ -35,19 +35,19 @@ export function addClusterFlags(command: Command): Command {
         .choices(Object.keys(stepTimeProfiles))
         .default(runSpecDefaults.profile),
     )
-    .option('--engine-speed <f>', 'engines so many times as fast as the profile', number(0.01, 1000), 1)
-    .option('--step-tokens-max <n>', 'token budget of a step', integer(1, 1e6), runSpecDefaults.stepTokensMax)
-    .option('--sequences-max <n>', 'sequences in a batch', integer(1, 1e6), runSpecDefaults.sequencesMax)
+    .option('--engine-speed <f>', 'factor by which engines are faster than the profile', number(0.01, 1000), 1)
+    .option('--step-tokens-max <n>', 'most tokens in a step', integer(1, 1e6), runSpecDefaults.stepTokensMax)
+    .option('--sequences-max <n>', 'most sequences in a batch', integer(1, 1e6), runSpecDefaults.sequencesMax)
     .option(
       '--warmup <share>',
-      'first requests whose latencies do not count (a burst has none)',
+      'first requests, whose latencies are left out (none in a burst)',
       number(0, 0.9),
       runSpecDefaults.warmupShare,
     )
     .option('--slo-ttft-ms <ms>', 'SLO: TTFT at most this', number(0, 1e9), slo.ttftMs)
     .option(
       '--slo-prefill-factor <f>',
-      '... plus this times the prefill of the whole prompt on an idle worker',
+      '... plus this factor times the prefill of the whole prompt on an idle worker',
       number(0, 1e6),
       slo.ttftPrefillFactor,
     )
@@ -62,9 +62,13 @@ export interface WorkloadFlags {
 
 export function addWorkloadFlags(command: Command): Command {
   return command
-    .option('--requests <n>', 'only the first (default: all of a file; 3,000 of a shipped workload)', integer(1, 1e9))
+    .option(
+      '--requests <n>',
+      'use only the first n (default: all of a file; 3,000 of a shipped workload)',
+      integer(1, 1e9),
+    )
     .option('--jitter-ms <ms>', 'delay every arrival by 0 to this, at random', number(0, 1e9), 0)
-    .option('--trace-block <tokens>', 'of a file: tokens of one block of hash_ids', integer(1, 1e6));
+    .option('--trace-block <tokens>', 'tokens per block of hash_ids in a trace file', integer(1, 1e6));
 }
 
 export interface TokenizerFlag {
@@ -109,10 +113,13 @@ export function runSpec(
   const kvTokens = flags.kvTokens ?? kvTokensPerWorker ?? runSpecDefaults.kvTokens;
   const blocks = Math.floor(kvTokens / flags.blockSize);
   const cluster = `${flags.workers} workers with ${kvTokens} KV tokens each in blocks of ${flags.blockSize}`;
-  if (blocks === 0) throw new LabError('cluster-impossible', `${cluster} hold no block: see --kv-tokens`);
+  if (blocks === 0) throw new LabError('cluster-impossible', `${cluster} hold no block: raise --kv-tokens`);
   if (blocks >= BlockPool.blocksMax || blocks * flags.workers > simulatedBlocksMax) {
     const limits = `${BlockPool.blocksMax - 1} blocks a worker and ${simulatedBlocksMax} in all`;
-    throw new LabError('cluster-impossible', `${cluster} are more than the lab simulates (${limits}): see --kv-tokens`);
+    throw new LabError(
+      'cluster-impossible',
+      `${cluster} exceed what the lab can simulate (${limits}): lower --kv-tokens`,
+    );
   }
   return {
     policy,

@@ -82,10 +82,10 @@ export function labPaperCommand(): Command {
     .description(
       'the three experiments of PR #1731 over a sweep of the concurrency, and workloads where policies differ',
     )
-    .option('--plots <folder>', 'where the SVG files go', 'docs/plots')
-    .option('--requests <n>', 'of each experiment', integer(100, 1e6), 1500)
-    .option('--seed <n>', 'of workloads and policies', integer(0, 4_294_967_295), 1)
-    .option('--mooncake <file>', "Mooncake's conversation trace, if you have it: one more workload where they differ");
+    .option('--plots <folder>', 'folder for the SVG files', 'docs/plots')
+    .option('--requests <n>', 'requests of each experiment', integer(100, 1e6), 1500)
+    .option('--seed <n>', 'seed of workloads and policies', integer(0, 4_294_967_295), 1)
+    .option('--mooncake <file>', "Mooncake's conversation trace, as one more workload on which they differ");
   addExperimentFlags(addClusterFlags(command), 'lab-results');
   return command.action(sayingErrors(command, paper));
 }

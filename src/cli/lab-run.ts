@@ -53,18 +53,18 @@ export function labRunCommand(): Command {
         ['kv'],
       ),
     )
-    .option('--seed <n>', 'of the workload and of the draws of the policy', integer(0, 4_294_967_295), 1)
+    .option('--seed <n>', "seed of the workload and of the policy's draws", integer(0, 4_294_967_295), 1)
     .addOption(
-      new Option('--rate <r>', 'requests a second').argParser(number(1e-6, 1e6)).conflicts(['speed', 'concurrency']),
+      new Option('--rate <r>', 'requests per second').argParser(number(1e-6, 1e6)).conflicts(['speed', 'concurrency']),
     )
     .addOption(
-      new Option('--speed <f>', 'arrivals and think times so many times as fast')
+      new Option('--speed <f>', 'factor by which arrivals and think times are faster')
         .argParser(number(1e-6, 1e6))
         .conflicts('concurrency'),
     )
-    .option('--concurrency <n>', 'closed loop: so many requests in flight', integer(1, 1e6))
-    .option('--json <file>', 'write the figures; the same bytes for the same seed')
-    .option('--html <file>', 'write a report with plots');
+    .option('--concurrency <n>', 'requests in flight, as a closed loop', integer(1, 1e6))
+    .option('--json <file>', 'write the figures to this file; the same seed gives the same bytes')
+    .option('--html <file>', 'write a report with plots to this file');
   addTokenizerFlag(addWorkloadFlags(addClusterFlags(command)));
   return command.action(sayingErrors(command, run));
 }

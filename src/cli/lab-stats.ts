@@ -28,15 +28,15 @@ export function labStatsCommand(): Command {
   const command = new Command('stats')
     .description('lengths, arrivals and hit-rate ceilings of a trace file, a folder of them, or a shipped workload')
     .argument('<workload>', `a path, or one of ${workloadNames.join(', ')}`)
-    .option('--workers <n>', 'whose caches the pooled ceiling adds up', integer(1, 100_000), 8)
+    .option('--workers <n>', 'workers whose caches make up the pooled cache', integer(1, 100_000), 8)
     .option(
       '--kv-tokens <n>',
-      'KV capacity of a worker (default: what the workload was studied with)',
+      'KV capacity of a worker (default: the one that the workload was studied with)',
       integer(16, 1e9),
     )
     .option(
       '--seed <n>',
-      'of generated requests, the jitter, and what a trace leaves open',
+      'seed of generated requests, the jitter, and values missing in a trace',
       integer(0, 4_294_967_295),
       1,
     )

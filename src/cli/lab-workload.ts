@@ -14,7 +14,7 @@ export interface WorkloadSpec {
   readonly name: string;
   /** Path, size and time identify the file. Null for a generator. */
   readonly file: { readonly path: string; readonly bytes: number; readonly modifiedMs: number } | null;
-  /** Seed of the generator, the jitter, and what a trace leaves open. */
+  /** Seed of the generator, the jitter, and values missing in a trace. */
   readonly seed: number;
   /** Number of first requests to use. Null: all of a trace, or a generator's default. */
   readonly requests: number | null;

@@ -11,7 +11,7 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
   check: {
-    summary: 'check a configuration file, and show the settings that result',
+    summary: 'check a configuration file, and show the resulting settings',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
   doctor: {
@@ -27,7 +27,7 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     load: async () => (await import('./sim-worker.ts')).simWorkerCommand(),
   },
   demo: {
-    summary: 'compare policies over simulated engines, then serve on',
+    summary: 'compare policies over simulated engines, then keep serving',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
   lab: {
@@ -52,7 +52,7 @@ for (const [command, { summary, load }] of Object.entries(subcommands)) {
 }
 addHelpNotes(program, {
   examples: [
-    ['See it at work, with simulated engines:', 'kvoyant demo'],
+    ['Try it with simulated engines:', 'kvoyant demo'],
     ['Route over two engines:', 'kvoyant serve --worker http://10.0.0.1:8000 --worker http://10.0.0.2:8000'],
   ],
 });

@@ -21,7 +21,7 @@ const help: HelpNotes = {
   examples: [
     ['One vLLM that publishes its KV events:', 'kvoyant serve --worker http://10.0.0.1:8000'],
     [
-      "Two, with the model's tokenizer, for other machines to use (keys of clients in a file):",
+      "Two, with the model's tokenizer, open to other machines (keys of clients in a file):",
       'kvoyant serve --worker http://10.0.0.1:8000 --worker http://10.0.0.2:8000 ' +
         '--tokenizer /models/llama-3.1-8b/tokenizer.json --host 0.0.0.0 --api-keys-file keys.yaml',
     ],
@@ -29,8 +29,8 @@ const help: HelpNotes = {
   ],
   notes: [
     'Every setting can be given in the file by its name in camel case (queueWaitMsMax), in an environment variable ' +
-      '(KVOYANT_QUEUE_WAIT_MS_MAX) and, unless it is a secret, as a flag. A flag wins over the variable, the variable ' +
-      'over the file. The secrets are apiKeys (KVOYANT_API_KEYS), adminKey (KVOYANT_ADMIN_KEY) ' +
+      '(KVOYANT_QUEUE_WAIT_MS_MAX) and, unless it is a secret, as a flag. A flag overrides the variable, and the variable ' +
+      'the file. The secrets are apiKeys (KVOYANT_API_KEYS), adminKey (KVOYANT_ADMIN_KEY) ' +
       'and viewKey (KVOYANT_VIEW_KEY).',
     'Every switch has its opposite: --canary and --no-canary, KVOYANT_CANARY=true and false. SIGHUP reads the file ' +
       'again. docs/configuration.md explains every setting.',
@@ -41,8 +41,8 @@ export function serveCommand(): Command {
   const command = new Command('serve')
     .description('Routes OpenAI API requests over inference engines.')
     .addOption(new Option('--config <file>', 'YAML file with settings').env('KVOYANT_CONFIG'))
-    // A handicap for the demo, not a setting: it is of no use in production.
-    .addOption(new Option('--late-booking', 'count a request as load only from its first token on').hideHelp());
+    // For the demo only: a handicap, not a setting.
+    .addOption(new Option('--late-booking', 'count a request as load only from its first token').hideHelp());
   addHelpNotes(command, help);
   addSettingFlags(command);
   return command.action(async () => {

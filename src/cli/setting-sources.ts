@@ -28,7 +28,7 @@ export async function loadSettings(sources: SettingSources): Promise<GatewayOpti
     const variable = environmentName(name);
     const text = environment[variable];
     if (text === '' && guards.has(name)) {
-      blank.push({ setting: '', path: [], message: `${variable} is empty: give it a value, or do not set it` });
+      blank.push({ setting: '', path: [], message: `${variable} is empty: give it a value, or unset it` });
     } else if (text !== undefined && (text !== '' || settingOf(name).kind === 'switch')) {
       values[name] = settingFromText(name, text);
       places.set(name, variable);

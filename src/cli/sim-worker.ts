@@ -21,15 +21,15 @@ export function simWorkerCommand(): Command {
         'events over ZMQ.',
     )
     .optionsGroup('Addresses:')
-    .option('--count <n>', 'number of engines, each on a port of its own', toNumber, defaults.count)
+    .option('--count <n>', 'number of engines, each on its own port', toNumber, defaults.count)
     .option('--host <address>', 'address to listen on', defaults.host)
     .option('--port <n>', 'port of the first engine, the others follow; 0: any free ones', toNumber, defaults.port)
     .option('--api-key <key>', 'bearer token that clients must send to /v1 routes')
     .optionsGroup('Model:')
     .option('--model <name>', 'name of the served model', defaults.model)
     .option('--tokenizer <spec>', 'builtin (cl100k_base), or the path of a tokenizer.json', defaults.tokenizer)
-    .option('--write-tokenizer <folder>', 'write the builtin tokenizer as a Hugging Face folder, and end')
-    .option('--max-model-len <tokens>', 'longest prompt and output together', toNumber, defaults.maxModelLen)
+    .option('--write-tokenizer <folder>', 'write the builtin tokenizer as a Hugging Face folder, and exit')
+    .option('--max-model-len <tokens>', 'most tokens of prompt and output together', toNumber, defaults.maxModelLen)
     .option('--seed <n>', 'seed of the answers and their lengths', toNumber, defaults.seed)
     .optionsGroup('Engine:')
     .option('--cache <kind>', "blocks (vLLM's block pool) or radix (SGLang's radix tree)", defaults.cache)
@@ -40,14 +40,14 @@ export function simWorkerCommand(): Command {
     .option('--max-num-queued-reqs <n>', 'most unfinished requests; more get 503', toNumber, defaults.maxNumQueuedReqs)
     .option('--scheduling-policy <name>', 'fcfs or priority', defaults.schedulingPolicy)
     .option('--profile <name>', 'step times: l40s-llama8b, l40s-llama8b-analytic or constant', defaults.profile)
-    .option('--speedup <factor>', 'simulated seconds in a real second', toNumber, defaults.speedup)
+    .option('--speedup <factor>', 'simulated seconds per real second', toNumber, defaults.speedup)
     .option('--api-overhead-ms <ms>', 'simulated time between arrival and submission', toNumber, defaults.apiOverheadMs)
     .optionsGroup('KV events:')
     .option('--no-kv-events', 'publish no KV events')
     .option('--kv-events-port <n>', 'port of the first publisher; 0: any free ones', toNumber, defaults.kvEventsPort)
     .option(
       '--kv-events-connect <address>',
-      'connect to a subscriber that binds this address; each further engine to the next port',
+      'connect to a subscriber that binds this address; further engines use the following ports',
     )
     .option('--kv-events-topic <text>', 'topic of the KV events', defaults.kvEventsTopic)
     .option(
@@ -95,7 +95,8 @@ async function runSimWorkers({ writeTokenizer, ...options }: Flags, command: Com
 async function writeTokenizerTo(folder: string, options: Partial<SimWorkersOptions>, command: Command): Promise<void> {
   try {
     const { tokenizer, maxModelLen } = checkOptions(options);
-    if (tokenizer !== 'builtin') throw new Error('it writes the builtin tokenizer only: leave out --tokenizer');
+    if (tokenizer !== 'builtin')
+      throw new Error('--write-tokenizer writes the builtin tokenizer only: omit --tokenizer');
     for (const path of await writeTokenizerFolder(folder, maxModelLen)) console.log(path);
   } catch (error) {
     command.error(`error: --write-tokenizer: ${(error as Error).message}`);

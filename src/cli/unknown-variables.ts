@@ -22,7 +22,7 @@ export function unknownVariables(environment: Readonly<Record<string, string | u
       .map((other) => ({ other, differences: differencesOf(name, other) }))
       .reduce((a, b) => (b.differences < a.differences ? b : a));
     const hint = nearest.differences <= differencesMax ? `; is ${nearest.other} meant?` : '';
-    return `the environment variable ${name} is no setting, and changes nothing${hint}`;
+    return `the environment variable ${name} is not a setting and has no effect${hint}`;
   });
 }
 

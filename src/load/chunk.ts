@@ -24,7 +24,7 @@ const noFields: Fields = {};
 const onePlainChunk: Chunk = { kind: 'tokens', tokens: null, usage: null };
 const doneData: Chunk = { kind: 'done' };
 
-/** Marks in a chunk which show that it may be more than a plain text chunk. */
+/** Substrings of chunks that may be more than plain text chunks. */
 const notPlain = ['"role"', '"usage":{', '"usage": {', '"token_ids":[', '"token_ids": [', '"error"'];
 
 /**

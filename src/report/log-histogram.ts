@@ -106,7 +106,10 @@ export class LogHistogram {
   }
 }
 
-/** Octave k > 0 owns the halfBuckets buckets that start at (k + 1) * halfBuckets; octave 0 owns the first 2 * halfBuckets, one unit each. */
+/**
+ * With h = `halfBuckets`: octave 0 has the first 2 h buckets, of one unit each; octave k > 0 has the h buckets that
+ * start at (k + 1) h.
+ */
 function bucketOf(units: number): number {
   const shift = Math.max(0, 32 - Math.clz32(units) - significantBits);
   return shift * halfBuckets + (units >>> shift);

@@ -120,7 +120,7 @@ export class BlockCache implements PrefixCache {
       for (let index = 0; index < request.blockCount; index++) used.add(request.blocks[index]!);
     }
     const free = this.#pool.freeQueue();
-    assert(free.length === this.#pool.freeCount, 'the queue of free blocks is as long as it says');
+    assert(free.length === this.#pool.freeCount, 'freeCount is the length of the free queue');
     assert(free.length + used.size === this.#pool.blockCount - 1, 'every block is either free or in use');
     assert(!free.some((block) => used.has(block)), 'no block in use is free');
   }

@@ -142,7 +142,7 @@ export class Engine {
   }
 
   submit(spec: EngineRequestSpec): Submission {
-    assert(spec.outputTokensMax >= 1, 'a request asks for one output token or more');
+    assert(spec.outputTokensMax >= 1, 'outputTokensMax is at least 1');
     const promptTokens = promptTokensOf(spec);
     if (promptTokens === 0) return { kind: 'refused', reason: 'empty-prompt' };
     if (promptTokens >= this.contextTokensMax) return { kind: 'refused', reason: 'prompt-too-long' };
@@ -214,7 +214,7 @@ export class Engine {
   /** Free blocks in the order in which they will be taken. Only for the cache kind `blocks`. */
   freeQueue(): number[] {
     const { cache } = this.#scheduler;
-    assert(cache instanceof BlockCache, 'only the blocks of a pool have numbers');
+    assert(cache instanceof BlockCache, 'only a block pool has a free queue');
     return cache.freeQueue();
   }
 

@@ -49,9 +49,9 @@ export class RadixCache implements PrefixCache {
   }
 
   admit(request: EngineRequest, hitTokens: number, wantedTokens: number): boolean {
-    assert(this.#matched?.request === request, 'what is admitted has just been matched');
+    assert(this.#matched?.request === request, 'an admitted request was matched just before');
     const { node, pages } = this.#matched.place;
-    assert(pages * this.#pageSize === hitTokens, 'hits are those of the match');
+    assert(pages * this.#pageSize === hitTokens, 'the hits are those that match found');
     this.#matched = null;
     // Lock the hits, so that they are not evicted to make space for the rest.
     this.#tree.lock(node);
@@ -114,15 +114,18 @@ export class RadixCache implements PrefixCache {
 
   assertConsistent(running: readonly EngineRequest[]): void {
     this.#tree.assertConsistent();
-    assert(running.length === this.#ends.size, 'who runs holds a place in the tree');
+    assert(running.length === this.#ends.size, 'every running sequence has a node in the tree');
     let own = 0;
     for (const request of running) {
       let pages = 0;
       for (let at = this.#endOf(request); at.parent !== null; at = at.parent) pages += at.pages;
-      assert(pages === request.storedBlocks, 'a sequence ends where the tree says');
+      assert(pages === request.storedBlocks, 'the stored blocks of a sequence end at its node');
       own += request.blockCount - request.storedBlocks;
     }
-    assert(this.#free + this.#tree.pages + own === this.#pages, 'every page is free, in the tree, or held by one');
+    assert(
+      this.#free + this.#tree.pages + own === this.#pages,
+      'every page is free, in the tree, or held by one sequence',
+    );
   }
 
   #insert(request: EngineRequest): void {
@@ -131,7 +134,7 @@ export class RadixCache implements PrefixCache {
     if (full === before) return;
     request.hashTo(full, this.#pageSize);
     const { node, pages } = this.#walk(request, full);
-    assert(pages >= before, 'what a sequence holds is not evicted');
+    assert(pages >= before, 'pages in use are not evicted');
     this.#free += pages - before;
     const end = pages === full ? node : this.#tree.append(node, request.hashes.slice(2 * pages, 2 * full));
     for (let page = pages; page < full; page++) this.#events.push(storedEvent(request, page, page + 1, this.#pageSize));
@@ -143,7 +146,7 @@ export class RadixCache implements PrefixCache {
 
   #evict(): void {
     const hashes = this.#tree.evict();
-    assert(hashes !== null, 'room that was counted can be made');
+    assert(hashes !== null, 'evictable pages can be evicted');
     this.#free += hashes.length / 2;
     this.#events.push({ kind: 'removed', hashes });
   }
@@ -157,7 +160,7 @@ export class RadixCache implements PrefixCache {
 
   #endOf(request: EngineRequest): RadixNode {
     const end = this.#ends.get(request);
-    assert(end !== undefined, 'who holds pages has a place in the tree');
+    assert(end !== undefined, 'a sequence with pages has a node in the tree');
     return end;
   }
 

@@ -70,7 +70,7 @@ export class RadixTree {
   /** Adds a leaf below `parent`, which must have no child that starts with the same page. */
   append(parent: RadixNode, hashes: Uint32Array): RadixNode {
     const node = new RadixNode(parent, hashes, this.#now);
-    assert(!parent.children.has(keyOf(hashes, 0)), 'a run is stored once');
+    assert(!parent.children.has(keyOf(hashes, 0)), 'a run is stored only once');
     parent.children.set(keyOf(hashes, 0), node);
     this.#pages += node.pages;
     return node;
@@ -85,7 +85,7 @@ export class RadixTree {
 
   unlock(node: RadixNode): void {
     for (let at = node; at.parent !== null; at = at.parent) {
-      assert(at.locks > 0, 'a lock is given back once');
+      assert(at.locks > 0, 'a lock is released only once');
       if (--at.locks === 0) this.#lockedPages -= at.pages;
     }
   }
@@ -105,7 +105,7 @@ export class RadixTree {
   }
 
   clear(): void {
-    assert(this.#lockedPages === 0, 'a tree in use is not dropped');
+    assert(this.#lockedPages === 0, 'a tree in use is not cleared');
     this.#root = new RadixNode(null, new Uint32Array(0), 0);
     this.#pages = 0;
   }
@@ -126,16 +126,19 @@ export class RadixTree {
       pages += node.pages;
       if (node.locks > 0) lockedPages += node.pages;
       const below = [...node.children.values()].reduce((sum, { locks }) => sum + locks, 0);
-      assert(node.locks >= below, 'a lock holds all above it');
-      assert(node.pages > 0 && node.parent?.children.get(keyOf(node.hashes, 0)) === node, 'every node has its place');
+      assert(node.locks >= below, 'a node has at least the locks of its children');
+      assert(
+        node.pages > 0 && node.parent?.children.get(keyOf(node.hashes, 0)) === node,
+        'every node is the child of its parent',
+      );
     }
-    assert(pages === this.#pages && lockedPages === this.#lockedPages, 'pages are counted once');
+    assert(pages === this.#pages && lockedPages === this.#lockedPages, 'the page counts equal those of all nodes');
   }
 
   /** Splits a node: its first `pages` pages become a new parent. No event, since the content is unchanged. */
   #split(node: RadixNode, pages: number): RadixNode {
     const { parent } = node;
-    assert(parent !== null, 'the root is not split');
+    assert(parent !== null, 'the root is never split');
     const upper = new RadixNode(parent, node.hashes.subarray(0, 2 * pages), node.usedAt);
     upper.locks = node.locks;
     parent.children.set(keyOf(upper.hashes, 0), upper);

@@ -149,7 +149,7 @@ export class Scheduler {
       request.computedTokens = hitTokens;
       if (request.cachedTokens === -1) request.cachedTokens = hitTokens;
       const held = this.#cache.hold(request, tokens);
-      assert(held, 'room that was counted can be held');
+      assert(held, 'admit left space for the first chunk');
       this.#waiting.popFront();
       this.#running.push(request);
       request.status = 'running';

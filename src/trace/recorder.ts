@@ -91,7 +91,8 @@ export function decodeHeader(at: string, line: string): RecordingHeader {
   const fields = TraceFields.parse(at, line);
   if (fields.string('format') !== formatName) fields.refuse('format', `must be ${formatName}`);
   const version = fields.count(1, 'version');
-  if (version !== formatVersion) fields.refuse('version', `${version} is not known, ${formatVersion} is`);
+  if (version !== formatVersion)
+    fields.refuse('version', `${version} is not known; this kvoyant reads ${formatVersion}`);
   const startTimeMs = fields.has('startTimeMs') ? fields.amount('startTimeMs') : 0;
   return { blockTokens: fields.count(1, 'blockTokens'), startTimeMs };
 }
@@ -111,7 +112,7 @@ function idsOf(fields: TraceFields, blocksMax: number): Int32Array {
   for (const run of fields.array('blockRuns')) {
     if (!isRun(run)) fields.refuse('blockRuns', `must list [first, count], got ${JSON.stringify(run)}`);
     const [first, count] = run;
-    if (blockIds.length + count > blocksMax) fields.refuse('blockRuns', `more blocks than isl makes, ${blocksMax}`);
+    if (blockIds.length + count > blocksMax) fields.refuse('blockRuns', `more blocks than the ${blocksMax} of isl`);
     for (let i = 0; i < count; i++) blockIds.push(first + i);
   }
   return Int32Array.from(blockIds);

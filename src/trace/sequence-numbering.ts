@@ -20,7 +20,7 @@ export class SequenceNumbering {
   #next = 0;
 
   constructor(blocksMax: number = SequenceNumbering.blocksMaxDefault) {
-    assert(blocksMax >= 2, 'two generations hold a block each');
+    assert(blocksMax >= 2, 'each of two generations has space for a block');
     this.#generationMax = Math.floor(blocksMax / 2);
   }
 

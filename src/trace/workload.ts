@@ -45,7 +45,7 @@ export interface Workload {
   readonly requests: readonly WorkloadRequest[];
   /** Requests in flight at a time; further ones wait in order. Undefined: no limit. */
   readonly concurrencyMax?: number;
-  /** Replays recorded traffic, so that another seed gives no other sample. */
+  /** Replays recorded traffic, so that another seed gives the same sample. */
   readonly recorded?: boolean;
   /** KV capacity per worker that the source ran or was studied with. */
   readonly kvTokensPerWorker?: number;
@@ -83,7 +83,7 @@ export function checkWorkload(workload: Workload): void {
   assert(concurrencyMax === undefined || isCount(concurrencyMax), 'concurrencyMax is a positive integer');
   let previousMs = 0;
   for (const [index, { arrivalMs, isl, osl, blockIds, after }] of requests.entries()) {
-    assert(Number.isFinite(arrivalMs) && arrivalMs >= previousMs, 'requests stand in order of arrival, from 0');
+    assert(Number.isFinite(arrivalMs) && arrivalMs >= previousMs, 'requests are in order of arrival, from time 0');
     previousMs = arrivalMs;
     assert(isCount(isl) && isCount(osl), 'isl and osl are positive integers');
     assert(blockIds.length <= Math.ceil(isl / contentBlockTokens), 'no block id lies beyond the prompt');

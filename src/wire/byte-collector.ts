@@ -6,7 +6,7 @@ const keptBytesMax = 64 * 1024;
 
 /** Counts the memory of buffers against a limit. */
 export interface MemoryHold {
-  /** Called before the memory is allocated. @throws if there is no room for it */
+  /** Called before the memory is allocated. @throws if it exceeds the limit */
   take(bytes: number): void;
   give(bytes: number): void;
 }

@@ -19,7 +19,7 @@ export interface SseOptions {
 
 /**
  * Feed it with `push`; it calls `onData` once for each event that has data, with that data as text (several `data:`
- * lines joined by a newline, as in the HTML standard). Comments and other fields are skipped. Lines end with lineFeed or
+ * lines joined by a newline, as in the HTML standard). Comments and other fields are skipped. Lines end with LF or
  * CRLF, which may be split between chunks. O(bytes), however they are cut.
  */
 export class SseSplitter {
@@ -108,7 +108,7 @@ export class SseSplitter {
     this.#onLong();
   }
 
-  /** @param lineEnd offset of its lineFeed; a carriageReturn before it belongs to the line end */
+  /** @param lineEnd offset of its LF; a CR before it belongs to the line end */
   #line(bytes: Buffer, start: number, lineEnd: number): void {
     const end = lineEnd > start && bytes[lineEnd - 1] === carriageReturn ? lineEnd - 1 : lineEnd;
     if (end === start) {

@@ -26,7 +26,7 @@ export interface AnswerWish {
   readonly format: ResponseFormat;
 }
 
-/** The whole text of an answer, and the function it is the arguments of. */
+/** The whole text of an answer. For a tool call: the arguments, with the function that is called. */
 export interface AnswerScript {
   readonly text: string;
   readonly toolName: string | null;

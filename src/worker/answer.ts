@@ -144,7 +144,7 @@ export class Answer {
   #finished(choice: Choice): FinishedChoice {
     const { request, index, toolCall } = choice;
     const finishReason = this.#finishOf(choice);
-    assert(finishReason !== null, 'a choice is told in one piece when it has ended');
+    assert(finishReason !== null, 'a choice of an answer in one piece has ended');
     const outputIds = Array.from(request.tokens.subarray(request.promptTokens, request.tokenCount));
     const reader = this.#vocabulary.reader(request);
     const texts = outputIds.map((id) => reader.next(id).text);

@@ -6,7 +6,7 @@ export class EngineLoop {
   readonly #engine: Engine;
   readonly #speedup: number;
   readonly #onStep: (step: EngineStep) => void;
-  /** Scheduled start of the current step. Not the time its timer fired, so lateness does not add up. */
+  /** Scheduled start of the current step, not the time that its timer fired, so that lateness does not add up. */
   #stepStartMs = 0;
   #lateMs = 0;
   #state: 'asleep' | 'stepping' | 'stopped' = 'asleep';

@@ -123,7 +123,7 @@ function contentOf(content: unknown): string {
   return content
     .map((part: unknown) => {
       const text = typeof part === 'object' && part !== null && 'text' in part ? part.text : null;
-      if (typeof text !== 'string') throw unservable('input has content that is no text.', 'input');
+      if (typeof text !== 'string') throw unservable('input has content that is not text.', 'input');
       return text;
     })
     .join('');
@@ -132,7 +132,7 @@ function contentOf(content: unknown): string {
 /** Converts a tool, which has no `function` around name and parameters in /v1/responses. */
 function chatTool(tool: Item): object {
   const { type, ...declared } = tool;
-  if (type !== 'function') throw unservable(`tools: the simulated engine knows functions only.`, 'tools');
+  if (type !== 'function') throw unservable(`tools: the simulated engine supports functions only.`, 'tools');
   return { type, function: declared };
 }
 

@@ -79,7 +79,7 @@ class SchemaWriter {
     if (given === true) return this.#emit('true');
     const schema = this.#object(given);
     const found = unsupported.find((keyword) => Object.hasOwn(schema, keyword));
-    if (found !== undefined) this.#refuse(`has the keyword ${found}, which the simulated engine does not follow`);
+    if (found !== undefined) this.#refuse(`has the keyword ${found}, which the simulated engine does not support`);
     if (typeof schema['$ref'] === 'string') {
       return this.#value({ ...this.#resolve(schema['$ref']), ...without(schema, '$ref') }, depth + 1);
     }
@@ -170,7 +170,7 @@ class SchemaWriter {
     const items = schema['items'] ?? true;
     const wished = items === false ? first.length : Math.max(first.length, depth < 8 ? 2 : 0);
     const count = Math.max(min, Math.min(max, wished));
-    if (count > max || count > schemaValuesMax) this.#refuse('asks for an array that can not be made');
+    if (count > max || count > schemaValuesMax) this.#refuse('asks for an array that no value satisfies');
     const parts = Array.from({ length: count }, (_, at) => this.#value(first[at] ?? items, depth + 1));
     return `[${parts.join(', ')}]`;
   }
@@ -179,9 +179,9 @@ class SchemaWriter {
     const format = schema['format'];
     const min = this.#bound(schema, 'minLength') ?? 0;
     const max = this.#bound(schema, 'maxLength') ?? Number.POSITIVE_INFINITY;
-    if (min > max || min > schemaTextMax) this.#refuse('asks for a text that can not be made');
+    if (min > max || min > schemaTextMax) this.#refuse('asks for a text that no value satisfies');
     let text = typeof format === 'string' && Object.hasOwn(formats, format) ? formats[format]! : '';
-    if (text.length > max) this.#refuse('asks for a text that can not be made');
+    if (text.length > max) this.#refuse('asks for a text that no value satisfies');
     if (text === '') text = this.#pick(words, 'words');
     while (text.length < min) text += ` ${this.#pick(words, 'words')}`;
     return text.slice(0, max);
@@ -189,14 +189,14 @@ class SchemaWriter {
 
   #number(schema: Schema, isInteger: boolean): number {
     const step = this.#bound(schema, 'multipleOf') ?? (isInteger ? 1 : 0.5);
-    if (step === 0 || (isInteger && !Number.isInteger(step))) this.#refuse('asks for a number that can not be made');
+    if (step === 0 || (isInteger && !Number.isInteger(step))) this.#refuse('asks for a number that no value satisfies');
     const [lowest, highest] = [this.#bound(schema, 'minimum'), this.#bound(schema, 'maximum')];
     const [above, below] = [this.#bound(schema, 'exclusiveMinimum'), this.#bound(schema, 'exclusiveMaximum')];
     let from = lowest === null ? Number.NEGATIVE_INFINITY : Math.ceil(lowest / step);
     if (above !== null) from = Math.max(from, Math.floor(above / step) + 1);
     let to = highest === null ? Number.POSITIVE_INFINITY : Math.floor(highest / step);
     if (below !== null) to = Math.min(to, Math.ceil(below / step) - 1);
-    if (from > to) this.#refuse('asks for a number that can not be made');
+    if (from > to) this.#refuse('asks for a number that no value satisfies');
     if (from === Number.NEGATIVE_INFINITY) from = to === Number.POSITIVE_INFINITY ? 0 : Math.min(0, to);
     const value = (from + this.#random.below(Math.min(100, Math.max(1, to - from + 1)))) * step;
     return Object.is(value, -0) ? 0 : value;
@@ -207,7 +207,7 @@ class SchemaWriter {
     if (value === undefined) return null;
     return typeof value === 'number' && Number.isFinite(value)
       ? value
-      : this.#refuse(`has a ${keyword} that is no number`);
+      : this.#refuse(`has a ${keyword} that is not a number`);
   }
 
   /** Joins schemas of which all apply: properties and required names add up; no other keyword may occur twice. */
@@ -220,7 +220,7 @@ class SchemaWriter {
         (keyword) =>
           keyword in joined && !added.has(keyword) && this.#size(joined[keyword]) !== this.#size(more[keyword]),
       );
-      if (twice !== undefined) this.#refuse(`says ${twice} twice, which the simulated engine does not follow`);
+      if (twice !== undefined) this.#refuse(`gives ${twice} twice, which the simulated engine does not support`);
       if (joined['additionalProperties'] === false || more['additionalProperties'] === false) {
         const allowed = this.#object((joined['additionalProperties'] === false ? joined : more)['properties'] ?? {});
         const named = Object.keys({
@@ -255,7 +255,7 @@ class SchemaWriter {
 
   #object(value: unknown): Schema {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Schema;
-    return this.#refuse(value === false ? 'allows no value' : 'is no JSON schema');
+    return this.#refuse(value === false ? 'allows no value' : 'is not a JSON schema');
   }
 
   #pick<T>(list: readonly T[], what: string): T {

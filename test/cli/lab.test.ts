@@ -107,7 +107,7 @@ describe('lab run', () => {
     [['run', '--workload', 'zipf', '--policy', 'kv,kv'], 'kv is given twice'],
     [['run', '--workload', 'zipf', '--workers', '0'], 'integer from 1 to 1024'],
     [['run', '--workload', 'zipf', '--rate', '3', '--speed', '2'], 'cannot be used with option'],
-    [['run', '--workload', 'zipf', '--kv-tokens', '1000000000'], 'are more than the lab simulates'],
+    [['run', '--workload', 'zipf', '--kv-tokens', '1000000000'], 'exceed what the lab can simulate'],
     [['run', '--workload', 'zipf', '--kv-tokens', '16', '--block-size', '17'], 'hold no block'],
     [['compare', '--loads', '0.5,,0.9'], 'An item of the list is empty'],
     [['capacity', '--workloads', 'gsp-64x16', '--policies', 'kv', '--seeds', '1'], 'all requests arrive at once'],

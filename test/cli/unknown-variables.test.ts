@@ -9,13 +9,13 @@ it.each([
   ['KVOYANT_CONFG', 'KVOYANT_CONFIG'],
 ])('%s is named, and %s suggested', (name, meant) => {
   expect(unknownVariables({ [name]: 'x', PATH: '/bin' })).toEqual([
-    `the environment variable ${name} is no setting, and changes nothing; is ${meant} meant?`,
+    `the environment variable ${name} is not a setting and has no effect; is ${meant} meant?`,
   ]);
 });
 
 it('what resembles no setting is named without a suggestion', () => {
   expect(unknownVariables({ KVOYANT_FAVOURITE_COLOUR: 'x' })).toEqual([
-    'the environment variable KVOYANT_FAVOURITE_COLOUR is no setting, and changes nothing',
+    'the environment variable KVOYANT_FAVOURITE_COLOUR is not a setting and has no effect',
   ]);
 });
 

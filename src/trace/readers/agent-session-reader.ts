@@ -16,7 +16,7 @@ const outputTokensMax = 4000;
 /** A user who is away for hours adds no load. */
 const thinkMsMax = 60_000;
 const sessionGapMeanMs = 1000;
-/** Assumed shared part of tools and system prompt between sessions with equally long tools. Their ids do not tell. */
+/** Assumed share of tools and system prompt common to sessions with equally long tools; ids are local to sessions. */
 const sharedShare = 0.75;
 const kvTokensPerWorker = 1_500_000;
 

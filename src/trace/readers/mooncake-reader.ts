@@ -69,7 +69,7 @@ class MooncakeTrace {
     if (ids.length < Math.floor(blocks) || ids.length > Math.ceil(blocks)) {
       fields.refuse(
         'hash_ids',
-        `${ids.length} ids do not make ${isl} tokens in blocks of ${this.#blockTokens}: is the trace's block another size?`,
+        `${ids.length} ids do not make ${isl} tokens in blocks of ${this.#blockTokens}: set the block size (--trace-block)`,
       );
     }
     return this.#chains.chain(ids);

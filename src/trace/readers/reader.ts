@@ -13,7 +13,7 @@ export interface ReaderOptions {
   readonly blockTokens?: number;
   /** Needed for traces with raw text. */
   readonly tokenizer?: Pick<Tokenizer, 'encode'>;
-  /** Seed for what the trace leaves open, such as session starts. Default 0. */
+  /** Seed for values missing in the trace, such as session starts. Default 0. */
   readonly seed?: number;
 }
 
