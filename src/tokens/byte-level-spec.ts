@@ -92,7 +92,7 @@ function readPreTokenizer(value: unknown): PreTokenizer {
   const blank = last['add_prefix_space'] !== false;
   const blankBefore = !blank ? 'nothing' : patterns.length === 0 ? 'text' : 'word';
   if (last['use_regex'] !== false) {
-    if (blankBefore === 'word') refuse('pre_tokenizer splits again behind the blanks that it puts in');
+    if (blankBefore === 'word') refuse('pre_tokenizer splits again after it has inserted blanks');
     patterns.push(gpt2Pattern);
   }
   return { patterns, blankBefore };
@@ -101,9 +101,9 @@ function readPreTokenizer(value: unknown): PreTokenizer {
 function readSplit(value: unknown): string {
   const split = objectAt(value, 'pre_tokenizer');
   if (split['type'] !== 'Split') refuse(`pre_tokenizer has a ${JSON.stringify(split['type'])}`);
-  if (split['behavior'] !== 'Isolated' || split['invert'] !== false) refuse('pre_tokenizer splits in another way');
+  if (split['behavior'] !== 'Isolated' || split['invert'] !== false) refuse('pre_tokenizer does not isolate matches');
   const pattern = objectAt(split['pattern'], 'pre_tokenizer.pattern')['Regex'];
-  return typeof pattern === 'string' ? pattern : refuse('pre_tokenizer.pattern is no regex');
+  return typeof pattern === 'string' ? pattern : refuse('pre_tokenizer.pattern is not a regex');
 }
 
 interface Surroundings {
@@ -186,17 +186,17 @@ function flagAt(token: Json, field: string): boolean {
 }
 
 function requireId(value: unknown): number {
-  return Number.isInteger(value) && (value as number) >= 0 ? (value as number) : refuse('an id is no number');
+  return Number.isInteger(value) && (value as number) >= 0 ? (value as number) : refuse('an id is not a number');
 }
 
 function objectAt(value: unknown, field: string): Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Json)
-    : refuse(`${field} is no object`);
+    : refuse(`${field} is not an object`);
 }
 
 function listAt(value: unknown, field: string): readonly unknown[] {
-  return Array.isArray(value) ? value : refuse(`${field} is no list`);
+  return Array.isArray(value) ? value : refuse(`${field} is not a list`);
 }
 
 function refuse(reason: string): never {

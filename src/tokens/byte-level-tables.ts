@@ -94,7 +94,8 @@ function readMerges(merges: ModelFile['model']['merges'], vocab: Readonly<Record
     const merge = merges[rank]!;
     const [left, right, ...more] = typeof merge === 'string' ? merge.split(' ') : merge;
     const ids = [vocab[left!], vocab[right!], vocab[`${left}${right}`]];
-    if (more.length > 0 || ids.includes(undefined)) throw new OtherTokenizer(`model.merges[${rank}] is not of tokens`);
+    if (more.length > 0 || ids.includes(undefined))
+      throw new OtherTokenizer(`model.merges[${rank}] is not a pair of tokens`);
     lefts[rank] = ids[0]!;
     rights[rank] = ids[1]!;
     tokens[rank] = ids[2]!;

@@ -43,11 +43,11 @@ export async function loadTokenizer(spec: string, options: LoadOptions = {}): Pr
   const path = options.imagesPath === undefined ? cacheFolder(process.env) : options.imagesPath;
   const loaded = await loadByteLevel(tokenizerFile, path === null ? null : new ImageFolder(path));
   if (loaded.kind === 'other') {
-    options.onNotice?.(`${tokenizerFile} is tokenized by the library, in a thread: ${loaded.reason}`);
+    options.onNotice?.(`${tokenizerFile} uses the library in a thread, which is slower: ${loaded.reason}`);
     return HuggingFaceTokenizer.load(files, (added) => templatesOf(files, added, options), options);
   }
   const { bpe, image, unkept } = loaded;
-  if (unkept !== null) options.onNotice?.(`the image of ${tokenizerFile} could not be kept: ${unkept.message}`);
+  if (unkept !== null) options.onNotice?.(`the image of ${tokenizerFile} could not be cached: ${unkept.message}`);
   const inline = new ByteLevelTokenizer(tokenizerFile, bpe, templatesOf(files, bpe.addedTexts, options));
   return new LongTextTokenizer(
     inline,

@@ -36,7 +36,7 @@ export class O200kScanner implements WordScanner {
   /**
    * @param classes with cases
    * @param numbersMax numbers in one word
-   * @param contractions null: words take none with them
+   * @param contractions null: words never include one
    */
   constructor(classes: CharacterClasses, numbersMax: number, contractions: ContractionCase | null) {
     this.#classes = classes;

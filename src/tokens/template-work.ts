@@ -15,7 +15,7 @@ export const templateLimits: TemplateLimits = { stepsMax: templateStepsMax, char
 /** A template exceeded a limit. */
 export class TemplateOverrun extends Error {
   constructor(limit: string) {
-    super(`what the chat template makes of it exceeds the limit of ${limit}`);
+    super(`rendering the chat template exceeds the limit of ${limit}`);
     this.name = 'TemplateOverrun';
   }
 }

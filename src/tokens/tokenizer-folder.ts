@@ -34,7 +34,7 @@ async function writeNew(path: string, text: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     if ((await readFile(path, 'utf8')) === text) return;
-    throw new Error(`${path} is there already, and differs from what would be written`, { cause: error });
+    throw new Error(`${path} exists with other content and is not overwritten`, { cause: error });
   }
 }
 
@@ -90,8 +90,8 @@ function tokenizerFile(vocabulary: Vocabulary): object {
 }
 
 /**
- * tiktoken merges any two neighbours that form a token, the lowest id first. As a list of pairs that is every split of
- * every token in two tokens, in the order of the whole token.
+ * tiktoken merges any two neighbours that form a token, the lowest id first. The equal list of pairs has every split of
+ * every token into two tokens, in the order of the whole token.
  */
 function mergesOf(vocabulary: Vocabulary, words: readonly string[]): string[] {
   const merges: string[] = [];

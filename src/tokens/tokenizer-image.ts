@@ -1,11 +1,11 @@
-// One byte-level tokenizer in one array of bytes: to be kept on disk, and to be read by several threads at once.
+// Stores a byte-level tokenizer in one array of bytes, for the cache on disk and for sharing between threads.
 //
 // Layout, numbers in this machine's byte order:
-//   0   16  mark: what this is, its version, the byte order
-//   16  32  SHA-256 of everything behind it
+//   0   16  mark: file type, version, byte order
+//   16  32  SHA-256 of all following bytes
 //   48   4  length of the head
 //   52   .  head: JSON, then blanks up to a multiple of 4 bytes
-//   .    .  the arrays, each from a multiple of 4 bytes on
+//   .    .  the arrays, each aligned to 4 bytes
 
 import { createHash } from 'node:crypto';
 import type { ByteLevelSpec } from './byte-level-spec.ts';

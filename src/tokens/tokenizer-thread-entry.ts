@@ -117,7 +117,7 @@ function libraryEngine(
   return {
     description: { vocabSize: library.model.vocab.length, addedTokens },
     templates: templatesOf(templates, addedTokens),
-    // The library does a text in one go.
+    // The library encodes a text without a pause.
     // biome-ignore lint/correctness/useYield: the others have several steps
     *encode(text, addSpecialTokens) {
       const { ids } = library.encode(text, { add_special_tokens: addSpecialTokens });

@@ -18,7 +18,7 @@ export interface TemplateTraits {
 
 export interface PreparedMessages {
   readonly messages: readonly JsonObject[];
-  /** Parts that are no text. */
+  /** Number of parts that are not text. */
   readonly otherParts: number;
 }
 

@@ -4,9 +4,9 @@ import { type CharacterClasses, newline, space } from './character-classes.ts';
 import { characterBytes, classAt } from './word-scanner.ts';
 
 /**
- * End of the word that starts at `from`, on whitespace that no word behind it takes up: `\s+(?!\S)|\s+`, that is to
- * the end of the text, else all of the run but its last character, else that one.
- * @param toNewline the pattern has `\s*[\r\n]+` in front: up to the last newline of the run, where there is one
+ * End of the word that starts at `from`, by `\s+(?!\S)|\s+`: the whole run at the end of the text; otherwise all of it
+ * but the last character; a run of one character is a word.
+ * @param toNewline the pattern begins with `\s*[\r\n]+`: the word ends after the last newline of the run, if it has one
  */
 export function whitespaceEnd(
   classes: CharacterClasses,

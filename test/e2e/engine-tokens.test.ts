@@ -350,7 +350,7 @@ describe('with a tokenizer', () => {
   });
 
   it.each<[string, object, RegExp]>([
-    ['is missing', {}, /is tokenized by the library, in a thread/],
+    ['is missing', {}, /uses the library in a thread/],
     ['does not parse', { 'chat_template.jinja': '{% for %}' }, /the chat template of .+ is ignored: .+ does not parse/],
   ])('whose chat template %s, chats are asked; what could be better is in the log', async (_what, files, notice) => {
     const folder = tokenizerFolder({ 'tokenizer.json': wordLevel, ...files });

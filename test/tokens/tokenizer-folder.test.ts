@@ -76,7 +76,7 @@ describe('the written tokenizer folder', () => {
     await writeTokenizerFolder(folder, 4096);
     const other = mkdtempSync(join(tmpdir(), 'kvoyant-tokenizer-'));
     writeFileSync(join(other, 'tokenizer.json'), '{}');
-    await expect(writeTokenizerFolder(other, 4096)).rejects.toThrow(/tokenizer\.json is there already, and differs/);
+    await expect(writeTokenizerFolder(other, 4096)).rejects.toThrow(/tokenizer\.json exists with other content/);
     expect(readFileSync(join(other, 'tokenizer.json'), 'utf8')).toBe('{}');
     rmSync(other, { recursive: true });
   });

@@ -104,7 +104,7 @@ describe('the folder', () => {
     const tokenizer = await loadTokenizer(file, { imagesPath: file, onNotice: (notice) => notices.push(notice) });
     cleanUps.push(() => tokenizer.close());
     expect(Array.from(await tokenizer.encode('hell'))).toEqual([256, 257]);
-    expect(notices.join()).toContain('could not be kept');
+    expect(notices.join()).toContain('could not be cached');
   });
 
   it('keeps the images used last', async () => {
@@ -180,6 +180,6 @@ describe('a file that is something else', () => {
     const tokenizer = await loadTokenizer(file, { imagesPath: null, onNotice: (notice) => notices.push(notice) });
     cleanUps.push(() => tokenizer.close());
     expect(Array.from(await tokenizer.encode('hello'))).toEqual([0, 1]);
-    expect(notices).toEqual([`${file} is tokenized by the library, in a thread: model.type is "WordLevel"`]);
+    expect(notices).toEqual([`${file} uses the library in a thread, which is slower: model.type is "WordLevel"`]);
   });
 });
