@@ -27,7 +27,7 @@ const replacedInRequests: ReadonlySet<string> = new Set([
 
 const ownPrefix = 'x-kvoyant-';
 
-/** SLOs in the spelling of llm-d. They are for the router; behind it stand engines only. */
+/** SLO headers in llm-d's spelling. They are meant for the router, so engines don't get them. */
 const llmdSlo = /^x-(?:llm-d-)?slo-(?:ttft|tpot)-ms$/;
 
 /** These reveal the engine's own address. */

@@ -23,8 +23,8 @@ export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): void
 }
 
 /**
- * Bytes in use while the parsed value is. Punctuation inside strings counts as well; prose has little of it. Linear:
- * about a nanosecond per byte.
+ * Estimated memory of the parsed value. Punctuation inside strings counts too; prose has little of it. Linear: about a
+ * nanosecond per byte.
  * @throws LimitReached 413 for more than `jsonItemsMax`
  */
 export function parsedBytes(json: Uint8Array): number {

@@ -103,7 +103,7 @@ export function describeAccess(
     ...(adminKey !== null ? [quiet(`${subject}: with the admin key${at && `, also${at}`}`)] : []),
     ...(adminKey === null && adminUrl !== null ? [quiet(`${subject}: this machine only, without a key,${at}`)] : []),
     ...(adminKey === null && adminUrl === null && viewKey === null ? [quiet(`${subject}: open to nobody`)] : []),
-    ...(viewKey !== null ? [quiet(`${subject}: with the view key to look at`)] : []),
+    ...(viewKey !== null ? [quiet(`${subject}: read-only with the view key`)] : []),
   ];
 }
 

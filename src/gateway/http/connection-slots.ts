@@ -7,8 +7,8 @@ import { clientOf } from './client-address.ts';
 import { UnprovenClients } from './unproven-clients.ts';
 
 /**
- * Minimum age before a connection is closed to make room, since its request may be about to arrive. A client with fewer
- * connections does not have to wait for it.
+ * Minimum age of a connection that is closed to make room, since its request may be about to arrive. Waived if the new
+ * client has fewer connections.
  */
 const graceMs = 1000;
 /** Requests pipelined on one connection. */

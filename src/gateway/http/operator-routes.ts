@@ -16,7 +16,7 @@ import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts
 
 type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
 
-/** Open to everyone at both listeners, whatever keys are set; they cost next to nothing. */
+/** Open to everyone at both listeners, whatever keys are set; they are cheap to answer. */
 const openRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/health', { GET: answerHealth }],
   ['/ready', { GET: answerReady }],

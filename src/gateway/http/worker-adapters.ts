@@ -1,4 +1,4 @@
-// Loads and unloads LoRA adapters of one engine for an operator, and lists the engine's models anew at once.
+// Loads and unloads LoRA adapters of one engine for an operator, then lists the engine's models again.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -8,7 +8,7 @@ import { replyText } from '../exchange/http-reply.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { GatewayContext } from './gateway-context.ts';
 
-/** An adapter is named in a few lines. */
+/** The body only names an adapter. */
 const bodyBytesMax = 65_536;
 
 /** Null if the path does not end with an action on adapters. */
@@ -27,7 +27,7 @@ export async function changeAdapters(
   if (body === null) return;
   const { status, text } = await answerOf(engine, action, body.toString('utf8'));
   log.info({ engine: engine.url, action, status, by: 'admin' }, 'adapters changed');
-  // Whatever the status: what the engine lists decides.
+  // Whatever the status: the engine's list of models decides.
   await monitors.get(engine)?.listModels();
   if (!exchange.gone) replyText(exchange.response, status, isJson(text) ? 'application/json' : 'text/plain', text);
 }
@@ -41,7 +41,7 @@ async function answerOf(
     return await probe.changeAdapters(action, body);
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error;
-    throw new RequestError(502, 'upstream_failed', `the engine gave no answer that can be used: ${error.message}`);
+    throw new RequestError(502, 'upstream_failed', `the engine gave no usable answer: ${error.message}`);
   }
 }
 

@@ -14,7 +14,7 @@ import { adapterAction, changeAdapters } from './worker-adapters.ts';
 
 export const workersPrefix = '/workers/';
 
-/** A worker's description takes a few lines. */
+/** The body only describes a worker. */
 const bodyBytesMax = 65_536;
 const drainSuffix = '/drain';
 

@@ -170,9 +170,9 @@ export class InferenceWatch implements RelayWatch {
       if (!(error instanceof LimitReached)) throw error;
       const { metrics, log, engine, record } = this.#options;
       metrics.limited.inc({ limit: error.limit });
-      log.warn({ engine: engine.url, requestId: record.requestId }, `its usage is not read: ${error.message}`);
+      log.warn({ engine: engine.url, requestId: record.requestId }, `an answer's usage is not read: ${error.message}`);
     }
-    // What was collected is given back; the client has the answer all the same.
+    // Frees the collected part; the client still gets the answer.
     body.take();
     this.#body = null;
   }

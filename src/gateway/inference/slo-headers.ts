@@ -1,8 +1,7 @@
 // The SLO that a client states for its request in headers: wanted TTFT and TPOT.
 //
-// An SLO is a wish, so it needs no grant of a key: it names no worker, changes no weight of the cost and overtakes no
-// priority. A worker predicted to meet it is preferred to one that is not; if none is, the request is placed as if it
-// had none.
+// Any client may state an SLO, whatever its key grants: it chooses no worker, changes no weight of the cost and
+// overrides no priority. Workers predicted to meet it are preferred; if none is, the request is placed without it.
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';

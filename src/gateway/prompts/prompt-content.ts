@@ -1,4 +1,4 @@
-// What is known of a prompt: all its tokens, those at its beginning, or only bytes that stand in for them.
+// The known content of a prompt: all its tokens, only its first tokens, or bytes in place of tokens.
 
 import type { BlockHasher, Namespace, Prompt } from '../../core/index.ts';
 

@@ -43,7 +43,7 @@ export class QuestionTurns {
       };
       const giveUp = (): void => {
         this.#waiting.delete(begin);
-        reject(new TokenizerError('queue-full', `${this.#open} other questions were open all the time`));
+        reject(new TokenizerError('queue-full', `${this.#open} other questions to the engines stayed open`));
       };
       signal.addEventListener('abort', giveUp);
       this.#waiting.add(begin);
