@@ -1,8 +1,21 @@
 // Places the requests of one pool, or queues them until a worker has room; adds clock and timers to `Admission`.
+//
+// Where the router plans bursts, requests that become ready in the same turn of the event loop are placed together.
 
-import { Admission, type Admitted, type Applicant, type Routed, type Router, type Waiting } from '../../core/index.ts';
+import {
+  Admission,
+  type Admitted,
+  type Applicant,
+  type Planned,
+  type Routed,
+  type Router,
+  type Waiting,
+  type WorkerIndex,
+} from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { releaseAll } from './release-all.ts';
+import { TurnGathering } from './turn-gathering.ts';
 
 export interface DeskOptions {
   /** False: every request is placed at once, however full the workers are. */
@@ -12,8 +25,6 @@ export interface DeskOptions {
   /** Longest wait in the queue. */
   readonly queueWaitMsMax: number;
 }
-
-import { releaseAll } from './release-all.ts';
 
 /**
  * How a request left the queue. `placed`: a worker took it. `refused`: no worker can take it any more. `expired`: it
@@ -33,10 +44,22 @@ interface Guest extends Applicant {
   settle(outcome: Admitted<Guest>['outcome']): void;
 }
 
+/** A request that is ready to be placed. */
+interface Ready {
+  readonly exchange: Pick<Exchange, 'gone'>;
+  readonly applicant: Applicant;
+  /** @param planned the worker that the plan has for it */
+  place(planned: WorkerIndex | null): void;
+  /** The client is gone. */
+  drop(): void;
+  fail(error: unknown): void;
+}
+
 export class AdmissionDesk {
   readonly #router: Router;
   readonly #options: DeskOptions;
   readonly #admission: Admission<Guest>;
+  readonly #gathering = new TurnGathering<Ready>((ready) => this.#placeTogether(ready));
   #drains = false;
 
   constructor(router: Router, options: DeskOptions) {
@@ -64,7 +87,7 @@ export class AdmissionDesk {
   }
 
   /**
-   * Places a request, at once if a worker has room.
+   * Places a request, at once if a worker has room; where the router plans bursts, at the end of this turn.
    * @param booked called in the same step as the booking, to take over the bookings; if it throws, they are released
    * @returns what `booked` returns; null if no worker can take the request or the client is gone
    * @throws RequestError 429 if the queue is full; the promise rejects with 503 after too long a wait
@@ -75,11 +98,59 @@ export class AdmissionDesk {
     observer: QueueObserver,
     booked: (routed: Routed) => T,
   ): T | null | Promise<T | null> {
+    if (!this.#router.plansBursts) return this.#enter(applicant, exchange, observer, booked, null);
+    return new Promise((resolve, reject) => {
+      this.#gathering.add({
+        exchange,
+        applicant,
+        place: (planned) => resolve(this.#enter(applicant, exchange, observer, booked, planned)),
+        drop: () => resolve(null),
+        fail: reject,
+      });
+    });
+  }
+
+  #placeTogether(ready: readonly Ready[]): void {
+    const present: Ready[] = [];
+    for (const one of ready) {
+      if (one.exchange.gone) one.drop();
+      else present.push(one);
+    }
+    for (const { index, worker } of this.#planned(present)) {
+      const one = present[index]!;
+      try {
+        one.place(worker);
+      } catch (error) {
+        one.fail(error);
+      }
+    }
+  }
+
+  /** In order of arrival, without workers, if there is nothing to plan. */
+  #planned(ready: readonly Ready[]): readonly Planned[] {
+    const inOrder = ready.map((_, index) => ({ index, worker: null }));
+    if (ready.length < 2 || this.#admission.waiting > 0) return inOrder;
+    try {
+      const requests = ready.map(({ applicant }) => applicant.request());
+      return this.#router.plan(requests, performance.now());
+    } catch (error) {
+      for (const { fail } of ready) fail(error);
+      return [];
+    }
+  }
+
+  #enter<T>(
+    applicant: Applicant,
+    exchange: Exchange,
+    observer: QueueObserver,
+    booked: (routed: Routed) => T,
+    planned: WorkerIndex | null,
+  ): T | null | Promise<T | null> {
     const nowMs = performance.now();
     const guest: Guest = { ...applicant, settle: () => undefined };
     const entry = this.#options.queue
-      ? this.#admission.enter(guest, nowMs)
-      : this.#router.route(applicant.request(), nowMs);
+      ? this.#admission.enter(guest, nowMs, planned)
+      : this.#router.route(applicant.request(), nowMs, planned);
     switch (entry.kind) {
       case 'routed':
         return this.#handOver(entry, booked);
