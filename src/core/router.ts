@@ -220,7 +220,7 @@ export class Router {
     const record = this.#find(booking);
     if (!record || !asked) return;
     this.#untold.delete(booking);
-    assert(!record.counted, 'a load is told before the first token');
+    assert(!record.counted, 'a load is counted before the first token');
     this.#count(record, nowMs);
     this.#policy.onBooked?.(this.#state, record, asked);
   }
@@ -371,7 +371,7 @@ export class Router {
   #close(record: BookingRecord): void {
     if (record.id !== undefined) this.#ids.closed(record.id);
     try {
-      // The policy never saw a booking whose load was not told.
+      // The policy never saw a booking whose load was not counted.
       if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
     } finally {
       const before = this.#workers.activeBlocks[record.worker]!;

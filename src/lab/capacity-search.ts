@@ -7,7 +7,7 @@
 export class CapacitySearch {
   /** Factor between two rates on the way down. */
   static readonly step = 1.1;
-  /** Rates at the lower end that must meet the condition before the way down ends. They span a third of a rate. */
+  /** Lowest rates in a row that must meet the condition before the way down ends. They span a factor of 1.33. */
   static readonly calmRates = 4;
   /** Gaps at the edges are halved until this factor: a quarter of a step. */
   static readonly resolution: number = 1.1 ** (1 / 4);

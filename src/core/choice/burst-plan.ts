@@ -23,17 +23,17 @@ import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
 import { orderOfWork } from './work-order.ts';
 
-/** Requests planned together. Further ones are routed by themselves after them. */
+/** Requests planned together. Further ones are routed one by one after them. */
 const plannedTogetherMax = 1024;
 const roundsMax = 3;
-/** Candidates looked at in all rounds of one plan: bounds their time. Then the plan stays as it is. */
+/** Candidates compared in all rounds of one plan. Bounds the time: beyond it, the plan is kept as it is. */
 const improvedCandidatesMax = 32_768;
 
 /** One request of a plan, in the order of booking. */
 export interface Planned {
   /** Position in the list of requests. */
   readonly index: number;
-  /** Null: the request is routed by itself. */
+  /** Null: the request is routed alone. */
   readonly worker: WorkerIndex | null;
 }
 
@@ -41,7 +41,7 @@ class Plannable {
   readonly index: number;
   readonly request: RouteRequest;
   readonly leastTokens: number;
-  /** Whether nothing but cost speaks for the policy's choice. */
+  /** Whether the request may be moved: it has neither affinity nor SLO, which the waiting time does not include. */
   readonly movable: boolean;
   prompt: PlannedPrompt | null = null;
 
@@ -71,7 +71,7 @@ export class BurstPlan {
   readonly #workers: WorkerTable;
   readonly #policy: Policy;
   readonly #state: unknown;
-  /** Of its own, so that planning has no effect on later choices. */
+  /** Separate from the router's, so that planning has no effect on later choices. */
   readonly #random: Random;
   readonly #load = new PlannedLoad();
 
@@ -210,7 +210,7 @@ export class BurstPlan {
   }
 }
 
-/** Requests of several prompts, and those with weights of their own, are routed by themselves. */
+/** Requests with several prompts or their own weights are routed one by one. */
 function isPlannable({ prompts, overlapWeight, temperature }: RouteRequest): boolean {
   return prompts.length === 1 && overlapWeight === undefined && temperature === undefined;
 }

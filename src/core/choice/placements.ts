@@ -28,7 +28,7 @@ export class Placements {
   #activeRuns: Int32Array = new Int32Array(0);
   #overlaps: Int32Array = new Int32Array(0);
   #zeros: Int32Array = new Int32Array(0);
-  /** Load to count beside that of the ledger; null except during a plan. */
+  /** Load to count in addition to the ledger's; null except during a plan. */
   #planned: PlannedLoad | null = null;
 
   constructor(workers: WorkerTable, ledger: ActiveBlocks, held: HeldBlocks, counted: CountedAsOverlap) {

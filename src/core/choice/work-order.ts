@@ -1,10 +1,10 @@
 // Order in which one worker should compute prompts that share beginnings, so that their mean time to first token is
 // lowest.
 //
-// A shared beginning is computed once, with the first prompt that has it. So the work is a tree: each stretch of blocks
-// needs those above it, and a prompt is done when its own end is. The order is optimal for one machine: blocks of the
-// tree with the least work per finished prompt go first (W. A. Horn, SIAM J. Appl. Math. 23, 1972: 1 | outtree |
-// sum w C). Prompts that share nothing go shortest first.
+// A shared beginning is computed once, with the first prompt that has it. So the work forms a tree: each stretch of
+// blocks needs those above it, and a prompt is done when its last block is. The order is optimal for one machine: the
+// parts of the tree with the least work per finished prompt go first (W. A. Horn, SIAM J. Appl. Math. 23, 1972:
+// 1 | outtree | sum w C). Prompts that share nothing go shortest first.
 
 import type { BlockHashes } from '../types.ts';
 
@@ -15,7 +15,7 @@ export interface Job {
   readonly cachedTokens: number;
 }
 
-/** Jobs that are done one after the other, in the order of `jobs`. */
+/** Jobs to be done one after the other, in the order of `jobs`. */
 interface Batch {
   /** Tokens to compute. */
   work: number;
@@ -79,7 +79,7 @@ function compare(a: BlockHashes, b: BlockHashes): number {
   return low !== 0 ? low : a.sequence[2 * shared + 1]! - b.sequence[2 * shared + 1]!;
 }
 
-/** Leading blocks that both chains have, `known` of them known already. Hashes are chained, so bisection finds them. */
+/** Number of common leading blocks, at least `known`. Hashes are chained, so bisection finds it. */
 function commonBlocks(a: BlockHashes, b: BlockHashes, known: number): number {
   let same = known;
   let parted = Math.min(a.count, b.count) + 1;

@@ -57,7 +57,7 @@ export class PageTree {
 
   /** Adds a page below `above`, in the same block. */
   addBelow(above: number, chain: Uint32Array, tokens: Uint32Array): number {
-    assert(!this.endsBlock(above), 'nothing is below the last page of a block');
+    assert(!this.endsBlock(above), 'the last page of a block has no page below it');
     const page = this.addFirst(this.block(above), chain, tokens);
     const slots = this.#slots;
     const at = page * this.#stride;
@@ -74,7 +74,7 @@ export class PageTree {
 
   /** @param page must be unheld, with no page below it */
   remove(page: number): void {
-    assert(!this.isHeld(page) && this.firstBelow(page) === noPage, 'a page in use stays');
+    assert(!this.isHeld(page) && this.firstBelow(page) === noPage, 'a page in use is not removed');
     const slots = this.#slots;
     const at = page * this.#stride;
     const above = slots[at + aboveOffset]!;
@@ -105,7 +105,7 @@ export class PageTree {
     return this.#slots[page * this.#stride + handlesOffset]! > 0;
   }
 
-  /** Whether the page and all pages above it in its block are held. True for noPage, where a block begins. */
+  /** Whether the page and all pages above it in its block are held. True for `noPage`, the root of a block. */
   isPathHeld(page: number): boolean {
     let at = page;
     while (at !== noPage && this.isHeld(at)) at = this.above(at);

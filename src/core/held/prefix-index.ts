@@ -99,7 +99,7 @@ export class PrefixIndex {
     }
     handles.clear();
     holdings.shared.clear();
-    assert(holdings.blocks === 0, 'every held block has a handle, or its presumption was withdrawn');
+    assert(holdings.blocks === 0, 'every held block has a handle, and no presumed block is left');
   }
 
   /** Distinct blocks that the worker holds. O(1) */

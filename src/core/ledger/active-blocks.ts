@@ -18,7 +18,7 @@ export class BookingRecord {
   tailTokens = 0;
   /** Block size of the worker at the time of booking. */
   blockSize = 1;
-  /** Whether the load is counted already (see `bookAt`). */
+  /** Whether the load is counted (see `bookAt`). */
   counted = false;
   /** Tokens counted in the worker's `activePrefillTokens`. 0 after the first token. */
   prefillTokens = 0;
@@ -209,12 +209,12 @@ export class ActiveBlocks {
         running++;
       }
       assert(this.#workers.activeBlocks[worker] === blocks.size + own, 'active blocks = distinct blocks + own blocks');
-      assert(this.#workers.ownBlocks[worker] === own, 'own blocks = those of the bookings');
-      assert(this.#workers.activePrefillTokens[worker] === prefill, 'active prefill tokens = those of the bookings');
+      assert(this.#workers.ownBlocks[worker] === own, 'own blocks = sum over the bookings');
+      assert(this.#workers.activePrefillTokens[worker] === prefill, 'active prefill tokens = sum over the bookings');
       assert(this.#workers.runningRequests[worker] === running, 'running requests = counted bookings');
     }
     assert(this.#records.filter((record) => record.live).length === this.#live, 'live bookings are counted');
-    assert(this.#live > 0 || this.#runs.runCount === 0, 'nothing in flight, no runs');
+    assert(this.#live > 0 || this.#runs.runCount === 0, 'without bookings there are no runs');
   }
 
   #newRecord(): BookingRecord {

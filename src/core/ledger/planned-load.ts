@@ -10,8 +10,8 @@ export interface PlannedPrompt {
 }
 
 /**
- * Columns by worker index, as in the worker table, and the block chains of the planned prompts. The columns are set
- * functions of what is planned: they do not depend on the order of adding and removing.
+ * Columns by worker index, as in the worker table, and the block chains of the planned prompts. The columns depend only
+ * on the set of planned prompts, not on the order of adding and removing.
  */
 export class PlannedLoad {
   requests: Int32Array = new Int32Array(8);

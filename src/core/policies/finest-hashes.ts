@@ -1,4 +1,4 @@
-// Block hashes by which a policy with its own cache view identifies a request: its first prompt, at the smallest block
+// Block hashes that identify a request for policies with their own cache view: its first prompt, at the smallest block
 // size.
 
 import type { PolicyRequest } from '../choice/policy.ts';

@@ -142,7 +142,10 @@ export class TenantTree {
       for (const { worker, usedAt } of node.tenancies) {
         blocks[worker] = (blocks[worker] ?? 0) + node.blocks;
         const above = node.parent?.of(worker);
-        assert(node.parent === null || (above !== undefined && above.usedAt >= usedAt), 'a tenant has all above');
+        assert(
+          node.parent === null || (above !== undefined && above.usedAt >= usedAt),
+          'a tenant of a node is a tenant of its parent',
+        );
       }
     }
     const below = new Map<Tenancy, number>();
@@ -153,14 +156,15 @@ export class TenantTree {
       }
     }
     for (const { tenancies } of this.#byFirst.values()) {
-      for (const tenancy of tenancies) assert(tenancy.below === (below.get(tenancy) ?? 0), 'nodes below are counted');
+      for (const tenancy of tenancies)
+        assert(tenancy.below === (below.get(tenancy) ?? 0), 'the count of nodes below is right');
     }
     let held = 0;
     this.#blocks.forEach((known, worker) => {
-      assert(known === (blocks[worker] ?? 0), 'blocks of a worker are those of its nodes');
+      assert(known === (blocks[worker] ?? 0), 'the blocks of a worker are those of its nodes');
       held += known;
     });
-    assert(this.#heldBlocks === held, 'held blocks are those of all workers');
+    assert(this.#heldBlocks === held, 'held blocks = sum over all workers');
   }
 
   #starting(hashes: BlockHashes, block: number): Node | undefined {
