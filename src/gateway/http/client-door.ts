@@ -1,7 +1,7 @@
 // Handles a request at the clients' port: access, routing, limits, errors and metrics.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Exchange } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import { announcedBytes, bodyTooLarge } from '../exchange/request-body.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
@@ -11,60 +11,58 @@ import { clientRoute, isClientPath } from './client-routes.ts';
 import { answerPreflight, foreignOrigin, markForOrigin } from './cross-origin.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { fail } from './http-failure.ts';
-import { answerOperator, isOperatorPath, openRoute } from './operator-routes.ts';
+import { answerOperator, isOperatorPath } from './operator-routes.ts';
 import { passThrough } from './passthrough.ts';
-import { readPath } from './request-path.ts';
 import { forMethod, notFound } from './route-table.ts';
+import { withExchange } from './with-exchange.ts';
 
-export async function handleClient(
+export function handleClient(
   context: GatewayContext,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const exchange = new Exchange(request, response);
-  context.deadlines.watch(exchange);
-  try {
-    const { path, query } = readPath(request.url ?? '/');
-    exchange.path = path;
-    exchange.query = query;
-    if (isClientPath(path)) return await serveClient(context, exchange, path);
-    const open = openRoute(path);
-    if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
+  return withExchange(context, request, response, async (exchange) => {
+    const { path } = exchange;
+    if (isClientPath(path)) return serveClient(context, exchange, path);
     if (!isOperatorPath(path)) throw notFound(path);
     context.access.admitOperatorAmongClients(exchange);
     context.slots.letIn(request);
     invite(exchange);
     await answerOperator(context, exchange, path);
-  } catch (error) {
-    fail(context, exchange, error);
-  }
+  });
 }
 
 async function serveClient(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
-  let release = (): void => undefined;
+  const { config, access, slots, keyLimits } = context;
+  const allowed = markForOrigin(exchange, config.corsOrigins);
+  if (answerPreflight(exchange, allowed)) return;
   try {
-    const allowed = markForOrigin(exchange, context.config.corsOrigins);
-    if (answerPreflight(exchange, allowed)) return;
     // An API key is proof enough. Without keys, any page in a browser on this machine could send requests.
-    if (!allowed && !context.access.needsKey) throw foreignOrigin();
-    context.access.admitClient(exchange);
-    context.slots.letIn(exchange.request);
-    release = context.keyLimits.admit(exchange.key, context.config, performance.now());
-    exchange.lease = context.bodyBudget.lease();
-    if (announcedBytes(exchange.request) > context.config.bodyBytesMax) throw bodyTooLarge(context.config.bodyBytesMax);
-    invite(exchange);
-    await answer(context, exchange, path);
+    if (!allowed && !access.needsKey) throw foreignOrigin();
+    access.admitClient(exchange);
+    slots.letIn(exchange.request);
+    await keyLimits.within(exchange.key, config, performance.now(), () => serveAdmitted(context, exchange, path));
   } catch (error) {
     fail(context, exchange, error);
-  } finally {
-    exchange.lease?.release();
-    release();
   }
   try {
     account(context, exchange);
   } catch (error) {
     // The client already has its answer.
     context.log.error({ requestId: exchange.id, err: error }, 'request missing from metrics and log');
+  }
+}
+
+async function serveAdmitted(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
+  const { bodyBytesMax } = context.config;
+  const lease = context.bodyBudget.lease();
+  exchange.lease = lease;
+  try {
+    if (announcedBytes(exchange.request) > bodyBytesMax) throw bodyTooLarge(bodyBytesMax);
+    invite(exchange);
+    await answer(context, exchange, path);
+  } finally {
+    lease.release();
   }
 }
 

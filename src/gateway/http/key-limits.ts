@@ -25,11 +25,25 @@ export class KeyLimits {
   readonly #uses = new Map<string | null, Use>();
 
   /**
-   * Counts a request.
-   * @returns a function to call once, when the request has ended
-   * @throws RequestError 429 if a limit is reached
+   * Counts a request, in flight until `work` has settled or thrown.
+   * @throws RequestError 429 if a limit is reached: `work` is not called
    */
-  admit(key: ApiKey | null, settings: KeyLimitSettings, nowMs: number): () => void {
+  async within<T>(
+    key: ApiKey | null,
+    settings: KeyLimitSettings,
+    nowMs: number,
+    work: () => T | Promise<T>,
+  ): Promise<T> {
+    const use = this.#admit(key, settings, nowMs);
+    try {
+      return await work();
+    } finally {
+      use.inFlight -= 1;
+    }
+  }
+
+  /** @returns the use that the request was counted in @throws RequestError 429 */
+  #admit(key: ApiKey | null, settings: KeyLimitSettings, nowMs: number): Use {
     const use = this.#useOf(key?.name ?? null, Math.floor(nowMs / minuteMs));
     const inFlightMax = key?.inFlightMax ?? settings.inFlightPerKeyMax;
     const perMinuteMax = key?.requestsPerMinuteMax ?? settings.requestsPerMinutePerKeyMax;
@@ -44,9 +58,7 @@ export class KeyLimits {
     }
     use.inFlight += 1;
     use.count += 1;
-    return () => {
-      use.inFlight -= 1;
-    };
+    return use;
   }
 
   #useOf(name: string | null, minute: number): Use {

@@ -6,15 +6,13 @@ import type { Socket } from 'node:net';
 import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { TlsIdentity } from '../config/referenced-files.ts';
-import { Exchange } from '../exchange/exchange.ts';
 import { AcceptHold } from './accept-hold.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import { ConnectionSlots } from './connection-slots.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import { fail, take } from './http-failure.ts';
-import { answerOperator, openRoute } from './operator-routes.ts';
-import { readPath } from './request-path.ts';
-import { forMethod } from './route-table.ts';
+import { take } from './http-failure.ts';
+import { answerOperator } from './operator-routes.ts';
+import { withExchange } from './with-exchange.ts';
 
 const connectionsMax = 256;
 /** Keeps one machine from taking all connections. */
@@ -63,26 +61,17 @@ export function createOperatorServer(
   return server;
 }
 
-async function handleOperator(
+function handleOperator(
   context: GatewayContext,
   slots: ConnectionSlots,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const exchange = new Exchange(request, response);
-  context.deadlines.watch(exchange);
-  try {
-    const { path, query } = readPath(request.url ?? '/');
-    exchange.path = path;
-    exchange.query = query;
-    const open = openRoute(path);
-    if (open !== null) return await forMethod(open, request.method ?? 'GET', path)(context, exchange);
+  return withExchange(context, request, response, async (exchange) => {
     context.access.admitOperator(exchange);
     slots.letIn(request);
-    await answerOperator(context, exchange, path);
-  } catch (error) {
-    fail(context, exchange, error);
-  }
+    await answerOperator(context, exchange, exchange.path);
+  });
 }
 
 /**

@@ -6,33 +6,54 @@ import { KeyLimits } from '../../../src/gateway/http/key-limits.ts';
 describe('limits of a key', () => {
   const none = { inFlightPerKeyMax: 0, requestsPerMinutePerKeyMax: 0 };
 
-  it('never let more requests in at a time than set, and let the next in as soon as one ends', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.boolean(), { maxLength: 60 }), (max, steps) => {
+  it('never let more requests in at a time than set, and let the next in as soon as one ends, however it ends', async () => {
+    const step = fc.constantFrom<'arrives' | 'ends' | 'fails'>('arrives', 'ends', 'fails');
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 60 }), async (max, steps) => {
         const limits = new KeyLimits();
-        const releases: (() => void)[] = [];
-        for (const arrives of steps) {
-          if (!arrives) {
-            releases.shift()?.();
+        const settings = { ...none, inFlightPerKeyMax: max };
+        const open: { readonly end: () => void; readonly fail: () => void; readonly done: Promise<unknown> }[] = [];
+        for (const next of steps) {
+          if (next !== 'arrives') {
+            const oldest = open.shift();
+            if (next === 'ends') oldest?.end();
+            else oldest?.fail();
+            await oldest?.done;
             continue;
           }
-          const admit = (): void => {
-            releases.push(limits.admit(null, { ...none, inFlightPerKeyMax: max }, 0));
-          };
-          if (releases.length < max) admit();
-          else expect(admit).toThrow(LimitReached);
+          let end = (): void => undefined;
+          let fail = end;
+          const work = new Promise<void>((resolve, reject) => {
+            end = resolve;
+            fail = () => reject('failed');
+          });
+          const done = limits.within(null, settings, 0, () => work);
+          if (open.length < max) {
+            const settled = done.catch((error: unknown) => expect(error).toBe('failed'));
+            open.push({ end, fail, done: settled });
+          } else await expect(done).rejects.toThrow(LimitReached);
         }
-        expect(releases.length).toBeLessThanOrEqual(max);
+        expect(open.length).toBeLessThanOrEqual(max);
       }),
     );
   });
 
-  it('let in what was promised: after Retry-After there is room', () => {
-    fc.assert(
-      fc.property(
+  it('free the slot of a request whose work throws before it returns a promise', async () => {
+    const limits = new KeyLimits();
+    const settings = { ...none, inFlightPerKeyMax: 1 };
+    const throwing = (): never => {
+      throw new Error('a fault inside');
+    };
+    await expect(limits.within(null, settings, 0, throwing)).rejects.toThrow('a fault inside');
+    await expect(limits.within(null, settings, 0, () => 'served')).resolves.toBe('served');
+  });
+
+  it('let in what was promised: after Retry-After there is room', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.integer({ min: 1, max: 20 }),
         fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 80 }),
-        (max, gapsMs) => {
+        async (max, gapsMs) => {
           const limits = new KeyLimits();
           const settings = { ...none, requestsPerMinutePerKeyMax: max };
           let nowMs = 0;
@@ -40,14 +61,14 @@ describe('limits of a key', () => {
           for (const gapMs of gapsMs) {
             nowMs += gapMs;
             try {
-              limits.admit(null, settings, nowMs)();
+              await limits.within(null, settings, nowMs, () => undefined);
               admitted.push(nowMs);
             } catch (error) {
               if (!(error instanceof LimitReached)) throw error;
               expect(error.retryAfterS).toBeGreaterThanOrEqual(1);
               expect(error.retryAfterS).toBeLessThanOrEqual(120);
               nowMs += error.retryAfterS! * 1000;
-              limits.admit(null, settings, nowMs)();
+              await limits.within(null, settings, nowMs, () => undefined);
               admitted.push(nowMs);
             }
           }
@@ -61,7 +82,7 @@ describe('limits of a key', () => {
     );
   });
 
-  it('of one key do not count for another, and its own come before those of all', () => {
+  it('of one key do not count for another, and its own come before those of all', async () => {
     const limits = new KeyLimits();
     const key = (name: string, inFlightMax: number | null) => ({
       name,
@@ -73,11 +94,16 @@ describe('limits of a key', () => {
       routing: false,
     });
     const settings = { ...none, inFlightPerKeyMax: 1 };
-    limits.admit(key('a', null), settings, 0);
-    expect(() => limits.admit(key('a', null), settings, 0)).toThrow(/limit of 1 requests at a time/);
-    limits.admit(key('b', null), settings, 0);
-    for (let i = 0; i < 3; i++) limits.admit(key('c', 3), settings, 0);
-    expect(() => limits.admit(key('c', 3), settings, 0)).toThrow(LimitReached);
-    for (let i = 0; i < 10; i++) limits.admit(key('d', 0), settings, 0);
+    // Requests that do not end.
+    const admit = async (by: ReturnType<typeof key>): Promise<string> => {
+      const work = new Promise<string>(() => undefined);
+      return Promise.race([limits.within(by, settings, 0, () => work), Promise.resolve().then(() => 'admitted')]);
+    };
+    expect(await admit(key('a', null))).toBe('admitted');
+    await expect(admit(key('a', null))).rejects.toThrow(/limit of 1 requests at a time/);
+    expect(await admit(key('b', null))).toBe('admitted');
+    for (let i = 0; i < 3; i++) expect(await admit(key('c', 3))).toBe('admitted');
+    await expect(admit(key('c', 3))).rejects.toThrow(LimitReached);
+    for (let i = 0; i < 10; i++) expect(await admit(key('d', 0))).toBe('admitted');
   });
 });
