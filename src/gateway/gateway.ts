@@ -36,6 +36,7 @@ import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
+import { until } from './until.ts';
 
 /** Connections waiting to be accepted; large enough for a burst of a thousand. */
 const backlogMax = 4096;
@@ -293,17 +294,11 @@ function addressOf(server: Server | TlsServer, host: string): string {
 }
 
 async function whenReady(engines: readonly Engine[], engineCount: number, timeoutMs: number): Promise<void> {
-  const deadlineMs = performance.now() + timeoutMs;
-  for (;;) {
-    const ready = engines.filter(({ state }) => state === 'ready').length;
-    if (ready >= engineCount) return;
-    if (performance.now() > deadlineMs) {
-      const missing = engines.filter(({ state }) => state !== 'ready');
-      const reasons = missing.map(({ url, state, reason }) => `${url} is ${state}: ${reason ?? 'not reached yet'}`);
-      throw new Error(`${ready} of ${engineCount} engines are ready after ${timeoutMs} ms; ${reasons.join('; ')}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  const ready = (): number => engines.filter(({ state }) => state === 'ready').length;
+  if (await until(() => ready() >= engineCount, timeoutMs)) return;
+  const missing = engines.filter(({ state }) => state !== 'ready');
+  const reasons = missing.map(({ url, state, reason }) => `${url} is ${state}: ${reason ?? 'not reached yet'}`);
+  throw new Error(`${ready()} of ${engineCount} engines are ready after ${timeoutMs} ms; ${reasons.join('; ')}`);
 }
 
 /** @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive */

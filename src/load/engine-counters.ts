@@ -1,7 +1,7 @@
 // Reads the engines' own counters of computed and cached prompt tokens.
 
-import { request } from 'undici';
-import { parsePrometheusText, sumSamples } from './prometheus-text.ts';
+import { readEngineMetrics } from './engine-metrics.ts';
+import { sumSamples } from './prometheus-text.ts';
 
 /** Counts of one engine since its start, or between two readings. */
 export interface PromptTokens {
@@ -10,17 +10,10 @@ export interface PromptTokens {
 }
 
 const bySource = 'vllm:prompt_tokens_by_source_total';
-const requestTimeoutMs = 10_000;
 
 /** @param url engine URL without path @throws Error naming the engine if it has no such counters */
 export async function readPromptTokens(url: string): Promise<PromptTokens> {
-  const response = await request(new URL('/metrics', url), {
-    headersTimeout: requestTimeoutMs,
-    bodyTimeout: requestTimeoutMs,
-  });
-  const text = await response.body.text();
-  if (response.statusCode !== 200) throw new Error(`${url}/metrics answered ${response.statusCode}`);
-  const samples = parsePrometheusText(text);
+  const samples = await readEngineMetrics(url);
   const computed = sumSamples(samples, bySource, { source: 'local_compute' });
   const cached = sumSamples(samples, bySource, { source: 'local_cache_hit' });
   if (computed === null || cached === null) throw new Error(`${url}/metrics has no ${bySource}`);

@@ -6,10 +6,9 @@ import type { CanaryReport, Finding, Proof } from '../engines/canary-report.ts';
 import { addressInUse } from '../feeds/bound-endpoint.ts';
 import type { FeedStatus } from '../feeds/feed-status.ts';
 import { startGateway } from '../gateway.ts';
+import { until } from '../until.ts';
 import { hasPublisher, topicsHeard } from './feed-listening.ts';
 import { neighbourPorts } from './neighbour-ports.ts';
-
-const pollMs = 50;
 
 export interface WorkerExam {
   /** Its id, or its engine's address if that has not joined. */
@@ -113,13 +112,13 @@ async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<W
     shutdownGraceMs: 0,
   });
   try {
-    const deadlineMs = performance.now() + timeoutMs;
-    for (;;) {
+    let workers: WorkerEntry[] = [];
+    await until(async () => {
       const answer = await fetch(`${gateway.adminUrl}/workers`);
-      const { workers } = (await answer.json()) as { workers: WorkerEntry[] };
-      if (workers.every(isSettled) || performance.now() > deadlineMs) return workers;
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-    }
+      ({ workers } = (await answer.json()) as { workers: WorkerEntry[] });
+      return workers.every(isSettled);
+    }, timeoutMs);
+    return workers;
   } finally {
     await gateway.close();
   }

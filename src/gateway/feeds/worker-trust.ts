@@ -58,11 +58,6 @@ export type WorkerTrust =
   | { readonly kind: 'degraded'; readonly reason: DegradedReason; readonly detail: string }
   | { readonly kind: 'approximate'; readonly reason: ApproximateReason; readonly detail: string };
 
-export type TrustKind = WorkerTrust['kind'];
-
-/** Every state, from best to worst. */
-export const trustKinds: readonly TrustKind[] = ['exact', 'catching-up', 'degraded', 'approximate'];
-
 /** A feed that has never connected counts as catching up for this long. */
 const connectMsMax = 10_000;
 /** Prompts in a row that no event announced; a single one may have been evicted at once. */

@@ -110,8 +110,8 @@ class Canary {
   }
 
   /** Waits for a publisher that connects to us. Events before that, such as the canary's, would be lost. */
-  #publisher(): Promise<void> {
-    return until(() => {
+  async #publisher(): Promise<void> {
+    await until(() => {
       const { feed, engine } = this.#worker;
       if (feed === null || feed.address.mode !== 'bind' || !engine.workers.includes(this.#worker)) return true;
       const { publishers, replaying, error, openMs } = feed.status;
