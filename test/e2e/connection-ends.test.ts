@@ -152,24 +152,28 @@ async function misbehave(
   }
 }
 
+async function expectAllClosed(gateway: Gateway): Promise<void> {
+  await expect.poll(() => openCount(gateway), { timeout: 20_000 }).toBe(0);
+}
+
 describe('a connection gives its place back, whatever a client does that', () => {
   it('speaks without TLS', async () => {
     const gateway = await start('plain');
     await misbehave(ways, () => openAs('plain', gateway), 'connect');
-    await eventually(async () => (await openCount(gateway)) === 0, 20_000);
+    await expectAllClosed(gateway);
   });
 
   it('speaks TLS', async () => {
     // Each has to end its handshake in that time, on a machine that does other things beside.
     const gateway = await start('TLS', { requestMsMax: 2000 });
     await misbehave(ways, () => openAs('TLS', gateway), 'secureConnect');
-    await eventually(async () => (await openCount(gateway)) === 0, 20_000);
+    await expectAllClosed(gateway);
   });
 
   it('is to speak TLS', async () => {
     const gateway = await start('TLS');
     await misbehave(handshakes, () => openPlain(gateway), 'connect');
-    await eventually(async () => (await openCount(gateway)) === 0, 20_000);
+    await expectAllClosed(gateway);
   });
 });
 
