@@ -4,9 +4,9 @@ import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
 import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
+import { FreeWorkers } from './choice/free-workers.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
 import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
-import { Room } from './choice/room.ts';
 import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
@@ -49,7 +49,7 @@ export class Router {
   readonly #speed = new ObservedSpeed();
   readonly #wholeAnswers: WholeAnswerProgress;
   readonly #placements: Placements;
-  readonly #room: Room;
+  readonly #freeWorkers: FreeWorkers;
   readonly #plan: BurstPlan;
   readonly #onRoomChange: () => void;
   readonly #ids = new BookingIds();
@@ -68,7 +68,7 @@ export class Router {
       overlap: this.#policy.usesOverlap,
       promised: this.#inFlightCredit,
     });
-    this.#room = new Room(this.#workers, this.#placements.candidates);
+    this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
     this.#plan = new BurstPlan(this.#placements, this.#workers, { ...options, state: this.#state });
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     this.#wholeAnswers = new WholeAnswerProgress(this.#ledger, this.#speed, (record, nowMs) =>
@@ -156,7 +156,7 @@ export class Router {
   }
 
   /**
-   * Like `route`, but returns `held` if no worker has room for the request (see room.ts).
+   * Like `route`, but returns `held` if no worker has room for the request (see free-workers.ts).
    * @param closed workers whose room is reserved for other requests
    */
   admit(
@@ -165,7 +165,7 @@ export class Router {
     closed: ReadonlySet<WorkerIndex> = noneClosed,
     planned: WorkerIndex | null = null,
   ): Routed | Refused | Held {
-    const unplaced = this.#fill(request, nowMs) ?? this.#room.narrow(request, closed);
+    const unplaced = this.#fill(request, nowMs) ?? this.#freeWorkers.narrow(request, closed);
     return unplaced ?? this.#chooseAndBook(request, nowMs, planned);
   }
 

@@ -99,7 +99,7 @@ export interface WorkerSpec {
   readonly capacityBlocks: number;
   /** False: `capacityBlocks` is an assumption, and no request is held because of it. Default true. */
   readonly capacityKnown?: boolean;
-  /** Bookings that the worker may run at a time, if known (see room.ts). Default: no limit. */
+  /** Bookings that the worker may run at a time, if known (see free-workers.ts). Default: no limit. */
   readonly runningRequestsMax?: number;
   readonly source: IndexSource;
 }

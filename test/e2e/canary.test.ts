@@ -161,7 +161,7 @@ describe('a canary names the cause', () => {
     const answer = onPath('/kv_event_sources', ({ '0': source }) => ({
       0: { ...(source as object), topic: 'other', replay_endpoint: null },
     }));
-    expect(await causesOf(await bent(0, { answer }))).toEqual(['events-silent']);
+    expect(await causesOf(await bent(0, { answer }))).toEqual(['no-batches']);
   });
 
   it('block size', async () => {
@@ -209,7 +209,7 @@ describe('a canary names the cause', () => {
   it('events that are of another engine', async () => {
     const [a, b] = fleet.workers;
     const url = `${a!.url},kv-events=${b!.kvEvents}`;
-    expect(await causesOf(url)).toEqual(['events-silent']);
+    expect(await causesOf(url)).toEqual(['no-batches']);
   });
 });
 

@@ -1,4 +1,4 @@
-// Checks whether any candidate has room for a request: enough free blocks, and fewer running requests than its limit.
+// Narrows the candidates to workers with room for a request: free blocks, and fewer running requests than the limit.
 //
 // A worker has room if its active blocks plus the request's new blocks stay within its capacity, and if it runs fewer
 // requests than it may. Unknown capacities and limits never hold a request. While one candidate has room, the policy
@@ -13,7 +13,7 @@ import type { Held, RouteRequest, WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 import { hashesOf } from './placements.ts';
 
-export class Room {
+export class FreeWorkers {
   readonly #workers: WorkerTable;
   readonly #candidates: Candidates;
   #open: Uint8Array = new Uint8Array(0);

@@ -160,7 +160,7 @@ async function closerLook(
   if (eventsOffered === null || eventsOffered === undefined || feed === null || feed === undefined) return null;
   const { mode, endpoint, topic } = eventsOffered;
   // If both ends bound the port, the second could not receive what the first does.
-  if (cause === 'events-silent' && topic !== '' && mode === 'connect') {
+  if (cause === 'no-batches' && topic !== '' && mode === 'connect') {
     const topics = await topicsHeard({ mode, endpoint }, () => canariesOf(options, timeoutMs));
     if (topics.length === 0) return null;
     const heard = topics.map((one) => JSON.stringify(one)).join(', ');

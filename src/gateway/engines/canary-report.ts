@@ -4,7 +4,7 @@ import type { TokenizerVerdict } from './tokenizer-verdict.ts';
 import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /**
- * `events-silent`: the feed is connected and quiet. `events-unmatched`: batches arrive, but never with the blocks of
+ * `no-batches`: the feed is connected, but no batch arrives. `events-unmatched`: batches arrive, but never with the blocks of
  * the prompts sent there.
  */
 export type Cause =
@@ -15,7 +15,7 @@ export type Cause =
   | 'connect-not-bind'
   | 'bind-not-connect'
   | 'topic-filter'
-  | 'events-silent'
+  | 'no-batches'
   | 'foreign-events'
   | 'lora-or-salt'
   | 'events-unmatched'

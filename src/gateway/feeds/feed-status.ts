@@ -10,8 +10,8 @@ export interface FeedLoss {
   readonly batches: number;
 }
 
-/** `silent`: connected, no batch received yet. */
-export type FeedState = 'connecting' | 'silent' | 'live' | 'closed';
+/** `no-batches`: connected, no batch received yet. */
+export type FeedState = 'connecting' | 'no-batches' | 'live' | 'closed';
 
 /** Totals since the feed was opened. */
 export class FeedTally {

@@ -74,7 +74,7 @@ export class KvFeed {
   get status(): FeedStatus {
     const { endpoint, mode, topic, replayEndpoint } = this.#address;
     const { publishers, disconnects, error, failure } = this.#connection;
-    const open = publishers > 0 ? (this.#tally.batches === 0 ? 'silent' : 'live') : 'connecting';
+    const open = publishers > 0 ? (this.#tally.batches === 0 ? 'no-batches' : 'live') : 'connecting';
     return {
       endpoint,
       mode,

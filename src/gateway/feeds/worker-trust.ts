@@ -35,7 +35,7 @@ export type CatchingUpReason = 'connecting' | 'replaying' | 'unproven';
 /**
  * `no-connection`: the publisher can't be reached. `endpoint`: our end can't be opened. `shared-endpoint`: several
  * publishers send to an address meant for one. `late-join`: earlier batches never arrived. `lost-batches`: batches in
- * between are missing. `orphans`: events refer to parent blocks that were never announced. `silent`: prompts were
+ * between are missing. `orphans`: events refer to parent blocks that were never announced. `no-batches`: prompts were
  * computed there, but no batch has arrived. `unmatched`: events arrive, but never the blocks of the prompts sent there
  * (other tokens, another salt or adapter, another worker's events). `block-size`: the block size of the events can't be
  * used. `overfull`: more blocks were announced than the engine can hold.
@@ -48,7 +48,7 @@ export type DegradedReason =
   | 'lost-batches'
   | 'orphans'
   | 'overfull'
-  | 'silent'
+  | 'no-batches'
   | 'unmatched'
   | 'block-size';
 
@@ -151,7 +151,7 @@ export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfi
   }
   if (missedEvents >= missedEventsMax) {
     return feed.batches === 0
-      ? degraded('silent', `${missedEvents} prompts were computed, but ${endpoint} has sent no batch`)
+      ? degraded('no-batches', `${missedEvents} prompts were computed, but ${endpoint} has sent no batch`)
       : degraded('unmatched', `the last ${missedEvents} prompts computed there appear in no event`);
   }
   if (loss !== null && !isHealed(loss, healing)) return lossTrust(loss);

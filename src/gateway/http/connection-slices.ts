@@ -6,7 +6,7 @@ import type { AcceptHold } from './accept-hold.ts';
 
 const sliceMsMax = 4;
 /** A connection that sends nothing is handed to the server after this time, whose own limits end it. */
-const silentMsMax = 1000;
+const firstBytesMsMax = 1000;
 
 /**
  * To be called before the first connection: it takes over the server's connection listeners.
@@ -33,13 +33,13 @@ export function receiveInSlices(
   });
 }
 
-/** Calls back once: at the first bytes, after `silentMsMax`, or when the client is gone. */
+/** Calls back once: at the first bytes, after `firstBytesMsMax`, or when the client is gone. */
 function whenItSends(socket: Socket, callback: () => void): void {
   const end = (): void => {
     socket.off('readable', end).off('timeout', end).off('close', end).setTimeout(0);
     callback();
   };
-  socket.on('error', ignore).on('readable', end).on('timeout', end).on('close', end).setTimeout(silentMsMax);
+  socket.on('error', ignore).on('readable', end).on('timeout', end).on('close', end).setTimeout(firstBytesMsMax);
 }
 
 /** The server adds its own error listener once it gets the connection. */

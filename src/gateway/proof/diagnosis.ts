@@ -184,7 +184,7 @@ function feedFinding(events: EventEvidence, told: ToldOfCache, explained: boolea
   if (batches === 0) {
     const filter = topic === '' ? '' : `, of topic ${JSON.stringify(topic)}`;
     return {
-      cause: 'events-silent',
+      cause: 'no-batches',
       message: `${endpoint} is connected, but no batch${filter} arrived for a prompt that was computed`,
     };
   }

@@ -31,7 +31,7 @@ export function hasEnded({ cause }: Finding, worker: Worker, before: WorkerCount
   switch (cause) {
     case 'wrong-endpoint':
       return isConnected;
-    case 'events-silent':
+    case 'no-batches':
       return isConnected && now.batches > before.batches;
     case 'events-unmatched':
     case 'foreign-events':

@@ -251,7 +251,7 @@ describe('feedTrust', () => {
   it('is degraded by prompts that no event tells of, and by block sizes that do not fit', () => {
     expect(feedTrust({ ...healthy, missedEvents: 3 })).toMatchObject({ kind: 'degraded', reason: 'unmatched' });
     const silent = { ...healthy, missedEvents: 3, feed: { ...soundFeed, batches: 0 } };
-    expect(feedTrust(silent)).toMatchObject({ kind: 'degraded', reason: 'silent' });
+    expect(feedTrust(silent)).toMatchObject({ kind: 'degraded', reason: 'no-batches' });
     expect(feedTrust({ ...healthy, pageSizeUnfit: 12 })).toMatchObject({ kind: 'degraded', reason: 'block-size' });
   });
 

@@ -135,7 +135,7 @@ describe('trust', () => {
     for (let seq = 0; seq < 10; seq++) faults.set(seq, 'drop');
     const gateway = await start({ kvReplay: false });
     for (const number of [1, 2, 3]) await complete(gateway, number);
-    await trusted(gateway, 'degraded', 'silent');
+    await trusted(gateway, 'degraded', 'no-batches');
   });
 
   it('is approximate without events, and without a tokenizer', async () => {

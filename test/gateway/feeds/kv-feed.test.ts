@@ -72,11 +72,11 @@ async function publisherAgain(): Promise<void> {
 }
 
 describe('KvFeed', () => {
-  it('says how it stands: connecting, silent, live, closed', async () => {
+  it('says how it stands: connecting, no batches, live, closed', async () => {
     expect(feed.status).toMatchObject({ endpoint, state: 'connecting', lastSeq: -1 });
     feed.open();
     await feed.whenCurrent(5000);
-    expect(feed.status).toMatchObject({ state: 'silent', proven: false, publishers: 1 });
+    expect(feed.status).toMatchObject({ state: 'no-batches', proven: false, publishers: 1 });
     await eventually(async () => {
       await publish(0);
       return feed.status.state === 'live';
@@ -348,7 +348,7 @@ describe('KvFeed with replay', () => {
   it('is proven by an empty replay', async () => {
     feed.open();
     await eventually(() => feed.whole);
-    expect(feed.status).toMatchObject({ state: 'silent', lastSeq: -1, loss: null });
+    expect(feed.status).toMatchObject({ state: 'no-batches', lastSeq: -1, loss: null });
   });
 
   it('fills a gap, and keeps the order of what came meanwhile', async () => {

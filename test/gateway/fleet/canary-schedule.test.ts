@@ -86,7 +86,7 @@ function match(first: number): void {
 
 describe('a finding', () => {
   it.each<[cause: Cause, end: () => void]>([
-    ['events-silent', () => (feed = { ...feed, batches: 1 })],
+    ['no-batches', () => (feed = { ...feed, batches: 1 })],
     ['wrong-endpoint', () => (feed = { ...feed, publishers: 1 })],
     ['events-unmatched', () => [100, 200, 300].forEach(match)],
     ['prefix-caching-off', () => (worker.account.tokens.cachedTokens += 64)],
@@ -102,7 +102,7 @@ describe('a finding', () => {
   });
 
   it('stays beside one that has ended', async () => {
-    await found('events-silent', 'tokenizer');
+    await found('no-batches', 'tokenizer');
     feed = { ...feed, batches: 550 };
     schedule.tick(0);
     expect(worker.canary).toMatchObject({ state: 'faulty' });

@@ -58,7 +58,7 @@ describe('diagnose', () => {
     ['caching off explains the lack of events', { reportedTokens: 0, ...unannounced({}) }, {}, ['prefix-caching-off']],
     ['no way to open our end', unannounced({ feed: { ...soundFeed, error: 'EADDRINUSE' } }), {}, ['wrong-endpoint']],
     ['nobody there', unannounced({ feed: { ...soundFeed, publishers: 0 } }), {}, ['wrong-endpoint']],
-    ['nothing comes', unannounced({ batches: 0 }), {}, ['events-silent']],
+    ['nothing comes', unannounced({ batches: 0 }), {}, ['no-batches']],
     ['other things come', unannounced({}), {}, ['events-unmatched']],
     ['other tokens explain that', { countedTokens: 49, ...unannounced({}) }, {}, ['tokenizer']],
     ['told of elsewhere', unannounced({ elsewhere: ['b#0'] }), {}, ['foreign-events']],

@@ -18,7 +18,7 @@ const decision: Decision = {
   candidates: () => [],
 };
 
-const trust: WorkerTrust = { kind: 'degraded', reason: 'silent', detail: 'no batch' };
+const trust: WorkerTrust = { kind: 'degraded', reason: 'no-batches', detail: 'no batch' };
 
 const record = (requestId: string, attempt = 1): DecisionRecord =>
   new DecisionRecord(
