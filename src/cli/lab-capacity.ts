@@ -15,13 +15,12 @@ import { htmlFigure, htmlHeading, htmlPage, htmlParagraph, htmlTable } from '../
 import { linePlot } from '../report/svg-plot.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
 import { type Capacity, capacityOf } from './lab-capacity-of.ts';
+import { addClusterFlags, type ClusterFlags } from './lab-cluster-flags.ts';
 import { LabError, sayingErrors } from './lab-error.ts';
 import { addExperimentFlags, type ExperimentFlags, mapWidth, withExperiment } from './lab-experiment.ts';
 import {
-  addClusterFlags,
   addTokenizerFlag,
   addWorkloadFlags,
-  type ClusterFlags,
   integer,
   list,
   policyOption,

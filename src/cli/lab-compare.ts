@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import {
   describeRuns,
+  fleetTables,
   overallVerdict,
   type PolicyRuns,
   type PolicySpec,
@@ -22,6 +23,7 @@ import {
 import { formatTable } from '../report/text-table.ts';
 import { workloadNames } from '../trace/generate-workload.ts';
 import { type Capacity, capacityOf } from './lab-capacity-of.ts';
+import { addClusterFlags, type ClusterFlags } from './lab-cluster-flags.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
   addExperimentFlags,
@@ -31,10 +33,8 @@ import {
   withExperiment,
 } from './lab-experiment.ts';
 import {
-  addClusterFlags,
   addTokenizerFlag,
   addWorkloadFlags,
-  type ClusterFlags,
   integer,
   list,
   number,
@@ -131,6 +131,9 @@ function printSections(sections: readonly ReportSection[]): void {
       if (found !== null) console.log(found);
       const { columns, rows } = resultTable(policies, referencePolicy);
       for (const line of formatTable(columns, rows)) console.log(line);
+      for (const table of fleetTables(policies)) {
+        for (const line of ['', ...formatTable(table.columns, table.rows)]) console.log(line);
+      }
       for (const line of describeRuns(policies)) console.log(`  ${line}`);
     }
   }

@@ -1,58 +1,8 @@
-// Flags shared by the experiments, and the run spec and workload they describe.
+// Flags shared by the experiments: workloads, policies, and how their values are read.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type PolicySpec, parsePolicySpec, type RunSpec, runSpecDefaults } from '../lab/index.ts';
-import { BlockPool, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
-import { LabError } from './lab-error.ts';
+import { type PolicySpec, parsePolicySpec } from '../lab/index.ts';
 import type { Arrivals, WorkloadSpec } from './lab-workload.ts';
-
-export interface ClusterFlags {
-  readonly workers: number;
-  readonly blockSize: number;
-  readonly kvTokens?: number;
-  readonly profile: StepTimeProfile;
-  readonly engineSpeed: number;
-  readonly stepTokensMax: number;
-  readonly sequencesMax: number;
-  readonly warmup: number;
-  readonly sloTtftMs: number;
-  readonly sloPrefillFactor: number;
-  readonly sloTpotMs: number;
-}
-
-export function addClusterFlags(command: Command): Command {
-  const { slo } = runSpecDefaults;
-  return command
-    .option('--workers <n>', 'simulated engines', integer(1, 1024), runSpecDefaults.workers)
-    .option('--block-size <tokens>', 'block size of the engines', integer(1, 4096), runSpecDefaults.blockSize)
-    .option(
-      '--kv-tokens <n>',
-      `KV capacity of a worker (default: the one that the workload was studied with, else ${runSpecDefaults.kvTokens})`,
-      integer(16, 1e9),
-    )
-    .addOption(
-      new Option('--profile <name>', 'step times of the engines')
-        .choices(Object.keys(stepTimeProfiles))
-        .default(runSpecDefaults.profile),
-    )
-    .option('--engine-speed <f>', 'factor by which engines are faster than the profile', number(0.01, 1000), 1)
-    .option('--step-tokens-max <n>', 'most tokens in a step', integer(1, 1e6), runSpecDefaults.stepTokensMax)
-    .option('--sequences-max <n>', 'most sequences in a batch', integer(1, 1e6), runSpecDefaults.sequencesMax)
-    .option(
-      '--warmup <share>',
-      'first requests, whose latencies are left out (none in a burst)',
-      number(0, 0.9),
-      runSpecDefaults.warmupShare,
-    )
-    .option('--slo-ttft-ms <ms>', 'SLO: TTFT at most this', number(0, 1e9), slo.ttftMs)
-    .option(
-      '--slo-prefill-factor <f>',
-      '... plus this factor times the prefill of the whole prompt on an idle worker',
-      number(0, 1e6),
-      slo.ttftPrefillFactor,
-    )
-    .option('--slo-tpot-ms <ms>', '... and TPOT at most this', number(0, 1e9), slo.tpotMs);
-}
 
 export interface WorkloadFlags {
   readonly requests?: number;
@@ -97,42 +47,6 @@ export function workloadSpec(
     jitterMs: flags.jitterMs,
     traceBlockTokens: flags.traceBlock ?? null,
     tokenizer: flags.tokenizer,
-  };
-}
-
-/** Blocks of all simulated workers together. Each needs about 60 bytes per thread. */
-const simulatedBlocksMax = 2 ** 25;
-
-/** @param kvTokensPerWorker capacity that the workload was studied with @throws LabError `cluster-impossible` */
-export function runSpec(
-  flags: ClusterFlags,
-  policy: PolicySpec,
-  seed: number,
-  kvTokensPerWorker: number | undefined,
-): RunSpec {
-  const kvTokens = flags.kvTokens ?? kvTokensPerWorker ?? runSpecDefaults.kvTokens;
-  const blocks = Math.floor(kvTokens / flags.blockSize);
-  const cluster = `${flags.workers} workers with ${kvTokens} KV tokens each in blocks of ${flags.blockSize}`;
-  if (blocks === 0) throw new LabError('cluster-impossible', `${cluster} hold no block: raise --kv-tokens`);
-  if (blocks >= BlockPool.blocksMax || blocks * flags.workers > simulatedBlocksMax) {
-    const limits = `${BlockPool.blocksMax - 1} blocks a worker and ${simulatedBlocksMax} in all`;
-    throw new LabError(
-      'cluster-impossible',
-      `${cluster} exceed what the lab can simulate (${limits}): lower --kv-tokens`,
-    );
-  }
-  return {
-    policy,
-    workers: flags.workers,
-    seed,
-    blockSize: flags.blockSize,
-    kvTokens,
-    profile: flags.profile,
-    engineSpeed: flags.engineSpeed,
-    stepTokensMax: flags.stepTokensMax,
-    sequencesMax: flags.sequencesMax,
-    slo: { ttftMs: flags.sloTtftMs, ttftPrefillFactor: flags.sloPrefillFactor, tpotMs: flags.sloTpotMs },
-    warmupShare: flags.warmup,
   };
 }
 

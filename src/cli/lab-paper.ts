@@ -15,6 +15,7 @@ import {
 } from '../lab/index.ts';
 import { linePlot, type Series } from '../report/svg-plot.ts';
 import { formatTable } from '../report/text-table.ts';
+import { addClusterFlags, type ClusterFlags, runSpec } from './lab-cluster-flags.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
   addExperimentFlags,
@@ -23,7 +24,7 @@ import {
   mapWidth,
   withExperiment,
 } from './lab-experiment.ts';
-import { addClusterFlags, type ClusterFlags, integer, runSpec, workloadSpec } from './lab-flags.ts';
+import { integer, workloadSpec } from './lab-flags.ts';
 import { type Arrivals, buildWorkload, findWorkload } from './lab-workload.ts';
 
 interface Flags extends ClusterFlags, ExperimentFlags {

@@ -2,7 +2,8 @@
 
 import type { PolicySpec, RunSpec } from '../lab/index.ts';
 import type { SeededRun } from './lab-capacity-of.ts';
-import { type ClusterFlags, runSpec, type TokenizerFlag, type WorkloadFlags, workloadSpec } from './lab-flags.ts';
+import { type ClusterFlags, runSpec } from './lab-cluster-flags.ts';
+import { type TokenizerFlag, type WorkloadFlags, workloadSpec } from './lab-flags.ts';
 import { buildWorkload, findWorkload, ownRatePerS, type WorkloadSpec } from './lab-workload.ts';
 
 export interface PreparedWorkload {

@@ -7,8 +7,8 @@ import type { JobResult, LabJob } from '../lab/index.ts';
 import type { Execute } from './lab-threads.ts';
 import type { WorkloadSpec } from './lab-workload.ts';
 
-/** Increment when a change of the lab makes old results incomparable. */
-const version = 2;
+/** Increment when a change of the lab makes old results of a kind incomparable. */
+const versions: Readonly<Record<LabJob['kind'], number>> = { run: 3, probe: 2 };
 
 interface Stored {
   readonly version: number;
@@ -44,6 +44,7 @@ export class ResultsFolder {
 
   /** The result of a job, from the folder if it exists. */
   execute: Execute = async <Job extends LabJob>(workload: WorkloadSpec, job: Job) => {
+    const version = versions[job.kind];
     const key = JSON.stringify({ version, workload, job });
     const digest = createHash('sha256').update(key).digest('hex').slice(0, 16);
     const file = join(this.#path, 'jobs', `${job.kind}-${slug(workload.name)}-${slug(job.spec.policy)}-${digest}.json`);

@@ -4,27 +4,27 @@ import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import {
   describeRuns,
+  fleetTables,
   type PolicySpec,
   ratioNote,
   reportPage,
   resultOf,
   resultTable,
   simulate,
+  slowDownNote,
   tableNotes,
   verdict,
 } from '../lab/index.ts';
 import { formatTable } from '../report/text-table.ts';
 import { checkWorkload } from '../trace/workload.ts';
+import { addClusterFlags, type ClusterFlags, runSpec } from './lab-cluster-flags.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
-  addClusterFlags,
   addTokenizerFlag,
   addWorkloadFlags,
-  type ClusterFlags,
   integer,
   number,
   policyOption,
-  runSpec,
   type TokenizerFlag,
   type WorkloadFlags,
   workloadSpec,
@@ -84,10 +84,12 @@ async function run(flags: Flags): Promise<void> {
     workload.name,
     ...(decided === null ? [] : [decided]),
     ...formatTable(table.columns, table.rows),
+    ...fleetTables(policies).flatMap((one) => ['', ...formatTable(one.columns, one.rows)]),
     ...describeRuns(policies).map((line) => `  ${line}`),
     '',
     ...tableNotes,
     ...(policies.length > 1 ? [ratioNote] : []),
+    ...(policies[0]!.runs[0]!.slowDown === null ? [] : [slowDownNote]),
   ];
   for (const line of lines) console.log(line);
   if (flags.json !== undefined) {

@@ -1,6 +1,7 @@
 // `kvoyant sim-worker`: simulated engines with an OpenAI-compatible HTTP API and ZMQ KV events.
 
 import { Command } from 'commander';
+import { engineProfileNames } from '../sim/index.ts';
 import { writeTokenizerFolder } from '../tokens/tokenizer-folder.ts';
 import { kvEventsFormats } from '../wire/kv-events.ts';
 import {
@@ -39,7 +40,7 @@ export function simWorkerCommand(): Command {
     .option('--max-num-seqs <n>', 'most sequences that run at a time', toNumber, defaults.maxNumSeqs)
     .option('--max-num-queued-reqs <n>', 'most unfinished requests; more get 503', toNumber, defaults.maxNumQueuedReqs)
     .option('--scheduling-policy <name>', 'fcfs or priority', defaults.schedulingPolicy)
-    .option('--profile <name>', 'step times: l40s-llama8b, l40s-llama8b-analytic or constant', defaults.profile)
+    .option('--profile <name>', `step times: ${engineProfileNames.join(', ')}`, defaults.profile)
     .option('--speedup <factor>', 'simulated seconds per real second', toNumber, defaults.speedup)
     .option('--api-overhead-ms <ms>', 'simulated time between arrival and submission', toNumber, defaults.apiOverheadMs)
     .optionsGroup('KV events:')

@@ -1,6 +1,8 @@
 // Lines below a result table that describe its runs: requests, engines and bounds.
 
 import { formatNumber } from '../report/text-table.ts';
+import { engineProfiles } from '../sim/index.ts';
+import type { SlowDown } from './fleet.ts';
 import type { PolicyRuns } from './report-section.ts';
 import type { RunSpecJson } from './run-spec.ts';
 
@@ -28,14 +30,19 @@ export function seedsOfTraceNote(seeds: number): string {
 }
 
 export function describeCluster(spec: RunSpecJson): string[] {
-  const { workers, profile, engineSpeed, blockSize, kvTokens, slo } = spec;
+  const { workers, profile, engineSpeed, blockSize, kvTokens, slo, fleet } = spec;
   const speed = engineSpeed === 1 ? '' : ` x ${engineSpeed}`;
-  const kvGb = (kvTokens * kvBytesPerToken) / 1e9;
+  const { kvBytesPerToken, memoryGb } = engineProfiles[profile];
+  const capacities = fleet?.kvTokens ?? [kvTokens];
+  const kvGb = (Math.max(...capacities) * kvBytesPerToken) / 1e9;
+  const kv = capacities.map((tokens) => formatNumber(tokens)).join(' or ');
   return [
-    `${workers} workers, ${profile}${speed}, block ${blockSize}, ${formatNumber(kvTokens)} KV tokens each`,
-    ...(kvGb > cardGb
+    `${workers} workers, ${profile}${speed}, block ${blockSize}, ${kv} KV tokens each`,
+    ...(fleet?.speeds === undefined ? [] : [`speeds of the workers, in turn: ${fleet.speeds.join(', ')}`]),
+    ...(fleet?.slowDown === undefined ? [] : [describeSlowDown(fleet.slowDown)]),
+    ...(kvGb > memoryGb
       ? [
-          `${formatNumber(kvTokens)} KV tokens are ${formatNumber(kvGb)} GB of Llama-3.1-8B, where a card of the profile has ${cardGb} GB: ` +
+          `${kv} KV tokens are ${formatNumber(kvGb)} GB of the profile's model, where its cards have ${memoryGb} GB: ` +
             'give --kv-tokens of your engines (without it, the format of a trace says what it is studied with)',
         ]
       : []),
@@ -43,7 +50,6 @@ export function describeCluster(spec: RunSpecJson): string[] {
   ];
 }
 
-/** KV bytes per token of the model of the profiles. */
-const kvBytesPerToken = 131_072;
-/** Memory of the L40S that the profiles are fitted to. */
-const cardGb = 48;
+function describeSlowDown({ worker, from, until, factor }: SlowDown): string {
+  return `worker ${worker} is ${factor} x slower from ${from} to ${until} of the arrivals`;
+}

@@ -2,6 +2,8 @@
 
 export { CapacitySearch } from './capacity-search.ts';
 export { describeCluster, describeRuns, seedsOfTraceNote } from './describe-runs.ts';
+export type { Fleet, SlowDown } from './fleet.ts';
+export { fleetTables, slowDownNote } from './fleet-tables.ts';
 export { executeJob, type JobResult, type LabJob, type ProbeResult } from './lab-job.ts';
 export { pooledSpeedBound, speedBound } from './latency-bound.ts';
 export { type PairedRatio, pairedTtftRatio } from './paired-ratio.ts';
@@ -19,7 +21,8 @@ export { reportPage } from './report-page.ts';
 export type { PolicyRuns, ReportLoad, ReportSection } from './report-section.ts';
 export { hitRatePlot, ttftCdfPlot } from './result-plots.ts';
 export { type ResultTable, ratioNote, resultTable, tableNotes } from './result-table.ts';
-export { type RunResult, resultOf, type SummaryJson } from './run-result.ts';
+export type { SummaryJson } from './run-figures.ts';
+export { type RunResult, resultOf } from './run-result.ts';
 export { fromJson, type RunSpec, type RunSpecJson, runSpecDefaults, toJson } from './run-spec.ts';
 export {
   firstMeasured,

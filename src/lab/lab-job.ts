@@ -3,7 +3,8 @@
 import { speedUp } from '../trace/arrival-process.ts';
 import type { Workload } from '../trace/workload.ts';
 import type { RequestLog } from './request-log.ts';
-import { countGood, type RunResult, resultOf, rounded } from './run-result.ts';
+import { rounded } from './run-figures.ts';
+import { countGood, type RunResult, resultOf } from './run-result.ts';
 import { fromJson, type RunSpecJson } from './run-spec.ts';
 import { firstMeasured, simulate } from './simulation.ts';
 

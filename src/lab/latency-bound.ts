@@ -3,8 +3,9 @@
 import type { StepTime } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import { EventQueue } from './event-queue.ts';
+import { fleetTiming } from './fleet-engines.ts';
 import { infiniteCacheTokens } from './hit-ceiling.ts';
-import { engineOptions, type RunSpec } from './run-spec.ts';
+import type { RunSpec } from './run-spec.ts';
 import { type PrefillTiming, soloPrefillNs } from './slo.ts';
 
 /** Least time per unit of work, whatever else is in the step. */
@@ -13,6 +14,9 @@ export interface WorkFloor {
   readonly msPerPair: number;
   readonly msPerContextToken: number;
 }
+
+/** Most output tokens for which one reading of the context suffices. */
+const tokensPerStep = ({ speculation }: PrefillTiming): number => 1 + (speculation?.draftTokens ?? 0);
 
 /** Measured on the step time function, so it holds for any profile with at least linear cost. */
 export function workFloor({ stepTime, stepTokensMax }: PrefillTiming): WorkFloor {
@@ -47,7 +51,8 @@ export function prefillWorkMs(floor: WorkFloor, isl: number, cachedTokens: numbe
  * speed that always runs the request with the least remaining work. This is optimal for the sum of completion times on
  * one machine, and pooling only relaxes the problem. Used only if arrivals don't depend on the outcome.
  * @param isCounted by index; other requests are ignored, which can only lower the bound
- * @param cachedTokens by index, from an infinite cache
+ * @param cachedTokens by index, from an infinite cache @param workers of the speed of `timing`, a fraction in a mixed
+ * fleet
  */
 export function ttftBoundMs(
   workload: Workload,
@@ -113,13 +118,14 @@ export function speedBound(workload: Workload, spec: RunSpec): number {
 
 /** Highest speedup of the arrivals of several workloads together, each on its own cluster. */
 export function pooledSpeedBound(workloads: readonly Workload[], spec: RunSpec): number {
+  const { fastest, workers } = fleetTiming(spec);
   let spanMs = 0;
   let workMs = 0;
   for (const workload of workloads) {
     spanMs += arrivalSpanMs(workload);
-    workMs += leastWorkMs(workload, infiniteCacheTokens(workload, spec.blockSize), engineOptions(spec));
+    workMs += leastWorkMs(workload, infiniteCacheTokens(workload, spec.blockSize), fastest);
   }
-  return spanMs === 0 ? Number.POSITIVE_INFINITY : (spec.workers * spanMs) / workMs;
+  return spanMs === 0 ? Number.POSITIVE_INFINITY : (workers * spanMs) / workMs;
 }
 
 /**
@@ -139,9 +145,10 @@ export function rateScaleBound(
 
 function leastWorkMs(workload: Workload, cachedTokens: Float64Array, timing: PrefillTiming): number {
   const floor = workFloor(timing);
+  const perStep = tokensPerStep(timing);
   let workMs = 0;
   for (const [index, { isl, osl }] of workload.requests.entries()) {
-    const decodeMs = (isl + osl / 2) * floor.msPerContextToken + floor.msPerToken;
+    const decodeMs = ((isl + osl / 2) * floor.msPerContextToken) / perStep + floor.msPerToken;
     workMs += prefillWorkMs(floor, isl, cachedTokens[index]!) + (osl - 1) * decodeMs;
   }
   return workMs;

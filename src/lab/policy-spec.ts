@@ -1,6 +1,13 @@
 // Policy spec: text form of a policy, its options and the conditions of its router.
 
-import { createPolicy, type LabPolicyName, labPolicyNames, type Policy, type PolicyOptions } from '../core/index.ts';
+import {
+  createPolicy,
+  type EngineModel,
+  type LabPolicyName,
+  labPolicyNames,
+  type Policy,
+  type PolicyOptions,
+} from '../core/index.ts';
 
 export interface PolicySpec {
   /** As written: `kv`, `kv:form=1731:temperature=0.5`, `kv:credit=off`. */
@@ -20,6 +27,12 @@ export interface PolicySpec {
   readonly queuedMax: number | null;
   /** Whether requests that arrive at the same time are planned together. Null: as the policy does by itself. */
   readonly joint: boolean | null;
+  /** Whether KV events reach the router. Without them it assumes an LRU cache of its own decisions. */
+  readonly kvEvents: boolean;
+  /** Only for policies that predict with the engines' speed: whether they know the true ones of this run. */
+  readonly told: boolean;
+  /** What the router does with a worker that slows down. `drained`: sends it nothing until it has recovered. */
+  readonly slowWorker: 'kept' | 'drained';
 }
 
 type Settable = Readonly<Record<string, 'number' | readonly string[]>>;
@@ -58,6 +71,9 @@ export function parsePolicySpec(text: string): PolicySpec {
   let bookDelayMs = 0;
   let queuedMax: number | null = null;
   let joint: boolean | null = null;
+  let kvEvents = true;
+  let told = false;
+  let slowWorker: PolicySpec['slowWorker'] = 'kept';
   for (const setting of settings) {
     const [key = '', value = ''] = setting.split('=', 2);
     if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
@@ -65,29 +81,63 @@ export function parsePolicySpec(text: string): PolicySpec {
     else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'joint') joint = oneOf(text, key, value, ['on', 'off']) === 'on';
     else if (key === 'queue') queuedMax = amount(text, key, value, queuedMaxMax);
+    else if (key === 'events') kvEvents = oneOf(text, key, value, ['kv', 'none']) === 'kv';
+    else if (key === 'told' && isPredicting(name)) told = oneOf(text, key, value, ['on', 'off']) === 'on';
+    else if (key === 'slow-worker') slowWorker = oneOf(text, key, value, ['kept', 'drained']);
     else options[camelCase(key)] = option(text, name, key, value);
   }
-  return { text, name, options, inFlightCredit, eventDelayMs, bookDelayMs, queuedMax, joint };
+  return {
+    text,
+    name,
+    options,
+    inFlightCredit,
+    eventDelayMs,
+    bookDelayMs,
+    queuedMax,
+    joint,
+    kvEvents,
+    told,
+    slowWorker,
+  };
 }
 
-/** Creates the policy. @param engineSpeed for policies that need it */
-export function policyOf({ name, options }: PolicySpec, workers: number, engineSpeed: number): Policy {
-  const speeds = new Array<number>(workers).fill(engineSpeed);
-  const told = name === 'what-if' || name === 'marginal-cost' ? { ...options, speeds } : options;
-  // `parsePolicySpec` has checked every option against `settable`.
-  return createPolicy(name, told as PolicyOptions[typeof name]);
+/** What a policy that predicts with the engines' speed is given. */
+export interface ToldSpeeds {
+  /** By worker, relative to `engine`. The policy reads it at each choice. */
+  readonly speeds: readonly number[];
+  /** Undefined: the policy's own default. */
+  readonly engine: EngineModel | undefined;
 }
+
+/** Creates the policy. @param speeds for policies that need them */
+export function policyOf({ name, options }: PolicySpec, { speeds, engine }: ToldSpeeds): Policy {
+  const known = { ...options, speeds, ...(engine === undefined ? {} : { engine }) };
+  // `parsePolicySpec` has checked every option against `settable`.
+  return createPolicy(name, (isPredicting(name) ? known : options) as PolicyOptions[typeof name]);
+}
+
+const isPredicting = (name: LabPolicyName): boolean => name === 'what-if' || name === 'marginal-cost';
 
 function option(text: string, name: LabPolicyName, key: string, value: string): number | string {
   const options = settable[name] ?? {};
   const kind = options[camelCase(key)];
   if (kind === undefined) {
     const own = Object.keys(options).map(kebabCase);
-    const all = [...own, 'credit', 'event-delay-ms', 'book-delay-ms', 'queue', 'joint'];
+    const all = [...own, ...(isPredicting(name) ? ['told'] : []), ...conditions];
     throw new RangeError(`policy ${text}: ${JSON.stringify(key)} is none of ${all.join(', ')}`);
   }
   return kind === 'number' ? amount(text, key, value, Number.MAX_VALUE) : oneOf(text, key, value, kind);
 }
+
+const conditions: readonly string[] = [
+  'credit',
+  'events',
+  'event-delay-ms',
+  'book-delay-ms',
+  'queue',
+  'joint',
+  'slow-worker',
+];
 
 function amount(text: string, key: string, value: string, max: number): number {
   const number = Number(value);
@@ -95,8 +145,9 @@ function amount(text: string, key: string, value: string, max: number): number {
   throw new RangeError(`policy ${text}: ${key} is a number from 0 up, not ${JSON.stringify(value)}`);
 }
 
-function oneOf(text: string, key: string, value: string, words: readonly string[]): string {
-  if (words.includes(value)) return value;
+function oneOf<Word extends string>(text: string, key: string, value: string, words: readonly Word[]): Word {
+  const found = words.find((word) => word === value);
+  if (found !== undefined) return found;
   throw new RangeError(`policy ${text}: ${key} is one of ${words.join(', ')}, not ${JSON.stringify(value)}`);
 }
 

@@ -10,6 +10,7 @@ import {
   htmlVerdict,
 } from '../report/html-page.ts';
 import { describeRuns } from './describe-runs.ts';
+import { fleetTables, slowDownNote } from './fleet-tables.ts';
 import type { ReportLoad, ReportSection } from './report-section.ts';
 import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, workerLoadPlot } from './result-plots.ts';
 import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts';
@@ -28,7 +29,12 @@ export function reportPage(title: string, sections: readonly ReportSection[], re
     ...(summary === null ? [] : [htmlParagraph(summaryNote, true)]),
     ...tableNotes.map((note) => htmlParagraph(note, true)),
     htmlParagraph(ratioNote, true),
+    ...(hasSlowDown(sections) ? [htmlParagraph(slowDownNote, true)] : []),
   ]);
+}
+
+export function hasSlowDown(sections: readonly ReportSection[]): boolean {
+  return sections.some(({ loads }) => loads.some(({ policies }) => policies[0]!.runs[0]!.slowDown !== null));
 }
 
 function sectionHtml({ title, loads }: ReportSection, reference: string): string[] {
@@ -38,7 +44,9 @@ function sectionHtml({ title, loads }: ReportSection, reference: string): string
     const found = verdict(policies, reference);
     if (found !== null) html.push(htmlVerdict(found));
     const { columns, rows } = resultTable(policies, reference);
-    html.push(htmlTable(columns, rows), ...describeRuns(policies).map((line) => htmlParagraph(line, true)));
+    html.push(htmlTable(columns, rows));
+    for (const table of fleetTables(policies)) html.push(htmlTable(table.columns, table.rows));
+    html.push(...describeRuns(policies).map((line) => htmlParagraph(line, true)));
   }
   if (loads.length > 1) html.push(htmlFigure(overLoads(title, loads)));
   const { policies } = loads.at(-1)!;

@@ -1,20 +1,25 @@
 // Figures of one run as plain data. The same workload and spec give the same bytes.
 
 import { imbalance } from '../report/imbalance.ts';
-import { quantile, type Summary, summarize } from '../report/summary.ts';
+import { quantile, summarize } from '../report/summary.ts';
 import { pooledLruHitRate } from '../trace/hit-ceilings.ts';
 import type { Workload } from '../trace/workload.ts';
+import { slowTimeOf } from './fleet.ts';
+import { fleetKvTokens, fleetTiming } from './fleet-engines.ts';
 import { infiniteCacheTokens } from './hit-ceiling.ts';
 import { rateScaleBound, ttftBoundMs } from './latency-bound.ts';
 import type { LoadSeriesData } from './load-series.ts';
 import type { RequestLog } from './request-log.ts';
+import { orNull, rounded, type SummaryJson, summaryJson } from './run-figures.ts';
 import { engineOptions, type RunSpec, type RunSpecJson, toJson } from './run-spec.ts';
 import { firstMeasured, type SimulationResult } from './simulation.ts';
 import { ttftLimitNs } from './slo.ts';
+import { type SlowDownFigures, slowDownFigures, type TtftOverTime, ttftOverTime } from './ttft-over-time.ts';
+import { type WorkerFigures, workerFigures } from './worker-figures.ts';
 
 /** Missing values are null: latencies without requests, quantiles that fall on a failed request. */
 export interface RunResult {
-  readonly format: 'kvoyant-lab-run/2';
+  readonly format: 'kvoyant-lab-run/3';
   readonly workload: {
     readonly name: string;
     /** From a trace: runs with other seeds replay the same requests and are not further samples. */
@@ -45,16 +50,19 @@ export interface RunResult {
     readonly rateScale: number | null;
   };
   readonly workers: {
-    readonly prefillTokens: readonly number[];
     readonly prefillTokensMax: number;
     readonly prefillMaxOverMean: number;
-    readonly requests: readonly number[];
     readonly preemptions: number;
+    /** By worker index. */
+    readonly each: readonly WorkerFigures[];
   };
   /** TTFT quantiles of the finished requests at 0, 1, .. 100 %. */
   readonly ttftQuantilesMs: readonly (number | null)[];
   /** TTFT sums over `ttftBlocksMax` stretches of the measured requests, for the intervals of paired ratios. */
   readonly ttftBlocks: { readonly sumMs: readonly number[]; readonly requests: readonly number[] };
+  readonly ttftOverTime: TtftOverTime;
+  /** Null: no worker slowed down. */
+  readonly slowDown: SlowDownFigures | null;
   readonly load: LoadSeriesData;
 }
 
@@ -88,12 +96,6 @@ export interface CacheFigures {
   readonly ceilingReached: number | null;
 }
 
-export interface SummaryJson {
-  readonly mean: number | null;
-  readonly p50: number | null;
-  readonly p99: number | null;
-}
-
 export const ttftBlocksMax = 32;
 
 export function resultOf(workload: Workload, spec: RunSpec, simulated: SimulationResult): RunResult {
@@ -101,14 +103,13 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
   const { requests } = workload;
   const first = firstMeasured(workload, spec);
   const reusableTokens = infiniteCacheTokens(workload, spec.blockSize);
-  const timing = engineOptions(spec);
+  const { fastest, workers } = fleetTiming(spec);
   const measured = measure(workload, spec, log, first, simulated.endNs);
   const isMeasured = (index: number): boolean => index >= first;
   const isDone = (index: number): boolean => index >= first && log.isDone(index);
-  const boundMs = ttftBoundMs(workload, isMeasured, reusableTokens, spec.workers, timing);
-  const doneBoundMs =
-    measured.failed === 0 ? boundMs : ttftBoundMs(workload, isDone, reusableTokens, spec.workers, timing);
-  const rateScale = rateScaleBound(workload, reusableTokens, spec.workers, timing);
+  const boundMs = ttftBoundMs(workload, isMeasured, reusableTokens, workers, fastest);
+  const doneBoundMs = measured.failed === 0 ? boundMs : ttftBoundMs(workload, isDone, reusableTokens, workers, fastest);
+  const rateScale = rateScaleBound(workload, reusableTokens, workers, fastest);
   const makespanS = Math.max(0, simulated.endNs - firstArrivalNs(log, 0)) / 1e9;
   let done = 0;
   let outputTokens = 0;
@@ -123,7 +124,7 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
   const isOpen = workload.concurrencyMax === undefined && spanS > 0;
   const coldTtfts = columnMs(log, 0, first, (index) => log.ttftMs(index));
   return {
-    format: 'kvoyant-lab-run/2',
+    format: 'kvoyant-lab-run/3',
     workload: {
       name: workload.name,
       recorded: workload.recorded ?? false,
@@ -147,14 +148,15 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
       rateScale: isOpen ? rounded(rateScale) : null,
     },
     workers: {
-      prefillTokens,
       prefillTokensMax: spread.max,
       prefillMaxOverMean: rounded(spread.maxOverMean),
-      requests: engines.map((_, worker) => log.worker.reduce((count, of) => count + (of === worker ? 1 : 0), 0)),
       preemptions: engines.reduce((count, engine) => count + engine.counters.preemptions, 0),
+      each: workerFigures(spec, log, engines, first),
     },
     ttftQuantilesMs: quantilesMs(columnMs(log, first, requests.length, (index) => log.ttftMs(index))),
     ttftBlocks: ttftBlocks(log, first),
+    ttftOverTime: ttftOverTime(log, first),
+    slowDown: slowDownFigures(log, first, slowTimeOf(workload, spec.fleet?.slowDown)),
     load: simulated.load.data(),
   };
 }
@@ -211,7 +213,7 @@ function cacheFigures(workload: Workload, spec: RunSpec, log: RequestLog, reusab
     predictedHitRate: orNull(predicted / isl),
     ceiling: orNull(reusable / isl),
     // Content blocks may be smaller than the engine's, so limit it to the ceiling.
-    pooledLru: orNull(Math.min(pooledLruHitRate(workload, spec.workers * spec.kvTokens), reusable / isl)),
+    pooledLru: orNull(Math.min(pooledLruHitRate(workload, fleetKvTokens(spec)), reusable / isl)),
     ceilingReached: orNull(cached / reusable),
   };
 }
@@ -263,20 +265,7 @@ function mean<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((sum, item) => sum + of(item), 0) / items.length;
 }
 
-function summaryJson({ mean: meanValue, p50, p99 }: Summary): SummaryJson {
-  return { mean: orNull(meanValue), p50: orNull(p50), p99: orNull(p99) };
-}
-
 /** Count per second. 0 if the count is 0, even in no time. */
 function perS(count: number, seconds: number): number {
   return count === 0 ? 0 : rounded(count / seconds);
-}
-
-/** Rounds to seven digits, which is more than any figure is accurate to and keeps files small. */
-export function rounded(value: number): number {
-  return Number(value.toPrecision(7));
-}
-
-function orNull(value: number): number | null {
-  return Number.isFinite(value) ? rounded(value) : null;
 }

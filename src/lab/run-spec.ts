@@ -1,6 +1,7 @@
 // Parameters of a run besides its workload, as plain data.
 
-import { type EngineOptions, engineDefaults, type StepTimeProfile, stepTimeProfiles } from '../sim/index.ts';
+import { type EngineOptions, type EngineProfileName, engineDefaults, engineProfiles } from '../sim/index.ts';
+import type { Fleet } from './fleet.ts';
 import { type PolicySpec, parsePolicySpec } from './policy-spec.ts';
 import { type Slo, sloDefaults } from './slo.ts';
 
@@ -12,12 +13,14 @@ export interface RunSpec {
   readonly blockSize: number;
   /** KV capacity of one worker. */
   readonly kvTokens: number;
-  readonly profile: StepTimeProfile;
+  readonly profile: EngineProfileName;
   /** Factor by which engines are faster than their profile. */
   readonly engineSpeed: number;
   readonly stepTokensMax: number;
   readonly sequencesMax: number;
   readonly slo: Slo;
+  /** Absent: all workers are equal. */
+  readonly fleet?: Fleet;
   /** Share of the first requests whose latencies do not count. */
   readonly warmupShare: number;
 }
@@ -46,7 +49,8 @@ export const runSpecDefaults: RunSpec = {
 
 /** Engine options of a run. The only context limit is the KV capacity. */
 export function engineOptions(spec: RunSpec): EngineOptions {
-  const profile = stepTimeProfiles[spec.profile];
+  const profile = engineProfiles[spec.profile];
+  const profileTime = profile.stepTimeFor(spec.kvTokens);
   const usableBlocks = Math.floor(spec.kvTokens / spec.blockSize);
   return {
     ...engineDefaults,
@@ -57,7 +61,8 @@ export function engineOptions(spec: RunSpec): EngineOptions {
     contextTokensMax: usableBlocks * spec.blockSize,
     unfinishedMax: Number.MAX_SAFE_INTEGER,
     joinRemovals: true,
-    stepTime: spec.engineSpeed === 1 ? profile : (load) => profile(load) / spec.engineSpeed,
+    stepTime: spec.engineSpeed === 1 ? profileTime : (load) => profileTime(load) / spec.engineSpeed,
+    speculation: profile.speculation,
     sampleToken: () => 0,
   };
 }

@@ -15,6 +15,8 @@ import type { Workload } from '../trace/workload.ts';
 import { ArrivalGate } from './arrival-gate.ts';
 import { ContentHasher, hashPrompt } from './content-hash.ts';
 import { EventQueue } from './event-queue.ts';
+import { slowTimeOf } from './fleet.ts';
+import { speedOf, toldSpeeds, workerEngineOptions } from './fleet-engines.ts';
 import { LoadSeries } from './load-series.ts';
 import { policyOf } from './policy-spec.ts';
 import { RequestLog } from './request-log.ts';
@@ -45,6 +47,8 @@ export interface SimulationResult {
 }
 
 type LabEvent =
+  /** The slow-down of a worker begins or ends. */
+  | { readonly kind: 'pace'; readonly worker: WorkerIndex; readonly factor: number }
   | { readonly kind: 'step-end'; readonly worker: WorkerIndex }
   | { readonly kind: 'kv-events'; readonly worker: WorkerIndex; readonly events: readonly KvEvent[] }
   | { readonly kind: 'booking'; readonly request: number; readonly routed: Placed }
@@ -53,11 +57,12 @@ type LabEvent =
   | { readonly kind: 'arrival'; readonly request: number };
 
 const rank: Readonly<Record<LabEvent['kind'], number>> = {
-  'step-end': 0,
-  'kv-events': 1,
-  booking: 2,
-  admission: 3,
-  arrival: 4,
+  pace: 0,
+  'step-end': 1,
+  'kv-events': 2,
+  booking: 3,
+  admission: 4,
+  arrival: 5,
 };
 
 interface Placed {
@@ -74,6 +79,8 @@ interface Routable extends Applicant {
 
 interface LabWorker {
   readonly engine: Engine;
+  /** Factor on the time of steps that begin now. */
+  slowness: number;
   /** The current step. Null when idle. */
   step: EngineStep | null;
   readonly stepEnd: LabEvent;
@@ -102,6 +109,8 @@ class Simulation {
   readonly #workload: Workload;
   readonly #spec: RunSpec;
   readonly #watch: SimulationWatch;
+  /** By worker. A policy that is told reads them. */
+  readonly #toldSpeeds: number[];
   readonly #slo: SloWatch;
   readonly #router: Router;
   readonly #workers: LabWorker[];
@@ -117,6 +126,8 @@ class Simulation {
   readonly #admission: Admission<Routable> | null;
   /** Requests that have arrived now and are not routed yet. */
   #arrived: Routable[] = [];
+  /** Whether workers differ in KV capacity. */
+  readonly #isSized: boolean;
   #roomChanged = false;
   #nowNs = 0;
   #endNs = 0;
@@ -126,15 +137,16 @@ class Simulation {
     this.#spec = spec;
     this.#watch = watch;
     this.#gate = new ArrivalGate(workload);
-    const options = engineOptions(spec);
     this.#log = new RequestLog(workload.requests.length);
     this.#load = new LoadSeries(spec.workers);
     this.#firstMeasured = firstMeasured(workload, spec);
     const missesMax = limits.missesMax ?? Number.POSITIVE_INFINITY;
-    this.#slo = new SloWatch(workload, spec.slo, options, this.#log, this.#firstMeasured, missesMax);
+    this.#slo = new SloWatch(workload, spec.slo, engineOptions(spec), this.#log, this.#firstMeasured, missesMax);
     const { policy } = spec;
+    const { speeds, engine } = toldSpeeds(spec);
+    this.#toldSpeeds = speeds;
     this.#router = new Router({
-      policy: policyOf(policy, spec.workers, spec.engineSpeed),
+      policy: policyOf(policy, { speeds, engine }),
       seed: spec.seed,
       inFlightCredit: policy.inFlightCredit,
       bookAt: booksLate(spec) ? 'told' : 'choice',
@@ -145,12 +157,27 @@ class Simulation {
     });
     const { queuedMax } = policy;
     this.#admission = queuedMax === null ? null : new Admission(this.#router, { waitingMax: queuedMax });
-    const capacityBlocks = options.blocks - 1;
     this.#touched = new Uint8Array(spec.workers);
+    const source = policy.kvEvents ? 'events' : 'approximate';
     this.#workers = Array.from({ length: spec.workers }, (_, index) => {
-      this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source: 'events' });
-      return { engine: new Engine(options), step: null, stepEnd: { kind: 'step-end', worker: index }, requests: [] };
+      const options = workerEngineOptions(spec, index);
+      const capacityBlocks = options.blocks - 1;
+      this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source });
+      return {
+        engine: new Engine(options),
+        slowness: 1,
+        step: null,
+        stepEnd: { kind: 'step-end', worker: index },
+        requests: [],
+      };
     });
+    this.#isSized = spec.fleet?.kvTokens !== undefined;
+    const slow = slowTimeOf(workload, spec.fleet?.slowDown);
+    if (slow !== null) {
+      const { worker, factor } = slow;
+      this.#push(slow.fromNs, { kind: 'pace', worker, factor });
+      this.#push(slow.untilNs, { kind: 'pace', worker, factor: 1 });
+    }
     for (const [index, { arrivalMs, after }] of workload.requests.entries()) {
       if (after === undefined) this.#push(Math.round(arrivalMs * 1e6), { kind: 'arrival', request: index });
     }
@@ -198,10 +225,21 @@ class Simulation {
       case 'kv-events':
         for (const kvEvent of event.events) this.#router.applyKvEvent(event.worker, kvEvent, this.#nowMs);
         break;
+      case 'pace':
+        this.#pace(event.worker, event.factor);
+        break;
       case 'step-end':
         this.#endStep(event.worker);
         break;
     }
+  }
+
+  /** Steps that have begun keep their time. */
+  #pace(worker: WorkerIndex, factor: number): void {
+    this.#workers[worker]!.slowness = factor;
+    const { told, slowWorker } = this.#spec.policy;
+    if (told) this.#toldSpeeds[worker] = speedOf(this.#spec, worker) / factor;
+    if (slowWorker === 'drained') this.#router.setRoutable(worker, factor === 1);
   }
 
   #admit(request: number): void {
@@ -209,7 +247,8 @@ class Simulation {
     this.#log.setFate(request, 'running');
     const { requests, contentBlockTokens } = this.#workload;
     const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
-    const asked = { prompts: [{ isl: requests[request]!.isl, hashes: [hashes] }] };
+    const { isl, osl } = requests[request]!;
+    const asked = { prompts: [{ isl, hashes: [hashes] }], ...this.#tooSmallFor(isl + osl) };
     this.#arrived.push({ index: request, hashes, priority: 0, lane: '', request: () => asked });
     if (!this.#router.plansBursts) this.#routeArrived();
   }
@@ -237,6 +276,17 @@ class Simulation {
     if (entry.kind === 'waiting') this.#roomChanged = true;
     else if (entry.kind === 'full') this.#fail(routable.index, 'refused');
     else this.#settle(routable, entry);
+  }
+
+  /** Workers of a mixed fleet that cannot hold the request are no candidates, as behind a context limit of their own. */
+  #tooSmallFor(tokens: number): { readonly excluded?: ReadonlySet<WorkerIndex> } {
+    if (!this.#isSized) return {};
+    const excluded = new Set<WorkerIndex>();
+    for (const [worker, { engine }] of this.#workers.entries()) {
+      if (tokens > engine.contextTokensMax) excluded.add(worker);
+    }
+    // If none can hold it, the policy chooses and the engine refuses.
+    return excluded.size === this.#workers.length ? {} : { excluded };
   }
 
   /** Places the waiting requests for which there is room now. */
@@ -294,7 +344,9 @@ class Simulation {
     const worker = this.#workers[index]!;
     if (worker.step !== null) return;
     worker.step = worker.engine.step();
-    if (worker.step !== null) this.#push(this.#nowNs + worker.step.stepNs, worker.stepEnd);
+    if (worker.step === null) return;
+    const stepNs = worker.slowness === 1 ? worker.step.stepNs : Math.round(worker.step.stepNs * worker.slowness);
+    this.#push(this.#nowNs + stepNs, worker.stepEnd);
   }
 
   #endStep(index: WorkerIndex): void {
@@ -309,13 +361,13 @@ class Simulation {
     for (const engineRequest of step.sampled) {
       const request = worker.requests[engineRequest.id]!;
       if (engineRequest.outputTokens === 1) this.#firstToken(request, engineRequest.cachedTokens);
-      else this.#laterToken(request);
+      else this.#laterTokens(request, engineRequest.sampledTokens);
     }
     for (const engineRequest of step.finished) this.#finish(worker.requests[engineRequest.id]!);
   }
 
   #deliver(worker: WorkerIndex, events: readonly KvEvent[]): void {
-    if (events.length === 0) return;
+    if (events.length === 0 || !this.#spec.policy.kvEvents) return;
     const delayNs = Math.round(this.#spec.policy.eventDelayMs * 1e6);
     if (delayNs > 0) this.#push(this.#nowNs + delayNs, { kind: 'kv-events', worker, events });
     else for (const event of events) this.#router.applyKvEvent(worker, event, this.#nowMs);
@@ -331,11 +383,15 @@ class Simulation {
     this.#slo.firstToken(request);
   }
 
-  #laterToken(request: number): void {
+  /** Tokens of one step arrive together: one gap, and none between them. */
+  #laterTokens(request: number, tokens: number): void {
     const { lastTokenNs, gapsMs } = this.#log;
-    if (request >= this.#firstMeasured) gapsMs.record((this.#nowNs - lastTokenNs[request]!) / 1e6);
+    if (request >= this.#firstMeasured) {
+      gapsMs.record((this.#nowNs - lastTokenNs[request]!) / 1e6);
+      for (let i = 1; i < tokens; i++) gapsMs.record(0);
+    }
     lastTokenNs[request] = this.#nowNs;
-    this.#router.outputTokens(this.#bookings[request]!, 1, this.#nowMs);
+    this.#router.outputTokens(this.#bookings[request]!, tokens, this.#nowMs);
   }
 
   #finish(request: number): void {

@@ -1,6 +1,6 @@
 // SLO of an answer: a TTFT limit that depends on the prompt length, and a TPOT limit.
 
-import type { StepTime } from '../sim/index.ts';
+import type { Speculation, StepTime } from '../sim/index.ts';
 
 /** TTFT <= `ttftMs` + `ttftPrefillFactor` x the time that an idle worker needs for the whole prompt, and TPOT <= `tpotMs`. */
 export interface Slo {
@@ -15,6 +15,7 @@ export const sloDefaults: Slo = { ttftMs: 1000, ttftPrefillFactor: 2, tpotMs: 12
 export interface PrefillTiming {
   readonly stepTime: StepTime;
   readonly stepTokensMax: number;
+  readonly speculation: Speculation | null;
 }
 
 /** Time to first token on an idle worker, in nanoseconds. O(isl / stepTokensMax) */

@@ -53,6 +53,8 @@ export class EngineRequest {
   tokenCount: number;
   /** Leading tokens whose KV is computed (or scheduled in the current step). */
   computedTokens = 0;
+  /** Tokens that the last step with an output gave the request. */
+  sampledTokens = 0;
   /** Tokens scheduled in the current step. */
   scheduledTokens = 0;
   /** Leading prompt tokens found in the cache at the first admission; -1 before it. */

@@ -7,6 +7,7 @@ import { BlockCache } from './block-cache.ts';
 import { type BlockHash, mixBlockHash } from './block-hash.ts';
 import { EngineRequest, type EngineRequestSpec, type FinishReason, promptTokensOf } from './engine-request.ts';
 import { type PrefixCacheCounters, Scheduler, type SchedulerOptions } from './scheduler.ts';
+import { emittedTokens, type Speculation } from './speculation.ts';
 import { l40sLlama8b, type StepLoad, type StepTime } from './step-time.ts';
 
 /** Returns the next output token of a request. Must depend on the request only. */
@@ -18,6 +19,8 @@ export interface EngineOptions extends SchedulerOptions {
   /** Waiting and running requests. Further ones are refused. */
   readonly unfinishedMax: number;
   readonly stepTime: StepTime;
+  /** Null: a step gives one token to a sequence. */
+  readonly speculation: Speculation | null;
   readonly blockHash: BlockHash;
   readonly sampleToken: SampleToken;
 }
@@ -36,6 +39,7 @@ export const engineDefaults: EngineOptions = {
   contextTokensMax: 32_768,
   unfinishedMax: 65_536,
   stepTime: l40sLlama8b,
+  speculation: null,
   blockHash: mixBlockHash,
   sampleToken: seededToken(32_000),
 };
@@ -61,9 +65,9 @@ export type Submission =
 export interface EngineStep {
   readonly stepNs: number;
   readonly load: Readonly<StepLoad>;
-  /** Requests that got one token (the last of their `tokens`), in order of scheduling. */
+  /** Requests that got the last `sampledTokens` of their `tokens`, in order of scheduling. */
   readonly sampled: readonly EngineRequest[];
-  /** The part of `sampled` that ended with that token. */
+  /** The part of `sampled` that ended with them. */
   readonly finished: readonly EngineRequest[];
   readonly preempted: readonly EngineRequest[];
   /** Publish these once, when the step's duration is over. The engine does not reuse the list. */
@@ -109,7 +113,7 @@ export class Engine {
         throw new RangeError(`${name} must be a positive integer, got ${value}`);
     }
     this.#options = options;
-    this.#scheduler = new Scheduler(options);
+    this.#scheduler = new Scheduler(options, 1 + (options.speculation?.draftTokens ?? 0));
     // A sequence that fills the whole pool can run alone, so every admitted request ends.
     this.contextTokensMax = Math.min(options.contextTokensMax, (options.blocks - 1) * options.blockSize);
   }
@@ -195,7 +199,6 @@ export class Engine {
     this.#steps++;
     this.#busyNs += stepNs;
     this.#prefillTokens += load.prefillTokens;
-    this.#outputTokens += this.#sampled.length;
     return {
       stepNs,
       load,
@@ -228,12 +231,21 @@ export class Engine {
       this.#promptTokens += request.promptTokens;
       this.#cachedPromptTokens += request.cachedTokens;
     }
-    request.appendToken(this.#options.sampleToken(request));
+    const { speculation } = this.#options;
+    const tokens = speculation === null ? 1 : emittedTokens(speculation, request);
+    request.sampledTokens = 0;
+    while (request.sampledTokens < tokens && request.finishReason === null) this.#append(request);
+    this.#outputTokens += request.sampledTokens;
     this.#sampled[this.#sampledCount++] = request;
-    if (request.tokenCount >= request.tokensMax) request.finishReason = 'length';
-    else if (request.outputTokens >= request.stopAfterTokens) request.finishReason = 'stop';
-    else return;
+    if (request.finishReason === null) return;
     this.#finishedBy[request.finishReason]++;
     this.#finished.push(request);
+  }
+
+  #append(request: EngineRequest): void {
+    request.appendToken(this.#options.sampleToken(request));
+    request.sampledTokens++;
+    if (request.tokenCount >= request.tokensMax) request.finishReason = 'length';
+    else if (request.outputTokens >= request.stopAfterTokens) request.finishReason = 'stop';
   }
 }

@@ -13,16 +13,16 @@ export {
   type Submission,
   seededToken,
 } from './engine.ts';
+export { type EngineProfile, type EngineProfileName, engineProfileNames, engineProfiles } from './engine-profiles.ts';
 export { EngineRequest, type EngineRequestSpec, type FinishReason, type RequestStatus } from './engine-request.ts';
 export { type CacheKind, cacheKinds, type PrefixCache } from './prefix-cache.ts';
 export type { SchedulerOptions } from './scheduler.ts';
+export type { Speculation } from './speculation.ts';
 export {
   constantStepTime,
   l40sLlama8b,
   l40sLlama8bAnalytic,
   type StepLoad,
   type StepTime,
-  type StepTimeProfile,
-  stepTimeProfiles,
 } from './step-time.ts';
 export type { QueueOrder } from './waiting-queue.ts';

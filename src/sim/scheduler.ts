@@ -49,8 +49,11 @@ export class Scheduler {
   readonly #running: EngineRequest[] = [];
   /** Entries of `scheduled` that belong to the step that is being filled. */
   #filled = 0;
+  readonly #decodeTokensMax: number;
 
-  constructor(options: SchedulerOptions) {
+  /** @param decodeTokensMax most tokens that a sequence gets in one step */
+  constructor(options: SchedulerOptions, decodeTokensMax = 1) {
+    this.#decodeTokensMax = decodeTokensMax;
     this.#options = options;
     this.#waiting = new WaitingQueue(options.order);
     this.#cache = options.cache === 'radix' ? new RadixCache(options) : new BlockCache(options);
@@ -205,7 +208,7 @@ export class Scheduler {
       const start = request.computedTokens - tokens;
       load.tokens += tokens;
       if (request.computedTokens === request.tokenCount) load.sampled++;
-      if (tokens === 1 && start >= request.promptTokens) {
+      if (tokens <= this.#decodeTokensMax && start >= request.promptTokens) {
         load.decodeContextTokens += request.computedTokens;
       } else {
         load.prefillTokens += tokens;

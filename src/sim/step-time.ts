@@ -1,4 +1,4 @@
-// Duration of one engine step as a function of its batch.
+// Duration of one engine step as a function of its batch: an L40S with Llama-3.1-8B.
 
 /** What one step computes. */
 export interface StepLoad {
@@ -12,12 +12,12 @@ export interface StepLoad {
   decodeContextTokens: number;
   /** Sequences in the batch. */
   sequences: number;
-  /** Sequences that sample a token at the end of the step. */
+  /** Sequences that sample at the end of the step. */
   sampled: number;
 }
 
-/** Milliseconds of a step. */
-export type StepTime = (load: StepLoad) => number;
+/** Milliseconds of a step. Must not keep the load, which the engine reuses. */
+export type StepTime = (load: Readonly<StepLoad>) => number;
 
 // Llama-3.1-8B in bf16: attention FLOP per (token, context) pair; KV bytes per token.
 const attentionFlopPerPair = 524_288;
@@ -28,7 +28,7 @@ const kvBytesPerToken = 131_072;
  * matrix products by batch tokens, attention of prefill at 180 TFLOPS, reading of decode contexts at 680 GB/s, 3 ms
  * fixed cost.
  */
-export function l40sLlama8b(load: StepLoad): number {
+export function l40sLlama8b(load: Readonly<StepLoad>): number {
   // The fit counts n x (start + n / 2) pairs per chunk.
   const pairs = load.prefillPairs - load.prefillTokens / 2;
   const attentionMs = (pairs * attentionFlopPerPair) / 180e9;
@@ -51,7 +51,7 @@ function gemmMs(tokens: number): number {
  * The same card and model from first principles: weights and KV read at 77 % of 864 GB/s, compute at 190 TFLOPS,
  * the two overlapping as measured on a sister card (exponent 1.6).
  */
-export function l40sLlama8bAnalytic(load: StepLoad): number {
+export function l40sLlama8bAnalytic(load: Readonly<StepLoad>): number {
   const weightsMs = 15.009e12 / (0.77 * 864e9);
   const computeMs = (13.96e12 * load.tokens + 1.05e12 * load.sampled) / 190e12;
   const kvMs = (kvBytesPerToken * 1e3 * load.decodeContextTokens) / (0.77 * 864e9);
@@ -64,11 +64,3 @@ export function l40sLlama8bAnalytic(load: StepLoad): number {
 export function constantStepTime(stepMs: number): StepTime {
   return () => stepMs;
 }
-
-export type StepTimeProfile = 'l40s-llama8b' | 'l40s-llama8b-analytic' | 'constant';
-
-export const stepTimeProfiles: Readonly<Record<StepTimeProfile, StepTime>> = {
-  'l40s-llama8b': l40sLlama8b,
-  'l40s-llama8b-analytic': l40sLlama8bAnalytic,
-  constant: constantStepTime(25),
-};

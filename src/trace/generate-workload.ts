@@ -84,7 +84,6 @@ export function generateWorkload(name: WorkloadName, seed: number, options: Gene
   const workload = orderedWorkload({
     name,
     ...generator.generate(seed, requestCount),
-    kvTokensPerWorker: generatedKvTokensPerWorker,
     notes: generator.note === undefined ? [] : [generator.note],
   });
   const process = arrivals ?? (generator.ratePerS === null && ratePerS !== undefined ? poisson(ratePerS) : undefined);

@@ -70,27 +70,42 @@ export class Answer {
     this.#response.flushHeaders();
   }
 
-  /** Adds the newest token of a choice. It is sent by the next `flush`. */
-  token(choice: Choice): void {
+  /**
+   * Adds the tokens that the last step gave a choice. They are sent by the next `flush`: as one chunk, like vLLM with
+   * speculative decoding, or one chunk each if the client asked for ids or logprobs.
+   */
+  tokens(choice: Choice): void {
     const { request } = choice;
     if (request.finishReason !== null) this.#unfinished--;
     if (!this.#generation.stream) return;
     if (!this.#opened) this.#open();
+    const { tokenCount, sampledTokens } = request;
+    const { returnTokenIds, logprobs } = this.#generation;
+    const perChunk = returnTokenIds || logprobs !== null ? 1 : sampledTokens;
+    for (let at = tokenCount - sampledTokens; at < tokenCount; at += perChunk) this.#chunk(choice, at, perChunk);
+  }
+
+  #chunk(choice: Choice, from: number, count: number): void {
+    const { request } = choice;
     const { returnTokenIds, includeUsage, continuousUsage, api } = this.#generation;
-    const id = request.tokens[request.tokenCount - 1]!;
-    const { text, json } = choice.reader.next(id);
+    const id = request.tokens[from]!;
+    const isNewest = from + count === request.tokenCount;
+    const isFirst = from === request.promptTokens;
+    let { text, json } = choice.reader.next(id);
+    for (let at = from + 1; at < from + count; at++) text += choice.reader.next(request.tokens[at]!).text;
+    if (count > 1) json = JSON.stringify(text);
     this.#unsent += this.#format.token({
       index: choice.index,
       textJson: json,
       tokenId: returnTokenIds ? id : null,
-      finishReason: this.#finishOf(choice),
+      finishReason: isNewest ? this.#finishOf(choice) : null,
       logprobs: this.#logprobs(id, text),
       textOffset: choice.sentCharacters,
       toolCall: choice.toolCall,
-      isFirst: request.outputTokens === 1,
-      promptIdsJson: api === 'completions' && request.outputTokens === 1 ? this.#promptIdsJson(request) : 'null',
+      isFirst,
+      promptIdsJson: api === 'completions' && isFirst ? this.#promptIdsJson(request) : 'null',
       usage: continuousUsage ? countsOf(request) : null,
-      isLast: this.#unfinished === 0 && !includeUsage,
+      isLast: isNewest && this.#unfinished === 0 && !includeUsage,
     });
     choice.sentCharacters += text.length;
   }

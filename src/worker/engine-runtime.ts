@@ -88,7 +88,7 @@ export class EngineRuntime {
     for (const request of step.sampled) {
       const choice = this.#choices.get(request);
       if (choice === undefined) continue;
-      choice.answer.token(choice);
+      choice.answer.tokens(choice);
       answers.add(choice.answer);
     }
     for (const request of step.finished) this.#choices.delete(request);

@@ -1,7 +1,7 @@
 // Starts N simulated engines in real time, each with its own HTTP port and event feed.
 
 import type { KvEvent } from '../core/types.ts';
-import { type EngineOptions, engineDefaults, type StepTime, stepTimeProfiles } from '../sim/index.ts';
+import { type EngineOptions, engineDefaults, engineProfiles, type StepTime } from '../sim/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import type { KvPublisherOptions, PublishFault } from './kv-publisher.ts';
@@ -96,6 +96,7 @@ function engineOptions(
   vocabulary: OutputVocabulary,
   stepTime: StepTime | undefined,
 ): EngineOptions {
+  const profile = engineProfiles[options.profile];
   return {
     ...engineDefaults,
     cache: options.cache,
@@ -106,7 +107,8 @@ function engineOptions(
     contextTokensMax: options.maxModelLen,
     unfinishedMax: options.maxNumQueuedReqs,
     order: options.schedulingPolicy,
-    stepTime: stepTime ?? stepTimeProfiles[options.profile],
+    stepTime: stepTime ?? profile.stepTimeFor((options.blocks - 1) * options.blockSize),
+    speculation: profile.speculation,
     blockHash: options.cache === 'radix' ? sglangPageHash : sha256BlockHash(hashSeed),
     sampleToken: vocabulary.sampler(),
   };

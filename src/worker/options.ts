@@ -5,9 +5,9 @@ import {
   BlockPool,
   type CacheKind,
   cacheKinds,
+  type EngineProfileName,
   engineDefaults,
-  type StepTimeProfile,
-  stepTimeProfiles,
+  engineProfileNames,
 } from '../sim/index.ts';
 import { type HashForm, hashForms, type KvEventsFormat, kvEventsFormats } from '../wire/kv-events.ts';
 
@@ -50,7 +50,7 @@ export interface SimWorkersOptions {
   /** Waiting and running requests. Further ones get 503. */
   readonly maxNumQueuedReqs: number;
   readonly schedulingPolicy: 'fcfs' | 'priority';
-  readonly profile: StepTimeProfile;
+  readonly profile: EngineProfileName;
   /** Simulated seconds per real second. */
   readonly speedup: number;
   readonly seed: number;
@@ -88,8 +88,6 @@ export const simWorkersDefaults: SimWorkersOptions = {
   apiOverheadMs: 2,
   apiKey: null,
 };
-
-const profiles = Object.keys(stepTimeProfiles) as StepTimeProfile[];
 
 function integer(min: number, max: number): z.ZodType<number> {
   const allowed = `must be an integer in ${min} .. ${max}`;
@@ -131,7 +129,7 @@ const schema: z.ZodType<SimWorkersOptions> = z.strictObject({
   maxModelLen: integer(2, 16_000_000),
   maxNumQueuedReqs: integer(1, 1_000_000),
   schedulingPolicy: z.enum(['fcfs', 'priority'], 'must be fcfs or priority'),
-  profile: z.enum(profiles, `must be one of ${profiles.join(', ')}`),
+  profile: z.enum(engineProfileNames, `must be one of ${engineProfileNames.join(', ')}`),
   speedup: number(0.001, 100_000),
   seed: integer(0, 0xffffffff),
   apiOverheadMs: number(0, 60_000),

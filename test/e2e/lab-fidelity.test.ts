@@ -16,7 +16,7 @@ import {
   type SimulationResult,
   simulate,
 } from '../../src/lab/index.ts';
-import { stepTimeProfiles } from '../../src/sim/index.ts';
+import { engineProfiles } from '../../src/sim/index.ts';
 import { jitterArrivals } from '../../src/trace/arrival-process.ts';
 import type { Workload, WorkloadRequest } from '../../src/trace/workload.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
@@ -32,7 +32,7 @@ let fleet: SimWorkers;
 let harness: Harness;
 let open: ClientRequest[];
 beforeAll(async () => {
-  const stepTime = stepTimeProfiles[spec.profile];
+  const stepTime = engineProfiles[spec.profile].stepTimeFor(spec.kvTokens);
   fleet = await startSimWorkers({
     count: workers,
     port: 0,

@@ -16,8 +16,16 @@ describe('parsePolicySpec', () => {
       bookDelayMs: 2.5,
       queuedMax: null,
       joint: null,
+      kvEvents: true,
+      told: false,
+      slowWorker: 'kept',
     });
     expect(['kv:joint=on', 'kv:joint=off'].map((text) => parsePolicySpec(text).joint)).toEqual([true, false]);
+    expect(parsePolicySpec('kv:events=none:slow-worker=drained')).toMatchObject({
+      kvEvents: false,
+      slowWorker: 'drained',
+    });
+    expect(parsePolicySpec('what-if:told=on').told).toBe(true);
     expect(parsePolicySpec('sglang-cache-aware:defaults=library:balance-abs=8').options).toEqual({
       defaults: 'library',
       balanceAbs: 8,
@@ -25,7 +33,7 @@ describe('parsePolicySpec', () => {
   });
 
   it.each(labPolicyNames)('makes a policy of %s', (name) => {
-    expect(policyOf(parsePolicySpec(name), 4, 2).name).toBe(name);
+    expect(policyOf(parsePolicySpec(name), { speeds: [2, 2], engine: undefined }).name).toBe(name);
   });
 
   it.each([
@@ -37,6 +45,9 @@ describe('parsePolicySpec', () => {
     ['kv:temperature=-1', 'temperature is a number from 0 up, not "-1"'],
     ['kv:credit=maybe', 'credit is one of on, off'],
     ['kv:book-delay-ms=soon', 'book-delay-ms is a number'],
+    ['kv:told=on', '"told" is none of overlap-weight'],
+    ['what-if:told=yes', 'told is one of on, off'],
+    ['kv:events=some', 'events is one of kv, none'],
   ])('refuses %s', (text, message) => {
     expect(() => parsePolicySpec(text)).toThrow(message);
   });

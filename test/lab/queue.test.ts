@@ -69,7 +69,7 @@ describe('a queue at the router', () => {
     const overload = generateWorkload('pr1731-osl', 1, { requests: 300, ratePerS: 40 });
     const { measured, workers: figures } = run(overload, 'kv:queue=1000000', 40_000);
     expect(measured.failed).toBe(0);
-    expect(figures.requests.reduce((sum, count) => sum + count, 0)).toBe(300);
+    expect(figures.each.reduce((sum, { requests }) => sum + requests, 0)).toBe(300);
   });
 
   it('does not stand still at prompts of 8,500 tokens: no threshold but the capacity holds them', () => {

