@@ -72,6 +72,7 @@ export const comparedPolicies: readonly string[] = [
   'lpwl',
   'what-if',
   'marginal-cost',
+  'foresee',
 ];
 
 export function labCompareCommand(): Command {

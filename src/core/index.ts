@@ -13,7 +13,7 @@ export type { Planned } from './choice/burst-plan.ts';
 export type { CandidateCost, Candidates } from './choice/candidates.ts';
 export type { Decision, DecisionReason, Routed } from './choice/decision.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
-export { assumedPrefillTokensPerS } from './ledger/observed-speed.ts';
+export { assumedPrefillTokensPerS } from './ledger/prefill-model.ts';
 export {
   createPolicy,
   type LabPolicyName,
@@ -34,6 +34,7 @@ export type {
   BlocksRemoved,
   BlocksStored,
   Booking,
+  FirstToken,
   Held,
   IndexSource,
   KvEvent,
@@ -47,4 +48,5 @@ export type {
   WorkerIndex,
   WorkerLoad,
   WorkerSpec,
+  WorkerSpeed,
 } from './types.ts';

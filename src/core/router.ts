@@ -7,10 +7,11 @@ import { type Decision, RecordedDecision, type Routed } from './choice/decision.
 import { FreeWorkers } from './choice/free-workers.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
 import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
+import { Predictions } from './choice/predictions.ts';
 import { HeldBlocks } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
-import { ObservedSpeed } from './ledger/observed-speed.ts';
+import { SpeedModel } from './ledger/speed-model.ts';
 import { WholeAnswerProgress } from './ledger/whole-answer-progress.ts';
 import { WorkerTable } from './ledger/worker-table.ts';
 import { Random } from './random.ts';
@@ -18,6 +19,7 @@ import type { RouterOptions } from './router-options.ts';
 import type {
   BlockHashes,
   Booking,
+  FirstToken,
   Held,
   IndexSource,
   KvEvent,
@@ -30,6 +32,7 @@ import type {
   WorkerIndex,
   WorkerLoad,
   WorkerSpec,
+  WorkerSpeed,
 } from './types.ts';
 import { readLoad } from './worker-load.ts';
 
@@ -46,7 +49,7 @@ export class Router {
   readonly #workers = new WorkerTable();
   readonly #ledger = new ActiveBlocks(this.#workers);
   readonly #held: HeldBlocks;
-  readonly #speed = new ObservedSpeed();
+  readonly #speed = new SpeedModel(this.#workers);
   readonly #wholeAnswers: WholeAnswerProgress;
   readonly #placements: Placements;
   readonly #freeWorkers: FreeWorkers;
@@ -64,10 +67,9 @@ export class Router {
     this.#inFlightCredit = options.inFlightCredit ?? true;
     this.#bookAt = options.bookAt ?? 'choice';
     this.#held = new HeldBlocks(this.#workers, options.hasher ?? new BlockHasher());
-    this.#placements = new Placements(this.#workers, this.#ledger, this.#held, {
-      overlap: this.#policy.usesOverlap,
-      promised: this.#inFlightCredit,
-    });
+    const counted = { overlap: this.#policy.usesOverlap, promised: this.#inFlightCredit };
+    const predictions = new Predictions(this.#workers, this.#speed, this.#policy.usesSpeed ?? false);
+    this.#placements = new Placements(this.#workers, this.#ledger, this.#held, predictions, counted);
     this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
     this.#plan = new BurstPlan(this.#placements, this.#workers, { ...options, state: this.#state });
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
@@ -80,6 +82,7 @@ export class Router {
     const worker = this.#workers.add(spec);
     this.#held.addWorker(worker);
     this.#speed.reset(worker);
+    this.#placements.predictions.reset(worker);
     this.#onRoomChange();
     return worker;
   }
@@ -87,7 +90,7 @@ export class Router {
   /** Drops the worker's blocks and ends its bookings. Later calls with these bookings are stale. */
   removeWorker(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
-    for (const record of this.#ledger.recordsOf(worker)) this.#close(record);
+    for (const record of this.#ledger.recordsOf(worker)) this.#close(record, 0);
     this.#held.removeWorker(worker);
     this.#workers.remove(worker);
     this.#policy.onWorkerRemoved?.(this.#state, worker);
@@ -130,14 +133,11 @@ export class Router {
     this.dropBlocks(worker);
   }
 
-  /**
-   * Drops the worker's known blocks but keeps its load. For a feed that restarted or has a gap that cannot be filled.
-   */
+  /** Drops the worker's known blocks but not its load: for a feed that restarted or has a gap that cannot be filled. */
   dropBlocks(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
     this.#held.forget(worker);
     this.#workers.viewEpoch[worker]!++;
-    // The block size may have changed.
     this.#onRoomChange();
   }
 
@@ -188,21 +188,22 @@ export class Router {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
     if (request.id !== undefined && this.#ids.has(request.id)) return this.#refuse('duplicate-id');
-    const routable = this.#placements.fill(request);
-    if (this.#placements.candidates.count > 0) return null;
-    return this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
+    const routable = this.#placements.fill(request, nowMs);
+    return this.#placements.candidates.count > 0 ? null : this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
   }
 
   #chooseAndBook(request: RouteRequest, nowMs: number, planned: WorkerIndex | null): Routed {
     const { candidates } = this.#placements;
     const asked = policyRequestOf(request, nowMs);
     const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
-    const { position, reason } = planned === null ? choice : asPlanned(choice, candidates, planned);
+    const { position, reason } = asPlanned(choice, candidates, planned);
+    this.#placements.predictions.fillChosen(candidates, position, request.prompts, nowMs);
     const decision = new RecordedDecision(this.#policy.name, reason, asked.isl, candidates, position);
     const bookings: Booking[] = [];
     try {
       for (const prompt of request.prompts) {
         const record = this.#book(request, prompt, decision, nowMs, bookings);
+        this.#placements.predictions.booked(record, candidates, request.prompts.length, position);
         if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
         else this.#policy.onBooked?.(this.#state, record, asked);
       }
@@ -225,11 +226,11 @@ export class Router {
     this.#policy.onBooked?.(this.#state, record, asked);
   }
 
-  /** The first token has come, so the prompt is computed and its prefill tokens leave the load. Idempotent. */
-  firstToken(booking: Booking, nowMs: number): void {
+  /** The first token has come: the prompt is computed. Idempotent. @returns null if it was not the first, or not predicted */
+  firstToken(booking: Booking, nowMs: number): FirstToken | null {
     const record = this.#find(booking);
-    if (!record || record.hadFirstToken) return;
-    this.#prefillDone(record, nowMs);
+    if (!record || record.hadFirstToken) return null;
+    return this.#prefillDone(record, nowMs);
   }
 
   /** Adds output tokens of one sequence. `tokens` may cross any number of block boundaries. */
@@ -245,6 +246,7 @@ export class Router {
   setOutputTokens(booking: Booking, totalTokens: number, sequence = 0): void {
     const record = this.#find(booking);
     if (!record) return;
+    record.reportedTokens = Math.max(record.reportedTokens, totalTokens);
     this.#ledger.setOutputTokens(record, totalTokens, sequence);
     this.#onRoomChange();
   }
@@ -256,7 +258,8 @@ export class Router {
     const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
     // Read the record before it is closed: it may be reused.
     const { worker, hashes, wholeAnswer, announced } = record;
-    this.#close(record);
+    if (outcome === 'done') this.#placements.predictions.answered(record, nowMs);
+    this.#close(record, nowMs);
     this.#counters.released++;
     this.#onRoomChange();
     if (!computed || !this.#policy.usesOverlap) return;
@@ -292,7 +295,7 @@ export class Router {
     return this.#held.index.leadingBlocks(worker, hashes);
   }
 
-  /** Distinct blocks in the index for the worker. O(1) */
+  /** O(1) */
   heldBlocks(worker: WorkerIndex): number {
     return this.#held.index.heldBlocks(worker);
   }
@@ -305,6 +308,12 @@ export class Router {
   /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
     return readLoad({ workers: this.#workers, held: this.#held, speed: this.#speed }, worker);
+  }
+
+  /** How fast the worker is, and how good the predictions for it were. O(1) */
+  speedOf(worker: WorkerIndex): WorkerSpeed {
+    this.#workers.assertLive(worker);
+    return this.#placements.predictions.speedOf(worker);
   }
 
   /** All live workers. O(workers) */
@@ -330,53 +339,47 @@ export class Router {
   #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number, bookings: Booking[]): BookingRecord {
     const { worker } = decision;
     const hashes = hashesOf(prompt, this.#workers.blockSize[worker]!);
-    const record = this.#ledger.open(worker, hashes, prompt.isl, request.sequences ?? 1, nowMs);
+    const record = this.#ledger.open(worker, hashes, prompt, request, nowMs);
     bookings.push(record.booking);
     // A later prompt of the same request overlaps with the earlier ones, which are booked by now.
     record.uncachedTokens =
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
-    record.maxOutputTokens = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
-    record.wholeAnswer = request.wholeAnswer ?? false;
-    record.announced = !prompt.unannounced;
-    if (request.id !== undefined) {
-      record.id = request.id;
-      this.#ids.opened(request.id);
-    }
+    this.#ids.opened(record, request.id);
     if (this.#bookAt === 'choice') this.#count(record, nowMs);
     if (record.wholeAnswer) this.#wholeAnswers.booked(record, nowMs);
     return record;
   }
 
   #count(record: BookingRecord, nowMs: number): void {
-    const { worker } = record;
-    if (this.#workers.activePrefillTokens[worker] === 0) this.#speed.prefillStarts(worker, nowMs);
     this.#ledger.count(record, record.uncachedTokens);
+    this.#speed.booked(record, nowMs);
   }
 
-  #prefillDone(record: BookingRecord, nowMs: number): void {
-    const { worker } = record;
+  #prefillDone(record: BookingRecord, nowMs: number): FirstToken | null {
+    const { worker, wholeAnswer } = record;
     record.firstTokenMs = nowMs;
     if (record.counted) {
       this.#ledger.endPrefill(record);
-      if (!record.wholeAnswer) this.#speed.prefillEnds(worker, record.uncachedTokens, nowMs);
+      this.#speed.prefillEnds(record, !wholeAnswer, nowMs);
     } else {
       record.hadFirstToken = true;
       this.#ledger.count(record, 0);
     }
+    const truth = wholeAnswer ? null : this.#placements.predictions.firstToken(record, nowMs);
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
-    if (!record.wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
+    if (!wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
     if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);
+    return truth;
   }
 
-  #close(record: BookingRecord): void {
-    if (record.id !== undefined) this.#ids.closed(record.id);
+  #close(record: BookingRecord, nowMs: number): void {
+    this.#ids.closed(record);
+    this.#speed.ended(record, nowMs);
     try {
       // The policy never saw a booking whose load was not counted.
       if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
     } finally {
-      const before = this.#workers.activeBlocks[record.worker]!;
-      this.#ledger.close(record);
-      this.#counters.releasedBlocks += before - this.#workers.activeBlocks[record.worker]!;
+      this.#counters.releasedBlocks += this.#ledger.close(record);
     }
   }
 

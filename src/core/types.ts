@@ -190,6 +190,41 @@ export interface WorkerLoad {
   readonly eventLagMs: number;
 }
 
+/** How fast a worker is, as learnt from its streams, and how good the predictions for it were. */
+export interface WorkerSpeed {
+  /** How many times slower the worker is than its pool. 1: as fast. Includes a stall that is going on. */
+  readonly slowness: number;
+  /** Relative standard error of `slowness`. 1: nothing is known. */
+  readonly slownessError: number;
+  /** Predicted time until the prefill that is booked on the worker is done. */
+  readonly backlogMs: number;
+  /** First tokens of requests whose TTFT was predicted. */
+  readonly forecasts: number;
+  /** Mean of |predicted - actual| / actual TTFT over the latest forecasts (about 50). Null before the first. */
+  readonly ttftErrorShare: number | null;
+  /** Mean of (predicted - actual) / actual TTFT. Above 0: predicted too long. Null before the first. */
+  readonly ttftBiasShare: number | null;
+  /** First tokens of which a regret is known. */
+  readonly regrets: number;
+  /** Sum of `FirstToken.regretMs` over the decisions for this worker. */
+  readonly regretSumMs: number;
+}
+
+/** What a decision looks like once its first token has come. */
+export interface FirstToken {
+  /** From the booking to the first token. */
+  readonly ttftMs: number;
+  readonly predictedTtftMs: number;
+  /**
+   * How much sooner the first token would have come from the best worker, by what is known now: the time that the
+   * prefill booked before this request really took there, and the request's own prefill by today's model. 0: the choice
+   * was best. Null if the policy does not predict for all candidates.
+   */
+  readonly regretMs: number | null;
+  /** The best worker by what is known now. Null like `regretMs`. */
+  readonly bestWorker: WorkerIndex | null;
+}
+
 export interface RouterCounters {
   readonly routed: number;
   readonly refused: number;

@@ -1,14 +1,14 @@
 // Snapshot of one worker's load.
 
 import type { HeldBlocks } from './held/held-blocks.ts';
-import type { ObservedSpeed } from './ledger/observed-speed.ts';
+import type { SpeedModel } from './ledger/speed-model.ts';
 import type { WorkerTable } from './ledger/worker-table.ts';
 import type { WorkerIndex, WorkerLoad } from './types.ts';
 
 export interface LoadSources {
   readonly workers: WorkerTable;
   readonly held: HeldBlocks;
-  readonly speed: ObservedSpeed;
+  readonly speed: SpeedModel;
 }
 
 /** O(1) */

@@ -37,7 +37,7 @@ describe('parsePolicySpec', () => {
   });
 
   it.each([
-    ['best', '"best" is none of kv, round-robin'],
+    ['best', '"best" is none of foresee, kv, round-robin'],
     ['kv:heat=1', '"heat" is none of overlap-weight, temperature, form, credit'],
     ['lmetric:form=1731', '"form" is none of credit'],
     ['kv:form=1732', 'form is one of 1895, 1731, not "1732"'],

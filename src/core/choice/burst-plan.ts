@@ -74,6 +74,7 @@ export class BurstPlan {
   /** Separate from the router's, so that planning has no effect on later choices. */
   readonly #random: Random;
   readonly #load = new PlannedLoad();
+  #nowMs = 0;
 
   constructor(placements: Placements, workers: WorkerTable, { policy, state, seed, joint }: BurstPlanOptions) {
     this.enabled = policy.bursts !== undefined && (joint ?? policy.bursts === 'planned');
@@ -87,6 +88,7 @@ export class BurstPlan {
   /** Books nothing and tells the policy nothing. O(requests x (blocks + workers)) */
   plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
     if (!this.enabled) return requests.map((_, index) => ({ index, worker: null }));
+    this.#nowMs = nowMs;
     this.#load.reserve(this.#workers.count);
     const alone: Planned[] = [];
     const plannable: Plannable[] = [];
@@ -99,7 +101,7 @@ export class BurstPlan {
     plannable.sort((a, b) => a.leastTokens - b.leastTokens || a.index - b.index);
     try {
       for (const one of plannable) {
-        this.#placements.fill(one.request, this.#load);
+        this.#placements.fill(one.request, this.#nowMs, this.#load);
         const asked = policyRequestOf(one.request, nowMs);
         this.#put(one, this.#policy.choose(asked, this.#placements.candidates, this.#random, this.#state).position);
       }
@@ -113,7 +115,7 @@ export class BurstPlan {
 
   /** Fewest tokens that any candidate would have to compute; null if there is no candidate. */
   #leastTokens(request: RouteRequest): number | null {
-    this.#placements.fill(request);
+    this.#placements.fill(request, this.#nowMs);
     const { count, uncachedTokens } = this.#placements.candidates;
     if (count === 0) return null;
     let least = uncachedTokens[0]!;
@@ -134,7 +136,7 @@ export class BurstPlan {
     const { worker: from } = one;
     this.#load.remove(one.prompt!);
     one.prompt = null;
-    this.#placements.fill(one.request, this.#load);
+    this.#placements.fill(one.request, this.#nowMs, this.#load);
     const { count, worker, uncachedTokens, newBlocks, newOwnBlocks } = this.#placements.candidates;
     const position = rowOf(worker, count, from);
     this.#load.addLoad(from, -1, uncachedTokens[position]!, newBlocks[position]!, newOwnBlocks[position]!);
@@ -202,7 +204,7 @@ export class BurstPlan {
 
   #jobOf(request: RouteRequest, index: WorkerIndex): Parameters<typeof orderOfWork>[0][number] {
     const prompt = request.prompts[0]!;
-    this.#placements.fill(request);
+    this.#placements.fill(request, this.#nowMs);
     const { count, worker, blockSize, uncachedTokens } = this.#placements.candidates;
     const position = rowOf(worker, count, index);
     const { isl } = prompt;
@@ -222,8 +224,9 @@ function rowOf(workers: Float64Array, count: number, worker: WorkerIndex): numbe
   return row;
 }
 
-/** The planned worker's row; the policy's own choice if it agrees, or if the worker is no candidate any more. */
-export function asPlanned(choice: Choice, { count, worker }: Candidates, planned: WorkerIndex): Choice {
+/** The planned worker's row; the policy's own choice if it agrees, or if no candidate was planned. */
+export function asPlanned(choice: Choice, { count, worker }: Candidates, planned: WorkerIndex | null): Choice {
+  if (planned === null) return choice;
   const position = worker.indexOf(planned);
   if (position < 0 || position >= count || position === choice.position) return choice;
   return { position, reason: 'joint' };

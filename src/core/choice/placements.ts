@@ -8,6 +8,7 @@ import type { PlannedLoad } from '../ledger/planned-load.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { BlockHashes, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
 import { Candidates } from './candidates.ts';
+import type { Predictions } from './predictions.ts';
 
 export interface CountedAsOverlap {
   /** False: every overlap is 0 (the policy uses no index). */
@@ -20,6 +21,7 @@ export interface CountedAsOverlap {
 export class Placements {
   /** Filled by `fill`. */
   readonly candidates: Candidates = new Candidates();
+  readonly predictions: Predictions;
   readonly #workers: WorkerTable;
   readonly #ledger: ActiveBlocks;
   readonly #index: PrefixIndex;
@@ -31,7 +33,14 @@ export class Placements {
   /** Load to count in addition to the ledger's; null except during a plan. */
   #planned: PlannedLoad | null = null;
 
-  constructor(workers: WorkerTable, ledger: ActiveBlocks, held: HeldBlocks, counted: CountedAsOverlap) {
+  constructor(
+    workers: WorkerTable,
+    ledger: ActiveBlocks,
+    held: HeldBlocks,
+    predictions: Predictions,
+    counted: CountedAsOverlap,
+  ) {
+    this.predictions = predictions;
     this.#workers = workers;
     this.#ledger = ledger;
     this.#index = held.index;
@@ -44,12 +53,14 @@ export class Placements {
    * @param planned load to count as if it were booked
    * @returns the number of routable workers
    */
-  fill(request: RouteRequest, planned: PlannedLoad | null = null): number {
+  fill(request: RouteRequest, nowMs: number, planned: PlannedLoad | null = null): number {
     this.#planned = planned;
     const routable = this.#fillLoads(request);
-    if (this.candidates.count === 0) return routable;
+    const { candidates } = this;
+    if (candidates.count === 0) return routable;
     for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
     this.#fillUsage();
+    this.predictions.fill(candidates, request.prompts, nowMs);
     return routable;
   }
 
@@ -90,6 +101,12 @@ export class Placements {
       candidates.uncachedTokens[i] = 0;
       candidates.newBlocks[i] = 0;
       candidates.newOwnBlocks[i] = 0;
+      candidates.prefillMs[i] = 0;
+      candidates.backlogMs[i] = 0;
+      candidates.ttftMs[i] = 0;
+      candidates.tpotMs[i] = 0;
+      candidates.prefillShare[i] = 0;
+      candidates.slowness[i] = 0;
     }
     return routable;
   }

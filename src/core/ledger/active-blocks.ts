@@ -2,7 +2,8 @@
 
 import { assert } from '../assert.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
-import type { BlockHashes, Booking, WorkerIndex } from '../types.ts';
+import type { BlockHashes, Booking, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
+import type { QueuedPrefill } from './prefill-queues.ts';
 import type { WorkerTable } from './worker-table.ts';
 
 /** One prompt in flight. Records are reused; a booking carries the generation of its record. */
@@ -44,6 +45,21 @@ export class BookingRecord {
   outputTokens: number[] = [];
   /** Blocks that belong to this booking only (prompt tail and output), summed over its sequences. */
   ownBlocks = 0;
+  /** Place in the worker's queue of prefills (see prefill-queues.ts). */
+  queued = false;
+  prefillPairs = 0;
+  ahead: QueuedPrefill | null = null;
+  behind: QueuedPrefill | null = null;
+  /** Terms of its forecast at the choice (see forecast.ts). */
+  fixedMs = 0;
+  backlogMs = 0;
+  prefillMs = 0;
+  stepMs = 0;
+  gapMs = 0;
+  /** 0: no forecast was made. */
+  forecastTtftMs = 0;
+  /** Output tokens of the longest sequence, as the engine reported. 0: not reported. */
+  reportedTokens = 0;
 
   constructor(slot: number) {
     this.slot = slot;
@@ -100,7 +116,13 @@ export class ActiveBlocks {
   }
 
   /** Opens a record for a new booking. Its load is not counted before `count`. */
-  open(worker: WorkerIndex, hashes: BlockHashes, isl: number, sequences: number, nowMs: number): BookingRecord {
+  open(
+    worker: WorkerIndex,
+    hashes: BlockHashes,
+    { isl, unannounced }: Prompt,
+    { sequences = 1, maxOutputTokens, wholeAnswer }: RouteRequest,
+    nowMs: number,
+  ): BookingRecord {
     const record = this.#free.pop() ?? this.#newRecord();
     record.generation = (record.generation + 1) % generationsMax;
     record.live = true;
@@ -118,13 +140,15 @@ export class ActiveBlocks {
     record.sampledMs = 0;
     record.unsampledTokens = 0;
     record.order = this.#booked++;
-    record.wholeAnswer = false;
-    record.announced = true;
-    record.maxOutputTokens = Number.POSITIVE_INFINITY;
+    record.wholeAnswer = wholeAnswer ?? false;
+    record.announced = !unannounced;
+    record.maxOutputTokens = maxOutputTokens ?? Number.POSITIVE_INFINITY;
     record.id = undefined;
     record.outputTokens.length = 0;
     for (let i = 0; i < sequences; i++) record.outputTokens.push(0);
     record.ownBlocks = 0;
+    record.forecastTtftMs = 0;
+    record.reportedTokens = 0;
     this.#live++;
     return record;
   }
@@ -169,10 +193,11 @@ export class ActiveBlocks {
     if (after !== before) this.#addOwnBlocks(record, after - before);
   }
 
-  /** Removes the load. The record may be reused afterwards. */
-  close(record: BookingRecord): void {
+  /** Removes the load. The record may be reused afterwards. @returns the active blocks that it alone had */
+  close(record: BookingRecord): number {
     assert(record.live, 'a booking ends once');
     const { worker } = record;
+    const before = this.#workers.activeBlocks[worker]!;
     if (record.counted) {
       this.endPrefill(record);
       if (record.lastRun) this.#workers.activeBlocks[worker]! -= this.#runs.remove(record.lastRun, worker);
@@ -185,6 +210,7 @@ export class ActiveBlocks {
     record.hashes = noBlocks;
     this.#live--;
     this.#free.push(record);
+    return before - this.#workers.activeBlocks[worker]!;
   }
 
   /** Live records of one worker. O(bookings), so only for removals and checks. */

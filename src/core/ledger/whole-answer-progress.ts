@@ -6,21 +6,19 @@
 import { DueQueue } from '../blocks/due-queue.ts';
 import type { Booking, WorkerIndex } from '../types.ts';
 import { type ActiveBlocks, type BookingRecord, blocksOf } from './active-blocks.ts';
-import { assumedPrefillTokensPerS, assumedTokenGapMs, type ObservedSpeed } from './observed-speed.ts';
+import { assumedTokenGapMs } from './decode-model.ts';
+import { assumedPrefillTokensPerS } from './prefill-model.ts';
+import type { SpeedModel } from './speed-model.ts';
 
 export class WholeAnswerProgress {
   readonly #ledger: ActiveBlocks;
-  readonly #speed: ObservedSpeed;
+  readonly #speed: SpeedModel;
   readonly #onPrefillDone: (record: BookingRecord, nowMs: number) => void;
   readonly #due = new DueQueue<Booking>();
   /** Bookings before their first token, in order of booking. */
   readonly #waiting: Booking[][] = [];
 
-  constructor(
-    ledger: ActiveBlocks,
-    speed: ObservedSpeed,
-    onPrefillDone: (record: BookingRecord, nowMs: number) => void,
-  ) {
+  constructor(ledger: ActiveBlocks, speed: SpeedModel, onPrefillDone: (record: BookingRecord, nowMs: number) => void) {
     this.#ledger = ledger;
     this.#speed = speed;
     this.#onPrefillDone = onPrefillDone;

@@ -3,6 +3,7 @@
 import type { Policy } from '../choice/policy.ts';
 import { leastRequests, powerOfTwo, randomPolicy, roundRobin } from './baselines.ts';
 import { dynamo } from './dynamo.ts';
+import { foresee } from './foresee.ts';
 import { kv } from './kv.ts';
 import { leastPrefillWork, maxPrefix } from './least-prefill.ts';
 import { lmetric } from './lmetric.ts';
@@ -14,6 +15,7 @@ import { whatIf } from './what-if.ts';
 
 /** Policies that need only what a router knows. */
 const servable = {
+  foresee,
   kv,
   'round-robin': roundRobin,
   random: randomPolicy,

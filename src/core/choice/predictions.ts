@@ -1,0 +1,140 @@
+// Fills the columns of the speed model: for each candidate its backlog, the request's prefill, TTFT and TPOT there.
+
+import type { BookingRecord } from '../ledger/active-blocks.ts';
+import { Forecast } from '../ledger/forecast.ts';
+import { shareOf } from '../ledger/prefill-share.ts';
+import type { SpeedModel } from '../ledger/speed-model.ts';
+import type { WorkerTable } from '../ledger/worker-table.ts';
+import type { FirstToken, Prompt, WorkerIndex, WorkerSpeed } from '../types.ts';
+import type { Candidates } from './candidates.ts';
+
+/** Shorter answers show no TPOT. */
+const outputTokensMin = 8;
+
+/** Writes its columns and the terms of bookings; the speed model learns elsewhere. */
+export class Predictions {
+  readonly #workers: WorkerTable;
+  readonly #speed: SpeedModel;
+  readonly #forecast = new Forecast();
+  /** Whether the policy reads the columns. Otherwise only the chosen row is filled. */
+  readonly #usesSpeed: boolean;
+
+  constructor(workers: WorkerTable, speed: SpeedModel, usesSpeed: boolean) {
+    this.#workers = workers;
+    this.#speed = speed;
+    this.#usesSpeed = usesSpeed;
+  }
+
+  reset(worker: WorkerIndex): void {
+    this.#forecast.reset(worker);
+  }
+
+  /** Several prompts are taken as of equal length. */
+  fill(candidates: Candidates, prompts: readonly Prompt[], nowMs: number): void {
+    if (!this.#usesSpeed) return;
+    const { count, worker, prefillShare } = candidates;
+    const isl = islOf(prompts);
+    this.#speed.refresh(nowMs);
+    const { share } = this.#speed;
+    const { scale } = share;
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const load = share.scaledLoad(worker[i]!) * scale;
+      prefillShare[i] = load;
+      sum += load;
+    }
+    const mean = sum / count;
+    for (let i = 0; i < count; i++) {
+      prefillShare[i] = shareOf(prefillShare[i]!, mean);
+      this.#fillRow(candidates, i, isl, prompts.length);
+    }
+  }
+
+  /** Fills the row of the chosen candidate, if `fill` did not. */
+  fillChosen(candidates: Candidates, position: number, prompts: readonly Prompt[], nowMs: number): void {
+    if (this.#usesSpeed) return;
+    this.#speed.refreshOne(candidates.worker[position]!, nowMs);
+    this.#fillRow(candidates, position, islOf(prompts), prompts.length);
+  }
+
+  /**
+   * Keeps the terms of the chosen row for the time when the truth is known. Of several prompts each has a first token of
+   * its own, which the forecast does not tell apart.
+   */
+  booked(record: BookingRecord, candidates: Candidates, promptCount: number, position: number): void {
+    if (promptCount > 1) return;
+    const { backlogMs, prefillMs, ttftMs, slowness } = candidates;
+    record.fixedMs = this.#speed.fixedMs * slowness[position]!;
+    record.backlogMs = backlogMs[position]!;
+    record.prefillMs = prefillMs[position]!;
+    record.stepMs = this.#stepMs(candidates, position);
+    record.gapMs = this.#gapMs(candidates, position);
+    record.forecastTtftMs = ttftMs[position]!;
+  }
+
+  /** The first token of a stream has come. */
+  firstToken(record: BookingRecord, nowMs: number): FirstToken | null {
+    const { worker, forecastTtftMs } = record;
+    const ttftMs = nowMs - record.bookedMs;
+    if (forecastTtftMs === 0 || record.outputTokens.length > 1) return null;
+    this.#forecast.learnTtft(worker, record, forecastTtftMs, ttftMs);
+    return { ttftMs, predictedTtftMs: forecastTtftMs, regretMs: null, bestWorker: null };
+  }
+
+  /** An answer has ended normally. */
+  answered(record: BookingRecord, nowMs: number): void {
+    const { forecastTtftMs, reportedTokens, firstTokenMs } = record;
+    if (forecastTtftMs === 0 || record.outputTokens.length > 1) return;
+    if (record.wholeAnswer) this.#speed.wholeAnswer(record, reportedTokens, nowMs);
+    else if (record.outputTokens[0]! >= outputTokensMin)
+      this.#forecast.learnTpot(record.gapMs, (nowMs - firstTokenMs) / (record.outputTokens[0]! - 1));
+  }
+
+  speedOf(worker: WorkerIndex): WorkerSpeed {
+    const { count, errorShare, biasShare } = this.#forecast.errors(worker);
+    return {
+      slowness: this.#speed.slowness[worker] || 1,
+      slownessError: this.#speed.uncertainty(worker),
+      backlogMs: this.#speed.backlogMs[worker] ?? 0,
+      forecasts: count,
+      ttftErrorShare: count === 0 ? null : errorShare,
+      ttftBiasShare: count === 0 ? null : biasShare,
+      regrets: 0,
+      regretSumMs: 0,
+    };
+  }
+
+  #fillRow(candidates: Candidates, i: number, isl: number, promptCount: number): void {
+    const { worker, uncachedTokens, backlogMs, prefillMs, ttftMs, tpotMs, slowness } = candidates;
+    const speed = this.#speed;
+    const slow = speed.slowness[worker[i]!]!;
+    const uncached = uncachedTokens[i]!;
+    slowness[i] = slow;
+    // A plan counts load that is not booked (planned-load.ts).
+    const plannedTokens = candidates.activePrefillTokens[i]! - this.#workers.activePrefillTokens[worker[i]!]!;
+    backlogMs[i] = speed.backlogMs[worker[i]!]! + slow * speed.workMs(plannedTokens, 0);
+    prefillMs[i] = slow * speed.workMs(uncached, (isl - uncached) / promptCount, promptCount);
+    ttftMs[i] = this.#forecast.ttftMs(speed.fixedMs * slow, backlogMs[i]!, prefillMs[i]!, this.#stepMs(candidates, i));
+    tpotMs[i] = this.#forecast.tpotMs(this.#gapMs(candidates, i));
+  }
+
+  /** A step of the requests in flight. */
+  #stepMs(candidates: Candidates, i: number): number {
+    const { runningRequests, activeBlocks, blockSize, slowness } = candidates;
+    const running = runningRequests[i]!;
+    return running === 0 ? 0 : slowness[i]! * this.#speed.gapMs(running, activeBlocks[i]! * blockSize[i]!);
+  }
+
+  /** A step of the requests in flight and this one. */
+  #gapMs(candidates: Candidates, i: number): number {
+    const { runningRequests, activeBlocks, newBlocks, blockSize, slowness } = candidates;
+    const context = (activeBlocks[i]! + newBlocks[i]!) * blockSize[i]!;
+    return slowness[i]! * this.#speed.gapMs(runningRequests[i]! + 1, context);
+  }
+}
+
+function islOf(prompts: readonly Prompt[]): number {
+  let isl = 0;
+  for (let i = 0; i < prompts.length; i++) isl += prompts[i]!.isl;
+  return isl;
+}

@@ -1,0 +1,92 @@
+// Forecast of a request's TTFT and TPOT from the terms of the speed model, corrected by how wrong it was before.
+
+import type { WorkerIndex } from '../types.ts';
+import { LeastSquares } from './least-squares.ts';
+
+/** What a forecast is made of, for one request on one worker. All are predictions of the speed model, in ms. */
+export interface ForecastTerms {
+  /** Fixed time of a prefill. */
+  fixedMs: number;
+  /** Prefill that is booked before the request. */
+  backlogMs: number;
+  /** The request's own prefill. */
+  prefillMs: number;
+  /** A step of the requests that are decoding; 0 if there are none. */
+  stepMs: number;
+}
+
+const memory = 0.998;
+/** Expected error of a forecast: this share of it, plus this time. */
+const errorShare = 0.2;
+const errorMs = 5;
+/** Forecasts that the errors of a worker average over. */
+const forecastsMax = 50;
+const stretchGain = 0.02;
+/** A worker that is that much better or worse than forecast says nothing of the others. */
+const stretchMax = 4;
+
+/** TTFT errors of one worker's latest forecasts. */
+export class ForecastErrors {
+  count = 0;
+  /** Mean absolute error over the actual TTFT. */
+  errorShare = 0;
+  /** Mean signed error over the actual TTFT. Above 0: forecast too long. */
+  biasShare = 0;
+
+  add(forecastMs: number, actualMs: number): void {
+    const share = (forecastMs - actualMs) / Math.max(1, actualMs);
+    this.count++;
+    const gain = 1 / Math.min(this.count, forecastsMax);
+    this.errorShare += (Math.abs(share) - this.errorShare) * gain;
+    this.biasShare += (share - this.biasShare) * gain;
+  }
+}
+
+/**
+ * TTFT = a x fixedMs + b x backlogMs + c x prefillMs + d x stepMs, the factors learnt by least squares of relative
+ * errors over all workers. TPOT = predicted gap x stretch, the running mean of actual over predicted.
+ */
+export class Forecast {
+  readonly #fit = new LeastSquares([1, 1, 1, 0.5], [1, 0.3, 0.3, 1], memory);
+  readonly #features = new Float64Array(4);
+  readonly #errors: ForecastErrors[] = [];
+  #stretch = 1;
+
+  reset(worker: WorkerIndex): void {
+    this.#errors[worker] = new ForecastErrors();
+  }
+
+  errors(worker: WorkerIndex): Readonly<ForecastErrors> {
+    return this.#errors[worker]!;
+  }
+
+  ttftMs(fixedMs: number, backlogMs: number, prefillMs: number, stepMs: number): number {
+    const { weights } = this.#fit;
+    const ms = weights[0]! * fixedMs + weights[1]! * backlogMs + weights[2]! * prefillMs + weights[3]! * stepMs;
+    // Never less than half of what the terms say themselves.
+    return Math.max(ms, (backlogMs + prefillMs) / 2, 0.1);
+  }
+
+  tpotMs(gapMs: number): number {
+    return gapMs * this.#stretch;
+  }
+
+  learnTtft(worker: WorkerIndex, terms: Readonly<ForecastTerms>, forecastMs: number, actualMs: number): void {
+    if (!(actualMs > 0)) return;
+    this.#errors[worker]!.add(forecastMs, actualMs);
+    const features = this.#features;
+    features[0] = terms.fixedMs;
+    features[1] = terms.backlogMs;
+    features[2] = terms.prefillMs;
+    features[3] = terms.stepMs;
+    const error = errorShare * forecastMs + errorMs;
+    this.#fit.learn(features, actualMs, error * error);
+  }
+
+  /** @param predictedGapMs as given to `tpotMs` when the request was booked */
+  learnTpot(predictedGapMs: number, actualMs: number): void {
+    if (!(actualMs > 0 && predictedGapMs > 0)) return;
+    const ratio = Math.max(1 / stretchMax, Math.min(stretchMax, actualMs / predictedGapMs));
+    this.#stretch += (ratio - this.#stretch) * stretchGain;
+  }
+}

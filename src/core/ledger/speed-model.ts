@@ -1,0 +1,270 @@
+// How fast each worker is and what it has still to compute: learnt from bookings, first tokens and token gaps.
+//
+// Work is predicted by one model for the pool (prefill-model, decode-model); each worker is that many times slower
+// (slowness). A new worker starts with the pool's model. Nothing is asked of the engines.
+
+import type { WorkerIndex } from '../types.ts';
+import type { BookingRecord } from './active-blocks.ts';
+import { DecodeModel } from './decode-model.ts';
+import { attendedPairs, PrefillModel } from './prefill-model.ts';
+import { PrefillQueues } from './prefill-queues.ts';
+import { PrefillShare } from './prefill-share.ts';
+import { Slowness } from './slowness.ts';
+import type { WorkerTable } from './worker-table.ts';
+
+/** First tokens closer together than this come from one engine step, and form one sample of prefill. */
+const togetherMs = 2;
+/** Tokens closer together than this form one sample of a stream: a connection may deliver several in one read. */
+const gapSampleMsMin = 1;
+/** Weight of the old average of the observed speeds when a sample is added: about ten samples count. */
+const shownMemory = 0.9;
+const prefillMemory = 0.9;
+const gapMemory = 0.98;
+/** One of so many gap samples teaches the pool's model: neighbours differ little. */
+const gapsPerLesson = 8;
+/** What a step may take longer than predicted before the worker counts as stalled. */
+const stallSlackMs = 50;
+/** Samples that the mean slowness of the pool averages over. */
+const centreGain = 0.02;
+
+class WorkerSpeed {
+  /** Start of the group of prompts whose first tokens come together. */
+  groupFromMs = 0;
+  /** When they came. 0: no group is open. */
+  groupEndMs = 0;
+  groupTokens = 0;
+  groupPairs = 0;
+  /** Prefill observed so far, averaged. */
+  tokens = 0;
+  ms = 0;
+  /** Tokens and time of single streams, averaged. */
+  streamedTokens = 0;
+  streamedMs = 0;
+  gaps = 0;
+  /** When prefill was last queued. */
+  prefillMs = 0;
+}
+
+/** One entry per worker, cleared by `reset`. `refresh` is O(workers), every other call O(1). */
+export class SpeedModel {
+  readonly share: PrefillShare;
+  readonly #workers: WorkerTable;
+  readonly #prefill = new PrefillModel();
+  readonly #decode = new DecodeModel();
+  readonly #queues = new PrefillQueues();
+  readonly #prefillSlowness = new Slowness(prefillMemory);
+  readonly #gapSlowness = new Slowness(gapMemory);
+  readonly #speeds: WorkerSpeed[] = [];
+  /** Mean logarithm of the slowness of samples: the pool's model drifts until it is 0. */
+  #prefillCentre = 0;
+  #gapCentre = 0;
+  /** KV tokens of all live workers, as of `refresh`. 0 before the first: nobody reads the shares. */
+  #poolTokens = 0;
+  /** Columns as of `refresh`: see `slownessAt`, `backlogAt`. */
+  slowness: Float64Array = new Float64Array(8);
+  backlogMs: Float64Array = new Float64Array(8);
+
+  constructor(workers: WorkerTable) {
+    this.#workers = workers;
+    this.share = new PrefillShare(workers);
+  }
+
+  reset(worker: WorkerIndex): void {
+    this.#speeds[worker] = new WorkerSpeed();
+    this.#queues.reset(worker);
+    this.#prefillSlowness.reset(worker);
+    this.#gapSlowness.reset(worker);
+    this.share.reset(worker);
+  }
+
+  /** Fills `slowness` and `backlogMs` of all live workers. */
+  refresh(nowMs: number): void {
+    const { count, live, capacityBlocks, blockSize } = this.#workers;
+    let poolTokens = 0;
+    for (let worker = 0; worker < count; worker++) {
+      if (live[worker] === 0) continue;
+      poolTokens += capacityBlocks[worker]! * blockSize[worker]!;
+      this.refreshOne(worker, nowMs);
+    }
+    this.#poolTokens = Math.max(1, poolTokens);
+  }
+
+  /** Fills `slowness` and `backlogMs` of one worker. O(1) */
+  refreshOne(worker: WorkerIndex, nowMs: number): void {
+    if (this.slowness.length <= worker) this.#grow();
+    const speed = this.#speeds[worker]!;
+    if (speed.groupEndMs !== 0 && nowMs - speed.groupEndMs >= togetherMs) this.#endGroup(worker, speed);
+    const slowness = this.slownessAt(worker, nowMs);
+    this.slowness[worker] = slowness;
+    this.backlogMs[worker] = this.#backlogAt(worker, slowness, nowMs);
+  }
+
+  /**
+   * Time of `promptCount` equal prompts on a worker as fast as the pool.
+   * @param uncachedTokens of all prompts
+   * @param cachedTokens of each prompt
+   */
+  workMs(uncachedTokens: number, cachedTokens: number, promptCount = 1): number {
+    const pairs = promptCount * attendedPairs(uncachedTokens / promptCount, cachedTokens);
+    return this.#prefill.workMs(uncachedTokens, pairs);
+  }
+
+  /** Fixed time of a group of prompts on a worker as fast as the pool. */
+  get fixedMs(): number {
+    return this.#prefill.fixedMs;
+  }
+
+  /** Time per token of each stream, were `requests` with so much context decoded on a worker as fast as the pool. */
+  gapMs(requests: number, contextTokens: number): number {
+    return this.#decode.gapMs(requests, contextTokens);
+  }
+
+  /**
+   * max(prefill, gaps), each against the pool; or, if the head of the queue is overdue, how many times as long as
+   * predicted it has taken already.
+   */
+  slownessAt(worker: WorkerIndex, nowMs: number): number {
+    const slowness = Math.max(this.#prefillSlowness.at(worker, nowMs), this.#gapSlowness.at(worker, nowMs));
+    const head = this.#queues.heads[worker];
+    if (!head) return slowness;
+    const dueMs = this.#prefill.workMs(head.uncachedTokens, head.prefillPairs) + 3 * this.#prefill.fixedMs;
+    return Math.max(slowness, (nowMs - this.#queues.sinceMs[worker]!) / (dueMs + stallSlackMs));
+  }
+
+  /** Relative standard error of the slowness. 1: nothing is known. */
+  uncertainty(worker: WorkerIndex): number {
+    return this.#prefillSlowness.uncertainty(worker);
+  }
+
+  /** Prefill was booked and counted. */
+  booked(record: BookingRecord, nowMs: number): void {
+    const { worker } = record;
+    const speed = this.#speeds[worker]!;
+    if (!this.#queues.heads[worker]) {
+      if (speed.groupEndMs !== 0) this.#endGroup(worker, speed);
+      speed.groupFromMs = nowMs;
+    }
+    speed.prefillMs = nowMs;
+    this.#queues.push(record, nowMs);
+    if (this.#poolTokens > 0) this.share.booked(worker, record.uncachedTokens, this.#poolTokens);
+  }
+
+  /** @param observed false: its end is an estimate, so nothing is learnt from it */
+  prefillEnds(record: BookingRecord, observed: boolean, nowMs: number): void {
+    const { worker } = record;
+    if (!this.#queues.remove(record, nowMs)) return;
+    const speed = this.#speeds[worker]!;
+    speed.prefillMs = nowMs;
+    if (speed.groupEndMs !== 0 && nowMs - speed.groupEndMs >= togetherMs) this.#endGroup(worker, speed);
+    if (speed.groupEndMs === 0 && !observed) {
+      speed.groupFromMs = nowMs;
+      return;
+    }
+    speed.groupEndMs = nowMs;
+    speed.groupTokens += record.uncachedTokens;
+    speed.groupPairs += record.prefillPairs;
+  }
+
+  /** A booking ends. If its prompt was the head of the queue, nothing is known of how much of it was computed. */
+  ended(record: BookingRecord, nowMs: number): void {
+    const { worker } = record;
+    const isHead = this.#queues.heads[worker] === record;
+    if (!this.#queues.remove(record, nowMs) || !isHead) return;
+    const speed = this.#speeds[worker]!;
+    if (speed.groupEndMs !== 0) this.#endGroup(worker, speed);
+    speed.groupFromMs = nowMs;
+  }
+
+  /**
+   * An answer came in one piece.
+   * @param outputTokens as the engine reported
+   */
+  wholeAnswer(record: BookingRecord, outputTokens: number, nowMs: number): void {
+    const { worker, uncachedTokens, isl } = record;
+    const pairs = attendedPairs(uncachedTokens, isl - uncachedTokens);
+    const ms = nowMs - record.bookedMs - record.backlogMs;
+    if (!(ms > 0 && outputTokens > 0)) return;
+    const predicted =
+      this.#prefill.fixedMs + this.#prefill.workMs(uncachedTokens, pairs) + outputTokens * this.#prefill.outputTokenMs;
+    const relative = this.#prefillSlowness.estimate(worker) / Math.exp(this.#prefillCentre);
+    if (this.#prefill.outputTokenMs > 0) this.#prefillSlowness.sample(worker, ms, predicted, nowMs);
+    this.#prefill.learnWhole(uncachedTokens, pairs, outputTokens, ms / relative);
+    this.#prefillCentre += (Math.log(this.#prefillSlowness.estimate(worker)) - this.#prefillCentre) * centreGain;
+  }
+
+  /** A stream got more tokens. A sample covers at least `gapSampleMsMin`: its time divided by its tokens. */
+  tokens(stream: BookingRecord, tokens: number, nowMs: number): void {
+    if (stream.sampledMs === 0) {
+      stream.sampledMs = nowMs;
+      return;
+    }
+    stream.unsampledTokens += tokens;
+    const elapsedMs = nowMs - stream.sampledMs;
+    if (elapsedMs < gapSampleMsMin || stream.unsampledTokens === 0) return;
+    const speed = this.#speeds[stream.worker]!;
+    speed.streamedTokens = speed.streamedTokens * shownMemory + stream.unsampledTokens;
+    speed.streamedMs = speed.streamedMs * shownMemory + elapsedMs;
+    if (!this.#queues.heads[stream.worker] && speed.prefillMs <= stream.sampledMs && speed.gaps++ % gapsPerLesson === 0)
+      this.#learnGap(stream, elapsedMs, nowMs);
+    stream.sampledMs = nowMs;
+    stream.unsampledTokens = 0;
+  }
+
+  /** 0 before the first observation. */
+  prefillTokensPerS(worker: WorkerIndex): number {
+    const { tokens, ms, groupTokens, groupEndMs, groupFromMs } = this.#speeds[worker]!;
+    const allMs = ms + Math.max(0, groupEndMs - groupFromMs);
+    return allMs === 0 ? 0 : ((tokens + groupTokens) / allMs) * 1000;
+  }
+
+  /** 0 before the first observation. */
+  tokenGapMs(worker: WorkerIndex): number {
+    const { streamedTokens, streamedMs } = this.#speeds[worker]!;
+    return streamedTokens === 0 ? this.#prefill.outputTokenMs : streamedMs / streamedTokens;
+  }
+
+  /** Work of the queue, minus the time the head has had so far. */
+  #backlogAt(worker: WorkerIndex, slowness: number, nowMs: number): number {
+    const { heads, tokens, pairs, sinceMs } = this.#queues;
+    const head = heads[worker];
+    if (!head) return 0;
+    const headMs = this.#prefill.workMs(head.uncachedTokens, head.prefillPairs);
+    const doneMs = Math.min((nowMs - sinceMs[worker]!) / slowness, headMs);
+    return slowness * Math.max(0, this.#prefill.workMs(tokens[worker]!, pairs[worker]!) - doneMs);
+  }
+
+  #grow(): void {
+    const { length } = this.#workers.live;
+    const columns = [this.slowness, this.backlogMs];
+    [this.slowness, this.backlogMs] = [new Float64Array(length), new Float64Array(length)];
+    this.slowness.set(columns[0]!);
+    this.backlogMs.set(columns[1]!);
+  }
+
+  #endGroup(worker: WorkerIndex, speed: WorkerSpeed): void {
+    const { groupFromMs, groupEndMs, groupTokens, groupPairs } = speed;
+    speed.groupFromMs = groupEndMs;
+    speed.groupEndMs = 0;
+    speed.groupTokens = 0;
+    speed.groupPairs = 0;
+    const ms = groupEndMs - groupFromMs;
+    if (!(ms > 0 && groupTokens > 0)) return;
+    speed.tokens = speed.tokens * shownMemory + groupTokens;
+    speed.ms = speed.ms * shownMemory + ms;
+    const relative = this.#prefillSlowness.estimate(worker) / Math.exp(this.#prefillCentre);
+    const predicted = this.#prefill.fixedMs + this.#prefill.workMs(groupTokens, groupPairs);
+    this.#prefillSlowness.sample(worker, ms, predicted, groupEndMs);
+    this.#prefill.learn(groupTokens, groupPairs, ms / relative);
+    this.#prefillCentre += (Math.log(this.#prefillSlowness.estimate(worker)) - this.#prefillCentre) * centreGain;
+  }
+
+  #learnGap({ worker, unsampledTokens }: BookingRecord, elapsedMs: number, nowMs: number): void {
+    const requests = this.#workers.runningRequests[worker]!;
+    const context = this.#workers.activeBlocks[worker]! * this.#workers.blockSize[worker]!;
+    const gapMs = elapsedMs / unsampledTokens;
+    const relative = this.#gapSlowness.estimate(worker) / Math.exp(this.#gapCentre);
+    this.#gapSlowness.sample(worker, gapMs, this.#decode.gapMs(requests, context), nowMs);
+    this.#decode.learn(requests, context, gapMs / relative);
+    this.#gapCentre += (Math.log(this.#gapSlowness.estimate(worker)) - this.#gapCentre) * centreGain;
+  }
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import type { Candidates } from '../../../src/core/choice/candidates.ts';
+import { createPolicy, type PolicyOptions, Random } from '../../../src/core/index.ts';
+import { candidatesOf, requestOf } from './columns.ts';
+
+interface Row {
+  backlogMs?: number;
+  prefillMs?: number;
+  prefillShare?: number;
+  slowness?: number;
+  kvUsage?: number;
+  ttftMs?: number;
+  tpotMs?: number;
+  activeBlocks?: number;
+  blockSize?: number;
+  runningRequests?: number;
+}
+
+function rows(...all: readonly Row[]): Candidates {
+  const candidates = candidatesOf(...all.map((row) => ({ newBlocks: 3, ...row })));
+  for (const [i, row] of all.entries()) {
+    candidates.backlogMs[i] = row.backlogMs ?? 0;
+    candidates.prefillMs[i] = row.prefillMs ?? 100;
+    candidates.prefillShare[i] = row.prefillShare ?? 1;
+    candidates.slowness[i] = row.slowness ?? 1;
+    candidates.kvUsage[i] = row.kvUsage ?? 0;
+    candidates.ttftMs[i] = row.ttftMs ?? 100;
+    candidates.tpotMs[i] = row.tpotMs ?? 20;
+  }
+  return candidates;
+}
+
+const costsOf = (candidates: Candidates, options: PolicyOptions['foresee'] = {}): number[] => {
+  createPolicy('foresee', options).choose(requestOf(100), candidates, new Random(1), null);
+  return [...candidates.cost];
+};
+
+const choiceOf = (candidates: Candidates, slo?: { ttftMs?: number; tpotMs?: number }, seed = 1) =>
+  createPolicy('foresee').choose({ ...requestOf(100), slo }, candidates, new Random(seed), null);
+
+describe('foresee', () => {
+  it('costs [backlog + (1 + rho) x share x prefill] x (blocks + 1) / g x sqrt(slowness)', () => {
+    const busy = { backlogMs: 1000, prefillMs: 40, prefillShare: 2, slowness: 4, kvUsage: 0.85, activeBlocks: 6 };
+    // rho = 0.5, the mean of 1 s and 0 s. g = 0.15 / 0.3.
+    const costs = costsOf(rows({}, busy));
+    expect(costs[0]).toBeCloseTo(1.5 * 100 * 4);
+    expect(costs[1]).toBeCloseTo(((1000 + 1.5 * 2 * 40) * 10 * 2) / 0.5);
+  });
+
+  it('weighs recomputing by at most 3, and a full worker by at most 20', () => {
+    expect(costsOf(rows({ backlogMs: 9000, kvUsage: 1.4 }))[0]).toBeCloseTo((9000 + 3 * 100) * 4 * 20);
+  });
+
+  it('counts blocks in units of 16 tokens', () => {
+    const costs = costsOf(rows({ activeBlocks: 5 }, { activeBlocks: 29, blockSize: 4 }));
+    expect(costs[0]).toBe(costs[1]);
+  });
+
+  it.each([
+    ['share', 1.5 * 100 * 4 * 2 * 2],
+    ['backlogWeight', 2 * 100 * 4 * 2 * 2],
+    ['blocks', 1.5 * 2 * 100 * 2 * 2],
+    ['capacity', 1.5 * 2 * 100 * 4 * 2],
+    ['slowness', 1.5 * 2 * 100 * 4 * 2],
+  ] as const)('leaves out %s', (option, expected) => {
+    const row = { prefillShare: 2, slowness: 4, kvUsage: 0.85 };
+    expect(costsOf(rows(row, { backlogMs: 1000 }), { [option]: 'off' })[0]).toBeCloseTo(expected);
+  });
+
+  it('among near-ties takes the fewest requests in flight, and draws among equals', () => {
+    const near = [{ prefillMs: 100.5, runningRequests: 1 }, { runningRequests: 4 }, { prefillMs: 102 }];
+    expect(choiceOf(rows(...near))).toEqual({ position: 0, reason: 'tie' });
+    const chosen = new Set(
+      Array.from({ length: 30 }, (_, seed) => choiceOf(rows({}, {}, {}), undefined, seed).position),
+    );
+    expect(chosen.size).toBe(3);
+    expect(choiceOf(rows({}, { prefillMs: 50 }))).toEqual({ position: 1, reason: 'cost' });
+  });
+
+  it('prefers a worker that is predicted to meet the SLO, whatever its cost', () => {
+    const candidates = rows(
+      { ttftMs: 900 },
+      { ttftMs: 400, prefillMs: 300 },
+      { ttftMs: 300, tpotMs: 90, prefillMs: 200 },
+    );
+    expect(choiceOf(candidates, { ttftMs: 500, tpotMs: 50 })).toEqual({ position: 1, reason: 'slo' });
+    expect(choiceOf(candidates, { ttftMs: 500 })).toEqual({ position: 2, reason: 'slo' });
+    expect(choiceOf(candidates, { ttftMs: 950 })).toEqual({ position: 0, reason: 'cost' });
+    // None meets it, so the lowest cost wins.
+    expect(choiceOf(candidates, { ttftMs: 10 })).toEqual({ position: 0, reason: 'cost' });
+  });
+});
