@@ -69,7 +69,7 @@ const sound = fc.constantFrom(
 );
 const call = '{"id":"c","type":"function","function":{"name":"f","arguments":';
 
-it('of arbitrary members', async () => {
+it('survives bodies of arbitrary members', async () => {
   const gateway = await started();
   let served = 0;
   await fc.assert(
@@ -82,7 +82,7 @@ it('of arbitrary members', async () => {
   expect(served).toBeGreaterThan(0);
 }, 600_000);
 
-it('of messages and tools of arbitrary members', async () => {
+it('survives chats with messages and tools of arbitrary members', async () => {
   const gateway = await started();
   const message = fc.tuple(fc.constantFrom('user', 'assistant', 'tool', 'developer', 'x'), object(inner, value));
   const chat = fc.tuple(fc.array(message, { minLength: 1, maxLength: 3 }), object(inner, value), value);
@@ -97,7 +97,7 @@ it('of messages and tools of arbitrary members', async () => {
   );
 }, 600_000);
 
-it('nested thousands deep are refused by name', async () => {
+it("refuses bodies nested thousands deep with the limit's name", async () => {
   const gateway = await started();
   for (const depth of [5000, size(1_000_000, 100_000)]) {
     const nested = '['.repeat(depth) + ']'.repeat(depth);

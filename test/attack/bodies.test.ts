@@ -72,7 +72,7 @@ async function whileEnginesAreSlow(work: () => Promise<void>): Promise<void> {
   await all({ kind: 'stream', firstTokenMs: 0, tokens: 3, gapMs: 1 });
 }
 
-it('many large bodies that are held: 503 with retry-after, and room for small ones', async () => {
+it('answers 503 with retry-after to many large bodies, and keeps room for small ones', async () => {
   const prompt = JSON.stringify({ model: 'scripted', stream: true, prompt: 'x'.repeat(bodyBytes - 1000) });
   const clients = Array.from({ length: size(30, 12) }, open);
   // Their last byte is missing: each is held, and none is read.
@@ -86,7 +86,7 @@ it('many large bodies that are held: 503 with retry-after, and room for small on
   await expectServed(attacked);
 });
 
-it('bodies in chunks of a single byte: their connections are closed', async () => {
+it('closes connections whose bodies arrive in single bytes', async () => {
   const clients = Array.from({ length: size(100, 20) }, open);
   const chunks = '1\r\nx\r\n'.repeat(10_000);
   await Promise.all(
@@ -99,7 +99,7 @@ it('bodies in chunks of a single byte: their connections are closed', async () =
   await expectServed(attacked);
 });
 
-it('large bodies on one connection, one behind the other', async () => {
+it('serves large bodies pipelined on one connection within the memory limit', async () => {
   await whileEnginesAreSlow(async () => {
     const body = JSON.stringify({ model: 'scripted', stream: true, prompt: 'x'.repeat(bodyBytes / 2) });
     const client = open();
@@ -127,7 +127,7 @@ for (const [what, item, bytes] of [
     return `{"model":"scripted","stream":true,"prompt":${prompt},"tools":${tools}}`;
   };
 
-  it(`JSON of nothing but ${what}: too many, and as many as may be, held while they are answered`, async () => {
+  it(`limits JSON of nothing but ${what}: refuses too many, and serves as many as allowed`, async () => {
     await whileEnginesAreSlow(async () => {
       const tooMany = jsonOf(bodyBytes / bytes - 100);
       const refused = Array.from({ length: size(8, 2) }, open);

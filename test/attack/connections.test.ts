@@ -66,7 +66,7 @@ const attacks: Readonly<Record<string, (socket: Socket) => void>> = {
 const keys = { KVOYANT_API_KEYS: 'honest:an-honest-client-0001' };
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe('all places taken, in every way', () => {
+describe('when all connection slots are taken', () => {
   let attacked: Attacked;
   beforeAll(async () => {
     attacked = await startAttacked({ flags: ['--connections-max', `${connectionsMax}`] });
@@ -77,7 +77,7 @@ describe('all places taken, in every way', () => {
 
   const some = Object.entries(attacks).filter((_, i) => i % size(1, 5) === 0);
   it.each(some)(
-    'by connections that %s: a second client of the same address is served, then and later',
+    'by connections that %s: serves a second client of the same address, then and later',
     async (_, attack) => {
       for (const socket of await sockets.open(connectionsMax)) attack(socket);
       await sleep(1.2 * graceMs);
@@ -87,12 +87,12 @@ describe('all places taken, in every way', () => {
     },
   );
 
-  it('by one address: a client of another one is served at once', async () => {
+  it('by one address: serves a client of another address at once', async () => {
     await sockets.open(connectionsMax, '127.0.0.2');
     await expectServed(attacked);
   });
 
-  it('by connections that are made again as soon as they are closed', async () => {
+  it('by connections that reconnect as soon as they are closed: serves others', async () => {
     let stopped = false;
     const again = async (): Promise<void> => {
       while (!stopped) {
@@ -109,7 +109,7 @@ describe('all places taken, in every way', () => {
   });
 });
 
-it('a burst of one address is served whole, whatever silent connections it has beside', async () => {
+it('serves a whole burst of one address beside any number of silent connections', async () => {
   const attacked = await startAttacked();
   const sockets = new AttackSockets(() => attacked.gateway);
   await sockets.open(size(2000, 200));
@@ -118,7 +118,7 @@ it('a burst of one address is served whole, whatever silent connections it has b
   await finish(attacked, 'a burst beside silent connections');
 });
 
-it('requests without a key prove nothing: their connections give way', async () => {
+it('closes connections whose requests have no key to make room', async () => {
   const attacked = await startAttacked({
     flags: ['--connections-max', `${connectionsMax}`],
     environment: keys,
@@ -135,7 +135,7 @@ it('requests without a key prove nothing: their connections give way', async () 
   await finish(attacked, 'requests without a key');
 });
 
-it('SIGTERM ends it, whatever connections are open', async () => {
+it('ends on SIGTERM whatever connections are open', async () => {
   const attacked = await startAttacked({ flags: ['--connections-max', '1000'] });
   const sockets = new AttackSockets(() => attacked.gateway);
   for (const attack of Object.values(attacks)) for (const socket of await sockets.open(size(50, 5))) attack(socket);

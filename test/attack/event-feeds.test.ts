@@ -151,7 +151,7 @@ it.each<[what: string, bytes: Buffer]>([
   expect((await workers())[0]!.feed).toMatchObject({ publishers: 0, batches: before!.feed.batches });
 });
 
-it('closes connections from other addresses than may connect', async () => {
+it('closes connections from addresses that are not allowed', async () => {
   const publisher = new RawPublisher();
   attackers.push(publisher);
   const socket = await publisher.dial(bound, handshakeOf('PUB'), '127.0.0.2');
@@ -159,7 +159,7 @@ it('closes connections from other addresses than may connect', async () => {
   expect(publisher.received.includes('READY')).toBe(false);
 });
 
-it('survives connections that never say anything', async () => {
+it('survives connections that never send anything', async () => {
   const sockets = Array.from({ length: size(2000, 200) }, () =>
     connect({ port: Number(/\d+$/.exec(bound)![0]), host: '127.0.0.1' }).on('error', () => undefined),
   );
@@ -167,7 +167,7 @@ it('survives connections that never say anything', async () => {
   for (const socket of sockets) socket.destroy();
 });
 
-it('closes a message of 1.5 GB at its head, and one of frames without an end', async () => {
+it('closes a message of 1.5 GB at its header, and a message of endless frames', async () => {
   const head = Buffer.alloc(9);
   head[0] = 2;
   head.writeBigUInt64BE(1_500_000_000n, 1);
@@ -191,7 +191,7 @@ it('closes a peer that pings and never reads the answers', async () => {
   await expectServed(attacked);
 });
 
-it('holds back a publisher that is faster than it, and keeps no backlog', async () => {
+it('holds back a publisher that is faster than the gateway, and keeps no backlog', async () => {
   const { socket } = await accepted();
   const batches = Array.from({ length: 16 }, () => stores(2000, (i) => [i, nextToken]));
   const bytes = batches.reduce((sum, { length }) => sum + length, 0);
@@ -200,7 +200,7 @@ it('holds back a publisher that is faster than it, and keeps no backlog', async 
   await expectServed(attacked);
 });
 
-it('keeps no more blocks than a small multiple of what the engine has room for', async () => {
+it("keeps at most a small multiple of the engine's capacity in blocks", async () => {
   const { socket } = await accepted();
   const [before] = await workers();
   const total = size(10_000_000, 200_000);
@@ -216,7 +216,7 @@ it('keeps no more blocks than a small multiple of what the engine has room for',
   expect(attacked.gateway.logged('announce more blocks than the engine can hold')).toHaveLength(1);
 });
 
-it('is not slowed down by hashes chosen to meet in one slot of a table', async () => {
+it('is not slowed down by hashes chosen to collide in one slot', async () => {
   const { socket } = await accepted();
   const total = size(200_000, 40_000);
   function* meeting(): Generator<Uint8Array> {
@@ -227,7 +227,7 @@ it('is not slowed down by hashes chosen to meet in one slot of a table', async (
   await expectServed(attacked);
 });
 
-it('logs jumps of the sequence now and then, not each', async () => {
+it('survives payloads with endless nesting, false headers and random bytes', async () => {
   const { socket } = await accepted();
   const [before] = await workers();
   const jumps = size(100_000, 3000);
@@ -274,7 +274,7 @@ it('survives payloads nested without an end, of every header that lies, and at r
   expect(attacked.gateway.logged('by a fault of the gateway')).toEqual([]);
 });
 
-it('gives up a replay that never ends, and follows the feed meanwhile', async () => {
+it('abandons an endless replay, and follows the feed meanwhile', async () => {
   const end = performance.now() + size(20_000, 2000);
   let seq = 1_000_000;
   while (performance.now() < end) {

@@ -44,7 +44,7 @@ function statusOf(path: string, headers: readonly string[]): Promise<number> {
 
 const keyed = ['authorization', `Bearer ${secret}`];
 
-it('nobody gets in without a key while the file of keys is empty, cut short, gone or no file', async () => {
+it('admits nobody without a key while the key file is empty, truncated, missing or not a file', async () => {
   const refusals = (): number => attacked.gateway.logged('configuration refused').length;
   const breakIt: (() => void)[] = [
     () => writeFileSync(file, ''),
@@ -76,7 +76,7 @@ it('nobody gets in without a key while the file of keys is empty, cut short, gon
   await eventually(async () => (await statusOf('/v1/completions', keyed)) === 200, noticedMsMax);
 }, 120_000);
 
-it('nothing but the key itself is taken for it', async () => {
+it('accepts nothing but the key itself', async () => {
   const lures: (readonly string[])[] = [
     ['authorization', secret],
     ['authorization', `Bearer${secret}`],

@@ -78,8 +78,8 @@ const unknownPaths = [
   ...['/kv_event_sources', '/openapi.json', '/docs', '/get_server_info', '/is_sleeping', '/Metrics', '/metrics/'],
 ];
 
-describe('paths', () => {
-  it('that could be read in another way are refused', async () => {
+describe('paths of requests', () => {
+  it('refuses paths with two readings', async () => {
     await expectKeptFromEngine(async () => {
       for (const path of refusedPaths) {
         for (const method of ['GET', 'POST']) expect([path, await statusOf(method, path)]).toEqual([path, 400]);
@@ -87,7 +87,7 @@ describe('paths', () => {
     });
   });
 
-  it('that are no route of clients are not found, whatever the key', async () => {
+  it('answers 404 to paths that are no client routes, whatever the key', async () => {
     await expectKeptFromEngine(async () => {
       for (const path of unknownPaths) {
         for (const method of ['GET', 'POST']) expect([path, await statusOf(method, path)]).toEqual([path, 404]);
@@ -95,13 +95,13 @@ describe('paths', () => {
     });
   });
 
-  it('of operators are closed', async () => {
+  it('closes operator paths to clients', async () => {
     for (const path of ['/metrics', '/%6detrics', '/workers', '/workers/x', '/loads', '/decisions', '/decisions/x']) {
       for (const method of ['GET', 'POST', 'DELETE']) expect([path, await statusOf(method, path)]).toEqual([path, 403]);
     }
   });
 
-  it('take their own methods only', async () => {
+  it('accepts only the methods of each path', async () => {
     await expectKeptFromEngine(async () => {
       for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND', 'PURGE']) {
         for (const path of ['/v1/completions', '/v1/embeddings', '/v1/audio/transcriptions']) {
@@ -112,7 +112,7 @@ describe('paths', () => {
     });
   });
 
-  it('with escapes that change nothing are the same route: booked, recorded, and plain to the engine', async () => {
+  it('treats a path with needless escapes as the plain one: booked, recorded and sent to the engine', async () => {
     const before = engine.requests.length;
     const escaped = ['/v1/%63hat/completions', '/%76%31/chat/completions', '/v1/chat/completion%73?x=%63'];
     const body = '{"model":"fake","messages":[{"role":"user","content":"x"}],"stream":true}';
@@ -124,7 +124,7 @@ describe('paths', () => {
   });
 });
 
-describe('a model that the key does not open', () => {
+describe('a model that the key does not allow', () => {
   const headers = { authorization: `Bearer ${secret}` };
   const [json, form] = ['application/json', 'multipart/form-data; boundary=xx'];
   const field = (name: string, value: string): string =>
@@ -162,7 +162,7 @@ describe('a model that the key does not open', () => {
     ['/v1/messages', json, '{"model":"dear"}', 403],
   ];
 
-  it('is not reached by any route or body', async () => {
+  it("can't be reached by any route or body", async () => {
     await expectKeptFromEngine(async () => {
       for (const [path, type, body, status] of attacks) {
         const answer = await post(gateway, path, body, { ...headers, 'content-type': type });
@@ -177,14 +177,14 @@ describe('a model that the key does not open', () => {
     });
   });
 
-  it('is hidden from the list, and by its own route', async () => {
+  it('is hidden from the list and from its own route', async () => {
     const answer = (path: string) => fetch(gateway.url + path, { headers });
     expect(await (await answer('/v1/models/fake')).json()).toMatchObject({ id: 'fake', object: 'model' });
     for (const path of ['/v1/models/dear', '/v1/models/%64ear', '/v1/models/none', '/v1/models/..%2Fdear'])
       expect([path, (await answer(path)).status]).toEqual([path, 404]);
   });
 
-  it('is not in the way of what the key opens; the engine gets its own key for that, and the body as it was', async () => {
+  it('does not affect allowed models: the engine gets its own key, and the body unchanged', async () => {
     engine.behaviour = ({ response }) => response.end('{}');
     const body = `${field('model', 'fake')}--xx--`;
     const answer = await post(gateway, '/v1/audio/transcriptions', body, { ...headers, 'content-type': form });

@@ -32,7 +32,7 @@ function expectLimited(answer: Answer, limit: string): void {
   expect(error['message']).toContain(limit);
 }
 
-it('with tools nested deep, written with an indent', async () => {
+it('limits deeply nested tools that are written with an indent', async () => {
   const gateway = await started('{% for t in tools or [] %}{{ t | tojson(indent=4) }}{% endfor %}hello');
   // As deep as a body may be: 240 KB of it would be 100 MB.
   const nested = '['.repeat(480) + ']'.repeat(480);
@@ -43,7 +43,7 @@ it('with tools nested deep, written with an indent', async () => {
   expect((await ask(gateway, hello)).status).toBe(200);
 });
 
-it('with loops in loops over many messages', async () => {
+it('limits nested loops over many messages', async () => {
   const gateway = await started(
     '{% for a in messages %}{% for b in messages %}{% for c in messages %}{% endfor %}{% endfor %}{% endfor %}hello',
   );
@@ -53,7 +53,7 @@ it('with loops in loops over many messages', async () => {
   expect((await ask(gateway, hello)).status).toBe(200);
 });
 
-it('with a text that doubles', async () => {
+it('limits a text that doubles', async () => {
   const gateway = await started(
     '{% set ns = namespace(t=messages[0].content) %}{% for m in messages %}{% set ns.t = ns.t + ns.t %}{% endfor %}{{ ns.t }}',
   );
@@ -62,7 +62,7 @@ it('with a text that doubles', async () => {
   expect((await ask(gateway, hello)).status).toBe(200);
 });
 
-it('with more messages than one chat may have', async () => {
+it('refuses a chat with more messages than allowed', async () => {
   const gateway = await started('hello');
   const answer = await ask(gateway, { messages: Array.from({ length: 30_000 }, () => ({ role: 'user' })) });
   expect(answer.status).toBe(400);

@@ -33,26 +33,23 @@ const beginnings: readonly (readonly [string, Buffer])[] = [
   ['send an alert', Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28])],
 ];
 
-it.each(beginnings)(
-  'connections that %s: others are served beside, and the places are free in seconds',
-  async (_, bytes) => {
-    const open = await sockets.open(connectionsMax);
-    for (const socket of open) if (bytes.length > 0) socket.write(bytes);
-    await sleep(1.2 * graceMs);
-    await expectServed(attacked);
-    // The attackers stay; the gateway closes their connections.
-    await eventually(() => attacked.gateway.clientSocketCount() === 0, 5 * requestMsMax);
-    await expectServed(attacked);
-  },
-);
+it.each(beginnings)('with connections that %s: serves others, and frees the slots within seconds', async (_, bytes) => {
+  const open = await sockets.open(connectionsMax);
+  for (const socket of open) if (bytes.length > 0) socket.write(bytes);
+  await sleep(1.2 * graceMs);
+  await expectServed(attacked);
+  // The attackers stay; the gateway closes their connections.
+  await eventually(() => attacked.gateway.clientSocketCount() === 0, 5 * requestMsMax);
+  await expectServed(attacked);
+});
 
-it('connections that end the handshake and say nothing then', async () => {
+it('closes connections that complete the handshake and then send nothing', async () => {
   await sockets.openTls(connectionsMax);
   await sleep(1.2 * graceMs);
   await expectServed(attacked);
 });
 
-it('SIGTERM ends it in the middle of handshakes', async () => {
+it('ends on SIGTERM during handshakes', async () => {
   const other = await startAttacked({ flags: tlsFlags });
   const others = new AttackSockets(() => other.gateway);
   for (const [, bytes] of beginnings) {
@@ -64,7 +61,7 @@ it('SIGTERM ends it in the middle of handshakes', async () => {
   await Promise.all(other.engines.map((engine) => engine.end()));
 });
 
-it.runIf(isFull)('thousands of handshakes that are begun take little memory', async () => {
+it.runIf(isFull)('uses little memory for thousands of unfinished handshakes', async () => {
   const other = await startAttacked({ flags: tlsFlags });
   const others = new AttackSockets(() => other.gateway);
   for (let i = 0; i < 8; i++) {

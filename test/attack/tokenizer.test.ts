@@ -43,7 +43,7 @@ async function orderOf(answers: Readonly<Record<string, Promise<Answer>>>): Prom
 
 const complete = (gateway: Gateway, prompt: unknown): Promise<Answer> => post(gateway, '/v1/completions', { prompt });
 
-it('a batch of long prompts waits in the thread, and short prompts are answered meanwhile', async () => {
+it('answers short prompts while a batch of long ones waits in the thread', async () => {
   const gateway = await started('builtin');
   const prompts = Array.from({ length: size(480, 40) }, (_, i) => words(65_000, i));
   const batch = complete(gateway, prompts);
@@ -51,7 +51,7 @@ it('a batch of long prompts waits in the thread, and short prompts are answered 
   expect(order).toEqual(['short', 'long', 'batch']);
 }, 120_000);
 
-it('a chat of very many messages is read and rendered beside short ones', async () => {
+it('reads and renders a chat of very many messages without delaying short ones', async () => {
   const gateway = await started('builtin');
   const messages = Array.from({ length: 19_000 }, (_, i) => ({ role: 'user', content: `x${i}` }));
   const chat = (list: readonly object[]): Promise<Answer> => post(gateway, '/v1/chat/completions', { messages: list });
@@ -59,7 +59,7 @@ it('a chat of very many messages is read and rendered beside short ones', async 
   expect(order).toEqual(['one', 'many']);
 }, 120_000);
 
-it('a long prompt for the library leaves short ones alone', async () => {
+it('tokenizes a long prompt with the library without delaying short ones', async () => {
   const folder = tokenizerFolder({ 'tokenizer.json': wordLevel });
   const gateway = await started(folder.path);
   await complete(gateway, 'hello');
@@ -69,7 +69,7 @@ it('a long prompt for the library leaves short ones alone', async () => {
   folder.remove();
 }, 120_000);
 
-it('what a client has left is tokenized no further', async () => {
+it('stops tokenizing when the client has left', async () => {
   const gateway = await started('builtin');
   const body = JSON.stringify({ prompt: Array.from({ length: size(400, 100) }, (_, i) => words(70_000, i)) });
   const leaving = httpRequest(`${gateway.url}/v1/completions`, { method: 'POST' }).on('error', () => undefined);

@@ -11,7 +11,7 @@ import { loadBuiltinTokenizer } from '../../src/tokens/index.ts';
 
 const build = { name: 'kvoyant', dist: 'dist' };
 
-it('measures every router with every text, and none fails', async () => {
+it('measures every router with every text without a failure', async () => {
   const said: string[] = [];
   const measurements = await measureGateways({
     contenders: [everythingOn(build), withoutTokens(build), bareRelay],
@@ -42,8 +42,8 @@ it('measures every router with every text, and none fails', async () => {
   expect(gatewayTable(figures).split('\n')).toHaveLength(2 + 2 + figures.length);
 }, 120_000);
 
-describe('the texts', () => {
-  it.each(textKinds)('of %s are the same for the same seed, and have many distinct words', async (kind) => {
+describe('the texts of the gateway bench', () => {
+  it.each(textKinds)('are the same for the same seed and have many distinct words: %s', async (kind) => {
     const words = wordsOf(await loadBuiltinTokenizer());
     const text = new TextWriter(kind, words, 1).write(400_000);
     expect(new TextWriter(kind, words, 1).write(400_000) === text).toBe(true);

@@ -38,7 +38,7 @@ async function check(yaml: string, ...args: string[]): Promise<{ said: string; c
 }
 
 describe('kvoyant check', () => {
-  it('shows what a configuration comes to, without its secrets', async () => {
+  it('shows the resulting settings without their secrets', async () => {
     process.env = { ...environment, KVOYANT_SEED: '7' };
     const yaml = `
 workers:
@@ -63,14 +63,14 @@ bodyBytesMax: 2048
     expect(parse((await check(yaml, '--ignore-environment')).said)).toMatchObject({ seed: 0 });
   });
 
-  it('says all that is wrong, with lines, and ends with 1', async () => {
+  it('reports every fault with its line, and exits with 1', async () => {
     const { said, complained, exitCode } = await check('workers: [http://a:1]\nport: 99999\ncolour: red\n');
     expect([exitCode, said]).toEqual([1, '']);
     expect(complained).toMatch(/^k\.yaml:2: port must be an integer from 0 to 65535\nk\.yaml:3: colour is not a known/);
   });
 });
 
-it('kvoyant key makes a key, whose hash goes into the configuration', () => {
+it('kvoyant key makes a key whose hash the configuration accepts', () => {
   const said: string[] = [];
   const told: string[] = [];
   vi.spyOn(console, 'log').mockImplementation((line) => said.push(String(line)));

@@ -32,11 +32,11 @@ describe('kvoyant demo', () => {
     [['--workers', '0'], '--workers must be an integer from 1 to 64'],
     [['--rows', 'kv,best'], '--rows: "best" is none of round-robin, kv, kv-weight-0, kv-no-credit, kv-late-booking'],
     [['--what'], "unknown option '--what'"],
-  ])('refuses %j, naming the flag and what is allowed', (args, message) => {
+  ])('refuses %j, naming the flag and the allowed values', (args, message) => {
     expect(refusal(...args)).toContain(message);
   });
 
-  it('refuses a file that it could not write before it runs anything', async () => {
+  it('refuses an unwritable file before it runs anything', async () => {
     const written: string[] = [];
     const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
     await demoCommand().parseAsync(['--json', '/no/such/folder/figures.json'], { from: 'user' });
@@ -46,7 +46,7 @@ describe('kvoyant demo', () => {
     expect(written.join('')).toContain('--json must be a file that can be written: ENOENT');
   });
 
-  it('explains every flag but the one for tests', () => {
+  it('explains every flag except the one for tests', () => {
     const help = demoCommand().helpInformation();
     for (const flag of ['--once', '--json', '--rows', '--workers', '--speedup', '--seed', '--port', 'burst']) {
       expect(help).toContain(flag);

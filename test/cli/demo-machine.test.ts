@@ -7,11 +7,11 @@ it.each([
   [50, 7.1, 3, true],
   [1, 2.2, 3, true],
   [50, 1, 101, true],
-])('steps of %d ms that end %d ms late, a client that is %d ms late: too busy is %s', (step, late, delay, expected) => {
+])('with steps of %d ms that end %d ms late and a client %d ms late, too busy is %s', (step, late, delay, expected) => {
   expect(machineLoad(step, late, delay).tooBusy).toBe(expected);
 });
 
-it('warns of the rows that are concerned, and of none else', () => {
+it('warns about the affected rows only', () => {
   const quiet = machineLoad(50, 1, 2);
   const busy = machineLoad(40, 30, 2);
   expect(machineWarning(new Map([['kv', quiet]]))).toBeNull();

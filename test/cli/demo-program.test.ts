@@ -20,7 +20,7 @@ function program(source: string, args: readonly string[] = []): DemoProgram {
 const keepRunning = 'setInterval(() => {}, 1000);';
 
 describe('DemoProgram', () => {
-  it('finds the lines that it waits for, on either stream, also those already said', async () => {
+  it('finds awaited lines on either stream, including earlier ones', async () => {
     const probe = program(
       `for (const port of process.argv.slice(2)) console.log('listening on ' + port); console.error('ready'); ${keepRunning}`,
       ['81', '82'],
@@ -40,14 +40,14 @@ describe('DemoProgram', () => {
     await probe.stop();
   });
 
-  it('gives up on a program that does not get ready', async () => {
+  it('gives up on a program that does not become ready', async () => {
     const probe = program(`console.log('still loading'); ${keepRunning}`);
     await probe.lines(/loading/, 1, 10_000);
     await expect(probe.lines(/ready/, 1, 30)).rejects.toThrow('not ready within 30 ms; it last said: still loading');
     await probe.stop();
   });
 
-  it('stops a program in good order, without calling it a failure', async () => {
+  it('stops a program cleanly without reporting a failure', async () => {
     const probe = program(
       `process.on('SIGTERM', () => { console.log('bye'); process.exit(0); }); console.log('up'); ${keepRunning}`,
     );
@@ -61,7 +61,7 @@ describe('DemoProgram', () => {
     expect(failure).toBeNull();
   });
 
-  it('makes an unwilling program end', async () => {
+  it('kills a program that does not stop', async () => {
     const probe = program(`process.on('SIGTERM', () => {}); console.log(process.pid); ${keepRunning}`);
     const [match] = await probe.lines(/^(\d+)$/, 1, 10_000);
     await probe.stop();

@@ -75,7 +75,7 @@ describe('runDemo', () => {
     expect(figures?.pr1731?.kv?.failed).toBe(fault === 'refuse' ? 2 : 0);
   });
 
-  it('says beside the table, and in the figures, that the machine was too busy', async () => {
+  it('reports a busy machine below the table and in the figures', async () => {
     const slow = await session({ rows: ['kv'], speedup: 100 }, 'slow');
     expect(slow.code).toBe(0);
     // A simulated second a step, 100 times as fast as real ones: steps of 10 ms.
@@ -86,17 +86,17 @@ describe('runDemo', () => {
     );
   });
 
-  it('fails at once when the engines end by themselves', async () => {
+  it('fails at once if the engines end by themselves', async () => {
     await expect(session({ rows: ['kv'] }, 'crash')).rejects.toThrow('sim-worker ended with exit code 7');
   });
 
-  it('ends a start that hangs at the signal', async () => {
+  it('ends a hanging start at the signal', async () => {
     const stop = new AbortController();
     setTimeout(() => stop.abort(), 300);
     await expect(session({ signal: stop.signal }, 'mute')).rejects.toThrow('sim-worker ended with SIGTERM');
   });
 
-  it('serves on at another port where its own is taken, until the signal', async () => {
+  it('serves on another port if its own is taken, until the signal', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;

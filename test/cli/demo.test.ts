@@ -59,7 +59,7 @@ async function answers(address: string): Promise<boolean> {
 }
 
 describe('kvoyant demo', () => {
-  it('runs real requests through gateway and engines: none fails, no load stays, equal prefixes meet', async () => {
+  it('runs real requests through gateway and engines: none fails, no load remains, equal prefixes meet', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kvoyant-demo-'));
     const file = join(folder, 'figures.json');
     const program = demo('--once', '--json', file, '--rows', 'round-robin,kv', '--scale', '0.125', ...smallRun);
@@ -111,7 +111,7 @@ describe('kvoyant demo', () => {
     await expectGone(addresses);
   });
 
-  it('leaves nothing behind when it is killed', async () => {
+  it('leaves no process behind when it is killed', async () => {
     const { program, addresses } = await servingDemo();
     expect(addresses).toHaveLength(6);
     program.kill('SIGKILL');

@@ -47,13 +47,13 @@ describe.each<[string, () => Command]>([
     expect(longest(helpOf(create(), width))).toBeLessThanOrEqual(width);
   });
 
-  it('uses the width that there is, up to 120 columns', () => {
+  it('uses the available width, up to 120 columns', () => {
     const [narrow, wide, widest] = [80, 120, 400].map((width) => helpOf(create(), width));
     expect(narrow!.split('\n').length).toBeGreaterThanOrEqual(wide!.split('\n').length);
     expect(longest(widest!)).toBe(longest(wide!));
   });
 
-  it('loses no word of an explanation', () => {
+  it('keeps every word of an explanation', () => {
     const words = helpOf(create(), 80).replace(/\s+/g, '');
     for (const { hidden, description } of create().options) {
       if (!hidden) expect(words).toContain(description.replace(/\s+/g, ''));
@@ -62,7 +62,7 @@ describe.each<[string, () => Command]>([
 });
 
 describe('kvoyant serve --help', () => {
-  it('has every setting below a heading', () => {
+  it('has every setting under a heading', () => {
     const help = helpOf(serveCommand(), 80);
     const flags = settingNames.map(flagName).filter((flag) => flag !== null);
     let heading = '';
@@ -85,7 +85,7 @@ describe('kvoyant serve --help', () => {
   });
 });
 
-describe('the program', () => {
+describe("the program's help", () => {
   const run = (...args: string[]): { code: number; said: string } => {
     try {
       return { code: 0, said: execFileSync(process.execPath, [program, ...args], { encoding: 'utf8', stdio: 'pipe' }) };
@@ -109,7 +109,7 @@ describe('the program', () => {
     [['demo', '--onse'], "error: unknown option '--onse'\n(Did you mean --once?)"],
     [['serv'], "error: unknown command 'serv'\n(Did you mean serve?)"],
     [['lab', 'compar'], "error: unknown command 'compar'\n(Did you mean compare?)"],
-  ])('suggests what %j may have meant', (args, message) => {
+  ])('suggests a correction for %j', (args, message) => {
     expect(run(...args)).toEqual({ code: 1, said: `${message}\n` });
   });
 });

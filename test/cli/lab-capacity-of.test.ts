@@ -62,7 +62,7 @@ const isNear = ({ speed, failsFrom }: Capacity, edge: number): void => {
 };
 
 describe('capacityOf', () => {
-  it('pools the seeds: one that misses is outweighed by the others, or outweighs them', async () => {
+  it('pools the seeds: one bad seed can be outweighed', async () => {
     const runs = [seeded(1), seeded(2), seeded(3)];
     const first = await find(runs, { goodShare: (_, speed, seed) => (seed === 1 && speed > 8 ? 0.88 : 1) });
     expect(first.capacity.speed).toBeGreaterThan(20);
@@ -70,7 +70,7 @@ describe('capacityOf', () => {
     isNear(second.capacity, 8);
   });
 
-  it('believes the longest run about the highest good rate', async () => {
+  it('trusts the longest run about the highest good rate', async () => {
     const { capacity } = await find([seeded(1)], {
       goodShare: (requests, speed) => (speed > (requests === 12_000 ? 9 : 12) ? 0.03 : 0.98),
     });
@@ -79,7 +79,7 @@ describe('capacityOf', () => {
     expect(capacity.judged).toMatchObject({ requests: 12_000, verdict: 'good' });
   });
 
-  it('makes a run longer in which answers slow down, and counts it as bad where they still do', async () => {
+  it('lengthens a run in which answers slow down, and counts it as bad if they still do', async () => {
     const passing = await find([seeded(1)], {
       goodShare: () => 1,
       slowdown: (requests) => (requests === 3000 ? 1.3 : 1),
@@ -93,7 +93,7 @@ describe('capacityOf', () => {
     expect([...verdicts]).toEqual(['slows']);
   });
 
-  it('makes no workload longer whose number of requests was given, says so, and never exceeds the bound', async () => {
+  it('does not lengthen a workload with a given number of requests, reports that, and never exceeds the bound', async () => {
     const { capacity, asked } = await find([seeded(1, 500)], { goodShare: () => 1, spanOverE2e: 60 });
     expect(new Set(asked.map(({ requests }) => requests))).toEqual(new Set([500]));
     expect(capacity.speed).toBe(capacity.speedBound);

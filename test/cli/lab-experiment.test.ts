@@ -5,7 +5,7 @@ import { ExperimentProgress, mapWidth } from '../../src/cli/lab-experiment.ts';
 import { Progress } from '../../src/report/progress.ts';
 
 describe('ExperimentProgress', () => {
-  it('tells the time left from the jobs executed, not from those on file', () => {
+  it('estimates the remaining time from executed jobs, not from stored ones', () => {
     let nowMs = 0;
     const lines: string[] = [];
     const line = new Progress({ write: (text) => lines.push(text.trim()) }, () => nowMs);
@@ -26,7 +26,7 @@ describe('ExperimentProgress', () => {
 });
 
 describe('mapWidth', () => {
-  it('keeps the order, and no more at work than asked', async () => {
+  it('keeps the order and the limit on concurrent jobs', async () => {
     let atWork = 0;
     let most = 0;
     const results = await mapWidth([5, 1, 4, 2, 3], 2, async (item) => {

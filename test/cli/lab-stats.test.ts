@@ -45,7 +45,7 @@ describe('kvoyant lab stats', () => {
     expect(await output(await files.writeLines('text.jsonl', [row]))).toMatch(/ISL, tokens +3 /);
   });
 
-  it('says what it could not find, and what there is', async () => {
+  it('reports an unknown workload and the known ones', async () => {
     const errors = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
     await expect(output('nowhere')).rejects.toMatchObject({ code: 'commander.error' });
     expect(errors.mock.calls.flat().join('')).toMatch(/nowhere: can't be read.*multi-turn/s);

@@ -53,7 +53,7 @@ const job = (policy: string): LabJob & { kind: 'run' } => ({
 });
 
 describe('lab run', () => {
-  it('writes the same figures for the same seed, and a page', async () => {
+  it('writes the same figures for the same seed, and an HTML page', async () => {
     const files = ['a.json', 'b.json'].map((name) => join(folder, name));
     const page = join(folder, 'page.html');
     const args = ['run', '--workload', 'zipf', '--requests', '80', '--rate', '12', '--policy', 'round-robin,kv'];
@@ -68,7 +68,7 @@ describe('lab run', () => {
     expect(await readFile(page, 'utf8')).toContain('<title>kvoyant lab: zipf</title>');
   });
 
-  it('reads a gzipped trace, and takes its KV capacity from it', async () => {
+  it('reads a gzipped trace, and takes the KV capacity from it', async () => {
     const trace = join(folder, 'my-trace.jsonl.gz');
     const line = (timestamp: number, ids: number[]): string =>
       JSON.stringify({ timestamp, input_length: ids.length * 512, output_length: 5, hash_ids: ids });
@@ -84,7 +84,7 @@ describe('lab run', () => {
     expect(runs[0]!.cache.ceilingReached).toBe(1);
   });
 
-  it('compares trace files beside shipped workloads', async () => {
+  it('compares trace files in addition to shipped workloads', async () => {
     const trace = join(folder, 'own.jsonl');
     const lines = Array.from({ length: 40 }, (_, at) =>
       JSON.stringify({
@@ -111,7 +111,7 @@ describe('lab run', () => {
     [['run', '--workload', 'zipf', '--kv-tokens', '16', '--block-size', '17'], 'hold no block'],
     [['compare', '--loads', '0.5,,0.9'], 'An item of the list is empty'],
     [['capacity', '--workloads', 'gsp-64x16', '--policies', 'kv', '--seeds', '1'], 'all requests arrive at once'],
-  ])('says in a line what is wrong: %s', async (args, message) => {
+  ])('reports a fault in one line: %s', async (args, message) => {
     const out = args[0] === 'run' ? [] : ['--out', folder];
     const failure = await lab(...args, ...out).then(
       () => null,
@@ -123,7 +123,7 @@ describe('lab run', () => {
 });
 
 describe('lab compare', () => {
-  it('runs every cell once, on threads, and goes on where it was', async () => {
+  it('runs every cell once, on threads, and resumes after an interruption', async () => {
     const args = ['compare', '--workloads', 'zipf,gsp-4x256', '--requests', '100', '--seeds', '2', '--out', folder];
     await lab(...args, '--policies', 'round-robin,kv', '--loads', '0.5,0.9', '--threads', '2');
     const jobs = await readdir(join(folder, 'jobs'));
@@ -145,7 +145,7 @@ describe('lab compare', () => {
 });
 
 describe('lab paper', () => {
-  it('draws the three experiments and what stands beside them', async () => {
+  it('plots the three experiments and the contrasting workloads', async () => {
     const plots = join(folder, 'plots');
     await lab('paper', '--requests', '100', '--workers', '2', '--plots', plots, '--out', folder, '--threads', '2');
     const names = (await readdir(plots)).sort();
@@ -173,7 +173,7 @@ describe('lab capacity', () => {
     return rows;
   }
 
-  it('finds what each policy can carry, never above its bound, and says that a short run tells little', async () => {
+  it("finds each policy's capacity, never above the bound, and marks runs that are too short", async () => {
     const args = ['--workloads', 'zipf', '--requests', '300', '--workers', '2', '--seeds', '2', '--out', folder];
     await lab('capacity', ...args, '--policies', 'round-robin,what-if', '--threads', '1');
     const [roundRobin, whatIf] = (await capacities()).map(({ capacity }) => capacity) as [Capacity, Capacity];
@@ -189,7 +189,7 @@ describe('lab capacity', () => {
     expect(await readFile(join(folder, 'capacity.html'), 'utf8')).toContain('TTFT up to the capacity');
   });
 
-  it('says that the seeds of a trace are one sample, and what its KV capacity would take', async () => {
+  it('reports that the seeds of a trace are one sample, and that its KV capacity exceeds the card', async () => {
     const trace = join(folder, 'own.jsonl');
     const lines = Array.from({ length: 60 }, (_, at) =>
       JSON.stringify({ timestamp: at * 1000, input_length: 512, output_length: 2, hash_ids: [at % 4] }),
@@ -206,7 +206,7 @@ describe('lab capacity', () => {
   });
 });
 
-describe('nothing is written before the input is read', () => {
+describe('before the input is read nothing is written', () => {
   it.each([
     ['compare', 'nope.json', '--workloads', 'zipf'],
     ['capacity', '--workloads', 'nope.json'],
@@ -223,7 +223,7 @@ describe('nothing is written before the input is read', () => {
 });
 
 describe('ResultsFolder', () => {
-  it('executes a job once, and again when its file is cut or of another job', async () => {
+  it('executes a job once, and again if its file is damaged or of another job', async () => {
     let executed = 0;
     const execute: Execute = async (workload, asked) => {
       executed++;
@@ -248,7 +248,7 @@ describe('ResultsFolder', () => {
 });
 
 describe('LabThreads', () => {
-  it('answers in any number of threads as in one, and tells what went wrong', async () => {
+  it('gives the same answers with any number of threads, and reports errors', async () => {
     const threads = new LabThreads(2);
     try {
       const policies = ['kv', 'round-robin', 'lmetric'];

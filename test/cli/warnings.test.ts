@@ -36,7 +36,7 @@ async function stop({ child }: Running): Promise<void> {
   await closed;
 }
 
-it('a gateway with its default settings and its engines write log lines to stderr, and no warning of Node', async () => {
+it('a gateway with default settings and its engines write only log lines to stderr, no Node warnings', async () => {
   const engine = await start('sim-worker', '--port', '0', '--speedup', '1000');
   const gateway = await start('serve', '--worker', engine.url, '--port', '0');
   while ((await fetch(`${gateway.url}/ready`)).status !== 200) await new Promise((r) => setTimeout(r, 20));

@@ -142,7 +142,7 @@ function lived(policy: Policy, steps: readonly Step[]): { state: unknown; nowMs:
 }
 
 describe.each(policies)('%s', (_name, make) => {
-  it('chooses one of the candidates, the same one for the same view and random state, without an effect', () => {
+  it('chooses a candidate, the same one for the same view and random state, without side effects', () => {
     fc.assert(
       fc.property(fc.array(row, { minLength: 1, maxLength: 9 }), fc.integer(), (rows, seed) => {
         const policy = make();
@@ -160,7 +160,7 @@ describe.each(policies)('%s', (_name, make) => {
     );
   });
 
-  it('leaves every column but the cost as it was', () => {
+  it('changes no column but the cost', () => {
     fc.assert(
       fc.property(fc.array(row, { minLength: 1, maxLength: 9 }), (rows) => {
         const policy = make();
@@ -173,7 +173,7 @@ describe.each(policies)('%s', (_name, make) => {
     );
   });
 
-  it('reaches every one of equal candidates', () => {
+  it('reaches each of several equal candidates', () => {
     const policy = make();
     const state = policy.init();
     const random = new Random(3);
@@ -190,7 +190,7 @@ describe.each(policies)('%s', (_name, make) => {
     for (const times of chosen.values()) expect(times).toBeGreaterThan(60);
   });
 
-  it('has monotone costs if it says so', () => {
+  it('has monotone costs if it declares so', () => {
     const policy = make();
     expect(policy.monotone).toBe(!notMonotone.includes(policy.name));
     if (!policy.monotone) return;
@@ -209,7 +209,7 @@ describe.each(policies)('%s', (_name, make) => {
     );
   });
 
-  it('remembers no load once nothing is in flight', () => {
+  it('keeps no load once nothing is in flight', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const policy = make();
@@ -223,7 +223,7 @@ describe.each(policies)('%s', (_name, make) => {
     );
   });
 
-  it('gives a worker that comes under the index of one that went no load of it', () => {
+  it('gives a new worker that reuses an index no load of the previous one', () => {
     const policy = make();
     const { state, end } = lived(
       policy,

@@ -173,7 +173,7 @@ describe('router against its naive twins', () => {
     });
   }
 
-  it('counts the page of the last token as computed: its own one, not the coarser block', () => {
+  it('counts the page of the last token as computed, not the whole coarser block', () => {
     const { router } = routerOf(1, { blockSize: 8 });
     router.addWorker({ id: 'fine', blockSize: 8, pageSize: 2, capacityBlocks: 100, source: 'events' });
     const prompt = Array.from({ length: 16 }, (_, i) => i);

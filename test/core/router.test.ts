@@ -6,7 +6,7 @@ import { announced, promptOf, range, routerOf } from './router-harness.ts';
 
 const prompt = range(0, 40);
 
-it('tells announced blocks from promised ones', () => {
+it('distinguishes announced blocks from promised ones', () => {
   const { router, route } = routerOf(2);
   const [hashes] = promptOf(prompt, 4).hashes;
   const { worker } = route(prompt).decision;
@@ -17,7 +17,7 @@ it('tells announced blocks from promised ones', () => {
 });
 
 describe('booking', () => {
-  it('a burst sees its own effect: new prompts spread, equal ones go where the first went', () => {
+  it('a burst sees its own effect: new prompts spread, equal ones follow the first', () => {
     const { route } = routerOf(4);
     const firsts = [0, 100, 200, 300].map((start) => route(range(start, start + 40)).decision);
     expect(new Set(firsts.map((decision) => decision.worker)).size).toBe(4);
@@ -26,7 +26,7 @@ describe('booking', () => {
     expect(again).toMatchObject({ worker: firsts[2]!.worker, overlapTokens: 36, uncachedTokens: 4, reason: 'cost' });
   });
 
-  it('without in-flight credit the second prompt is uncached everywhere, yet its blocks are no new ones on the first worker', () => {
+  it('without in-flight credit the second prompt is uncached everywhere, yet adds no new blocks to the first worker', () => {
     const { route } = routerOf(4, { inFlightCredit: false, policyOptions: { form: '1731' } });
     const first = route(prompt);
     const second = route(prompt);
@@ -37,7 +37,7 @@ describe('booking', () => {
     );
   });
 
-  it('growth = ceil((ISL + output) / blockSize) for prompts around a block boundary, across several boundaries at once', () => {
+  it('grows by ceil((ISL + output) / blockSize) around a block boundary and across several at once', () => {
     for (const isl of [7, 8, 9]) {
       const { router, route } = routerOf(1);
       const [booking] = route(range(0, isl)).bookings;
@@ -52,7 +52,7 @@ describe('booking', () => {
     }
   });
 
-  it('several sequences grow on their own and share the prompt', () => {
+  it('several sequences grow separately and share the prompt', () => {
     const { router, route } = routerOf(1);
     const [booking] = route(range(0, 10), { sequences: 3 }).bookings;
     expect(router.load(0).activeBlocks).toBe(2 + 3);
@@ -61,7 +61,7 @@ describe('booking', () => {
     expect(router.load(0).activeBlocks).toBe(2 + 2 + 1 + 3);
   });
 
-  it('an array of prompts is one booking each on one worker, each seeing what those before it promised', () => {
+  it('several prompts are booked one by one on one worker, each sees the promises of those before', () => {
     const { router } = routerOf(3);
     const routed = router.route({ prompts: [promptOf(prompt, 4), promptOf(prompt, 4), promptOf([9, 9], 4)] }, 0);
     if (routed.kind === 'refused') throw new Error(routed.reason);
@@ -76,7 +76,7 @@ describe('booking', () => {
     expect(router.load(worker)).toMatchObject({ activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 });
   });
 
-  it('late and double calls are counted no-ops, also after the slot is in use again', () => {
+  it('counts late and double calls as no-ops, also after the slot was reused', () => {
     const { router, route } = routerOf(1);
     const [old] = route(prompt).bookings;
     router.release(old!, 'done', 0);
@@ -90,7 +90,7 @@ describe('booking', () => {
     expect(router.liveBookings).toBe(0);
   });
 
-  it('a new incarnation has neither the old blocks nor the old load, and late releases cannot touch it', () => {
+  it("a new incarnation has neither the old blocks nor the old load, and late releases can't touch it", () => {
     const { router, route } = routerOf(1);
     const [old] = route(prompt).bookings;
     router.applyKvEvent(0, announced(prompt, 4), 0);
@@ -104,7 +104,7 @@ describe('booking', () => {
     expect(router.load(0).runningRequests).toBe(1);
   });
 
-  it('a worker that is not routable keeps its load and gets nothing new', () => {
+  it('a worker that is not routable keeps its load and gets no new requests', () => {
     const { router, route } = routerOf(2);
     const { decision } = route(prompt);
     router.setRoutable(decision.worker, false);
@@ -114,7 +114,7 @@ describe('booking', () => {
     expect(router.route({ prompts: [promptOf(prompt, 4)] }, 0)).toEqual({ kind: 'refused', reason: 'no-worker' });
   });
 
-  it('refuses when all routable workers are excluded, and ids that are live', () => {
+  it('refuses if all routable workers are excluded, and duplicate live ids', () => {
     const { router, route } = routerOf(2);
     const request = { prompts: [promptOf(prompt, 4)], excluded: new Set([0, 1]) };
     expect(router.route(request, 0)).toEqual({ kind: 'refused', reason: 'all-excluded' });
@@ -152,7 +152,7 @@ describe('booking', () => {
 });
 
 describe('in-flight credit', () => {
-  it('is withdrawn at once by failure, and by an abort before the first token', () => {
+  it('is withdrawn at once by a failure, and by an abort before the first token', () => {
     for (const outcome of ['failed', 'aborted'] as const) {
       const { router, route } = routerOf(1);
       router.release(route(prompt).bookings[0]!, outcome, 0);
@@ -160,7 +160,7 @@ describe('in-flight credit', () => {
     }
   });
 
-  it('outlives a normal end until the event; without one for 250 ms, and for 3 s while no event has been timed', () => {
+  it('outlives a normal end until the event; without one for 250 ms, and for 3 s before any event was timed', () => {
     const { router, route } = routerOf(1);
     const overlapAt = (nowMs: number): number => {
       const { decision, bookings } = route(prompt, {}, nowMs);
@@ -182,7 +182,7 @@ describe('in-flight credit', () => {
     expect(overlapAt(20_000)).toBe(10);
   });
 
-  it('learns the lag of events from whole answers, too: the next prediction is right although its batch is late', () => {
+  it('learns the event lag from whole answers too: the next prediction is right although its batch is late', () => {
     const { router, route } = routerOf(1);
     const whole = (tokens: readonly number[], nowMs: number): number => {
       const { decision, bookings } = route(tokens, { wholeAnswer: true }, nowMs);
@@ -201,7 +201,7 @@ describe('in-flight credit', () => {
     expect(router.missedEvents(0, 200_000)).toBe(0);
   });
 
-  it('counts whole answers that no event tells of', () => {
+  it('counts whole answers that no event announces', () => {
     const { router, route } = routerOf(1);
     for (let round = 0; round < 3; round++) {
       const { bookings } = route(range(1000 * round, 1000 * round + 40), { wholeAnswer: true }, round);
@@ -210,7 +210,7 @@ describe('in-flight credit', () => {
     expect(router.missedEvents(0, 10_000)).toBe(3);
   });
 
-  it('a confirmed promise does not outlive the eviction of its blocks', () => {
+  it('ends with the eviction of a confirmed block', () => {
     const { router, route } = routerOf(1);
     router.release(route(prompt, {}, 0).bookings[0]!, 'done', 0);
     router.applyKvEvent(0, announced(prompt, 4), 10);
@@ -234,7 +234,7 @@ describe('in-flight credit', () => {
     expect(route(other, {}, 2801).decision.overlapBlocks).toBe(0);
   });
 
-  it('joins events behind it: promised blocks 0..4, announced 5..9', () => {
+  it('continues in the index: promised blocks 0..4, announced 5..9', () => {
     const { router, route } = routerOf(1);
     router.applyKvEvent(0, announced(prompt, 4), 0);
     const hashes = announced(prompt.slice(0, 20), 4);
@@ -258,7 +258,7 @@ describe('a prompt', () => {
   };
 
   it.each(['events', 'approximate'] as const)(
-    'that the engine computes anew has no overlap, and stores its blocks as usual: %s',
+    'that the engine recomputes has no overlap, and stores its blocks as usual: %s',
     (source) => {
       const { router, route } = routerOf(1, { source });
       const [first] = route(prompt).bookings;
@@ -276,7 +276,7 @@ describe('a prompt', () => {
     },
   );
 
-  it('of which no event will tell is not waited for, and promises nothing beyond its end', () => {
+  it('that no event will announce is not awaited, and promises nothing beyond its end', () => {
     const { router } = routerOf(1);
     for (let i = 0; i < 4; i++) {
       const { decision, bookings } = routeAs(router, { unannounced: true }, [prompt], i);
@@ -289,7 +289,7 @@ describe('a prompt', () => {
 });
 
 describe('approximate mode', () => {
-  it('mirrors our own decisions at the first token, least recently used out first, within the capacity', () => {
+  it('mirrors our own decisions at the first token, evicts the least recently used, within the capacity', () => {
     const { router, route } = routerOf(1, { source: 'approximate', capacityBlocks: 20, inFlightCredit: false });
     const use = (tokens: number[], nowMs: number): number => {
       const { decision, bookings } = route(tokens, {}, nowMs);
@@ -309,7 +309,7 @@ describe('approximate mode', () => {
     router.assertConsistent();
   });
 
-  it('ignores events, and starts anew when the source changes', () => {
+  it('ignores events, and starts again when the source changes', () => {
     const { router, route } = routerOf(1, { source: 'approximate' });
     router.applyKvEvent(0, announced(prompt, 4), 0);
     expect(router.load(0).heldBlocks).toBe(0);
@@ -332,7 +332,7 @@ describe('requests answered in one piece', () => {
     expect(router.load(0).activePrefillTokens).toBe(0);
   });
 
-  it('an earlier booking proves nothing', () => {
+  it('an earlier booking proves nothing about a later one', () => {
     const { router, route } = routerOf(1);
     const [earlier] = route(range(100, 120)).bookings;
     route(prompt, { wholeAnswer: true });
@@ -340,7 +340,7 @@ describe('requests answered in one piece', () => {
     expect(router.load(0).activePrefillTokens).toBe(40);
   });
 
-  it('else after uncached tokens / observed rate; then output grows at the observed gap up to its bound', () => {
+  it('ends its prefill after uncached tokens / observed rate; then output grows at the observed gap up to its bound', () => {
     const { router, route } = routerOf(1);
     const [teacher] = route(range(1000, 1400), {}, 1000).bookings;
     router.firstToken(teacher!, 1400); // 400 tokens in 400 ms

@@ -27,16 +27,16 @@ function expectTable(name: string, expected: string): void {
 }
 
 describe('docs/configuration.md', () => {
-  it('has every setting with default, flag, variable, and whether a reload changes it', () => {
+  it('lists every setting with default, flag, variable, and reload', () => {
     expectTable('configuration.md', settingsTable());
   });
 
-  it('has every field of a worker', () => {
+  it('lists every field of a worker', () => {
     const section = page('configuration.md').split('## Workers')[1]!;
     for (const field of engineFields) expect(section, field).toContain(`\`${field}\``);
   });
 
-  it('shows files that can be used', () => {
+  it('shows only valid example files', () => {
     const examples = [...page('configuration.md').matchAll(/```yaml\n(# kvoyant\.yaml\n[\s\S]*?)```/g)];
     expect(examples.length).toBeGreaterThan(0);
     for (const [, text] of examples) {
@@ -66,7 +66,7 @@ describe('docs/operations.md', () => {
       expect(known, name).toContain(name.replace(/_(bucket|count|sum)$/, ''));
   });
 
-  it('says of each limit what happens when it is reached', () => {
+  it('describes the outcome of every limit', () => {
     const limits = settingNames.filter((name) => name.endsWith('Max') && settings[name].kind === 'number');
     const missing = limits.filter((name) => !new RegExp(`^\\| \`${name}\` \\|`, 'm').test(text));
     expect(missing).toEqual([]);

@@ -21,7 +21,7 @@ const where = (files: typeof all, pattern: RegExp): string[] =>
   files.filter((file) => pattern.test(file.text)).map((file) => file.path);
 
 describe('every source file', () => {
-  it('says in its first sentence what it is', () => {
+  it('has a first sentence', () => {
     const silent = [...src, ...filesUnder('bench')].filter(
       ({ text }) => !/^(#!.*\n)?\/\/ [A-Za-z0-9`'][^\n]{15,}/.test(text),
     );
@@ -32,21 +32,21 @@ describe('every source file', () => {
     expect(where(all, /^(#!.*\n)?(\/\/.*\n)+(?!\/\/|\n)/)).toEqual([]);
   });
 
-  it('draws chance only from a seed', () => {
+  it('seeds every random draw', () => {
     expect(where(src, /Math\.random/)).toEqual([]);
   });
 
-  it('holds one idea: no more than 400 lines', () => {
+  it('has at most 400 lines', () => {
     expect(src.filter(({ text }) => text.split('\n').length > 400).map((file) => file.path)).toEqual([]);
   });
 
-  it('leaves nothing open', () => {
+  it('has no open tasks', () => {
     expect(where(src, /\b(TODO|FIXME|XXX|HACK)\b/)).toEqual([]);
     const narrowed = new RegExp(`\\b(it|test|describe)\\.(${['only', 'skip', 'todo'].join('|')})\\b`);
     expect(where(all, narrowed)).toEqual([]);
   });
 
-  it('uses the words of the field', () => {
+  it("uses the project's words", () => {
     const core = src.filter((file) => file.path.startsWith('src/core/'));
     expect(where(core, /\b(pods?|endpoints?|scores?|strateg(y|ies)|SLA)\b/i)).toEqual([]);
   });

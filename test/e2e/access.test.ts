@@ -46,7 +46,7 @@ async function statusOf(gateway: Gateway, path: string, headers: Record<string, 
 }
 
 describe('API keys', () => {
-  it('let their bearers in, and nobody else; no engine sees them', async () => {
+  it('admit their clients and nobody else; no engine sees them', async () => {
     const engine = await harness.engine();
     const [alice, bob] = ['alice-secret-000001', 'bob-secret-00000002'];
     const apiKeys = [`alice:${alice}`, { name: 'bob', key: hashSecret(bob) }];
@@ -73,7 +73,7 @@ describe('API keys', () => {
     for (const { headers } of engine.requests) expect(headers.authorization).toBe(undefined);
   });
 
-  it('open the models that they are for', async () => {
+  it('allow only their own models', async () => {
     const engine = await harness.engine({ models: ['fake', 'dear'] });
     const key = 'some-secret-00000001';
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys: [{ name: 'k', key, models: ['fake'] }] });
@@ -88,7 +88,7 @@ describe('API keys', () => {
     expect(engine.requests).toHaveLength(2);
   });
 
-  it('come from a file, too, and a reload exchanges them', async () => {
+  it('come from a file too, and a reload replaces them', async () => {
     const engine = await harness.engine();
     const [first, second] = ['first-secret-0000001', 'second-secret-000002'];
     const apiKeysFile = folder.write('keys.yaml', `- name: a\n  key: ${hashSecret(first)}\n`);
@@ -110,7 +110,7 @@ describe('routes of operators', () => {
   const adminStatus = async (gateway: Gateway, path: string, headers: Record<string, string> = {}): Promise<number> =>
     statusFrom(gateway.adminUrl + path, headers);
 
-  it('without a key are at a listener of their own, for requests that come from this machine and were meant for it', async () => {
+  it('without a key answer only at their own listener, to requests made for and from this machine', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys: [`k:${key}`] });
     const { host, port } = new URL(gateway.adminUrl);
@@ -153,7 +153,7 @@ describe('routes of operators', () => {
     expect(await statusFrom(gateway.adminUrl + drain, {}, 'POST')).toBe(200);
   });
 
-  it('need the admin key where one is set, at either listener, from this machine as well; an API key is none', async () => {
+  it('need the admin key if one is set, at either listener, also from this machine; an API key does not count', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], adminKey, apiKeys: [`k:${key}`] });
     for (const url of [gateway.url, gateway.adminUrl]) {
@@ -167,7 +167,7 @@ describe('routes of operators', () => {
     expect((await post(gateway, '/v1/completions', completion, bearer(adminKey))).status).toBe(401);
   });
 
-  it('can be looked at with the view key, at either listener; it changes nothing', async () => {
+  it('accept the view key for reading at either listener', async () => {
     const engine = await harness.engine();
     for (const more of [{ adminKey }, {}]) {
       const gateway = await harness.gateway({ workers: [engine.url], viewKey, apiKeys: [`k:${key}`], ...more });
@@ -188,7 +188,7 @@ describe('routes of operators', () => {
     }
   });
 
-  it('are only at the port of clients, with a key, where operators have no listener', async () => {
+  it("answer only at the clients' port, with a key, if operators have no listener", async () => {
     const engine = await harness.engine();
     const open = await harness.gateway({ workers: [engine.url], adminPort: 'none' });
     expect(open.adminUrl).toBe(open.url);
@@ -197,7 +197,7 @@ describe('routes of operators', () => {
     expect(await statusOf(keyed, '/workers', bearer(adminKey))).toBe(200);
   });
 
-  it('are closed to other machines without a key', async () => {
+  it('refuse other machines without a key', async () => {
     const outside = Object.values(networkInterfaces())
       .flatMap((addresses) => addresses ?? [])
       .find(({ internal, family }) => !internal && family === 'IPv4');
@@ -216,7 +216,7 @@ describe('routes of operators', () => {
     }
   });
 
-  it('keep clear of the ports of workers, and end the start where theirs is taken', async () => {
+  it('use a port that no worker has, and prevent the start if theirs is taken', async () => {
     const workers = ['http://127.0.0.1:7001', 'http://localhost:7002', 'http://10.0.0.1:7003'].map((url) => ({ url }));
     expect(operatorPort({ port: 7000, adminPort: 'auto' }, workers)).toBe(7003);
     expect(operatorPort({ port: 0, adminPort: 'auto' }, workers)).toBe(0);
@@ -238,7 +238,7 @@ describe('the start of the log', () => {
     return log.lines;
   }
 
-  it('says loudly what is open to everyone', async () => {
+  it('warns about everything open to everyone', async () => {
     const warn = 40;
     const open = await said({ host: '0.0.0.0', allowOpen: true });
     expect(open).toContainEqual(
@@ -267,7 +267,7 @@ describe('TLS', () => {
     });
   }
 
-  it('meets clients with the certificate of the files, a new one after a reload', async () => {
+  it('serves clients with the configured certificate, and with a new one after a reload', async () => {
     const engine = await harness.engine();
     const write = (name: 'first' | 'second') => ({
       tlsCertFile: folder.write('cert.pem', tlsIdentity(name).cert),
@@ -286,7 +286,7 @@ describe('TLS', () => {
     await expect(fetch(gateway.url.replace('https', 'http'))).rejects.toThrow();
   });
 
-  it('leads to workers whose certificate comes from the authority that is set, also by name', async () => {
+  it('connects to workers whose certificate comes from the configured authority, also by name', async () => {
     const engine = createTlsServer(tlsIdentity('first'), (request, response) => {
       const isList = request.url === '/v1/models';
       if (request.url === '/health') response.end();
@@ -327,7 +327,7 @@ describe('TLS', () => {
   });
 });
 
-it('secrets and prompts are in no log, metric, decision or list', async () => {
+it('secrets and prompts appear in no log, metric, decision or list', async () => {
   const engine = await harness.engine();
   const secrets = {
     api: 'api-secret-00000000001',

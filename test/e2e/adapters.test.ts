@@ -20,7 +20,7 @@ async function listed(gateway: Gateway): Promise<string[]> {
 const served = (engine: FakeEngine): number => engine.requests.filter(({ body }) => body.includes('"tuned"')).length;
 
 describe('an adapter', () => {
-  it('that an engine loads is served by that engine; one that it drops is gone, and ends no stream and no booking', async () => {
+  it('that an engine loads is served by that engine; unloading it ends no stream and no booking', async () => {
     const [holder, other] = [await harness.engine(), await harness.engine()];
     for (const engine of [holder, other]) engine.behaviour = (request) => replyWhole(request, 'hi');
     const gateway = await harness.gateway({ workers: [holder.url, other.url], policy: 'round-robin' });

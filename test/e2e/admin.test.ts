@@ -41,7 +41,7 @@ async function call(gateway: Gateway, method: string, path: string, body?: unkno
 }
 
 describe('one worker', () => {
-  it('is described as in the list of all, by its id or by the address of its engine', async () => {
+  it("is described as in the list, by its id or its engine's address", async () => {
     const cache = [0, 1].map((rank) => `vllm:cache_config_info{block_size="16",engine="${rank}"} 1.0\n`).join('');
     const engines = [await harness.engine(), await harness.engine({ metrics: cache })];
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
@@ -78,7 +78,7 @@ function holdStreams(engine: FakeEngine): { readonly held: FakeRequest[]; endAll
 const stream = (gateway: Gateway) => post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
 
 describe('draining a worker', () => {
-  it('routes nothing new to it, lets what runs end, and says when it is empty; and can be undone', async () => {
+  it('stops new requests, lets running ones end, reports when it is empty, and can be undone', async () => {
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     const onA = holdStreams(a);
     const gateway = await harness.gateway({ workers: [a.url, b.url], policy: 'round-robin' });
@@ -104,7 +104,7 @@ describe('draining a worker', () => {
     await Promise.all(back);
   });
 
-  it('is no reason to be ready: the last one takes the readiness along', async () => {
+  it('makes the gateway not ready if it was the last worker', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     await call(gateway, 'POST', `/workers/${idOf(engine)}/drain`);
@@ -116,7 +116,7 @@ describe('draining a worker', () => {
   });
 });
 
-describe('workers by hand', () => {
+describe('workers added and removed by operators', () => {
   it('are added, and removed once they are empty', async () => {
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     const gateway = await harness.gateway({ workers: [a.url] });
@@ -145,7 +145,7 @@ describe('workers by hand', () => {
     await gateway.whenReady(5000, 2);
   });
 
-  it('are cut off at the deadline if they do not get empty', async () => {
+  it('are cut at the deadline if they are not empty by then', async () => {
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     holdStreams(a);
     const gateway = await harness.gateway({ workers: [a.url, b.url], policy: 'round-robin', workerDrainMsMax: 50 });
@@ -158,7 +158,7 @@ describe('workers by hand', () => {
     expect(await shown(gateway)).toHaveLength(1);
   });
 
-  it('stay if they are asked for again before they are gone', async () => {
+  it('stay if they are added again before they are removed', async () => {
     const engine = await harness.engine();
     const { held, endAll } = holdStreams(engine);
     const gateway = await harness.gateway({ workers: [engine.url] });
@@ -174,7 +174,7 @@ describe('workers by hand', () => {
     expect(router.loads()[0]!.incarnation).toBe(gateway.router('fake')!.loads()[0]!.incarnation);
   });
 
-  it('are changed by leaving and coming back', async () => {
+  it('are changed by removing and adding them', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const changed = await call(gateway, 'PATCH', `/workers/${idOf(engine)}`, {
@@ -193,7 +193,7 @@ describe('workers by hand', () => {
     expect(gateway.router('fake')!.loads()[0]!.capacityBlocks).toBe(9);
   });
 
-  it('are refused with what is wrong', async () => {
+  it('are refused with the fault', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     for (const [method, path, body, status, code, param] of [
@@ -215,7 +215,7 @@ describe('workers by hand', () => {
 });
 
 describe('workers by name', () => {
-  it('are those at its addresses, as these come and go; a silent name server takes none away', async () => {
+  it('follow the addresses of the name; a failing name server removes none', async () => {
     const engine = await harness.engine();
     const names = nameTable({ 'engines.test': ['127.0.0.1'] });
     const gateway = await harness.gateway(
@@ -240,7 +240,7 @@ describe('workers by name', () => {
 });
 
 describe('workers in a file of their own', () => {
-  it('come and go with it', async () => {
+  it('follow the changes of the file', async () => {
     const folder = new TemporaryFolder();
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     const options = { workersFile: folder.write('w.yaml', `- ${a.url}\n`) };

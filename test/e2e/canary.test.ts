@@ -84,7 +84,7 @@ describe('a canary', () => {
     expect(gateway.router(model)!.counters().routed).toBe(4);
   });
 
-  it('proves the cache by counters where the answers do not tell', async () => {
+  it('proves the cache by counters if answers do not report cached tokens', async () => {
     const answer = onPath('/v1/completions', ({ usage, ...rest }) => ({
       ...rest,
       usage: { ...(usage as object), prompt_tokens_details: null },
@@ -93,24 +93,24 @@ describe('a canary', () => {
     expect(all).toMatchObject([{ state: 'sound', proofs: ['token-count', 'counters', 'events'] }]);
   });
 
-  it('proves what can be proved without a tokenizer', async () => {
+  it('proves what is possible without a tokenizer', async () => {
     const { all } = await canaries({ workers: [fleet.workers[0]!.url], tokenizer: 'none' });
     expect(all).toMatchObject([{ state: 'sound', proofs: ['token-count', 'usage'] }]);
   });
 
-  it('has its tokens from the engine where there is no tokenizer here', async () => {
+  it('gets its tokens from the engine if the gateway has no tokenizer', async () => {
     const { all } = await canaries({ workers: [fleet.workers[0]!.url], tokenizer: 'engine' });
     expect(all).toMatchObject([{ state: 'sound', proofs: ['token-count', 'usage', 'events'] }]);
   });
 
-  it('comes again while the worker is idle', async () => {
+  it('is repeated while the worker is idle', async () => {
     const { gateway } = await canaries({ workers: [fleet.workers[0]!.url], canaryIntervalMs: 1000 });
     await eventually(() => gateway.router(model)!.counters().routed >= 4, 15_000);
     const { workers } = (await getJson(gateway, '/workers')) as { workers: { canary: Canary }[] };
     expect(workers.map(({ canary }) => canary.state)).toEqual(['sound']);
   });
 
-  it('is inconclusive where the engine does not answer it, which is no fault, and requests go on', async () => {
+  it('is inconclusive if the engine does not answer it; that is no finding, and requests continue', async () => {
     const answer = (path: string, body: string): string | null => (path === '/v1/completions' ? null : body);
     const { gateway, all } = await canaries({ workers: [await bent(0, { answer })] }, false);
     expect(all).toMatchObject([{ state: 'inconclusive' }]);
@@ -119,7 +119,7 @@ describe('a canary', () => {
     expect(workers).toMatchObject([{ state: 'ready' }]);
   });
 
-  it('is not sent where it is off; what the engine says of itself is still looked at', async () => {
+  it("is not sent if it is off; the engine's own statements are still checked", async () => {
     const answer = (path: string, body: string): string => (path === '/kv_event_sources' ? '{}' : body);
     const { gateway, all } = await canaries({ workers: [await bent(0, { answer })], canary: false });
     expect(all).toMatchObject([{ state: 'off', proofs: [], findings: [{ cause: 'events-off' }] }]);
@@ -128,14 +128,14 @@ describe('a canary', () => {
   });
 });
 
-describe('a canary names the cause', () => {
-  it('prefix caching off, as the engine says', async () => {
+describe('a canary reports the cause', () => {
+  it("prefix caching off, by the engine's statement", async () => {
     const answer = (_path: string, body: string): string =>
       body.replace('enable_prefix_caching="True"', 'enable_prefix_caching="False"');
     expect(await causesOf(await bent(0, { answer }))).toEqual(['prefix-caching-off']);
   });
 
-  it('prefix caching off, as the engine does', async () => {
+  it("prefix caching off, by the engine's behaviour", async () => {
     const request = onPath('/v1/completions', (body) => ({ ...body, cache_salt: randomUUID() }));
     expect(await causesOf(await bent(0, { request }))).toEqual(['prefix-caching-off']);
   });
@@ -168,7 +168,7 @@ describe('a canary names the cause', () => {
     expect(await causesOf(fleet.workers[0]!.url, { blockSize: 24 })).toEqual(['block-size']);
   });
 
-  it('block size, where nothing tells it', async () => {
+  it('block size, without a statement of the engine', async () => {
     const answer = (path: string, body: string): string | null =>
       path === '/metrics' || path === '/kv_event_sources' ? null : body;
     const causes = await causesOf(await bent(0, { answer }), { tokenizer: 'none', blockSize: 24 });
@@ -196,7 +196,7 @@ describe('a canary names the cause', () => {
     expect(await causesOf(await bent(0, { request }))).toEqual(['lora-or-salt']);
   });
 
-  it('events of worker A wired to B', async () => {
+  it('events of worker A connected to B', async () => {
     const [a, b] = fleet.workers;
     const workers = [`${a!.url},kv-events=${b!.kvEvents}`, `${b!.url},kv-events=${a!.kvEvents}`];
     const { all } = await canaries({ workers });
@@ -206,15 +206,15 @@ describe('a canary names the cause', () => {
     }
   });
 
-  it('events that are of another engine', async () => {
+  it('events of another engine', async () => {
     const [a, b] = fleet.workers;
     const url = `${a!.url},kv-events=${b!.kvEvents}`;
     expect(await causesOf(url)).toEqual(['no-batches']);
   });
 });
 
-describe('an engine all of whose layers look at a window', () => {
-  it('is mirrored from our own decisions, with the cause, and no other is blamed', async () => {
+describe('an engine with only sliding windows', () => {
+  it('is mirrored from our own decisions with that cause, and no other engine is blamed', async () => {
     const publisher = new Publisher({ linger: 0 });
     await publisher.bind('tcp://127.0.0.1:*');
     const engine = await harness.engine();

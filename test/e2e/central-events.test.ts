@@ -70,7 +70,7 @@ describe.each([
   ['arrays', false],
   ['maps', true],
 ])('llm-d-inference-sim, with %s', (_, asMaps) => {
-  it('is read like an engine: each publisher for its own worker, complete from its first batch on', async () => {
+  it('is supported like an engine: each publisher for its own worker, complete from its first batch', async () => {
     await start(asMaps);
     publishers[0]!.request(prompt(1000, 20));
     publishers[1]!.request(prompt(70_000, 16));
@@ -96,7 +96,7 @@ describe.each([
     expect((await workers())[0]!.feed.batches).toBe(3);
   });
 
-  it('may evict a prefix before what follows it, and store below what is gone: nothing breaks', async () => {
+  it('may evict a prefix before its continuation, and store below an evicted block, without harm', async () => {
     await start(asMaps);
     const publisher = publishers[0]!;
     publisher.request(prompt(0, 16));
@@ -113,7 +113,7 @@ describe.each([
 });
 
 describe('kv-topic', () => {
-  it('takes the place of the topic that the engine tells', async () => {
+  it('overrides the topic that the engine announces', async () => {
     const publisher = new Publisher({ linger: 0 });
     await publisher.bind('tcp://127.0.0.1:*');
     const source = { enable_kv_cache_events: true, publisher: 'zmq', topic: 'told', replay_endpoint: null };

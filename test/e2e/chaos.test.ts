@@ -97,9 +97,9 @@ async function sendOne(gateway: Gateway, random: Random): Promise<'answered' | '
   }
 }
 
-describe('whatever engines and clients do', () => {
+describe('after random behaviour of engines and clients', () => {
   for (const policy of ['kv', 'round-robin', 'least-requests'] as const) {
-    it(`nothing is left booked (${policy})`, async () => {
+    it(`no booking is left (${policy})`, async () => {
       const random = new Random(1731);
       const engines: FakeEngine[] = await harness.engines(4);
       for (const engine of engines) {

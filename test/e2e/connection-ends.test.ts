@@ -156,7 +156,7 @@ async function expectAllClosed(gateway: Gateway): Promise<void> {
   await expect.poll(() => openCount(gateway), { timeout: 20_000 }).toBe(0);
 }
 
-describe('a connection gives its place back, whatever a client does that', () => {
+describe('a connection frees its slot whatever a client does that', () => {
   it('speaks without TLS', async () => {
     const gateway = await start('plain');
     await misbehave(ways, () => openAs('plain', gateway), 'connect');
@@ -170,14 +170,14 @@ describe('a connection gives its place back, whatever a client does that', () =>
     await expectAllClosed(gateway);
   });
 
-  it('is to speak TLS', async () => {
+  it('should speak TLS', async () => {
     const gateway = await start('TLS');
     await misbehave(handshakes, () => openPlain(gateway), 'connect');
     await expectAllClosed(gateway);
   });
 });
 
-describe('a gateway can be closed while clients', () => {
+describe('a gateway closes while clients', () => {
   const closes = async (gateway: Gateway, count: number): Promise<void> => {
     await eventually(async () => (await openCount(gateway)) === count);
     await gateway.close();
@@ -185,7 +185,7 @@ describe('a gateway can be closed while clients', () => {
     await expect(fetch(`${gateway.url}/health`)).rejects.toThrow('fetch failed');
   };
 
-  it('have connections without a request, or half of one', async () => {
+  it('have connections without a request, or with half a request', async () => {
     const gateway = await start('plain', { requestMsMax: 60_000 });
     const begun = ['says nothing', 'sends half a head', 'sends half a body', 'closes its side after half a body'];
     await misbehave(

@@ -37,7 +37,7 @@ interface WorkersAnswer {
 }
 
 describe('data-parallel ranks behind one address', () => {
-  it('are workers of their own, named in the header of each request', async () => {
+  it('are separate workers, selected by a header of each request', async () => {
     const engine = await harness.engine({ metrics: cacheConfig(0) + cacheConfig(1) });
     engine.behaviour = (request) => replyWhole(request, 'hi');
     const gateway = await harness.gateway({ workers: [engine.url], policy: 'round-robin' });
@@ -61,8 +61,8 @@ describe('data-parallel ranks behind one address', () => {
   });
 });
 
-describe('a rank behind an address of its own', () => {
-  it('is the only worker there, whatever its number, and its events come from the port that is named', async () => {
+describe('a rank with its own address', () => {
+  it('is the only worker there, whatever its number, and its events come from the given port', async () => {
     const engine = await harness.engine({ metrics: cacheConfig(1) });
     engine.behaviour = (request) => replyWhole(request, 'hi');
     const gateway = await harness.gateway({
@@ -102,7 +102,7 @@ describe('the block size', () => {
     return { gateway, worker: await shown() };
   }
 
-  it('is learnt from the first KV event where the engine does not tell it', async () => {
+  it('is learnt from the first KV event if the engine does not report it', async () => {
     const { gateway, worker } = await publishTo('', [8]);
     expect(worker).toMatchObject({ blockSize: 8, blockSizeFrom: 'events' });
     const router = gateway.router('fake')!;
@@ -114,18 +114,18 @@ describe('the block size', () => {
     if (routed.kind === 'routed') router.release(routed.bookings[0]!, 'done', performance.now());
   });
 
-  it('is not changed again by events that disagree', async () => {
+  it('is not changed by later events of another size', async () => {
     const { worker } = await publishTo('', [8, 32]);
     expect(worker).toMatchObject({ blockSize: 8, events: { appliedBlocks: 2, skippedEvents: 1 } });
   });
 
-  it('that was set stands, made up of several blocks of the events where they are smaller', async () => {
+  it('stays as configured, combined from several blocks of the events if they are smaller', async () => {
     const { worker, gateway } = await publishTo(',block-size=16', [8]);
     expect(worker).toMatchObject({ blockSize: 16, pageSize: 8, blockSizeFrom: 'setting', trust: { kind: 'exact' } });
     expect(gateway.router('fake')!.loads()[0]).toMatchObject({ blockSize: 16, heldBlocks: 1 });
   });
 
-  it('that was set is told of if it is no multiple of that of the events', async () => {
+  it('is reported if it is configured and not a multiple of that of the events', async () => {
     const { worker } = await publishTo(',block-size=20', [8]);
     expect(worker).toMatchObject({
       blockSize: 20,

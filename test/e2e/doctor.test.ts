@@ -53,7 +53,7 @@ async function causesOf(worker: string, options: Partial<GatewayOptions> = {}): 
 const withoutDiscovery: Bends = { answer: (path, body) => (path === '/kv_event_sources' ? null : body) };
 
 describe('the doctor', () => {
-  it('finds nothing wrong with sound workers', async () => {
+  it('finds no fault with sound workers', async () => {
     const { workers } = await sims({ count: 2 });
     const exams = await examine(workers.map(({ url }) => url));
     expect(exams).toEqual(
@@ -67,7 +67,7 @@ describe('the doctor', () => {
     );
   });
 
-  it('tells a topic filter from silence', async () => {
+  it('distinguishes a topic filter from a silent feed', async () => {
     const { workers } = await sims({ kvEventsTopic: 'kv@pod@model' });
     const answer = (path: string, body: string): string =>
       path === '/kv_event_sources' ? body.replace('kv@pod@model', 'kv@other') : body;
@@ -77,7 +77,7 @@ describe('the doctor', () => {
     ]);
   });
 
-  it('tells an engine that connects from a wrong port', async () => {
+  it('distinguishes an engine that connects from a wrong port', async () => {
     const port = await freePort();
     const { workers } = await sims({ kvEventsConnect: `tcp://127.0.0.1:${port}` });
     const url = await bent(workers[0]!.url, withoutDiscovery);
@@ -85,21 +85,21 @@ describe('the doctor', () => {
     expect(await causesOf(`${url},kv-events=tcp://127.0.0.1:${await freePort()}`)).toEqual(['wrong-endpoint']);
   });
 
-  it('tells an engine that opens its port from one that is to connect', async () => {
+  it('distinguishes an engine that opens its port from one that should connect', async () => {
     const { workers } = await sims();
     const port = new URL(workers[0]!.kvEvents!).port;
     const url = await bent(workers[0]!.url, withoutDiscovery);
     expect(await causesOf(`${url},kv-events=bind:tcp://127.0.0.2:${port}`)).toEqual(['bind-not-connect']);
   });
 
-  it('tells one that opens the very port that we would, on this machine', async () => {
+  it('recognizes an engine that opens the port on this machine that we would open', async () => {
     const { workers } = await sims();
     const port = new URL(workers[0]!.kvEvents!).port;
     const url = await bent(workers[0]!.url, withoutDiscovery);
     expect(await causesOf(`${url},kv-events=bind:tcp://127.0.0.1:${port}`)).toEqual(['bind-not-connect']);
   });
 
-  it('beside a gateway that serves does not take its port for a wrong one', async () => {
+  it('does not report a port that a running gateway uses as wrong', async () => {
     const port = await freePort();
     const { workers } = await sims({ kvEventsConnect: `tcp://127.0.0.1:${port}` });
     const worker = `${await bent(workers[0]!.url, withoutDiscovery)},kv-events=bind:tcp://127.0.0.1:${port}`;
@@ -114,14 +114,14 @@ describe('the doctor', () => {
     });
   });
 
-  it('says where a gateway that starts later will have joined too late', async () => {
+  it('notes that a gateway started later will be a late joiner', async () => {
     const { workers } = await sims();
     const url = await bent(workers[0]!.url, withoutDiscovery);
     const [exam] = await examine(`${url},kv-events=${workers[0]!.kvEvents}`);
     expect(exam).toMatchObject({ sound: true, notes: [expect.stringContaining('late-join')] });
   });
 
-  it('names ports behind that of the engine that serve the same model', async () => {
+  it('notes further ports of the engine that serve the same model', async () => {
     let engines: FakeEngine[] = [];
     // Neighbouring ports may be taken by others.
     for (let attempt = 0; engines.length < 3 && attempt < 20; attempt++) {
@@ -146,7 +146,7 @@ describe('the doctor', () => {
     for (const { notes } of all) expect(notes).toEqual([]);
   });
 
-  it('does not wait for an engine that nobody started', async () => {
+  it('does not wait for an engine that is not running', async () => {
     const startMs = performance.now();
     const [exam] = await examineWorkers(
       { workers: [`http://127.0.0.1:${await freePort()}`], tokenizer: 'builtin' },
@@ -156,7 +156,7 @@ describe('the doctor', () => {
     expect(performance.now() - startMs).toBeLessThan(20_000);
   });
 
-  it('names an engine that is not there, and one that completes nothing', async () => {
+  it('reports an engine that is missing, and one that completes nothing', async () => {
     expect(
       (await examineWorkers({ workers: [`http://127.0.0.1:${await freePort()}`], tokenizer: 'builtin' }, 300))[0],
     ).toMatchObject({
@@ -168,7 +168,7 @@ describe('the doctor', () => {
     expect(await causesOf(await bent(workers[0]!.url, { answer }))).toEqual(['unreachable']);
   });
 
-  it('is a command whose exit code says whether anything is wrong', async () => {
+  it('is a command whose exit code reports faults', async () => {
     const { workers } = await sims();
     const { url } = workers[0]!;
     const run = (...args: string[]) => promisify(execFile)(process.execPath, [program, 'doctor', ...args]);

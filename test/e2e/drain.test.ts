@@ -38,7 +38,7 @@ function hold(engine: FakeEngine): FakeRequest[] {
 }
 
 describe('close', () => {
-  it('is not ready at once, serves on for shutdownNoticeMs, then takes no new connection', async () => {
+  it('is not ready at once, accepts requests for shutdownNoticeMs, then no more connections', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], shutdownNoticeMs: 300, shutdownGraceMs: 5000 });
     const held = hold(engine);
@@ -106,7 +106,7 @@ describe('kvoyant serve', () => {
     expect(await exited).toEqual([0, null]);
   });
 
-  it('tells clients, the log and the exit code of what has not ended by the deadline', async () => {
+  it('reports answers not ended by the deadline to clients, the log and the exit code', async () => {
     const engine = await harness.engine();
     const held = hold(engine);
     const served = await serve(`workers: [${engine.url}]\nport: 0\nshutdownGraceMs: 100\n`);
@@ -128,7 +128,7 @@ describe('kvoyant serve', () => {
     await eventually(() => engine.aborted === 2);
   });
 
-  it('reads its file again on SIGHUP and when it changes; a bad one changes nothing and is explained', async () => {
+  it('reads its file again on SIGHUP and after a change; a bad file changes nothing and is reported', async () => {
     const [a, b] = (await harness.engines(2)) as [FakeEngine, FakeEngine];
     const served = await serve(`workers: [${a.url}]\nport: 0\n`, { KVOYANT_SEED: '7' });
     const urls = async () => {

@@ -106,7 +106,7 @@ const fit =
       : then(question, response);
 
 describe('by default', () => {
-  it('the engines of the model are asked in turn, for equal prompts once, and never for token ids', async () => {
+  it('asks the engines of the model in turn, once for equal prompts, and never for token ids', async () => {
     const { gateway, engines } = await started([tokenizeCharacters, tokenizeCharacters]);
     expect(gateway.tokenizerName).toBe('engine');
     expect((await complete(gateway, 'abc')).isl).toBe(3);
@@ -127,7 +127,7 @@ describe('by default', () => {
     expect(await failures(gateway)).toEqual({});
   });
 
-  it('a stock engine with events on is matched by them', async () => {
+  it('matches a stock engine by its events', async () => {
     const eventSources = {
       '0': { enable_kv_cache_events: true, publisher: 'zmq', endpoint: 'tcp://127.0.0.1:1', topic: '' },
     };
@@ -140,7 +140,7 @@ describe('by default', () => {
     expect(log.with('KV events not used: prompts can only be matched with them by token ids').length).toBe(1);
   });
 
-  it('a prompt goes by its bytes where no engine tells token ids, and that is said', async () => {
+  it('routes a prompt by its bytes if no engine returns token ids, and reports that', async () => {
     const { gateway } = await started([null, status(500)]);
     const { isl } = await complete(gateway, 'x'.repeat(400));
     expect(isl).toBe(100);
@@ -156,7 +156,7 @@ describe('by default', () => {
     expect(log.with('prompt routed by its bytes').map(({ code }) => code)).toEqual(['engine-missing']);
   });
 
-  it('a burst of new prompts waits for its turn, and every one is exact', async () => {
+  it('queues the questions of a burst, and every prompt is exact', async () => {
     let open = 0;
     let openMax = 0;
     const slow = fit(async (question, response) => {
@@ -175,7 +175,7 @@ describe('by default', () => {
     expect(openMax).toBeLessThanOrEqual(64);
   });
 
-  it('a question counts as no request', async () => {
+  it('does not count a question as a request', async () => {
     let answer: (() => void) | null = null;
     const slow = fit((question, response) => {
       answer = () => tokenizeCharacters(question, response);
@@ -189,7 +189,7 @@ describe('by default', () => {
     expect((await done).isl).toBe(3);
   });
 
-  it('an engine that is back as a new process is asked anew: it may have another template', async () => {
+  it('asks a restarted engine again, since it may have another template', async () => {
     const { gateway, engines } = await started([tokenizeCharacters]);
     await complete(gateway, 'abc');
     const { port } = engines[0]!;
@@ -211,7 +211,7 @@ describe('an engine that fails to answer', () => {
     ['with too much', (_question, response) => response.end('x'.repeat(200_000))],
     ['by hanging up', (_question, response) => response.destroy()],
     ['ever', () => undefined],
-  ])('%s is made up for by another one, and left alone for a while', async (_how, fails) => {
+  ])('%s is replaced by another one, and is not asked for a while', async (_how, fails) => {
     const { gateway, engines } = await started([fit(fails), tokenizeCharacters], { tokenizeMsMax: 400 });
     for (const prompt of ['ab', 'abc', 'abcd', 'abcde'])
       expect((await complete(gateway, prompt)).isl).toBe(prompt.length);
@@ -220,7 +220,7 @@ describe('an engine that fails to answer', () => {
     expect(await failures(gateway)).toEqual({});
   });
 
-  it('holds no request for longer than tokenizeMsMax, and further ones not at all', async () => {
+  it('delays no request for longer than tokenizeMsMax, and later ones not at all', async () => {
     const { gateway, engines } = await started([fit(() => undefined)], { tokenizeMsMax: 200 });
     const startedMs = performance.now();
     await complete(gateway, 'x'.repeat(40));
@@ -236,7 +236,7 @@ describe('an engine that fails to answer', () => {
     expect((await shown(gateway))[0]).toMatchObject({ state: 'ready' });
   });
 
-  it('is not made up for where the prompt is at fault', async () => {
+  it('is not replaced if the prompt is at fault', async () => {
     const { gateway, engines } = await started([fit(status(400)!), fit(status(400)!)]);
     await chat(gateway, chatBody.messages);
     expect(asked(engines).reduce((sum, count) => sum + count)).toBe(1);
@@ -278,7 +278,7 @@ describe('with a tokenizer', () => {
   const warnings = (): string[] =>
     log.lines.filter(({ level, cause }) => level === 40 && cause === undefined).map(({ msg }) => msg);
 
-  it('that agrees nothing is asked', async () => {
+  it('that agrees asks nothing', async () => {
     const { gateway, engines } = await started([builtin('same')], local);
     expect((await chat(gateway, chatBody.messages)).isl).toBe(await chatIsl());
     await complete(gateway, 'abc');
@@ -293,7 +293,7 @@ describe('with a tokenizer', () => {
   it.each<[string, readonly number[], string, string]>([
     ['another template', [9, 9, 9], 'differs', 'the chat template differs from the engine: '],
     ['a BOS twice', [100264], 'double-bos', 'the chat template differs by a second BOS from the engine: '],
-  ])('chats are asked of engines with %s, texts are not', async (_what, extra, verdict, warning) => {
+  ])('asks engines with %s for chats, not for texts', async (_what, extra, verdict, warning) => {
     const { gateway, engines } = await started([builtin(extra), builtin(extra)], local);
     expect((await chat(gateway, chatBody.messages)).isl).toBe((await chatIsl()) + extra.length);
     await complete(gateway, 'abc');
@@ -307,7 +307,7 @@ describe('with a tokenizer', () => {
     expect(warnings().at(-1)).toBe(`${warning}token ids of chats are asked of the engines`);
   });
 
-  it('chats stay where they are while some engine agrees, or the tokenizer is trusted', async () => {
+  it('tokenizes chats itself while some engine agrees, or if it is trusted', async () => {
     // Joins behind the other.
     const late: Tokenize = async (question, response) => {
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -321,7 +321,7 @@ describe('with a tokenizer', () => {
     expect(asked([...mixed.engines, ...trusting.engines])).toEqual([0, 0, 0]);
   });
 
-  it('says when an engine that joins changes where token ids come from, and which engines that leaves alone', async () => {
+  it("reports an engine whose joining changes the source of token ids, and the engines that then don't match", async () => {
     const { gateway, engines } = await started([builtin([9])], local);
     const agreeing = await harness.engine();
     agreeing.tokenize = builtin('same');
@@ -334,7 +334,7 @@ describe('with a tokenizer', () => {
     });
   });
 
-  it('what its template can not do is asked, and goes by bytes where nobody can tell', async () => {
+  it('asks engines for chats beyond its template, and uses bytes if none answers', async () => {
     const { gateway, engines } = await started([builtin([])], local);
     const messages = [...chatBody.messages, { role: 'assistant', content: 'I am' }];
     await chat(gateway, messages, { continue_final_message: true, add_generation_prompt: false });
@@ -352,7 +352,7 @@ describe('with a tokenizer', () => {
   it.each<[string, object, RegExp]>([
     ['is missing', {}, /uses the library in a thread/],
     ['does not parse', { 'chat_template.jinja': '{% for %}' }, /the chat template of .+ is ignored: .+ does not parse/],
-  ])('whose chat template %s, chats are asked; what could be better is in the log', async (_what, files, notice) => {
+  ])('whose chat template %s asks engines for chats, and logs what to improve', async (_what, files, notice) => {
     const folder = tokenizerFolder({ 'tokenizer.json': wordLevel, ...files });
     try {
       // A word-level tokenizer knows nothing of the text that is compared but one unknown word after another.
@@ -374,7 +374,7 @@ describe('with a tokenizer', () => {
     }
   });
 
-  it('a text with a BOS twice keeps the engine out', async () => {
+  it('keeps out an engine whose texts have a BOS twice', async () => {
     const engine = await harness.engine();
     engine.tokenize = async (question, response) => {
       const tokenizer = await loadBuiltinTokenizer();
@@ -387,7 +387,7 @@ describe('with a tokenizer', () => {
     expect(await shown(gateway)).toMatchObject([{ state: 'refused' }]);
   });
 
-  it('an image counts by what engines have said of others, and only what stands before it is claimed', async () => {
+  it('estimates an image by earlier usage, and claims only the blocks before it', async () => {
     const { gateway, engines } = await started([builtin('same')], local);
     engines[0]!.behaviour = (request) => {
       openStream(request);
@@ -416,8 +416,8 @@ describe('with a tokenizer', () => {
   });
 });
 
-describe('a prompt that the engine changes', () => {
-  it('by cutting it down is not claimed, and counts for what is left', async () => {
+describe('a prompt that the engine modifies', () => {
+  it('by truncation is not claimed, and counts with its remaining length', async () => {
     const { gateway } = await started([tokenizeCharacters]);
     const prompt = 'x'.repeat(200);
     await complete(gateway, prompt);
@@ -435,7 +435,7 @@ describe('a prompt that the engine changes', () => {
     });
   });
 
-  it('by computing all of it has no overlap, and leaves one', async () => {
+  it('by recomputing all of it has no overlap, and leaves blocks', async () => {
     const { gateway } = await started([tokenizeCharacters]);
     const prompt = 'x'.repeat(200);
     const all = { isl: 200, overlapTokens: 0, uncachedTokens: 200 };
@@ -444,7 +444,7 @@ describe('a prompt that the engine changes', () => {
     expect((await complete(gateway, prompt)).overlapTokens).toBe(192);
   });
 
-  it('by taking vectors instead goes through', async () => {
+  it('by embeddings instead of tokens is routed', async () => {
     const { gateway, engines } = await started([tokenizeCharacters]);
     expect((await complete(gateway, null, { prompt_embeds: 'A'.repeat(50_000) })).isl).toBe(5);
     expect(asked(engines)).toEqual([0]);

@@ -96,7 +96,7 @@ const failures: readonly (readonly [string, (request: FakeRequest) => unknown])[
 
 describe('a stream whose worker fails before the first token', () => {
   for (const [what, behaviour] of failures) {
-    it(`is the answer of another one: the first ${what}`, async () => {
+    it(`is answered by another worker: the first ${what}`, async () => {
       const [failing, sound, gateway] = await pair(behaviour);
       const answers = [];
       for (let i = 0; i < 2; i++) answers.push(await post(gateway, path, stream, { 'x-request-id': `r${i}` }));
@@ -121,7 +121,7 @@ describe('a stream whose worker fails before the first token', () => {
     });
   }
 
-  it('ends in 502 after two deaths: the request may be what kills them', async () => {
+  it('ends with 502 after two deaths, since the request may be what kills engines', async () => {
     const engines = await harness.engines(4);
     for (const engine of engines) {
       engine.behaviour = async (request) => {
@@ -138,7 +138,7 @@ describe('a stream whose worker fails before the first token', () => {
     expect(engines.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
   });
 
-  it('is the answer of the last engine where all are full, and harms no health', async () => {
+  it("gets the last engine's answer if all are full, without effect on their health", async () => {
     const engines = await harness.engines(3);
     for (const [i, engine] of engines.entries()) {
       engine.behaviour = ({ response }) => {
@@ -158,7 +158,7 @@ describe('a stream whose worker fails before the first token', () => {
     expect((await post(gateway, path, stream)).status).toBe(200);
   });
 
-  it('is the refusal of the only engine, word for word', async () => {
+  it('gets the refusal of the only engine word for word', async () => {
     const engine = await harness.engine();
     const error = { error: { message: 'too many queued', type: 'Service Unavailable', param: null, code: 503 } };
     engine.behaviour = ({ response }) => replyJson(response, 503, error);
@@ -169,7 +169,7 @@ describe('a stream whose worker fails before the first token', () => {
     expect(engine.requests).toHaveLength(1);
   });
 
-  it('passes on an error that is the client’s, though it comes as an event', async () => {
+  it('passes on a client error that comes as an event', async () => {
     const [failing, sound, gateway] = await pair((request) => {
       openStream(request);
       request.response.end(errorChunk(400));
@@ -180,7 +180,7 @@ describe('a stream whose worker fails before the first token', () => {
     expect([failing.requests.length, sound.requests.length]).toEqual([1, 1]);
   });
 
-  it('is failed by an error event once a token was sent', async () => {
+  it('ends with an error event once a token was sent', async () => {
     const [, , gateway] = await pair((request) => {
       openStream(request);
       sendToken(request, 'a');
@@ -194,8 +194,8 @@ describe('a stream whose worker fails before the first token', () => {
   });
 });
 
-describe('a stream without a token for long', () => {
-  it('is kept alive by comments, and still goes to another worker when its own dies', async () => {
+describe('a stream that waits long for its first token', () => {
+  it('is kept open by comments, and still moves to another worker when its own dies', async () => {
     let die = (): void => undefined;
     const [failing, sound, gateway] = await pair(
       (request) => {
@@ -223,7 +223,7 @@ describe('a stream without a token for long', () => {
     expect(sound.requests).toHaveLength(2);
   });
 
-  it('hears of a failure by an error event, in the words of the engine where it has some', async () => {
+  it("reports a failure by an error event, in the engine's words if it has some", async () => {
     const engine = await harness.engine();
     engine.behaviour = async ({ response }) => {
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -252,7 +252,7 @@ describe('a stream without a token for long', () => {
 });
 
 describe('health by what requests meet', () => {
-  it('is not touched by 400s, however many', async () => {
+  it('is not affected by any number of 400s', async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => replyJson(response, 400, { error: { message: 'no', code: 400 } });
     const gateway = await harness.gateway({ workers: [engine.url] });
@@ -261,7 +261,7 @@ describe('health by what requests meet', () => {
     expect((await post(gateway, path, chatBody)).status).toBe(200);
   });
 
-  it('is no reason to be left without engines: requests that fail everywhere put out half of them at most', async () => {
+  it('keeps at least half of the engines in use when requests fail everywhere', async () => {
     const engines = await harness.engines(4);
     for (const engine of engines) {
       engine.behaviour = ({ response }) => replyJson(response, 500, { error: { message: 'boom', code: 500 } });
@@ -274,7 +274,7 @@ describe('health by what requests meet', () => {
     expect(readyEngines).toBeGreaterThanOrEqual(2);
   });
 
-  it('ends with a row of failures; then one request at a time tries whether it is back', async () => {
+  it('puts an engine out after a series of failures; then one request at a time tests it', async () => {
     const [failing, sound, gateway] = await pair(({ response }) =>
       replyJson(response, 500, { error: { message: 'boom', code: 500 } }),
     );

@@ -39,9 +39,9 @@ async function freeze(gateway: Gateway, frozen: FakeEngine): Promise<Promise<str
   return bodies;
 }
 
-describe.concurrent('an engine that stands still', () => {
+describe.concurrent('a frozen engine', () => {
   it(
-    'and does not answer its probe is out: what had no token goes elsewhere, the rest ends with an error event',
+    'that leaves its probe unanswered is out: requests without a token move, the others get an error event',
     inHarness(async (harness) => {
       const [frozen, sound] = await harness.engines(2);
       const workers = [frozen!.url, sound!.url];
@@ -61,7 +61,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'comes back by probe, and gets its fair share at once',
+    'returns after a probe, and gets its share at once',
     inHarness(async (harness) => {
       const [frozen, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [frozen!.url, sound!.url], policy: 'round-robin' });
@@ -80,7 +80,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'although it answers /health keeps its streams, gets no new requests, and loses what had no token to others',
+    'that answers /health keeps its streams, gets no new requests, and loses requests without a token to others',
     inHarness(async (harness) => {
       const [stalled, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [stalled!.url, sound!.url], policy: 'round-robin' });
@@ -120,7 +120,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'although it answers /health is waited for where there is no other one, before the first token and after it',
+    'that answers /health is awaited if there is no other, before the first token and after it',
     inHarness(async (harness) => {
       const engine = await harness.engine();
       const gateway = await harness.gateway({ workers: [engine.url] });
@@ -147,7 +147,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'is waited for where the others would take longer still',
+    'is awaited if the others would take longer',
     inHarness(async (harness) => {
       const [stalled, busy] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [stalled!.url, busy!.url], policy: 'round-robin' });
@@ -175,7 +175,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'for a while only is taken back as soon as it is heard again',
+    'that sends again is used again at once',
     inHarness(async (harness) => {
       const [slow, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [slow!.url, sound!.url], policy: 'round-robin' });
@@ -197,7 +197,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'ends requests in one piece likewise once it misses its probes',
+    'ends requests in one piece too once it misses its probes',
     inHarness(async (harness) => {
       const [frozen, sound] = await harness.engines(2);
       frozen!.health = () => undefined;
@@ -211,7 +211,7 @@ describe.concurrent('an engine that stands still', () => {
   );
 
   it(
-    'alone is answered for by 504',
+    'as the only engine leads to 504',
     inHarness(async (harness) => {
       const frozen = await harness.engine();
       frozen.health = () => undefined;
@@ -224,9 +224,9 @@ describe.concurrent('an engine that stands still', () => {
   );
 });
 
-describe.concurrent('an engine that is silent for good reason', () => {
+describe.concurrent('an engine that is silent for a good reason', () => {
   it(
-    'stays: a prefill of 100,000 tokens',
+    'stays in use: a prefill of 100,000 tokens',
     inHarness(async (harness) => {
       const engine = await harness.engine();
       engine.behaviour = async (request) => {
@@ -249,7 +249,7 @@ describe.concurrent('an engine that is silent for good reason', () => {
   );
 
   it(
-    'stays: nobody reads what it has to say',
+    'stays in use: its client does not read',
     inHarness(async (harness) => {
       const engine = await harness.engine();
       engine.behaviour = async (request) => {

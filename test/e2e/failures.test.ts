@@ -25,7 +25,7 @@ interface DecisionsAnswer {
 }
 
 describe('a worker that fails before it answers', () => {
-  it('is left out for the rest of the request, and of all requests, when it is gone', async () => {
+  it('is skipped for the rest of the request, and for all requests once it is gone', async () => {
     const [dead, alive] = await harness.engines(2);
     const gateway = await harness.gateway({ workers: [dead!.url, alive!.url], policy: 'round-robin' });
     await dead!.close();
@@ -41,7 +41,7 @@ describe('a worker that fails before it answers', () => {
     expect((await fetch(`${gateway.url}/ready`)).status).toBe(200);
   });
 
-  it('is tried once, then another one, when it resets the connection', async () => {
+  it('that resets the connection is tried once, then another one', async () => {
     const [resetting, sound] = await harness.engines(2);
     resetting!.behaviour = ({ socket }) => socket.resetAndDestroy();
     sound!.behaviour = (request) => replyWhole(request, 'fine');
@@ -60,7 +60,7 @@ describe('a worker that fails before it answers', () => {
     expect(decisions[0]!.candidates.map(({ worker }) => worker)).toEqual([`${sound!.url}#0`]);
   });
 
-  it('ends in 502 when none answers', async () => {
+  it('leads to 502 if none answers', async () => {
     const engines = await harness.engines(2);
     for (const engine of engines) engine.behaviour = ({ socket }) => socket.resetAndDestroy();
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
@@ -71,7 +71,7 @@ describe('a worker that fails before it answers', () => {
     for (const { requests } of engines) expect([1, 2]).toContain(requests.length);
   });
 
-  it('ends in 502 upstream_unreachable when all are gone, then in 503', async () => {
+  it('leads to 502 upstream_unreachable when all are gone, then to 503', async () => {
     const engines = await harness.engines(2);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
     await Promise.all(engines.map((engine) => engine.close()));
@@ -86,7 +86,7 @@ describe('a worker that fails before it answers', () => {
     expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
   });
 
-  it('is asked again on a fresh connection when an idle one was reset', async () => {
+  it('is asked again on a new connection if an idle one was reset', async () => {
     const engine = await harness.engine();
     let resets = 0;
     const first = new Set<object>();
@@ -108,7 +108,7 @@ describe('a worker that fails before it answers', () => {
     expect(workers[0]!.state).toBe('ready');
   });
 
-  it('comes back when it is up again, with nothing known of its blocks', async () => {
+  it('returns when it is up again, with no known blocks', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     await post(gateway, '/v1/completions', { model: 'fake', prompt: Array.from({ length: 64 }, (_, i) => i) });
@@ -128,7 +128,7 @@ describe('a worker that fails before it answers', () => {
 });
 
 describe('a gateway without a ready worker', () => {
-  it('starts, says so, and picks the worker up when it comes', async () => {
+  it('starts, reports that, and uses the worker when it appears', async () => {
     const placeholder = await FakeEngine.start();
     const { port, url } = placeholder;
     await placeholder.close();
@@ -142,7 +142,7 @@ describe('a gateway without a ready worker', () => {
     expect((await post(gateway, '/v1/chat/completions', chatBody)).status).toBe(200);
   });
 
-  it('keeps engines with another tokenizer out, and says why', async () => {
+  it('keeps engines with another tokenizer out, and reports why', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], tokenizer: 'builtin' }, 0);
     await eventually(async () => {
@@ -162,7 +162,7 @@ describe('a client that goes away', () => {
     ['before the first byte of a stream', true],
     ['before an answer in one piece', false],
   ] as const) {
-    it(`${when} takes its request with it`, async () => {
+    it(`${when} aborts its request`, async () => {
       const engine = await harness.engine();
       engine.behaviour = () => undefined;
       const gateway = await harness.gateway({ workers: [engine.url] });
@@ -184,7 +184,7 @@ describe('a client that goes away', () => {
     });
   }
 
-  it('mid-stream takes its request with it', async () => {
+  it('in mid-stream aborts its request', async () => {
     const engine = await harness.engine();
     engine.behaviour = (request) => {
       openStream(request);
@@ -206,7 +206,7 @@ describe('a client that goes away', () => {
 });
 
 describe('many requests at once', () => {
-  it('all succeed, and spread over the workers', async () => {
+  it('all succeed, and are spread over the workers', async () => {
     const engines = await harness.engines(4);
     for (const engine of engines) {
       engine.behaviour = async (request) => {
@@ -224,7 +224,7 @@ describe('many requests at once', () => {
     for (const { requests } of engines) expect(requests.length).toBeGreaterThan(40);
   });
 
-  it('spread although each is shorter than a block, and so are those that come one by one', async () => {
+  it('are spread although each is shorter than a block, also one after the other', async () => {
     const engines = await harness.engines(4);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
     const counts = (): number[] => engines.map(({ requests }) => requests.length);
@@ -238,7 +238,7 @@ describe('many requests at once', () => {
     expect(Math.min(...oneByOne)).toBeGreaterThan(5);
   });
 
-  it('survive a worker that dies under them', async () => {
+  it('survive the death of a worker', async () => {
     const [dying, sound] = await harness.engines(2);
     dying!.behaviour = () => undefined;
     sound!.behaviour = (request) => replyJson(request.response, 200, { object: 'text_completion', choices: [] });

@@ -38,8 +38,8 @@ async function errorOf(gateway: Gateway, body: unknown, headers = {}): Promise<{
   return { status, error: (JSON.parse(text) as { error: unknown }).error };
 }
 
-describe('requests that are wrong', () => {
-  it('get 400 with the field that is', async () => {
+describe('invalid requests', () => {
+  it('get 400 with the name of the field', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const { messages } = chatBody;
@@ -77,7 +77,7 @@ describe('requests that are wrong', () => {
     ]);
   });
 
-  it('get 413 when their body is too large, announced or not', async () => {
+  it('get 413 if their body is too large, announced or not', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], bodyBytesMax: 2048 });
     const { status, error } = await errorOf(gateway, { ...chatBody, filler: 'x'.repeat(500_000) });
@@ -119,8 +119,8 @@ describe('Expect: 100-continue', () => {
   });
 });
 
-describe('what the gateway tells of itself', () => {
-  it('comes over a connection that stays open', async () => {
+describe("the gateway's own routes", () => {
+  it('keep the connection open', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
@@ -129,7 +129,7 @@ describe('what the gateway tells of itself', () => {
     expect(received).not.toMatch(/connection: close/i);
   });
 
-  it('lists the models of all pools, and routes each to its workers', async () => {
+  it('list the models of all pools, and route each to its workers', async () => {
     const a = await harness.engine({ models: ['a', 'shared'] });
     const b = await harness.engine({ models: ['b'] });
     const c = await harness.engine({ models: ['shared'] });
@@ -150,7 +150,7 @@ describe('what the gateway tells of itself', () => {
     expect(JSON.parse(unnamed.body)).toMatchObject({ error: { code: 'missing_model', param: 'model' } });
   });
 
-  it('describes each listed model at a route of its own, slashes in its name included', async () => {
+  it('describe each listed model at its own route, also with slashes in its name', async () => {
     const engine = await harness.engine({ models: ['org/name', 'plain'] });
     const gateway = await harness.gateway({ workers: [engine.url] }, 1, ['plain']);
     for (const path of ['org/name', 'org%2Fname', 'org%2fname', 'plain']) {
@@ -161,7 +161,7 @@ describe('what the gateway tells of itself', () => {
     expect([unknown.status, await unknown.json()]).toMatchObject([404, { error: { code: 'model_not_found' } }]);
   });
 
-  it('learns block size and capacity from the metrics of the engine', async () => {
+  it("show block size and capacity from the engine's metrics", async () => {
     const metrics = 'vllm:cache_config_info{block_size="32",cache_dtype="auto",engine="0",num_gpu_blocks="200"} 1.0\n';
     const engine = await harness.engine({ metrics });
     const gateway = await harness.gateway({ workers: [engine.url] });
@@ -170,7 +170,7 @@ describe('what the gateway tells of itself', () => {
     expect(set.router('fake')!.loads()[0]).toMatchObject({ blockSize: 8, capacityBlocks: 50 });
   });
 
-  it('shows loads, decisions and metrics', async () => {
+  it('show loads, decisions and metrics', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true }, { 'x-request-id': 'seen/1' });
@@ -220,7 +220,7 @@ describe('what the gateway tells of itself', () => {
     }
   });
 
-  it('never makes a label of a model that a client made up', async () => {
+  it('never make a label of a model that a client invented', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     for (let i = 0; i < 3; i++) await post(gateway, '/v1/completions', { model: `made-up-${i}`, prompt: 'x' });
@@ -254,8 +254,8 @@ describe('other routes of the engines', () => {
   });
 });
 
-describe('another route, where one of the engines is stalled', () => {
-  it('passes through to the other one, although that has more requests', async () => {
+describe('another route while one engine is stalled', () => {
+  it('uses the other engine although it has more requests', async () => {
     const [stalled, busy] = await harness.engines(2);
     const gateway = await harness.gateway({ workers: [stalled!.url, busy!.url], policy: 'round-robin' });
     const streaming: FakeRequest[] = [];
@@ -289,7 +289,7 @@ describe('another route, where one of the engines is stalled', () => {
 });
 
 describe('close', () => {
-  it('lets a running stream end, and breaks off one that does not', async () => {
+  it('lets a running stream end, and breaks off one that does not end', async () => {
     const engine = await harness.engine();
     let finish = (): void => undefined;
     engine.behaviour = async (request) => {

@@ -54,7 +54,7 @@ describe('usage of streams whose client does not ask for it', () => {
     `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text }, finish_reason: finish }], usage: null })}\n\n`;
   const stream = '{"messages":[{"role":"user","content":"hi"}], "stream":true, "seed":12345678901234567890}';
 
-  it('is asked of the engine in the bytes of the request, known to the gateway, and hidden from the client', async () => {
+  it('is requested in the bytes of the request, known to the gateway, and hidden from the client', async () => {
     const engine = await harness.engine();
     engine.behaviour = streamOf(
       token('a'),
@@ -76,7 +76,7 @@ describe('usage of streams whose client does not ask for it', () => {
     expect(metrics).toMatch(/^kvoyant_actual_cached_tokens_total\S* 8$/m);
   });
 
-  it('leaves alone whoever asks, and answers in one piece', async () => {
+  it('is not requested for clients that ask themselves, and for answers in one piece', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], injectUsage: true });
     const asking = JSON.stringify({ ...chatBody, stream: true, stream_options: { include_usage: true } });
@@ -85,7 +85,7 @@ describe('usage of streams whose client does not ask for it', () => {
     expect(engine.requests.map(({ body }) => body)).toEqual([asking, JSON.stringify(chatBody)]);
   });
 
-  it('is not asked for by default', async () => {
+  it('is not requested by default', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const answer = await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
@@ -93,7 +93,7 @@ describe('usage of streams whose client does not ask for it', () => {
     expect(answer.body).toContain('"choices":[]');
   });
 
-  it('drops an announced length that no longer holds', async () => {
+  it('removes an announced length that is no longer right', async () => {
     const engine = await harness.engine();
     const whole = [token('a', 'stop'), usageEvent, 'data: [DONE]\n\n'].join('');
     engine.behaviour = ({ response }) => {
@@ -106,7 +106,7 @@ describe('usage of streams whose client does not ask for it', () => {
     expect(answer.body).toBe(`${token('a', 'stop')}data: [DONE]\n\n`);
   });
 
-  it('passes on what is left of an event when the engine ends, is cut, or takes too long', async () => {
+  it('passes on the rest of an event when the engine ends, is cut, or takes too long', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], injectUsage: true, streamIdleMsMax: 300 });
     engine.behaviour = streamOf(token('a', 'stop'), 'data: {"choi');
@@ -131,7 +131,7 @@ describe('usage of streams whose client does not ask for it', () => {
     );
   });
 
-  it('tells the client what an engine says that does not know it', async () => {
+  it('passes on the error of an engine that does not support it', async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => replyJson(response, 400, { error: { message: 'unknown field', code: 400 } });
     const gateway = await harness.gateway({ workers: [engine.url], injectUsage: true });
@@ -164,7 +164,7 @@ describe('the official client over simulated engines', () => {
     client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'none', maxRetries: 0, defaultHeaders });
   });
 
-  it('sees no usage, which the decision record has', async () => {
+  it('sees no usage, but the decision record has it', async () => {
     const messages = [{ role: 'user' as const, content: 'Seven wizards watch the moon rise again. '.repeat(20) }];
     for (const id of ['first', 'second']) {
       const chunks = await client.chat.completions.create(
@@ -185,7 +185,7 @@ describe('the official client over simulated engines', () => {
     expect(second.actualCachedTokens).toBeGreaterThan(64);
   });
 
-  it('sees the usage that it asks for', async () => {
+  it('sees the usage that it requests', async () => {
     const chunks = await client.completions.create({
       model,
       prompt: 'Seven wizards',

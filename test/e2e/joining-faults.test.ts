@@ -54,9 +54,9 @@ const steps: readonly (readonly [string, () => unknown])[] = [
   ['planning its canaries', () => vi.spyOn(CanarySchedule.prototype, 'joined').mockImplementation(boom)],
 ];
 
-describe('an error in the care of one engine', () => {
+describe('an internal error while one engine is handled', () => {
   it.each(steps)(
-    'while %s is its state and a line in the log, and it is taken in again',
+    'while %s is its state and a line in the log, and it joins again',
     async (step, breakStep) => {
       const [sound, sick] = [await harness.engine(), await harness.engine()];
       for (const engine of [sound, sick]) engine.behaviour = (request) => replyWhole(request, 'hi');
@@ -89,7 +89,7 @@ describe('an error in the care of one engine', () => {
     30_000,
   );
 
-  it('while its events are subscribed to costs it the events, says so, and leaves it in use', async () => {
+  it('while subscribing to its events costs it the events, is logged, and leaves it in use', async () => {
     vi.spyOn(KvFeed.prototype, 'open').mockImplementation(boom);
     const engine = await harness.engine();
     const log = new LogLines();
@@ -104,7 +104,7 @@ describe('an error in the care of one engine', () => {
     expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' })).status).toBe(200);
   });
 
-  it('before it could even be added touches no other, and no name service round ends another', async () => {
+  it('before it was added affects no other engine, and an error in one name lookup ends no other', async () => {
     const engine = await harness.engine();
     const log = new LogLines();
     let addresses: readonly string[] = ['fe80::1%lo', '127.0.0.1'];
@@ -124,7 +124,7 @@ describe('an error in the care of one engine', () => {
     await eventually(async () => (await workersOf(gateway)).length === 2);
   });
 
-  it('in judging its silence puts it out once, and it comes back; what was under way there ends with its stream', async () => {
+  it('while judging its silence puts it out once, and it returns; its requests end with their streams', async () => {
     const engine = await harness.engine();
     let finish = (): void => undefined;
     engine.behaviour = (request) => {
@@ -148,7 +148,7 @@ describe('an error in the care of one engine', () => {
     await eventually(async () => (await workersOf(gateway))[0]!.state === 'ready', 15_000);
   });
 
-  it('in a canary is a canary that did not come back', async () => {
+  it('in a canary makes the canary inconclusive', async () => {
     vi.spyOn(Pool.prototype, 'allBut').mockImplementation(boom);
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], canary: true });

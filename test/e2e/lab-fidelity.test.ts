@@ -188,7 +188,7 @@ function timedTrace(): Workload {
 }
 
 describe('the lab and the gateway', () => {
-  it('decide alike, in every term of every cost, on a sequential trace', async () => {
+  it('make the same decisions, in every cost term, on a sequential trace', async () => {
     engineSpeed = 8;
     const workload = workloadOf(grouped(48).map((request, index) => ({ ...request, atMs: index * 3000 })));
     const gateway = await startGateway();
@@ -201,7 +201,7 @@ describe('the lab and the gateway', () => {
     expect(decisions.map(({ decision }) => decision)).toEqual(inTheLab(workload).decisions);
   });
 
-  it('decide alike on a burst, before its first event', async () => {
+  it('make the same decisions on a burst before its first event', async () => {
     // No step ends while the requests come in.
     engineSpeed = 0.002;
     const workload = workloadOf(grouped(64));

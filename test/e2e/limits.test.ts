@@ -69,7 +69,7 @@ describe('limits of a request', () => {
     expect(engine.requests).toEqual([]);
   });
 
-  it('none of them: what is no HTTP gets 400', async () => {
+  it('no limit: input that is not HTTP gets 400', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     for (const garbage of [
@@ -84,7 +84,7 @@ describe('limits of a request', () => {
   });
 });
 
-it('connectionsMax: further connections are closed, and those that are open go on', async () => {
+it('connectionsMax: further connections are closed, and open ones continue', async () => {
   const engine = await harness.engine();
   const gateway = await harness.gateway({ workers: [engine.url], connectionsMax: 2 });
   const get = 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n';
@@ -98,7 +98,7 @@ it('connectionsMax: further connections are closed, and those that are open go o
 });
 
 describe('limits of a key', () => {
-  it('inFlightPerKeyMax: 429 until one ends; what ends counts no more, however it ended', async () => {
+  it('inFlightPerKeyMax: 429 until one ends, however it ends', async () => {
     const engine = await harness.engine();
     const held: FakeRequest[] = [];
     engine.behaviour = (request) => held.push(request);
@@ -126,7 +126,7 @@ describe('limits of a key', () => {
     expect(await limited(gateway, 'inFlightPerKeyMax')).toBe(3);
   });
 
-  it('requestsPerMinutePerKeyMax: 429 with the time to wait; other keys go on', async () => {
+  it('requestsPerMinutePerKeyMax: 429 with the time to wait; other keys are not affected', async () => {
     const engine = await harness.engine();
     const key = (name: string) => `${name}-secret-00000000001`;
     const apiKeys = [`a:${key('a')}`, { name: 'b', key: key('b'), requestsPerMinuteMax: 10_000 }];
@@ -146,7 +146,7 @@ describe('limits of a key', () => {
 });
 
 describe('limits of an answer', () => {
-  it('totalMsMax: 504 before the first byte, an error event after it; the engine is let go', async () => {
+  it("totalMsMax: 504 before the first byte, an error event after it; the engine's request is aborted", async () => {
     const engine = await harness.engine();
     engine.behaviour = (request) => {
       if (!request.body.includes('"stream":true')) return;
@@ -166,7 +166,7 @@ describe('limits of an answer', () => {
     expect(await limited(gateway, 'totalMsMax')).toBe(3);
   });
 
-  it('streamIdleMsMax: an error event where a stream pauses; one that goes on may take longer', async () => {
+  it('streamIdleMsMax: an error event if a stream pauses; one that keeps sending may take longer', async () => {
     const engine = await harness.engine();
     engine.behaviour = async (request) => {
       openStream(request);
@@ -184,7 +184,7 @@ describe('limits of an answer', () => {
     expect(await limited(gateway, 'streamIdleMsMax')).toBe(1);
   });
 
-  it('streamIdleMsMax: a client that reads nothing is cut off as well', async () => {
+  it('streamIdleMsMax: a client that reads nothing is disconnected too', async () => {
     const engine = await harness.engine();
     engine.behaviour = (request) => {
       openStream(request);

@@ -45,7 +45,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
   });
 
   describe('chat completions', () => {
-    it('tell logprobs, whole and streamed, of the same answer', async () => {
+    it('return logprobs, whole and streamed, for the same answer', async () => {
       const request = { model, messages, max_tokens: 20, logprobs: true, top_logprobs: 3 } as const;
       const whole = await client.chat.completions.create(request, { headers: { 'x-request-id': 'one' } });
       const tokens = whole.choices[0]!.logprobs!.content!;
@@ -65,7 +65,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
       expect(streamed).toEqual(tokens);
     });
 
-    it('call a tool, whole and streamed, and answer in words once they have its result', async () => {
+    it('call a tool, whole and streamed, and answer in words after its result', async () => {
       const whole = await client.chat.completions.create({ model, messages, tools: chatTools });
       const [call] = whole.choices[0]!.message.tool_calls!;
       expect(whole.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } });
@@ -90,7 +90,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
       expect(more.choices[0]!.message.content).toMatch(/\w/);
     });
 
-    it('call the tool that is named, and none where that is asked', async () => {
+    it('call the named tool, and none if the client wants none', async () => {
       const tools = [...chatTools, { type: 'function' as const, function: { name: 'now' } }];
       const named = { type: 'function' as const, function: { name: 'now' } };
       const { choices } = await client.chat.completions.create({ model, messages, tools, tool_choice: named });
@@ -100,7 +100,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
       expect(none.choices[0]!.message.tool_calls).toBeUndefined();
     });
 
-    it('answer with JSON, of a schema or of their own', async () => {
+    it('answer with JSON, by a schema or freely', async () => {
       const own = await client.chat.completions.create({ model, messages, response_format: { type: 'json_object' } });
       expect(JSON.parse(own.choices[0]!.message.content!)).toBeTypeOf('object');
       const schema = { type: 'object', properties: { größe: { type: 'integer', minimum: 3 } }, required: ['größe'] };
@@ -114,7 +114,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
       z.object({ größe: z.int().min(3) }).parse(JSON.parse((await stream.finalContent())!));
     });
 
-    it('end JSON where max_tokens does', async () => {
+    it('end JSON at max_tokens', async () => {
       const format = { type: 'json_object' as const };
       const { choices, usage } = await client.chat.completions.create({
         model,
@@ -126,7 +126,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
     });
   });
 
-  it('completions tell logprobs with offsets into the text', async () => {
+  it('completions return logprobs with offsets into the text', async () => {
     const { choices } = await client.completions.create({ model, prompt: 'once', max_tokens: 12, logprobs: 2 });
     const { text, logprobs } = choices[0]!;
     expect(logprobs!.tokens).toHaveLength(logprobs!.token_logprobs!.length);
@@ -167,7 +167,7 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
   });
 
   describe('responses', () => {
-    it('come whole, and as a stream that adds up to the same', async () => {
+    it('arrive whole, and as a stream that adds up to the same', async () => {
       const request = { model, input: 'Tell me a story', instructions: 'be brief', max_output_tokens: 30 };
       const headers = { 'x-request-id': 'story' };
       const whole = await client.responses.create(request, { headers });
@@ -189,12 +189,12 @@ describe.each(['directly', 'through the gateway'])('the openai client, %s', (way
       expect(types.at(-1)).toBe(whole.status === 'completed' ? 'response.completed' : 'response.incomplete');
     });
 
-    it('say that they were cut', async () => {
+    it('report that they were cut', async () => {
       const cut = await client.responses.create({ model, input: 'x', max_output_tokens: 1, stream: false });
       expect(cut).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } });
     });
 
-    it('call a tool, and answer in words once they have its result', async () => {
+    it('call a tool, and answer in words after its result', async () => {
       const input = [{ role: 'user' as const, content: [{ type: 'input_text' as const, text: 'Will it rain?' }] }];
       const whole = await client.responses.create({ model, input, tools: responseTools });
       const stream = client.responses.stream({ model, input, tools: responseTools, tool_choice: 'required' });

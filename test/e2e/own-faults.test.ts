@@ -99,9 +99,9 @@ const places: readonly (readonly [string, () => () => boolean, Told])[] = [
   ['the counter of requests', () => throwOnceInCounter('kvoyant_requests_total'), 'whole'],
 ];
 
-describe('a fault of the gateway itself', () => {
+describe('an internal error of the gateway', () => {
   for (const [where, inject, told] of places) {
-    it(`leaks nothing, and the client hears of it: ${where}`, async () => {
+    it(`leaks nothing, and the client gets an error: ${where}`, async () => {
       const engine = await harness.engine();
       engine.behaviour = slowly;
       // Counters take their methods when they are made.
@@ -124,7 +124,7 @@ describe('a fault of the gateway itself', () => {
     });
   }
 
-  it('leaks nothing of answers in one piece, nor of other routes', async () => {
+  it('leaks nothing in answers in one piece and on other routes', async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => replyJson(response, 200, { id: 'x', choices: [] });
     const gateway = await harness.gateway({ workers: [engine.url], inFlightPerKeyMax: 1 });
@@ -142,7 +142,7 @@ describe('a fault of the gateway itself', () => {
     }
   });
 
-  it('in the queue fails the request that it hits, and no other', async () => {
+  it('in the queue fails only the request that it affects', async () => {
     const engine = await harness.engine();
     const pending: (() => void)[] = [];
     engine.behaviour = (request) => void pending.push(() => streamTokens(request, 2));
@@ -164,7 +164,7 @@ describe('a fault of the gateway itself', () => {
   });
 });
 
-describe('a usage that can not be', () => {
+describe('an impossible usage', () => {
   const usages = [
     { prompt_tokens: 10, completion_tokens: 2, prompt_tokens_details: { cached_tokens: -5 } },
     { prompt_tokens: -1, completion_tokens: 2 },

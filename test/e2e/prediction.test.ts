@@ -78,7 +78,7 @@ afterEach(async () => {
 });
 
 describe('predicted cached tokens', () => {
-  it('are what the engine reports of every request, one after the other, while the caches evict', async () => {
+  it("equal the engine's report for every sequential request, while caches evict", async () => {
     await start(smallBlocks);
     const conversations = new Conversations(1, 12);
     for (let i = 0; i < 150; i++) {
@@ -102,7 +102,7 @@ describe('predicted cached tokens', () => {
     for (const held of removed) expect(held).toBeLessThan(smallBlocks);
   });
 
-  it('are so for every request without promised blocks, many at a time, while the caches have room', async () => {
+  it('equal it for every request without promised blocks, many at a time, while caches have space', async () => {
     await start(largeBlocks);
     const conversations = new Conversations(2, 20);
     const worker = async (): Promise<void> => {

@@ -79,7 +79,7 @@ async function placedInOrder(gateway: Gateway): Promise<string[]> {
 }
 
 describe('the queue of the gateway', () => {
-  it('holds an overload, fails none of it, and is empty in the end', async () => {
+  it('holds an overload without a failure, and is empty at the end', async () => {
     const gateway = await gatewayOf(2);
     const answers = Promise.all(Array.from({ length: 30 }, () => complete(gateway)));
     await eventually(async () => (await queueOf(gateway)).waiting > 0);
@@ -94,7 +94,7 @@ describe('the queue of the gateway', () => {
     expect(metrics).toMatch(/kvoyant_queue_wait_seconds_count [1-9]/);
   });
 
-  it('goes by priority, the header before the body, then by arrival', async () => {
+  it('is ordered by priority, the header before the body, then by arrival', async () => {
     const gateway = await gatewayOf(1);
     const busy = await occupy(gateway);
     const answers: Promise<Answer>[] = [];
@@ -112,7 +112,7 @@ describe('the queue of the gateway', () => {
     expect(await placedInOrder(gateway)).toEqual(['queued-first', 'queued-second', 'queued-third', 'queued-low']);
   });
 
-  it('refuses what it has no place for with 429 and the time to come back', async () => {
+  it('refuses requests beyond its size with 429 and retry-after', async () => {
     const gateway = await gatewayOf(1, { queuedRequestsMax: 1 });
     const busy = await occupy(gateway);
     const held = complete(gateway);
@@ -125,7 +125,7 @@ describe('the queue of the gateway', () => {
     expect((await held).status).toBe(200);
   });
 
-  it('gives up a request that has waited too long with a 503 of its own', async () => {
+  it('refuses a request that waited too long with 503', async () => {
     const gateway = await gatewayOf(1, { queueWaitMsMax: 100 });
     const busy = await occupy(gateway);
     const { status, body } = await complete(gateway);
@@ -136,7 +136,7 @@ describe('the queue of the gateway', () => {
     expect((await complete(gateway)).status).toBe(200);
   });
 
-  it('forgets at once a request whose client is gone', async () => {
+  it('drops a request at once when its client leaves', async () => {
     const gateway = await gatewayOf(1);
     const busy = await occupy(gateway);
     const controller = new AbortController();
@@ -155,7 +155,7 @@ describe('the queue of the gateway', () => {
     expect((await held).status).toBe(200);
   });
 
-  it('holds no more than running-max of an engine at a time', async () => {
+  it('sends an engine at most running-max requests at a time', async () => {
     const gateway = await harness.gateway({ workers: [`${fleet.workers[0]!.url},running-max=2`] }, 1, [model]);
     const small = () => post(gateway, '/v1/completions', bodyOf({ max_tokens: 40 }, 1));
     const answers = Promise.all(Array.from({ length: 6 }, small));
@@ -165,13 +165,13 @@ describe('the queue of the gateway', () => {
     for (const { status } of await answers) expect(status).toBe(200);
   });
 
-  it('does not hold what no engine could ever take: the engine refuses it', async () => {
+  it('does not hold a request that no engine can ever take: the engine refuses it', async () => {
     const gateway = await gatewayOf(2);
     const { status } = await post(gateway, '/v1/completions', bodyOf({}, capacityBlocks + 1));
     expect(status).toBe(400);
   });
 
-  it('holds nothing where it is off', async () => {
+  it('holds nothing if it is off', async () => {
     const gateway = await gatewayOf(1, { queue: false });
     const busy = await occupy(gateway);
     const answer = complete(gateway);
@@ -186,7 +186,7 @@ describe('the queue of the gateway', () => {
 });
 
 describe('x-kvoyant-pin', () => {
-  it('sends a request to the worker that it names', async () => {
+  it('sends a request to the named worker', async () => {
     const gateway = await gatewayOf(2);
     for (const { url } of [...fleet.workers, ...fleet.workers]) {
       const told = `${clientIdOf(url)}#0`;
@@ -197,7 +197,7 @@ describe('x-kvoyant-pin', () => {
     }
   });
 
-  it('is refused by name if there is no such worker, and with 503 if that one is not ready', async () => {
+  it('is refused by name if there is no such worker, and with 503 if that worker is not ready', async () => {
     const gateway = await gatewayOf(2);
     const unknown = await complete(gateway, {}, { 'x-kvoyant-pin': 'nowhere#0' });
     expect([unknown.status, JSON.parse(unknown.body).error.param]).toEqual([400, 'x-kvoyant-pin']);
@@ -208,7 +208,7 @@ describe('x-kvoyant-pin', () => {
     expect([status, JSON.parse(body).error.code]).toEqual([503, 'pinned_worker_not_ready']);
   });
 
-  it('hides nobody who may go elsewhere while its worker is full', async () => {
+  it('does not block requests for other workers while its worker is full', async () => {
     const gateway = await gatewayOf(2);
     const pin = { 'x-kvoyant-pin': `${fleet.workers[0]!.url}#0` };
     const busy = complete(gateway, { max_tokens: 100 }, pin);
@@ -232,7 +232,7 @@ describe('session affinity', () => {
     ['header', {}, { 'x-kvoyant-session': 'mine' }],
     ['prompt_cache_key', { prompt_cache_key: 'mine' }, {}],
     ['user', { user: 'mine' }, {}],
-  ] as const)('by %s: the last worker is cheaper, visibly', async (_by, more, headers) => {
+  ] as const)('by %s: the last worker has a visibly lower cost', async (_by, more, headers) => {
     const gateway = await gatewayOf(2, { sessionCreditTokens: 50 });
     const first = await complete(gateway, more, headers);
     await atRest(gateway);

@@ -107,7 +107,7 @@ describe('kvoyant serve --record', () => {
     expect(readFileSync(path, 'utf8')).not.toMatch(/quick|one|two/);
   });
 
-  it('records what was aborted, refused by the engine, and sent as several prompts', async () => {
+  it('records requests that were aborted, refused by the engine, or sent as several prompts', async () => {
     const gateway = await recording();
     await leave(gateway, { prompt: sentence, max_tokens: 20_000 });
     const refused = await complete(gateway, { prompt: sentence, max_tokens: 1_000_000 });
@@ -123,7 +123,7 @@ describe('kvoyant serve --record', () => {
     expect((await readWorkload(path)).notes.join('\n')).toMatch(/2 requests were cancelled/);
   });
 
-  it('records a request that no worker could take, and what the end of the gateway broke off', async () => {
+  it('records a request that no worker could take, and answers broken off at shutdown', async () => {
     const gateway = await recording({ shutdownGraceMs: 0 });
     await fleet.kill(0);
     await fleet.kill(1);
@@ -140,7 +140,7 @@ describe('kvoyant serve --record', () => {
     expect(notes.join('\n')).toMatch(/2 requests were cancelled/);
   });
 
-  it('takes lengths from the engine where no tokenizer tells them', async () => {
+  it('takes lengths from the engine if no tokenizer provides them', async () => {
     const gateway = await recording({ tokenizer: 'none' });
     const shared = sentence.repeat(10);
     const answer = await complete(gateway, { prompt: `${shared}a` });

@@ -57,7 +57,7 @@ describe('relay', () => {
     expect(seen!.headers.host).toBe(`127.0.0.1:${engine.port}`);
   });
 
-  it('sends bodies of every size unchanged, at once and in pieces that end anywhere', async () => {
+  it('sends bodies of every size unchanged, whole and in chunks cut anywhere', async () => {
     const engine = await harness.engine();
     engine.behaviour = (request) => replyWhole(request, String(request.body.length));
     const gateway = await harness.gateway({ workers: [engine.url] });
@@ -119,7 +119,7 @@ describe('relay', () => {
     await atRest(gateway);
   });
 
-  it('passes on an error status of the engine as it came', async () => {
+  it('passes on an error status of the engine unchanged', async () => {
     const engine = await harness.engine();
     const error = { error: { message: 'too long', type: 'BadRequestError', param: null, code: 400 } };
     engine.behaviour = ({ response }) => replyJson(response, 400, error);
@@ -164,7 +164,7 @@ describe('relay', () => {
   it.each([
     ['as it is', false],
     ['with usage taken out', true],
-  ])('relays a stream %s through backpressure: a slow client holds a fast engine back', async (_, injectUsage) => {
+  ])('relays a stream %s with backpressure: a slow client slows a fast engine', async (_, injectUsage) => {
     const engine = await harness.engine();
     const total = 64 * 1024 * 1024;
     let written = 0;
@@ -195,7 +195,7 @@ describe('relay', () => {
     expect(bytes).toBeGreaterThan(total);
   });
 
-  it('keeps next to nothing for clients that never read', async () => {
+  it('holds little memory for clients that never read', async () => {
     const engine = await harness.engine();
     engine.behaviour = async (request) => {
       openStream(request);

@@ -23,7 +23,7 @@ async function started(options: GatewayOptions) {
 }
 
 describe('a reload', () => {
-  it('says which settings it has changed, and which need a restart', async () => {
+  it('reports which settings it changed, and which need a restart', async () => {
     const engine = await harness.engine();
     const workers = [engine.url];
     const { gateway, log, reload } = await started({ workers });
@@ -37,7 +37,7 @@ describe('a reload', () => {
     expect(log.with('settings not changed; they need a restart')).toMatchObject([{ settings: ['policy', 'seed'] }]);
   });
 
-  it('with a fault changes nothing and says why', async () => {
+  it('with a fault changes nothing and reports why', async () => {
     const engine = await harness.engine();
     const { gateway, log, reload } = await started({ workers: [engine.url] });
     const before = gateway.config;
@@ -52,7 +52,7 @@ describe('a reload', () => {
     expect((await post(gateway, '/v1/chat/completions', chatBody)).status).toBe(200);
   });
 
-  it('under load exchanges workers without a failed request; what they still answer ends first', async () => {
+  it('under load replaces workers without a failed request; their answers end first', async () => {
     const [a, b, c] = (await harness.engines(3)) as [FakeEngine, FakeEngine, FakeEngine];
     const { gateway, reload } = await started({ workers: [a.url, b.url] });
     const statuses: number[] = [];

@@ -13,7 +13,7 @@ afterEach(async () => {
   await harness.end();
 });
 
-it('says who, where, why, how much, how long; one line a request, whatever came of it', async () => {
+it('logs client, worker, reason, amounts and times, one line per request, whatever its outcome', async () => {
   const engine = await harness.engine();
   const secret = 'some-secret-00000001';
   const log = new LogLines();
@@ -65,7 +65,7 @@ it('says who, where, why, how much, how long; one line a request, whatever came 
   ]);
 });
 
-it('tells the limit that has ended a request', async () => {
+it('logs the limit that ended a request', async () => {
   const engine = await harness.engine();
   engine.behaviour = () => undefined;
   const log = new LogLines();

@@ -49,7 +49,7 @@ describe('kvoyant serve', () => {
     expect(await complaint(...args)).toMatch(expected);
   });
 
-  it('takes environment variables for flags, and the flag wins', async () => {
+  it('accepts environment variables in place of flags, and flags override them', async () => {
     setVariable('KVOYANT_WORKER', 'http://a:1 http://b:2,oops');
     expect(await complaint()).toMatch(/KVOYANT_WORKER "oops" of http:\/\/b:2/);
     setVariable('KVOYANT_PORT', '-5');
@@ -57,7 +57,7 @@ describe('kvoyant serve', () => {
     expect(await complaint(...worker, '--port', '0', '--seed', '-1')).toMatch(/^error: --seed must be/);
   });
 
-  it('says in its help what every flag does, and its default', () => {
+  it('describes every flag and its default in the help', () => {
     const help = serveCommand().helpInformation().replace(/\s+/g, ' ');
     for (const option of serveCommand().options) {
       if (option.hidden) continue;

@@ -52,7 +52,7 @@ async function talk(conversations: number, turns: number): Promise<DecisionJson[
 }
 
 describe('SGLang caches', () => {
-  it('with pages of 16 tokens hold exactly what is predicted, leaves dropped included', async () => {
+  it('with pages of 16 tokens hold exactly the predicted blocks, also after evictions', async () => {
     await start({ blockSize: 16, blocks: 60 });
     const decisions = await talk(6, 4);
     for (const { overlapTokens, actualCachedTokens } of decisions) expect(overlapTokens).toBe(actualCachedTokens);
@@ -61,7 +61,7 @@ describe('SGLang caches', () => {
     expect((await loads(gateway)).workers.map(({ heldBlocks }) => heldBlocks)).toEqual(cached);
   });
 
-  it('with pages of one token hold what is predicted, up to a block', async () => {
+  it('with pages of one token hold the predicted blocks, within one block', async () => {
     await start({ blockSize: 1, blocks: 960, kvEventsFormat: 'sglang-map' });
     const decisions = await talk(6, 3);
     for (const { overlapTokens, actualCachedTokens } of decisions) {

@@ -53,7 +53,7 @@ async function decisions(): Promise<DecisionsAnswer['decisions']> {
 }
 
 describe('the official client', () => {
-  it('lists models, and completes in one piece and as a stream', async () => {
+  it('lists models, and completes whole and streamed', async () => {
     const models = await client.models.list();
     expect(models.data.map(({ id }) => id)).toEqual([model]);
 
@@ -72,7 +72,7 @@ describe('the official client', () => {
     expect(finish).toBe('length');
   });
 
-  it('chats in one piece and as a stream, and the gateway counts what the engine counts', async () => {
+  it("chats whole and streamed, and the gateway counts the engine's tokens", async () => {
     const messages = [{ role: 'user' as const, content: sentence.repeat(4) }];
     const whole = await client.chat.completions.create({ model, messages, max_tokens: 12 });
     expect(whole.choices[0]!.message.role).toBe('assistant');
@@ -116,7 +116,7 @@ describe('the official client', () => {
     expect([...seen].sort()).toEqual([0, 1, 2, 3]);
   });
 
-  it('sees errors as the errors of OpenAI', async () => {
+  it("sees errors in OpenAI's form", async () => {
     const unknown = client.chat.completions.create({ model: 'nope', messages: [{ role: 'user', content: 'x' }] });
     await expect(unknown).rejects.toThrow(NotFoundError);
     await expect(unknown).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
@@ -178,7 +178,7 @@ describe('over simulated engines', () => {
     await atRest(gateway);
   });
 
-  it('survives the crash of an engine, and forgets what it held when it is back', async () => {
+  it('survives the crash of an engine, and drops its known blocks when it returns', async () => {
     const prompt = sentence.repeat(8);
     await client.completions.create({ model, prompt, max_tokens: 4 });
     const [first] = await decisions();
@@ -197,7 +197,7 @@ describe('over simulated engines', () => {
     await client.completions.create({ model, prompt: `new ${prompt}`, max_tokens: 4 });
   });
 
-  it('learns cached blocks from events of requests that it has not routed', async () => {
+  it('learns cached blocks from events of requests that it did not route', async () => {
     const prompt = `direct ${sentence.repeat(8)}`;
     const direct = fleet.workers[1]!;
     await fetch(`${direct.url}/v1/completions`, {
@@ -213,7 +213,7 @@ describe('over simulated engines', () => {
 });
 
 describe('without a tokenizer', () => {
-  it('finds shared prefixes by their bytes, and learns how many make a token', async () => {
+  it('finds shared prefixes by their bytes, and learns the bytes per token', async () => {
     const options = { workers: fleet.workers.map(({ url }) => url), tokenizer: 'none' };
     const plain = await harness.gateway(options, fleet.workers.length, [model]);
     const prompt = sentence.repeat(20);
@@ -229,8 +229,8 @@ describe('without a tokenizer', () => {
   });
 });
 
-describe('without any setting but the workers', () => {
-  it('has the token ids from the engines, and their KV events match', async () => {
+describe('with no settings but the workers', () => {
+  it('gets token ids from the engines, and their KV events match', async () => {
     const workers = fleet.workers.map(({ url }) => url);
     const plain = await harness.gateway({ workers }, workers.length, [model]);
     const shown = (await getJson(plain, '/workers')) as { workers: object[] };

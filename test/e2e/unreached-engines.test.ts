@@ -44,7 +44,7 @@ async function saidOf(url: string): Promise<{ readonly reason: string; readonly 
   return { reason: workers[0]!.reason, lines };
 }
 
-describe('an engine that is not reached is told of once, with what to do:', () => {
+describe('an unreachable engine is reported once with advice:', () => {
   it('nothing listens there', async () => {
     expect((await saidOf('http://127.0.0.1:1')).reason).toMatch(/ECONNREFUSED.*nothing listens at 127\.0\.0\.1:1/);
   });
@@ -83,7 +83,7 @@ describe('an engine that is not reached is told of once, with what to do:', () =
 });
 
 describe('the log', () => {
-  it('warns of "/v1" in the address of an engine whose model is stated, which nothing else would show', async () => {
+  it('warns of "/v1" in the address of an engine with a configured model, where nothing else would fail', async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => replyJson(response, 404, { detail: 'Not Found' });
     const lines = new LogLines();
@@ -94,7 +94,7 @@ describe('the log', () => {
     ]);
   });
 
-  it('warns once of a name that is not found, however often it is looked up', async () => {
+  it('warns once about a name that is not found, however often it is looked up', async () => {
     let lookUps = 0;
     const resolve = async (): Promise<string[]> => {
       lookUps += 1;
@@ -108,7 +108,7 @@ describe('the log', () => {
     expect(warnings).toMatchObject([{ name: 'engines.test', reason: 'ENOTFOUND' }]);
   });
 
-  it('has one line when an engine comes that was not there', async () => {
+  it('has one line when a missing engine appears', async () => {
     const free = await FakeEngine.start();
     await free.close();
     const lines = new LogLines();
@@ -120,7 +120,7 @@ describe('the log', () => {
     expect(lines.with('engine not reached')).toHaveLength(1);
   });
 
-  it('is told again ever more rarely, and at once of another reason', () => {
+  it('repeats at growing intervals, and reports another reason at once', () => {
     const said: string[] = [];
     const log = { warn: ({ reason }: { reason: string }) => said.push(reason) };
     const unreached = new UnreachedLog(log as never, 'engine not reached');

@@ -27,7 +27,7 @@ async function engine(name: string): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-it('is in the README as it is in the file', () => {
+it('is the same in the README and in the file', () => {
   const code = readFileSync(example, 'utf8').split('\n').slice(1).join('\n').trimStart();
   expect(readFileSync(readme, 'utf8')).toContain(`\`\`\`js\n${code}\`\`\``);
 });

@@ -42,7 +42,7 @@ function metric(text: string, series: string): number {
   return Number(line?.slice(series.length + 1) ?? 0);
 }
 
-describe('an engine that sends an event without end', () => {
+describe('an engine that sends an endless event', () => {
   const pieces: readonly (readonly [string, Buffer])[] = [
     ['one line in small pieces', piece('x'.repeat(size(1, 4) * 1024))],
     ['one line in large pieces', piece('x'.repeat(256 * 1024))],
@@ -51,7 +51,7 @@ describe('an engine that sends an event without end', () => {
   ];
 
   for (const [what, bytes] of pieces) {
-    it(`is named, and its stream ends with an error event: ${what}`, async () => {
+    it(`is logged, and its stream ends with an error event: ${what}`, async () => {
       const log = new LogLines();
       const gateway = await harness.gateway({ workers: [engine.url], logLevel: 'warn' }, 1, ['fake'], {
         logTo: log,
@@ -84,8 +84,8 @@ describe('an engine that sends an event without end', () => {
   });
 });
 
-describe('engines that never end an event, in many streams at once', () => {
-  it('share one limit of memory: the streams that ask for more end with its name, and others are served', async () => {
+describe('engines that send endless events in many streams at once', () => {
+  it('share one memory limit: streams above it end with its name, and others are served', async () => {
     const streams = size(400, 80);
     const log = new LogLines();
     const gateway = await harness.gateway({ workers: [engine.url], logLevel: 'warn' }, 1, ['fake'], { logTo: log });
@@ -126,7 +126,7 @@ describe('engines that never end an event, in many streams at once', () => {
   });
 });
 
-describe('an engine that sends values that can not be', () => {
+describe('an engine that sends impossible values', () => {
   const choice = (index: unknown): object => ({ index, delta: { content: 'b' }, finish_reason: null });
   const chunks: readonly (readonly [string, object])[] = [
     ['an index of a billion', { choices: [choice(1_000_000_000)] }],
@@ -147,7 +147,7 @@ describe('an engine that sends values that can not be', () => {
   ];
 
   for (const [what, chunk] of chunks) {
-    it(`is passed on, and holds up nobody: ${what}`, async () => {
+    it(`is passed on and delays nobody: ${what}`, async () => {
       const gateway = await start();
       const text = JSON.stringify(chunk);
       let served = '';
@@ -166,11 +166,11 @@ describe('an engine that sends values that can not be', () => {
   }
 });
 
-describe('an engine whose answer has an odd form', () => {
+describe('an engine with an unusual form of answer', () => {
   const head = (status: string, headers: string, body = ''): string =>
     `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`;
 
-  it('a reason phrase in UTF-8 is replaced by ours, the answer passed on', async () => {
+  it('has a UTF-8 reason phrase replaced, and its answer passed on', async () => {
     const gateway = await start();
     for (const phrase of ['Ãlles güt 🧭', '', 'x'.repeat(5000)]) {
       engine.answer = (socket) => socket.write(Buffer.from(head(`422 ${phrase}`, 'content-length: 2', '{}')));
@@ -179,7 +179,7 @@ describe('an engine whose answer has an odd form', () => {
     }
   });
 
-  it('headers that Node refuses to write are left out or sent as they came', async () => {
+  it('has headers that Node refuses to write omitted or sent unchanged', async () => {
     const gateway = await start();
     const value = 'grün 🧭';
     engine.answer = (socket) =>
@@ -191,7 +191,7 @@ describe('an engine whose answer has an odd form', () => {
     expect(Buffer.from(String(answer.headers['x-name']), 'latin1').toString('utf8')).toBe(value);
   });
 
-  it('a compressed stream is passed on as it is', async () => {
+  it('has a compressed stream passed on unchanged', async () => {
     const gateway = await start();
     const bytes = gzipSync(token + ending);
     engine.answer = (socket) =>
@@ -208,7 +208,7 @@ describe('an engine whose answer has an odd form', () => {
     await nothingInFlight(gateway);
   });
 
-  it('trailers, early hints and comments do no harm', async () => {
+  it('may send trailers, early hints and comments', async () => {
     const gateway = await start();
     engine.answer = (socket) => {
       socket.write('HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n');
@@ -231,7 +231,7 @@ describe('an engine whose answer has an odd form', () => {
     ['no HTTP at all', 'SSH-2.0-OpenSSH\r\n', null],
   ];
   for (const [what, bytes, status] of endings) {
-    it(`ends for the client: ${what}`, async () => {
+    it(`has an end for the client: ${what}`, async () => {
       const gateway = await start();
       engine.answer = (socket) => socket.end(bytes);
       const answer = await post(gateway, path, streamBody);
@@ -241,7 +241,7 @@ describe('an engine whose answer has an odd form', () => {
     });
   }
 
-  it('a huge answer in one piece goes to a slow client without piling up, and its usage is ignored', async () => {
+  it('may send a huge answer in one piece to a slow client without memory growth; its usage is ignored', async () => {
     const gateway = await start();
     const megabytes = size(200, 24);
     const part = Buffer.alloc(1024 * 1024, 'x');

@@ -41,7 +41,7 @@ describe('clients that go away', () => {
     ['before the first byte', { kind: 'stream', firstTokenMs: 60_000, tokens: 1, gapMs: 1 }],
     ['in mid-stream', { kind: 'never-ending', gapMs: 20 }],
   ] as const) {
-    it(`${when} set the engines free`, async () => {
+    it(`${when} free the engines`, async () => {
       await Promise.all(engines.map((engine) => script(engine, ways)));
       const clients = Array.from({ length: clientCount }, (_, i) => begin(i));
       await eventually(async () => (await open()) === clientCount, 20_000);
@@ -58,7 +58,7 @@ describe('clients that go away', () => {
 });
 
 describe('clients that never read', () => {
-  it('stop the engines, not the memory of the gateway', async () => {
+  it("stop the engines, and don't grow the gateway's memory", async () => {
     const count = size(50, 20);
     // More than the sockets of the system between engine and client hold.
     const bytesEach = 40 * 1024 * 1024;

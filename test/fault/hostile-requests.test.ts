@@ -50,8 +50,8 @@ function send(bytes: Buffer): Promise<number[]> {
   });
 }
 
-describe('requests that no client should send', () => {
-  it('get an answer of 4xx or none; nothing reaches an engine that should not, and all others are served', async () => {
+describe('malformed and hostile requests', () => {
+  it('get a 4xx or no answer; none reaches an engine wrongly, and all others are served', async () => {
     const random = new Random(6);
     const statuses = new Map<number, number>();
     let sent = 0;

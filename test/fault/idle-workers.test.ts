@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => endAll([gateway, engines]));
 
-it('workers that have nothing to do cost next to nothing: no metrics are scraped', async () => {
+it('idle workers cost almost no time: no metrics are scraped', async () => {
   const beforeMs = gateway.processorMs();
   await new Promise((resolve) => setTimeout(resolve, restMs));
   const share = (gateway.processorMs() - beforeMs) / restMs;

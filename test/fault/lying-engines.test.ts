@@ -199,7 +199,7 @@ function ranks(count: number): string {
   return Array.from({ length: count }, (_, i) => `vllm:cache_config_info{engine="${i}",block_size="16"} 1\n`).join('');
 }
 
-describe('engines that lie about themselves', () => {
+describe('engines with false statements about themselves', () => {
   it('each get a reason or a remark; /health answers throughout, and requests are served', async () => {
     const urls = await Promise.all(lies.map(([, lie]) => liar(lie)));
     const gateway = await gatewayOf(urls);
@@ -235,7 +235,7 @@ describe('engines that lie about themselves', () => {
     );
   }, 90_000);
 
-  it('at random are survived', async () => {
+  it('are survived at random', async () => {
     const random = new Random(4);
     const urls = await Promise.all(Array.from({ length: fuzzedEngines }, () => liar(randomLies(random))));
     const gateway = await gatewayOf(urls, '--no-canary');

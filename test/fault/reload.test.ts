@@ -40,8 +40,8 @@ afterAll(async () => {
 
 const lines = (message: string): number => gateway.logged(message).length;
 
-describe('a configuration that is read again and again under load', () => {
-  it('fails no request, whatever comes and goes; what is wrong changes nothing and is explained', async () => {
+describe('reloading a configuration repeatedly under load', () => {
+  it('fails no request whatever is added or removed; faults change nothing and are reported', async () => {
     const random = new Random(3);
     const ends: StreamEnd[] = [];
     let goOn = true;

@@ -20,7 +20,7 @@ afterAll(() => endAll([gateway, ...engines]));
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('simulated engines with KV events', () => {
-  it('one killed and one stopped under load fail only streams that had tokens, and both come back', async () => {
+  it('fail only streams with tokens when one is killed and one stopped under load, and both return', async () => {
     const [killed, stopped] = engines;
     const ends = burst(gateway.url, streamCount, outputTokens);
     await sleep(size(800, 300));

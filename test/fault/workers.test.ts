@@ -92,12 +92,12 @@ describe('a burst', () => {
     }
   });
 
-  it('is served whole by one that is at work, and leaves it responsive', async () => {
+  it('is served whole by a warm gateway, which stays responsive', async () => {
     for (let i = 0; i < 2; i++) expect(failed(await burst(gateway.url, burstCount, 5, seed + 50 + i))).toEqual([]);
     await serveBurst(gateway.url, `${burstCount} at once, engines that take 0.5 s`);
   });
 
-  it('is served whole although two engines die under it', async () => {
+  it('is served whole although two engines die during it', async () => {
     await Promise.all(engines.map((engine) => script(engine, { firstTokenMs: size(3000, 1200) })));
     const ends = burst(gateway.url, burstCount, 5, seed);
     await eventually(async () => (await Promise.all(engines.map(openAt))).every((open) => open > 0), 20_000);
@@ -108,7 +108,7 @@ describe('a burst', () => {
   });
 });
 
-describe('two engines that are killed', () => {
+describe('two killed engines', () => {
   it('before their first token fail no request', async () => {
     await Promise.all(engines.map((engine) => script(engine, { firstTokenMs: size(2500, 1200) })));
     const ends = burst(gateway.url, streamCount, 5, seed);
@@ -118,7 +118,7 @@ describe('two engines that are killed', () => {
     report(`2 of ${engineCount} killed before their first token`, shown(ended), '0');
   });
 
-  it('in mid-stream fail only streams that had tokens, each with an error event', async () => {
+  it('in mid-stream fail only streams with tokens, each with an error event', async () => {
     await Promise.all(engines.map((engine) => script(engine, { firstTokenMs: 300, tokens: size(150, 70), gapMs: 20 })));
     const ends = burst(gateway.url, streamCount, 150, seed);
     await sleep(size(1500, 800));
@@ -136,7 +136,7 @@ describe('two engines that are killed', () => {
     );
   });
 
-  it('are back within seconds of their start, and take their share', async () => {
+  it('return within seconds of their start, and get their share', async () => {
     engines[0]!.signal('SIGKILL');
     expect(failed(await burst(gateway.url, engineCount * 4, 5, seed))).toEqual([]);
     await eventually(async () => (await readyEngines(gateway)) === engineCount - 1, 2000);
@@ -153,8 +153,8 @@ describe('two engines that are killed', () => {
   });
 });
 
-describe('an engine that is stopped', () => {
-  it('fails no request, and costs the first ones a few seconds', async () => {
+describe('a stopped engine', () => {
+  it('fails no request, and delays the first ones by a few seconds', async () => {
     const count = size(200, 40);
     const sound = quantile(waits(await burst(gateway.url, count, 5, seed)), 1);
     const frozen = engines.at(-1)!;
@@ -180,7 +180,7 @@ describe('an engine that is stopped', () => {
     expect((await stateOf(frozen)).served - before).toBeGreaterThanOrEqual(5);
   });
 
-  it('in mid-stream fails only streams that had tokens, each with an error event', async () => {
+  it('in mid-stream fails only streams with tokens, each with an error event', async () => {
     const count = size(200, 40);
     await Promise.all(engines.map((engine) => script(engine, { firstTokenMs: 300, tokens: size(100, 50), gapMs: 20 })));
     const ends = burst(gateway.url, count, 100, seed);
@@ -202,7 +202,7 @@ describe('an engine that is stopped', () => {
 });
 
 describe('an engine that misbehaves', () => {
-  it('slow by ten times fails no request, and stays', async () => {
+  it('by being ten times slower fails no request, and stays in use', async () => {
     await script(engines[0]!, { firstTokenMs: 10 * normal.firstTokenMs, gapMs: 200 });
     const ends = await burst(gateway.url, engineCount * 5, 5, seed);
     expect(failed(ends)).toEqual([]);
@@ -210,7 +210,7 @@ describe('an engine that misbehaves', () => {
     report('an engine slow by 10x', shown(ends), '0');
   });
 
-  it('that cuts its streams mid-chunk fails only streams with tokens, and is out after a few', async () => {
+  it('by cutting its streams mid-chunk fails only streams with tokens, and is out after a few', async () => {
     await script(engines[0]!, { kind: 'cut-mid-chunk', firstTokenMs: 50, tokens: 3 });
     const ends: StreamEnd[] = [];
     for (let i = 0; i < engineCount * size(10, 7); i++)
@@ -226,7 +226,7 @@ describe('an engine that misbehaves', () => {
     );
   });
 
-  it('that sends garbage fails no request', async () => {
+  it('by sending garbage fails no request', async () => {
     await script(engines[0]!, { kind: 'garbage' });
     const ends: StreamEnd[] = [];
     for (let i = 0; i < 3; i++) ends.push(...(await burst(gateway.url, engineCount, 5, seed + 10 * i)));
@@ -234,7 +234,7 @@ describe('an engine that misbehaves', () => {
     report('an engine that sends garbage', shown(ends), '0');
   });
 
-  it('that never ends its answers holds none but its own clients, and those can leave', async () => {
+  it('by never ending its answers holds only its own clients, and they can leave', async () => {
     await script(engines[0]!, { kind: 'never-ending' });
     const ends = await Promise.all(
       Array.from({ length: engineCount * 5 }, (_, i) =>
@@ -252,7 +252,7 @@ describe('an engine that misbehaves', () => {
     );
   });
 
-  it('that refuses everything as the client’s fault stays, as do all others: a storm of 400s', async () => {
+  it('by refusing everything with 400 stays in use, like all others', async () => {
     await Promise.all(engines.map((engine) => script(engine, { kind: 'refuse' })));
     const ends = await burst(gateway.url, size(1000, 100), 5, seed);
     expect(ends.every(({ how, status }) => how === 'refused' && status === 400)).toBe(true);

@@ -25,7 +25,7 @@ function drawnRooms(folder: string): string[][] {
 }
 
 describe('ARCHITECTURE.md', () => {
-  it('draws which folder imports which', () => {
+  it('shows which folder imports which', () => {
     const drawn: Record<string, string[]> = {};
     for (const [, folder, imports] of text.matchAll(/^(\w+) +-> ?((?:\w+ )*\w*)(?: {2,}|$)/gm)) {
       if (folder! in folders) drawn[folder!] = imports!.split(' ').filter(Boolean);
@@ -33,7 +33,7 @@ describe('ARCHITECTURE.md', () => {
     expect(drawn).toEqual(folders);
   });
 
-  it.each(Object.keys(rooms))('draws the rooms of %s in the order of their imports', (folder) => {
+  it.each(Object.keys(rooms))('shows the rooms of %s in the order of their imports', (folder) => {
     expect(drawnRooms(folder)).toEqual(rooms[folder]);
   });
 
@@ -63,7 +63,7 @@ describe('ARCHITECTURE.md', () => {
     expect([...limits].filter((limit) => !new RegExp(`\\b${limit}\\b`).test(all))).toEqual([]);
   });
 
-  it('is short enough to be read', () => {
+  it('is at most 100 lines long', () => {
     expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(100);
   });
 });

@@ -12,12 +12,12 @@ function stepOf(file: string): number {
 }
 
 describe('the imports of src/', () => {
-  it('are found', () => {
+  it('exist', () => {
     expect(imports.get('core/router.ts')).toContain('core/types.ts');
     expect(findCycle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]]))).toEqual(['b', 'c', 'b']); // biome-ignore format: one graph
   });
 
-  it('have no cycle, imports of types included', () => {
+  it('have no cycle, including imports of types', () => {
     expect(findCycle(imports)).toBeNull();
   });
 
@@ -44,7 +44,7 @@ describe('the imports of src/', () => {
     expect(against).toEqual([]);
   });
 
-  it('are held to that by the linter', () => {
+  it('are enforced by the linter', () => {
     expect(readFileSync(rulesFile, 'utf8')).toBe(rulesText());
   });
 });

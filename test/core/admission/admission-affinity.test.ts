@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { range, routerOf } from '../router-harness.ts';
 
 describe('RouteRequest.affinity', () => {
-  it('decides where all else is equal', () => {
+  it('decides between otherwise equal workers', () => {
     for (const worker of [0, 1, 2]) {
       const { route } = routerOf(3);
       const { decision } = route(range(0, 40), { affinity: { worker, tokens: 1 } });
@@ -15,7 +15,7 @@ describe('RouteRequest.affinity', () => {
     }
   });
 
-  it('takes exactly its tokens off the cost of its worker, and nothing off the others', () => {
+  it('subtracts exactly its tokens from the cost of its worker', () => {
     fc.assert(
       fc.property(
         fc.nat(2),
@@ -38,7 +38,7 @@ describe('RouteRequest.affinity', () => {
     );
   });
 
-  it('gives way to a load that weighs more', () => {
+  it('is outweighed by a larger load', () => {
     const { route } = routerOf(2);
     const busy = route(range(0, 400), { affinity: { worker: 0, tokens: 1 } });
     expect(busy.decision.worker).toBe(0);

@@ -51,7 +51,7 @@ const command = fc.oneof(
 );
 
 describe('Admission', () => {
-  it('does what its naive twin does, and leaves nothing behind', () => {
+  it('equals its naive twin, and leaves nothing behind', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
         const harness = harnessOf(

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { applicant, harnessOf } from './admission-harness.ts';
 
 describe('room', () => {
-  it('holds a request while every worker would exceed its capacity, and places it in the step that frees the blocks', () => {
+  it('holds a request while every worker would exceed its capacity, and places it in the step that frees blocks', () => {
     const { enter, drain, release } = harnessOf([{ capacityBlocks: 10 }, { capacityBlocks: 10 }]);
     expect([enter(applicant(1, 10)), enter(applicant(2, 8)), enter(applicant(3, 2))]).toEqual([0, 1, 1]);
     expect(enter(applicant(4, 1))).toBe('waiting');
@@ -13,14 +13,14 @@ describe('room', () => {
     expect(drain()).toEqual([[4, 1]]);
   });
 
-  it('leaves the choice to the policy as long as one worker has room', () => {
+  it('leaves the choice to the policy while any worker has room', () => {
     const { enter, router } = harnessOf([{ capacityBlocks: 4 }, { capacityBlocks: 100 }]);
     expect([1, 2, 3].map((name) => enter(applicant(name, 4)))).toEqual([0, 1, 0]);
     router.setRunningRequestsMax(0, 2);
     expect([4, 5].map((name) => enter(applicant(name, 4)))).toEqual([1, 1]);
   });
 
-  it('counts blocks that are shared with a request in flight once', () => {
+  it('counts blocks shared with a request in flight once', () => {
     const { enter } = harnessOf([{ capacityBlocks: 10 }]);
     const whole = applicant(1, 10);
     expect(enter(whole)).toBe(0);
@@ -28,7 +28,7 @@ describe('room', () => {
     expect(enter(applicant(3, 1))).toBe('waiting');
   });
 
-  it('never exceeds the running maximum, whatever comes at once', () => {
+  it('never exceeds the maximum of running requests in a burst', () => {
     const { enter, drain, release, router, admission } = harnessOf(
       [0, 1, 2, 3].map(() => ({ capacityBlocks: 8192, capacityKnown: false, runningRequestsMax: 5 })),
       1000,
@@ -42,7 +42,7 @@ describe('room', () => {
     expect(admission.waiting).toBe(960);
   });
 
-  it('never holds by a capacity that is only assumed', () => {
+  it('does not hold a request because of an assumed capacity', () => {
     const { enter, router, drain } = harnessOf([{ capacityBlocks: 2, capacityKnown: false }]);
     expect([1, 2, 3].map((name) => enter(applicant(name, 50)))).toEqual([0, 0, 0]);
     router.setCapacity(0, 200);
@@ -51,14 +51,14 @@ describe('room', () => {
     expect(drain()).toEqual([[4, 0]]);
   });
 
-  it('sends a request larger than every worker on at once: the engine decides', () => {
+  it("places a request that exceeds every worker's capacity at once: the engine decides", () => {
     const { enter } = harnessOf([{ capacityBlocks: 10 }, { capacityBlocks: 20 }]);
     expect([enter(applicant(1, 10)), enter(applicant(2, 20))]).toEqual([0, 1]);
     expect(enter(applicant(3, 21))).toBe(0);
     expect(enter(applicant(4, 20))).toBe('waiting');
   });
 
-  it('keeps a request larger than every worker below the running maximum', () => {
+  it('applies the running maximum to a request that exceeds every capacity', () => {
     const { enter, drain, release } = harnessOf([{ capacityBlocks: 10, runningRequestsMax: 1 }]);
     expect(enter(applicant(1, 1))).toBe(0);
     expect(enter(applicant(2, 11))).toBe('waiting');
@@ -66,7 +66,7 @@ describe('room', () => {
     expect(drain()).toEqual([[2, 0]]);
   });
 
-  it('does not split the prompts of one request, nor wait for more than an idle worker', () => {
+  it('keeps the prompts of one request together, and waits for no more than an idle worker', () => {
     const { enter, drain, release } = harnessOf([{ capacityBlocks: 100, runningRequestsMax: 2 }]);
     const prompts = [1, 2, 3].flatMap(() => applicant(0, 1).request().prompts);
     expect(enter(applicant(1, 1))).toBe(0);
@@ -77,7 +77,7 @@ describe('room', () => {
 });
 
 describe('order', () => {
-  it('goes by priority, lower first, then by arrival', () => {
+  it('is by priority, lower first, then by arrival', () => {
     const { enter, drain, release } = harnessOf([{ capacityBlocks: 4 }]);
     enter(applicant(0, 4));
     for (const [name, priority] of [
@@ -97,7 +97,7 @@ describe('order', () => {
     expect(order).toEqual([3, 5, 2, 4, 1]);
   });
 
-  it('keeps one worker free for a large request that others pass', () => {
+  it('reserves one worker for a blocked large request', () => {
     const { enter, drain, release } = harnessOf([{ capacityBlocks: 10 }, { capacityBlocks: 10 }]);
     expect([1, 2, 3, 4].map((name) => enter(applicant(name, 5)))).toEqual([0, 1, 0, 1]);
     expect(enter(applicant(5, 10))).toBe('waiting');
@@ -112,7 +112,7 @@ describe('order', () => {
     expect(drain()).toEqual([[7, 1]]);
   });
 
-  it('places a large request in a stream of small ones that never ends', () => {
+  it('places a large request within an endless stream of small ones', () => {
     const { enter, drain, release, live } = harnessOf([{ capacityBlocks: 10 }, { capacityBlocks: 10 }]);
     let name = 0;
     for (; name < 20; name++) enter(applicant(name, 1));
@@ -127,7 +127,7 @@ describe('order', () => {
     expect(rounds).toBeLessThan(30);
   });
 
-  it('lets a request for other workers pass one that is blocked', () => {
+  it('lets a request for other workers pass a blocked one', () => {
     const { enter, drain } = harnessOf([{ capacityBlocks: 4 }, { capacityBlocks: 400 }]);
     const only = (worker: number) => ({ lane: `${worker}`, excluded: new Set([1 - worker]) });
     enter(applicant(1, 4, only(0)));
@@ -138,7 +138,7 @@ describe('order', () => {
 });
 
 describe('the queue', () => {
-  it('is bounded, and forgets who is withdrawn', () => {
+  it('is bounded, and drops withdrawn requests', () => {
     const { enter, admission, drain, release } = harnessOf([{ capacityBlocks: 4 }], 2);
     enter(applicant(0, 4));
     const entries = [1, 2, 3].map((name) => admission.enter(applicant(name, 4), 0));
@@ -153,12 +153,12 @@ describe('the queue', () => {
     expect([admission.waiting, admission.waitingBlocks]).toEqual([0, 0]);
   });
 
-  it('takes whom there is room for even where nobody may wait', () => {
+  it('places a request that finds room even if nobody may wait', () => {
     const { enter } = harnessOf([{ capacityBlocks: 4 }], 0);
     expect([enter(applicant(1, 4)), enter(applicant(2, 4))]).toEqual([0, 'full']);
   });
 
-  it('says to come back when what waits should have found room, by the releases of the last 30 s', () => {
+  it('estimates retry-after from the releases of the last 30 s', () => {
     const { enter, admission, release, drain } = harnessOf([{ capacityBlocks: 100 }], 1);
     const retryAfterS = (nowMs: number): number => {
       const entry = admission.enter(applicant(99, 20), nowMs);
@@ -187,7 +187,7 @@ describe('the queue', () => {
     expect(retryAfterS(45_000)).toBe(6);
   });
 
-  it('refuses those who wait as soon as no worker is left for them', () => {
+  it('refuses waiting requests as soon as no worker is left for them', () => {
     const { enter, drain, router } = harnessOf([{ capacityBlocks: 4 }]);
     enter(applicant(1, 4));
     enter(applicant(2, 4));
@@ -196,7 +196,7 @@ describe('the queue', () => {
     expect(enter(applicant(3, 1))).toBe('no-worker');
   });
 
-  it('places those who wait on a worker that joins', () => {
+  it('places waiting requests on a worker that joins', () => {
     const { enter, drain, router } = harnessOf([{ capacityBlocks: 4 }]);
     enter(applicant(1, 4));
     enter(applicant(2, 4));
@@ -206,7 +206,7 @@ describe('the queue', () => {
 });
 
 describe('Router.onRoomChange', () => {
-  it('is called by whatever may let a request go on', () => {
+  it('is called on every change that may let a request proceed', () => {
     let calls = 0;
     const called = (act: () => void): boolean => {
       const before = calls;

@@ -27,7 +27,7 @@ function words(sequence: Uint32Array): bigint[] {
 }
 
 describe('block hash', () => {
-  it('is XXH64: the published test vectors', () => {
+  it("equals XXH64's published test vectors", () => {
     expect(xxh64(new Uint8Array(0)).toString(16)).toBe('ef46db3751d8e999');
     expect(xxh64(new TextEncoder().encode('a')).toString(16)).toBe('d24ec4f1a98c6e5b');
     expect(xxh64(new TextEncoder().encode('abc')).toString(16)).toBe('44bc2cf5ad770999');
@@ -50,7 +50,7 @@ describe('block hash', () => {
     );
   });
 
-  it('keeps LoRA, salt and block size apart; an empty string is no namespace', () => {
+  it('separates LoRA, salt and block size; an empty string is no namespace', () => {
     const tokens = Uint32Array.from({ length: 32 }, (_, i) => i);
     const of = (size: number, namespace?: { lora?: string | null; salt?: string | null }): string =>
       hasher.hash(tokens, size, namespace).sequence.slice(0, 2).join();
@@ -62,21 +62,21 @@ describe('block hash', () => {
     );
   });
 
-  it('hashes prompts larger than its first memory, and small ones after them', () => {
+  it('hashes prompts larger than its initial memory, and small ones afterwards', () => {
     const tokens = Uint32Array.from({ length: 300_000 }, (_, i) => i);
     const large = hasher.hash(tokens, 1);
     expect(large.count).toBe(300_000);
     expect([...hasher.hash(tokens.subarray(0, 5), 1).sequence]).toEqual([...large.sequence.subarray(0, 10)]);
   });
 
-  it('cuts bytes into blocks of four bytes a token and says how many tokens one stands for', () => {
+  it('cuts bytes into blocks of four bytes per token, and returns the tokens per block', () => {
     const text = new TextEncoder().encode('x'.repeat(200));
     const hashes = hasher.hashBytes(text, 16, 5);
     expect(hashes).toMatchObject({ blockSize: 16, count: 3, blockTokens: 64 / 5 });
     expect([...hashes.sequence]).not.toEqual([...hasher.hash(new Uint32Array(text.slice(0, 192).buffer), 16).sequence]);
   });
 
-  it('is the kernel that its source compiles to', async () => {
+  it('runs the kernel compiled from its source', async () => {
     const { compileKernel } = (await import('../../../scripts/build-kernel.mjs' as string)) as {
       compileKernel(): Promise<Buffer>;
     };

@@ -42,7 +42,7 @@ describe('hash table', () => {
     );
   });
 
-  it('shrinks when it empties', () => {
+  it('shrinks when it becomes empty', () => {
     const table = new HashTable(1);
     for (let i = 0; i < 100_000; i++) table.insert(i, i);
     const full = table.bytes;

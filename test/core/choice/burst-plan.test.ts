@@ -101,7 +101,7 @@ function bookAsPlanned(router: Router, requests: readonly RouteRequest[]): { wor
 }
 
 describe('a plan for requests that arrive together', () => {
-  it('has every request once, books nothing, and leaves later choices as they were', () => {
+  it('contains every request once, books nothing, and leaves later choices unchanged', () => {
     fc.assert(
       fc.property(scenes, (scene) => {
         const requests = scene.burst.map(requestOf);
@@ -123,7 +123,7 @@ describe('a plan for requests that arrive together', () => {
     );
   });
 
-  it('is booked as planned: the ledger is exact, every booking ends once, nothing is left', () => {
+  it('is booked as planned: the ledger stays exact and ends empty', () => {
     fc.assert(
       fc.property(scenes, (scene) => {
         const alive = new Set<number>();
@@ -154,7 +154,7 @@ describe('a plan for requests that arrive together', () => {
     );
   });
 
-  it('never waits longer in total than one placed after the other, the shortest first', () => {
+  it('never has a longer total wait than placing the shortest first, one after the other', () => {
     let improved = 0;
     fc.assert(
       fc.property(scenes, (scene) => {
@@ -186,7 +186,7 @@ describe('a plan for requests that arrive together', () => {
     expect(improved).toBeGreaterThan(0);
   });
 
-  it('sends the prompts of a worker shortest first, a shared beginning counted once', () => {
+  it("sends each worker's prompts shortest first, and counts a shared beginning once", () => {
     const router = new Router({ policy: createPolicy('kv'), seed: 1, joint: true });
     router.addWorker({ id: 'w', blockSize, capacityBlocks: 1000, source: 'events' });
     const long = { blocks: [7, 7, 7, 7, 7, 7], tail: 1 };
@@ -196,7 +196,7 @@ describe('a plan for requests that arrive together', () => {
     expect(router.plan(requests, 0).map(({ index }) => index)).toEqual([1, 4, 3, 5, 2, 0]);
   });
 
-  it('leaves requests with several prompts, weights or no candidate to be routed by themselves', () => {
+  it('routes requests with several prompts, own weights or no candidate one by one', () => {
     const router = new Router({ policy: createPolicy('kv'), seed: 1, joint: true });
     for (const id of ['a', 'b']) router.addWorker({ id, blockSize, capacityBlocks: 1000, source: 'events' });
     const one = requestOf({ blocks: [1], tail: 1 }, 0);
@@ -213,7 +213,7 @@ describe('a plan for requests that arrive together', () => {
     ]);
   });
 
-  it('is left out where the policy is not to plan: requests keep their order', () => {
+  it('is skipped if the policy must not plan: requests keep their order', () => {
     const requests = range(0, 3).map((i) => requestOf({ blocks: [1, 2].slice(0, i), tail: 3 - i }, i));
     const inOrder = range(0, 3).map((index) => ({ index, worker: null }));
     for (const [policy, joint] of [
@@ -227,7 +227,7 @@ describe('a plan for requests that arrive together', () => {
     }
   });
 
-  it('books where the policy chooses if the planned worker is no candidate any more', () => {
+  it("books the policy's choice if the planned worker is no longer a candidate", () => {
     const router = new Router({ policy: createPolicy('kv'), seed: 1, joint: true });
     const [a, b] = ['a', 'b'].map((id) => router.addWorker({ id, blockSize, capacityBlocks: 1000, source: 'events' }));
     const request = requestOf({ blocks: range(0, 10), tail: 1 }, 0);

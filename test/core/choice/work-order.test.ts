@@ -65,14 +65,14 @@ describe('the order of work', () => {
     expect(orderOfWork([job, job, job])).toEqual([0, 1, 2]);
   });
 
-  it('takes a shared beginning as done where the worker holds it', () => {
+  it('counts a shared beginning that the worker holds as done', () => {
     const shared = { blocks: [1, 1, 1, 1, 1], tail: 1 };
     const short = { blocks: [2], tail: 2 };
     expect(orderOfWork([jobOf(shared, 0), jobOf(short, 1)])).toEqual([1, 0]);
     expect(orderOfWork([{ ...jobOf(shared, 0), cachedTokens: 20 }, jobOf(short, 1)])).toEqual([0, 1]);
   });
 
-  it('goes through a thousand prompts that each continue the one before', () => {
+  it('handles a thousand prompts that each continue the one before', () => {
     const blocks = range(0, 1000);
     const jobs = blocks.map((count) => jobOf({ blocks: blocks.slice(0, count), tail: 1 }, count));
     expect(orderOfWork(jobs.reverse())).toEqual(range(0, 1000).reverse());

@@ -59,7 +59,7 @@ const prompt = (tokens: number[], blockSize: number): string[] => {
 };
 
 describe('CoarseBlocks', () => {
-  it('holds the blocks that a prompt has, whatever the events cut', () => {
+  it("holds a prompt's blocks however the events are cut", () => {
     const subject = new Subject(1, 4);
     subject.apply(pages([1, 2, 3]));
     expect(subject.held.size).toBe(0);
@@ -68,7 +68,7 @@ describe('CoarseBlocks', () => {
     expect([...subject.held]).toEqual(prompt([1, 2, 3, 4, 5, 6, 7, 8, 9], 4));
   });
 
-  it('drops a block with any of its pages, and has it back with that page', () => {
+  it('drops a block with any of its pages, and holds it again with that page', () => {
     const subject = new Subject(1, 4);
     subject.apply(pages([1, 2, 3, 4, 5, 6, 7, 8]));
     const [first, second] = prompt([1, 2, 3, 4, 5, 6, 7, 8], 4);
@@ -82,7 +82,7 @@ describe('CoarseBlocks', () => {
     }
   });
 
-  it('keeps branches of one block apart, and forgets pages with nothing below them', () => {
+  it('separates branches within one block, and drops pages that have none below', () => {
     const subject = new Subject(1, 2);
     subject.apply(pages([1, 2]));
     subject.apply(pages([3], [1]));
@@ -93,7 +93,7 @@ describe('CoarseBlocks', () => {
     expect(subject.blocks.pageCount).toBe(0);
   });
 
-  it('counts copies, orphans and the unknown', () => {
+  it('counts copies, orphans and unknown pages', () => {
     const subject = new Subject(1, 2);
     subject.apply(pages([1, 2]));
     subject.apply(pages([2], [1]));
@@ -108,7 +108,7 @@ describe('CoarseBlocks', () => {
     expect(subject.held.size).toBe(0);
   });
 
-  it('takes a block with media for no prompt of the same tokens', () => {
+  it('does not match a block with media to a prompt with the same tokens', () => {
     const subject = new Subject(1, 2);
     subject.apply(pages([1, 2, 3, 4], [], { extras: [null, 'image', null, null] }));
     expect(subject.held.size).toBe(2);

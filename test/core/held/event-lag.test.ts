@@ -29,7 +29,7 @@ describe('EventLag', () => {
     expect(lag.missed(0, 10_000)).toBe(0);
   });
 
-  it('counts the prompts in a row that no event told of in time', () => {
+  it('counts prompts in a row that no event announced in time', () => {
     for (const first of [1, 2, 3]) lag.computed(0, prompt(first), first);
     expect(lag.missed(0, 1000)).toBe(0);
     expect(lag.missed(0, 3002)).toBe(1);
@@ -39,7 +39,7 @@ describe('EventLag', () => {
     expect(lag.missed(0, 5001)).toBe(0);
   });
 
-  it('goes on watching however many were missed', () => {
+  it('keeps watching after any number of missed events', () => {
     for (let first = 0; first < 100; first++) lag.computed(0, prompt(first), first * 1000);
     expect(lag.missed(0, 200_000)).toBe(100);
     lag.computed(0, prompt(500), 200_000);

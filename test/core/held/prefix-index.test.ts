@@ -56,14 +56,14 @@ function indexOf(workerCount: number): {
   };
 }
 
-describe('prefix index: cases in which known indexes are wrong', () => {
-  it('a query that parts in block 5 and has the same contents after it: 5', () => {
+describe('prefix index: cases that known implementations get wrong', () => {
+  it('a prompt that diverges in block 5 and has equal contents after it overlaps 5', () => {
     const { index, overlaps } = indexOf(1);
     index.apply(0, stored(chainNames('a', 96), range(0, 96)));
     expect(overlaps([...range(0, 5), 999, ...range(6, 96)])).toEqual([5]);
   });
 
-  it('block 10 of a held chain removed, the deeper ones still held: 10; stored again: 96', () => {
+  it('block 10 of a held chain removed: overlap 10; stored again: 96', () => {
     const { index, overlaps } = indexOf(1);
     index.apply(0, stored(chainNames('a', 96), range(0, 96)));
     index.apply(0, removed('a10'));
@@ -72,7 +72,7 @@ describe('prefix index: cases in which known indexes are wrong', () => {
     expect(overlaps(range(0, 96))).toEqual([96]);
   });
 
-  it('one worker with 20 blocks, another with 96 and a hole: 20, and up to the hole', () => {
+  it('one worker with 20 blocks and another with 96 and a hole: 20, and up to the hole', () => {
     const { index, overlaps } = indexOf(2);
     index.apply(0, stored(chainNames('a', 20), range(0, 20)));
     index.apply(1, stored(chainNames('b', 96), range(0, 96)));
@@ -80,7 +80,7 @@ describe('prefix index: cases in which known indexes are wrong', () => {
     expect(overlaps(range(0, 96))).toEqual([20, 40]);
   });
 
-  it('two copies stored, one removed: still held', () => {
+  it('of two stored copies one removed: still held', () => {
     const { index, overlaps } = indexOf(1);
     index.apply(0, stored(['a0', 'a1'], [0, 1]));
     index.apply(0, stored(['a1'], [1], 'a0'));
@@ -90,7 +90,7 @@ describe('prefix index: cases in which known indexes are wrong', () => {
     expect(overlaps([0, 1])).toEqual([1]);
   });
 
-  it('two handles for one content: held until both are gone', () => {
+  it('two handles for one content: held until both are removed', () => {
     const { index, overlaps } = indexOf(1);
     index.apply(0, stored(['a'], [7]));
     index.apply(0, stored(['b'], [7]));
@@ -101,7 +101,7 @@ describe('prefix index: cases in which known indexes are wrong', () => {
     expect(overlaps([7])).toEqual([0]);
   });
 
-  it('churn at a constant number of held blocks: constant memory', () => {
+  it('churn at a constant number of held blocks takes constant memory', () => {
     const { index } = indexOf(1);
     for (let i = 0; i < 1000; i++) index.apply(0, stored([`a${i}`], [i]));
     const bytes = index.bytes;
@@ -121,7 +121,7 @@ describe('prefix index: cases in which known indexes are wrong', () => {
 });
 
 describe('prefix index', () => {
-  it('drops orphans and says so; unknown removals are counted', () => {
+  it('drops orphans and reports them; counts unknown removals', () => {
     const { index, overlaps } = indexOf(1);
     expect(index.apply(0, stored(['x', 'y'], [1, 2], 'nowhere'))).toEqual({
       appliedBlocks: 0,
@@ -138,7 +138,7 @@ describe('prefix index', () => {
     expect(index.apply(0, event)).toEqual({ appliedBlocks: 1, orphanBlocks: 1, unknownBlocks: 0 });
   });
 
-  it('keeps salted, LoRA and media blocks apart from plain ones', () => {
+  it('separates salted, LoRA and media blocks from plain ones', () => {
     const { index, overlaps } = indexOf(4);
     const plain = stored(['a', 'b'], [1, 2]);
     index.apply(0, plain);
@@ -151,7 +151,7 @@ describe('prefix index', () => {
     expect([...out]).toEqual([0, 2, 0, 0]);
   });
 
-  it('widens its rows for any number of workers and keeps what it knew', () => {
+  it('widens its rows for more workers without losing content', () => {
     const { index, overlaps } = indexOf(200);
     index.apply(3, stored(['a'], [1]));
     index.apply(199, stored(['a'], [1]));
@@ -211,7 +211,7 @@ describe('prefix index', () => {
     );
   });
 
-  it('equals the naive twin where handles are our own sequence hashes: copies, removals, clears', () => {
+  it('equals the naive twin if handles are sequence hashes: copies, removals, clears', () => {
     const workerCount = 34;
     const path = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 });
     const step = fc.record({

@@ -21,7 +21,7 @@ function stream(router: Router, timesMs: readonly number[]): void {
 }
 
 describe('the gap between the tokens of a worker', () => {
-  it('does not collapse where several tokens come in one read', () => {
+  it('does not collapse if several tokens arrive in one read', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 5, max: 200 }), (perRead, gapMs) => {
         const router = routerOfOne();
@@ -37,7 +37,7 @@ describe('the gap between the tokens of a worker', () => {
     );
   });
 
-  it('is not known of a stream that comes in one read', () => {
+  it('is unknown for a stream that arrives in one read', () => {
     const router = routerOfOne();
     stream(
       router,
@@ -46,7 +46,7 @@ describe('the gap between the tokens of a worker', () => {
     expect(router.load(0).tokenGapMs).toBe(0);
   });
 
-  it('survives a busy gateway that reads the tokens of 100 ms in two reads, 1.5 ms apart', () => {
+  it('stays right when a busy gateway reads the tokens of 100 ms in two reads, 1.5 ms apart', () => {
     const router = routerOfOne();
     const times = Array.from({ length: 40 }, (_, burst) =>
       [0, 0.01, 0.02, 1.5, 1.51].map((at) => 1000 + burst * 100 + at),
@@ -56,7 +56,7 @@ describe('the gap between the tokens of a worker', () => {
     expect(router.load(0).tokenGapMs).toBeLessThan(25);
   });
 
-  it('books answers in one piece at the pace that was seen, not at their limit at once', () => {
+  it('grows answers in one piece at the observed gap, not to their limit at once', () => {
     const router = routerOfOne();
     stream(
       router,

@@ -29,13 +29,13 @@ describe('dynamo', () => {
     expect(choose('dynamo', [idle, busy])).toEqual({ position: 0, reason: 'cost', costs: [13.25, 17.375] });
   });
 
-  it('scales the prefill, credits the overlap and weighs requests as told', () => {
+  it('applies prefill scale, overlap credit and request weight', () => {
     // A: 2 x 6.25 + 7 = 19.5.  B: 2 x (9.375 - 0.5 x 4) + 12 + 3 x 2 = 14.75 + 18 = 32.75.
     const options = { prefillScale: 2, overlapCredit: 0.5, activeRequestWeight: 3 };
     expect(choose('dynamo', [idle, busy], options).costs).toEqual([19.5, 32.75]);
   });
 
-  it('never lets the overlap pay for more than the prefill', () => {
+  it('never subtracts more than the prefill', () => {
     // B: max(0, 9.375 - 3 x 4) + 12.
     expect(choose('dynamo', [idle, busy], { overlapCredit: 3 }).costs[1]).toBe(12);
   });
@@ -54,7 +54,7 @@ describe('lpwl', () => {
     expect(choose('lpwl', [idle, busy])).toEqual({ position: 1, reason: 'cost', costs: [100, 86] });
   });
 
-  it('settles equal work by the fewest requests, and equal requests by chance', () => {
+  it('breaks equal work by the fewest requests, and equal requests at random', () => {
     const rows = [
       { uncachedTokens: 100, runningRequests: 3 },
       { uncachedTokens: 60, activePrefillTokens: 40, runningRequests: 1 },
@@ -85,7 +85,7 @@ describe('sticky-token-load', () => {
   const warm = { overlapTokens: 80, uncachedTokens: 20, activePrefillTokens: 90 };
   const warmer = { overlapTokens: 90, uncachedTokens: 10, activePrefillTokens: 95 };
 
-  it('stays with the best of the warm workers, though a cold one costs less', () => {
+  it('stays with the best warm worker although a cold one costs less', () => {
     expect(choose('sticky-token-load', [cold, warm, warmer])).toEqual({
       position: 2,
       reason: 'affinity',
@@ -93,13 +93,13 @@ describe('sticky-token-load', () => {
     });
   });
 
-  it('leaves when the prefill there is more than the gap above the least', () => {
+  it('leaves if the prefill there exceeds the least by more than the gap', () => {
     expect(choose('sticky-token-load', [cold, warm, warmer], { prefillGapTokensMax: 95 }).position).toBe(2);
     const left = choose('sticky-token-load', [cold, warm, warmer], { prefillGapTokensMax: 94 });
     expect(left).toMatchObject({ position: 0, reason: 'cost' });
   });
 
-  it('calls a worker warm from 80 per cent on', () => {
+  it('calls a worker warm from 80 per cent', () => {
     const lukewarm = { overlapTokens: 79, uncachedTokens: 21, activePrefillTokens: 90 };
     expect(choose('sticky-token-load', [cold, lukewarm])).toMatchObject({ position: 0, reason: 'cost' });
     expect(choose('sticky-token-load', [cold, lukewarm], { warmMatchMin: 0.79 })).toMatchObject({ position: 1 });

@@ -36,7 +36,7 @@ describe('kv', () => {
     expect(costsOf({}, { overlapWeight: 0 })).toEqual([112, 192]);
   });
 
-  it('form 1731 leaves the booked prefill out', () => {
+  it('form 1731 omits the booked prefill', () => {
     expect(costsOf({ form: '1731' })).toEqual([212, 36 + 192]);
   });
 
@@ -48,7 +48,7 @@ describe('kv', () => {
     expect(first / 20_000).toBeCloseTo(1 / (1 + Math.exp(-1 / 0.5)), 2);
   });
 
-  it('after booking an identical request costs at least what resident blocks and no load would', () => {
+  it('after booking an identical request costs at least as much as with resident blocks and no load', () => {
     const prompt = range(0, 45);
     const booked = routerOf(1);
     booked.route(prompt);
@@ -60,7 +60,7 @@ describe('kv', () => {
 });
 
 describe('baselines', () => {
-  it('round robin takes each worker in its turn and passes over those that may not be chosen', () => {
+  it('round robin takes each worker in turn and skips those that may not be chosen', () => {
     const { router, route } = routerOf(3, { policy: createPolicy('round-robin') });
     const next = (excluded: number[] = []): number => route([1], { excluded: new Set(excluded) }).decision.worker;
     expect([next(), next(), next(), next()]).toEqual([0, 1, 2, 0]);
@@ -91,7 +91,7 @@ describe('baselines', () => {
   });
 });
 
-it('the source of chance is uniform, in range and the same for the same seed', () => {
+it('the random source is uniform, in range and the same for the same seed', () => {
   const random = new Random(42);
   const again = new Random(42);
   const seen = new Array<number>(7).fill(0);

@@ -17,7 +17,7 @@ const idle: Columns[] = [{}, {}, {}, {}];
 const prompt = (i: number): PolicyRequest => promptRequest(range(1000 * i, 1000 * i + 300), 16);
 
 describe('prefix-hash', () => {
-  it('knows a prompt by its first 256 tokens', () => {
+  it('identifies a prompt by its first 256 tokens', () => {
     const shared = range(0, 256);
     const other = [...range(0, 255), 9999];
     const target = workerFor(promptRequest(shared, 16), idle);
@@ -28,7 +28,7 @@ describe('prefix-hash', () => {
     expect(targets.size).toBe(1);
   });
 
-  it('knows a shorter prompt by its last full block, and the block that completes 256 tokens by any size', () => {
+  it('identifies a shorter prompt by its last full block, and others by the block that completes 256 tokens', () => {
     // 40 tokens in blocks of 16: the second block, so that tokens 32 .. 39 do not matter. Blocks of 100: the third.
     const short = range(0, 32);
     expect(workerFor(promptRequest([...short, 7, 7], 16), idle)).toBe(workerFor(promptRequest(short, 16), idle));
@@ -68,7 +68,7 @@ describe('prefix-hash', () => {
     });
   }
 
-  it('passes over a worker with more than 1.25 times the average, and more than 10 above it', () => {
+  it('skips a worker with more than 1.25 times the average and more than 10 above it', () => {
     const targets = range(0, 100).map((i) => workerFor(prompt(i), idle));
     expect(targets).toContain(0);
     // (25 + 3 x 9) / 4 = 13: at most max(16.25, 23). (21 + 3 x 9) / 4 = 12: at most max(15, 22).
@@ -81,7 +81,7 @@ describe('prefix-hash', () => {
     expect(bounded(129, 97)).toEqual(targets);
   });
 
-  it('has the bound of earlier versions without the slack', () => {
+  it('has the bound of earlier versions with slack 0', () => {
     // 5 + 1 + 1 + 1 = 8, on average 2: at most 2.5, and 12 with the slack.
     expect(bounded(5, 1)).toContain(0);
     expect(bounded(5, 1, { loadSlack: 0 })).not.toContain(0);
@@ -93,7 +93,7 @@ describe('prefix-hash', () => {
     expect(workerFor(requestOf(3), rows)).toBe(1);
   });
 
-  it('knows a request by its first prompt, at the smallest block size of the pool', () => {
+  it('identifies a request by its first prompt, at the smallest block size of the pool', () => {
     const [first] = prompt(1).prompts;
     const [second] = prompt(2).prompts;
     const target = workerFor(prompt(1), idle);

@@ -53,7 +53,7 @@ describe('sglang-cache-aware', () => {
     ]);
   });
 
-  it('knows the last worker that was sent the matched node', () => {
+  it('remembers the last worker that was sent the matched node', () => {
     const { choose, book } = drive();
     book(ten, 1);
     book(ten, 2);
@@ -77,7 +77,7 @@ describe('sglang-cache-aware', () => {
     expect(choose(ten, { runningRequests: 1 }, {}, { runningRequests: 1 })).toEqual([1, 'cost']);
   });
 
-  it('forgets affinity while the fleet is out of balance by both measures', () => {
+  it('ignores affinity while the fleet is out of balance by both measures', () => {
     const rows = (...requests: number[]): Columns[] => requests.map((runningRequests) => ({ runningRequests }));
     const { choose, book } = drive({ defaults: 'library' });
     book(ten, 1);
@@ -89,7 +89,7 @@ describe('sglang-cache-aware', () => {
     expect(choose(ten, ...rows(363, 400, 380))[0]).toBe(0);
   });
 
-  it('has the command line set of defaults, and the library set where asked for', () => {
+  it('has the defaults of the command line, or of the library if selected', () => {
     const rows: Columns[] = [{}, { runningRequests: 64 }, {}];
     const third = promptRequest([...range(0, 4), ...range(50, 56)]);
     const cli = drive();
@@ -103,7 +103,7 @@ describe('sglang-cache-aware', () => {
     expect(drive({ defaults: 'library', balanceAbs: 64 }).choose(ten, ...rows)[0]).toBe(0);
   });
 
-  it('evicts at intervals what a worker has above the bound, the least recently used first', () => {
+  it('evicts blocks above the bound at intervals, the least recently used first', () => {
     const { state, choose, book } = drive({ treeTokensMax: 8, evictionIntervalMs: 1000 });
     const at = (tokens: number[], nowMs: number): PolicyRequest => promptRequest(tokens, 4, nowMs);
     book(at(range(0, 8), 5000), 1);
@@ -128,7 +128,7 @@ describe('sglang-cache-aware', () => {
     state.tree.assertConsistent();
   });
 
-  it('drops a worker that leaves, so that a new one of its index owns nothing', () => {
+  it('drops a worker that leaves, so that a new one with its index owns nothing', () => {
     const { state, choose, book, remove } = drive();
     book(ten, 1);
     remove(1);
@@ -136,7 +136,7 @@ describe('sglang-cache-aware', () => {
     expect(state.tree.heldBlocks).toBe(0);
   });
 
-  it('by its older miss rule, gives every new prefix to an empty worker, however busy; by today’s it does not', () => {
+  it('with the older miss rule gives every new prefix to an empty worker, however busy; today’s rule does not', () => {
     const busyNewcomer: Columns[] = [{ runningRequests: 1 }, { runningRequests: 2 }, { runningRequests: 30 }];
     const targets = (missRule: 'least-requests' | 'smallest-tree'): number[] => {
       const { choose, book } = drive({ missRule });

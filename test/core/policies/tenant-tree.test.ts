@@ -35,7 +35,7 @@ describe('TenantTree', () => {
     );
   });
 
-  it('keeps every worker within the bound of an eviction, and never matches more than was sent', () => {
+  it('keeps every worker within the bound after an eviction, and never matches more than was sent', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.nat(12), ids, (steps, blocksMax, probe) => {
         const tree = new TenantTree();
@@ -55,7 +55,7 @@ describe('TenantTree', () => {
     );
   });
 
-  it('evicts leaves before what they hang on, the least recently used first, from the worker with too much', () => {
+  it('evicts leaves before their parents, the least recently used first, from the worker above the bound', () => {
     const tree = new TenantTree();
     tree.insert(chainOf([1, 2, 3, 4]), 0);
     tree.insert(chainOf([1, 2, 5]), 0);

@@ -34,7 +34,7 @@ function busyForecast(): TtftForecast {
 }
 
 describe('the forecast', () => {
-  it('takes from the backlog the time that the head has had, at most its work', () => {
+  it('subtracts the time that the head has had from the backlog, at most its work', () => {
     const forecast = new TtftForecast(engine);
     expect(forecast.backlogMs(0, 0)).toBe(0);
     forecast.booked(long, 0);
@@ -49,7 +49,7 @@ describe('the forecast', () => {
     expect(forecast.backlogMs(1, 100)).toBe(0);
   });
 
-  it('keeps the anchor when another than the head gets its first token', () => {
+  it('keeps the anchor when a request other than the head gets its first token', () => {
     const forecast = new TtftForecast(engine);
     forecast.booked(long, 0);
     forecast.booked(half, 10);
@@ -57,7 +57,7 @@ describe('the forecast', () => {
     expect(forecast.backlogMs(0, 60)).toBeCloseTo(100.5 - 60, 9);
   });
 
-  it('anchors the next one when the head ends without a first token, at the latest time known', () => {
+  it('anchors the next request when the head ends without a first token', () => {
     const forecast = new TtftForecast(engine);
     forecast.booked(long, 0);
     forecast.booked(half, 10);
@@ -77,7 +77,7 @@ describe('the forecast', () => {
     expect(forecast.ttftMs(0, 700, 300, 90)).toBe(forecast.ttftMs(1, 700, 300, 90));
   });
 
-  it('refuses bookings that were never announced', () => {
+  it('asserts that bookings were announced', () => {
     expect(() => new TtftForecast(engine).firstToken(long, 0)).toThrow('a booking begins with onBooked');
   });
 });
@@ -116,7 +116,7 @@ describe('what-if', () => {
     expect(forecast.ttftMs(0, 1, 0, 0)).toBeCloseTo(0.1000005 * 12.016 + 5, 9);
   });
 
-  it('knows an L40S by default', () => {
+  it('models an L40S by default', () => {
     // 2048 tokens, idle: 0.0595 x 2048 = 121.856; attention 2048 x 1024 x 524288 / 180e9 = 6.108398; together 127.964398.
     // slow = (121.856 + 3) / 121.856 = 1.024619; 131.114806 + 3.
     const candidates = candidatesOf({ uncachedTokens: 2048 }, { uncachedTokens: 2048 });
@@ -146,7 +146,7 @@ function marginalCosts(options: MarginalCostOptions, outputTokens = 200): number
 }
 
 describe('marginal-cost', () => {
-  it('adds recomputing and decoding to the TTFT', () => {
+  it('adds recomputation and decoding to the TTFT', () => {
     // Idle: step = 0.1 x 1 + 1500 x 0.001 + 5 = 6.6; decode = 200 x 6.6 = 1320; 0.03 x 1320 = 39.6.
     //       168.68125 + 1 x 151.125 + 39.6 = 359.40625.
     // Busy: step = 0.1 x 3 + (1000 + 1500) x 0.001 + 5 = 7.8; decode = 200 x 7.8 + 2 x 100 x (1.5 + 0.02) = 1864;
@@ -156,7 +156,7 @@ describe('marginal-cost', () => {
     expect(busy).toBeCloseTo(420.238393, 6);
   });
 
-  it('by default weighs recomputing by the mean backlog: twice its seconds, at most four times', () => {
+  it('by default weighs recomputation by the mean backlog: twice its seconds, at most four times', () => {
     // (40.375 + 0) / 2 ms = 0.0201875 s: weight 0.040375; idle: 168.68125 + 0.040375 x 151.125 + 39.6.
     expect(marginalCosts({})[1]).toBeCloseTo(168.68125 + 6.101671875 + 39.6, 9);
     const forecast = busyForecast();
@@ -174,7 +174,7 @@ describe('marginal-cost', () => {
     expect(busy).toBeCloseTo((420.238393 - 2e-4) * 2 + 2e-4, 5);
   });
 
-  it('follows the mean output length by a hundredth of each answer', () => {
+  it('moves the mean output length by a hundredth with each answer', () => {
     const policy = marginalCost({ engine });
     const state = policy.init();
     const answered = bookingOf(0, 0, { outputTokens: [100, 200] });

@@ -9,7 +9,7 @@ import {
 } from '../../../src/gateway/config/secret-hash.ts';
 
 describe('a secret', () => {
-  it('is known by its hash, which does not contain it and can be given in its place', () => {
+  it('is known by its hash, which does not contain it and can replace it in the configuration', () => {
     const secret = newSecret();
     expect(secret).toMatch(secretForm);
     const hash = hashSecret(secret);
@@ -21,7 +21,7 @@ describe('a secret', () => {
     expect(new SecretCheck(hash).accepts(hash)).toBe(false);
   });
 
-  it('has a salt of its own', () => {
+  it('has its own salt', () => {
     const [, a] = hashSecret('0123456789abcdef').split(':');
     const [, b] = hashSecret('fedcba9876543210').split(':');
     expect(a).not.toBe(b);
@@ -29,7 +29,7 @@ describe('a secret', () => {
 });
 
 describe('a keyring', () => {
-  it('finds each key, again and again, and no other', () => {
+  it('finds each key, repeatedly, and no other', () => {
     const secrets = Array.from({ length: 20 }, newSecret);
     const keys = secrets.map((secret, i) => {
       const result = readApiKey(`key-${i}:${secret}`);

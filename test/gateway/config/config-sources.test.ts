@@ -27,15 +27,15 @@ async function faults(yaml: string, environment: Record<string, string> = {}): P
   return [];
 }
 
-describe('a setting made in several places', () => {
-  it('is that of the flag, else of the variable, else of the file', async () => {
+describe('a setting from several sources', () => {
+  it('comes from the flag, else from the variable, else from the file', async () => {
     const file = folder.write('k.yaml', `${worker}port: 1\nseed: 2\ndecisionsMax: 3\nlogRequests: true\n`);
     const environment = { KVOYANT_SEED: '20', KVOYANT_DECISIONS_MAX: '30', KVOYANT_LOG_REQUESTS: 'off' };
     const options = await loadSettings({ file, environment, flags: { decisionsMax: 300 } });
     expect(resolveConfig(options)).toMatchObject({ port: 1, seed: 20, decisionsMax: 300, logRequests: false });
   });
 
-  it('comes from a variable in every form', async () => {
+  it('is read from a variable in every form', async () => {
     const environment = {
       KVOYANT_WORKER: 'http://a:1,blocks=5  http://b:2',
       KVOYANT_API_KEYS: 'me:0123456789abcdef you:fedcba9876543210',
@@ -56,7 +56,7 @@ describe('a setting made in several places', () => {
 });
 
 describe('a fault in the file', () => {
-  it('is told with its line and what is allowed', async () => {
+  it('is reported with its line and the allowed values', async () => {
     expect(await faults(`${worker}port: 99999\n`)).toEqual(['k.yaml:2: port must be an integer from 0 to 65535']);
     expect(await faults(`${worker}\n\npolicy: best\n`)).toEqual([
       expect.stringMatching(/^k\.yaml:4: policy must be one of kv, round-robin/),
@@ -65,7 +65,7 @@ describe('a fault in the file', () => {
     expect(unknown).toMatch(/^k\.yaml:3: colour is not a known setting; allowed are workers, .*logRequests/);
   });
 
-  it('is told in the list where it is', async () => {
+  it('is reported at its place in the list', async () => {
     const yaml = 'workers:\n  - http://a:1\n  - url: http://b:2\n    blockSize: 0\n  - url: http://c:3\n    speed: 9\n';
     expect(await faults(yaml)).toEqual([
       'k.yaml:4: workers block-size of http://b:2 must be an integer from 1 to 65536, got "0"',
@@ -79,11 +79,11 @@ describe('a fault in the file', () => {
     ]);
   });
 
-  it('that several settings have is told for each', async () => {
+  it('of several settings is reported for each', async () => {
     expect(await faults(`${worker}port: x\nseed: -1\n`)).toHaveLength(2);
   });
 
-  it('is told of a file that is no YAML, no map, or gone', async () => {
+  it('is reported for a file that is not YAML, not a map, or missing', async () => {
     expect(await faults('port: [1\n')).toEqual([expect.stringMatching(/^k\.yaml:\d: /)]);
     expect(await faults('port: 1\nport: 2\n')).toEqual([expect.stringMatching(/^k\.yaml:2: .*unique/)]);
     expect(await faults('- 1\n')).toEqual([expect.stringMatching(/^k\.yaml:1: must be a map/)]);
@@ -93,7 +93,7 @@ describe('a fault in the file', () => {
     expect(() => YamlFile.parse('k.yaml', bomb)).toThrow(/alias/i);
   });
 
-  it('of a file that it names is told with both places', async () => {
+  it('in a file that it refers to is reported with both places', async () => {
     folder.write('w.yaml', '- http://a:1\n- nowhere\n');
     const [fault] = await faults(`workersFile: ${folder.path}/w.yaml\n`);
     expect(fault).toBe('k.yaml:1: workersFile w.yaml:2: "nowhere" is no http:// or https:// address');
@@ -101,19 +101,19 @@ describe('a fault in the file', () => {
     expect(await faults(`workersFile: ${folder.path}/w.yaml\n`)).toEqual([]);
   });
 
-  it('names the variable where that has made the setting', async () => {
+  it('is reported with the variable if that set it', async () => {
     expect(await faults(`${worker}port: 1\n`, { KVOYANT_PORT: 'tcp://10.0.0.1:80' })).toEqual([
       'KVOYANT_PORT must be an integer from 0 to 65535',
     ]);
   });
 });
 
-describe('what may be open to whom', () => {
+describe('listening addresses', () => {
   it.each(['127.0.0.1', '127.0.0.2', 'localhost', '::1'])('%s is open to this machine only', async (host) => {
     expect(await faults(`${worker}host: "${host}"\n`)).toEqual([]);
   });
 
-  it.each(['0.0.0.0', '::', '10.0.0.1', '127.evil.example'])('%s needs keys, or to be asked for', async (host) => {
+  it.each(['0.0.0.0', '::', '10.0.0.1', '127.evil.example'])('%s needs keys, or allowOpen', async (host) => {
     const asked = `${worker}host: "${host}"\n`;
     expect(await faults(asked)).toEqual([expect.stringMatching(/^k\.yaml:2: host .* is open to other machines/)]);
     expect(await faults(`${asked}allowOpen: true\n`)).toEqual([]);

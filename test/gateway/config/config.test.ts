@@ -31,7 +31,7 @@ describe('resolveConfig', () => {
     });
   });
 
-  it('names the setting that is wrong, and what is allowed', () => {
+  it('names the wrong setting and the allowed values', () => {
     expect(fault({ workers, port: 70_000 })).toBe('port must be an integer from 0 to 65535');
     expect(fault({ workers, port: '8000' })).toBe('port must be an integer from 0 to 65535');
     expect(fault({ workers, policy: 'best' })).toMatch(/^policy must be one of kv, round-robin/);
@@ -42,7 +42,7 @@ describe('resolveConfig', () => {
     expect(fault({ workers: ['http://a:1', 'http://a:1/'] })).toBe('workers names http://a:1 twice');
   });
 
-  it('refuses workers that connect to one address and can not be told apart there', () => {
+  it("refuses workers that connect to one address and can't be distinguished there", () => {
     const at = (host: string, topic: string): string => `http://${host}:1,kv-events=bind:tcp://*:5557${topic}`;
     const topics = ['kv@a:1@m', 'kv@b:1@m', ''].map((topic, i) =>
       at(`h${i}`, topic === '' ? '' : `,kv-topic=${topic}`),

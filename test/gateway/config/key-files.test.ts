@@ -42,7 +42,7 @@ describe('a file of keys', () => {
     await expect(starting).rejects.toMatchObject({ name: 'ConfigError', setting: 'apiKeysFile' });
   });
 
-  it('that goes bad under a running gateway leaves the old keys, says so, and counts again once it is sound', async () => {
+  it('that becomes invalid at run time leaves the old keys, is reported, and is used again once it is valid', async () => {
     const engine = await harness.engine();
     const apiKeysFile = folder.write('keys.yaml', sound);
     const options: GatewayOptions = { workers: [engine.url], apiKeysFile, port: 0, logLevel: 'error' };
@@ -73,7 +73,7 @@ describe('a file of keys', () => {
   });
 });
 
-it('an admin key that vanishes at a reload stays', async () => {
+it('an admin key that disappears at a reload stays valid', async () => {
   const adminKey = 'admin-secret-0000001';
   const options: GatewayOptions = { workers: ['http://127.0.0.1:1'], adminKey, port: 0, logLevel: 'silent' };
   const gateway = await harness.gateway(options, 0, []);
@@ -81,7 +81,7 @@ it('an admin key that vanishes at a reload stays', async () => {
   expect((await fetch(`${gateway.adminUrl}/workers`)).status).toBe(401);
 });
 
-describe('settings', () => {
+describe('blank settings', () => {
   const worker = 'workers: ["http://127.0.0.1:1"]\n';
 
   async function fault(yaml: string, environment: Record<string, string> = {}): Promise<string> {
@@ -94,20 +94,17 @@ describe('settings', () => {
   }
 
   it.each(['apiKeys:', 'apiKeys: []', 'apiKeys: ~', 'apiKeysFile:', 'adminKey:', 'tlsCertFile:', 'record:'])(
-    'that are blank in the file are faults: %s',
+    'in the file are faults: %s',
     async (line) => {
       expect(await fault(`${worker}${line}\n`)).toMatch(/^k\.yaml:2: \w+ is empty: give it a value, or leave it out$/);
     },
   );
 
-  it.each(['API_KEYS', 'API_KEYS_FILE', 'ADMIN_KEY', 'TLS_KEY_FILE'])(
-    'that are empty variables are: %s',
-    async (name) => {
-      expect(await fault(worker, { [`KVOYANT_${name}`]: '' })).toBe(
-        `KVOYANT_${name} is empty: give it a value, or do not set it`,
-      );
-    },
-  );
+  it.each(['API_KEYS', 'API_KEYS_FILE', 'ADMIN_KEY', 'TLS_KEY_FILE'])('in variables are faults: %s', async (name) => {
+    expect(await fault(worker, { [`KVOYANT_${name}`]: '' })).toBe(
+      `KVOYANT_${name} is empty: give it a value, or do not set it`,
+    );
+  });
 
   it.each([
     ['apiKey:', /api-key of http:\/\/a:1 is empty/],
@@ -118,7 +115,7 @@ describe('settings', () => {
     ['model: 7', /model of http:\/\/a:1 must be a text/],
     ['blockSize:', /block-size of http:\/\/a:1 is empty/],
     ['blockSize: true', /block-size of http:\/\/a:1 must be a number/],
-  ])('of a worker that are no value are: %s', async (line, expected) => {
+  ])('of a worker are faults: %s', async (line, expected) => {
     expect(await fault(`workers:\n  - url: http://a:1\n    ${line}\n`)).toMatch(expected);
   });
 
@@ -128,7 +125,7 @@ describe('settings', () => {
   });
 });
 
-it('kvoyant key refuses a name that the configuration would refuse', () => {
+it('kvoyant key refuses a name that the configuration refuses', () => {
   const said: string[] = [];
   const command = keyCommand().exitOverride();
   command.configureOutput({ writeErr: (text) => said.push(text) });

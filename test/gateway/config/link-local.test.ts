@@ -58,29 +58,29 @@ const usual = [
 ];
 
 describe('a link-local address', () => {
-  it.each(refused)('is known as %s', (url) => {
+  it.each(refused)('is recognized as %s', (url) => {
     expect(() => resolveConfig({ workers: [url] })).toThrow(/has a link-local address/);
     expect(() => resolveConfig({ workers: [url], allowLinkLocal: true })).not.toThrow();
   });
 
-  it.each(usual)('is not %s', (url) => {
+  it.each(usual)('is not recognized in %s', (url) => {
     expect(() => resolveConfig({ workers: [url] })).not.toThrow();
   });
 
   it.each(['tcp://169.254.169.254:80', 'bind:tcp://169.254.1.1:80', 'tcp://[fe80::1]:80', 'tcp://2852039166:80'])(
-    'is known where KV events come from %s',
+    'is recognized in addresses of KV events %s',
     (kvEvents) => {
       expect(linkLocalFault({ url: 'http://10.0.0.1', kvEvents })).toMatch(/link-local/);
       expect(linkLocalFault({ url: 'http://10.0.0.1', kvReplay: kvEvents })).toMatch(/link-local/);
     },
   );
 
-  it('is none of any other host', () => {
+  it('is not found in any other host', () => {
     for (const host of ['', '*', 'localhost', 'engine-1', '::', '0.0.0.0']) expect(isLinkLocal(host)).toBe(false);
   });
 });
 
-describe('a name', () => {
+describe('a host name', () => {
   const lookUp = (addresses: readonly string[]) =>
     routableOnly((_name, _options, callback) => {
       callback(
@@ -93,7 +93,7 @@ describe('a name', () => {
       lookUp(addresses)('engine.test', { all }, (error, found) => (error === null ? resolve(found) : reject(error)));
     });
 
-  it('leads to where it does, unless that is one', async () => {
+  it('resolves unless it leads to a link-local address', async () => {
     expect(await ask(['10.0.0.1', '::1'], true)).toEqual([
       { address: '10.0.0.1', family: 4 },
       { address: '::1', family: 6 },
@@ -107,15 +107,15 @@ describe('a name', () => {
   });
 });
 
-describe('a worker there', () => {
-  it('does not come from a file', async () => {
+describe('a link-local worker', () => {
+  it('is refused from a file', async () => {
     const workersFile = folder.write('workers.yaml', '- http://127.0.0.1:1\n- http://2852039166\n');
     await expect(readReferencedFiles(resolveConfig({ workersFile }))).rejects.toThrow(/link-local address/);
     const allowed = await readReferencedFiles(resolveConfig({ workersFile, allowLinkLocal: true }));
     expect(allowed.workers).toHaveLength(2);
   });
 
-  it('does not come from an operator', async () => {
+  it('is refused from an operator', async () => {
     const gateway = await harness.gateway({ workers: ['http://127.0.0.1:1'] }, 0, []);
     for (const url of refused) {
       const response = await fetch(`${gateway.adminUrl}/workers`, { method: 'POST', body: JSON.stringify({ url }) });
@@ -124,7 +124,7 @@ describe('a worker there', () => {
     expect(await getJson(gateway, '/workers')).toMatchObject({ workers: [{ url: 'http://127.0.0.1:1' }] });
   });
 
-  it('does not come from a name that stands for several', async () => {
+  it('is refused from a dns+ name', async () => {
     const { resolve } = nameTable({ 'engines.test': ['169.254.169.254', '127.0.0.1', 'fe80::1'] });
     const log = new LogLines();
     const options = { workers: ['dns+http://engines.test:1'], logLevel: 'warn' } as const;

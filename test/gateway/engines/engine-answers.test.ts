@@ -12,7 +12,7 @@ afterEach(async () => {
   await fake.close();
 });
 
-it.each(captured)('vLLM $version, $what: cache and KV events as the engine tells of them', async (answers) => {
+it.each(captured)('reads cache and KV events of vLLM $version, $what', async (answers) => {
   const { version, what, cacheConfig, eventSources } = answers;
   const discovers = eventSources.status === 200;
   fake = await FakeEngine.start({

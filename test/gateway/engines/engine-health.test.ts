@@ -167,7 +167,7 @@ describe('the health of an engine, by its table', () => {
     });
   }
 
-  it('is lost at the third probe in a row without an answer, at once if it is refused or ill', () => {
+  it('is lost at the third unanswered probe in a row, at once if it is refused or ill', () => {
     const health = joined();
     for (let round = 0; round < 5; round++) {
       for (let miss = 1; miss < missedProbesMax; miss++) expect(health.probed('none', 'late')).toBe(null);
@@ -181,7 +181,7 @@ describe('the health of an engine, by its table', () => {
     expect([refused.takeProcessGone(), refused.takeProcessGone()]).toEqual([true, false]);
   });
 
-  it('remembers that its process was seen to be gone, until it is asked for that', () => {
+  it('remembers that its process was found gone until that is read', () => {
     const health = inState.stalled();
     health.answered(health.question, 'none');
     expect(health.takeProcessGone()).toBe(false);
@@ -191,13 +191,13 @@ describe('the health of an engine, by its table', () => {
     expect(health.takeProcessGone()).toBe(true);
   });
 
-  it('is not put out by failures while it can not be spared', () => {
+  it("is not put out by failures while it can't be spared", () => {
     const health = joined();
     for (let i = 0; i < 50; i++) expect(health.failed(i, 'reset', false)).toEqual({ kind: 'failed' });
     expect(health.state).toBe('ready');
   });
 
-  it('does not rest less because a fault of the gateway came during its rest', () => {
+  it('does not rest less because of an internal error during its rest', () => {
     const health = joined();
     let restMs = 0;
     while (restMs < 8000) {
@@ -209,13 +209,13 @@ describe('the health of an engine, by its table', () => {
     expect([health.task(7999), health.task(8000)]).toEqual(['nothing', 'join']);
   });
 
-  it('comes second while it is full, for a second', () => {
+  it('is a second choice for a second while it is full', () => {
     const health = joined();
     health.full(5000);
     expect([health.isSecondChoice(5999, 0), health.isSecondChoice(6000, 0)]).toEqual([true, false]);
   });
 
-  it('says for how long it has been silent, until it is heard', () => {
+  it('reports how long it has been silent, until it sends again', () => {
     const health = inState.stalled();
     expect(health.cause).toEqual({ silentMs: 1500 });
     health.heard();
@@ -223,7 +223,7 @@ describe('the health of an engine, by its table', () => {
     expect(health.advance(100, decoding).change).toEqual({ kind: 'heard' });
   });
 
-  it('rests twice as long each time until it has worked, and no longer than the limits', () => {
+  it('rests twice as long each time until it has worked, up to the limits', () => {
     const outs: number[] = [];
     const health = joined();
     let nowMs = 0;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readCacheConfigs } from '../../../src/gateway/engines/engine-metrics.ts';
 
 describe('readCacheConfigs', () => {
-  it("reads vLLM's gauge for every rank, less the block that holds nothing", () => {
+  it("reads vLLM's gauge for every rank, minus the null block", () => {
     const metrics = [
       '# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig',
       'vllm:cache_config_info{_block_size_resolved="True",block_size="32",enable_prefix_caching="True",engine="0",num_cpu_blocks="None",num_gpu_blocks="200"} 1.0',

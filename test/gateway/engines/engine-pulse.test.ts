@@ -29,11 +29,11 @@ function states(
 }
 
 describe('the pulse of an engine', () => {
-  it('is well if nothing is owed, for however long', () => {
+  it('is well while no request is under way, however long', () => {
     expect(states(new EnginePulse(), nothing, 60_000, null)).toEqual([['well', 100]]);
   });
 
-  it('never ends while /health answers, however long its streams stand still', () => {
+  it('never ends while /health answers, however long its streams pause', () => {
     const pulse = new EnginePulse();
     for (let i = 0; i < 200; i++) pulse.gap(20);
     expect(states(pulse, { ...nothing, decoding: 3 }, 600_000)).toEqual([
@@ -43,7 +43,7 @@ describe('the pulse of an engine', () => {
     ]);
   });
 
-  it('ends 2 s after the first question that is not answered: 3 s of decoding, 4 s of anything else', () => {
+  it('ends 2 s after the first unanswered question: 3 s while decoding, 4 s otherwise', () => {
     expect(states(new EnginePulse(), { ...nothing, decoding: 3 }, 5000, null)).toEqual([
       ['well', 100],
       ['stalled', 1100],
@@ -60,7 +60,7 @@ describe('the pulse of an engine', () => {
     ]);
   });
 
-  it('ends 2 s after /health stopped to answer, within an interval of asking', () => {
+  it('ends 2 s after /health stopped answering, plus at most one interval', () => {
     const pulse = new EnginePulse();
     states(pulse, { ...nothing, decoding: 1 }, 30_000);
     const last = states(pulse, { ...nothing, decoding: 1 }, 5000, null);
@@ -68,15 +68,15 @@ describe('the pulse of an engine', () => {
     expect(last.at(-1)![1]).toBeLessThanOrEqual(unansweredMsMax + 1000 + 2 * turnMs);
   });
 
-  it('ends at once if nothing listens, or /health says that it is ill', () => {
+  it('ends at once if nothing listens, or if /health reports 5xx', () => {
     expect(states(new EnginePulse(), { ...nothing, decoding: 1 }, 2000, 'ill').at(-1)).toEqual(['dead', 1200]);
   });
 
-  it('asks again where a question broke off, and counts on', () => {
+  it('asks again after a broken question, and keeps counting', () => {
     expect(states(new EnginePulse(), { ...nothing, decoding: 1 }, 9000, 'none').at(-1)).toEqual(['dead', 3100]);
   });
 
-  it('takes wide gaps for normal: ten times the 99th percentile', () => {
+  it('accepts large gaps as normal: ten times the 99th percentile', () => {
     const pulse = new EnginePulse();
     for (let i = 0; i < 100; i++) pulse.gap(i < 97 ? 20 : 400);
     expect(pulse.gapP99Ms()).toBe(400);
@@ -87,14 +87,14 @@ describe('the pulse of an engine', () => {
     ]);
   });
 
-  it('remembers the newest gaps only', () => {
+  it('keeps only the latest gaps', () => {
     const pulse = new EnginePulse();
     for (let i = 0; i < 1000; i++) pulse.gap(5000);
     for (let i = 0; i < 512; i++) pulse.gap(10);
     expect(pulse.gapP99Ms()).toBe(10);
   });
 
-  it('gives prefills 2 s and three times what they should take', () => {
+  it('gives prefills 2 s plus three times their expected time', () => {
     expect(states(new EnginePulse(), { ...nothing, prefilling: 1, prefillMs: 1000 }, 11_000)).toEqual([
       ['well', 100],
       ['stalled', 5100],
@@ -107,7 +107,7 @@ describe('the pulse of an engine', () => {
     }
   });
 
-  it('is not overdue while streams stand behind a prefill that is computed in one step', () => {
+  it('is not overdue while streams wait behind a prefill that is computed in one step', () => {
     const pulse = new EnginePulse();
     for (let i = 0; i < 512; i++) pulse.gap(20);
     const seen = states(pulse, { ...nothing, decoding: 5, prefilling: 1, prefillMs: 12_500 }, 30_000);
@@ -117,11 +117,11 @@ describe('the pulse of an engine', () => {
     ]);
   });
 
-  it('knows no normal silence of answers in one piece', () => {
+  it('has no normal silence for answers in one piece', () => {
     expect(states(new EnginePulse(), { ...nothing, whole: 4, prefillMs: 50 }, 600_000)).toEqual([['well', 100]]);
   });
 
-  it('starts anew with everything that is heard, and late answers say nothing of it', () => {
+  it('starts again when the engine sends, and ignores late answers', () => {
     const pulse = new EnginePulse();
     const expected = { ...nothing, decoding: 1 };
     for (let i = 0; i < 50; i++) {
@@ -150,7 +150,7 @@ class NaivePulse {
   }
 }
 
-describe('the pulse, against the drawing', () => {
+describe('the pulse, compared with its drawing', () => {
   const event = fc.oneof(
     { weight: 8, arbitrary: fc.record({ kind: fc.constant('turn' as const), ms: fc.integer({ min: 1, max: 400 }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('heard' as const) }) },
@@ -171,7 +171,7 @@ describe('the pulse, against the drawing', () => {
     prefillMs: fc.nat(3000),
   });
 
-  it('dies only of /health, never of silence alone; lives again only by what is heard; asks before it judges', () => {
+  it('dies only by /health, never by silence alone; recovers only when the engine sends; asks before it decides', () => {
     fc.assert(
       fc.property(owed, fc.array(event, { maxLength: 200 }), (expected, events) => {
         const pulse = new EnginePulse();

@@ -15,7 +15,7 @@ describe('failure streak', () => {
     expect(rests).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   });
 
-  it('forgets failures with the first answer', () => {
+  it('forgets failures after a whole answer', () => {
     const streak = new FailureStreak();
     for (let i = 0; i < 40; i++) {
       expect(streak.failed(false)).toBe(false);

@@ -36,7 +36,7 @@ describe('MetricsLines', () => {
     );
   });
 
-  it('keeps little of megabytes, and what shows that there was too much', () => {
+  it('keeps little of megabytes, and one line too many', () => {
     for (const size of [65_536, 1_000_000]) {
       expect(kept('# x\n'.repeat(500_000), size)).toBe('');
       expect(kept('a:x{} 1\n'.repeat(100_000), size).length).toBe(linesMax * 8);

@@ -32,7 +32,7 @@ describe('accountOf', () => {
     expect(accountOf(decision, cachedTokens)).toEqual({ ...nothing, cachedTokens, ...expected });
   });
 
-  it('accounts for every token of a prompt once, and no miss is negative', () => {
+  it('accounts for every prompt token once, and no miss is negative', () => {
     const request = fc
       .record({ isl: fc.integer({ min: 1, max: 10_000 }), promisedBlocks: fc.nat(10) })
       .chain(({ isl, promisedBlocks }) =>

@@ -7,7 +7,7 @@ function noted(findings: TrafficFindings, check: PromptCheck, count: number, now
   return Array.from({ length: count }, () => findings.note(check, nowMs)?.cause);
 }
 
-it('a token count that differs again and again is said, once in a minute', () => {
+it('reports repeated differences of token counts, once a minute', () => {
   const findings = new TrafficFindings();
   expect(noted(findings, 'miscounted', 5)).toEqual([undefined, undefined, 'token-count', undefined, undefined]);
   expect(noted(findings, 'miscounted', 1, 61_000)).toEqual(['token-count']);
@@ -16,7 +16,7 @@ it('a token count that differs again and again is said, once in a minute', () =>
   ]);
 });
 
-it('a finding ends when what it said is no longer so', () => {
+it('ends a finding when it is no longer true', () => {
   const findings = new TrafficFindings();
   noted(findings, 'miscounted', 16);
   noted(findings, 'as-predicted', 13);
@@ -25,7 +25,7 @@ it('a finding ends when what it said is no longer so', () => {
   expect(findings.current).toEqual([]);
 });
 
-it('predictions that fail as a rule are said, and some that fail are not', () => {
+it('reports frequent wrong predictions, but not occasional ones', () => {
   const findings = new TrafficFindings();
   for (let i = 0; i < 20; i++) noted(findings, i % 2 ? 'mispredicted' : 'as-predicted', 1);
   expect(findings.current).toEqual([]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AnswerBudget } from '../../../src/gateway/exchange/answer-budget.ts';
 
 describe('AnswerBudget', () => {
-  it('gives one answer two thirds of what is free beside the others, and names the limit beyond', () => {
+  it('limits one answer to two thirds of the free budget, and names the limit', () => {
     const budget = new AnswerBudget(900);
     const first = budget.lease();
     first.take(600);

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { AnswerDeadlines } from '../../../src/gateway/exchange/answer-deadlines.ts';
 import { Exchange } from '../../../src/gateway/exchange/exchange.ts';
 
-it('a client that does not read the rest of a complete answer is cut off', async () => {
+it('disconnects a client that does not read the rest of a complete answer', async () => {
   const limits: string[] = [];
   const deadlines = new AnswerDeadlines(
     () => ({ totalMsMax: 60_000, streamIdleMsMax: 300 }),

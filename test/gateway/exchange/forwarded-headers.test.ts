@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { requestHeaders, responseHeaders } from '../../../src/gateway/exchange/forwarded-headers.ts';
 
 describe('forwarded headers', () => {
-  it('leave out what is meant for one connection, and what the gateway sets', () => {
+  it('omit hop-by-hop headers and those that the gateway sets', () => {
     const raw = [
       ['Host', 'x'],
       ['Connection', 'close, X-Hop'],
@@ -32,7 +32,7 @@ describe('forwarded headers', () => {
     );
   });
 
-  it('of a response keep repeated ones apart', () => {
+  it('of a response keep repeated headers separate', () => {
     const headers = {
       'set-cookie': ['a=1', 'b=2'],
       connection: 'x-hop',

@@ -14,7 +14,7 @@ function incoming(headers: Readonly<Record<string, string>> = {}): { stream: Pas
 }
 
 describe('readBody', () => {
-  it('puts the pieces together, whatever their sizes, in at most twice their memory and 64 KiB', async () => {
+  it('joins chunks of any sizes in at most twice their memory plus 64 KiB', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 50_000 }), { maxLength: 20 }), async (pieces) => {
         const whole = Buffer.concat(pieces);
@@ -33,7 +33,7 @@ describe('readBody', () => {
     );
   });
 
-  it('takes no more than was announced', async () => {
+  it('takes at most the announced length', async () => {
     const budget = new BodyBudget(() => 100 * mib);
     const { stream, request } = incoming({ 'content-length': '100000' });
     const read = readBody(request, 10 * mib, budget.lease());
@@ -43,7 +43,7 @@ describe('readBody', () => {
     expect(budget.heldBytes).toBe(100_000);
   });
 
-  it('refuses what exceeds the limit or the lease, and lets go of what has come', async () => {
+  it('refuses a body above the limit or the lease, and frees what has arrived', async () => {
     const tooLarge = incoming();
     const read = readBody(tooLarge.request, 1000, null);
     tooLarge.stream.write(Buffer.alloc(1001));
@@ -60,7 +60,7 @@ describe('readBody', () => {
     expect(budget.heldBytes).toBe(150_000);
   });
 
-  it('refuses a body in tiny pieces, and closes its connection; a few of them are no harm', async () => {
+  it('refuses a body in tiny chunks and closes its connection; a few are allowed', async () => {
     const few = incoming();
     const small = readBody(few.request, 10_000, null);
     for (let i = 0; i < 1000; i++) few.stream.write('x');
@@ -73,7 +73,7 @@ describe('readBody', () => {
     expect(stream.destroyed).toBe(true);
   });
 
-  it('is null if the client goes', async () => {
+  it('returns null if the client leaves', async () => {
     const { stream, request } = incoming();
     const read = readBody(request, 1000, null);
     stream.write('{');
@@ -83,7 +83,7 @@ describe('readBody', () => {
 });
 
 describe('the budget of all bodies', () => {
-  it('leaves room for small ones beside the large', () => {
+  it('keeps room for small bodies beside large ones', () => {
     const budget = new BodyBudget(() => 100 * mib);
     let large = 0;
     for (; large < 100; large++) {
@@ -98,7 +98,7 @@ describe('the budget of all bodies', () => {
     expect(budget.heldBytes).toBeLessThan(100 * mib);
   });
 
-  it('is zero after any life of leases, and never beyond its limit', () => {
+  it('returns to zero after any use of leases, and never exceeds its limit', () => {
     const step = fc.record({ lease: fc.nat(5), bytes: fc.nat(800), releases: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step), (steps) => {
@@ -120,14 +120,14 @@ describe('the budget of all bodies', () => {
     );
   });
 
-  it('takes the largest body at least', () => {
+  it('fits at least the largest body', () => {
     expect(bodiesBytesMax({ bodiesBytesMax: 'auto', bodyBytesMax: 2 ** 40 })).toBe(3 * 2 ** 40);
     expect(bodiesBytesMax({ bodiesBytesMax: 5000, bodyBytesMax: 1024 })).toBe(5000);
   });
 });
 
-describe('what JSON takes once it is parsed', () => {
-  it('is counted by its structure and its characters', () => {
+describe('the memory of parsed JSON', () => {
+  it('is estimated from its structure and its characters', () => {
     const bytesOf = (text: string): number => parsedBytes(Buffer.from(text));
     expect(bytesOf('x'.repeat(1000))).toBe(1000);
     // Two bytes for each as soon as one is beyond Latin-1.
@@ -136,7 +136,7 @@ describe('what JSON takes once it is parsed', () => {
     expect(bytesOf(`[${'1,'.repeat(1000)}1]`)).toBeGreaterThan(1000 * 12);
   });
 
-  it('is refused with too many items', () => {
+  it('is refused above the limit on items', () => {
     expect(() => parsedBytes(Buffer.from(','.repeat(jsonItemsMax)))).not.toThrow();
     expect(() => parsedBytes(Buffer.from(','.repeat(jsonItemsMax + 1)))).toThrow(/more than 1048576 objects/);
   });

@@ -7,7 +7,7 @@ import { TurnSlices } from '../../../src/gateway/exchange/turn-slices.ts';
 const sliceMsMax = 4;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-it('does all work once, in order, in each turn until the slice is used up', async () => {
+it('does all work once, in order, up to the slice in each turn', async () => {
   const step = fc.record({ works: fc.array(fc.nat(6), { maxLength: 8 }), held: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
@@ -47,7 +47,7 @@ it('does all work once, in order, in each turn until the slice is used up', asyn
   );
 });
 
-it('gives the next piece its turn only when the one before has done all that it can at once', async () => {
+it('starts the next piece only after everything that the previous one can do at once', async () => {
   const slices = new TurnSlices(1000, () => 0);
   const steps: string[] = [];
   const work = async (name: string): Promise<void> => {
@@ -61,7 +61,7 @@ it('gives the next piece its turn only when the one before has done all that it 
   expect(steps).toEqual(['a', 'b', 'c', 'd'].flatMap((name) => [`${name} reads`, `${name} books`]));
 });
 
-it('from both ends does all work once, and the newest next but one', async () => {
+it('with both ends does all work once, and the newest piece every other time', async () => {
   const counts = fc.array(fc.nat(9), { maxLength: 12 });
   await fc.assert(
     fc.asyncProperty(counts, async (steps) => {

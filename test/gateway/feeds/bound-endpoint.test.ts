@@ -62,7 +62,7 @@ async function publishUntilHeard(publisher: Publisher, topic: string, feed: KvFe
 }
 
 describe('a bound address with several feeds', () => {
-  it('gives each message to the feed with the longest topic that it begins with', async () => {
+  it('delivers each message to the feed with the longest matching topic', async () => {
     const [seenA, seenB, seenRest]: [number[], number[], number[]] = [[], [], []];
     const a = openFeed('kv@10.0.0.1:8000@m', seenA);
     const b = openFeed('kv@10.0.0.11:8000@m', seenB);
@@ -74,7 +74,7 @@ describe('a bound address with several feeds', () => {
     for (const feed of feeds) expect(feed.status).toMatchObject({ state: 'live', publishers: 1, error: null });
   });
 
-  it('is opened once: it closes with the last feed', async () => {
+  it('is opened once, and closed with its last feed', async () => {
     const first = openFeed('a');
     const second = openFeed('b');
     const publisher = publisherHere();
@@ -95,7 +95,7 @@ describe('a bound address with several feeds', () => {
     probe.close();
   });
 
-  it('refuses a topic that another feed has, until that one goes', async () => {
+  it('refuses a topic that another feed has until that feed leaves', async () => {
     const first = openFeed('same');
     const second = openFeed('same');
     expect(second.status).toMatchObject({ publishers: 0, state: 'connecting' });
@@ -105,7 +105,7 @@ describe('a bound address with several feeds', () => {
     await publishUntilHeard(publisherHere(), 'same', second, 1);
   });
 
-  it('notes that a topic is the begin of two', async () => {
+  it('recognizes a topic that is a prefix of two topics', async () => {
     const feed = openFeed('kv@10.0.0.1');
     const [one, other] = [publisherHere(), publisherHere()];
     await publishUntilHeard(one, 'kv@10.0.0.1:8000@m', feed, 1);
@@ -129,7 +129,7 @@ describe('a bound address with several feeds', () => {
     expect(all.status.disconnects).toBe(1);
   });
 
-  it('counts nobody for a feed before it has been heard, unless there is a publisher for every feed', async () => {
+  it('counts no publisher for a feed before its first message, unless there is one for every feed', async () => {
     const [a, b, c] = [openFeed('kv@a'), openFeed('kv@b'), openFeed('kv@c')];
     const first = publisherHere();
     await publishUntilHeard(first, 'kv@a', a, 1);
@@ -145,7 +145,7 @@ describe('a bound address with several feeds', () => {
     expect(c.status.publishers).toBe(1);
   });
 
-  it('lets a feed go on while another one waits for a replay that does not come', async () => {
+  it('serves a feed while another one waits for a replay that does not arrive', async () => {
     const seen: number[] = [];
     const waiting = openFeed('slow', [], await freeEndpoint());
     const feed = openFeed('quick', seen);

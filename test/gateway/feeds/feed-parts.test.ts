@@ -23,7 +23,7 @@ describe('addresses of feeds', () => {
     expect(announcedEndpoint(announced, 'gpu-1')).toEqual({ mode, endpoint });
   });
 
-  it('leave an address that can be reached as it is', () => {
+  it('leave a reachable address unchanged', () => {
     expect(reachable('tcp://10.0.0.1:5657', 'gpu-1')).toBe('tcp://10.0.0.1:5657');
     expect(reachable('tcp://0.0.0.0:5657', 'gpu-1')).toBe('tcp://gpu-1:5657');
   });
@@ -32,7 +32,7 @@ describe('addresses of feeds', () => {
     ['tcp://gpu-1:5557', 'connect', 'tcp://gpu-1:5557'],
     ['connect:tcp://gpu-1:5557', 'connect', 'tcp://gpu-1:5557'],
     ['bind:tcp://*:5557', 'bind', 'tcp://*:5557'],
-  ])('stated as %s: we %s', (stated, mode, endpoint) => {
+  ])('configured as %s: we %s', (stated, mode, endpoint) => {
     expect(statedEndpoint(stated)).toEqual({ mode, endpoint });
     expect(parseEngineSpec(`http://gpu-1:8000,kv-events=${stated}`)).toMatchObject({ spec: { kvEvents: stated } });
   });
@@ -52,7 +52,7 @@ describe('addresses of feeds', () => {
     ['kv-replay=bind:tcp://gpu-1:5657', 'the engine binds its replay address itself'],
     ['kv-replay=tcp://*:5657', 'write tcp://HOST:5657'],
     ['kv-replay=nonsense', 'is not of the form'],
-  ])('are refused where they can not be opened, with what to write: %s', (setting, message) => {
+  ])("are refused with a correction if they can't be opened: %s", (setting, message) => {
     const result = parseEngineSpec(`http://gpu-1:8000,${setting}`);
     expect(result.kind === 'wrong' && result.message).toMatch(new RegExp(message));
     expect(readSocketPlace('tcp://[::1]:5557')).toEqual({ kind: 'tcp', host: '::1', port: 5557 });
@@ -80,7 +80,7 @@ describe('routingBlockSize', () => {
 });
 
 describe('IntakeBudget', () => {
-  it('is spent after its time in a turn, and wakes one feed a turn, first come first served', async () => {
+  it('is spent after its time in a turn, and resumes one feed per turn, first come first served', async () => {
     let nowMs = 0;
     const budget = new IntakeBudget(() => nowMs);
     expect(budget.spent).toBe(false);
@@ -103,7 +103,7 @@ describe('IntakeBudget', () => {
     expect(budget.spent).toBe(false);
   });
 
-  it('lets a few replays go at one time', async () => {
+  it('allows a few concurrent replays', async () => {
     const budget = new IntakeBudget(() => 0);
     const slots = await Promise.all(Array.from({ length: 8 }, () => budget.replaySlot()));
     let got = false;
@@ -120,7 +120,7 @@ describe('IntakeBudget', () => {
 });
 
 describe('FeedWatch', () => {
-  it('gives a feed up once, after its time without a publisher, and again after the next connection', () => {
+  it('gives a feed up once after its time without a publisher, and again after the next connection', () => {
     const watch = new FeedWatch(100, 0);
     expect([50, 99, 100, 150].map((nowMs) => watch.absent(nowMs))).toEqual([false, false, true, false]);
     expect(watch.isDead).toBe(true);
@@ -129,7 +129,7 @@ describe('FeedWatch', () => {
     expect([200, 299, 300].map((nowMs) => watch.absent(nowMs))).toEqual([false, false, true]);
   });
 
-  it('asks for lost last batches for as long as a feed is quiet, ever more rarely, and from the start after a batch', () => {
+  it('asks a quiet feed for lost last batches at growing intervals, reset by each batch', () => {
     const watch = new FeedWatch(100, 0);
     const dueAt = (batches: number, fromMs: number): number[] => {
       const due: number[] = [];
@@ -143,7 +143,7 @@ describe('FeedWatch', () => {
     expect(dueAt(2, 200_000)).toEqual(quiet);
   });
 
-  it('finds a connection stalled where batches come by replay alone twice in a row', () => {
+  it('finds a connection stalled if batches arrive only by replay twice in a row', () => {
     const watch = new FeedWatch(100, 0);
     expect(watch.isStalled()).toBe(false);
     watch.heard();
@@ -154,7 +154,7 @@ describe('FeedWatch', () => {
 });
 
 describe('LogRate', () => {
-  it('lets one line through a while, with the number of those held back', () => {
+  it('admits one line per interval, with the number of suppressed ones', () => {
     let nowMs = 0;
     const rate = new LogRate(() => nowMs);
     expect([rate.admit(), rate.admit(), rate.admit()]).toEqual([0, null, null]);
@@ -163,8 +163,8 @@ describe('LogRate', () => {
   });
 });
 
-describe('WaitingBytes', () => {
-  it('wakes who waits when there is room again, once, and not who has gone', () => {
+describe('resumes waiting connections once when there is room, and not those that have left', () => {
+  it('resumes waiting connections once when there is room, and not those that have left', () => {
     const waiting = new WaitingBytes(100);
     const woken: string[] = [];
     const [a, b] = [() => woken.push('a'), () => woken.push('b')];
@@ -180,7 +180,7 @@ describe('WaitingBytes', () => {
 });
 
 describe('HandleScrambler', () => {
-  it('never makes two hashes one, and spreads those that were chosen to meet', () => {
+  it('never maps two hashes to one, and spreads chosen collisions', () => {
     const scrambler = new HandleScrambler(Uint8Array.from({ length: 16 }, (_, i) => 17 * i + 3));
     // All of these have the same home in a table of the index.
     const count = 4096;
@@ -204,7 +204,7 @@ describe('feedTrust', () => {
   const unhealed = { agreeing: 0, canAgree: true, storedBlocks: 0, capacityBlocks: 100 };
   const healthy = { feed: soundFeed, missedEvents: 0, healing: unhealed, blockSize: 16, pageSizeUnfit: null };
 
-  it('is exact when nothing speaks against it', () => {
+  it('is exact if there is no cause for doubt', () => {
     expect(feedTrust(healthy)).toEqual({ kind: 'exact', reason: null, detail: null });
     expect(feedTrust({ ...healthy, missedEvents: 2 }).kind).toBe('exact');
   });
@@ -248,14 +248,14 @@ describe('feedTrust', () => {
     expect(trust.detail).toContain('ECONNREFUSED');
   });
 
-  it('is degraded by prompts that no event tells of, and by block sizes that do not fit', () => {
+  it('is degraded by prompts that no event announces, and by block sizes that do not fit', () => {
     expect(feedTrust({ ...healthy, missedEvents: 3 })).toMatchObject({ kind: 'degraded', reason: 'unmatched' });
     const silent = { ...healthy, missedEvents: 3, feed: { ...soundFeed, batches: 0 } };
     expect(feedTrust(silent)).toMatchObject({ kind: 'degraded', reason: 'no-batches' });
     expect(feedTrust({ ...healthy, pageSizeUnfit: 12 })).toMatchObject({ kind: 'degraded', reason: 'block-size' });
   });
 
-  it('is approximate without events, or without a way to match them', () => {
+  it('is approximate without events, or without token ids to match them', () => {
     expect(approximateTrust(false)).toMatchObject({ kind: 'approximate', reason: 'no-events' });
     expect(approximateTrust(true)).toMatchObject({ kind: 'approximate', reason: 'no-tokenizer' });
   });

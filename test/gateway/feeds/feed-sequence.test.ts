@@ -13,18 +13,18 @@ describe('FeedSequence', () => {
     expect(verdicts(0, 1, 2)).toEqual(['next', 'next', 'next']);
   });
 
-  it('takes 1 for a start, too', () => {
+  it('accepts 1 as a start', () => {
     expect(verdicts(1, 2)).toEqual(['next', 'next']);
     const sequence = new FeedSequence();
     expect(sequence.acceptReplayed(1)).toBe('next');
     expect(sequence.lostBatches).toBe(0);
   });
 
-  it('tells a late join from a gap', () => {
+  it('distinguishes a late join from a gap', () => {
     expect(verdicts(5, 6, 9, 10)).toEqual(['late-join', 'next', 'gap', 'next']);
   });
 
-  it('takes every step back for a restart, the same number included', () => {
+  it('treats every step back as a restart, also a repeated number', () => {
     expect(verdicts(0, 0, 1)).toEqual(['next', 'restart', 'next']);
     expect(verdicts(7, 8, 0, 1)).toEqual(['late-join', 'next', 'restart', 'next']);
     expect(verdicts(7, 8, 3)).toEqual(['late-join', 'next', 'restart']);
@@ -37,7 +37,7 @@ describe('FeedSequence', () => {
     expect(sequence.accept(3)).toBe('late-join');
   });
 
-  it('drops live batches that a replay on the same connection has brought, and only those', () => {
+  it('drops exactly the live batches that a replay on the same connection delivered', () => {
     const sequence = new FeedSequence();
     sequence.connected();
     expect([0, 1, 2].map((seq) => sequence.acceptReplayed(seq))).toEqual(['next', 'next', 'next']);
@@ -45,7 +45,7 @@ describe('FeedSequence', () => {
     expect(sequence.accept(2)).toBe('restart');
   });
 
-  it('takes a step back on a new connection for a restart, unless replayed there', () => {
+  it('treats a step back on a new connection as a restart, unless replayed there', () => {
     const sequence = new FeedSequence();
     for (const seq of [0, 1, 2, 3]) sequence.accept(seq);
     sequence.connected();
@@ -75,7 +75,7 @@ describe('FeedSequence', () => {
 });
 
 describe('FeedMemory', () => {
-  it('knows a batch by number and content, for a while', () => {
+  it('recognizes recent batches by number and content', () => {
     const memory = new FeedMemory();
     const payload = (text: string): Buffer => Buffer.from(text);
     memory.add(3, payload('three'));

@@ -74,7 +74,7 @@ async function blocksHeld(gateway: Gateway): Promise<number> {
 }
 
 describe('trust', () => {
-  it('is exact from the start, and is told on metrics and in each decision record', async () => {
+  it('is exact from the start, and shown in metrics and decision records', async () => {
     const gateway = await start();
     await trusted(gateway, 'exact', null);
     await complete(gateway, 1);
@@ -84,7 +84,7 @@ describe('trust', () => {
     expect(decisions[0]!.trust).toEqual({ kind: 'exact', reason: null, detail: null });
   });
 
-  it('is exact again once a replay has filled a gap', async () => {
+  it('is exact again after a replay has filled a gap', async () => {
     faults.set(1, 'drop');
     const gateway = await start();
     for (const number of [1, 2, 3]) await complete(gateway, number);
@@ -92,7 +92,7 @@ describe('trust', () => {
     await trusted(gateway, 'exact', null);
   });
 
-  it('is degraded by a gap that nothing fills, until the cache is cleared', async () => {
+  it('is degraded by an unrepaired gap until the cache is cleared', async () => {
     faults.set(1, 'drop');
     const gateway = await start({ kvReplay: false });
     for (const number of [1, 2, 3]) await complete(gateway, number);
@@ -103,7 +103,7 @@ describe('trust', () => {
     await trusted(gateway, 'exact', null);
   });
 
-  it('waits for a first batch where nothing can be asked, and knows a late join by it', async () => {
+  it('waits for the first batch if there is no replay, which then shows a late join', async () => {
     const gateway = await start({ kvReplay: false });
     await trusted(gateway, 'catching-up', 'unproven');
     const late = await harness.gateway({ workers: [fleet!.workers[0]!.url], tokenizer: 'builtin' }, 1, [model]);
@@ -115,7 +115,7 @@ describe('trust', () => {
     await trusted(later, 'degraded', 'late-join');
   });
 
-  it('is lost with the publisher, and comes back with a new one', async () => {
+  it('is lost with the publisher, and returns with a new one', async () => {
     const gateway = await start();
     await complete(gateway, 1);
     await eventually(async () => (await blocksHeld(gateway)) === 4);
@@ -131,7 +131,7 @@ describe('trust', () => {
     await eventually(async () => (await blocksHeld(gateway)) === 4);
   });
 
-  it('is degraded where prompts are computed and no event tells of them', async () => {
+  it('is degraded if prompts are computed but no event announces them', async () => {
     for (let seq = 0; seq < 10; seq++) faults.set(seq, 'drop');
     const gateway = await start({ kvReplay: false });
     for (const number of [1, 2, 3]) await complete(gateway, number);
@@ -147,7 +147,7 @@ describe('trust', () => {
   });
 });
 
-describe('feeds of every form', () => {
+describe('feeds in every form', () => {
   it.each<StartOptions>([
     { kvEventsFormat: 'array5', legacyReplay: true },
     { kvEventsFormat: 'array6' },
@@ -174,7 +174,7 @@ describe('feeds of every form', () => {
     await trusted(gateway, 'exact', null);
   });
 
-  it('engines that connect to us, each to its port', async () => {
+  it('engines that connect to us, each to its own port', async () => {
     const probe = await startSimWorkers({ port: 0, tokenizer, model });
     const endpoint = probe.workers[0]!.kvEvents!;
     await probe.close();
@@ -185,7 +185,7 @@ describe('feeds of every form', () => {
   });
 });
 
-it('takes for the capacity what was held at the first evictions, where nobody tells it', async () => {
+it('takes the blocks held at the first evictions as the capacity if the engine reports none', async () => {
   const engine = await harness.engine();
   const publisher = new Publisher({ linger: 0 });
   await publisher.bind('tcp://127.0.0.1:*');

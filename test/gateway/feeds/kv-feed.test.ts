@@ -86,7 +86,7 @@ describe('KvFeed', () => {
     expect(feed.status.state).toBe('closed');
   });
 
-  it('hands on batches in order, and tells gaps and restarts ahead of the batch that shows them', async () => {
+  it('delivers batches in order, and reports gaps and restarts before the batch that shows them', async () => {
     await follow();
     for (const seq of [0, 1, 4, 5]) await publish(seq);
     await eventually(() => feed.status.batches === 4);
@@ -97,7 +97,7 @@ describe('KvFeed', () => {
     expect(feed.status).toMatchObject({ lastSeq: 1, gaps: 1, restarts: 1, lostBatches: 2, loss: null });
   });
 
-  it('leaves out a batch that comes twice, and takes none of a new publisher for it', async () => {
+  it('skips redelivered batches, but none of a new publisher', async () => {
     await follow();
     for (const seq of [0, 1, 1, 0, 2]) await publish(seq);
     await publish(2, 102);
@@ -106,7 +106,7 @@ describe('KvFeed', () => {
     expect(feed.status).toMatchObject({ duplicates: 2, restarts: 1, loss: { kind: 'late-join', batches: 2 } });
   });
 
-  it('tells of a late join, and takes 1 for a start', async () => {
+  it('reports a late join, and accepts 1 as a start', async () => {
     await follow();
     await publish(1);
     await eventually(() => feed.status.batches === 1);
@@ -118,7 +118,7 @@ describe('KvFeed', () => {
     expect(seen).toEqual([1, 'restart', 7]);
   });
 
-  it('knows an empty cache in full', async () => {
+  it('knows the content of an empty cache', async () => {
     await follow();
     await publish(3);
     await publisher.send(writeKvFrames('', 4, encodeKvBatch(4, 0, [{ kind: 'cleared' }])));
@@ -127,7 +127,7 @@ describe('KvFeed', () => {
     expect(seen).toEqual([3, 4, 'cleared']);
   });
 
-  it('counts what it cannot read, and takes an unreadable batch or event for a lost one', async () => {
+  it('counts unreadable batches and events as lost', async () => {
     await follow();
     await publish(0);
     await eventually(() => feed.status.lastSeq === 0);
@@ -143,7 +143,7 @@ describe('KvFeed', () => {
     expect(feed.status).toMatchObject({ malformed: malformed + 3, loss: { kind: 'lost-batches' } });
   });
 
-  it('follows a publisher that comes up later, and one that comes back', async () => {
+  it('follows a publisher that starts later, and one that returns', async () => {
     await publisher.unbind(endpoint);
     feed.open();
     await feed.whenCurrent(50);
@@ -161,7 +161,7 @@ describe('KvFeed', () => {
     }
   });
 
-  it('binds where the engine connects, and sees when there are two', async () => {
+  it('binds if the engine connects, and notices two publishers', async () => {
     feed = feedFrom({ mode: 'bind', endpoint: await freeEndpoint() });
     feed.open();
     const publishers = [new Publisher({ linger: 0 }), new Publisher({ linger: 0 })];
@@ -178,7 +178,7 @@ describe('KvFeed', () => {
     expect(feed.status).toMatchObject({ error: null, disconnects: 1 });
   });
 
-  it('says why it can not bind, and does so once it can', async () => {
+  it("reports why it can't bind, and binds once it can", async () => {
     feed = feedFrom({ mode: 'bind', endpoint });
     feed.open();
     await eventually(() => feed.status.error !== null);
@@ -208,7 +208,7 @@ describe('KvFeed without a publisher', () => {
     return new KvFeed(whole, listener, new FeedCommons(() => performance.now(), new PeerGate(), 200));
   }
 
-  it('is given up once, and lives again with the next one: what it missed is a late join', async () => {
+  it('is given up once, and revived by the next publisher with a late join', async () => {
     feed = mortalFeed();
     await follow();
     await publish(0);
@@ -227,7 +227,7 @@ describe('KvFeed without a publisher', () => {
     expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 9 });
   });
 
-  it('is given up where nobody ever connects, and where our end can not be opened', async () => {
+  it("is given up if no publisher ever connects, or our end can't be opened", async () => {
     for (const address of [
       { mode: 'bind', endpoint: await freeEndpoint() },
       { mode: 'bind', endpoint },
@@ -244,7 +244,7 @@ describe('KvFeed without a publisher', () => {
     }
   });
 
-  it('ends with its worst batch what can not be applied, and goes on', async () => {
+  it("skips the batch that can't be applied, and continues", async () => {
     let isBroken = true;
     const failures: unknown[] = [];
     feed = new KvFeed(
@@ -319,7 +319,7 @@ describe('KvFeed with replay', () => {
   }
 
   for (const topic of [true, false]) {
-    it(`catches up before it goes on live, ${topic ? 'with' : 'without'} a topic in the replies`, async () => {
+    it(`catches up before it goes live, ${topic ? 'with' : 'without'} a topic in the replies`, async () => {
       withTopic = topic;
       keep(0, 1, 2);
       feed.open();
@@ -335,7 +335,7 @@ describe('KvFeed with replay', () => {
   }
 
   for (const first of [0, 1]) {
-    it(`asks what was before a first batch 1, and takes it for the start if that is ${first}`, async () => {
+    it(`asks for batches before a first batch 1, and accepts it as the start if the first is ${first}`, async () => {
       await follow();
       keep(...(first === 0 ? [0, 1] : [1]));
       await publish(1);
@@ -351,7 +351,7 @@ describe('KvFeed with replay', () => {
     expect(feed.status).toMatchObject({ state: 'no-batches', lastSeq: -1, loss: null });
   });
 
-  it('fills a gap, and keeps the order of what came meanwhile', async () => {
+  it('fills a gap, and keeps the order of batches that arrive meanwhile', async () => {
     await follow();
     await publish(0);
     await eventually(() => feed.status.lastSeq === 0);
@@ -363,7 +363,7 @@ describe('KvFeed with replay', () => {
     expect(feed.status).toMatchObject({ gaps: 0, lostBatches: 0 });
   });
 
-  it('tells of a gap that the publisher can not fill any more, and of a history that is not whole', async () => {
+  it("reports a gap that the publisher can't fill, and an incomplete history", async () => {
     keep(3, 4);
     await follow();
     expect(feed.status.loss).toEqual({ kind: 'late-join', batches: 3 });
@@ -374,7 +374,7 @@ describe('KvFeed with replay', () => {
     expect(feed.status).toMatchObject({ gaps: 1, lostBatches: 5, loss: { kind: 'lost-batches', batches: 2 } });
   });
 
-  it('starts anew after a restart, with what the new publisher has sent before', async () => {
+  it("starts again after a restart, with the new publisher's earlier batches", async () => {
     keep(0, 1, 2, 3, 4);
     await follow();
     await publish(5);
@@ -394,7 +394,7 @@ describe('KvFeed with replay', () => {
     ['at', 2],
     ['beyond', 6],
   ] as const) {
-    it(`knows a new publisher by its batches when it comes back ${name} the old one's last number`, async () => {
+    it(`recognizes a new publisher by its batches when it returns ${name} the old one's last number`, async () => {
       keep(0, 1, 2);
       await follow();
       publisher.close();
@@ -406,7 +406,7 @@ describe('KvFeed with replay', () => {
     });
   }
 
-  it('goes on after a broken connection to the same publisher', async () => {
+  it('continues after a broken connection to the same publisher', async () => {
     keep(0, 1, 2);
     await follow();
     publisher.close();
@@ -418,7 +418,7 @@ describe('KvFeed with replay', () => {
     expect(feed.status).toMatchObject({ restarts: 0, gaps: 0 });
   });
 
-  it('asks for all again when blocks hang in the air, but not over and over', async () => {
+  it('replays everything if blocks have unknown parents, but not repeatedly', async () => {
     keep(0, 1);
     await follow();
     feed.resync();
@@ -432,7 +432,7 @@ describe('KvFeed with replay', () => {
     expect(feed.whole).toBe(false);
   });
 
-  it('builds all anew when the process is known to have ended, whatever it has heard by then', async () => {
+  it('rebuilds everything when the process is known to have ended, whatever arrived by then', async () => {
     keep(0, 1);
     await follow();
     feed.publisherGone();
@@ -440,7 +440,7 @@ describe('KvFeed with replay', () => {
     expect(seen).toEqual([0, 1, 'restart', 0, 1]);
   });
 
-  it('does not wait for ever for a publisher that does not answer, and goes on live', async () => {
+  it('stops waiting for a publisher that does not answer, and goes live', async () => {
     router.close();
     await follow();
     await eventually(() => feed.status.failedReplays === 1);
@@ -454,7 +454,7 @@ describe('KvFeed with replay', () => {
     });
   });
 
-  it('asks again at once when a publisher comes back, although the one before did not answer', async () => {
+  it('asks again at once when a publisher returns, although the previous one did not answer', async () => {
     mute = true;
     await follow();
     await eventually(() => feed.status.failedReplays === 1);
@@ -468,7 +468,7 @@ describe('KvFeed with replay', () => {
     expect(feed.whole).toBe(true);
   });
 
-  it('mends a loss later, where the history can be had again', async () => {
+  it('repairs a loss later, once the history is available again', async () => {
     keep(0);
     await follow();
     keep(3);
@@ -489,7 +489,7 @@ describe('KvFeed with replay', () => {
     expect(feed.whole).toBe(true);
   });
 
-  it('makes a connection anew on which nothing comes while replays bring batches', async () => {
+  it('reconnects if batches arrive only by replay', async () => {
     keep(0);
     await follow();
     await eventually(() => feed.status.lastSeq === 0);
@@ -503,7 +503,7 @@ describe('KvFeed with replay', () => {
     expect(seen).toEqual([0, 1, 2]);
   }, 60_000);
 
-  it('asks again until nothing more comes where the last batches were dropped and the end mark was not', async () => {
+  it('asks again until the end if the last batches were dropped but not the end mark', async () => {
     keep(...Array.from({ length: 150 }, (_, seq) => seq));
     dropsBeyond = 120;
     feed.open();

@@ -47,7 +47,7 @@ async function replayed(fromSeq: number): Promise<number[]> {
 }
 
 describe('replayBatches', () => {
-  it('asks again for batches that the socket of vLLM has dropped, as seen of 0.23.0 under load', async () => {
+  it("asks again for batches that vLLM's socket dropped, as seen with 0.23.0 under load", async () => {
     const dropped = new Set([2, 3, 6]);
     void publish((fromSeq) => {
       const kept = [0, 1, 2, 3, 4, 5, 6, 7].filter((seq) => seq >= fromSeq);
@@ -57,19 +57,19 @@ describe('replayBatches', () => {
     expect(asked).toEqual([0, 2, 3, 6]);
   });
 
-  it('asks again where the end mark was dropped', async () => {
+  it('asks again if the end mark was dropped', async () => {
     void publish((fromSeq) => (fromSeq === 0 ? [0, 1] : ['end']));
     expect(await replayed(0)).toEqual([0, 1]);
     expect(asked).toEqual([0, 2]);
   });
 
-  it('passes over what the publisher no longer has', async () => {
+  it('skips batches that the publisher no longer has', async () => {
     void publish((fromSeq): Sent[] => [...[5, 6, 9].filter((seq) => seq >= fromSeq), 'end']);
     expect(await replayed(2)).toEqual([5, 6, 9]);
     expect(asked).toEqual([2, 7]);
   });
 
-  it('gives up a publisher that does not answer, or no longer', async () => {
+  it('gives up on a publisher that does not answer, or stops answering', async () => {
     void publish((fromSeq) => (fromSeq === 0 ? [0] : []));
     await expect(replayed(0)).rejects.toThrow(ReplayError);
     expect(asked).toEqual([0, 1]);

@@ -42,7 +42,7 @@ function follow(endpoint: string, mode: 'connect' | 'bind' = 'connect', topic = 
 }
 
 describe('a thousand feeds', () => {
-  it('each have a connection, and hear their publisher', async () => {
+  it('each have a connection, and receive from their publisher', async () => {
     const endpoints = await Promise.all(Array.from({ length: 10 }, () => publisher().listen()));
     for (let i = 0; i < 1000; i++) follow(endpoints[i % endpoints.length]!);
     await eventually(() => feeds.every(({ status }) => status.publishers === 1), 20_000);
@@ -56,7 +56,7 @@ describe('a thousand feeds', () => {
 
 describe('a publisher that never answers a PING', () => {
   // go-zeromq's ends after ten of them; at 5 s each, a feed was cut after 20 s.
-  it('is sent none, and stays connected', async () => {
+  it('gets none, and stays connected', async () => {
     const silent = publisher();
     const feed = follow(await silent.listen());
     await eventually(() => feed.status.publishers === 1);
@@ -67,7 +67,7 @@ describe('a publisher that never answers a PING', () => {
     expect(feed.status).toMatchObject({ disconnects: 0, publishers: 1, isDead: false });
   }, 60_000);
 
-  it('gets an answer to its own', async () => {
+  it('is answered when it sends its own', async () => {
     const pinging = publisher();
     const feed = follow(await pinging.listen());
     await eventually(() => feed.status.publishers === 1);
@@ -76,7 +76,7 @@ describe('a publisher that never answers a PING', () => {
     expect(feed.status).toMatchObject({ disconnects: 0, publishers: 1, isDead: false });
   });
 
-  it('is told what it is taken for, where it is another kind of socket', async () => {
+  it('gets an error if it is another kind of socket', async () => {
     const feed = follow(await publisher().listen(handshakeOf('ROUTER')));
     await eventually(() => feed.status.failure !== null);
     expect(feed.status.failure).toBe('is a ROUTER socket, where a PUB is needed');

@@ -84,13 +84,13 @@ function match(first: number): void {
   pool.router.applyKvEvent(worker.membership!.index, announced(tokens, 4), first);
 }
 
-describe('a finding', () => {
+describe("a canary's finding", () => {
   it.each<[cause: Cause, end: () => void]>([
     ['no-batches', () => (feed = { ...feed, batches: 1 })],
     ['wrong-endpoint', () => (feed = { ...feed, publishers: 1 })],
     ['events-unmatched', () => [100, 200, 300].forEach(match)],
     ['prefix-caching-off', () => (worker.account.tokens.cachedTokens += 64)],
-  ])('%s ends when that is no longer so, and the log says it', async (cause, end) => {
+  ])('%s ends when it is no longer true, and the log reports it', async (cause, end) => {
     if (cause === 'wrong-endpoint') feed = { ...feed, publishers: 0 };
     await found(cause);
     schedule.tick(0);
@@ -101,7 +101,7 @@ describe('a finding', () => {
     expect(said.at(-1)).toMatchObject({ cause, msg: 'canary finding ended' });
   });
 
-  it('stays beside one that has ended', async () => {
+  it('stays when another one ends', async () => {
     await found('no-batches', 'tokenizer');
     feed = { ...feed, batches: 550 };
     schedule.tick(0);
@@ -109,7 +109,7 @@ describe('a finding', () => {
     expect(causes()).toEqual(['tokenizer']);
   });
 
-  it('is looked at by another canary soon, even on a worker that is never idle', async () => {
+  it('is checked by another canary soon, even on a worker that is never idle', async () => {
     await found('tokenizer');
     const leave = engine.enter();
     reports.push({ timeMs: 1, state: 'sound', proofs: ['usage'], findings: [] });

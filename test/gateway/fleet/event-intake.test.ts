@@ -56,7 +56,7 @@ function stored(blockSize: number, fields: Partial<BlocksStored> = {}): BlocksSt
 
 const heldBlocks = (worker: Worker): number => pool.router.heldBlocks(worker.membership!.index);
 
-describe('events of other kinds of attention', () => {
+describe('events of other attention kinds', () => {
   const kindOf = (worker: Worker): string => worker.trust(0).kind;
   const sourceOf = (worker: Worker): string => pool.router.loads()[worker.membership!.index]!.source;
   const partialBatch = (intake: EventIntake, events = 2): void => {
@@ -64,7 +64,7 @@ describe('events of other kinds of attention', () => {
     for (let i = 0; i < events; i++) intake.skipped('attention-kind');
   };
 
-  it('alone make the worker approximate, with the cause; the first whole prefix takes that back', () => {
+  it('alone make the worker approximate with that cause, until the first whole prefix', () => {
     const worker = join(0);
     worker.feed = { status: soundFeed, address: soundFeed } as never;
     const intake = intakeOf(worker);
@@ -79,7 +79,7 @@ describe('events of other kinds of attention', () => {
     expect(sourceOf(worker)).toBe('events');
   });
 
-  it('beside those of full attention, in whatever order, change nothing; a new process is judged anew', () => {
+  it('beside full-attention events, in any order, change nothing; a new process is judged again', () => {
     const worker = join(0);
     worker.feed = { status: soundFeed, address: soundFeed } as never;
     const intake = intakeOf(worker);
@@ -102,7 +102,7 @@ describe('events of other kinds of attention', () => {
 });
 
 describe('EventIntake', () => {
-  it('gives events to the worker whose rank the batch names, and to its own otherwise', () => {
+  it('applies events to the worker whose rank the batch names, otherwise to its own', () => {
     const [first, second] = [join(0), join(1)];
     const intake = intakeOf(first);
     intake.batch({ kind: 'head', timestampS: 0, rank: 1 });
@@ -114,7 +114,7 @@ describe('EventIntake', () => {
     expect([heldBlocks(first), heldBlocks(second)]).toEqual([3, 1]);
   });
 
-  it('learns a small page, and indexes it as larger blocks', () => {
+  it('learns a small page size, and indexes larger blocks', () => {
     const worker = join(0);
     const intake = intakeOf(worker);
     const hashes = Uint32Array.from({ length: 2 * 40 }, (_, i) => i + 1);
@@ -123,7 +123,7 @@ describe('EventIntake', () => {
     expect(heldBlocks(worker)).toBe(2);
   });
 
-  it('leaves out events of another size, until they prove to be the rule', () => {
+  it('skips events of another size until they prove to be the rule', () => {
     const worker = join(0);
     const intake = intakeOf(worker);
     intake.event(stored(8));
@@ -135,7 +135,7 @@ describe('EventIntake', () => {
     expect(heldBlocks(worker)).toBe(1);
   });
 
-  it('learns anew from a new process', () => {
+  it('learns again from a new process', () => {
     const worker = join(0);
     const intake = intakeOf(worker);
     intake.event(stored(8));
@@ -146,7 +146,7 @@ describe('EventIntake', () => {
     expect(heldBlocks(worker)).toBe(1);
   });
 
-  it('keeps to a size that was set, and says when it can not', () => {
+  it("keeps a configured size, and reports if it can't be used", () => {
     const worker = join(0, { blockSize: 32, pageSize: 32, blockSizeFrom: 'setting' });
     const intake = intakeOf(worker);
     intake.event(stored(20));
@@ -155,7 +155,7 @@ describe('EventIntake', () => {
     expect(worker.traits).toMatchObject({ blockSize: 32, pageSize: 16, pageSizeUnfit: null, blockSizeFrom: 'setting' });
   });
 
-  it('counts what is skipped by its reason', () => {
+  it('counts skipped events by reason', () => {
     const worker = join(0);
     const intake = intakeOf(worker);
     for (const reason of ['medium', 'medium', 'unknown-type'] as const) intake.skipped(reason);
@@ -164,7 +164,7 @@ describe('EventIntake', () => {
 });
 
 describe('updatedTraits', () => {
-  it('keeps what events have told better than the engine does', () => {
+  it("keeps values from events over the engine's statements", () => {
     const learnt = { ...told, blockSize: 32, pageSize: 32, pageSizeTold: true, blockSizeFrom: 'events' as const };
     expect(updatedTraits(learnt, { ...told, blockSizeFrom: 'engine' })).toEqual(learnt);
     const inferred = { ...told, capacityBlocks: 30, capacityFrom: 'evictions' as const };
@@ -175,8 +175,8 @@ describe('updatedTraits', () => {
   });
 });
 
-describe('EventIntake, without events', () => {
-  it('mirrors the blocks of our own decisions while the feed is given up, and of events afterwards', () => {
+describe('EventIntake without events', () => {
+  it('mirrors the blocks of our own decisions while the feed is given up, and uses events afterwards', () => {
     const worker = join(0, { blockSize: 4, pageSize: 4 });
     const { router, index } = worker.membership!;
     router.setRoutable(index, true);
@@ -198,7 +198,7 @@ describe('EventIntake, without events', () => {
   });
 });
 
-describe('EventIntake, of more blocks than fit', () => {
+describe('EventIntake with more blocks than fit', () => {
   /** What is held, as the rule reads: a store that would exceed the limit makes all others go first. */
   class NaiveHoldings {
     handles = new Map<number, number>();
@@ -220,7 +220,7 @@ describe('EventIntake, of more blocks than fit', () => {
     }
   }
 
-  it('forgets all of them, as the naive twin does, and says so once', () => {
+  it('forgets all of them, like the naive twin, and logs it once', () => {
     const worker = join(0, { blockSize: 4, pageSize: 4, capacityFrom: 'engine', capacityBlocks: 100 });
     const max = toldBlocksMax(worker.traits);
     expect(max).toBe(65_536);

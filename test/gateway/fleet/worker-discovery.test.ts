@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { engineAt } from '../../../src/gateway/fleet/worker-discovery.ts';
 
 describe('engineAt', () => {
-  it('puts the address where the name was, in every address and in the topic', () => {
+  it('replaces the name by the address in every address and in the topic', () => {
     const spec = {
       url: 'http://vllm:8000',
       dns: true as const,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { AcceptHold } from '../../../src/gateway/http/accept-hold.ts';
 
-it('holds each kind of work while connections come in with every turn, ten milliseconds at a time', () => {
+it('delays each kind of work while connections arrive in every turn, ten milliseconds at a time', () => {
   let nowMs = 0;
   const hold = new AcceptHold(() => nowMs);
   const [reading, routing] = [hold.asker(), hold.asker()];

@@ -48,7 +48,7 @@ const head = (bytes: number): string =>
   `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${bytes}\r\n\r\n`;
 const opened = (): Socket => connect({ port: portOf(server), host: '127.0.0.1' }).on('error', () => undefined);
 
-it('serves a burst whole, whatever the size of the bodies', async () => {
+it('serves a whole burst, whatever the size of the bodies', async () => {
   const sizes = Array.from({ length: 300 }, (_, i) => (i % 7) * 20_000);
   const answers = sizes.map((bytes) => {
     const socket = opened();
@@ -69,7 +69,7 @@ it('serves connections that are silent at first, and those that send byte by byt
   expect(new Set(await Promise.all(answers))).toEqual(new Set(['3']));
 });
 
-it('counts all connections, and outlives those that are reset while they wait', async () => {
+it('counts all connections, and survives resets while they wait', async () => {
   const count = (): Promise<number> =>
     new Promise((resolve) => server.getConnections((_, connections) => resolve(connections)));
   const sockets = Array.from({ length: 100 }, opened);
@@ -82,7 +82,7 @@ it('counts all connections, and outlives those that are reset while they wait', 
   expect(await answerOf(socket)).toBe('0');
 });
 
-it('serves a burst over TLS whole', async () => {
+it('serves a whole burst over TLS', async () => {
   const secure = await listening(createTlsServer(tlsIdentity('first'), countBytes));
   const answers = Array.from({ length: 60 }, (_, i) => {
     const socket = connectTls({ port: portOf(secure), host: '127.0.0.1', rejectUnauthorized: false });

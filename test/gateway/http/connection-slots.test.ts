@@ -64,7 +64,7 @@ function ask(socket: FakeSocket, isLetIn: boolean): () => void {
 
 const closed = (sockets: readonly FakeSocket[]): boolean[] => sockets.map(({ destroyed }) => destroyed);
 
-it('the oldest of the address that has most gives way, at once to one that has fewer', () => {
+it('closes the oldest connection of the address with the most, at once for an address with fewer', () => {
   const crowd = [open('10.0.0.1'), open('10.0.0.1'), open('10.0.0.1')];
   const single = open('10.0.0.2');
   const newcomer = open('10.0.0.3');
@@ -72,7 +72,7 @@ it('the oldest of the address that has most gives way, at once to one that has f
   expect(limits).toEqual(['connectionsMax']);
 });
 
-it('a young one does not give way to one of its own address; an old one does', () => {
+it('does not close a young connection for its own address, but an old one', () => {
   const first = open('10.0.0.1');
   nowMs = 500;
   const others = [open('10.0.0.1'), open('10.0.0.1'), open('10.0.0.1')];
@@ -83,7 +83,7 @@ it('a young one does not give way to one of its own address; an old one does', (
   expect(closed([first, ...others])).toEqual([true, false, false, false]);
 });
 
-it('a burst of one address keeps its places, and more come in as they get free', async () => {
+it('keeps the connections of a burst from one address, and admits more as slots become free', async () => {
   const burst = Array.from({ length: 6 }, () => open('10.0.0.1'));
   expect(closed(burst)).toEqual([false, false, false, false, true, true]);
   burst[0]!.destroy();
@@ -92,7 +92,7 @@ it('a burst of one address keeps its places, and more come in as they get free',
   expect(slots.counts()).toEqual({ unproven: 4, idle: 0, busy: 0 });
 });
 
-it('those that have proven themselves do not give way while they are busy, and then the longest idle one does', () => {
+it('does not close proven busy connections; it closes the longest idle one', () => {
   const proven = Array.from({ length: 4 }, () => open('10.0.0.1'));
   const ends = proven.map((socket) => ask(socket, true));
   nowMs = 10_000;
@@ -107,13 +107,13 @@ it('those that have proven themselves do not give way while they are busy, and t
   expect(open('10.0.0.2').destroyed).toBe(true);
 });
 
-it('a request that is not let in proves nothing', () => {
+it('does not count a refused request as proof', () => {
   const refused = open('10.0.0.1');
   ask(refused, false)();
   expect(slots.counts()).toEqual({ unproven: 1, idle: 0, busy: 0 });
 });
 
-it('a trusted proxy gives way to nobody', () => {
+it('never closes connections of a trusted proxy', () => {
   const proxy = Array.from({ length: 4 }, () => open('10.0.0.99'));
   ask(proxy[0]!, true)();
   nowMs = 10_000;
@@ -121,7 +121,7 @@ it('a trusted proxy gives way to nobody', () => {
   expect(closed(proxy)).toEqual([false, false, false, false]);
 });
 
-it('one address has no more unproven connections than it may, while others come in', () => {
+it('limits the unproven connections of one address, while others are admitted', () => {
   settings.unprovenPerAddressMax = 2;
   const sockets = [open('10.0.0.1'), open('10.0.0.1'), open('10.0.0.1')];
   expect(closed(sockets)).toEqual([false, false, true]);
@@ -133,7 +133,7 @@ it('one address has no more unproven connections than it may, while others come 
   expect(limits).toEqual(['unprovenPerAddressMax', 'unprovenPerAddressMax']);
 });
 
-it('requests of one connection are answered one after the other, and no more of them wait than may', () => {
+it('answers pipelined requests one after the other, up to the limit', () => {
   const socket = open('10.0.0.1');
   const begun: number[] = [];
   const responses = Array.from({ length: 34 }, () => new EventEmitter());
@@ -154,7 +154,7 @@ it('requests of one connection are answered one after the other, and no more of 
   expect(begun).toEqual([0, 1, 2, 3]);
 });
 
-it('a request with a body that does not wait for the answer before is not answered; the connection is closed then', () => {
+it('does not answer a pipelined request with a body, and then closes the connection', () => {
   const socket = open('10.0.0.1');
   const begun: string[] = [];
   const responses = [new EventEmitter(), new EventEmitter(), new EventEmitter()];
@@ -171,7 +171,7 @@ it('a request with a body that does not wait for the answer before is not answer
   expect([begun, socket.destroyed]).toEqual([['0'], true]);
 });
 
-it('a connection that was gone when it was accepted takes no place', () => {
+it('gives no slot to a connection that was gone when it was accepted', () => {
   const socket = new FakeSocket(undefined);
   expect(slots.admit(socket as unknown as Socket)).toBe(false);
   expect(slots.counts()).toEqual({ unproven: 0, idle: 0, busy: 0 });

@@ -42,7 +42,7 @@ const preflight = (origin: string) => ({
 });
 
 describe('x-api-key', () => {
-  it('is as good as a bearer, and reaches the engine as little', async () => {
+  it('is accepted like a bearer token, and not sent to engines', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys, adminKey: 'admin-secret-0000001' });
     const status = async (headers: Record<string, string>): Promise<number> =>
@@ -58,7 +58,7 @@ describe('x-api-key', () => {
     expect(ofOperator).toBe(200);
   });
 
-  it('of a client without need of one goes to an engine only in place of its own', async () => {
+  it("of a client that needs no key is replaced by the engine's own", async () => {
     const [plain, keyed] = [await harness.engine(), await harness.engine({ models: ['keyed'] })];
     const gateway = await harness.gateway({ workers: [plain.url, `${keyed.url},api-key=engine-key`] }, 2, []);
     for (const model of ['fake', 'keyed']) {
@@ -71,7 +71,7 @@ describe('x-api-key', () => {
 });
 
 describe('pages of other origins', () => {
-  it('are told nothing without a setting, whatever the engine says', async () => {
+  it("can't read answers without a setting, whatever the engine allows", async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => {
       response.setHeader('access-control-allow-origin', '*');
@@ -86,7 +86,7 @@ describe('pages of other origins', () => {
     expect([asked.status, corsOf(asked)]).toEqual([204, []]);
   });
 
-  it('that a setting names may use the routes of clients: with a key, never with cookies', async () => {
+  it('may use client routes if configured: with a key, never with cookies', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys, corsOrigins: [page] });
     const asked = await send(`${gateway.url}/v1/completions`, 'OPTIONS', preflight(page));
@@ -127,7 +127,7 @@ describe('pages of other origins', () => {
     expect(answer.headers['access-control-allow-credentials']).toBe(undefined);
   });
 
-  it('send nothing where no keys are set: any page that is open on this machine could', async () => {
+  it('may send nothing if no keys are set, since any page on this machine could', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const { host } = new URL(gateway.url);
@@ -142,7 +142,7 @@ describe('pages of other origins', () => {
   });
 
   it.each(['chat.example.org', 'https://chat.example.org/', 'https://*.example.org/x', 'null', 7])(
-    'are not named by %j',
+    "can't be configured as %j",
     (origin) => {
       const options = { workers: ['http://127.0.0.1:1'], corsOrigins: [origin] as string[] };
       expect(() => resolveConfig(options)).toThrow(/must be \* or an origin/);

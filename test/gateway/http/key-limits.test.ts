@@ -48,7 +48,7 @@ describe('limits of a key', () => {
     await expect(limits.within(null, settings, 0, () => 'served')).resolves.toBe('served');
   });
 
-  it('let in what was promised: after Retry-After there is room', async () => {
+  it('have room after Retry-After', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 20 }),
@@ -82,7 +82,7 @@ describe('limits of a key', () => {
     );
   });
 
-  it('of one key do not count for another, and its own come before those of all', async () => {
+  it("of one key do not affect another, and a key's own override the general ones", async () => {
     const limits = new KeyLimits();
     const key = (name: string, inFlightMax: number | null) => ({
       name,

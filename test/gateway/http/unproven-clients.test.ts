@@ -38,7 +38,7 @@ describe('UnprovenClients', () => {
 });
 
 describe('addresses', () => {
-  it('count as one client where one machine has them', () => {
+  it('of one machine count as one client', () => {
     expect(clientOf('::ffff:10.1.2.3')).toBe(clientOf('10.1.2.3'));
     expect(clientOf('10.1.2.3')).not.toBe(clientOf('10.1.2.4'));
     expect(clientOf('2001:db8:1:2:3::4')).toBe(clientOf('2001:0DB8:1:2:ffff:ffff:ffff:ffff'));

@@ -31,7 +31,7 @@ async function prioritySent(engine: FakeEngine, send: () => Promise<{ status: nu
 }
 
 describe('the priority of a request', () => {
-  it('is kept within what its key grants, for the engine, too, and is none where nothing is granted', async () => {
+  it('is limited to the range of its key, also for the engine, and is 0 without a grant', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys });
     const sent = (key: string, priority: unknown, path = '/v1/completions') =>
@@ -60,7 +60,7 @@ describe('the priority of a request', () => {
     ['{"priority":null}', null],
     ['{"x":"\\"priority\\":-7"}', null],
     ['{}', null],
-  ])('in %s is changed there and nowhere else', (text, expected) => {
+  ])('is changed in %s and nowhere else', (text, expected) => {
     const body = Buffer.from(text);
     const limited = limitPriority(body, () => 0);
     if (expected === null) expect(limited).toBe(body);
@@ -68,8 +68,8 @@ describe('the priority of a request', () => {
   });
 });
 
-describe('headers that steer', () => {
-  it('are taken from a key that may, and otherwise as if they were not there', async () => {
+describe('routing headers', () => {
+  it('are used for a key that grants them, and ignored otherwise', async () => {
     const engines = await harness.engines(2);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url), apiKeys });
     const steering = {
@@ -96,12 +96,12 @@ describe('headers that steer', () => {
     }
   });
 
-  it('are taken from everyone where no keys are set, if only this machine gets in', () => {
+  it('are used for everyone if no keys are set and only this machine has access', () => {
     expect(rightsOf(null, '127.0.0.1')).toMatchObject({ routing: true, priorityMin: -(2 ** 31) });
     expect(rightsOf(null, '0.0.0.0')).toEqual({ routing: false, priorityMin: 0, priorityMax: 0 });
   });
 
-  it('name sessions of the key, not of all clients', async () => {
+  it('name sessions per key', async () => {
     const engines = await harness.engines(2);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url), apiKeys, sessionCreditTokens: 50 });
     const affinities = async (key: string): Promise<number[]> => {
@@ -136,7 +136,7 @@ describe('a key', () => {
 });
 
 describe('the address of an engine', () => {
-  it('is for operators; clients are told a name that is always the same', async () => {
+  it('is for operators; clients see a name that stays the same', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const completions = await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' }, { 'x-request-id': 'r' });
@@ -157,7 +157,7 @@ describe('the address of an engine', () => {
     });
   });
 
-  it.each([301, 302, 307, 308, 304])('is not told by a redirect (%d), which is followed by nobody', async (status) => {
+  it.each([301, 302, 307, 308, 304])('is not revealed by a redirect (%d), which is not followed', async (status) => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => {
       response.writeHead(status, { location: `${engine.url}/elsewhere` }).end();

@@ -54,7 +54,7 @@ describe('readInferenceRequest', () => {
     for (const [prompt, prompts] of forms) expect(read('completions', { prompt }).prompts).toEqual(prompts);
   });
 
-  it('takes null for absent, and knows the defaults', () => {
+  it('treats null as absent, and knows the defaults', () => {
     const request = read('completions', {
       model: null,
       prompt: 'x',
@@ -73,7 +73,7 @@ describe('readInferenceRequest', () => {
     expect(read('chat', { messages, max_tokens: 7, max_completion_tokens: 5 }).maxOutputTokens).toBe(5);
   });
 
-  it('keeps of a chat what its template may read', () => {
+  it('keeps the fields of a chat that its template may read', () => {
     const messages = [{ role: 'user', content: [{ type: 'text', text: 'x' }], name: 'n' }];
     const tools = [{ type: 'function' }];
     expect(chatOf({ messages, tools, chat_template_kwargs: { think: true } })).toMatchObject({
@@ -84,7 +84,7 @@ describe('readInferenceRequest', () => {
     });
   });
 
-  it('reads what else changes the prompt of a chat', () => {
+  it('reads everything else that changes the prompt of a chat', () => {
     const messages = [{ role: 'user', content: 'x' }];
     expect(chatOf({ messages })).toMatchObject({
       addSpecialTokens: false,
@@ -116,7 +116,7 @@ describe('readInferenceRequest', () => {
     });
   });
 
-  it('reads what a completions prompt is cut down to, and embeddings', () => {
+  it('reads truncation of a completions prompt, and embeddings', () => {
     expect(read('completions', { prompt: 'x' }).truncatedTo).toBe(null);
     expect(read('completions', { prompt: 'x', truncate_prompt_tokens: 7 }).truncatedTo).toBe(7);
     expect(read('completions', { prompt: 'x', truncate_prompt_tokens: -1 }).truncatedTo).toBe('context');
@@ -165,11 +165,11 @@ describe('readInferenceRequest', () => {
     ['chat', { messages: [{ role: 'user' }], tools: {} }, 'tools'],
     ['chat', { messages: [{ role: 'user' }], max_completion_tokens: 1.5 }, 'max_completion_tokens'],
     ['chat', { messages: [{ role: 'user' }], chat_template_kwargs: [] }, 'chat_template_kwargs'],
-  ] as const)('refuses of %s %j: %s', (api, body, param) => {
+  ] as const)('refuses in %s %j: %s', (api, body, param) => {
     expect(refusal(api, body)).toEqual({ status: 400, param });
   });
 
-  it('refuses what is no JSON object', () => {
+  it('refuses a body that is not a JSON object', () => {
     for (const body of ['', '{', 'null', '[]', '7']) {
       expect(() => readText('chat', body)).toThrow(RequestError);
     }

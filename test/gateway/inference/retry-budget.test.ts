@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { RetryBudget } from '../../../src/gateway/inference/retry-budget.ts';
 
 describe('retry budget', () => {
-  it('allows some retries where requests are rare', () => {
+  it('allows some retries when requests are rare', () => {
     const budget = new RetryBudget();
     budget.request(0);
     const taken = Array.from({ length: 12 }, () => budget.take(0));
@@ -21,7 +21,7 @@ describe('retry budget', () => {
     expect(budget.take(25_000)).toBe(true);
   });
 
-  it('never allows more than the share over any ten seconds that a naive count finds', () => {
+  it('never exceeds the share that a naive count finds over any ten seconds', () => {
     const steps = fc.array(fc.record({ waitMs: fc.nat(700), take: fc.boolean() }), { maxLength: 400 });
     fc.assert(
       fc.property(steps, (list) => {

@@ -55,7 +55,7 @@ describe('the SLO of a request', () => {
     ['x-llm-d-slo-tpot-ms', '40ms'],
     ['x-slo-ttft-ms', '1, 2'],
     ['x-slo-tpot-ms', ' '],
-  ])('is refused by name where it makes no sense: %s: %j', async (name, value) => {
+  ])("is refused with the header's name if it is invalid: %s: %j", async (name, value) => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const { status, body: text } = await post(gateway, '/v1/completions', body, { [name]: value });
@@ -63,7 +63,7 @@ describe('the SLO of a request', () => {
     expect(engine.requests).toEqual([]);
   });
 
-  it('may be stated by a key that was granted nothing', async () => {
+  it('may be stated with any key', async () => {
     const engine = await harness.engine();
     const key = 'plain-secret-0000001';
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys: [{ name: 'plain', key }] });
@@ -73,7 +73,7 @@ describe('the SLO of a request', () => {
     expect([answer.status, decisions]).toMatchObject([200, [{ slo: { ttftMs: 250 } }]]);
   });
 
-  it('goes to no engine by the routes of passthrough either', async () => {
+  it('reaches no engine through the passthrough routes', async () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const headers = { 'x-slo-ttft-ms': '250', 'x-llm-d-slo-tpot-ms': 'x' };

@@ -44,13 +44,13 @@ const usage = (completion: number, cached?: number) => ({
 });
 
 describe('StreamObserver', () => {
-  it('does not take the opening of a chat message for a token', () => {
+  it('does not count the opening of a chat message as a token', () => {
     expect(observe([events(role)]).calls).toEqual([]);
     expect(observe([events(delta({ role: 'assistant', content: null }))]).calls).toEqual([]);
     expect(observe([events(delta({}))]).calls).toEqual([]);
   });
 
-  it('takes content, reasoning, tool calls and text for tokens, empty text included', () => {
+  it('counts content, reasoning, tool calls and text as tokens, also empty text', () => {
     for (const chunk of [
       delta({ content: 'a' }),
       delta({ content: '' }),
@@ -65,14 +65,14 @@ describe('StreamObserver', () => {
     }
   });
 
-  it('skips comments and [DONE], and counts what is no JSON', () => {
+  it('skips comments and [DONE], and counts chunks that are not JSON', () => {
     const { calls, observer } = observe([Buffer.from(': ping\n\ndata: {"cut\n\ndata: [DONE]\n\n')]);
     expect(calls).toEqual([]);
     expect(observer.complete).toBe(true);
     expect(observer.malformedChunks).toBe(1);
   });
 
-  it('counts token ids where a chunk has them', () => {
+  it('counts token ids if a chunk has them', () => {
     const chunk = { choices: [{ index: 0, text: 'abc', token_ids: [1, 2, 3], finish_reason: null }] };
     expect(observe([events(chunk, chunk)]).calls).toEqual(['0+3', '0+3']);
   });
@@ -94,7 +94,7 @@ describe('StreamObserver', () => {
     expect(observer.usage).toEqual({ promptTokens: 14, completionTokens: 6, cachedTokens: 8 });
   });
 
-  it('keeps the choices apart, and leaves their sum alone', () => {
+  it('counts each choice, and leaves their sum unchanged', () => {
     const { calls } = observe(
       [events(delta({ content: 'a' }, null, 1), delta({ content: 'b' }, null, 0), { choices: [], usage: usage(9) })],
       2,
@@ -102,14 +102,14 @@ describe('StreamObserver', () => {
     expect(calls).toEqual(['1+1', '0+1']);
   });
 
-  it('tells an error within the stream, with and without spaces', () => {
+  it('recognizes an error in the stream, with and without spaces', () => {
     const error = '{"error": {"message": "boom", "type": "InternalServerError", "param": null, "code": 500}}';
     const { observer } = observe([events(role, delta({ content: 'a' }), error, '[DONE]')]);
     expect(observer.error).toBe('boom');
     expect(observe([events({ error: { message: 'boom' } })]).observer.error).toBe('boom');
   });
 
-  it('tells a whole answer from one that was cut', () => {
+  it('distinguishes a complete answer from a cut one', () => {
     expect(observe([events(role, delta({ content: 'a' }))]).observer.complete).toBe(false);
     expect(observe([events(role, delta({ content: 'a' }, 'stop'))]).observer.complete).toBe(true);
   });
@@ -129,7 +129,7 @@ describe('StreamObserver', () => {
     expect(observer.complete).toBe(false);
   });
 
-  it('says the same as a naive reading, wherever the bytes are cut', () => {
+  it('equals a naive reading wherever the bytes are cut', () => {
     const text = fc.oneof(
       fc.constant(''),
       fc.string(),

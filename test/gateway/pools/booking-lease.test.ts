@@ -32,7 +32,7 @@ function place(
 }
 
 describe('BookingLease', () => {
-  it('tells the prompt and the sequence of a choice', () => {
+  it('finds the prompt and the sequence of a choice', () => {
     const { router, lease } = place([8, 8], 2);
     const load = () => router.load(0);
     expect(load()).toMatchObject({ activePrefillTokens: 16, runningRequests: 2 });
@@ -49,7 +49,7 @@ describe('BookingLease', () => {
     router.assertConsistent();
   });
 
-  it('releases what is left if one of the releases throws', () => {
+  it('releases the rest if one of the releases throws', () => {
     let released = 0;
     const policy: Policy = {
       ...createPolicy('kv'),
@@ -68,7 +68,7 @@ describe('BookingLease', () => {
     expect(released).toBe(3);
   });
 
-  it('leaves nothing booked if the policy throws while it is told of a booking', () => {
+  it('leaves nothing booked if the policy throws on a booking', () => {
     const policy: Policy = {
       ...createPolicy('kv'),
       onBooked: (_state, { isl }) => {
@@ -83,7 +83,7 @@ describe('BookingLease', () => {
     router.assertConsistent();
   });
 
-  it('releases everything once, whatever is told of it in whatever order', () => {
+  it('releases everything once, whatever calls come in whatever order', () => {
     const call = fc.oneof(
       fc.record({ kind: fc.constant('tokens' as const), choice: fc.nat(9), count: fc.nat(9) }),
       fc.record({ kind: fc.constant('total' as const), count: fc.nat(50) }),

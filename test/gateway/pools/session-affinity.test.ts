@@ -8,7 +8,7 @@ const workerAt = (index: number): Worker => ({ membership: { index } }) as unkno
 const [a, b] = [workerAt(0), workerAt(1)];
 
 describe('SessionAffinity', () => {
-  it('credits the worker of the last placing, and nobody else', () => {
+  it('credits only the worker of the last placement', () => {
     const sessions = new SessionAffinity({ creditTokens: 7 });
     expect(sessions.affinity('one', 0)).toBeNull();
     sessions.placed('one', a, 0);
@@ -19,7 +19,7 @@ describe('SessionAffinity', () => {
     expect(sessions.affinity(null, 2)).toBeNull();
   });
 
-  it('forgets after a pause, and the worker that has left', () => {
+  it('forgets after a pause, and forgets a worker that has left', () => {
     const sessions = new SessionAffinity({ creditTokens: 7, pauseMsMax: 100 });
     sessions.placed('one', a, 0);
     sessions.placed('two', b, 50);
@@ -31,7 +31,7 @@ describe('SessionAffinity', () => {
     expect([sessions.affinity('two', 120), sessions.size]).toEqual([null, 1]);
   });
 
-  it('is bounded: the session not used for the longest time goes first', () => {
+  it('is bounded: drops the least recently used session', () => {
     const sessions = new SessionAffinity({ creditTokens: 7, sessionsMax: 2 });
     for (const key of ['one', 'two', 'one', 'three']) sessions.placed(key, a, 0);
     expect(['one', 'two', 'three'].map((key) => sessions.affinity(key, 0) !== null)).toEqual([true, false, true]);
@@ -39,7 +39,7 @@ describe('SessionAffinity', () => {
     expect(sessions.size).toBe(2);
   });
 
-  it('remembers nothing where the credit is nought', () => {
+  it('remembers nothing if the credit is 0', () => {
     const sessions = new SessionAffinity({ creditTokens: 0 });
     sessions.placed('one', a, 0);
     expect([sessions.affinity('one', 0), sessions.size]).toEqual([null, 0]);

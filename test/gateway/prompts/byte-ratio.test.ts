@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ByteRatio } from '../../../src/gateway/prompts/byte-ratio.ts';
 
 describe('ByteRatio', () => {
-  it('starts at four bytes a token and follows what engines report', () => {
+  it("starts at four bytes per token and follows the engines' reports", () => {
     const ratio = new ByteRatio();
     expect(ratio.bytesPerToken).toBe(4);
     for (let i = 0; i < 500; i++) ratio.observe(3000, 1000);

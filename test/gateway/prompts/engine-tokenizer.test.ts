@@ -70,7 +70,7 @@ const plain = { messages: [{ role: 'user', content: 'Hi' }] };
 const chat = plainChat(plain);
 
 describe('questions', () => {
-  it('are the fields that the engine takes', async () => {
+  it('have the fields that the engine expects', async () => {
     const { encode, encodeChat, asked } = engine();
     await encode('a');
     await encode('a', { addSpecialTokens: false });
@@ -94,7 +94,7 @@ describe('questions', () => {
     ]);
   });
 
-  it('are asked once, by all who want to know, and not again', async () => {
+  it('are asked once for all callers, and then cached', async () => {
     const { encode, asked } = engine();
     const both = await Promise.all([encode('a'), encode('a'), encode('b')]);
     expect(both[0]).toBe(both[1]);
@@ -103,7 +103,7 @@ describe('questions', () => {
     expect(asked.length).toBe(2);
   });
 
-  it('whose answer was forgotten are asked again, within the bound', async () => {
+  it('are asked again if the answer was evicted', async () => {
     const { encode, tokenizer, asked } = engine({ cacheBytesMax: 1200 });
     for (const text of ['a', 'b', 'c', 'c', 'a']) await encode(text);
     expect(asked.map(({ body }) => body['prompt'])).toEqual(['a', 'b', 'c', 'a']);
@@ -111,7 +111,7 @@ describe('questions', () => {
     expect(tokenizer.cacheBytes).toBeGreaterThan(600);
   });
 
-  it('are asked again when what was answered may not hold any more', async () => {
+  it('are asked again when the answers may be outdated', async () => {
     const { encode, tokenizer, asked } = engine();
     await encode('a');
     const late = encode('b');
@@ -124,7 +124,7 @@ describe('questions', () => {
     expect(tokenizer.cacheBytes).toBeLessThan(2 * 1024);
   });
 
-  it('carry what changes the prompt of a chat', async () => {
+  it('contain everything that changes the prompt of a chat', async () => {
     const { encodeChat, asked } = engine();
     await encodeChat({
       ...chat,
@@ -155,7 +155,7 @@ describe('questions', () => {
 });
 
 describe('failures', () => {
-  it('have codes, and are not remembered', async () => {
+  it('have codes, and are not cached', async () => {
     await expect(answering(404, null).encode('a')).rejects.toMatchObject({ code: 'engine-refused' });
     for (const body of [null, {}, { tokens: 'x' }, { tokens: [1.5] }, { tokens: [-1] }]) {
       await expect(answering(200, body).encode('a')).rejects.toMatchObject({ code: 'engine-answer-invalid' });
@@ -174,7 +174,7 @@ describe('failures', () => {
     expect(await encode('a')).toEqual(Uint32Array.of(3));
   });
 
-  it('are an answer that does not come, and a question too many', async () => {
+  it('include a missing answer and too many questions', async () => {
     const late = engine({ ask: neverAnswering, timeoutMs: 20 });
     await expect(late.encode('a')).rejects.toMatchObject({ code: 'engine-unreachable' });
     const busy = engine({ ask: neverAnswering, questionsMax: () => 1, waitingMax: 0 });
@@ -186,7 +186,7 @@ describe('failures', () => {
   });
 });
 
-describe('more questions than may be open', () => {
+describe('more questions than allowed', () => {
   it('wait for their turn, in order', async () => {
     const answers: (() => void)[] = [];
     const asked: unknown[] = [];
@@ -211,7 +211,7 @@ describe('more questions than may be open', () => {
     expect((await all).length).toBe(5);
   });
 
-  it('give up within their time', async () => {
+  it('fail within their time limit', async () => {
     // One that does not even mind being told to stop.
     const deaf: Ask = () => new Promise(() => undefined);
     const { encode } = engine({ ask: deaf, questionsMax: () => 1, timeoutMs: 20 });

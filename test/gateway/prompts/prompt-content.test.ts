@@ -32,13 +32,13 @@ describe('hashContents', () => {
     ]);
   });
 
-  it('takes bytes for as many tokens as they are said to make, and expects no event of them', () => {
+  it('counts bytes as the estimated tokens, and expects no events', () => {
     const [prompt] = hashContents([bytes(100)], hasher, [4], guess, {});
     expect(prompt).toMatchObject({ isl: 20, unannounced: true });
     expect(prompt!.hashes[0]).toMatchObject({ count: 6, blockTokens: 16 / 5 });
   });
 
-  it('claims only the blocks of a beginning, and counts the rest', () => {
+  it('claims only the blocks of the beginning, and counts the rest', () => {
     const beginning: PromptContent = {
       kind: 'beginning',
       tokens: Uint32Array.of(1, 2, 3, 4, 5),
@@ -53,18 +53,18 @@ describe('hashContents', () => {
   });
 });
 
-it('lengths count parts that are no text', () => {
+it('lengths include parts that are not text', () => {
   expect(islOf(bytes(50, 3), guess)).toBe(310);
   expect(islOf(unclaimed({}), guess)).toBe(1);
 });
 
-it('a ratio of bytes to tokens is learnt only from prompts of bytes alone', () => {
+it('the ratio of bytes to tokens is learnt only from prompts of bytes alone', () => {
   expect(promptBytes([bytes(100), bytes(100)])).toBe(200);
   expect(promptBytes([bytes(100), tokens(1)])).toBe(null);
   expect(promptBytes([bytes(100, 1)])).toBe(null);
 });
 
-it('a prompt that is cut down is not claimed; one that is short enough stays as it is', () => {
+it('a truncated prompt is not claimed; a short enough one stays unchanged', () => {
   const content = tokens(1, 2, 3, 4);
   expect(truncated(content, 4, guess)).toBe(content);
   expect(truncated(content, 3, guess)).toEqual(unclaimed({ restTokens: 3 }));
@@ -72,7 +72,7 @@ it('a prompt that is cut down is not claimed; one that is short enough stays as 
   expect(islOf(truncated(bytes(100), 19, guess), guess)).toBe(19);
 });
 
-it('of several prompts the least known counts', () => {
+it('of several prompts the least known one counts', () => {
   expect(leastKnown([tokens(1), bytes(1), unclaimed({})])).toBe('bytes');
   expect(leastKnown([tokens(1), unclaimed({})])).toBe('beginning');
   expect(leastKnown([tokens(1)])).toBe('tokens');

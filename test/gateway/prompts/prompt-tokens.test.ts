@@ -36,20 +36,20 @@ const chat = { messages: [{ role: 'user', content: 'abc' }] };
 const longChat = { messages: [...chat.messages, { role: 'assistant', content: 'd' }] };
 
 describe('readContents', () => {
-  it('has tokens at once where the tokenizer has them at once', () => {
+  it('returns tokens at once if the tokenizer does', () => {
     const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(false), fail);
     expect(contents).toEqual([tokens(97, 98), tokens(99)]);
     const [content] = readContents(read('chat', chat), tokenizer(false), fail) as PromptContent[];
     expect(content).toEqual(tokens(...Buffer.from(JSON.stringify(chat.messages))));
   });
 
-  it('waits for tokens that come later', async () => {
+  it('waits for tokens from an asynchronous tokenizer', async () => {
     const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(true), fail);
     expect(contents).toBeInstanceOf(Promise);
     expect(await contents).toEqual([tokens(97, 98), tokens(99)]);
   });
 
-  it('takes token ids as they are, with and without a tokenizer', () => {
+  it('uses token ids unchanged, with and without a tokenizer', () => {
     for (const given of [tokenizer(true), null]) {
       expect(readContents(read('completions', { prompt: [[7, 8], [9]] }), given, fail)).toMatchObject([
         tokens(7, 8),
@@ -58,7 +58,7 @@ describe('readContents', () => {
     }
   });
 
-  it('falls back to bytes, and says so, where the tokenizer fails now or later', async () => {
+  it('falls back to bytes, and reports it, if the tokenizer fails now or later', async () => {
     for (const later of [false, true]) {
       const codes: string[] = [];
       const contents = await readContents(read('chat', longChat), tokenizer(later), ({ code }) => codes.push(code));
@@ -67,7 +67,7 @@ describe('readContents', () => {
     }
   });
 
-  it('without a tokenizer gives chats that begin alike bytes that begin alike', async () => {
+  it('without a tokenizer gives chats with equal beginnings equal leading bytes', async () => {
     const bytesOf = async (body: object): Promise<string> => {
       const [content] = await readContents(read('chat', body), null, fail);
       return content!.kind === 'bytes' ? Buffer.from(content!.bytes).toString() : 'tokens';

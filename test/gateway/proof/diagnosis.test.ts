@@ -34,7 +34,7 @@ const unannounced = (seen: Partial<EventEvidence>): Partial<CanaryEvidence> => (
 });
 
 describe('diagnose', () => {
-  it('finds nothing wrong with a sound worker, and says what proves it', () => {
+  it('finds no fault with a sound worker, and lists its proofs', () => {
     expect(diagnose(evidence, circumstances)).toEqual({ proofs: ['token-count', 'usage', 'events'], findings: [] });
     expect(diagnose({ ...evidence, reportedTokens: null, counterTokens: 60 }, circumstances).proofs).toEqual([
       'token-count',
@@ -69,13 +69,13 @@ describe('diagnose', () => {
     expect(causes(seen, known)).toEqual(expected);
   });
 
-  it('believes events that have come more than what the engine says of them', () => {
+  it("trusts received events over the engine's statements", () => {
     const told = { ...circumstances.told, events: { kind: 'off', rank: 0 } } as const;
     expect(causes({}, { told })).toEqual([]);
     expect(causes(unannounced({ batches: 0 }), { told })).toEqual(['events-off']);
   });
 
-  it('tells where the engine says that it publishes, where nobody is at the stated address', () => {
+  it('reports where the engine publishes, if nothing is at the configured address', () => {
     const source = { rank: 0, mode: 'connect', endpoint: 'tcp://h:6000', topic: '', replayEndpoint: null } as const;
     const told = { ...circumstances.told, events: { kind: 'source', rank: 0, source } } as const;
     const { findings } = diagnose(
@@ -85,7 +85,7 @@ describe('diagnose', () => {
     expect(findings).toMatchObject([{ cause: 'wrong-endpoint', message: expect.stringContaining('tcp://h:6000') }]);
   });
 
-  it('looks at what the engine says of itself where no canary was sent', () => {
+  it("checks the engine's statements if no canary was sent", () => {
     const told = (fields: Partial<Circumstances['told']>): string[] =>
       diagnose(null, { ...circumstances, told: { ...circumstances.told, ...fields } }).findings.map(
         ({ cause }) => cause,

@@ -57,18 +57,18 @@ describe('compareTokenizers', () => {
     expect(await verdictOf(theirs, ours)).toEqual({ text: 'agrees', chat: verdict });
   });
 
-  it('names a double BOS of texts, too', async () => {
+  it('reports a double BOS of texts too', async () => {
     const verdict = await compareTokenizers(engine([bos, bos, 2], refused(400)), 'm', tokenizer([bos, 2], [bos]));
     expect(verdict).toEqual({ text: 'double-bos', chat: 'unavailable' });
   });
 
-  it('goes without a system message where the template takes none', async () => {
+  it('omits the system message if the template takes none', async () => {
     const noSystem = (messages: readonly object[]): Ids => (messages.length > 1 ? refused(400) : [bos, 2]);
     const verdict = await compareTokenizers(engine([5], noSystem), 'm', tokenizer([5], [bos, 2]));
     expect(verdict.chat).toBe('agrees');
   });
 
-  it('names what of chats the engine renders otherwise, and leaves out what it refuses', async () => {
+  it('lists features that the engine renders differently, and skips those it refuses', async () => {
     const plain = [bos, 2, 3];
     const probe = {
       tokenize: async (input: TokenizeInput): Promise<number[]> => {
@@ -84,7 +84,7 @@ describe('compareTokenizers', () => {
     expect(verdict).toEqual({ text: 'agrees', chat: 'agrees', differing: ['tools', 'tool-calls', 'developer'] });
   });
 
-  it('fails where the engine does not answer', async () => {
+  it('fails if the engine does not answer', async () => {
     await expect(verdictOf(refused(0), [bos])).rejects.toBeInstanceOf(ProbeError);
   });
 });
@@ -92,7 +92,7 @@ describe('compareTokenizers', () => {
 describe('askableTokens', () => {
   const none = { text: 'unchecked', chat: 'unchecked' } as const;
 
-  it('tells what can be asked', async () => {
+  it('reports what can be asked', async () => {
     expect(await askableTokens(engine([1], [2]), 'm', none)).toEqual({ text: 'asked', chat: 'asked' });
     expect(await askableTokens(engine([1], refused(400)), 'm', none)).toEqual({ text: 'asked', chat: 'unavailable' });
     expect(await askableTokens(engine(refused(404), refused(404)), 'm', none)).toEqual({
@@ -101,7 +101,7 @@ describe('askableTokens', () => {
     });
   });
 
-  it('takes a route that never answers for none, unless it has answered before', async () => {
+  it('treats a route that never answers as missing, unless it answered before', async () => {
     const hangs = engine(refused(0), refused(0));
     expect((await askableTokens(hangs, 'm', none)).text).toBe('unavailable');
     const before = { text: 'asked', chat: 'unavailable' } as const;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BucketHistogram } from '../../../src/gateway/telemetry/bucket-histogram.ts';
 
 describe('BucketHistogram', () => {
-  it('counts into cumulated buckets', async () => {
+  it('counts into cumulative buckets', async () => {
     const registry = new Registry();
     const histogram = new BucketHistogram(registry, 'gap_seconds', 'A gap.', [0.1, 1]);
     histogram.record(0.1);

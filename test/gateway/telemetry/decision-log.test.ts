@@ -58,7 +58,7 @@ describe('DecisionLog', () => {
     expect(log.ofRequest('c')).toEqual([]);
   });
 
-  it('keeps nothing where nothing may be kept', () => {
+  it('keeps no records if its limit is 0', () => {
     const log = new DecisionLog(0);
     log.add(record('a'));
     expect(log.records()).toEqual([]);

@@ -107,7 +107,7 @@ describe('a recorder over a slow disk', () => {
     new TrafficRecorder(file, new RequestRecorder(blockTokens), 1000, { ...options(), bufferBytesMax });
   const written = () => file.lines.map((line) => decodeRequest('here', line, blockTokens));
 
-  it('writes lines in one piece that came while it was writing', async () => {
+  it('writes the lines that arrived during a write in one piece', async () => {
     const recorder = recorderOf();
     for (const [at, length] of [40, 20, 33].entries()) {
       recorder.record({ startedMs: 1000 + at, record: done(7) }, intake([tokens(length)]));
@@ -129,7 +129,7 @@ describe('a recorder over a slow disk', () => {
     expect(file.isBusy).toBe(false);
   });
 
-  it('loses what its buffer does not hold, counts it, says so once, and goes on', async () => {
+  it('drops lines beyond its buffer, counts them, logs it once, and continues', async () => {
     const recorder = recorderOf(300);
     const record = () => recorder.record({ startedMs: 1000, record: done(1) }, intake([tokens(16)]));
     for (let i = 0; i < 10; i++) record();
@@ -146,7 +146,7 @@ describe('a recorder over a slow disk', () => {
     expect(logged.filter(({ msg }) => msg.includes('too slow'))).toHaveLength(1);
   });
 
-  it('goes on after the disk has refused, and says so at the first refusal and at the end of them', async () => {
+  it('continues after the disk failed, and logs the first failure and the end of them', async () => {
     const recorder = recorderOf();
     const record = () => recorder.record({ startedMs: 1000, record: done(1) }, intake([tokens(16)]));
     for (let i = 0; i < 3; i++) {
@@ -162,7 +162,7 @@ describe('a recorder over a slow disk', () => {
     ]);
   });
 
-  it('writes a line for each sequence of each prompt, whose shares of the output add up', async () => {
+  it('writes a line for each sequence of each prompt, with shares of the output that add up', async () => {
     const recorder = recorderOf();
     const request = { sequences: 2, cacheSalt: null };
     recorder.record({ startedMs: 1000, record: done(11) }, intake([tokens(32), tokens(17, 500)], { request }));
@@ -187,7 +187,7 @@ describe('a recorder over a slow disk', () => {
     expect(written()).toMatchObject([{ isl: 16, osl, cancelled: true }]);
   });
 
-  it('keeps the blocks of models, adapters and salts apart', async () => {
+  it('separates the blocks of models, adapters and salts', async () => {
     const recorder = recorderOf();
     const pool = (name: string) => ({ name, lengthGuess: { bytesPerToken: 4, tokensPerPart: 100 } });
     for (const more of [
@@ -204,7 +204,7 @@ describe('a recorder over a slow disk', () => {
     expect(written().map(({ blockIds }) => [...blockIds])).toEqual([[0], [1], [2], [3], [0]]);
   });
 
-  it('takes the length of a prompt with parts that are no text from the engine, else guesses', async () => {
+  it('takes the length of a prompt with non-text parts from the engine, else estimates it', async () => {
     const recorder = recorderOf();
     const content = {
       kind: 'beginning',
@@ -223,7 +223,7 @@ describe('a recorder over a slow disk', () => {
     ]);
   });
 
-  it('takes the length of a prompt in bytes from the engine, else from what answers before have taught', async () => {
+  it('takes the length of a prompt in bytes from the engine, else from what earlier answers taught', async () => {
     const recorder = recorderOf();
     const text = (length: number): PromptContent => ({
       kind: 'bytes',
@@ -246,7 +246,7 @@ describe('a recorder over a slow disk', () => {
     expect(first!.blockIds.subarray(0, 13)).toEqual(second!.blockIds);
   });
 
-  it('does not let a fault of its own reach the request', () => {
+  it('does not affect the request by an error of its own', () => {
     const recorder = recorderOf();
     const broken = { ...intake([tokens(16)]), request: null } as unknown as RecordedIntake;
     expect(() => recorder.record({ startedMs: 1000, record: done(1) }, broken)).not.toThrow();
@@ -255,7 +255,7 @@ describe('a recorder over a slow disk', () => {
 });
 
 describe('the setting', () => {
-  it('is a flag and a variable, and takes a restart to change', () => {
+  it('is a flag and a variable, and needs a restart to change', () => {
     expect([flagName('record'), environmentName('record')]).toEqual(['--record', 'KVOYANT_RECORD']);
     expect(settings.record.reload).toBe('restart');
   });
@@ -279,11 +279,11 @@ describe('the file of a recording', () => {
 
   const lengths = ({ requests }: Workload) => requests.map(({ isl }) => isl);
 
-  it('is not opened where nothing is to be recorded', async () => {
+  it('is not opened if nothing is to be recorded', async () => {
     expect(await openTrafficRecorder(resolveConfig({ workers: ['http://127.0.0.1:1'] }), options())).toBeNull();
   });
 
-  it('is readable for its owner alone, and grows with every start', async () => {
+  it('is readable by its owner only, and grows with every start', async () => {
     const path = `${folder.path}/new.jsonl`;
     await recordTo(path, 32);
     await recordTo(path, 48);
@@ -298,7 +298,7 @@ describe('the file of a recording', () => {
     expect(workload.notes).toContain('2 recordings, which share no block with one another');
   });
 
-  it('loses a line that a crash cut short, however long, and no other', async () => {
+  it('loses only a line that a crash cut short, however long', async () => {
     const path = `${folder.path}/torn.jsonl`;
     await recordTo(path, 32);
     const whole = readFileSync(path, 'utf8');
@@ -311,7 +311,7 @@ describe('the file of a recording', () => {
   it.each([
     ['something else is in it', (path: string) => appendFileSync(path, 'precious\n'), /something else/],
     ['its blocks have another size', (path: string) => recordTo(path, 32, 64), /blocks of 64 tokens, not 16/],
-  ])('is refused, and stays as it is, where %s', async (_, fill, reason) => {
+  ])('is refused and left unchanged if %s', async (_, fill, reason) => {
     const path = `${folder.path}/other`;
     await fill(path);
     const before = readFileSync(path, 'utf8');
@@ -321,7 +321,7 @@ describe('the file of a recording', () => {
     expect(readFileSync(path, 'utf8')).toBe(before);
   });
 
-  it('keeps no half of a write that failed, whether another one comes or none', async () => {
+  it('keeps no half of a failed write, whether another one follows or not', async () => {
     const path = folder.write('full.jsonl', 'before\n');
     const real = await open(path, 'a+');
     let room = 0;
@@ -348,7 +348,7 @@ describe('the file of a recording', () => {
     expect(readFileSync(path, 'utf8')).toBe('before\none line\n');
   });
 
-  it('must be a file in a folder that is there', async () => {
+  it('must be a file in an existing folder', async () => {
     await expect(recordTo(`${folder.path}/none/x`, 16)).rejects.toThrow(/can't record to .*ENOENT/);
     await expect(recordTo('/dev/null', 16)).rejects.toThrow(/it is no file/);
   });
