@@ -31,25 +31,18 @@ export function hashPrompt(
   return { blockSize, count, sequence, blockTokens: blockSize };
 }
 
-/** Hasher of one request: hashes of the prompt, then unique ones for its output. */
+/** Unique hashes for the blocks of one request behind its full prompt blocks. */
 export class ContentHasher implements SequenceHasher {
-  readonly #prompt: BlockHashes;
+  readonly #blockSize: number;
   readonly #own: number;
 
-  constructor(prompt: BlockHashes, index: number) {
-    this.#prompt = prompt;
+  constructor(blockSize: number, index: number) {
+    this.#blockSize = blockSize;
     this.#own = wordOfRequest(index);
   }
 
-  next(_tokens: Uint32Array, from: number, to: number, out: Uint32Array, at: number): void {
-    const { blockSize, count, sequence } = this.#prompt;
-    const block = from / blockSize;
-    if (block < count) {
-      out[at] = sequence[2 * block]!;
-      out[at + 1] = sequence[2 * block + 1]!;
-    } else {
-      writeHash(this.#own, to - 1, blockSize, out, at);
-    }
+  next(_tokens: Uint32Array, _from: number, to: number, out: Uint32Array, at: number): void {
+    writeHash(this.#own, to - 1, this.#blockSize, out, at);
   }
 }
 

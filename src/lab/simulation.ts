@@ -323,8 +323,8 @@ class Simulation {
       this.#fail(request, 'too-long');
       return;
     }
-    const hasher = new ContentHasher(hashes, request);
-    const submission = engine.submit({ prompt: { tokenCount: isl, hasher }, outputTokensMax: osl });
+    const prompt = { tokenCount: isl, hashes: hashes.sequence, hasher: new ContentHasher(hashes.blockSize, request) };
+    const submission = engine.submit({ prompt, outputTokensMax: osl });
     assert(submission.kind === 'accepted', 'an engine of the lab takes every request that fits its KV');
     requests[submission.request.id] = request;
     this.#touched[worker] = 1;

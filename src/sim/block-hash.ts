@@ -6,9 +6,11 @@ export interface SequenceHasher {
   next(tokens: Uint32Array, from: number, to: number, out: Uint32Array, at: number): void;
 }
 
-/** A prompt given by hashes without tokens. `hasher` is called for each block in turn, including output blocks. */
+/** A prompt given by hashes without tokens. `hasher` is called for each block that `hashes` lacks, in turn. */
 export interface HashedPrompt {
   readonly tokenCount: number;
+  /** Two words (low, high) for each full block of the prompt. They must not change while the request is live. */
+  readonly hashes?: Uint32Array;
   /** Produces our own sequence hashes. Reads no tokens. */
   readonly hasher: SequenceHasher;
 }

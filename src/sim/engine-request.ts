@@ -85,6 +85,10 @@ export class EngineRequest {
     this.isHashedOnly = !(spec.prompt instanceof Uint32Array);
     this.tokens = spec.prompt instanceof Uint32Array ? spec.prompt : noTokens;
     this.tokenCount = this.promptTokens;
+    if (!(spec.prompt instanceof Uint32Array) && spec.prompt.hashes !== undefined) {
+      this.hashes = spec.prompt.hashes;
+      this.#hashedBlocks = this.hashes.length / 2;
+    }
     this.#hasher = hasher;
   }
 
@@ -112,7 +116,8 @@ export class EngineRequest {
 
   appendBlock(block: number): void {
     if (this.blockCount === this.blocks.length) {
-      const grown = new Int32Array(Math.max(8, this.blockCount * 2));
+      // By then the prompt is hashed, and it has a block for each hash.
+      const grown = new Int32Array(Math.max(8, this.blockCount * 2, this.hashes.length / 2 + 1));
       grown.set(this.blocks);
       this.blocks = grown;
     }

@@ -65,13 +65,13 @@ describe('hashPrompt', () => {
 });
 
 describe('ContentHasher', () => {
-  it('gives the prompt its hashes and every output block one of its own', () => {
+  it('gives every block behind the full prompt blocks a hash of its own', () => {
     const request: WorkloadRequest = { arrivalMs: 0, isl: 10, osl: 9, blockIds: Int32Array.of(0, 1) };
     const hashesOf = (index: number): string[] => {
-      const prompt = hashPrompt(request, index, 8, 4);
-      const hasher = new ContentHasher(prompt, index);
       const out = new Uint32Array(8);
-      for (let block = 0; block < 4; block++) hasher.next(new Uint32Array(0), block * 4, block * 4 + 4, out, block * 2);
+      out.set(hashPrompt(request, index, 8, 4).sequence);
+      const hasher = new ContentHasher(4, index);
+      for (let block = 2; block < 4; block++) hasher.next(new Uint32Array(0), block * 4, block * 4 + 4, out, block * 2);
       return Array.from({ length: 4 }, (_, block) => `${out[2 * block]}:${out[2 * block + 1]}`);
     };
     const [first, second] = [hashesOf(0), hashesOf(1)];

@@ -14,6 +14,16 @@ function hasherOf(tokens: readonly number[]): SequenceHasher {
   return { next: (_tokens, from, to, out, at) => hasher.next(all, from, to, out, at) };
 }
 
+/** The hashes of the full blocks of a prompt. `hasher` goes on behind them. */
+function hashesOf(isl: number, hasher: SequenceHasher): Uint32Array {
+  const hashes = new Uint32Array(2 * Math.floor(isl / options.blockSize));
+  for (let at = 0; at < hashes.length; at += 2) {
+    const from = (at / 2) * options.blockSize;
+    hasher.next(new Uint32Array(0), from, from + options.blockSize, hashes, at);
+  }
+  return hashes;
+}
+
 function facts(step: EngineStep | null): unknown {
   if (step === null) return null;
   const events = step.events.map((event: KvEvent) =>
@@ -48,7 +58,8 @@ describe('an engine with hashed prompts', () => {
           const output = Array.from({ length: osl }, (_, at) => 9000 + id * 100 + at);
           const hasher = hasherOf([...prompt, ...output]);
           withTokens.submit({ prompt: Uint32Array.from(prompt), outputTokensMax: osl });
-          withHashes.submit({ prompt: { tokenCount: isl, hasher }, outputTokensMax: osl });
+          const known = id % 2 === 0 ? {} : { hashes: hashesOf(isl, hasher) };
+          withHashes.submit({ prompt: { tokenCount: isl, hasher, ...known }, outputTokensMax: osl });
         }
         for (let steps = 0; ; steps++) {
           const expected = facts(withTokens.step());
