@@ -14,7 +14,7 @@ import { workloadOf } from './workloads.ts';
 const timing = engineOptions(runSpecDefaults);
 
 describe('infiniteCacheTokens', () => {
-  it('counts whole engine blocks of what came before, and never the whole prompt', () => {
+  it('counts whole engine blocks of earlier content, and never the whole prompt', () => {
     const workload = workloadOf(
       [
         { atMs: 0, isl: 40, osl: 1, ids: [0, 1, 2] },
@@ -30,7 +30,7 @@ describe('infiniteCacheTokens', () => {
 });
 
 describe('the lower bound of TTFT', () => {
-  it('of a prompt alone is the sum of its steps', () => {
+  it('of a single prompt is the sum of its steps', () => {
     // 4,096 tokens: two steps of 2,048, at 0 and at 2,048, as in the table of the engine's profile.
     expect(soloPrefillNs(timing, 4096, 0) / 1e6).toBeCloseTo(274.1, 1);
     expect(soloPrefillNs(timing, 4096, 3072) / 1e6).toBeCloseTo(74.6, 1);
@@ -48,7 +48,7 @@ describe('the lower bound of TTFT', () => {
     expect(shortestRemainingFirstMs(jobs)).toBe((6 + 1 + 1 + 2) / 4);
   });
 
-  it('is the best of all orders of a few jobs that come at once', () => {
+  it('is the best of all orders of a few simultaneous jobs', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 6 }), (works) => {
         const sorted = [...works].sort((a, b) => a - b);
@@ -61,7 +61,7 @@ describe('the lower bound of TTFT', () => {
     );
   });
 
-  it('charges no more for work than the cheapest step does', () => {
+  it('charges no more for work than the cheapest step', () => {
     const floor = workFloor(timing);
     expect(floor.msPerToken).toBeCloseTo((0.0595 * 2048 + 3) / 2048, 4);
     expect(floor.msPerPair).toBeCloseTo(524_288 / 180e9, 12);
@@ -81,7 +81,7 @@ describe('the lower bound of TTFT', () => {
     ['zipf', 30, 'lmetric'],
   ];
 
-  it.each(cells)('%s at %d/s: no better under %s, nor more hits than the ceiling', (name, ratePerS, policy) => {
+  it.each(cells)('%s at %d/s: no better under %s, and no more hits than the ceiling', (name, ratePerS, policy) => {
     const isBurst = name === 'gsp-64x16';
     const workload = generateWorkload(name, 4, { requests: 400, ...(isBurst ? {} : { ratePerS }) });
     const spec: RunSpec = { ...runSpecDefaults, policy: parsePolicySpec(policy) };

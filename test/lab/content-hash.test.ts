@@ -31,7 +31,7 @@ function tokensOf({ path, isl }: Drawn, index: number, contentBlockTokens: numbe
 }
 
 describe('hashPrompt', () => {
-  it('is equal where, and only where, all tokens up to the end of the block are', () => {
+  it('is equal exactly if all tokens up to the end of the block are', () => {
     const sizes = fc.record({ content: fc.constantFrom(1, 3, 4, 8, 16), engine: fc.constantFrom(1, 2, 4, 6, 16) });
     const cases = sizes.chain((size) => fc.tuple(fc.constant(size), fc.array(drawn(size.content), { maxLength: 8 })));
     fc.assert(
@@ -65,7 +65,7 @@ describe('hashPrompt', () => {
 });
 
 describe('ContentHasher', () => {
-  it('gives every block behind the full prompt blocks a hash of its own', () => {
+  it('gives every block after the full prompt blocks a unique hash', () => {
     const request: WorkloadRequest = { arrivalMs: 0, isl: 10, osl: 9, blockIds: Int32Array.of(0, 1) };
     const hashesOf = (index: number): string[] => {
       const out = new Uint32Array(8);

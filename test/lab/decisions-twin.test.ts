@@ -64,12 +64,12 @@ const groups = Array.from({ length: 48 }, (_, index): SmallRequest => {
 });
 
 describe.each(['kv', 'lmetric', 'lpwl', 'round-robin', 'random', 'power-of-two'] as const)('%s', (name) => {
-  it('decides alike on a sequential trace', () => {
+  it('makes the same decisions on a sequential trace', () => {
     const workload = workloadOf(groups.map((request, index) => ({ ...request, atMs: index * 3000 })));
     expect(byLab(name, workload).map(shown)).toEqual(byHand(name, workload, true).map(shown));
   });
 
-  it('decides alike on a burst, all of it before the first event', () => {
+  it('makes the same decisions on a burst before the first event', () => {
     const workload = workloadOf(groups);
     expect(byLab(name, workload).map(shown)).toEqual(byHand(name, workload, false).map(shown));
   });

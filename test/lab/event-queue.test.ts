@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { EventQueue } from '../../src/lab/event-queue.ts';
 
-it('gives items by time, then by rank, then as they came', () => {
+it('returns items by time, then by rank, then in order of insertion', () => {
   const operation = fc.oneof(fc.record({ time: fc.nat({ max: 5 }), rank: fc.nat({ max: 3 }) }), fc.constant(null));
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {

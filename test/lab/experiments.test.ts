@@ -32,7 +32,7 @@ function searched(search: CapacitySearch, isGood: (rate: number) => boolean): nu
 }
 
 describe('CapacitySearch', () => {
-  it('finds both sides of the one edge of a monotone condition, a quarter of a step apart', () => {
+  it('finds both sides of the edge of a monotone condition, a quarter of a step apart', () => {
     const share = fc.double({ min: 0.02, max: 0.99, noNaN: true });
     const top = fc.double({ min: 0.01, max: 1000, noNaN: true });
     fc.assert(
@@ -47,7 +47,7 @@ describe('CapacitySearch', () => {
     );
   });
 
-  it('reports a range where the condition holds, fails, holds again and fails for good', () => {
+  it('reports a range if the condition holds, fails, holds again and fails for good', () => {
     const isGood = (rate: number): boolean => rate < 19.9 || (rate > 24 && rate < 30);
     const search = new CapacitySearch(38.7);
     searched(search, isGood);
@@ -57,7 +57,7 @@ describe('CapacitySearch', () => {
     expect(search.high).toBeLessThan(30 * CapacitySearch.resolution ** 1.01);
   });
 
-  it('says of every rate tried on which side of the range it is', () => {
+  it('puts every tried rate on one side of the range', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 80 }), (outcomes) => {
         let at = 0;
@@ -77,7 +77,7 @@ describe('CapacitySearch', () => {
     );
   });
 
-  it('takes back what a longer run denies, and goes on from there', () => {
+  it('withdraws a rate that a longer run refutes, and continues from there', () => {
     const search = new CapacitySearch(1);
     searched(search, (rate) => rate < 0.7);
     const before = search.low;
@@ -87,7 +87,7 @@ describe('CapacitySearch', () => {
     expect(search.low).toBeGreaterThan(0.5);
   });
 
-  it('gives up where no rate meets the condition, and goes no higher than the top where every rate does', () => {
+  it('gives up if no rate meets the condition, and never exceeds the top', () => {
     const none = new CapacitySearch(1);
     expect(searched(none, () => false).length).toBeLessThan(CapacitySearch.asksMax);
     expect([none.low, none.high! < 0.011]).toEqual([0, true]);
@@ -102,7 +102,7 @@ const workload = generateWorkload('zipf', 1, { requests: 300, ratePerS: 10 });
 const specOf = (policy: string) => toJson({ ...runSpecDefaults, policy: parsePolicySpec(policy), workers: 4 });
 
 describe('executeJob', () => {
-  it('probes as a whole run would judge', () => {
+  it('gives the verdict of a whole run', () => {
     for (const speed of [0.5, 3]) {
       const run = executeJob({ kind: 'run', spec: specOf('kv'), speed }, workload);
       const { requests: measured } = run.measured;
@@ -156,7 +156,7 @@ describe('poolProbes', () => {
     expect(missesMax(100, 3)).toBe(15);
   });
 
-  it('does not take for good what slows down, nor what ended too soon to tell', () => {
+  it('does not call a run good that slows down or is too short', () => {
     const slower = probe(100, { halves: [half(400_000), half(520_000)] });
     expect(poolProbes([slower])).toMatchObject({ verdict: 'slows', slowdown: 1.3 });
     expect(poolProbes([slower, probe(100)])).toMatchObject({ verdict: 'good' });
@@ -184,7 +184,7 @@ describe('pairedTtftRatio', () => {
     expect(pairedTtftRatio(base.runs, base.runs)).toEqual({ ratio: 1, interval: { low: 1, high: 1 } });
   });
 
-  it('is no surer after a trace was replayed with more seeds, unlike after more was generated', () => {
+  it('does not gain certainty from replaying a trace with more seeds, but from generating more', () => {
     const times = (runs: readonly RunResult[], recorded: boolean): RunResult[] =>
       Array.from({ length: 9 }, () => ({ ...runs[0]!, workload: { ...runs[0]!.workload, recorded } }));
     const width = (recorded: boolean): number => {
@@ -196,7 +196,7 @@ describe('pairedTtftRatio', () => {
     expect(width(false)).toBeLessThan((high - low) / 2);
   });
 
-  it('has no interval where hardly a request ended, and no NaN', () => {
+  it('has no interval and no NaN if hardly any request ended', () => {
     const failing = (stretches: number): RunResult => {
       const run = rows[0]!.runs[0]!;
       const { sumMs, requests } = run.ttftBlocks;
@@ -220,7 +220,7 @@ describe('resultTable and reportPage', () => {
     expect(resultTable(rows).columns).toHaveLength(columns.length - 1);
   });
 
-  it('sum a comparison up in one row a policy', () => {
+  it('summarize a comparison in one row per policy', () => {
     const other = generateWorkload('gsp-4x256', 1, { requests: 80 });
     const burst = rows.map(({ policy }) => ({
       policy,
@@ -239,7 +239,7 @@ describe('resultTable and reportPage', () => {
     expect(summaryTable(sections, 'random')).toBeNull();
   });
 
-  it('make a page that fetches nothing and closes what it opens', () => {
+  it('make a page without external resources and with all tags closed', () => {
     const loads = [
       { label: 'low <load>', policies: rows },
       { label: 'high', policies: rows },

@@ -24,7 +24,7 @@ it('a burst over small caches under what-if without credit, with late events', a
   ).toMatchFileSnapshot('../golden/lab-gsp-what-if.json');
 });
 
-it('closed loop: chats under the founding form, drawn by temperature, with late booking', async () => {
+it('closed loop: chats under the older form, drawn by temperature, with late booking', async () => {
   const chats = generateWorkload('multi-turn', 3, { requests: 80 });
   const workload = withArrivals(chats, { kind: 'closed-loop', concurrency: 12 }, 3);
   await expect(figures(workload, 'kv:form=1731:temperature=0.5:book-delay-ms=4', { seed: 3 })).toMatchFileSnapshot(

@@ -24,7 +24,7 @@ const totals = (router: Router): number[] => {
 };
 
 describe.each(['kv', 'what-if'] as const)('bookAt told, under %s', (policy) => {
-  it('counts the load when it is told to', () => {
+  it('counts the load when it is told', () => {
     const router = routerOf(policy);
     const booking = route(router, 0);
     expect(totals(router)).toEqual([0, 0, 0]);
@@ -39,7 +39,7 @@ describe.each(['kv', 'what-if'] as const)('bookAt told, under %s', (policy) => {
     router.assertConsistent();
   });
 
-  it('releases what was never counted, and counts nothing after that', () => {
+  it('releases what was never counted, and counts nothing afterwards', () => {
     const router = routerOf(policy);
     const booking = route(router, 0);
     router.release(booking, 'failed', 1);

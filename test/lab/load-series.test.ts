@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { LoadSeries } from '../../src/lab/load-series.ts';
 
 describe('LoadSeries', () => {
-  it('samples what held between two changes', () => {
+  it('samples the values between two changes', () => {
     const series = new LoadSeries(2);
     series.sampleTo(0.25e9, (worker) => ({ unfinished: worker + 1, kvUsage: 0.5 }));
     series.sampleTo(0.31e9, () => ({ unfinished: 0, kvUsage: 0 }));

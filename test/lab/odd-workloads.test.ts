@@ -46,7 +46,7 @@ const request = fc.record({
 });
 
 describe('odd workloads', () => {
-  it('yield numbers or nothing, in results, tables and pages', () => {
+  it('yield numbers or no value in results, tables and pages', () => {
     fc.assert(
       fc.property(
         fc.array(request, { minLength: 1, maxLength: 12 }),
@@ -73,7 +73,7 @@ describe('odd workloads', () => {
     );
   });
 
-  it('take the bound over the requests that ended, so that no policy seems to beat it', () => {
+  it('compute the bound from the requests that ended, so that no policy seems to beat it', () => {
     const long = Array.from({ length: 20 }, (_, at) => ({ atMs: at * 100, isl: 4000, osl: 2 }));
     const short = Array.from({ length: 20 }, (_, at) => ({ atMs: at * 100 + 50, isl: 20, osl: 2 }));
     const [base] = runsOf(workloadOf([...long, ...short]), 1024, 0);
@@ -83,7 +83,7 @@ describe('odd workloads', () => {
     expect(workers.preemptions).toBe(0);
   });
 
-  it('name no winner where nothing ended, and leave out who failed more', () => {
+  it('have no winner if nothing ended, and omit policies that failed more', () => {
     const nothing = runsOf(workloadOf([{ atMs: 0, isl: 4000, osl: 2 }]), 1024, 0);
     expect(verdict(nothing, 'round-robin')).toBe('No verdict: no request ended.');
     const burst = Array.from({ length: 600 }, () => ({ atMs: 0, isl: 400, osl: 40 }));

@@ -6,7 +6,7 @@ import { parsePolicySpec } from '../../src/lab/index.ts';
 import { policyOf } from '../../src/lab/policy-spec.ts';
 
 describe('parsePolicySpec', () => {
-  it('reads the options of the policy and of what its router sees', () => {
+  it('reads options of the policy and of its router', () => {
     expect(parsePolicySpec('kv:form=1731:temperature=0.5:credit=off:event-delay-ms=50:book-delay-ms=2.5')).toEqual({
       text: 'kv:form=1731:temperature=0.5:credit=off:event-delay-ms=50:book-delay-ms=2.5',
       name: 'kv',
@@ -32,7 +32,7 @@ describe('parsePolicySpec', () => {
     });
   });
 
-  it.each(labPolicyNames)('makes a policy of %s', (name) => {
+  it.each(labPolicyNames)('creates a policy from %s', (name) => {
     expect(policyOf(parsePolicySpec(name), { speeds: [2, 2], engine: undefined }).name).toBe(name);
   });
 

@@ -46,7 +46,7 @@ function run(workload: Workload, policy: string, kvTokens: number): RunResult {
 }
 
 describe('a queue at the router', () => {
-  it.each(cases)('costs no more than a hundredth of the capacity of %s', (name, kvTokens) => {
+  it.each(cases)('costs at most a hundredth of the capacity of %s', (name, kvTokens) => {
     const workload = generateWorkload(name, 1, { requests: 300 });
     const without = capacityOf(workload, 'kv', kvTokens);
     expect(without).toBeGreaterThan(0);
@@ -55,24 +55,27 @@ describe('a queue at the router', () => {
     expect(ratio).toBeGreaterThan(0.99 / CapacitySearch.resolution);
   });
 
-  it.each(cases)('that is short keeps what it takes within the SLO when %s overloads the workers', (name, kvTokens) => {
-    const capacity = capacityOf(generateWorkload(name, 1, { requests: 300 }), 'kv', kvTokens);
-    const overload = generateWorkload(name, 1, { requests: 600, ratePerS: 2.5 * capacity });
-    const without = run(overload, 'kv', kvTokens).measured;
-    const short = run(overload, 'kv:queue=8', kvTokens).measured;
-    expect(without.failed).toBe(0);
-    expect(short.failed).toBeGreaterThan(0);
-    expect(short.goodputPerS).toBeGreaterThan(1.5 * without.goodputPerS);
-  });
+  it.each(cases)(
+    'that is short keeps accepted requests within the SLO when %s overloads the workers',
+    (name, kvTokens) => {
+      const capacity = capacityOf(generateWorkload(name, 1, { requests: 300 }), 'kv', kvTokens);
+      const overload = generateWorkload(name, 1, { requests: 600, ratePerS: 2.5 * capacity });
+      const without = run(overload, 'kv', kvTokens).measured;
+      const short = run(overload, 'kv:queue=8', kvTokens).measured;
+      expect(without.failed).toBe(0);
+      expect(short.failed).toBeGreaterThan(0);
+      expect(short.goodputPerS).toBeGreaterThan(1.5 * without.goodputPerS);
+    },
+  );
 
-  it('takes every request in the end where it has no bound', () => {
+  it('without a bound places every request in the end', () => {
     const overload = generateWorkload('pr1731-osl', 1, { requests: 300, ratePerS: 40 });
     const { measured, workers: figures } = run(overload, 'kv:queue=1000000', 40_000);
     expect(measured.failed).toBe(0);
     expect(figures.each.reduce((sum, { requests }) => sum + requests, 0)).toBe(300);
   });
 
-  it('does not stand still at prompts of 8,500 tokens: no threshold but the capacity holds them', () => {
+  it('does not stall on prompts of 8,500 tokens: only the capacity holds them', () => {
     const long = workloadOf(Array.from({ length: 80 }, (_, i) => ({ atMs: i * 150, isl: 8500, osl: 20 })));
     const [without, queued] = ['kv', 'kv:queue=1000000'].map((policy) => run(long, policy, 186_000));
     expect(queued!.requestsPerS).toBeGreaterThan(0.99 * without!.requestsPerS);

@@ -10,7 +10,7 @@ import { workloadOf } from './workloads.ts';
 
 const arrivals = 200_000;
 
-it.each([0.5, 0.8])('waits as M/D/1 at load %d', (load) => {
+it.each([0.5, 0.8])('has the waiting time of M/D/1 at load %d', (load) => {
   const spec: RunSpec = {
     ...runSpecDefaults,
     policy: parsePolicySpec('round-robin'),

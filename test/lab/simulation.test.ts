@@ -11,7 +11,7 @@ function specOf(policy: string, more: Partial<RunSpec> = {}): RunSpec {
   return { ...runSpecDefaults, policy: parsePolicySpec(policy), warmupShare: 0, ...more };
 }
 
-describe('one worker, worked out by hand', () => {
+describe('one worker, calculated by hand', () => {
   // Step times of the profile: a prefill of n tokens from 0 takes gemm(n) + 524,288 x n^2 / 2 / 180e9 + 3 ms.
   const attentionMs = (tokens: number, start: number): number => (524_288 * tokens * (start + tokens / 2)) / 180e9;
   const kvMs = (contextTokens: number): number => (contextTokens * 131_072) / 680e6;
@@ -30,7 +30,7 @@ describe('one worker, worked out by hand', () => {
     expect(log.gapsMs.mean).toBeCloseTo((decodes[0]! + decodes[1]!) / 2e6, 9);
   });
 
-  it('lets deterministic arrivals wait for the step at work, and decodes share the next one', () => {
+  it('lets regular arrivals wait for the current step, and decodes share the next one', () => {
     // 64 tokens each, 10 ms apart, while a step takes more than 20 ms.
     const requests = [0, 10, 20].map((atMs) => ({ atMs, isl: 64, osl: 2 }));
     const { log } = simulate(workloadOf(requests), specOf('kv', { workers: 1 }));
@@ -43,7 +43,7 @@ describe('one worker, worked out by hand', () => {
     expect(log.ttftMs(1)).toBe((step1 + step2 - 10e6) / 1e6);
   });
 
-  it('computes only what the cache does not hold, and less than the whole prompt never', () => {
+  it('computes only tokens that are not cached, and at least one', () => {
     const shared = { isl: 64, osl: 1, ids: [0, 1, 2, 3] };
     const { log } = simulate(workloadOf([0, 100].map((atMs) => ({ atMs, ...shared }))), specOf('kv', { workers: 1 }));
     expect([...log.cachedTokens]).toEqual([0, 48]);
@@ -55,7 +55,7 @@ describe('one worker, worked out by hand', () => {
 describe('conservation', () => {
   const policies = ['kv', 'round-robin', 'lmetric', 'kv:credit=off:event-delay-ms=40', 'kv:book-delay-ms=3'];
 
-  it.each(policies)('computed and cached tokens are the prompts; nothing stays booked: %s', (policy) => {
+  it.each(policies)('computed and cached tokens add up to the prompts; nothing stays booked: %s', (policy) => {
     const workload = generateWorkload('multi-turn', 3, { requests: 250, ratePerS: 9 });
     const { log, engines, router } = simulate(workload, specOf(policy, { workers: 4 }));
     let isl = 0;
@@ -82,7 +82,7 @@ describe('conservation', () => {
     router.assertConsistent();
   });
 
-  it('replayed events are the content of each pool after every step, evictions included', () => {
+  it('replayed events give the content of each pool after every step, evictions included', () => {
     const workload = generateWorkload('b2b-150x5', 5, { requests: 60, ratePerS: 20 });
     const mirrors = Array.from({ length: 2 }, () => new KvEventMirror(64, true));
     let removed = 0;
@@ -101,7 +101,7 @@ describe('conservation', () => {
     expect(removed).toBeGreaterThan(50);
   });
 
-  it('the router knows after every step what each pool holds', () => {
+  it('the router knows the content of each pool after every step', () => {
     const workload = generateWorkload('zipf', 5, { requests: 120, ratePerS: 12 });
     const { router, engines } = simulate(workload, specOf('kv', { workers: 3, kvTokens: 60_000 }));
     const distinct = engines.map((engine) => countContents(engine.cachedContents()).size);
@@ -109,15 +109,15 @@ describe('conservation', () => {
   });
 });
 
-describe('what decides when', () => {
-  it('events of one instant leave room for every arrival before an idle engine starts', () => {
+describe('the order of events', () => {
+  it('processes every arrival of an instant before an idle engine starts', () => {
     const requests = [0, 0, 0, 0].map((atMs) => ({ atMs, isl: 64, osl: 1 }));
     const { engines, log } = simulate(workloadOf(requests), specOf('kv', { workers: 1 }));
     expect(engines[0]!.counters.steps).toBe(1);
     expect(new Set(log.firstTokenNs).size).toBe(1);
   });
 
-  it('requests after others arrive a think time behind their end', () => {
+  it("dependent requests arrive a think time after their predecessor's end", () => {
     const workload = workloadOf([
       { atMs: 0, isl: 32, osl: 4 },
       { atMs: 50, isl: 64, osl: 1, after: { request: 0, thinkMs: 250 } },
@@ -137,7 +137,7 @@ describe('what decides when', () => {
     expect(log.ttftMs(2)).toBe(log.ttftMs(0));
   });
 
-  it('a request that no worker can hold fails, and what follows it goes on', () => {
+  it('a request that no worker can hold fails, and its followers continue', () => {
     const workload = workloadOf([
       { atMs: 0, isl: 300, osl: 30 },
       { atMs: 10, isl: 32, osl: 2, after: { request: 0, thinkMs: 5 } },
@@ -152,7 +152,7 @@ describe('what decides when', () => {
     expect(measured.ttftMs.mean).toBeGreaterThan(0);
   });
 
-  it('late booking sends later and lets a burst see no load', () => {
+  it('late booking sends later and hides the load of a burst', () => {
     const burst = workloadOf(Array.from({ length: 8 }, () => ({ atMs: 0, isl: 512, osl: 1, ids: [0, 1] })));
     const at = simulate(burst, specOf('kv'));
     const late = simulate(burst, specOf('kv:book-delay-ms=2'));
@@ -165,14 +165,14 @@ describe('what decides when', () => {
     expect(late.router.liveBookings).toBe(0);
   });
 
-  it('late events hide blocks until they come', () => {
+  it('late events hide blocks until they arrive', () => {
     const again = workloadOf([0, 400].map((atMs) => ({ atMs, isl: 64, osl: 1, ids: [0, 1, 2] })));
     const predicted = (policy: string): number => simulate(again, specOf(policy)).log.predictedTokens[1]!;
     expect(predicted('kv:credit=off')).toBe(48);
     expect(predicted('kv:credit=off:event-delay-ms=1000')).toBe(0);
   });
 
-  it('stops as soon as too many have missed the SLO', () => {
+  it('stops as soon as too many requests missed the SLO', () => {
     const workload = generateWorkload('pr1731-fixed', 1, { requests: 400, ratePerS: 60 });
     const whole = simulate(workload, specOf('round-robin'));
     const stopped = simulate(workload, specOf('round-robin'), { missesMax: 20 });

@@ -31,7 +31,7 @@ describe('readChunk', () => {
     ['a delta of nulls', delta({ role: null, content: null, reasoning_content: null })],
     ['no choices', JSON.stringify({ choices: [] })],
     ['empty token ids', text({ text: '', token_ids: [] })],
-  ])('%s is no token, parsed or not', (_, data) => {
+  ])('%s is not a token, parsed or not', (_, data) => {
     for (const plainMayPass of [false, data.includes('"role":"')]) {
       expect(readChunk(data, plainMayPass)).toEqual({ kind: 'no-tokens', usage: null });
     }
@@ -43,7 +43,7 @@ describe('readChunk', () => {
     }
   });
 
-  it('reads usage, also where it runs along', () => {
+  it('reads usage, also running usage', () => {
     const usage = { prompt_tokens: 9, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 8 } };
     const read = { promptTokens: 9, completionTokens: 4, cachedTokens: 8 };
     for (const plainMayPass of [false, true]) {
@@ -62,7 +62,7 @@ describe('readChunk', () => {
     );
   });
 
-  it('sees errors in either spelling, at any time', () => {
+  it('recognizes errors in either form, at any time', () => {
     const vllm = '{"error": {"message": "boom", "type": "InternalServerError", "param": null, "code": 500}}';
     const old = '{"object":"error","message":"boom","code":500}';
     for (const plainMayPass of [false, true]) {
@@ -73,7 +73,7 @@ describe('readChunk', () => {
     }
   });
 
-  it('knows the end mark and what is no chunk at all', () => {
+  it('recognizes the end mark and data that is not a chunk', () => {
     expect(readChunk('[DONE]', true)).toEqual({ kind: 'done' });
     expect(readChunk('{"choices":', true).kind).toBe('malformed');
     expect(readChunk('[]', true).kind).toBe('malformed');
@@ -81,7 +81,7 @@ describe('readChunk', () => {
     expect(readChunk('{}', true).kind).toBe('malformed');
   });
 
-  it('says the same without parsing, whatever the text', () => {
+  it('gives the same result without parsing, whatever the text', () => {
     const marks = fc.constantFrom(
       '"error"',
       '"usage":{',

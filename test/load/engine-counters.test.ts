@@ -35,7 +35,7 @@ describe('parsePrometheusText', () => {
 });
 
 describe('sumSamples', () => {
-  it('sums what matches, and tells nothing from zero', () => {
+  it('sums matching samples, and distinguishes none from zero', () => {
     const samples = parsePrometheusText(metricsText);
     expect(sumSamples(samples, 'vllm:prompt_tokens_by_source_total', { source: 'local_compute' })).toBe(40);
     expect(sumSamples(samples, 'vllm:num_requests_running')).toBe(0);
@@ -53,7 +53,7 @@ describe('readPromptTokens', () => {
     expect(difference(tokens, { computed: 30, cached: 2 })).toEqual({ computed: 10, cached: 10 });
   });
 
-  it('says which engine has no such counters, or no metrics', async () => {
+  it('names an engine without such counters or metrics', async () => {
     await withClient(
       (response) => void response.end('up 1\n'),
       (_client, origin) =>
@@ -67,7 +67,7 @@ describe('readPromptTokens', () => {
 });
 
 describe('prefixHitRate', () => {
-  it('weighs by tokens', () => {
+  it('is weighted by tokens', () => {
     expect(
       prefixHitRate([
         { computed: 90, cached: 10 },

@@ -29,7 +29,7 @@ describe('OpenAiClient', () => {
     expect(record.endMs).toBeGreaterThanOrEqual(record.firstTokenMs! + record.gapsMs[0]!);
   });
 
-  it('sends the body as it is, with its headers', async () => {
+  it('sends the body unchanged, with its headers', async () => {
     const seen: unknown[] = [];
     const record = await withClient(
       (response, incoming, body) => {
@@ -44,7 +44,7 @@ describe('OpenAiClient', () => {
     expect(record).toMatchObject({ index: 3, failure: null, outputTokens: 1 });
   });
 
-  it('puts an event that arrives byte by byte together', async () => {
+  it('assembles an event that arrives byte by byte', async () => {
     const record = await withClient(
       async (response) => {
         startStream(response);
@@ -102,7 +102,7 @@ describe('OpenAiClient', () => {
     expect(broken).toMatchObject({ failure: { kind: 'cut' }, outputTokens: 1 });
   });
 
-  it('records that nobody listens', async () => {
+  it('records a refused connection', async () => {
     const client = new OpenAiClient('http://127.0.0.1:1');
     const record = await client.send(request());
     await client.close();
@@ -110,7 +110,7 @@ describe('OpenAiClient', () => {
     expect(record.failure?.message).toContain('ECONNREFUSED');
   });
 
-  it('gives up on a server that never answers, by the time limit that it names', async () => {
+  it('gives up on a server that never answers, with the name of the time limit', async () => {
     const record = await withClient(
       () => {},
       (client) => client.send(request()),
@@ -119,7 +119,7 @@ describe('OpenAiClient', () => {
     expect(record.failure).toEqual({ kind: 'timeout', message: 'no end within requestTimeoutMs 60' });
   });
 
-  it('aborts at the signal, towards the server too: before and during the answer, and before sending', async () => {
+  it("aborts at the signal, also the server's work: before, during and after sending", async () => {
     for (const answering of [false, true]) {
       let serverSawClose: Promise<unknown> = Promise.resolve();
       const abort = new AbortController();
@@ -147,7 +147,7 @@ describe('OpenAiClient', () => {
     expect(early.failure?.kind).toBe('aborted');
   });
 
-  it('never sends what was aborted while it waited for a socket', async () => {
+  it('never sends a request that was aborted while it waited for a socket', async () => {
     let seen = 0;
     const abort = new AbortController();
     await withClient(

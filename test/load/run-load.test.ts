@@ -7,7 +7,7 @@ const requests = (count: number, arrivalMs: (index: number) => number = () => 0)
   Array.from({ length: count }, (_, index) => request(index, arrivalMs(index)));
 
 describe('runOpenLoop', () => {
-  it('carries 1,024 requests at once without a failure', async () => {
+  it('sends 1,024 requests at once without a failure', async () => {
     let atOnce = 0;
     let atOnceMost = 0;
     const records = await withClient(
@@ -25,7 +25,7 @@ describe('runOpenLoop', () => {
     expect(records.every((record) => record.outputTokens === 2 && record.cachedTokens === 5)).toBe(true);
   });
 
-  it('sends by the clock, whatever the order and the answers, and counts from the schedule', async () => {
+  it('sends on schedule, whatever the order and the answers, and counts from the schedule', async () => {
     const records = await withClient(
       async (response) => {
         await sleep(120);

@@ -14,7 +14,7 @@ function metered(events: readonly (readonly [number, string])[]): StreamMeter {
 }
 
 describe('StreamMeter', () => {
-  it('takes the first token, not the role, and the gaps between tokens', () => {
+  it('measures the first token, not the role, and the gaps between tokens', () => {
     const role = JSON.stringify({ choices: [{ delta: { role: 'assistant', content: '' }, finish_reason: null }] });
     const meter = metered([
       [5, role],
@@ -31,7 +31,7 @@ describe('StreamMeter', () => {
     expect(meter.failure).toBeNull();
   });
 
-  it('puts tokens of one chunk 0 ms apart: by ids, by running usage, by the final usage', () => {
+  it('places tokens of one chunk 0 ms apart: by ids, by running usage, by the final usage', () => {
     const ids = metered([
       [10, token({ token_ids: [1, 2] })],
       [30, token({ token_ids: [3, 4, 5] })],
@@ -55,7 +55,7 @@ describe('StreamMeter', () => {
     for (const meter of [ids, counted, corrected]) expect(meter.gapsMs()).toHaveLength(meter.outputTokens - 1);
   });
 
-  it('takes back a finishing chunk that was no token', () => {
+  it('removes a final chunk that was not a token', () => {
     const last = token({ text: '', finish_reason: 'stop' });
     const meter = metered([
       [10, token()],
@@ -68,7 +68,7 @@ describe('StreamMeter', () => {
     expect(meter.outputTokens).toBe(2);
   });
 
-  it('ends well without any token', () => {
+  it('succeeds without any token', () => {
     const meter = metered([
       [1, usage(0)],
       [1, '[DONE]'],
@@ -76,7 +76,7 @@ describe('StreamMeter', () => {
     expect([meter.firstTokenMs, meter.outputTokens, meter.failure]).toEqual([null, 0, null]);
   });
 
-  it('fails when cut, on an error event and on nonsense; the first failure stays', () => {
+  it('fails when cut, on an error event and on malformed data; the first failure stays', () => {
     expect(metered([[1, token()]]).failure).toEqual({ kind: 'cut', message: 'the stream ended without [DONE]' });
     const error = metered([
       [1, token()],
@@ -98,7 +98,7 @@ describe('StreamMeter', () => {
     expect(done.failure).toBeNull();
   });
 
-  it('does not believe a usage without bound', () => {
+  it('does not accept a usage without bound', () => {
     const meter = metered([
       [1, token()],
       [2, usage(1e12)],

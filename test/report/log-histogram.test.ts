@@ -19,7 +19,7 @@ function filled(samples: readonly number[], resolution = 0.01): LogHistogram {
 }
 
 describe('LogHistogram', () => {
-  it('answers every quantile within its stated error of the exact one', () => {
+  it('returns every quantile within its stated error', () => {
     fc.assert(
       fc.property(values, fc.double({ min: 0, max: 1, noNaN: true }), (samples, q) => {
         const exact = quantile(Float64Array.from(samples).sort(), q);
@@ -35,7 +35,7 @@ describe('LogHistogram', () => {
     expect([0, 0.2, 0.5, 0.8, 1].map((q) => histogram.quantile(q))).toEqual([0, 0, 1, 5, 127]);
   });
 
-  it('merges into what one histogram of all values would be', () => {
+  it('merges into the histogram of all values', () => {
     fc.assert(
       fc.property(values, values, (left, right) => {
         const merged = filled(left);
@@ -56,7 +56,7 @@ describe('LogHistogram', () => {
     expect([histogram.min, histogram.max]).toEqual([0.123, 1000.5]);
   });
 
-  it('clamps what exceeds its range, and says how often', () => {
+  it('clamps values above its range, and counts them', () => {
     const histogram = filled([1, 1e12], 1);
     expect(histogram.clamped).toBe(1);
     expect(histogram.max).toBe(1e12);
@@ -68,7 +68,7 @@ describe('LogHistogram', () => {
     expect([histogram.quantile(0.5), histogram.mean, histogram.min, histogram.max]).toEqual([NaN, NaN, NaN, NaN]);
   });
 
-  it('refuses what it cannot count', () => {
+  it("refuses values that it can't count", () => {
     const histogram = new LogHistogram(1);
     expect(() => histogram.record(-1)).toThrow(RangeError);
     expect(() => histogram.record(Number.NaN)).toThrow(RangeError);

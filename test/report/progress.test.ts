@@ -9,7 +9,7 @@ function recorder(isTTY: boolean, columns?: number) {
 }
 
 describe('Progress', () => {
-  it('rewrites one line on a terminal, not more often than the eye can follow', () => {
+  it('rewrites one line on a terminal, at a limited rate', () => {
     const { written, clock, progress } = recorder(true);
     progress.update('one');
     progress.update('two');
@@ -25,7 +25,7 @@ describe('Progress', () => {
     expect(written).toEqual(['\r\u001b[2K01234']);
   });
 
-  it('writes sparse whole lines elsewhere', () => {
+  it('writes whole lines at intervals if the output is not a terminal', () => {
     const { written, clock, progress } = recorder(false);
     for (clock.nowMs = 0; clock.nowMs <= Progress.lineGapMs; clock.nowMs += 100) progress.update(`at ${clock.nowMs}`);
     expect(written).toEqual(['at 0\n', `at ${Progress.lineGapMs}\n`]);

@@ -31,7 +31,7 @@ describe('summarizeRun', () => {
     expect(summary).toMatchObject({ promptTokens: 200, cachedTokens: 80, outputTokens: 4 });
   });
 
-  it('counts failures beside the latencies of the others', () => {
+  it('counts failures separately from the latencies of the others', () => {
     const summary = summarizeRun([
       record({}),
       record({ firstTokenMs: null, endMs: 5000, failure: { kind: 'timeout', message: 'too long' } }),
@@ -40,7 +40,7 @@ describe('summarizeRun', () => {
     expect(summary.requestsPerS).toBeCloseTo(0.2, 9);
   });
 
-  it('leaves requests without a token out of TTFT alone', () => {
+  it('leaves requests without a token out of TTFT only', () => {
     const summary = summarizeRun([record({}), record({ firstTokenMs: null, gapsMs: new Float64Array(0), endMs: 50 })]);
     expect(summary).toMatchObject({ failed: 0, ttftMs: { mean: 10 }, e2eMs: { mean: 40 } });
   });

@@ -25,12 +25,12 @@ describe('quantile', () => {
 });
 
 describe('summarize', () => {
-  it('knows 1 .. 200 by heart', () => {
+  it('is exact on 1 .. 200', () => {
     const samples = Array.from({ length: 200 }, (_, i) => 200 - i);
     expect(summarize(samples)).toEqual({ mean: 100.5, p50: 100, p99: 198 });
   });
 
-  it('leaves its argument alone', () => {
+  it('does not change its argument', () => {
     const samples = [3, 1, 2];
     expect(summarize(samples).p50).toBe(2);
     expect(samples).toEqual([3, 1, 2]);
@@ -46,7 +46,7 @@ describe('imbalance', () => {
     expect(imbalance([2, 4, 6])).toEqual({ max: 6, mean: 4, maxOverMean: 1.5 });
   });
 
-  it('is 1 where nothing happened', () => {
+  it('is 1 if all values are 0', () => {
     expect(imbalance([0, 0]).maxOverMean).toBe(1);
     expect(() => imbalance([])).toThrow(RangeError);
   });

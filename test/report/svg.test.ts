@@ -47,7 +47,7 @@ describe('linePlot', () => {
     [10, 3],
   ] as const;
 
-  it('draws each line with its name, and leaves out what is not finite', () => {
+  it('draws each line with its name, and omits points that are not finite', () => {
     const svg = linePlot({ title: 'a < b', xLabel: 'x', yLabel: 'y', series: [{ name: 'one & two', points }] });
     expect(svg).toContain('<title>a &lt; b</title>');
     expect(svg).toContain('one &amp; two');
@@ -56,7 +56,7 @@ describe('linePlot', () => {
     expect(svg.replace('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:/);
   });
 
-  it('marks points when asked, and says when there are none', () => {
+  it('marks points on request, and says if there are none', () => {
     const series = [{ name: 'one', points }];
     expect(linePlot({ title: 't', xLabel: '', yLabel: '', series, marks: true }).match(/<circle/g)).toHaveLength(2);
     const empty = linePlot({ title: 't', xLabel: '', yLabel: '', series: [{ name: 'one', points: [] }], yLog: true });
@@ -80,7 +80,7 @@ describe('barChart', () => {
 });
 
 describe('htmlPage', () => {
-  it('escapes text, and takes columns as a text table does', () => {
+  it('escapes text, and accepts the columns of a text table', () => {
     const table = htmlTable(
       [
         { title: '<name>', align: 'left' },

@@ -13,7 +13,7 @@ describe('formatTable', () => {
     expect(table).toEqual(['policy       req/s', '-----------  -----', 'kv           101.5', 'round-robin    9.0']);
   });
 
-  it('puts groups of columns under their name', () => {
+  it('puts groups of columns under their heading', () => {
     const columns = [
       { title: 'row', align: 'left' as const },
       { title: 'mean', group: 'TTFT, s' },

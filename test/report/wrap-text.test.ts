@@ -8,7 +8,7 @@ describe('wrapText', () => {
     expect(wrapText('exactly', 7)).toEqual(['exactly']);
   });
 
-  it('leaves a long word whole', () => {
+  it('keeps a long word whole', () => {
     expect(wrapText('incomprehensible it is', 5)).toEqual(['incomprehensible', 'it is']);
   });
 });

@@ -63,7 +63,7 @@ describe('BlockPool', () => {
     );
   });
 
-  it('refuses what would corrupt it', () => {
+  it('refuses calls that would corrupt it', () => {
     const pool = new BlockPool(3, true, () => {});
     expect(() => pool.free(1)).toThrow('free already');
     expect(() => pool.cache(1, 1, 1)).toThrow('free or holds content');

@@ -129,8 +129,8 @@ function play(engine: Engine, options: { stepTokensMax: number }, list: readonly
   return requests;
 }
 
-describe('Engine over random lives', () => {
-  it('keeps its books with aborts, resets and preemptions', () => {
+describe('Engine in random runs', () => {
+  it('keeps consistent totals with aborts, resets and preemptions', () => {
     fc.assert(
       fc.property(optionsArbitrary, actions(true), (options, list) => {
         const engine = engineOf(options);
@@ -167,7 +167,7 @@ describe('Engine over random lives', () => {
     );
   });
 
-  it('is the same life again from the same seeds', () => {
+  it('repeats the same run from the same seeds', () => {
     fc.assert(
       fc.property(optionsArbitrary, actions(true), (options, list) => {
         const lives = [engineOf(options), engineOf(options)].map((engine) => {
@@ -203,7 +203,7 @@ describe('Engine: scheduling', () => {
     expect(step.load.prefillTokens).toBe(10);
   });
 
-  it('holds the head of the line back until its whole prompt fits', () => {
+  it('holds the head of the queue until its whole prompt fits', () => {
     const long = { prompt: promptOf(2, 0, 28, 2), outputTokensMax: 1 };
     const admittedAtOnce = (reserveWholePrompt: boolean): boolean => {
       const engine = engineOf({ reserveWholePrompt, blocks: 10, stepTokensMax: 16 });
@@ -216,7 +216,7 @@ describe('Engine: scheduling', () => {
     expect(admittedAtOnce(false)).toBe(true);
   });
 
-  it('counts a lookup for every step that the head of the line is blocked', () => {
+  it('counts a lookup for every step in which the head of the queue is blocked', () => {
     const engine = engineOf({ blocks: 10, stepTokensMax: 16 });
     submitted(engine, { prompt: promptOf(1, 0, 12, 1), outputTokensMax: 3 });
     submitted(engine, { prompt: promptOf(2, 0, 28, 2), outputTokensMax: 1 });
@@ -226,7 +226,7 @@ describe('Engine: scheduling', () => {
     expect(engine.counters.promptTokens).toBe(12);
   });
 
-  it('preempts the last of the running ones, which hits its own blocks when it comes back', () => {
+  it('preempts the last running request, which hits its own blocks when it returns', () => {
     const engine = engineOf({ blocks: 7, stepTokensMax: 16 });
     const first = submitted(engine, { prompt: promptOf(1, 0, 12, 1), outputTokensMax: 8 });
     const second = submitted(engine, { prompt: promptOf(2, 0, 11, 2), outputTokensMax: 8 });
@@ -247,7 +247,7 @@ describe('Engine: scheduling', () => {
     expect(engine.step()!.finished).toEqual([late]);
   });
 
-  it('preempts the highest priority value, even out of the step that it is in', () => {
+  it('preempts the highest priority value, even out of the current step', () => {
     const engine = engineOf({ order: 'priority', blocks: 7, stepTokensMax: 16 });
     const late = submitted(engine, { prompt: promptOf(1, 0, 12, 1), outputTokensMax: 8, priority: 5 });
     engine.step();
@@ -276,7 +276,7 @@ describe('Engine: scheduling', () => {
     expect(engine.counters.finished).toEqual({ length: 2, stop: 1 });
   });
 
-  it('refuses what it could never serve', () => {
+  it('refuses requests that it could never serve', () => {
     const engine = engineOf({ contextTokensMax: 10, unfinishedMax: 2 });
     const submit = (length: number) => engine.submit({ prompt: promptOf(1, 0, length, 1), outputTokensMax: 1 });
     expect(submit(0)).toEqual({ kind: 'refused', reason: 'empty-prompt' });
@@ -287,7 +287,7 @@ describe('Engine: scheduling', () => {
     expect(() => engineOf({ stepTokensMax: 0 })).toThrow('stepTokensMax');
   });
 
-  it('lowers the context length to what the pool holds', () => {
+  it('lowers the context length to the size of the pool', () => {
     const engine = engineOf({ blocks: 4, contextTokensMax: 1000 });
     expect(engine.contextTokensMax).toBe(12);
     const request = submitted(engine, { prompt: promptOf(1, 0, 11, 1), outputTokensMax: 9 });
@@ -295,7 +295,7 @@ describe('Engine: scheduling', () => {
     expect(request.outputTokens).toBe(1);
   });
 
-  it('takes the time that its profile says, in whole nanoseconds', () => {
+  it('takes the time of its profile, in whole nanoseconds', () => {
     const engine = engineOf({ stepTime: constantStepTime(1.25) });
     submitted(engine, { prompt: promptOf(1, 0, 9, 1), outputTokensMax: 1 });
     expect(engine.step()!.stepNs).toBe(1_250_000);
@@ -319,7 +319,7 @@ describe('Engine: reset of the prefix cache', () => {
     expect(again.cachedTokens).toBe(0);
   });
 
-  it('is refused while blocks are in use, unless the running requests go first', () => {
+  it('is refused while blocks are in use, unless the running requests are preempted first', () => {
     const engine = engineOf({});
     const request = submitted(engine, { prompt: promptOf(1, 0, 6, 1), outputTokensMax: 4 });
     engine.step();
@@ -344,14 +344,14 @@ describe('Engine: content', () => {
     expect(cached).toEqual([0, 8, 0, 8, 0]);
   });
 
-  it('says the salt where a chain starts only', () => {
+  it('reports the salt only where a chain starts', () => {
     const engine = engineOf({ blocks: 40, stepTokensMax: 8 });
     submitted(engine, { prompt: promptOf(1, 0, 16, 1), outputTokensMax: 1, salt: 'a' });
     const events = [engine.step()!, engine.step()!].flatMap((step) => step.events);
     expect(events).toMatchObject([{ parent: null, salt: 'a' }, { salt: null }]);
   });
 
-  it('keeps the memory of a shared prompt as it was', () => {
+  it('does not modify the memory of a shared prompt', () => {
     const engine = engineOf({ blocks: 40 });
     const prompt = promptOf(1, 0, 5, 1);
     const copy = prompt.slice();

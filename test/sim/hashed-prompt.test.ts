@@ -48,7 +48,7 @@ describe('an engine with hashed prompts', () => {
     osl: fc.integer({ min: 1, max: 9 }),
   });
 
-  it('does the same steps and announces the same hashes', () => {
+  it('runs the same steps and announces the same hashes', () => {
     fc.assert(
       fc.property(fc.array(request, { minLength: 1, maxLength: 8 }), (requests) => {
         const withTokens = new Engine({ ...options, sampleToken: (one) => 9000 + one.id * 100 + one.outputTokens });
@@ -72,7 +72,7 @@ describe('an engine with hashed prompts', () => {
     );
   });
 
-  it('gives its hashes as ours, and no tokens', () => {
+  it('reports its hashes as ours, and no tokens', () => {
     const engine = new Engine(options);
     engine.submit({ prompt: { tokenCount: 9, hasher: hasherOf([1, 2, 3, 4, 5, 6, 7, 8, 9]) }, outputTokensMax: 1 });
     const [stored] = engine.step()!.events;
@@ -92,7 +92,7 @@ describe('an engine with hashed prompts', () => {
 });
 
 describe('joined removals', () => {
-  it('are the same blocks in the same order, in fewer events', () => {
+  it('contain the same blocks in the same order, in fewer events', () => {
     const removals = (joinRemovals: boolean): { hashes: number[]; events: number } => {
       const engine = new Engine({ ...options, joinRemovals });
       const hashes: number[] = [];

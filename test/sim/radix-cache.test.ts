@@ -90,7 +90,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 );
 
 describe('RadixCache', () => {
-  it('does what the naive tree does', () => {
+  it('equals the naive tree', () => {
     fc.assert(
       fc.property(fc.integer({ min: 4, max: 14 }), fc.array(action, { maxLength: 60 }), (capacity, actions) => {
         const cache = new RadixCache({ blockSize: pageSize, blocks: capacity + 1 });
@@ -175,7 +175,7 @@ describe('RadixCache', () => {
     cache.finish(request);
   }
 
-  it('stores page by page, and removes a leaf as a whole, before what it hangs on', () => {
+  it('stores page by page, and removes a leaf as a whole, before its parent', () => {
     const cache = new RadixCache({ blockSize: pageSize, blocks: 8 });
     run(cache, 0, [1, 1, 2, 2, 3, 3]);
     run(cache, 1, [1, 1, 4, 4, 5, 5]);
@@ -189,7 +189,7 @@ describe('RadixCache', () => {
     expect(sizes).toEqual([2, 1, 3]);
   });
 
-  it('keeps one copy of what two sequences compute at the same time', () => {
+  it('keeps one copy of the pages that two sequences compute at the same time', () => {
     const cache = new RadixCache({ blockSize: pageSize, blocks: 20 });
     const two = [requestOf(0, [1, 2, 3, 4, 5]), requestOf(1, [1, 2, 3, 4, 6])];
     for (const request of two) {

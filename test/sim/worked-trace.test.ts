@@ -69,19 +69,19 @@ describe('the worked trace', () => {
     { tokens: 1, freeQueue: [2, 3, 5, 4, 1], payloadHex: seq5 },
   ];
 
-  it('passes byte for byte', () => {
+  it('matches byte for byte', () => {
     const { steps, cachedTokens } = runTrace(engineOf(small), requests);
     expect(steps).toEqual(expected);
     expect(cachedTokens).toEqual([0, 4, 0, 8]);
   });
 
-  it('appends the unhashed block as engines up to 0.23 did', () => {
+  it('appends the unhashed block like engines up to 0.23', () => {
     const { steps } = runTrace(engineOf({ ...small, freeUnhashedFirst: false }), requests);
     expect(steps.slice(0, 7)).toEqual(expected.slice(0, 7));
     expect(steps[7]!.freeQueue).toEqual([3, 5, 2, 4, 1]);
   });
 
-  it('scaled by 8 gives the batches of a real vLLM 0.32', () => {
+  it('gives the batches of a real vLLM 0.32 if scaled by 8', () => {
     const captured = captures['trace-v0.32-bs32'];
     // What the real model sampled: A repeats one token, F alternates between two.
     const tokensOf = (index: number): Uint32Array => {

@@ -6,7 +6,7 @@ const seconds = Number(process.env['KVOYANT_SOAK_S'] ?? 15);
 const seed = Number(process.env['KVOYANT_SOAK_SEED'] ?? 1);
 
 it(
-  `keeps a true index over ${seconds} s of lost, doubled and late events and of engines that restart`,
+  `keeps a correct index over ${seconds} s of lost, doubled and late events and engine restarts`,
   async () => {
     const report = await soak(seconds * 1000, seed);
     expect(report.restarts).toBeGreaterThan(0);

@@ -17,7 +17,7 @@ function split(tokens: readonly AddedTokenSpec[], text: string): string[] {
 
 const angled = [token('<|a|>', 7), token('<|a|><|b|>', 8), token('<|b|>', 9), token('[INST]', 10), token('  ', 11)];
 
-it('finds the leftmost first, and the longest of those that start together', () => {
+it('finds the leftmost token first, and the longest of those with the same start', () => {
   expect(split(angled, 'x<|a|>y<|b|>')).toEqual(['x', '[<|a|>]', 'y', '[<|b|>]']);
   expect(split(angled, '<|a|><|b|>')).toEqual(['[<|a|><|b|>]']);
   expect(split(angled, '<|a|><|c|>')).toEqual(['[<|a|>]', '<|c|>']);
@@ -25,13 +25,13 @@ it('finds the leftmost first, and the longest of those that start together', () 
   expect(split(angled, '[INST]   <|a|')).toEqual(['[[INST]]', '[  ]', ' <|a|']);
 });
 
-it('leaves a text without any in one part, and an empty one in none', () => {
+it('returns a text without tokens in one part, and an empty text in none', () => {
   expect(split(angled, '<|a|')).toEqual(['<|a|']);
   expect(split(angled, '')).toEqual([]);
   expect(split([], '<|a|>')).toEqual(['<|a|>']);
 });
 
-it('takes the whitespace that the flags say, each once', () => {
+it('includes the whitespace that the flags say, each once', () => {
   const stripping = [token('<l>', 1, { lstrip: true }), token('<r>', 2, { rstrip: true })];
   expect(split(stripping, 'a \n<l> b')).toEqual(['a', '[ \n<l>]', ' b']);
   expect(split(stripping, 'a <r>\u3000 b')).toEqual(['a ', '[<r>\u3000 ]', 'b']);
@@ -39,7 +39,7 @@ it('takes the whitespace that the flags say, each once', () => {
   expect(split(stripping, '<r>  <l>')).toEqual(['[<r>  ]', '[<l>]']);
 });
 
-it('passes over a token inside a word where it must stand alone', () => {
+it('skips a token inside a word if it must stand alone', () => {
   const alone = [token('me', 1, { singleWord: true }), token('em', 2)];
   expect(split(alone, 'some me, home')).toEqual(['some ', '[me]', ', home']);
   // Passed over as a whole: what starts inside is not looked at.

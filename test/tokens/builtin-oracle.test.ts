@@ -46,7 +46,7 @@ describe('builtin tokenizer', () => {
     expect(wrong.map((text) => JSON.stringify(text))).toEqual([]);
   });
 
-  it('equals the oracle on long texts, where segments are cut and found again', () => {
+  it('equals the oracle on long texts, with segments cut and found again', () => {
     const random = new Random(21);
     const parts = Object.values(languages);
     for (let round = 0; round < 12; round++) {
@@ -59,7 +59,7 @@ describe('builtin tokenizer', () => {
     }
   });
 
-  it('recognises added tokens as the oracle does, wherever they stand', () => {
+  it('recognizes added tokens like the oracle, wherever they are', () => {
     const random = new Random(22);
     const pieces = [
       '<|im_start|>',
@@ -82,7 +82,7 @@ describe('builtin tokenizer', () => {
 });
 
 describe('segment cache', () => {
-  it('changes no id, whatever it keeps', async () => {
+  it('changes no id, whatever it caches', async () => {
     const vocabulary = await loadVocabulary();
     const none = new BuiltinTokenizer(vocabulary, { segmentCacheBytesMax: 0 });
     const little = new BuiltinTokenizer(vocabulary, { segmentCacheBytesMax: 60_000 });
@@ -101,7 +101,7 @@ describe('segment cache', () => {
   });
 });
 
-it('covers every class with its bands', () => {
+it('covers every class of characters', () => {
   const seen = new Set(bands.flatMap(([first, last]) => Array.from(tiktokenClasses().subarray(first, last + 1))));
   expect([...seen].toSorted()).toEqual([0, 1, 2, 3, 4]);
 });

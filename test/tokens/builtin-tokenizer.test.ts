@@ -8,13 +8,13 @@ import { plainChat } from '../../src/tokens/plain-chat.ts';
 const tokenizer = await loadBuiltinTokenizer();
 
 describe('encode and decode', () => {
-  it('has the ids that OpenAI documents', () => {
+  it('returns the ids that OpenAI documents', () => {
     expect(Array.from(tokenizer.encode('tiktoken is great!'))).toEqual([83, 1609, 5963, 374, 2294, 0]);
     expect(tokenizer.encode('')).toEqual(new Uint32Array(0));
     expect(tokenizer.name).toBe('builtin:cl100k_base');
   });
 
-  it('returns every well-formed text', () => {
+  it('decodes to every well-formed text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         const ids = tokenizer.encode(text);
@@ -27,25 +27,25 @@ describe('encode and decode', () => {
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   });
 
-  it('takes lone surrogates for U+FFFD, and a pair cut in two for two of them', () => {
+  it('treats lone surrogates as U+FFFD, and a split pair as two of them', () => {
     expect(tokenizer.encode('a\ud83d b')).toEqual(tokenizer.encode('a\ufffd b'));
     expect(tokenizer.encode('\udc00\ud800')).toEqual(tokenizer.encode('\ufffd\ufffd'));
   });
 
-  it('decodes what is no text to U+FFFD', () => {
+  it('decodes invalid UTF-8 to U+FFFD', () => {
     const half = tokenizer.encode('é').length === 1 ? tokenizer.encode('\u{1f9ff}').subarray(0, 1) : [];
     expect(tokenizer.decode(half)).toBe('\ufffd');
     expect(tokenizer.decode([100_261, 4_000_000, 64])).toBe('\ufffd\ufffda');
     expect(tokenizer.decode([...half, 100_265])).toBe('\ufffd<|im_end|>');
   });
 
-  it('has no BOS: special tokens are added nowhere', () => {
+  it('has no BOS: special tokens are never added', () => {
     expect(tokenizer.encode('a', { addSpecialTokens: true })).toEqual(
       tokenizer.encode('a', { addSpecialTokens: false }),
     );
   });
 
-  it('is loaded once a process', async () => {
+  it('is loaded once per process', async () => {
     expect(await loadBuiltinTokenizer()).toBe(tokenizer);
     await tokenizer.close();
     expect(tokenizer.encode('still here').length).toBe(2);
@@ -81,7 +81,7 @@ describe('a megabyte without a break', () => {
 const vocabulary = loadVocabulary();
 
 describe('chat', () => {
-  it('is ChatML, with the opening of an answer', () => {
+  it('is ChatML, with the start of an answer', () => {
     const chat = plainChat({
       messages: [
         { role: 'system', content: 'Be brief.' },
@@ -130,7 +130,7 @@ describe('chat', () => {
     );
   });
 
-  it('ends before a part that is no text, behind an added token', () => {
+  it('ends before a part that is not text, after an added token', () => {
     const before = [{ role: 'user', content: 'Look at this.' }];
     const image = { type: 'image_url', image_url: { url: 'data:,' } };
     const chat = plainChat({

@@ -82,7 +82,7 @@ describe.each(files)('%s', (_name, file, fuzzedStrings) => {
   const isWhole = fuzzedStrings === 100_000;
   const code = codeFiles().filter((_path, index) => isWhole || index % 5 === 0);
 
-  it('has the same ids for texts in many languages, in any case, alone and together', async () => {
+  it("has the oracle's ids for texts in many languages, in any case, alone and joined", async () => {
     const texts = Object.values(languages);
     expect(texts.length).toBeGreaterThanOrEqual(20);
     const all = [...texts, ...texts.map((text) => text.toUpperCase()), texts.join('\n'), texts.join(' ').repeat(6)];
@@ -90,11 +90,11 @@ describe.each(files)('%s', (_name, file, fuzzedStrings) => {
     expect(await pair.differences(all.slice(0, 5), true)).toEqual([]);
   });
 
-  it('has the same ids for code', async () => {
+  it("has the oracle's ids for code", async () => {
     expect(await pair.differences(code.map((path) => readFileSync(path, 'utf8')))).toEqual([]);
   });
 
-  it('has the same ids for fuzzed Unicode', async () => {
+  it("has the oracle's ids for fuzzed Unicode", async () => {
     const random = new Random(30);
     const none = new Set<number>();
     const texts = Array.from({ length: fuzzedStrings }, () => {
@@ -105,7 +105,7 @@ describe.each(files)('%s', (_name, file, fuzzedStrings) => {
   });
 });
 
-it('fuzzes the whole of Unicode', () => {
+it('fuzzes all of Unicode', () => {
   expect(bands.some(([, last]) => last === 0x10ffff)).toBe(true);
 });
 
@@ -154,7 +154,7 @@ describe('added tokens', () => {
     return { ...base, added_tokens: added, normalizer: random.below(2) === 0 ? null : { type: 'NFC' } };
   }
 
-  it('are found as the oracle finds them, whatever their flags', async () => {
+  it('are found like the oracle finds them, whatever their flags', async () => {
     const random = new Random(31);
     for (let round = 0; round < 150; round++) {
       const pair = new Pair(fileWith(random));
@@ -165,7 +165,7 @@ describe('added tokens', () => {
     }
   });
 
-  it('of real models stand where the oracle sees them', async () => {
+  it('of real models are where the oracle finds them', async () => {
     const random = new Random(32);
     for (const file of [llama, qwen]) {
       const pair = pairOf(file);
@@ -204,7 +204,7 @@ describe('special tokens', () => {
         processors: [bytes, template([special('y'), text, special('y')]), bytes],
       },
     ],
-  ])('of %s are put around the text, where asked for', async (_name, processor) => {
+  ])('of %s are put around the text on request', async (_name, processor) => {
     const pair = new Pair({ ...byteLevel([['h', 'e']]), post_processor: processor });
     const samples = ['', 'hello', 'a<|end|>b'];
     expect(await pair.differences(samples, true)).toEqual([]);

@@ -5,7 +5,7 @@ import { classesSha256, unicodeVersion } from '../../src/tokens/character-classe
 import { newline, space, tiktokenClasses } from '../../src/tokens/character-classes.ts';
 import { disputedCodePoints, sha256 } from './oracle.ts';
 
-it('expands to the table that was generated', () => {
+it('expands to the generated table', () => {
   const characterClasses = tiktokenClasses();
   expect(characterClasses[0x0a]).toBe(newline);
   expect(characterClasses[0x0d]).toBe(newline);
@@ -15,7 +15,7 @@ it('expands to the table that was generated', () => {
   expect(sha256(generated)).toBe(classesSha256);
 });
 
-it('agrees with a Node of the same Unicode version on every code point, with another but for new characters', () => {
+it('agrees with a Node of the same Unicode version on every code point, with others except for new characters', () => {
   const disputed = [...disputedCodePoints()];
   const { unicode } = process.versions;
   if (unicode === unicodeVersion) expect(disputed).toEqual([]);

@@ -38,7 +38,7 @@ it.each(['llama-3.1-style', 'qwen-3-style', 'mistral-style'])('%s renders as in 
 });
 
 describe.each(['llama3_1', 'qwen2_5'] as const)('the model %s', (name) => {
-  it('renders as in Python, and makes the ids of that text', async () => {
+  it('renders as in Python, and gives the ids of that text', async () => {
     const tokenizer = await loadTokenizer(modelFolder(name), { imagesPath: null });
     expect(outcomesOf((chat) => tokenizer.renderChat(chat))).toEqual(readGolden(name));
     const oracle = Oracle.fromFile(join(modelFolder(name), 'tokenizer.json'));

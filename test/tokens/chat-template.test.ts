@@ -33,13 +33,13 @@ describe('content', () => {
     { type: 'text', text: 'two' },
   ];
 
-  it('of text parts is joined by newlines, unless the template walks over the parts', () => {
+  it('of text parts is joined by newlines, unless the template iterates over the parts', () => {
     const chat = { messages: [{ role: 'user', content: parts }] };
     expect(render(joined, chat)).toEqual({ text: '[user]one\ntwo', exact: true });
     expect(render(walking, chat)).toEqual({ text: '<user>(one)(two)', exact: true });
   });
 
-  it('is trimmed as Python strips it, wherever JavaScript would do otherwise', () => {
+  it('is trimmed as in Python', () => {
     const trimming = new ChatTemplate(
       '{% for m in messages %}[{{ m.content | trim }}{{ m.content.strip() }}]{% endfor %}',
       {},
@@ -57,7 +57,7 @@ describe('content', () => {
     expect(render(joined, { messages: [{ role: 'user', content: '' }, { role: 'tool' }] }).text).toBe('[user][tool]');
   });
 
-  it.each([joined, walking])('with an image is certain only up to the token before it', (template) => {
+  it.each([joined, walking])('with an image is certain only up to the last added token before it', (template) => {
     const chat = {
       messages: [
         { role: 'user', content: parts },
@@ -73,7 +73,7 @@ describe('content', () => {
     expect(text.length).toBeGreaterThan(8);
   });
 
-  it('before which no added token stands is not certain at all', () => {
+  it('without an added token before the image is not certain at all', () => {
     const template = new ChatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}', {}, ['<s>']);
     expect(render(template, { messages: [{ role: 'user', content: [{ type: 'audio' }] }] })).toEqual({
       text: '',
@@ -88,12 +88,12 @@ describe('content', () => {
     { continueFinalMessage: true },
     { chatTemplateKwargs: { chat_template: '{{ 1 }}' } },
     { chatTemplateKwargs: { continue_final_message: true } },
-  ])('that asks for more than the template is refused: %j', (more) => {
+  ])('that needs more than the template is refused: %j', (more) => {
     const chat = { messages: [{ role: 'user', content: 'x' }], ...more };
     expect(refusal(joined, chat)).toMatchObject({ code: 'chat-beyond-template' });
   });
 
-  it('of another shape is refused by name', () => {
+  it("of another shape is refused with the field's name", () => {
     expect(refusal(joined, { messages: [{ role: 'user', content: 7 }] })).toMatchObject({
       code: 'message-invalid',
       param: 'messages[0].content',
@@ -118,7 +118,7 @@ describe('variables', () => {
     expect(render(template, { messages: [], chatTemplateKwargs: { thinking: true, bos_token: '' } }).text).toBe('!>');
   });
 
-  it('hold the arguments of tool calls as values', () => {
+  it('contain the arguments of tool calls as values', () => {
     const template = new ChatTemplate('{{ messages[0].tool_calls[0].function.arguments.city }}', {}, []);
     const call = (text: string): PlainChat => ({
       messages: [
@@ -133,13 +133,13 @@ describe('variables', () => {
 });
 
 describe('errors', () => {
-  it('of a template that does not parse are found when it is made', () => {
+  it('of a template that does not parse are found when it is created', () => {
     expect(() => new ChatTemplate('{% for %}', {}, [])).toThrow(
       expect.objectContaining({ code: 'chat-template-invalid' }),
     );
   });
 
-  it('that a template raises carry its words', () => {
+  it('that a template raises keep their message', () => {
     const template = new ChatTemplate("{{ raise_exception('roles must alternate') }}", {}, []);
     const error = refusal(template, { messages: [] });
     expect(error).toMatchObject({ code: 'chat-template-refused', param: 'messages' });

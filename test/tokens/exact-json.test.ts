@@ -34,7 +34,7 @@ function failure(text: string, options: JsonOptions = {}): JsonError {
 }
 
 describe('a value', () => {
-  it('is what JSON.parse makes of it, in steps of any size', () => {
+  it('equals JSON.parse, in steps of any size', () => {
     fc.assert(
       fc.property(
         fc.json({ maxDepth: 5 }),
@@ -83,7 +83,7 @@ describe('a value', () => {
     );
   });
 
-  it('keeps floats apart from integers, and integers whole', () => {
+  it('distinguishes floats from integers, and keeps integers exact', () => {
     const floats = ['1.0', '0.0', '-0.0', '1E5', '1e16', '1e-7', '1e400'];
     for (const text of floats) expect(parseJson(text)).toEqual(new JsonFloat(Number(text)));
     expect(parseJson('[0,-0,-5,9007199254740991,9007199254740993,123456789012345678901234567890]')).toEqual([
@@ -96,7 +96,7 @@ describe('a value', () => {
     ]);
   });
 
-  it('keeps the order of members; of equal names the last counts, in the first place', () => {
+  it('keeps the order of members; of equal names the last value counts, in the first place', () => {
     const value = parseJson('{"b":1,"10":2,"2":3,"__proto__":4,"b":5}') as ReadonlyMap<string, Json>;
     expect([...value]).toEqual([
       ['b', 5],
@@ -106,7 +106,7 @@ describe('a value', () => {
     ]);
   });
 
-  it('may be a constant of Python, where that is asked for', () => {
+  it("may be one of Python's constants, if allowed", () => {
     expect(parseJson('[NaN,Infinity,-Infinity]', { constants: true })).toEqual([
       new JsonFloat(Number.NaN),
       new JsonFloat(Number.POSITIVE_INFINITY),
@@ -115,7 +115,7 @@ describe('a value', () => {
     expect(failure('NaN').limit).toBe(null);
   });
 
-  it('is limited in depth, in values and in digits', () => {
+  it('is limited in depth, values and digits', () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
     expect(parseJson(nested(jsonDepthMax))).toBeInstanceOf(Array);
     expect(failure(nested(jsonDepthMax + 1)).limit).toBe('jsonDepthMax');
@@ -124,7 +124,7 @@ describe('a value', () => {
     expect(failure('1'.repeat(5000)).limit).toBe('integerDigitsMax');
   });
 
-  it('may be a long list of token ids, which count as one value', () => {
+  it('may be a long list of token ids, which counts as one value', () => {
     const ids = Array.from({ length: jsonValuesMax + 10 }, (_, i) => i * 7);
     const read = parseInSteps(JSON.stringify([ids, [0, 4294967295], [1, 4294967296], [1, 'a'], []]), 100, {
       tokenLists: true,
@@ -134,7 +134,7 @@ describe('a value', () => {
 });
 
 describe('the members of the outermost object', () => {
-  it('are found with their texts', () => {
+  it('are returned with their texts', () => {
     const text = ' { "a" : [1, {"a": 2}] ,"b":"x\\"}", "c" : 1.0 , "a":\n {"q":[]}}  ';
     const reader = new JsonReader(text);
     while (!reader.read(1));
@@ -148,7 +148,7 @@ describe('the members of the outermost object', () => {
 });
 
 describe('JsonText', () => {
-  it('is the text, and what it says', () => {
+  it('has the text and its value', () => {
     expect(new JsonText('[1.0]').value).toEqual([new JsonFloat(1)]);
     expect(JsonText.of({ a: [1] }).text).toBe('{"a":[1]}');
     expect(() => new JsonText('[').value).toThrow(JsonError);

@@ -42,7 +42,7 @@ describe('ids', () => {
     expect(await tokenizer.decode([])).toBe('');
   });
 
-  it('of a byte-level BPE, there and back', async () => {
+  it('of a byte-level BPE, encoded and decoded', async () => {
     const merges = [
       ['h', 'e'],
       ['l', 'l'],
@@ -61,7 +61,7 @@ describe('ids', () => {
 describe('chat', () => {
   const config = { bos_token: { content: '<s>' }, eos_token: '?', chat_template: template };
 
-  it('goes through the template of the configuration, without a second BOS', async () => {
+  it('uses the template of the configuration, without a second BOS', async () => {
     const tokenizer = await load(folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': config }).path);
     expect(tokenizer.renderChat(chat)).toEqual({ text: '<s><turn>user hello world', exact: true });
     const { ids, exact } = await tokenizer.encodeChat(chat);
@@ -71,7 +71,7 @@ describe('chat', () => {
     expect(Array.from((await tokenizer.encodeChat(image)).ids)).toEqual([0, 5, 3, 1, 2, 5]);
   });
 
-  it('has a second BOS where it asks for one', async () => {
+  it('has a second BOS if requested', async () => {
     const { path } = folder({ 'tokenizer.json': wordLevel, 'tokenizer_config.json': config });
     const tokenizer = await load(path);
     const { ids } = await tokenizer.encodeChat(chat);
@@ -79,7 +79,7 @@ describe('chat', () => {
     expect(Array.from(doubled.ids)).toEqual([0, ...ids]);
   });
 
-  it('prefers chat_template.jinja, and the template for tools where there are tools', async () => {
+  it('prefers chat_template.jinja, and the template for tools if there are tools', async () => {
     const named = [
       { name: 'default', template: 'plain' },
       { name: 'tool_use', template: 'tools' },
@@ -129,14 +129,14 @@ describe('files', () => {
       '',
       'chat-template-invalid',
     ],
-  ])('%s fails with its name', async (_what, files, name, code) => {
+  ])("%s fails with the file's name", async (_what, files, name, code) => {
     const { path } = folder(files);
     const failure = loadTokenizer(join(path, name), { imagesPath: null });
     await expect(failure).rejects.toMatchObject({ name: 'TokenizerError', code });
     if (code !== 'chat-template-invalid') await expect(failure).rejects.toThrow(path);
   });
 
-  it('may leave out a chat template that does not parse, and say so', async () => {
+  it('may have an invalid chat template, which is reported', async () => {
     const { path } = folder({ 'tokenizer.json': wordLevel, 'chat_template.jinja': '{% for %}' });
     const notices: string[] = [];
     const options = { imagesPath: null, templateOptional: true, onNotice: (notice: string) => notices.push(notice) };
@@ -148,7 +148,7 @@ describe('files', () => {
     });
   });
 
-  it('may hold a vocabulary that lacks parts of a text', async () => {
+  it('may have a vocabulary that lacks parts of a text', async () => {
     const files = folder({ 'tokenizer.json': { ...wordLevel, model: { type: 'WordLevel', vocab: { hello: 1 } } } });
     const tokenizer = await load(files.path);
     await expect(tokenizer.encode('unheard')).rejects.toMatchObject({ code: 'tokenizer-failed' });
@@ -156,7 +156,7 @@ describe('files', () => {
   });
 });
 
-it('takes no more texts than its queue', async () => {
+it('takes at most as many texts as its queue allows', async () => {
   const { path } = folder({ 'tokenizer.json': wordLevel });
   const tokenizer = await HuggingFaceTokenizer.load(await readTokenizerFiles(path), () => undefined, {
     queuedTextsMax: 3,

@@ -27,7 +27,7 @@ it.each([
   ['white', whiteRuns, whiteSha256],
   ['word', wordRuns, wordSha256],
   ['inert', inertRuns, inertSha256],
-])('the table %s expands to what was generated', (_name, runs, sum) => {
+])('the table %s expands to the generated one', (_name, runs, sum) => {
   expect(sha256(expandRuns(runs))).toBe(sum);
 });
 
@@ -63,7 +63,7 @@ describe('classes', () => {
     ['[\\p{Lm}\\p{Lo}]', [1], huggingFaceCasedClasses()],
     ['\\p{M}', [7], huggingFaceCasedClasses()],
     ['[^\\s\\p{L}\\p{N}]', [0, 7], huggingFaceCasedClasses()],
-  ])('hold what %s matches, on every code point', (pattern, classes, table) => {
+  ])('contain what %s matches, on every code point', (pattern, classes, table) => {
     const theirs = matched(pattern);
     const wrong: string[] = [];
     for (let codePoint = 0; codePoint < codePointCount; codePoint++) {
@@ -87,7 +87,7 @@ describe('normalization', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('is the same on any heap of characters that move, compose or stay', () => {
+  it('is the same on any sequence of characters that move, compose or stay', () => {
     const lively: number[] = [];
     const inert = expandRuns(inertRuns);
     for (let codePoint = 0x80; codePoint < codePointCount; codePoint++) {
@@ -111,7 +111,7 @@ describe('normalization', () => {
   });
 });
 
-it('words end where the package says, for the tokens that stand alone', () => {
+it('words end as in the package, for tokens that stand alone', () => {
   const parts = [...'aé語0٣_', '\u0301', '\u200d', '\u24b6'];
   expect(parts.filter((part) => !isWordCharacter(part.codePointAt(0)!))).toEqual([]);
   expect([...' .-\n½😀\ufffd'].filter((part) => isWordCharacter(part.codePointAt(0)!))).toEqual([]);

@@ -11,7 +11,7 @@ afterAll(() => tokenizer.close());
 
 const long = 'Ein Satz mit Umlauten: äöü 123.\n<|im_end|>'.repeat(2000);
 
-it('answers at once up to 64 Ki characters', () => {
+it('tokenizes up to 64 Ki characters at once', () => {
   expect(tokenizer.encode(long.slice(0, 65_536))).toEqual(inline.encode(long.slice(0, 65_536)));
   expect(tokenizer.encodeChat(plainChat({ messages: [{ role: 'user', content: 'Hi' }] }))).toMatchObject({
     exact: true,
@@ -20,7 +20,7 @@ it('answers at once up to 64 Ki characters', () => {
   expect(tokenizer).toMatchObject({ name: inline.name, vocabSize: inline.vocabSize });
 });
 
-it('gives longer ones to the thread, with the same ids', async () => {
+it('passes longer texts to the thread, with the same ids', async () => {
   const promised = tokenizer.encode(long);
   expect(promised).toBeInstanceOf(Promise);
   expect(await promised).toEqual(inline.encode(long));

@@ -41,7 +41,7 @@ function denseVocabulary(): Vocabulary {
 describe('ByteMerger', () => {
   const cl100kVocabulary = parseRanks(cl100k.bpe_ranks);
 
-  it('equals the naive twin on cl100k, on either side of the change from scan to heap', () => {
+  it('equals the naive twin on cl100k, on both sides of the change from scan to heap', () => {
     const merger = new ByteMerger(cl100kVocabulary, new TokenMerges(cl100kVocabulary));
     const ranks = ranksOf(cl100kVocabulary);
     const word = fc.oneof(
@@ -58,7 +58,7 @@ describe('ByteMerger', () => {
     );
   });
 
-  it('equals the naive twin on a vocabulary made of ambiguities', () => {
+  it('equals the naive twin on an ambiguous vocabulary', () => {
     const vocabulary = denseVocabulary();
     const merger = new ByteMerger(vocabulary, new TokenMerges(vocabulary));
     const ranks = ranksOf(vocabulary);
@@ -71,7 +71,7 @@ describe('ByteMerger', () => {
     );
   });
 
-  it('equals the naive twin where the merges are a list of pairs', () => {
+  it('equals the naive twin if the merges are a list of pairs', () => {
     const vocabulary = denseVocabulary();
     const ranks = ranksOf(vocabulary);
     // Every way to make a token of two others is a merge, in the order of the tokens: what tiktoken's form means.
@@ -104,7 +104,7 @@ describe('ByteMerger', () => {
     }
   });
 
-  it('knows the tokens of the package by id and by bytes', () => {
+  it("finds the package's tokens by id and by bytes", () => {
     expect(cl100kVocabulary.size).toBe(100_256);
     expect(latin1(cl100kVocabulary.tokenBytes(0))).toBe('!');
     expect(latin1(cl100kVocabulary.tokenBytes(100_255))).toBe(' Conveyor');

@@ -86,7 +86,7 @@ describe('a pattern', () => {
   });
 });
 
-it('a blank is put before every word that has none', () => {
+it('a blank is inserted before every word that has none', () => {
   const splitter = makeSplitter(['\\p{L}+'], true);
   expect(splitter.kind === 'regexes' && splitter.split('ab 1c')).toEqual([' ab', ' 1', ' c']);
 });

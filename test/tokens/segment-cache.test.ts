@@ -8,7 +8,7 @@ const entryBytes = 256 + 10 * 2 + 12;
 const segment = (index: number): string => `segment ${index % 10}${Math.floor(index / 10)}`;
 
 describe('SegmentCache', () => {
-  it('forgets the least recently used first', () => {
+  it('evicts the least recently used segment first', () => {
     const cache = new SegmentCache(entryBytes * 2);
     cache.set(segment(0), ids);
     cache.set(segment(1), ids);
@@ -19,7 +19,7 @@ describe('SegmentCache', () => {
     expect(cache.get(segment(2))).toBe(ids);
   });
 
-  it('never exceeds its bytes', () => {
+  it('never exceeds its limit in bytes', () => {
     const cache = new SegmentCache(entryBytes * 7 + 100);
     for (let index = 0; index < 100; index++) {
       cache.set(segment(index), ids);
@@ -29,7 +29,7 @@ describe('SegmentCache', () => {
     expect(cache.size).toBe(7);
   });
 
-  it('does not take what it could not hold or V8 could not hash', () => {
+  it('does not store segments that it could not hold or V8 could not hash', () => {
     const cache = new SegmentCache(1_000_000);
     cache.set('x'.repeat(SegmentCache.segmentCharsMax + 1), ids);
     cache.set('x'.repeat(SegmentCache.segmentCharsMax), ids);

@@ -26,7 +26,7 @@ function turnsAndClock(): {
   return { turns, done, job };
 }
 
-it('short work is done within a slice or two, however much long work waits', () => {
+it('finishes short work within a slice or two, however much long work waits', () => {
   const { turns, done, job } = turnsAndClock();
   for (let group = 1; group <= 50; group++) turns.add(job('long', group, 1000));
   turns.runSlice();
@@ -36,7 +36,7 @@ it('short work is done within a slice or two, however much long work waits', () 
   expect(done).toEqual(['short']);
 });
 
-it('a thousand prompts of one request wait together behind one prompt of another', () => {
+it('lets a prompt of another request pass a thousand prompts of one request', () => {
   const { turns, done, job } = turnsAndClock();
   for (let i = 0; i < 1000; i++) turns.add(job('batch', 1, 20));
   turns.runSlice();
@@ -45,7 +45,7 @@ it('a thousand prompts of one request wait together behind one prompt of another
   expect(done).toContain('single');
 });
 
-it('long work goes on while short work keeps coming', () => {
+it('continues long work while short work keeps arriving', () => {
   const { turns, done, job } = turnsAndClock();
   turns.add(job('long', 1, 100));
   for (let group = 2; group < 1000 && !done.includes('long'); group++) {
@@ -56,7 +56,7 @@ it('long work goes on while short work keeps coming', () => {
   expect(done).toContain('long');
 });
 
-it('what is dropped is not gone on with', () => {
+it('stops working on dropped jobs', () => {
   const { turns, done, job } = turnsAndClock();
   turns.add(job('dropped', 1, 100));
   turns.add(job('kept', 2, 200));

@@ -59,7 +59,7 @@ describe('the written tokenizer folder', () => {
     expect(await differences(texts)).toEqual([]);
   }, 60_000);
 
-  it('renders chats as the engines do', async () => {
+  it('renders chats like the engines', async () => {
     const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } }];
     const messages = [
       { role: 'system', content: 'be brief' },
@@ -72,7 +72,7 @@ describe('the written tokenizer folder', () => {
     expect(config).toMatchObject({ tokenizer_class: 'PreTrainedTokenizerFast', model_max_length: 4096 });
   });
 
-  it('is written again over itself, and never over other files', async () => {
+  it('overwrites itself, and never other files', async () => {
     await writeTokenizerFolder(folder, 4096);
     const other = mkdtempSync(join(tmpdir(), 'kvoyant-tokenizer-'));
     writeFileSync(join(other, 'tokenizer.json'), '{}');

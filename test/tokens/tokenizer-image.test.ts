@@ -41,7 +41,7 @@ async function load(file: string, images: string): Promise<ByteLevel> {
 const ids = ({ bpe }: ByteLevel): number[] => Array.from(bpe.encode('hell<|end|>', true));
 
 describe('an image', () => {
-  it('is found at the next start, and is the same tokenizer', async () => {
+  it('is used at the next start, and gives the same tokenizer', async () => {
     const [file, images] = [fileOf(plain), emptyFolder()];
     const made = await load(file, images);
     const found = await load(file, images);
@@ -54,7 +54,7 @@ describe('an image', () => {
     expect(found.bpe.vocabSize).toBe(259);
   });
 
-  it('of another file is not taken, even under this name', async () => {
+  it('of another file is not used, even under this name', async () => {
     const images = emptyFolder();
     await load(fileOf(other), images);
     const [foreign] = readdirSync(images);
@@ -77,7 +77,7 @@ describe('an image', () => {
     ['changed in its sum', (image: Buffer) => withByte(image, 20, image[20]! ^ 1)],
     ['changed in its head', (image: Buffer) => withByte(image, 70, image[70]! ^ 1)],
     ['changed in its tables', (image: Buffer) => withByte(image, image.length - 1, image.at(-1)! ^ 128)],
-  ])('that is %s is made anew', async (_how, spoil) => {
+  ])('that is %s is built again', async (_how, spoil) => {
     const [file, images] = [fileOf(plain), emptyFolder()];
     await load(file, images);
     const path = join(images, readdirSync(images)[0]!);
@@ -97,7 +97,7 @@ function withByte(image: Buffer, at: number, value: number): Buffer {
 }
 
 describe('the folder', () => {
-  it('that cannot be written is done without, and said', async () => {
+  it("that can't be written is not used, and that is reported", async () => {
     const file = fileOf(plain);
     const notices: string[] = [];
     // A file stands where the folder should be.
@@ -107,7 +107,7 @@ describe('the folder', () => {
     expect(notices.join()).toContain('could not be cached');
   });
 
-  it('keeps the images used last', async () => {
+  it('keeps the most recently used images', async () => {
     const images = emptyFolder();
     const oldest = fileOf(byteLevel([['o', 'l']]));
     await load(oldest, images);
@@ -131,7 +131,7 @@ describe('the folder', () => {
 });
 
 describe('a long text', () => {
-  it('has the same ids from the thread, which reads the same image', async () => {
+  it('has the same ids from the thread, which uses the same image', async () => {
     const tokenizer = await loadTokenizer(fileOf(plain), { imagesPath: null });
     cleanUps.push(() => tokenizer.close());
     const promised = tokenizer.encode('hell<|end|> '.repeat(6000));
@@ -142,7 +142,7 @@ describe('a long text', () => {
   });
 });
 
-describe('a file that is something else', () => {
+describe('a file of another kind', () => {
   const bpe = plain['model'] as Record<string, unknown>;
   const split = { type: 'Split', pattern: { Regex: 'a++' }, behavior: 'Isolated', invert: false };
   const bytes = { type: 'ByteLevel', add_prefix_space: false, use_regex: false };
@@ -174,7 +174,7 @@ describe('a file that is something else', () => {
     expect((await loadByteLevel(fileOf(file), null)).kind).toBe('other');
   });
 
-  it('is still loaded, and the reason is said', async () => {
+  it('is still loaded, and the reason is reported', async () => {
     const notices: string[] = [];
     const file = fileOf(wordLevel);
     const tokenizer = await loadTokenizer(file, { imagesPath: null, onNotice: (notice) => notices.push(notice) });

@@ -42,13 +42,13 @@ describe('TokenizerThread', () => {
     expect(answers.map((ids) => ids[0])).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
-  it('passes on what the thread could not do', async () => {
+  it('passes on errors of the thread', async () => {
     const tokenizer = thread();
     await expect(tokenizer.decode([1])).rejects.toMatchObject({ code: 'tokenizer-failed', message: 'no' });
     await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(2));
   });
 
-  it('refuses more texts than may wait, and takes them again later', async () => {
+  it('refuses more texts than may wait, and accepts some again later', async () => {
     const tokenizer = thread({ queuedTextsMax: 2 });
     const held = tokenizer.encode('hold', true);
     const second = tokenizer.encode('x', true);
@@ -66,7 +66,7 @@ describe('TokenizerThread', () => {
     await expect(tokenizer.encode('1234567', true)).resolves.toEqual(Uint32Array.of(3));
   });
 
-  it('gives up what a request has asked that has ended, and nothing of others', async () => {
+  it('drops the tasks of a request that has ended, and no others', async () => {
     const tokenizer = thread();
     const [turn, other] = [new TokenizerTurn(), new TokenizerTurn()];
     const held = [tokenizer.encode('hold', true, turn), tokenizer.encode('hold', true, turn)];
@@ -78,13 +78,13 @@ describe('TokenizerThread', () => {
     await expect(kept).resolves.toEqual(Uint32Array.of(4));
   });
 
-  it('gives up what takes too long', async () => {
+  it('gives up tasks that take too long', async () => {
     const tokenizer = thread({ taskMsMax: 300 });
     await expect(tokenizer.encode('hold', true)).rejects.toMatchObject({ code: 'tokenizer-late' });
     await expect(tokenizer.encode('x', true)).resolves.toBeInstanceOf(Uint32Array);
   });
 
-  it.each(['exit', 'throw'])('fails all that waits when the thread ends by %s, then starts another', async (end) => {
+  it.each(['exit', 'throw'])('fails all waiting tasks when the thread ends by %s, then starts another', async (end) => {
     const tokenizer = thread();
     await tokenizer.encode('x', true);
     const waiting = [tokenizer.encode('hold', true), tokenizer.encode(end, true), tokenizer.encode('x', true)];
@@ -95,13 +95,13 @@ describe('TokenizerThread', () => {
     await expect(tokenizer.encode('x', true)).resolves.toEqual(Uint32Array.of(1));
   });
 
-  it('that cannot even start fails its calls', async () => {
+  it("that can't start fails its calls", async () => {
     const tokenizer = thread({ entry: new URL('file:///no/such/module.js') });
     await expect(tokenizer.encode('x', true)).rejects.toMatchObject({ code: 'thread-died' });
     await expect(tokenizer.describe()).rejects.toMatchObject({ code: 'thread-died' });
   });
 
-  it('fails what waits when it is closed, and all later calls', async () => {
+  it('fails waiting tasks when it is closed, and all later calls', async () => {
     const tokenizer = thread();
     const held = expect(tokenizer.encode('hold', true)).rejects.toMatchObject({ code: 'closed' });
     await tokenizer.close();

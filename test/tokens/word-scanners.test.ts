@@ -63,7 +63,7 @@ describe.each([
 ])('the scanner of %s', (_name, scanner, pattern, members) => {
   const texts = textOf(members);
 
-  it('finds the words of the regex in any mixture of classes', () => {
+  it("finds the regex's words in any mixture of classes", () => {
     fc.assert(
       fc.property(texts, (text) => {
         const expected = naiveWords(text, pattern).map((word) => Buffer.from(word).toString());
@@ -73,7 +73,7 @@ describe.each([
     );
   });
 
-  it('knows places where the words of both parts together are the words of the whole', () => {
+  it('recognizes places where splitting both parts separately gives the words of the whole', () => {
     let cuts = 0;
     fc.assert(
       fc.property(texts, (text) => {

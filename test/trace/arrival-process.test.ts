@@ -44,11 +44,11 @@ describe('withArrivals', () => {
     expect(withArrivals(open(9), process, 4)).not.toEqual(withArrivals(open(9), process, 5));
   });
 
-  it('all at once is time 0', () => {
+  it('a burst arrives at time 0', () => {
     expect(gapsMs(withArrivals(open(3), { kind: 'all-at-once' }, 1))).toEqual([0, 0, 0]);
   });
 
-  it('closed loop limits what is in flight and lets turns follow one another', () => {
+  it('a closed loop limits the requests in flight and keeps the order of turns', () => {
     const workload = withArrivals(closed, { kind: 'closed-loop', concurrency: 2 }, 1);
     expect(workload.concurrencyMax).toBe(2);
     const bySize = (isl: number): number => workload.requests.findIndex((request) => request.isl === isl);
@@ -58,14 +58,14 @@ describe('withArrivals', () => {
     expect(workload.requests[bySize(3)]!.after).toBeUndefined();
   });
 
-  it('moves the starts of sessions, and their later turns along', () => {
+  it('moves the starts of sessions, and their later turns with them', () => {
     const { requests } = withArrivals(closed, { kind: 'poisson', ratePerS: 0.001 }, 1);
     const [first, second] = [1, 2].map((isl) => requests.find((request) => request.isl === isl)!);
     expect(second!.arrivalMs - first!.arrivalMs).toBeCloseTo(500, 6);
     expect(second!.after!.thinkMs).toBe(300);
   });
 
-  it('refuses rates and spreads that are no process', () => {
+  it('refuses invalid rates and coefficients', () => {
     expect(() => withArrivals(open(1), { kind: 'gamma', ratePerS: 0, cv: 1 }, 1)).toThrow(/ratePerS/);
     expect(() => withArrivals(open(1), { kind: 'gamma', ratePerS: 1, cv: 0 }, 1)).toThrow(/cv/);
     expect(() => withArrivals(open(1), { kind: 'poisson', ratePerS: Number.NaN }, 1)).toThrow(/ratePerS/);
@@ -82,7 +82,7 @@ describe('jitterArrivals', () => {
     expect(Math.abs(spreadOf(delaysMs).mean - 1500)).toBeLessThan(60);
   });
 
-  it('sorts what changes places', () => {
+  it('sorts requests that change places', () => {
     const { requests } = jitterArrivals(open(200), 30_000, 1);
     expect(requests.some(({ isl }, i) => isl !== i + 1)).toBe(true);
   });
@@ -98,7 +98,7 @@ describe('speedUp', () => {
 });
 
 describe('firstRequests', () => {
-  it('takes the first to arrive, or all', () => {
+  it('takes the first requests to arrive, or all', () => {
     expect(firstRequests(closed, 2).requests).toHaveLength(2);
     expect(firstRequests(closed, 9)).toBe(closed);
     expect(() => firstRequests(closed, 0)).toThrow(/requests/);

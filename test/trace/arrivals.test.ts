@@ -18,7 +18,7 @@ describe('poissonArrivalsMs', () => {
     expect(poissonArrivalsMs(50, 3, new Random(7))).not.toEqual(poissonArrivalsMs(50, 3, new Random(8)));
   });
 
-  it('refuses a rate that never arrives', () => {
+  it('refuses a rate of 0', () => {
     for (const rate of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => poissonArrivalsMs(1, rate, new Random(1))).toThrow(/ratePerS/);
     }
@@ -26,7 +26,7 @@ describe('poissonArrivalsMs', () => {
 });
 
 describe('burstArrivalsMs', () => {
-  it('come all at once', () => {
+  it('arrive all at once', () => {
     expect([...burstArrivalsMs(3)]).toEqual([0, 0, 0]);
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BlockNumbering, ChainNumbering } from '../../src/trace/block-numbering.ts';
 
 describe('BlockNumbering', () => {
-  it('counts up, and extends only what is too short', () => {
+  it('counts up, and extends only lists that are too short', () => {
     const numbering = new BlockNumbering();
     const system = numbering.run(2);
     expect([...system]).toEqual([0, 1]);
@@ -47,7 +47,7 @@ describe('ChainNumbering', () => {
     expect([...other.chain([101])]).toEqual([5]);
   });
 
-  it('adopts nothing behind a block that has another number already', () => {
+  it('adopts nothing after a block that already has another number', () => {
     const numbering = new BlockNumbering();
     const shared = numbering.run(2);
     const chain = new ChainNumbering(numbering);

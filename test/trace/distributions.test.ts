@@ -18,7 +18,7 @@ function expectMean(samples: number[], mean: number, cv: number): void {
 }
 
 describe('draws', () => {
-  it('normal: mean, deviation, and as many below as above', () => {
+  it('normal: mean, deviation, and symmetry', () => {
     const samples = sample((random) => normal(random, 7000, 2000));
     expectMean(samples, 7000, 2 / 7);
     expect(spreadOf(samples).cv).toBeCloseTo(2 / 7, 2);

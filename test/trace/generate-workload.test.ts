@@ -52,7 +52,7 @@ describe.each(workloadNames)('%s', (name) => {
     expect(lengths({ arrivals: { kind: 'all-at-once' } })).toEqual(own);
   });
 
-  it('arrives at the rate asked for, or at its own', () => {
+  it('arrives at the requested rate, or at its own', () => {
     const own = ownRatePerS(name);
     for (const ratePerS of own === null ? [9] : [own, 9]) {
       const found = workloadStatistics(make(name, { requests: 3000, ratePerS }), 0).ratePerS;
@@ -74,7 +74,7 @@ describe('PR #1731', () => {
     expect(infiniteCacheHitRate(workload)).toBeCloseTo(((3488 / 7000) * 2990) / 3000, 9);
   });
 
-  it('varied ISL: N(7,000, 2,000), at least 64 tokens behind the prefix', () => {
+  it('varied ISL: N(7,000, 2,000), at least 64 tokens after the prefix', () => {
     const workload = make('pr1731-isl');
     const { mean, cv } = spread(workload, isl);
     // Cutting at 3,564 lifts the mean by about 45 and takes a little of the deviation.
@@ -99,7 +99,7 @@ describe('generated shared prefixes', () => {
     ['gsp-64x16', 64, 16],
     ['gsp-4x256', 4, 256],
     ['gsp-1x1024', 1, 1024],
-  ] as const)('%s: every group has its prompts, in no order', (name, groups, prompts) => {
+  ] as const)('%s: every group has its prompts, shuffled', (name, groups, prompts) => {
     const workload = make(name);
     expect(groupSizes(workload)).toEqual(new Array(groups).fill(prompts));
     expect(workload.requests.every((request) => isl(request) === 2176 && osl(request) === 256)).toBe(true);
@@ -109,7 +109,7 @@ describe('generated shared prefixes', () => {
     expect(order).not.toEqual([...order].sort((a, b) => a - b));
   });
 
-  it('zipf: group r is asked for 1 / r as often', () => {
+  it('zipf: group r is drawn 1 / r as often', () => {
     const sizes = groupSizes(make('gsp-zipf'));
     const harmonic = (count: number): number =>
       Array.from({ length: count }, (_, i) => 1 / (i + 1)).reduce((sum, weight) => sum + weight);
@@ -117,7 +117,7 @@ describe('generated shared prefixes', () => {
     for (const groups of [1, 8, 32]) expect(share(groups)).toBeCloseTo(harmonic(groups) / harmonic(64), 1);
   });
 
-  it('repeats the whole corpus where more is asked for', () => {
+  it('repeats the whole corpus for more requests', () => {
     const { requests } = make('gsp-64x16', { requests: 2048 });
     const last = (from: number, to: number): number[] =>
       requests.slice(from, to).map(({ blockIds }) => blockIds.at(-1)!);
@@ -139,7 +139,7 @@ describe('tenants and Zipf', () => {
     expect(infiniteCacheHitRate(workload)).toBeCloseTo(0.958, 2);
   });
 
-  it('zipf: 500 prefixes of 4,096, the first one asked for most', () => {
+  it('zipf: 500 prefixes of 4,096, the first one drawn most often', () => {
     const workload = make('zipf', { requests: 8000 });
     expect(workload.requests.every((request) => isl(request) === 4608)).toBe(true);
     expectMean(workload, osl, 150);
@@ -169,7 +169,7 @@ describe.each([
     expect(Math.abs(spreadOf(turns).mean / turnsMean - 1)).toBeLessThan(0.15);
   });
 
-  it('puts all that was said into the next prompt', () => {
+  it('includes the whole conversation in the next prompt', () => {
     const messages: number[] = [];
     const broken: WorkloadRequest[] = [];
     for (const session of sessions.values()) {
@@ -250,26 +250,26 @@ describe('lengths only', () => {
 });
 
 describe('generateWorkload', () => {
-  it('limits what is in flight in a closed loop', () => {
+  it('limits the requests in flight in a closed loop', () => {
     const workload = make('pr1731-fixed', { requests: 10, arrivals: { kind: 'closed-loop', concurrency: 4 } });
     expect(workload.concurrencyMax).toBe(4);
     expect(workload.requests.every(({ arrivalMs }) => arrivalMs === 0)).toBe(true);
   });
 
-  it('begins alike, however many requests are asked for', () => {
+  it('begins alike, whatever the number of requests', () => {
     for (const name of ['zipf', 'multi-turn', 'tool-like'] as const) {
       const few = make(name, { requests: 100 }).requests;
       expect(make(name, { requests: 400 }).requests.slice(0, 100)).toEqual(few);
     }
   });
 
-  it('refuses options that make no sense', () => {
+  it('refuses invalid options', () => {
     expect(() => make('zipf', { requests: 0 })).toThrow(/requests/);
     expect(() => make('zipf', { ratePerS: -1 })).toThrow(/ratePerS/);
     expect(() => make('zipf', { ratePerS: 1, arrivals: { kind: 'all-at-once' } })).toThrow(/ratePerS/);
   });
 
-  it('knows its names', () => {
+  it('recognizes its names', () => {
     expect(isWorkloadName('zipf')).toBe(true);
     expect(isWorkloadName('toString')).toBe(false);
   });

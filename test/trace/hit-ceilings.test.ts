@@ -42,7 +42,7 @@ describe('pooledLruHitRate', () => {
     expect(pooledLruHitRate(prompts, 49)).toBeCloseTo(30 / 90, 12);
   });
 
-  it('is the infinite one where everything fits, and nothing without room', () => {
+  it('equals the infinite one if everything fits, and is 0 without space', () => {
     expect(pooledLruHitRate(byHand, 1000)).toBeCloseTo(infiniteCacheHitRate(byHand), 12);
     expect(pooledLruHitRate(byHand, 9)).toBe(0);
   });

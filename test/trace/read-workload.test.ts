@@ -15,7 +15,7 @@ const mooncake = [
 const text = mooncake.map((row) => JSON.stringify(row)).join('\n');
 
 describe('readWorkload', () => {
-  it('reads a file plain or gzipped, with any line ends, and says which format it is', async () => {
+  it('reads a file plain or gzipped, with any line ends, and reports its format', async () => {
     const plain = await readWorkload(await files.write('plain.jsonl', text));
     expect(plain.name).toBe('plain.jsonl');
     expect(plain.notes).toEqual(['format: Mooncake JSONL']);
@@ -42,7 +42,7 @@ describe('readWorkload', () => {
     expect(blockIdCount).toBe(4);
   });
 
-  it('cuts, jitters and speeds up', async () => {
+  it('limits requests, adds jitter and speeds up', async () => {
     const path = await files.write('options.jsonl', text);
     expect((await readWorkload(path, { requests: 2 })).requests).toHaveLength(2);
     expect((await readWorkload(path, { speed: 10 })).requests[2]!.arrivalMs).toBe(300);
@@ -52,7 +52,7 @@ describe('readWorkload', () => {
     expect(await readWorkload(path, { jitterMs: 3000, seed: 6 })).not.toEqual(jittered);
   });
 
-  it('names what it saw and what it accepts', async () => {
+  it('reports an unknown format and the accepted ones', async () => {
     const path = await files.write('unknown.txt', 'a,b,c\n1,2,3\n');
     const unknown = readWorkload(path);
     await expect(unknown).rejects.toMatchObject({ name: 'TraceError', code: 'trace-unknown' });
@@ -69,7 +69,7 @@ describe('readWorkload', () => {
     await expect(readWorkload(path)).rejects.toMatchObject({ code, message: expect.stringContaining(path) });
   });
 
-  it('refuses what is not there', async () => {
+  it('refuses a missing file', async () => {
     const missing = join(files.folder, 'missing');
     await expect(readWorkload(missing)).rejects.toMatchObject({ code: 'trace-unreadable' });
     const empty = join(files.folder, 'empty');

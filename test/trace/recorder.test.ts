@@ -39,7 +39,7 @@ function commonBlocks(one: readonly number[], other: readonly number[]): number 
 }
 
 describe('a recording', () => {
-  it('comes back as the workload that was recorded', async () => {
+  it('is read back as the recorded workload', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(recorded, { minLength: 1, maxLength: 12 }), async (requests) => {
         const recorder = new RequestRecorder(blockTokens);
@@ -63,7 +63,7 @@ describe('a recording', () => {
     );
   });
 
-  it('misses sharing that it forgot, and makes none up', async () => {
+  it('misses sharing that it forgot, and invents none', async () => {
     const recorder = new RequestRecorder(blockTokens, 2);
     const prompt = (second: number): Recorded => ({
       arrivalMs: 0,
@@ -89,14 +89,14 @@ describe('a recording', () => {
     expect([...decodeRequest('here', line, 4).blockIds]).toEqual([0, 1, 2, 9, 10, 4]);
   });
 
-  it('holds no more blocks than the prompt has tokens for', () => {
+  it("has no more blocks than the prompt's tokens fill", () => {
     const recorder = new RequestRecorder(blockTokens);
     const hashes = { blockSize: 4, blockTokens: 4.5, count: 5, sequence: new Uint32Array(10).map((_, i) => i + 1) };
     const line = recorder.line({ arrivalMs: 0, isl: 7, osl: 1, hashes, cancelled: false });
     expect(decodeRequest('here', line, 4).blockIds).toHaveLength(2);
   });
 
-  it('tells how many requests were cancelled or had no output', async () => {
+  it('reports how many requests were cancelled or had no output', async () => {
     const line = encodeRequest({ arrivalMs: 0, isl: 4, osl: 0, blockIds: Int32Array.of(0), cancelled: true });
     const { notes, requests } = await readWorkload(await files.write('cancelled.jsonl', `${header}\n${line}\n`));
     expect(requests[0]!.osl).toBe(1);

@@ -20,7 +20,7 @@ describe('SequenceNumbering', () => {
     expect(new Set(given).size).toBe(100);
   });
 
-  it('never holds more than its bound, and never gives two hashes one number', () => {
+  it('never exceeds its bound, and never gives two hashes one number', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 200 }),

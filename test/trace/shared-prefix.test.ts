@@ -40,7 +40,7 @@ const commonPrefix = (a: Uint32Array, b: Uint32Array): number => {
 };
 
 describe('sharedPrefixBurst', () => {
-  it('has every group as often as asked, shuffled, all at once', async () => {
+  it('contains every group as often as requested, shuffled, all at once', async () => {
     const requests = await sharedPrefixBurst(smallBurst, codec, 1);
     const counts = new Map<number, number>();
     for (const { group } of requests) counts.set(group, (counts.get(group) ?? 0) + 1);
@@ -92,7 +92,7 @@ describe('sharedPrefixStream', () => {
     expect(await sharedPrefixStream(smallStream, codec, 1)).toEqual(requests);
   });
 
-  it('is the trio of PR #1731 by default', () => {
+  it('has the parameters of PR #1731 by default', () => {
     expect(pr1731Stream).toEqual({
       requests: 180,
       prefixes: 10,
@@ -105,14 +105,14 @@ describe('sharedPrefixStream', () => {
 });
 
 describe('TextSource', () => {
-  it('refuses text whose token count is not as claimed', async () => {
+  it('refuses a text with another token count', async () => {
     const random = new Random(1);
     const source = await TextSource.create(codec, random, 50);
     await source.verify(source.text(20, random), 20);
     await expect(source.verify(source.text(20, random), 21)).rejects.toThrow('20 tokens instead of 21');
   });
 
-  it('refuses a vocabulary without enough words', async () => {
+  it('refuses a vocabulary with too few words', async () => {
     const letters: TextCodec = {
       vocabSize: 26,
       encode: (text) => Uint32Array.from(text, (letter) => letter.charCodeAt(0)),
@@ -123,7 +123,7 @@ describe('TextSource', () => {
 });
 
 describe('with the built-in tokenizer', () => {
-  it('both workloads have their published size to the token', async () => {
+  it('both workloads have exactly their published size', async () => {
     const builtin = await loadTokenizer('builtin');
     const burst = await sharedPrefixBurst(coldBurst, builtin, 1);
     const stream = await sharedPrefixStream(pr1731Stream, builtin, 1);

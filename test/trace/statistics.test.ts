@@ -16,7 +16,7 @@ const workload: Workload = {
 };
 
 describe('workloadStatistics', () => {
-  it('sums up lengths, arrivals and sharing', () => {
+  it('summarizes lengths, arrivals and sharing', () => {
     expect(workloadStatistics(workload, 10)).toEqual({
       requests: 4,
       sessions: 2,
@@ -35,7 +35,7 @@ describe('workloadStatistics', () => {
     });
   });
 
-  it('has no rate where all arrive at once', () => {
+  it('has no rate if all requests arrive at once', () => {
     const requests = workload.requests.slice(2).map((request) => ({ ...request, arrivalMs: 0 }));
     const { ratePerS, interArrivalMs } = workloadStatistics({ ...workload, requests }, 10);
     expect(ratePerS).toBeNaN();

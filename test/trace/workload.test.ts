@@ -19,7 +19,7 @@ const workload = (requests: WorkloadRequest[], more: Partial<Workload> = {}): Wo
 });
 
 describe('orderedWorkload', () => {
-  it('sorts by arrival, keeps ties in place, and moves predecessors along', () => {
+  it('sorts by arrival, keeps the order of equal times, and adjusts predecessors', () => {
     const draft = workload([
       request(30, { osl: 3 }),
       request(40, { osl: 4, after: { request: 0, thinkMs: 7 } }),
@@ -31,7 +31,7 @@ describe('orderedWorkload', () => {
     expect(requests[3]!.after).toEqual({ request: 1, thinkMs: 7 });
   });
 
-  it('leaves what is in order as it is', () => {
+  it('leaves sorted requests unchanged', () => {
     const draft = workload([request(0), request(0), request(5)]);
     expect(orderedWorkload(draft)).toBe(draft);
   });

@@ -29,7 +29,7 @@ function folded(name: string, whats: (what: string) => boolean = () => true): Na
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
 describe('the naive cache', () => {
-  it('follows the trace of 0.32.0: one of two copies of a block goes, and it is still held', () => {
+  it('follows the trace of 0.32.0: one of two copies of a block is removed, and it is still held', () => {
     const cache = folded('trace-v0.32-bs32');
     expect(cache.overlapBlocks(range(1, 80))).toBe(2);
     expect(cache).toMatchObject({ storedBlocks: 8, removedBlocks: 4 });
@@ -42,7 +42,7 @@ describe('the naive cache', () => {
     expect(folded('events-v0.23-array', (what) => [...stores, 'cleared'].includes(what)).heldBlocks).toBe(0);
   });
 
-  it('refuses what makes no sense', () => {
+  it('refuses contradictory events', () => {
     const cache = new NaiveCache(2);
     const stored = { kind: 'stored', hashes: ['1'], parent: null, tokens: [5, 6], blockSize: 2 } as const;
     cache.apply(stored);
@@ -55,13 +55,19 @@ describe('the naive cache', () => {
   });
 });
 
-it.each<KvEventsFormat>(['map', 'array7', 'array11'])('the own reader keeps all 64 bits of a hash: %s', (format) => {
-  const hashes = Uint32Array.of(0x9abcdef1, 0xfedcba98);
-  const payload = encodeKvBatch(1, 0, [{ kind: 'removed', hashes }, { kind: 'cleared' }], format);
-  expect(readBatch(payload)).toEqual([{ kind: 'removed', hashes: [String(0xfedcba989abcdef1n)] }, { kind: 'cleared' }]);
-});
+it.each<KvEventsFormat>(['map', 'array7', 'array11'])(
+  'the independent reader keeps all 64 bits of a hash: %s',
+  (format) => {
+    const hashes = Uint32Array.of(0x9abcdef1, 0xfedcba98);
+    const payload = encodeKvBatch(1, 0, [{ kind: 'removed', hashes }, { kind: 'cleared' }], format);
+    expect(readBatch(payload)).toEqual([
+      { kind: 'removed', hashes: [String(0xfedcba989abcdef1n)] },
+      { kind: 'cleared' },
+    ]);
+  },
+);
 
-it('predictions: an unknown count is no match', () => {
+it('predictions: an unknown count does not match', () => {
   const predictions = new Predictions();
   for (const [predicted, actual] of [
     [32, 32],
@@ -76,7 +82,7 @@ it('predictions: an unknown count is no match', () => {
   expect(predictions).toMatchObject({ count: 4, exact: 1, meanError: Number.NaN });
 });
 
-it('the table says what holds and what does not', () => {
+it('the table shows which checks passed and which did not', () => {
   const lines = tabulate([
     { check: 'loads', seen: 'zero', required: 'zero', holds: true },
     { check: 'trust', seen: 'A degraded', required: 'exact', holds: false },
@@ -89,13 +95,13 @@ it('the table says what holds and what does not', () => {
   ]);
 });
 
-it('versions are those that are known', () => {
+it('accepts known versions only', () => {
   expect(chooseReleases([]).map(({ version }) => version)).toEqual(['0.32.0', '0.23.0']);
   expect(chooseReleases(['0.23.0'])).toMatchObject([{ version: '0.23.0', discovers: false, omitsZero: true }]);
   expect(() => chooseReleases(['0.1'])).toThrow('unknown version 0.1; known are 0.32.0, 0.23.0');
 });
 
-it('environments are kept where the user keeps caches, or where he says', () => {
+it("keeps environments in the user's cache folder, or in the given one", () => {
   expect(environmentsFolder({ KVOYANT_VLLM_VENV_DIR: '/venvs', XDG_CACHE_HOME: '/caches' })).toBe('/venvs');
   expect(environmentsFolder({ XDG_CACHE_HOME: '/caches' })).toBe('/caches/kvoyant/vllm');
 });

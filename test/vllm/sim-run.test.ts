@@ -80,7 +80,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it('every phase of the run with real engines holds with simulated ones', async () => {
+it('every phase of the run with real engines passes with simulated ones', async () => {
   engines = await Promise.all([SimEngine.start('A'), SimEngine.start('B')]);
   const stage: Stage = { engines, model, blockSize, omitsZero: false, say: (line) => said.push(line) };
   const specs = engines.map(({ workerSpec }) => workerSpec);

@@ -41,7 +41,7 @@ describe('the model of a JSON body', () => {
     ['{"model":["a"]}', /must be a string/],
     ['{"model":7}', /must be a string/],
     [`{"model":"${'a'.repeat(2000)}"}`, /longer than 1024/],
-  ])('of %j can not be told', (body, message) => {
+  ])('of %j is refused', (body, message) => {
     expect(read(body)).toEqual(isWrong(message));
   });
 
@@ -54,7 +54,7 @@ describe('the model of a JSON body', () => {
     'application/json; charset=utf-8; charset=utf-16',
     'application/json, text/plain',
     'multipart/form-data; boundary=x',
-  ])('can not be told of what comes as %j', (type) => {
+  ])('is refused for the content type %j', (type) => {
     expect(read('{"model":"a"}', type)).toEqual(isWrong(/content-type must be application\/json/));
   });
 });
@@ -110,7 +110,7 @@ describe('the model of a form', () => {
     [`${field('model', 'a'.repeat(2000))}--xx--`, /longer than 1024/],
     [`${field('model', '\xff')}--xx--`, /not UTF-8/],
     ['', /must begin/],
-  ])('of %j can not be told', (body, message) => {
+  ])('of %j is refused', (body, message) => {
     expect(read(body)).toEqual(isWrong(message));
   });
 
@@ -121,7 +121,7 @@ describe('the model of a form', () => {
     'multipart/form-data; boundary=xx; boundary=yy',
     'multipart/mixed; boundary=xx',
     'multipart/form-data; boundary=',
-  ])('can not be told of what comes as %j', (contentType) => {
+  ])('is refused for the content type %j', (contentType) => {
     expect(read(`${field('model', 'a')}--xx--`, contentType)).toEqual(isWrong(/content-type must be multipart/));
   });
 });

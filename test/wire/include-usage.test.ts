@@ -45,7 +45,7 @@ describe('asking for usage', () => {
       '{"seed":12345678901234567890,"1":0}',
       '{"stream_options":{"include_usage":true},"seed":12345678901234567890,"1":0}',
     ],
-  ])('changes that alone: %s', (_, body, asking) => {
+  ])('changes only that: %s', (_, body, asking) => {
     expect(ask(body)).toBe(asking);
   });
 
@@ -55,17 +55,17 @@ describe('asking for usage', () => {
     ['asks for usage in every chunk', '{"stream_options":{"continuous_usage_stats":true}}'],
     ['has options of another type', '{"stream_options":["include_usage"]}'],
     ['asks itself, the last time', '{"stream_options":{},"stream_options":{"include_usage":true}}'],
-  ])('leaves alone a client that %s', (_, body) => {
+  ])('does not change a request that %s', (_, body) => {
     expect(ask(body)).toBe(null);
   });
 
-  it('keeps bytes that are no UTF-8', () => {
+  it('keeps bytes that are not UTF-8', () => {
     const body = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xc3]), Buffer.from('"}')]);
     const asking = askForUsage(body)!;
     expect(asking.subarray(asking.length - body.length + 1).equals(body.subarray(1))).toBe(true);
   });
 
-  it('changes nothing else of any object', () => {
+  it('changes nothing else in any object', () => {
     const option = fc.tuple(
       fc.oneof(jsonName, fc.constantFrom('include_usage', 'include_usage', 'continuous_usage_stats')),
       fc.oneof(fc.constantFrom('false', 'null', 'true', '1', '{}', '""'), jsonValue),
@@ -92,7 +92,7 @@ describe('asking for usage', () => {
     );
   });
 
-  it('comes to an end of long runs of escapes and brackets', () => {
+  it('takes linear time on long runs of escapes and brackets', () => {
     const hostile = `{"a":"${'\\\\'.repeat(1 << 20)}","b":"${'\\"'.repeat(1 << 20)}","c":${'['.repeat(3000)}${']'.repeat(3000)}}`;
     expect(ask(hostile)).toBe(`{"stream_options":{"include_usage":true},${hostile.slice(1)}`);
   });

@@ -32,7 +32,7 @@ describe('encodeKvBatch: the array forms, and SGLang', () => {
     expect(batch).toBe(vectors[name]);
   });
 
-  it('tells pages one by one, chained, with signed hashes', () => {
+  it('stores pages one by one, chained, with signed hashes', () => {
     const events: KvEvent[] = [
       stored({
         hashes: words(7470307888890966271n, -1634645291211865391n),
@@ -68,7 +68,7 @@ describe('encodeKvBatch: the array forms, and SGLang', () => {
     });
   });
 
-  it('tell adapter, salt and media as far as their generation does', () => {
+  it('has adapter, salt and media as far as the generation supports them', () => {
     const event = stored({ lora: 'a', salt: 's', extras: ['[["image",0]]'] });
     const told = (format: (typeof kvEventsFormats)[number]) =>
       decoded(encodeKvBatch(timestampS, 0, [event], format).toString('hex')).events[0];
@@ -100,14 +100,14 @@ describe('encodeKvBatch: hashes as digests', () => {
     }
   });
 
-  it('differ from V10 in what nobody reads of a digest', () => {
+  it('differ from V10 only in bytes of a digest that readers ignore', () => {
     const batch = encodeKvBatch(timestampS, 0, decoded(vectors.V10).events, 'map', 'bytes').toString('hex');
     const at = vectors.V10.indexOf('c420') + 4;
     expect(batch.slice(0, at)).toBe(vectors.V10.slice(0, at));
     expect(batch.slice(at + 48)).toBe(vectors.V10.slice(at + 48));
   });
 
-  it.each(captures['events-v0.32-bytes'])('tells the captured batch as it came but for digests: $what', (capture) => {
+  it.each(captures['events-v0.32-bytes'])('writes the captured batch except for digests: $what', (capture) => {
     const batch = decoded(capture.payloadHex);
     const hex = encodeKvBatch(batch.timestampS, 0, batch.events, 'map', 'bytes').toString('hex');
     const masked = (text: string): string => text.replace(/c420.{48}/g, 'c420');

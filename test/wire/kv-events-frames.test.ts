@@ -25,7 +25,7 @@ describe('frames', () => {
   });
 
   it.each(Object.values(captures).flat())(
-    'number a captured batch as it was: $what',
+    'number a captured batch as captured: $what',
     ({ topic, seqHex, payloadHex }) => {
       const frames = [Buffer.from(topic), Buffer.from(seqHex, 'hex'), Buffer.from(payloadHex, 'hex')];
       const read = readKvFrames(frames);
@@ -45,7 +45,7 @@ describe('frames', () => {
 
 describe('replay frames', () => {
   for (const [version, transcript] of Object.entries(golden.replay)) {
-    it(`are those captured from ${version}`, () => {
+    it(`equal those captured from ${version}`, () => {
       const frames = (hex: readonly string[]): Buffer[] => hex.map((frame) => Buffer.from(frame, 'hex'));
       const hexOf = (list: readonly (string | Uint8Array)[]) => list.map((one) => Buffer.from(one).toString('hex'));
       const [, seqHex] = transcript.requestHex;
@@ -59,7 +59,7 @@ describe('replay frames', () => {
     });
   }
 
-  it('that are none are told apart', () => {
+  it('are recognized as invalid', () => {
     expect(readReplayReply([])).toBeNull();
     expect(readReplayReply([Buffer.alloc(0), Buffer.alloc(3), Buffer.alloc(1)])).toBeNull();
     expect(readReplayReply([Buffer.alloc(8, 0xff), Buffer.alloc(1)])).toBeNull();

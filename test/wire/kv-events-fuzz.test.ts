@@ -91,12 +91,12 @@ const lies = [
 ];
 
 describe('hostile payloads', () => {
-  it.each(payloads)('%s: any cut fails', (_, payload) => {
+  it.each(payloads)('%s: fails when cut anywhere', (_, payload) => {
     expect(outcomeOf(payload)).toBe('read');
     for (const at of positions(payload)) expect(outcomeOf(payload.subarray(0, at))).toBe('failed');
   });
 
-  it.each(payloads)('%s: any flipped byte and any lie is read or refused', (_, payload) => {
+  it.each(payloads)('%s: with a flipped byte or false length is read or refused', (_, payload) => {
     for (const at of positions(payload)) {
       for (const flip of [0x01, 0x10, 0x80, 0xff]) {
         const changed = Buffer.from(payload);
@@ -113,7 +113,7 @@ describe('hostile payloads', () => {
     }
   });
 
-  it('read or refuse whatever is made of pieces of them', () => {
+  it('made of random pieces are read or refused', () => {
     const piece = fc
       .tuple(fc.constantFrom(...payloads), fc.nat(), fc.nat(60))
       .map(([[, payload], from, length]) => payload.subarray(from % payload.length, (from % payload.length) + length));
@@ -137,7 +137,7 @@ describe('hostile payloads', () => {
     );
   });
 
-  it('leave nothing behind', () => {
+  it('leave no state behind', () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const usedAfter = (rounds: number): number => {

@@ -78,11 +78,11 @@ describe('decodeKvBatch: every generation of the format', () => {
     expect(batch.skipped).toEqual(name === 'V11' ? { medium: 1 } : {});
   });
 
-  it('covers every vector', () => {
+  it('covers every test vector', () => {
     expect(cases.map(([name]) => name).sort()).toEqual(Object.keys(vectors).sort());
   });
 
-  it('takes integers wider than they need to be', () => {
+  it('accepts integers wider than necessary', () => {
     const wide = (value: number) => `cf${value.toString(16).padStart(16, '0')}`;
     const eventHead = '9cab426c6f636b53746f726564';
     const fields = (integer: (value: number) => string, group: number): string =>
@@ -118,7 +118,7 @@ describe('decodeKvBatch: every generation of the format', () => {
     expect(decodedEvent(['BlockStored', [7], 0, [1, 2, 3, 4], 4, null]).events).toEqual([stored({})]);
   });
 
-  it('passes on tokens that stop early', () => {
+  it('accepts tokens that end early', () => {
     const [event] = decodedEvent(['BlockStored', [7, 8], null, [1, 2, 3, 4, 5], 4, null]).events;
     expect(event).toMatchObject({ hashes: words(7n, 8n), tokens: Uint32Array.of(1, 2, 3, 4, 5) });
   });
@@ -152,7 +152,7 @@ describe('decodeKvBatch: captured payloads', () => {
   }
 });
 
-describe('decodeKvBatch: what is left out', () => {
+describe('decodeKvBatch: skipped events', () => {
   const map = {
     type: 'BlockStored',
     block_hashes: [7],
@@ -194,7 +194,7 @@ describe('decodeKvBatch: what is left out', () => {
     expect(batch.skipped).toEqual({ [reason]: 1 });
   });
 
-  it('keeps the other events of the batch, and unknown keys do no harm', () => {
+  it('keeps the other events of the batch, and ignores unknown keys', () => {
     const events = [
       { ...map, tomorrow: { a: [1] } },
       { type: 'BlockPromoted' },
@@ -227,14 +227,14 @@ describe('decodeKvBatch: groups', () => {
     return event.hashes;
   };
 
-  it('gives one hash another handle in each group, the plain one in group 0', () => {
+  it('gives one hash another handle in each group, and the plain one in group 0', () => {
     expect(removed(0)).toEqual(words(7n, 8n));
     expect(removed(null)).toEqual(words(7n, 8n));
     const handles = [0, 1, 2, 3, 100].flatMap((group) => decimals(removed(group)) ?? []);
     expect(new Set(handles).size).toBe(handles.length);
   });
 
-  it('mixes the group into the parent alike, and finds it behind another list', () => {
+  it('mixes the group into the parent too, and finds it after another list', () => {
     const tail = (...fields: unknown[]) =>
       decodedEvent(['BlockStored', [8], 7, [1], 1, null, 'GPU', null, [null], ...fields]).events[0];
     const inGroup2 = removed(2);
@@ -247,7 +247,7 @@ describe('decodeKvBatch: groups', () => {
   });
 });
 
-describe('decodeKvBatch: what separates content', () => {
+describe('decodeKvBatch: adapter, salt and extra keys', () => {
   const event = (fields: object) =>
     decodedEvent({
       type: 'BlockStored',
@@ -261,7 +261,7 @@ describe('decodeKvBatch: what separates content', () => {
       ...fields,
     }).events[0];
 
-  it('finds the salt behind the adapter', () => {
+  it('finds the salt after the adapter', () => {
     expect(event({ lora_id: 3, lora_name: 'a', extra_keys: [['a', 'salt'], ['a']] })).toMatchObject({
       lora: 'a',
       salt: 'salt',
@@ -269,11 +269,11 @@ describe('decodeKvBatch: what separates content', () => {
     });
   });
 
-  it('names an adapter by its number where it has no name', () => {
+  it('names an adapter by its number if it has no name', () => {
     expect(event({ lora_id: 3 })).toMatchObject({ lora: '3' });
   });
 
-  it('keeps media and digests of each block apart from the salt', () => {
+  it('separates media and digests of each block from the salt', () => {
     const extraKeys = [[['image-1', 0], 'salt', Buffer.from([1, 255])], [['image-1', -1]]];
     expect(event({ extra_keys: extraKeys })).toMatchObject({
       salt: 'salt',
@@ -287,13 +287,13 @@ describe('decodeKvBatch: what separates content', () => {
     expect(array).toMatchObject({ salt: 'salt', lora: null });
   });
 
-  it('gives a salt to chain heads only', () => {
+  it('gives a salt to the heads of chains only', () => {
     expect(event({ parent_block_hash: 9, cache_salt: 'salt' })).toMatchObject({ salt: null, extras: null });
   });
 });
 
 describe('decodeKvBatch: hostile payloads', () => {
-  it('reports why nothing could be read', () => {
+  it('reports why a payload could not be read', () => {
     const reason = (bytes: Uint8Array) => {
       const batch = decodeKvBatch(bytes);
       return batch.kind === 'failed' ? batch.reason : batch.kind;
@@ -316,7 +316,7 @@ describe('decodeKvBatch: hostile payloads', () => {
     expect(reason(Buffer.from('93a0a0a0', 'hex'))).toBe('not-a-batch');
   });
 
-  it('reads the same in pieces as at once', () => {
+  it('gives the same result in pieces as at once', () => {
     for (const hex of [...Object.values(vectors), ...golden.workedTrace]) {
       const bytes = Buffer.from(hex, 'hex');
       for (const itemsMax of [1, 2, 3]) {
@@ -335,7 +335,7 @@ describe('decodeKvBatch: hostile payloads', () => {
     }
   });
 
-  it('takes neither a rank nor what is behind it for events', () => {
+  it('does not treat a rank or anything after it as events', () => {
     const bytes = (batch: unknown): Buffer => packr.pack(batch);
     const removed = ['BlockRemoved', [7]];
     const event = { kind: 'removed', hashes: words(7n) };
@@ -375,7 +375,7 @@ describe('encodeKvBatch', () => {
     expect(encodeKvBatch(batch.timestampS, 0, batch.events).toString('hex')).toBe(payloadHex);
   });
 
-  it('writes what the decoder reads back, whatever the values', () => {
+  it('writes what the decoder reads back, for any values', () => {
     const uint32 = fc.integer({ min: 0, max: 0xffffffff });
     const hashes = fc
       .array(fc.oneof(uint32, fc.constant(0)), { minLength: 1, maxLength: 20 })

@@ -9,7 +9,7 @@ describe('RequestError', () => {
     });
   });
 
-  it('tells faults of the server from those of the client', () => {
+  it('distinguishes server errors from client errors', () => {
     expect(new RequestError(499, 'c', 'm').type).toBe('invalid_request_error');
     expect(new RequestError(500, 'c', 'm').type).toBe('server_error');
     expect(new RequestError(503, 'c', 'm').body().error.param).toBe(null);

@@ -24,7 +24,7 @@ function splitNaively(text: string): string[] {
 }
 
 describe('SseSplitter', () => {
-  it('gives the data of each event', () => {
+  it('returns the data of each event', () => {
     expect(split('data: one\n\ndata:two\n\n')).toEqual(['one', 'two']);
     expect(split('data:  kept\n\n')).toEqual([' kept']);
     expect(split('data:\n\n')).toEqual(['']);
@@ -44,7 +44,7 @@ describe('SseSplitter', () => {
     expect(split('data: a\r\n', '\r', '\n')).toEqual(['a']);
   });
 
-  it('refuses an event without end', () => {
+  it('refuses an endless event', () => {
     const splitter = new SseSplitter(() => undefined);
     const piece = Buffer.alloc(SseSplitter.eventBytesMax / 4 + 1, 'x');
     for (let i = 0; i < 3; i++) splitter.push(piece);
@@ -56,7 +56,7 @@ describe('SseSplitter', () => {
     expect(() => lines.push(line)).toThrow(RangeError);
   });
 
-  it('keeps nothing of an event that is longer than what may be kept, and tells when it ends', () => {
+  it('skips an event that is longer than the limit, and reports its end', () => {
     const long = (ending: string): string[] => [
       `data: ${'x'.repeat(200)}${ending}${ending}`,
       `data: ${'x'.repeat(60)}${ending}data: ${'y'.repeat(60)}${ending}: c${ending}${ending}`,
@@ -90,7 +90,7 @@ describe('SseSplitter', () => {
     }
   });
 
-  it('ends with what the hold throws where there is no room', () => {
+  it('fails if the memory hold throws', () => {
     let heldBytes = 0;
     const hold = {
       take: (bytes: number) => {

@@ -22,12 +22,12 @@ function filtered(pieces: readonly Buffer[]): string {
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 describe('the usage filter', () => {
-  it('takes out the usage and nothing else', () => {
+  it('removes the usage and nothing else', () => {
     expect(filtered([bytes(token('a') + usageEvent + done)])).toBe(token('a') + done);
     expect(filtered([bytes(token('a')), bytes(usageEvent), bytes(done)])).toBe(token('a') + done);
   });
 
-  it('passes a complete event at once, and a tail when it is complete', () => {
+  it('passes a complete event at once, and an incomplete one when it is complete', () => {
     const filter = new UsageFilter();
     const push = (text: string): string => filter.push(bytes(text)).toString('latin1');
     expect(push(token('a'))).toBe(token('a'));
@@ -39,7 +39,7 @@ describe('the usage filter', () => {
     expect(filter.end().toString('latin1')).toBe('data: cu');
   });
 
-  it('keeps nothing back once the usage has gone by', () => {
+  it('holds nothing after the usage has passed', () => {
     const filter = new UsageFilter();
     expect(filter.push(bytes(`${usageEvent}data: [DO`)).toString('latin1')).toBe('data: [DO');
     expect(filter.push(bytes('NE]')).toString('latin1')).toBe('NE]');
@@ -53,15 +53,15 @@ describe('the usage filter', () => {
     ['a comment', ': []\n\n'],
     ['no JSON', 'data: []]\n\n'],
     ['text that quotes it', token(usageEvent)],
-  ])('leaves alone: %s', (_, event) => {
+  ])('does not change: %s', (_, event) => {
     expect(filtered([bytes(event + done)])).toBe(event + done);
   });
 
-  it('takes out the first one only', () => {
+  it('removes only the first one', () => {
     expect(filtered([bytes(usageEvent + usageEvent)])).toBe(usageEvent);
   });
 
-  it('passes an event on that is longer than it keeps back', () => {
+  it('passes an event that is longer than it holds', () => {
     const filter = new UsageFilter();
     const piece = Buffer.alloc(1024, 'x');
     let kept = 0;
@@ -73,7 +73,7 @@ describe('the usage filter', () => {
     expect(filter.push(bytes(`\n\n${usageEvent}`)).toString('latin1')).toBe('\n\n');
   });
 
-  it('says the same as a naive reading of the whole stream, wherever it is cut', () => {
+  it('equals a naive reading of the whole stream, wherever it is cut', () => {
     const line = fc.oneof(
       fc.constantFrom(
         'data: [DONE]',

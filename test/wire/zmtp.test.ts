@@ -56,7 +56,7 @@ describe('ZMTP', () => {
     expect(greetingFault(greeting)).toBe('speaks ZMTP 1, not 3');
   });
 
-  it('reads the commands that it writes, and whatever else a peer may send', () => {
+  it('reads the commands that it writes, and any others that a peer may send', () => {
     const body = (frame: Buffer): Buffer => frame.subarray(2);
     expect(readCommand(body(writeReady('SUB')))).toEqual({ kind: 'ready', socketType: 'SUB' });
     const ping = Buffer.from('\x04PING\x00\x0acontext', 'latin1');
@@ -71,7 +71,7 @@ describe('ZMTP', () => {
     expect(writeSubscription('kv@', true).toString('latin1')).toBe('\x00\x04\x01kv@');
   });
 
-  it('gives the same items however the bytes are cut', () => {
+  it('returns the same items however the bytes are cut', () => {
     const random = new Random(7);
     const draw = (max: number): number => Math.floor(random.float() * max);
     const messages = Array.from({ length: 60 }, () =>
@@ -109,7 +109,7 @@ describe('ZMTP', () => {
     expect(last.kind === 'failed' && last.reason).toMatch(reason);
   });
 
-  it('holds no more memory than has come, whatever a head promises, and counts each chunk', () => {
+  it('holds no more memory than has arrived, whatever a header announces, and counts each chunk', () => {
     const reader = new ZmtpReader({ ...limits, frameBytesMax: 8_000_000, messageBytesMax: 8_000_000 });
     reader.push(writeGreeting());
     reader.next();

@@ -84,7 +84,7 @@ describe('answers have the shape of captured ones', () => {
 });
 
 describe('answers', () => {
-  it('stream the text and the token ids of the plain answer to the same request id', async () => {
+  it('stream the text and token ids of the whole answer to the same request id', async () => {
     const url = await startOne();
     const fields = { prompt: 'once upon', max_tokens: 200, ignore_eos: true, return_token_ids: true };
     const headers = { 'x-request-id': 'same' };
@@ -98,7 +98,7 @@ describe('answers', () => {
     expect(plain.choices[0]!.text).toContain('\ufffd');
   });
 
-  it('carry the id of the header, else of the body, else one of their own', async () => {
+  it('have the id of the header, else of the body, else their own', async () => {
     const url = await startOne();
     const fields = { prompt: 'a', max_tokens: 1 };
     expect((await complete(url, { ...fields, request_id: 'body' }, { 'x-request-id': 'header' })).id).toBe(
@@ -118,7 +118,7 @@ describe('answers', () => {
     expect(both.map(({ usage }) => usage.completion_tokens)).toEqual([5, 5]);
   });
 
-  it('take all four forms of prompts', async () => {
+  it('accept all four forms of prompts', async () => {
     const url = await startOne();
     const choicesOf = async (prompt: unknown) => {
       const { choices, usage } = await complete(url, { prompt, max_tokens: 2 });
@@ -130,7 +130,7 @@ describe('answers', () => {
     expect(await choicesOf([[7, 8], [9]])).toEqual([[0, 1], 3, 4]);
   });
 
-  it('give n sequences that differ over a prompt that counts once', async () => {
+  it('return n different sequences for a prompt that counts once', async () => {
     const url = await startOne({ blockSize: 4 });
     const { choices, usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 6, n: 3 });
     expect(choices.map(({ index }) => index)).toEqual([0, 1, 2]);
@@ -147,7 +147,7 @@ describe('answers', () => {
     expect(indexes.sort()).toEqual([0, 0, 0, 1, 1, 1]);
   });
 
-  it('tell none cached where logprobs of the prompt are asked for, which is stored as usual', async () => {
+  it('report no cached tokens for prompt logprobs, and store the prompt as usual', async () => {
     const url = await startOne({ blockSize: 4 });
     const cached = async (more: object) => {
       const { usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 1, ...more });
@@ -158,7 +158,7 @@ describe('answers', () => {
     expect(await cached({})).toBe(8);
   });
 
-  it('tell cached tokens, and salts keep prompts apart', async () => {
+  it('report cached tokens, and separate prompts by salt', async () => {
     const url = await startOne({ blockSize: 4 });
     const cached = async (cacheSalt?: string) => {
       const { usage } = await complete(url, { prompt: 'abcdefghi', max_tokens: 1, cache_salt: cacheSalt });
@@ -169,7 +169,7 @@ describe('answers', () => {
     ]);
   });
 
-  it('end by themselves unless told to ignore that', async () => {
+  it('end by themselves unless ignore_eos is set', async () => {
     const url = await startOne();
     const ended = await complete(url, { prompt: 'a', max_tokens: 4000, ignore_eos: false, request_id: 'r' });
     expect(ended.choices[0]!.finish_reason).toBe('stop');
@@ -182,7 +182,7 @@ describe('answers', () => {
     expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', token_ids: { length: 9 } });
   });
 
-  it('fill the context where chat sets no bound', async () => {
+  it('fill the context if a chat has no limit', async () => {
     const url = await startOne({ maxModelLen: 60 });
     const response = await post(`${url}/v1/chat/completions`, { messages, ignore_eos: true });
     const { usage } = (await response.json()) as CompletionBody;
@@ -190,7 +190,7 @@ describe('answers', () => {
   });
 });
 
-it('answers of the builtin tokenizer are the same tokens when a client tokenizes their text', async () => {
+it('answers of the builtin tokenizer have the same tokens if a client tokenizes their text', async () => {
   const tokenizer = await loadBuiltinTokenizer();
   const url = await startOne({ tokenizer });
   const { choices } = await complete(url, { prompt: 'a', max_tokens: 300, return_token_ids: true });

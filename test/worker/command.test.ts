@@ -28,7 +28,7 @@ describe('kvoyant sim-worker', () => {
       ['--write-tokenizer', 'tok', '--tokenizer', 'other.json'],
       '--write-tokenizer: it writes the builtin tokenizer only',
     ],
-  ])('%j is refused with what is allowed', async (args, message) => {
+  ])('refuses %j with the allowed values', async (args, message) => {
     expect(await run(args)).toContain(message);
   });
 });

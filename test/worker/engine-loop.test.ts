@@ -29,7 +29,7 @@ function start(
 }
 
 describe('EngineLoop', () => {
-  it('ends no step early, and lateness does not add up', async () => {
+  it('never ends a step early, and lateness does not add up', async () => {
     const { endsMs, submit } = start(10.4, 1, 100);
     submit();
     await vi.runAllTimersAsync();
@@ -63,7 +63,7 @@ describe('EngineLoop', () => {
     expect(endsMs.at(-1)).toBeCloseTo(100, 0);
   });
 
-  it('sleeps without work and starts anew with the next request', async () => {
+  it('sleeps without work and starts again with the next request', async () => {
     const { endsMs, submit } = start(10, 1, 1);
     submit();
     await vi.runAllTimersAsync();

@@ -55,7 +55,7 @@ async function complete(url: string, prompt: number[], outputTokens: number): Pr
 }
 
 describe('events', () => {
-  it('are those of the worked trace, in order and numbered from 0', async () => {
+  it('equal those of the worked trace, in order and numbered from 0', async () => {
     const fleet = await startFleet({ blockSize: 4, blocks: 6, maxNumBatchedTokens: 8, maxNumSeqs: 4 });
     const { url, kvEvents } = fleet.workers[0]!;
     const subscription = await subscribe(kvEvents!);
@@ -74,7 +74,7 @@ describe('events', () => {
     expect(received[3]!.batch.events.map(({ kind }) => kind)).toEqual(['removed', 'stored']);
   });
 
-  it('tell a reset with the next step', async () => {
+  it('report a reset with the next step', async () => {
     const fleet = await startFleet({ blockSize: 4 });
     const { url, kvEvents } = fleet.workers[0]!;
     const subscription = await subscribe(kvEvents!);
@@ -130,7 +130,7 @@ describe('clients that leave', () => {
     );
   });
 
-  it('leave the others alone', async () => {
+  it("don't affect the others", async () => {
     const url = await startOne();
     const stop = new AbortController();
     const gone = post(`${url}/v1/completions`, { prompt: 'a', max_tokens: 9000, ignore_eos: true }, {}, stop.signal);
@@ -144,7 +144,7 @@ describe('clients that leave', () => {
 });
 
 describe('a killed worker', () => {
-  it('drops its streams, refuses connections, and comes back empty', async () => {
+  it('drops its streams, refuses connections, and returns empty', async () => {
     const fleet = await startFleet({ count: 2 });
     const [first, second] = fleet.workers.map(({ url }) => url) as [string, string];
     await complete(first, range(1, 40), 1);
@@ -168,7 +168,7 @@ describe('a killed worker', () => {
     expect(await metric(first, 'vllm:prefix_cache_hits_total')).toBe(0);
   });
 
-  it('may be killed and started more than once', async () => {
+  it('can be killed and started repeatedly', async () => {
     const fleet = await startFleet();
     await fleet.kill(0);
     await fleet.kill(0);

@@ -13,7 +13,7 @@ describe('checkOptions', () => {
     });
   });
 
-  it('sends events as the engine of its cache does, unless told otherwise', () => {
+  it('sends events like the engine of its cache, unless set otherwise', () => {
     expect(formatOf(checkOptions({}))).toBe('map');
     expect(formatOf(checkOptions({ cache: 'radix' }))).toBe('sglang-array');
     expect(formatOf(checkOptions({ cache: 'radix', kvEventsFormat: 'sglang-map' }))).toBe('sglang-map');

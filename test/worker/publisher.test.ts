@@ -45,7 +45,7 @@ async function replay(publisher: KvPublisher, fromSeq: number): Promise<[frames:
 }
 
 describe('replay', () => {
-  it('sends what is kept from a number on, then the end', async () => {
+  it('sends the kept batches from a number on, then the end mark', async () => {
     const publisher = await publisherWith();
     expect(await replay(publisher, 0)).toEqual([[4, 'end']]);
     for (let i = 0; i < 5; i++) publisher.publish(i, []);
@@ -72,7 +72,7 @@ describe('replay', () => {
     ]);
   });
 
-  it('has what the live feed has lost', async () => {
+  it('contains what the live feed has lost', async () => {
     const publisher = await publisherWith({ fault: () => 'drop' });
     publisher.publish(0, []);
     expect(await replay(publisher, 0)).toEqual([
@@ -81,7 +81,7 @@ describe('replay', () => {
     ]);
   });
 
-  it('may be left out', async () => {
+  it('can be turned off', async () => {
     const publisher = await publisherWith({ replay: null });
     expect(publisher.replayEndpoint).toBeNull();
     expect(publisher.replayPort).toBeNull();
@@ -123,14 +123,14 @@ describe('live batches', () => {
     expect(await receiveFrom(() => 'none', 4)).toEqual([0, 1, 2, 3]);
   });
 
-  it('are dropped, doubled and delayed as asked for, in order all the same', async () => {
+  it('are dropped, doubled and delayed as requested, but stay in order', async () => {
     const faults: PublishFault[] = [{ delayMs: 20 }, 'drop', 'twice', 'none'];
     expect(await receiveFrom((index) => faults[index]!, 4)).toEqual([0, 2, 2, 3]);
   });
 });
 
 describe('BatchRing', () => {
-  it('goes on with what is added meanwhile, and leaves a hole where that overtakes it', () => {
+  it('continues with batches added meanwhile, and skips those that were overwritten', () => {
     const ring = new BatchRing(2);
     expect([...ring.from(0)]).toEqual([]);
     ring.add(0, Buffer.alloc(0));

@@ -35,7 +35,7 @@ describe('refusals', () => {
     expect(await refusal(await post(`${await startOne({ maxModelLen: 64 })}/v1/completions`, body))).toEqual(expected);
   });
 
-  it('of chat without messages, of routes and methods that do not exist', async () => {
+  it('of chats without messages, of unknown routes and methods', async () => {
     const url = await startOne();
     expect(await refusal(await post(`${url}/v1/chat/completions`, { messages: [] }))).toEqual([
       400,
@@ -48,7 +48,7 @@ describe('refusals', () => {
     expect([method.status, await method.json()]).toEqual([405, { detail: 'Method Not Allowed' }]);
   });
 
-  it('of ranks other than 0; what is no number is ignored', async () => {
+  it('of ranks other than 0; a rank that is not a number is ignored', async () => {
     const url = await startOne();
     const byRank = (rank: string) =>
       post(`${url}/v1/completions`, { prompt: 'a', max_tokens: 1 }, { 'x-data-parallel-rank': rank });
@@ -59,7 +59,7 @@ describe('refusals', () => {
     expect((await byRank('first')).status).toBe(200);
   });
 
-  it('of requests beyond the bound, all sequences of a request or none', async () => {
+  it('of requests beyond the limit, all sequences of a request or none', async () => {
     const url = await startOne({ maxNumQueuedReqs: 2 });
     const refused = await post(`${url}/v1/completions`, { prompt: 'a', n: 3, max_tokens: 1 });
     expect(await refusal(refused)).toEqual([503, 'Service Unavailable', null]);
@@ -92,7 +92,7 @@ describe('refusals', () => {
 });
 
 describe('routes', () => {
-  it('tell model, version and health', async () => {
+  it('report model, version and health', async () => {
     const url = await startOne({ maxModelLen: 512 });
     const models = (await (await fetch(`${url}/v1/models`)).json()) as { data: object[] };
     expect(models.data).toMatchObject([{ id: 'toy', object: 'model', root: 'toy', parent: null, max_model_len: 512 }]);
@@ -122,7 +122,7 @@ describe('routes', () => {
     expect(await refusal(await post(`${url}/detokenize`, { tokens: ['a'] }))).toEqual([400, 'Bad Request', 'tokens.0']);
   });
 
-  it('count what the engine did', async () => {
+  it("report the engine's counters", async () => {
     const url = await startOne({ blockSize: 4, blocks: 100 });
     for (let i = 0; i < 2; i++)
       await post(`${url}/v1/completions`, { prompt: 'abcdefghi', max_tokens: 3, ignore_eos: true });
@@ -147,7 +147,7 @@ describe('routes', () => {
     expect(text).toMatch(/kv_cache_size_tokens="400"/);
   });
 
-  it('name the event source, or none', async () => {
+  it('report the event source, or none', async () => {
     const fleet = await startFleet();
     const [{ url, kvEvents }] = fleet.workers as [(typeof fleet.workers)[number]];
     expect(await (await fetch(`${url}/kv_event_sources`)).json()).toMatchObject({
@@ -166,7 +166,7 @@ describe('routes', () => {
     expect(await (await fetch(`${silent.workers[0]!.url}/kv_event_sources`)).json()).toEqual({});
   });
 
-  it('reset the prefix cache when no request uses it, or at the expense of those that do', async () => {
+  it('reset the prefix cache if no request uses it, or by preempting those that do', async () => {
     const url = await startOne({ blockSize: 4 });
     const reset = async (query = '') => (await post(`${url}/reset_prefix_cache${query}`, '')).json();
     const stop = new AbortController();
@@ -186,7 +186,7 @@ describe('routes', () => {
     expect(await reset()).toEqual({ success: true });
   });
 
-  it('use the same token ids as everybody with the built-in tokenizer', async () => {
+  it('use the same token ids as everyone with the built-in tokenizer', async () => {
     const tokenizer = await loadTokenizer('builtin');
     const url = await startOne({ tokenizer: 'builtin' });
     const text = 'Routing 12345 tokens — déjà vu, 你好';

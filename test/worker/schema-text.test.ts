@@ -68,7 +68,7 @@ describe('textForSchema', () => {
     ],
   ])('conforms: %s', (_what, schema) => expectConforming(schema));
 
-  it('conforms to schemas made at random', () => {
+  it('conforms to random schemas', () => {
     const schema = fc.letrec((tie) => ({
       any: fc.oneof(
         { depthSize: 'small', withCrossShrink: true },
@@ -140,7 +140,7 @@ describe('textForSchema', () => {
     expect(() => write(schema)).toThrow(message);
   });
 
-  it('does not write more than its bound', () => {
+  it('does not write more than its limit', () => {
     expect(write({ type: 'string', minLength: 60_000 }).length).toBeLessThanOrEqual(schemaTextMax);
   });
 });

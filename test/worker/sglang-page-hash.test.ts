@@ -21,7 +21,7 @@ describe('sglangPageHash', () => {
     expect(hashes(tokens, pageSize)).toEqual(expected);
   });
 
-  it('keeps salted content apart', () => {
+  it('separates salted content', () => {
     expect(hashes([1, 2], 1, 's')).not.toEqual(hashes([1, 2], 1));
     expect(hashes([1, 2], 1, 's')).toEqual(hashes([1, 2], 1, 's'));
   });

@@ -14,11 +14,11 @@ function hashes(seed: string, salt: string | null, blocks: number): string[] {
 }
 
 describe('sha256BlockHash', () => {
-  it('gives the hashes of vLLM with PYTHONHASHSEED=0', () => {
+  it("equals vLLM's hashes with PYTHONHASHSEED=0", () => {
     expect(hashes('0', null, 2)).toEqual(['3236607068019569386', '2758186210834249151']);
   });
 
-  it('gives those of vLLM without a seed', () => {
+  it("equals vLLM's hashes without a seed", () => {
     expect(hashes('vllm-none-hash', null, 2)).toEqual(['8866452693264111234', '807986237951177663']);
   });
 
@@ -27,7 +27,7 @@ describe('sha256BlockHash', () => {
     expect(hashes('0', 'salt-1', 2)[1]).not.toBe(hashes('0', null, 2)[1]);
   });
 
-  it('keeps sequences apart that are hashed in turns', () => {
+  it('separates sequences that are hashed alternately', () => {
     const hash = sha256BlockHash('0');
     const tokens = Uint32Array.from({ length: 32 }, (_, index) => index + 1);
     const [a, b] = [hash(null, null), hash(null, null)];

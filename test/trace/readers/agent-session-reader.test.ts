@@ -40,7 +40,7 @@ async function read(...sessions: readonly unknown[]): Promise<Workload> {
 }
 
 describe('agent sessions', () => {
-  it('waits for the request before and for its think time, at most a minute', async () => {
+  it('waits for the previous request and for its think time, at most a minute', async () => {
     const { requests, notes, kvTokensPerWorker } = await read(
       session([
         request(0, ids(1, 10)),
@@ -62,7 +62,7 @@ describe('agent sessions', () => {
     expect(kvTokensPerWorker).toBe(1_500_000);
   });
 
-  it('shares three quarters of tools and system prompt between sessions of equal tools', async () => {
+  it('shares three quarters of tools and system prompt between sessions with equal tools', async () => {
     const { requests } = await read(
       session([request(0, ids(1, 11)), request(3, ids(1, 12))]),
       session([request(0, ids(1, 11))]),
@@ -79,7 +79,7 @@ describe('agent sessions', () => {
     expect(second!.blockIds.subarray(0, 10)).toEqual(first(0));
   });
 
-  it('runs a sub-agent beside what follows it', async () => {
+  it('runs a sub-agent in parallel with the requests that follow it', async () => {
     const { requests } = await read(
       session([
         request(0, ids(1, 10)),
@@ -108,7 +108,7 @@ describe('agent sessions', () => {
     ]);
   });
 
-  it('cuts long outputs, and leaves out sessions with a prompt that is too long', async () => {
+  it('cuts long outputs, and skips sessions with a prompt that is too long', async () => {
     const huge = request(0, [], { in: 180_001 });
     const { requests, notes } = await read(
       session([request(0, ids(1, 10), { out: 9000 }), request(2, ids(1, 10), { out: 0 })]),
@@ -123,12 +123,12 @@ describe('agent sessions', () => {
     expect(notes).toContain('1 outputs cut at 4000 tokens');
   });
 
-  it('starts sessions by the seed', async () => {
+  it('draws the starts of sessions by the seed', async () => {
     const workload = await read(...ids(0, 200).map(() => session([request(0, ids(1, 10))])));
     expect(Math.abs(workload.requests.at(-1)!.arrivalMs / 200_000 - 1)).toBeLessThan(0.25);
   });
 
-  it('reads a file on many lines', async () => {
+  it('reads a file with many lines', async () => {
     const path = await files.write('pretty.json', JSON.stringify(session([request(0, ids(1, 10))]), null, 2));
     expect((await readWorkload(path)).requests).toHaveLength(1);
   });
@@ -141,7 +141,7 @@ describe('agent sessions', () => {
     ['a request', session([7]), /requests\[0\]: must be a JSON object/],
     ['the duration of a sub-agent', session([{ t: 0, type: 'subagent' }]), /duration_ms is missing/],
     ['equal block sizes', session([], { block_size: 11 }), /1\.json: block_size: 11, but 10/],
-  ])('misses %s', async (_, broken, message) => {
+  ])('reports a missing %s', async (_, broken, message) => {
     await expect(read(session([request(0, ids(1, 10))]), broken)).rejects.toThrow(message);
   });
 });

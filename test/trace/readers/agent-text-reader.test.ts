@@ -14,7 +14,7 @@ const rows = [
 ];
 
 describe('agent text', () => {
-  it('cuts text into blocks by content, and lets turns wait as long as they lie apart', async () => {
+  it('cuts text into blocks by content, and delays turns by the difference of their timestamps', async () => {
     const path = await files.writeLines('text.jsonl', rows);
     const { requests, contentBlockTokens, blockIdCount } = await readWorkload(path, { tokenizer, blockTokens: 8 });
     expect(contentBlockTokens).toBe(8);
@@ -29,7 +29,7 @@ describe('agent text', () => {
     expect(blockIdCount).toBe(6);
   });
 
-  it('asks for a tokenizer', async () => {
+  it('requires a tokenizer', async () => {
     const path = await files.writeLines('text.jsonl', rows);
     await expect(readWorkload(path)).rejects.toMatchObject({ code: 'tokenizer-missing' });
   });
@@ -40,7 +40,7 @@ describe('agent text', () => {
     ['an output', { ...rows[0], output: undefined }, /:2: output is missing/],
     ['a time', { ...rows[0], timestamp: 'now' }, /:2: timestamp/],
     ['a session', { ...rows[0], session_id: 4 }, /:2: session_id: must be a string/],
-  ])('misses %s', async (_, broken, message) => {
+  ])('reports a missing %s', async (_, broken, message) => {
     const path = await files.writeLines('broken.jsonl', [rows[0], broken]);
     await expect(readWorkload(path, { tokenizer })).rejects.toThrow(message);
   });

@@ -25,7 +25,7 @@ describe('Azure CSV', () => {
     expect(blockIdCount).toBe(0);
   });
 
-  it('takes columns in any order, more of them, and time zones', async () => {
+  it('accepts columns in any order, further columns, and time zones', async () => {
     const { requests } = await read(
       'id,GeneratedTokens,ContextTokens,TIMESTAMP',
       'a,2,20,2024-05-10 02:00:00.5+02:00',

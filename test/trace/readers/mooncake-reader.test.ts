@@ -27,23 +27,23 @@ describe('Mooncake JSONL', () => {
     });
   });
 
-  it('takes the other names of its fields', async () => {
+  it('accepts the other names of its fields', async () => {
     const { requests } = await read([{ created_time: 7, input_tokens: 3, output_tokens: 4, hash_ids: [1] }]);
     expect(requests).toEqual([{ arrivalMs: 0, isl: 3, osl: 4, blockIds: Int32Array.of(0) }]);
   });
 
-  it('shares nothing where there are no hash_ids, and answers at least a token', async () => {
+  it('shares nothing without hash_ids, and answers at least one token', async () => {
     const { requests, notes } = await read([{ timestamp: 0, input_length: 9000, output_length: 0 }]);
     expect(requests[0]).toMatchObject({ blockIds: new Int32Array(0), osl: 1 });
     expect(notes).toContain('1 requests without any output are given 1 output token');
   });
 
-  it('reads other block sizes when told so', async () => {
+  it('reads other block sizes if given', async () => {
     const { contentBlockTokens } = await read([{ ...row, input_length: 100 }], { blockTokens: 64 });
     expect(contentBlockTokens).toBe(64);
   });
 
-  it('makes turns of a session follow one another by delay, else by timestamps', async () => {
+  it('makes the turns of a session follow each other by delay, else by timestamps', async () => {
     const { requests } = await read([
       { ...row, session_id: 'a', timestamp: 1000 },
       { ...row, session_id: 'b', timestamp: 1500 },
@@ -82,13 +82,13 @@ describe('Mooncake JSONL', () => {
     await expect(read([row, broken])).rejects.toMatchObject({ code: 'trace-invalid' });
   });
 
-  it('refuses turns without a time, or before the turn before', async () => {
+  it('refuses turns without a time, or earlier than the previous one', async () => {
     const turn = { ...row, session_id: 'a' };
     await expect(read([turn, { ...turn, timestamp: undefined }])).rejects.toThrow(/:2: delay/);
     await expect(read([{ ...turn, timestamp: 9 }, turn])).rejects.toThrow(/:2: timestamp: earlier/);
   });
 
-  it('refuses a line that is cut off', async () => {
+  it('refuses a truncated line', async () => {
     const path = await files.write('cut.jsonl', `${JSON.stringify(row)}\n{"timestamp": 3`);
     await expect(readWorkload(path)).rejects.toThrow(/cut\.jsonl:2: not JSON/);
   });
