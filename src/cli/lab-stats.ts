@@ -9,11 +9,13 @@ import {
   generateWorkload,
   isWorkloadName,
   workloadNames,
+  workloadNotes,
 } from '../trace/generate-workload.ts';
 import { readWorkload } from '../trace/read-workload.ts';
 import { type Spread, type WorkloadStatistics, workloadStatistics } from '../trace/statistics.ts';
 import { TraceError } from '../trace/trace-error.ts';
 import type { Workload } from '../trace/workload.ts';
+import { addHelpNotes } from './help-layout.ts';
 import { addWorkloadFlags, integer, type WorkloadFlags } from './lab-flags.ts';
 import { TokenizerOnDemand } from './lab-tokenizer.ts';
 
@@ -41,7 +43,8 @@ export function labStatsCommand(): Command {
       1,
     )
     .option('--tokenizer <spec>', 'for traces of raw text: builtin, or the path of a tokenizer.json', 'builtin');
-  return addWorkloadFlags(command).action(async (nameOrPath: string, flags: Flags) => {
+  const notes = Object.entries(workloadNotes).map(([name, note]) => `${name}: ${note}.`);
+  return addHelpNotes(addWorkloadFlags(command), { notes }).action(async (nameOrPath: string, flags: Flags) => {
     try {
       const workload = await load(nameOrPath, flags);
       const kvTokens = flags.kvTokens ?? workload.kvTokensPerWorker ?? generatedKvTokensPerWorker;

@@ -3,7 +3,9 @@
 import { formatNumber } from '../report/text-table.ts';
 import { engineProfiles } from '../sim/index.ts';
 import type { SlowDown } from './fleet.ts';
+import type { PredictionFigures } from './prediction-figures.ts';
 import type { PolicyRuns } from './report-section.ts';
+import { meanOver } from './result-table.ts';
 import type { RunSpecJson } from './run-spec.ts';
 
 /** @param policies runs on one workload at one load @returns lines without newline */
@@ -20,6 +22,7 @@ export function describeRuns(policies: readonly PolicyRuns[]): string[] {
     `${formatNumber(workload.requests)} requests, ISL ${formatNumber(workload.islMean)}, OSL ${formatNumber(workload.oslMean)}${rate}${loop}`,
     ...describeCluster(spec),
     `${ceilings}; mean TTFT at least ${formatNumber(bounds.ttftMeanMs / 1000, 3)} s`,
+    ...policies.flatMap(describePrediction),
     ...workload.notes,
     ...(workload.recorded && runs.length > 1 ? [seedsOfTraceNote(runs.length)] : []),
   ];
@@ -27,6 +30,16 @@ export function describeRuns(policies: readonly PolicyRuns[]): string[] {
 
 export function seedsOfTraceNote(seeds: number): string {
   return `seeds 1 to ${seeds} replay the same trace: they differ in the draws of the policies, and count as one sample`;
+}
+
+function describePrediction({ policy, runs }: PolicyRuns): string[] {
+  const percent = (of: (figures: PredictionFigures) => number | null): string => {
+    const value = meanOver(runs, ({ prediction }) => (prediction === null ? null : of(prediction)));
+    return value === null ? '-' : `${formatNumber(value * 100, 1)} %`;
+  };
+  if (runs.every(({ prediction }) => prediction === null)) return [];
+  const error = `${percent(({ mape }) => mape)} (median ${percent(({ apeP50 }) => apeP50)})`;
+  return [`${policy} predicts TTFT with a mean absolute error of ${error}, bias ${percent(({ bias }) => bias)}`];
 }
 
 export function describeCluster(spec: RunSpecJson): string[] {

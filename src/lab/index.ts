@@ -24,13 +24,8 @@ export { type ResultTable, ratioNote, resultTable, tableNotes } from './result-t
 export type { SummaryJson } from './run-figures.ts';
 export { type RunResult, resultOf } from './run-result.ts';
 export { fromJson, type RunSpec, type RunSpecJson, runSpecDefaults, toJson } from './run-spec.ts';
-export {
-  firstMeasured,
-  type SimulationLimits,
-  type SimulationResult,
-  type SimulationWatch,
-  simulate,
-} from './simulation.ts';
+export { firstMeasured, simulate } from './simulation.ts';
+export type { SimulationLimits, SimulationResult, SimulationWatch } from './simulation-result.ts';
 export { type Slo, sloDefaults } from './slo.ts';
 export { summaryNote, summaryTable } from './summary-table.ts';
 export { overallVerdict, verdict } from './verdict.ts';

@@ -22,6 +22,8 @@ export class RequestLog {
   readonly cachedTokens: Int32Array;
   /** Cached tokens as predicted by the router. */
   readonly predictedTokens: Int32Array;
+  /** TTFT as predicted by the policy at the choice. NaN: it predicted none. */
+  readonly predictedTtftMs: Float64Array;
   /** Gaps between neighbouring tokens of measured requests, in milliseconds. */
   readonly gapsMs: LogHistogram = new LogHistogram(0.01);
   readonly #fate: Uint8Array;
@@ -34,6 +36,7 @@ export class RequestLog {
     this.worker = new Int32Array(count).fill(-1);
     this.cachedTokens = new Int32Array(count);
     this.predictedTokens = new Int32Array(count);
+    this.predictedTtftMs = new Float64Array(count).fill(Number.NaN);
     this.#fate = new Uint8Array(count);
   }
 

@@ -9,10 +9,12 @@ import { fleetKvTokens, fleetTiming } from './fleet-engines.ts';
 import { infiniteCacheTokens } from './hit-ceiling.ts';
 import { rateScaleBound, ttftBoundMs } from './latency-bound.ts';
 import type { LoadSeriesData } from './load-series.ts';
+import { type PredictionFigures, predictionFigures } from './prediction-figures.ts';
 import type { RequestLog } from './request-log.ts';
 import { orNull, rounded, type SummaryJson, summaryJson } from './run-figures.ts';
 import { engineOptions, type RunSpec, type RunSpecJson, toJson } from './run-spec.ts';
-import { firstMeasured, type SimulationResult } from './simulation.ts';
+import { firstMeasured } from './simulation.ts';
+import type { SimulationResult } from './simulation-result.ts';
 import { ttftLimitNs } from './slo.ts';
 import { type SlowDownFigures, slowDownFigures, type TtftOverTime, ttftOverTime } from './ttft-over-time.ts';
 import { type WorkerFigures, workerFigures } from './worker-figures.ts';
@@ -61,6 +63,8 @@ export interface RunResult {
   /** TTFT sums over `ttftBlocksMax` stretches of the measured requests, for the intervals of paired ratios. */
   readonly ttftBlocks: { readonly sumMs: readonly number[]; readonly requests: readonly number[] };
   readonly ttftOverTime: TtftOverTime;
+  /** Null: the policy predicts no TTFT. */
+  readonly prediction: PredictionFigures | null;
   /** Null: no worker slowed down. */
   readonly slowDown: SlowDownFigures | null;
   readonly load: LoadSeriesData;
@@ -156,6 +160,7 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
     ttftQuantilesMs: quantilesMs(columnMs(log, first, requests.length, (index) => log.ttftMs(index))),
     ttftBlocks: ttftBlocks(log, first),
     ttftOverTime: ttftOverTime(log, first),
+    prediction: predictionFigures(log, first),
     slowDown: slowDownFigures(log, first, slowTimeOf(workload, spec.fleet?.slowDown)),
     load: simulated.load.data(),
   };

@@ -7,7 +7,7 @@
 import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
 import type { Planned } from '../core/choice/burst-plan.ts';
-import type { Decision, Routed } from '../core/choice/decision.ts';
+import type { Routed } from '../core/choice/decision.ts';
 import { Router } from '../core/router.ts';
 import type { BlockHashes, Booking, KvEvent, Refused, WorkerIndex } from '../core/types.ts';
 import { Engine, type EngineStep } from '../sim/index.ts';
@@ -17,59 +17,13 @@ import { ContentHasher, hashPrompt } from './content-hash.ts';
 import { EventQueue } from './event-queue.ts';
 import { slowTimeOf } from './fleet.ts';
 import { speedOf, toldSpeeds, workerEngineOptions } from './fleet-engines.ts';
+import { eventRank, type LabEvent, type Placed } from './lab-event.ts';
 import { LoadSeries } from './load-series.ts';
 import { policyOf } from './policy-spec.ts';
 import { RequestLog } from './request-log.ts';
 import { engineOptions, type RunSpec } from './run-spec.ts';
+import type { SimulationLimits, SimulationResult, SimulationWatch } from './simulation-result.ts';
 import { SloWatch } from './slo-watch.ts';
-
-/** Observers of a simulation. */
-export interface SimulationWatch {
-  onDecision?(request: number, decision: Decision, nowNs: number): void;
-  /** Called at the end of the step, before it is applied. The engine reuses `step`. */
-  onStep?(worker: WorkerIndex, step: EngineStep, engine: Engine, nowNs: number): void;
-}
-
-export interface SimulationLimits {
-  /** The run stops once more measured requests than this have missed the SLO, since it has failed then. */
-  readonly missesMax?: number;
-}
-
-export interface SimulationResult {
-  readonly log: RequestLog;
-  readonly load: LoadSeries;
-  readonly engines: readonly Engine[];
-  readonly router: Router;
-  /** End time of the last step. */
-  readonly endNs: number;
-  /** Whether more than `missesMax` requests missed the SLO. */
-  readonly stoppedEarly: boolean;
-}
-
-type LabEvent =
-  /** The slow-down of a worker begins or ends. */
-  | { readonly kind: 'pace'; readonly worker: WorkerIndex; readonly factor: number }
-  | { readonly kind: 'step-end'; readonly worker: WorkerIndex }
-  | { readonly kind: 'kv-events'; readonly worker: WorkerIndex; readonly events: readonly KvEvent[] }
-  | { readonly kind: 'booking'; readonly request: number; readonly routed: Placed }
-  /** A request held by the concurrency limit takes the place of an ended one. */
-  | { readonly kind: 'admission'; readonly request: number }
-  | { readonly kind: 'arrival'; readonly request: number };
-
-const rank: Readonly<Record<LabEvent['kind'], number>> = {
-  pace: 0,
-  'step-end': 1,
-  'kv-events': 2,
-  booking: 3,
-  admission: 4,
-  arrival: 5,
-};
-
-interface Placed {
-  readonly worker: WorkerIndex;
-  readonly booking: Booking;
-  readonly hashes: BlockHashes;
-}
 
 /** A request of the workload, as the admission queue sees it. */
 interface Routable extends Applicant {
@@ -203,7 +157,7 @@ class Simulation {
   }
 
   #push(timeNs: number, event: LabEvent): void {
-    this.#queue.push(timeNs, rank[event.kind], event);
+    this.#queue.push(timeNs, eventRank[event.kind], event);
   }
 
   get #nowMs(): number {
@@ -306,6 +260,7 @@ class Simulation {
     const { decision } = routed;
     this.#log.worker[request] = decision.worker;
     this.#log.predictedTokens[request] = decision.overlapTokens;
+    this.#log.predictedTtftMs[request] = decision.predictedTtftMs ?? Number.NaN;
     this.#watch.onDecision?.(request, decision, this.#nowNs);
     const booking = routed.bookings[0]!;
     this.#bookings[request] = booking;

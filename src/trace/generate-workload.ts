@@ -1,12 +1,18 @@
 // Generates the built-in synthetic workloads by name, with any number of requests, rate and arrival process.
 
 import { type ArrivalProcess, speedUp, withArrivals } from './arrival-process.ts';
+import { agentsWorkload } from './generators/agents.ts';
 import { generatedSharedPrefix } from './generators/burst.ts';
 import { multiTurnLongWorkload, multiTurnWorkload } from './generators/conversations.ts';
+import { documentsWorkload } from './generators/documents.ts';
+import { driftWorkload } from './generators/drift.ts';
 import type { Generator } from './generators/generator.ts';
 import { elephantsMiceWorkload, prefixFreeWorkload, reasoningWorkload } from './generators/lengths-only.ts';
+import { rolloutsWorkload } from './generators/rollouts.ts';
 import {
   backToBack,
+  classificationWorkload,
+  mixedOutputsWorkload,
   pr1731FixedWorkload,
   pr1731IslWorkload,
   pr1731OslWorkload,
@@ -15,7 +21,8 @@ import {
 import { toolLikeWorkload } from './generators/tool-like.ts';
 import { orderedWorkload, type Workload } from './workload.ts';
 
-const generators = {
+/** The workloads of the studies that the older policies, and the first tables of the lab, were made with. */
+const classic = {
   'pr1731-fixed': pr1731FixedWorkload,
   'pr1731-isl': pr1731IslWorkload,
   'pr1731-osl': pr1731OslWorkload,
@@ -34,9 +41,40 @@ const generators = {
   'prefix-free': prefixFreeWorkload,
 } as const satisfies Readonly<Record<string, Generator>>;
 
+/** Other classes of traffic. No policy was tuned on them. */
+const other = {
+  agents: agentsWorkload,
+  drift: driftWorkload,
+  rollouts: rolloutsWorkload,
+  classification: classificationWorkload,
+  documents: documentsWorkload,
+  'mixed-outputs': mixedOutputsWorkload,
+} as const satisfies Readonly<Record<string, Generator>>;
+
+const generators = { ...classic, ...other };
+
 export type WorkloadName = keyof typeof generators;
 
 export const workloadNames: readonly WorkloadName[] = Object.keys(generators) as WorkloadName[];
+
+export type WorkloadSet = 'classic' | 'other' | 'all';
+
+/** Named sets, so that tables can be made again when workloads are added. */
+export const workloadSets: Readonly<Record<WorkloadSet, readonly WorkloadName[]>> = {
+  classic: Object.keys(classic) as WorkloadName[],
+  other: Object.keys(other) as WorkloadName[],
+  all: workloadNames,
+};
+
+/** One line for the help about what the workloads of the set `other` are. */
+export const workloadNotes: Readonly<Record<keyof typeof other, string>> = {
+  agents: '24 agents with 30,000 to 78,000 tokens of their own behind 18,000 of shared tools, beside chat',
+  drift: '60 prefixes of 4,096 tokens at a time; a new one takes the first rank every 12 requests',
+  rollouts: '4, 8 or 16 requests with one prompt at the same moment, long outputs',
+  classification: '12 instructions of 1,500 tokens, short texts, 1 to 4 tokens out',
+  documents: 'about 5 questions about one document of 16,000 tokens; some documents have many readers',
+  'mixed-outputs': '100 prefixes of 2,000 tokens; 70 % of the outputs have 8 to 24 tokens, the others about 1,200',
+};
 
 export const isWorkloadName = (name: string): name is WorkloadName => Object.hasOwn(generators, name);
 

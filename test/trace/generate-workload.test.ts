@@ -6,6 +6,8 @@ import {
   ownRatePerS,
   type WorkloadName,
   workloadNames,
+  workloadNotes,
+  workloadSets,
 } from '../../src/trace/generate-workload.ts';
 import { infiniteCacheHitRate } from '../../src/trace/hit-ceilings.ts';
 import { spreadOf, workloadStatistics } from '../../src/trace/statistics.ts';
@@ -272,5 +274,143 @@ describe('generateWorkload', () => {
   it('recognizes its names', () => {
     expect(isWorkloadName('zipf')).toBe(true);
     expect(isWorkloadName('toString')).toBe(false);
+  });
+});
+
+describe('agents', () => {
+  const workload = make('agents', { requests: 6000 });
+  const steps = workload.requests.filter((request) => isl(request) > 40_000);
+  const shared = 18_000 / 16;
+
+  it('has 40 % steps behind 18,000 shared tokens, contexts of 30,000 to 78,000 of their own', () => {
+    expect(Math.abs(steps.length / 6000 - 0.4)).toBeLessThan(0.03);
+    for (const request of steps) {
+      expect(isl(request)).toBeGreaterThanOrEqual(48_000);
+      expect(isl(request)).toBeLessThanOrEqual(96_000);
+    }
+    const tools = steps[0]!.blockIds.subarray(0, shared);
+    expect(steps.every(({ blockIds }) => blockIds.subarray(0, shared).every((id, at) => id === tools[at]))).toBe(true);
+  });
+
+  it('has 24 agents whose steps extend their last prompt, with 24 steps in between on average', () => {
+    const last = new Map<number, { at: number; isl: number }>();
+    let extended = 0;
+    let gaps = 0;
+    for (const [at, request] of steps.entries()) {
+      const own = request.blockIds[shared]!;
+      const before = last.get(own);
+      if (before !== undefined) {
+        extended++;
+        gaps += at - before.at;
+        const grown = isl(request) - before.isl;
+        expect(grown).toBeGreaterThanOrEqual(300);
+        expect(grown).toBeLessThanOrEqual(2500);
+      }
+      last.set(own, { at, isl: isl(request) });
+    }
+    expect(Math.abs(gaps / extended - 24)).toBeLessThan(2);
+    expect(new Set(steps.slice(0, 400).map(({ blockIds }) => blockIds[shared])).size).toBeGreaterThanOrEqual(24);
+  });
+
+  it('chats behind one of 8 system prompts', () => {
+    const chats = workload.requests.filter((request) => isl(request) <= 40_000);
+    expect(new Set(chats.map(({ blockIds }) => blockIds[0])).size).toBe(8);
+    expect(Math.abs(spread({ ...workload, requests: chats }, isl).mean - 1024 - 600)).toBeLessThan(60);
+    expect(Math.abs(spread({ ...workload, requests: chats }, osl).mean - 250)).toBeLessThan(25);
+  });
+});
+
+describe('drift', () => {
+  it('asks for a prefix a while, and never again', () => {
+    const { requests } = make('drift', { requests: 6000 });
+    const seen = new Map<number, number[]>();
+    for (const [at, { blockIds }] of requests.entries()) {
+      seen.set(blockIds[0]!, [...(seen.get(blockIds[0]!) ?? []), at]);
+    }
+    // A prefix leaves after 60 newcomers, one every 12 requests.
+    for (const times of seen.values()) expect(times.at(-1)! - times[0]!).toBeLessThan(60 * 12);
+    expect(seen.size).toBeGreaterThan(6000 / 12);
+    // The newest has 1 / H(60) = 0.214 of the requests.
+    const sizes = groupSizes(make('drift', { requests: 12 }));
+    expect(sizes.length).toBeGreaterThan(3);
+    const isNewest = (at: number): boolean => {
+      const newest = Math.max(...requests.slice(0, at + 1).map(({ blockIds }) => blockIds[0]!));
+      return requests[at]!.blockIds[0] === newest;
+    };
+    const late = Array.from({ length: 300 }, (_, i) => 5000 + i).filter(isNewest).length;
+    expect(late).toBeGreaterThan(30);
+    expect(late).toBeLessThan(110);
+  });
+});
+
+describe('rollouts', () => {
+  it('come in groups of 4, 8 or 16 with one prompt and one arrival', () => {
+    const { requests } = make('rollouts', { requests: 3000 });
+    const groups = new Map<number, WorkloadRequest[]>();
+    for (const request of requests) groups.set(request.arrivalMs, [...(groups.get(request.arrivalMs) ?? []), request]);
+    const all = [...groups.values()];
+    expect(new Set(all.slice(0, -1).map(({ length }) => length))).toEqual(new Set([4, 8, 16]));
+    for (const group of all) {
+      expect(new Set(group.map(isl)).size).toBe(1);
+      expect(new Set(group.map(({ blockIds }) => blockIds.at(-1))).size).toBe(1);
+    }
+    const prompts = { ...make('rollouts'), requests: all.map(([first]) => first!) };
+    expectMean(prompts, isl, 512 + 3000);
+    expectMean(make('rollouts'), osl, 595);
+    // All but the first of a group can be hits.
+    expect(infiniteCacheHitRate(make('rollouts'))).toBeGreaterThan(0.85);
+  });
+});
+
+describe('classification', () => {
+  it('has 12 instructions, and 1 to 4 tokens out', () => {
+    const workload = make('classification');
+    expect(groupSizes(workload)).toHaveLength(12);
+    expect(new Set(workload.requests.map(osl))).toEqual(new Set([1, 2, 3, 4]));
+    expectMean(workload, isl, 1900);
+    expect(Math.min(...workload.requests.map(isl))).toBeGreaterThan(1500);
+  });
+});
+
+describe('documents', () => {
+  it('has about 5 questions a reader, and a library that many read', () => {
+    const workload = make('documents', { requests: 6000 });
+    const sessions = new Map<number, WorkloadRequest[]>();
+    for (const request of workload.requests) {
+      sessions.set(request.session!, [...(sessions.get(request.session!) ?? []), request]);
+    }
+    const early = [...sessions.values()].slice(0, 1000);
+    expect(Math.abs(early.reduce((sum, { length }) => sum + length, 0) / 1000 - 5)).toBeLessThan(0.5);
+    for (const questions of early) {
+      expect(new Set(questions.map(({ blockIds }) => blockIds.at(-1))).size).toBe(1);
+      const lengths = questions.map(isl);
+      expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(160);
+    }
+    const readers = new Map<number, number>();
+    for (const [first] of early) readers.set(first!.blockIds.at(-1)!, (readers.get(first!.blockIds.at(-1)!) ?? 0) + 1);
+    const library = [...readers.values()].filter((count) => count > 1);
+    expect(library).toHaveLength(20);
+    expect(Math.abs(library.reduce((sum, count) => sum + count, 0) / 1000 - 0.3)).toBeLessThan(0.06);
+    expect(Math.max(...workload.requests.map(isl))).toBeLessThanOrEqual(61_000);
+  });
+});
+
+describe('mixed outputs', () => {
+  it('has 70 % outputs of 8 to 24 tokens, the others about 1,200', () => {
+    const workload = make('mixed-outputs');
+    const short = workload.requests.filter((request) => osl(request) >= 8 && osl(request) <= 24);
+    expect(Math.abs(short.length / 3000 - 0.7)).toBeLessThan(0.04);
+    const long = workload.requests.filter((request) => osl(request) > 24);
+    expect(Math.abs(spread({ ...workload, requests: long }, osl).mean - 1200)).toBeLessThan(140);
+    expect(groupSizes(workload)).toHaveLength(100);
+  });
+});
+
+describe('workloadSets', () => {
+  it('keeps the 16 of the first tables together, and knows every workload once', () => {
+    expect(workloadSets.classic).toHaveLength(16);
+    expect([...workloadSets.classic, ...workloadSets.other]).toEqual(workloadNames);
+    expect(workloadSets.all).toEqual(workloadNames);
+    expect(Object.keys(workloadNotes)).toEqual(workloadSets.other);
   });
 });

@@ -201,3 +201,36 @@ it('answers of the builtin tokenizer have the same tokens if a client tokenizes 
   expect(incomplete).toBeLessThan(20);
   expect(Math.abs(again.length - ids!.length)).toBeLessThanOrEqual(2 * incomplete);
 });
+
+describe('a speculative engine', () => {
+  interface Chunk {
+    readonly choices: readonly { readonly text: string; readonly token_ids?: readonly number[] }[];
+  }
+  const textOf = (events: readonly string[]): string =>
+    events.map((event) => (JSON.parse(event) as Chunk).choices.map(({ text }) => text).join('')).join('');
+
+  it('sends several tokens in a chunk, the same text as one that does not speculate', async () => {
+    const body = { prompt: [1, 2, 3], max_tokens: 60, ignore_eos: true, stream: true, seed: 5 };
+    const events: string[][] = [];
+    for (const profile of ['constant', 'l40s-llama8b-speculative'] as const) {
+      const url = await startOne({ profile });
+      const stream = await post(`${url}/v1/completions`, body, { 'x-request-id': 'same' });
+      events.push((await readEvents(stream)).filter((event) => event !== '[DONE]'));
+    }
+    const [plain, speculative] = events as [string[], string[]];
+    expect(plain).toHaveLength(60);
+    expect(speculative.length).toBeLessThan(40);
+    expect(textOf(speculative)).toBe(textOf(plain));
+    expect(speculative.filter((event) => event.includes('"finish_reason":"length"'))).toHaveLength(1);
+  });
+
+  it('sends a chunk a token to clients that ask for ids', async () => {
+    const url = await startOne({ profile: 'l40s-llama8b-speculative' });
+    const body = { prompt: [1, 2, 3], max_tokens: 30, ignore_eos: true, stream: true, return_token_ids: true };
+    const events = await readEvents(await post(`${url}/v1/completions`, body));
+    const ids = events
+      .filter((event) => event !== '[DONE]')
+      .flatMap((event) => (JSON.parse(event) as Chunk).choices.flatMap((choice) => choice.token_ids ?? []));
+    expect(ids).toHaveLength(30);
+  });
+});

@@ -2,7 +2,7 @@
 
 import type { Random } from '../../core/random.ts';
 import { BlockNumbering } from '../block-numbering.ts';
-import { lognormal, normal, Zipf } from '../distributions.ts';
+import { lognormal, normal, uniformInteger, Zipf } from '../distributions.ts';
 import { fullBlocks, type Generator, pick, poissonWorkload, unitRatePerS, wholeTokens } from './generator.ts';
 
 interface SharedPrefixes {
@@ -57,6 +57,31 @@ export const zipfWorkload: Generator = sharedPrefixes({
   zipfExponent: 1.1,
   ownTokens: () => 512,
   osl: (random) => wholeTokens(lognormal(random, Math.log(150) - 0.5, 1)),
+});
+
+/**
+ * Classification: 12 instructions of 1,500 tokens, drawn uniformly; lognormal(ln 400 - 0.18, 0.6) tokens of text; OSL 1
+ * to 4; Poisson.
+ */
+export const classificationWorkload: Generator = sharedPrefixes({
+  prefixes: 12,
+  prefixTokens: 1500,
+  zipfExponent: 0,
+  ownTokens: (random) => wholeTokens(lognormal(random, Math.log(400) - 0.18, 0.6)),
+  osl: (random) => uniformInteger(random, 1, 4),
+});
+
+/**
+ * 100 prefixes of 2,000 tokens, weight 1 / rank^0.8; lognormal(ln 500 - 0.3, 0.8) own tokens; OSL 8 to 24 (70 %) or
+ * lognormal(ln 1,200 - 0.3, 0.8); Poisson.
+ */
+export const mixedOutputsWorkload: Generator = sharedPrefixes({
+  prefixes: 100,
+  prefixTokens: 2000,
+  zipfExponent: 0.8,
+  ownTokens: (random) => wholeTokens(lognormal(random, Math.log(500) - 0.3, 0.8)),
+  osl: (random) =>
+    random.float() < 0.7 ? uniformInteger(random, 8, 24) : wholeTokens(lognormal(random, Math.log(1200) - 0.3, 0.8)),
 });
 
 /**

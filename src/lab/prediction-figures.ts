@@ -1,0 +1,38 @@
+// How well a policy predicted the TTFT of the requests it placed.
+
+import { quantile } from '../report/summary.ts';
+import type { RequestLog } from './request-log.ts';
+import { orNull } from './run-figures.ts';
+
+/** Over the measured requests that finished and had a prediction. */
+export interface PredictionFigures {
+  readonly requests: number;
+  /** Mean of |predicted - actual| / actual. */
+  readonly mape: number | null;
+  /** Median of the same. */
+  readonly apeP50: number | null;
+  /** (Mean predicted - mean actual) / mean actual. Above 0: predictions are too long. */
+  readonly bias: number | null;
+}
+
+/** @param first index of the first measured request @returns null if none had a prediction */
+export function predictionFigures(log: RequestLog, first: number): PredictionFigures | null {
+  const errors: number[] = [];
+  let predictedMs = 0;
+  let actualMs = 0;
+  for (let index = first; index < log.count; index++) {
+    const predicted = log.predictedTtftMs[index]!;
+    if (!log.isDone(index) || Number.isNaN(predicted)) continue;
+    const actual = log.ttftMs(index);
+    errors.push(Math.abs(predicted - actual) / actual);
+    predictedMs += predicted;
+    actualMs += actual;
+  }
+  if (errors.length === 0) return null;
+  return {
+    requests: errors.length,
+    mape: orNull(errors.reduce((sum, error) => sum + error) / errors.length),
+    apeP50: orNull(quantile(Float64Array.from(errors).sort(), 0.5)),
+    bias: orNull(predictedMs / actualMs - 1),
+  };
+}
