@@ -1,20 +1,32 @@
-// Compiles kernel/block-hash.ts (AssemblyScript) and embeds it in src/core/blocks/block-hash-kernel.generated.ts.
+// Compiles the kernels (AssemblyScript) and embeds each in a generated file of src.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
 import { root } from './set-up.mjs';
 
-/** Compiles the kernel. @returns the module's bytes @throws Error with the compiler's messages */
-export async function compileKernel() {
-  const files = { 'block-hash.ts': readFileSync(join(root, 'kernel', 'block-hash.ts'), 'utf8') };
+/** Where the module of each kernel goes. */
+const kernels = {
+  'block-hash': join('src', 'core', 'blocks', 'block-hash-kernel.generated.ts'),
+  tokens: join('src', 'tokens', 'token-kernel.generated.ts'),
+};
+
+/** Compiles a kernel. @param name its file in kernel/ @returns the module's bytes @throws Error with the compiler's messages */
+export async function compileKernel(name) {
   let binary;
+  const flags = name === 'tokens' ? ['--enable', 'simd'] : [];
   const { error, stderr } = await asc.main(
-    ['block-hash.ts', '--outFile', 'out.wasm', '-O3', '--noAssert', '--runtime', 'stub', '--initialMemory', '4'],
+    [`${name}.ts`, '--outFile', 'out.wasm', '-O3', '--noAssert', '--runtime', 'stub', '--initialMemory', '4', ...flags],
     {
-      readFile: (name) => files[name] ?? null,
-      writeFile: (name, contents) => {
-        if (name.endsWith('.wasm')) binary = Buffer.from(contents);
+      readFile: (file) => {
+        try {
+          return readFileSync(join(root, 'kernel', file), 'utf8');
+        } catch {
+          return null;
+        }
+      },
+      writeFile: (file, contents) => {
+        if (file.endsWith('.wasm')) binary = Buffer.from(contents);
       },
       listFiles: () => [],
     },
@@ -24,14 +36,16 @@ export async function compileKernel() {
 }
 
 if (process.argv[1] === join(root, 'scripts', 'build-kernel.mjs')) {
-  const lines = (await compileKernel()).toString('base64').match(/.{1,100}/g);
-  writeFileSync(
-    join(root, 'src', 'core', 'blocks', 'block-hash-kernel.generated.ts'),
-    [
-      '// Made by scripts/build-kernel.mjs from kernel/block-hash.ts; a test compares the two.',
-      'export const kernelBase64: string =',
-      `${lines.map((line) => `  '${line}'`).join(' +\n')};`,
-      '',
-    ].join('\n'),
-  );
+  for (const [name, file] of Object.entries(kernels)) {
+    const lines = (await compileKernel(name)).toString('base64').match(/.{1,100}/g);
+    writeFileSync(
+      join(root, file),
+      [
+        `// Made by scripts/build-kernel.mjs from kernel/${name}.ts; a test compares the two.`,
+        'export const kernelBase64: string =',
+        `${lines.map((line) => `  '${line}'`).join(' +\n')};`,
+        '',
+      ].join('\n'),
+    );
+  }
 }

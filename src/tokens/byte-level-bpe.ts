@@ -8,12 +8,13 @@ import type { Merges } from './merges.ts';
 import { SegmentCache } from './segment-cache.ts';
 import type { TextSplitter } from './text-splitter.ts';
 import { TokenBuffer } from './token-buffer.ts';
+import { TokenKernel } from './token-kernel.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** Memory of the segment cache. */
 const segmentCacheBytesMax = 32 * 1024 * 1024;
-/** A segment ends at the first certain word boundary after this many characters. */
-const segmentChars = 2048;
+/** Longer texts are encoded in segments that end at the first certain word boundary after this many characters. */
+const segmentChars = 16_384;
 /** Shorter segments are encoded faster than they are looked up and stored. */
 const cachedSegmentCharsMin = 64;
 
@@ -32,7 +33,10 @@ export class ByteLevelBpe {
   readonly #spec: ByteLevelParts['spec'];
   readonly #vocabulary: Vocabulary;
   readonly #splitter: TextSplitter;
-  readonly #encoder: ByteLevelEncoder;
+  readonly #parts: ByteLevelParts;
+  /** Null for patterns without a scanner, and for vocabularies beyond the kernel's tables. */
+  readonly #kernel: TokenKernel | null;
+  #slowEncoder: ByteLevelEncoder | undefined;
   readonly #rawTokens: AddedTokens;
   /** Null if no added token is matched in normalized text. */
   readonly #normalizedTokens: AddedTokens | null;
@@ -46,7 +50,12 @@ export class ByteLevelBpe {
     this.#spec = spec;
     this.#vocabulary = vocabulary;
     this.#splitter = splitter;
-    this.#encoder = new ByteLevelEncoder(vocabulary, merges, splitter);
+    this.#parts = parts;
+    const cacheBytesMax = parts.segmentCacheBytesMax ?? segmentCacheBytesMax;
+    this.#kernel =
+      splitter.kind === 'scanner' && TokenKernel.takes(vocabulary, merges)
+        ? new TokenKernel({ vocabulary, merges, rules: splitter.scanner.rules, chunkBytesMax: cacheBytesMax })
+        : null;
     this.#rawTokens = new AddedTokens(addedTokens.filter(({ normalized }) => !normalized));
     const normalized = addedTokens.filter((token) => token.normalized);
     const normalize = (text: string): string => (spec.nfc ? normalizeNfc(text) : text);
@@ -55,7 +64,7 @@ export class ByteLevelBpe {
         ? null
         : new AddedTokens(normalized.map((token) => ({ ...token, text: normalize(token.text) })));
     this.#addedById = new Map(addedTokens.map((token) => [token.id, token]));
-    this.#segments = new SegmentCache(parts.segmentCacheBytesMax ?? segmentCacheBytesMax);
+    this.#segments = new SegmentCache(this.#kernel === null ? cacheBytesMax : 0);
     this.vocabSize = addedTokens.reduce((size, { id }) => Math.max(size, id + 1), vocabulary.size);
     this.addedTexts = addedTokens.map(({ text }) => text);
   }
@@ -143,6 +152,12 @@ export class ByteLevelBpe {
     }
   }
 
+  /** Where the kernel can't: patterns that are regexes, and very long runs without a certain word boundary. */
+  get #encoder(): ByteLevelEncoder {
+    this.#slowEncoder ??= new ByteLevelEncoder(this.#vocabulary, this.#parts.merges, this.#splitter);
+    return this.#slowEncoder;
+  }
+
   #withBlank(text: string): string {
     return this.#spec.blankBefore === 'text' && !text.startsWith(' ') ? ` ${text}` : text;
   }
@@ -161,6 +176,10 @@ export class ByteLevelBpe {
   }
 
   #appendSegment(segment: string, out: TokenBuffer): void {
+    if (this.#kernel !== null && segment.length <= TokenKernel.textCharsMax) {
+      this.#kernel.append(segment, out);
+      return;
+    }
     if (segment.length < cachedSegmentCharsMin) {
       this.#encoder.append(segment, out);
       return;

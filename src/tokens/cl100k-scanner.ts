@@ -12,11 +12,19 @@
 import { type CharacterClasses, letter, newline, number, other, space } from './character-classes.ts';
 import { apostrophe, type ContractionCase, contractionEnd } from './contraction.ts';
 import { whitespaceEnd } from './whitespace-run.ts';
-import { characterBytes, classAt, isSurrogate, runEnd, type WordScanner } from './word-scanner.ts';
+import {
+  characterBytes,
+  classAt,
+  isSurrogate,
+  type PatternScanner,
+  runEnd,
+  type ScannerRules,
+} from './word-scanner.ts';
 
 const blank = 0x20;
 
-export class Cl100kScanner implements WordScanner {
+export class Cl100kScanner implements PatternScanner {
+  readonly rules: ScannerRules;
   readonly #classes: CharacterClasses;
   readonly #numbersMax: number;
   readonly #contractions: ContractionCase;
@@ -26,6 +34,7 @@ export class Cl100kScanner implements WordScanner {
    * @param numbersMax numbers in one word
    */
   constructor(classes: CharacterClasses, numbersMax: number, contractions: ContractionCase) {
+    this.rules = { kind: 'cl100k', classes, numbersMax, contractions };
     this.#classes = classes;
     this.#numbersMax = numbersMax;
     this.#contractions = contractions;

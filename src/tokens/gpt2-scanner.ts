@@ -11,15 +11,17 @@
 import { type CharacterClasses, letter, newline, space } from './character-classes.ts';
 import { apostrophe, contractionEnd } from './contraction.ts';
 import { whitespaceEnd } from './whitespace-run.ts';
-import { classAt, isSurrogate, runEnd, type WordScanner } from './word-scanner.ts';
+import { classAt, isSurrogate, type PatternScanner, runEnd, type ScannerRules } from './word-scanner.ts';
 
 const blank = 0x20;
 
-export class Gpt2Scanner implements WordScanner {
+export class Gpt2Scanner implements PatternScanner {
+  readonly rules: ScannerRules;
   readonly #classes: CharacterClasses;
 
   /** @param classes without cases */
   constructor(classes: CharacterClasses) {
+    this.rules = { kind: 'gpt2', classes, numbersMax: 0, contractions: 'exact' };
     this.#classes = classes;
   }
 

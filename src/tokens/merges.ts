@@ -7,6 +7,8 @@ export const noMerge = 0x7fffffff;
 
 /** Which neighbours merge, in what order, into which token. */
 export interface Merges {
+  /** Null in tiktoken's form. */
+  readonly pairs: PairTables | null;
   /** Rank of the merge of two bytes, or `noMerge`. The lowest comes first. */
   byteRank(first: number, second: number): number;
   /**
@@ -21,6 +23,7 @@ export interface Merges {
 
 /** tiktoken's form: two neighbours merge if their concatenation is a token, whose id is the rank. */
 export class TokenMerges implements Merges {
+  readonly pairs = null;
   readonly #vocabulary: Vocabulary;
   /** Rank by first byte * 256 + second. */
   readonly #byteRanks: Uint32Array;
@@ -81,6 +84,7 @@ export function pairTables(lefts: Uint32Array, rights: Uint32Array, tokens: Uint
 
 /** Hugging Face's form: a list of pairs of tokens, ranked by position. */
 export class PairMerges implements Merges {
+  readonly pairs: PairTables;
   readonly #pairs: Uint32Array;
   readonly #slotMask: number;
   readonly #tokens: Uint32Array;
@@ -88,6 +92,7 @@ export class PairMerges implements Merges {
   readonly #byteRanks: Uint32Array;
 
   constructor(tables: PairTables, vocabulary: Vocabulary) {
+    this.pairs = tables;
     this.#pairs = tables.pairs;
     this.#slotMask = tables.pairs.length / 3 - 1;
     this.#tokens = tables.tokens;

@@ -23,12 +23,20 @@ import {
 } from './character-classes.ts';
 import { apostrophe, type ContractionCase, contractionEnd } from './contraction.ts';
 import { whitespaceEnd } from './whitespace-run.ts';
-import { characterBytes, classAt, isSurrogate, runEnd, type WordScanner } from './word-scanner.ts';
+import {
+  characterBytes,
+  classAt,
+  isSurrogate,
+  type PatternScanner,
+  runEnd,
+  type ScannerRules,
+} from './word-scanner.ts';
 
 const blank = 0x20;
 const slash = 0x2f;
 
-export class O200kScanner implements WordScanner {
+export class O200kScanner implements PatternScanner {
+  readonly rules: ScannerRules;
   readonly #classes: CharacterClasses;
   readonly #numbersMax: number;
   readonly #contractions: ContractionCase | null;
@@ -39,6 +47,7 @@ export class O200kScanner implements WordScanner {
    * @param contractions null: words never include one
    */
   constructor(classes: CharacterClasses, numbersMax: number, contractions: ContractionCase | null) {
+    this.rules = { kind: 'o200k', classes, numbersMax, contractions };
     this.#classes = classes;
     this.#numbersMax = numbersMax;
     this.#contractions = contractions;

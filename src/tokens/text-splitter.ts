@@ -6,10 +6,10 @@ import { Cl100kScanner } from './cl100k-scanner.ts';
 import { Gpt2Scanner } from './gpt2-scanner.ts';
 import { O200kScanner } from './o200k-scanner.ts';
 import { translatePattern } from './oniguruma-pattern.ts';
-import type { WordScanner } from './word-scanner.ts';
+import type { PatternScanner } from './word-scanner.ts';
 
 export type TextSplitter =
-  | { readonly kind: 'scanner'; readonly scanner: WordScanner }
+  | { readonly kind: 'scanner'; readonly scanner: PatternScanner }
   | { readonly kind: 'regexes'; readonly split: (text: string) => readonly string[] };
 
 const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
@@ -32,7 +32,7 @@ export const builtinPattern: string =
   `|[${white}]*[\\r\\n]+|[${white}]+(?![^${white}])|[${white}]+`;
 
 /** Exact pattern texts -> their scanners. */
-const scanners: ReadonlyMap<string, () => WordScanner> = new Map<string, () => WordScanner>([
+const scanners: ReadonlyMap<string, () => PatternScanner> = new Map<string, () => PatternScanner>([
   [builtinPattern, () => new Cl100kScanner(tiktokenClasses(), 3, 'ascii')],
   [gpt2Pattern, () => new Gpt2Scanner(huggingFaceClasses())],
   [cl100kLike('\\p{N}{1,3}'), () => new Cl100kScanner(huggingFaceClasses(), 3, 'folded')],

@@ -43,6 +43,7 @@ export class Vocabulary {
   readonly size: number;
   /** Bytes of the longest token. */
   readonly tokenBytesMax: number;
+  readonly tables: VocabularyTables;
   readonly #bytes: Uint8Array;
   readonly #starts: Uint32Array;
   readonly #slots: Uint32Array;
@@ -51,6 +52,7 @@ export class Vocabulary {
 
   constructor(tables: VocabularyTables) {
     const { bytes, starts, slots, byteIds } = tables;
+    this.tables = tables;
     this.size = starts.length - 1;
     this.#bytes = bytes;
     this.#starts = starts;
@@ -71,6 +73,16 @@ export class Vocabulary {
       const id = slots[slot * 2 + 1]! - 1;
       if (id === -1) return -1;
       if (slots[slot * 2] === hash && this.#equals(id, bytes, start, length)) return id;
+    }
+  }
+
+  /** Ids of the words that `find` finds. */
+  *words(): Generator<number> {
+    for (let at = 1; at < this.#slots.length; at += 2) {
+      const id = this.#slots[at]! - 1;
+      const hash = this.#slots[at - 1]!;
+      const [start, end] = [this.#starts[id]!, this.#starts[id + 1]!];
+      if (id !== -1 && this.find(this.#bytes, start, end, hash) === id) yield id;
     }
   }
 

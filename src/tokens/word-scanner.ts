@@ -1,6 +1,17 @@
 // The interface of hand-written split pattern scanners, and the UTF-8 decoding that they share.
 
 import type { CharacterClasses } from './character-classes.ts';
+import type { ContractionCase } from './contraction.ts';
+
+/** What a scanner is, for the kernel, which has it too. */
+export interface ScannerRules {
+  readonly kind: 'cl100k' | 'gpt2' | 'o200k';
+  readonly classes: CharacterClasses;
+  /** Numbers in one word; gpt2 has no limit. */
+  readonly numbersMax: number;
+  /** Null: words take none with them. */
+  readonly contractions: ContractionCase | null;
+}
 
 /** Finds the words of a text by a split pattern. */
 export interface WordScanner {
@@ -14,6 +25,11 @@ export interface WordScanner {
    * them, and both sides split as they would alone. May return false where this holds.
    */
   alwaysSplits(before: number, after: number): boolean;
+}
+
+/** A scanner that the kernel has too. */
+export interface PatternScanner extends WordScanner {
+  readonly rules: ScannerRules;
 }
 
 /** Length of the UTF-8 character with this first byte. */
