@@ -365,7 +365,7 @@ export class Router {
       record.hadFirstToken = true;
       this.#ledger.count(record, 0);
     }
-    const truth = wholeAnswer ? null : this.#placements.predictions.firstToken(record, nowMs);
+    const truth = this.#placements.predictions.prefillDone(record, nowMs);
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
     if (!wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
     if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);

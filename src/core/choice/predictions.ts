@@ -7,6 +7,7 @@ import type { SpeedModel } from '../ledger/speed-model.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { FirstToken, Prompt, WorkerIndex, WorkerSpeed } from '../types.ts';
 import type { Candidates } from './candidates.ts';
+import { Hindsight } from './hindsight.ts';
 
 /** Shorter answers show no TPOT. */
 const outputTokensMin = 8;
@@ -16,17 +17,20 @@ export class Predictions {
   readonly #workers: WorkerTable;
   readonly #speed: SpeedModel;
   readonly #forecast = new Forecast();
+  readonly #hindsight: Hindsight;
   /** Whether the policy reads the columns. Otherwise only the chosen row is filled. */
   readonly #usesSpeed: boolean;
 
   constructor(workers: WorkerTable, speed: SpeedModel, usesSpeed: boolean) {
     this.#workers = workers;
     this.#speed = speed;
+    this.#hindsight = new Hindsight(speed);
     this.#usesSpeed = usesSpeed;
   }
 
   reset(worker: WorkerIndex): void {
     this.#forecast.reset(worker);
+    this.#hindsight.reset(worker);
   }
 
   /** Several prompts are taken as of equal length. */
@@ -70,15 +74,19 @@ export class Predictions {
     record.stepMs = this.#stepMs(candidates, position);
     record.gapMs = this.#gapMs(candidates, position);
     record.forecastTtftMs = ttftMs[position]!;
+    if (this.#usesSpeed) this.#hindsight.booked(record, candidates);
   }
 
-  /** The first token of a stream has come. */
-  firstToken(record: BookingRecord, nowMs: number): FirstToken | null {
+  /** A prompt is computed. @returns null if its first token was not seen, or not predicted */
+  prefillDone(record: BookingRecord, nowMs: number): FirstToken | null {
     const { worker, forecastTtftMs } = record;
+    if (this.#usesSpeed) this.#hindsight.ended(record, nowMs);
+    if (record.wholeAnswer || forecastTtftMs === 0) return null;
     const ttftMs = nowMs - record.bookedMs;
-    if (forecastTtftMs === 0 || record.outputTokens.length > 1) return null;
     this.#forecast.learnTtft(worker, record, forecastTtftMs, ttftMs);
-    return { ttftMs, predictedTtftMs: forecastTtftMs, regretMs: null, bestWorker: null };
+    const regretMs = this.#usesSpeed ? this.#hindsight.firstToken(record, nowMs) : null;
+    const bestWorker = this.#usesSpeed ? this.#hindsight.bestWorker : null;
+    return { ttftMs, predictedTtftMs: forecastTtftMs, regretMs, bestWorker };
   }
 
   /** An answer has ended normally. */
@@ -99,8 +107,8 @@ export class Predictions {
       forecasts: count,
       ttftErrorShare: count === 0 ? null : errorShare,
       ttftBiasShare: count === 0 ? null : biasShare,
-      regrets: 0,
-      regretSumMs: 0,
+      regrets: this.#hindsight.regrets(worker).count,
+      regretSumMs: this.#hindsight.regrets(worker).sumMs,
     };
   }
 

@@ -6,6 +6,7 @@ import { attendedPairs } from './prefill-model.ts';
 /** A booked prompt, linked to its neighbours in the queue of its worker. */
 export interface QueuedPrefill {
   readonly worker: WorkerIndex;
+  readonly order: number;
   readonly isl: number;
   readonly uncachedTokens: number;
   prefillPairs: number;

@@ -131,6 +131,12 @@ export class SpeedModel {
     return Math.max(slowness, (nowMs - this.#queues.sinceMs[worker]!) / (dueMs + stallSlackMs));
   }
 
+  /** Whether the worker has still to compute a prompt that was booked before booking number `order`. */
+  isBehind(worker: WorkerIndex, order: number): boolean {
+    const head = this.#queues.heads[worker];
+    return !!head && head.order < order;
+  }
+
   /** Relative standard error of the slowness. 1: nothing is known. */
   uncertainty(worker: WorkerIndex): number {
     return this.#prefillSlowness.uncertainty(worker);

@@ -123,7 +123,7 @@ it('queues of prefills equal a list of what is booked', () => {
         if (add) {
           const uncachedTokens = Math.ceil(isl / 3);
           const links = { prefillPairs: 0, queued: false, ahead: null, behind: null };
-          const prefill: QueuedPrefill = { worker, isl, uncachedTokens, ...links };
+          const prefill: QueuedPrefill = { worker, order: 0, isl, uncachedTokens, ...links };
           queues.push(prefill, 0);
           list.push(prefill);
         } else if (list[which]) {
