@@ -131,6 +131,7 @@ describe('an internal error of the gateway', () => {
     for (const [route, body] of [
       [path, chatBody],
       ['/v1/embeddings', { model: 'fake', input: 'x' }],
+      ['/v1/responses', { model: 'fake', input: 'x' }],
     ] as const) {
       throwOnce(ClientAnswer.prototype, 'begin');
       const answer = await post(gateway, route, body);

@@ -79,7 +79,7 @@ function answer(context: GatewayContext, exchange: Exchange, path: string): void
     case 'inference':
       return answerInference(context, exchange, route.api);
     case 'pass':
-      return passThrough(context, exchange, route.readModel);
+      return passThrough(context, exchange, route);
     case 'models':
       return answerModels(context, exchange);
     case 'model':

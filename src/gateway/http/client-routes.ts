@@ -10,23 +10,30 @@ import type { InferenceApi } from '../inference/request-intake.ts';
 /** Finds the model that a body names. */
 export type ModelReader = (body: Buffer, contentType: string | null) => ModelReading;
 
+export interface PassRoute {
+  readonly kind: 'pass';
+  readonly readModel: ModelReader;
+  /** It generates: booked by its length and placed by the policy. Others go to the engine with the fewest requests. */
+  readonly books: boolean;
+}
+
 export type ClientRoute =
   /** Tokenized, booked and routed by its prompt. */
   | { readonly kind: 'inference'; readonly api: InferenceApi }
-  /** Sent to the engine that serves the model with the fewest requests in flight. */
-  | { readonly kind: 'pass'; readonly readModel: ModelReader }
+  | PassRoute
   | { readonly kind: 'models' }
   | { readonly kind: 'model'; readonly escapedId: string };
 
-const json: ClientRoute = { kind: 'pass', readModel: readJsonModel };
-const form: ClientRoute = { kind: 'pass', readModel: readMultipartModel };
+const json: ClientRoute = { kind: 'pass', readModel: readJsonModel, books: false };
+const form: ClientRoute = { kind: 'pass', readModel: readMultipartModel, books: false };
+const generating: ClientRoute = { kind: 'pass', readModel: readJsonModel, books: true };
 
 const routes: ReadonlyMap<string, Readonly<Record<string, ClientRoute>>> = new Map([
   ['/v1/chat/completions', { POST: { kind: 'inference', api: 'chat' } }],
   ['/v1/completions', { POST: { kind: 'inference', api: 'completions' } }],
   ['/v1/models', { GET: { kind: 'models' } }],
-  ['/v1/responses', { POST: json }],
-  ['/v1/messages', { POST: json }],
+  ['/v1/responses', { POST: generating }],
+  ['/v1/messages', { POST: generating }],
   ['/v1/messages/count_tokens', { POST: json }],
   ['/v1/embeddings', { POST: json }],
   ['/v2/embed', { POST: json }],

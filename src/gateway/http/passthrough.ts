@@ -1,4 +1,5 @@
-// Relays the engines' other routes to the engine with the fewest requests in flight, with retries.
+// Relays the engines' other routes: those that generate to a worker of the policy's choice, the rest to the engine with
+// the fewest requests in flight.
 
 import { readJsonModel } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
@@ -12,25 +13,32 @@ import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attem
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
+import { answerUnread } from '../inference/unread-inference.ts';
 import { noWorkers } from '../pools/pools.ts';
-import type { ModelReader } from './client-routes.ts';
+import type { PassRoute } from './client-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 
 /** @throws RequestError if nothing has been sent and the client must get an error */
-export async function passThrough(context: GatewayContext, exchange: Exchange, readModel: ModelReader): Promise<void> {
+export async function passThrough(context: GatewayContext, exchange: Exchange, route: PassRoute): Promise<void> {
+  const { readModel } = route;
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return;
   makeRoomForJson(body, exchange.lease);
   const reading = readModel(body, exchange.header('content-type'));
   if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
   exchange.mustName(reading.model);
-  const { model } = context.pools.resolve(reading.model);
+  const resolved = context.pools.resolve(reading.model);
+  const { model } = resolved;
   exchange.asksFor(model);
   const rights = rightsOf(exchange.key, context.config.host);
   const isJson = readModel === readJsonModel;
   const sent = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const answer = new ClientAnswer(exchange, null);
-  await failingInto(answer, exchange, context.log, () => passToSome(context, exchange, answer, model, sent));
+  await failingInto(answer, exchange, context.log, () =>
+    route.books
+      ? answerUnread(context, exchange, answer, resolved, sent, rights)
+      : passToSome(context, exchange, answer, model, sent),
+  );
 }
 
 /** Tries one engine after another until one answers. @throws RequestError if none does */

@@ -10,7 +10,7 @@ import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
 
 /** The parts of a request that decide where it is placed. */
 export interface Placeable extends ResolvedModel {
-  readonly request: InferenceRequest;
+  readonly request: Pick<InferenceRequest, 'cacheSalt' | 'maxOutputTokens' | 'recomputed' | 'sequences' | 'stream'>;
   readonly contents: readonly PromptContent[];
   readonly overrides: RoutingOverrides;
 }

@@ -13,7 +13,7 @@ import type { BookingLease } from '../pools/booking-lease.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { AnswerForm } from './client-answer.ts';
-import { type AttemptFailure, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
+import { type AttemptFailure, faultOf, hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
 /** A longer answer in one piece is not parsed for its usage. */
@@ -242,15 +242,6 @@ export class InferenceWatch implements RelayWatch {
 
   /** Why the answer failed, for the record; null if it did not. */
   #error(outcome: RelayOutcome): string | null {
-    switch (outcome.kind) {
-      case 'answered':
-        if (outcome.status >= 400) return `the engine answered with status ${outcome.status}`;
-        return this.#observer?.error ?? null;
-      case 'unanswered':
-      case 'cut':
-        return outcome.error.message;
-      case 'gone':
-        return 'the client went away';
-    }
+    return faultOf(outcome) ?? (outcome.kind === 'answered' ? (this.#observer?.error ?? null) : null);
   }
 }

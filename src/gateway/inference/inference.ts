@@ -7,21 +7,17 @@ import { askForUsage } from '../../wire/include-usage.ts';
 import { namesTwice } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Worker } from '../engines/engine.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { readBody } from '../exchange/request-body.ts';
 import { hasFaster } from '../pools/faster-worker.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { hasUntried } from '../pools/second-choices.ts';
-import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-content.ts';
+import { type PromptContent, truncated } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
-import { DecisionRecord } from '../telemetry/decision-log.ts';
-import { unplaceable } from './admission-applicant.ts';
-import { type Placed, place } from './admission-placing.ts';
-import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { attemptsMax } from './attempt-failure.ts';
+import { type Attempt, answerBySome, answerHeaders, recordOf, upstreamHeaders } from './attempts.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
@@ -51,7 +47,9 @@ export async function answerInference(context: InferenceContext, exchange: Excha
   const holdMsMax = request.stream ? context.config.holdMsMax : null;
   const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory);
   try {
-    await failingInto(answer, exchange, context.log, () => answerBySome(context, exchange, intake, answer));
+    await failingInto(answer, exchange, context.log, () =>
+      answerBySome(context, exchange, intake, (attempt) => send(context, exchange, answer, intake, attempt)),
+    );
   } finally {
     memory.release();
     recordTraffic(context, exchange, intake);
@@ -64,59 +62,6 @@ function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, 
     recorder?.record(exchange, intake);
   } catch (error) {
     log.error({ requestId: exchange.id, err: error }, 'request not recorded');
-  }
-}
-
-/** Tries one worker after another until one answers. @throws RequestError if none does */
-async function answerBySome(
-  context: InferenceContext,
-  exchange: Exchange,
-  intake: Intake,
-  answer: ClientAnswer,
-): Promise<void> {
-  const tried = new Set<WorkerIndex>();
-  let failure: RequestError | null = null;
-  const deaths = new Deaths();
-  for (let attempt = 1; attempt <= attemptsMax && !deaths.tooMany && !exchange.gone; attempt++) {
-    const placing = place(context, exchange, intake, tried);
-    const placed = placing instanceof Promise ? await placing : placing;
-    if (placed === null) break;
-    const outcome = await attemptWith(context, exchange, answer, intake, placed, attempt, tried);
-    if (outcome.kind !== 'unanswered') {
-      noteAnswer(context, placed.worker.engine, outcome);
-      return;
-    }
-    failure = noteFailure(context, placed.worker.engine, outcome);
-    // A stalled engine is alive: if no other takes the request, it may be tried again.
-    if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
-    deaths.note(outcome);
-  }
-  if (exchange.gone) return;
-  throw failure ?? unplaceable(intake);
-}
-
-/** Makes one attempt and adds the worker to `tried`. Releases the lease whatever throws. */
-async function attemptWith(
-  context: InferenceContext,
-  exchange: Exchange,
-  answer: ClientAnswer,
-  intake: Intake,
-  placed: Placed,
-  attempt: number,
-  tried: Set<WorkerIndex>,
-): Promise<RelayOutcome> {
-  const memory = context.answerBudget.lease();
-  try {
-    tried.add(placed.routed.decision.worker);
-    if (attempt > 1) context.metrics.retries.inc();
-    return await send(context, exchange, answer, intake, placed, memory, attempt, tried);
-  } catch (error) {
-    exchange.record?.broken(error);
-    throw error;
-  } finally {
-    memory.release();
-    // A normal end has released the booking already; this covers faults of the gateway.
-    placed.lease.release('failed', performance.now());
   }
 }
 
@@ -169,36 +114,35 @@ function asTaken(
 }
 
 /** Settles when the attempt has ended and its bookings are released. */
-function send(
+async function send(
   context: InferenceContext,
   exchange: Exchange,
   answer: ClientAnswer,
   intake: Intake,
-  { routed, worker, lease }: Placed,
-  memory: AnswerLease,
-  attempt: number,
-  tried: ReadonlySet<WorkerIndex>,
+  attempt: Attempt,
 ): Promise<RelayOutcome> {
-  const { metrics, decisions, log } = context;
+  const memory = context.answerBudget.lease();
+  try {
+    return await relayTo(context, exchange, answer, intake, attempt, memory);
+  } finally {
+    memory.release();
+  }
+}
+
+function relayTo(
+  context: InferenceContext,
+  exchange: Exchange,
+  answer: ClientAnswer,
+  intake: Intake,
+  attempt: Attempt,
+  memory: AnswerLease,
+): Promise<RelayOutcome> {
+  const { placed, tried } = attempt;
+  const { routed, worker, lease } = placed;
+  const { metrics, log } = context;
   const { pool, model, request, contents } = intake;
   const { engine } = worker;
-  const record = new DecisionRecord(
-    {
-      requestId: exchange.id,
-      timeMs: Date.now(),
-      model,
-      worker: worker.id,
-      workerClientId: worker.clientId,
-      attempt,
-      decision: routed.decision,
-      known: leastKnown(contents),
-      trust: worker.trust(performance.now()),
-      slo: intake.overrides.slo ?? null,
-    },
-    pool.workerIds,
-  );
-  decisions.add(record);
-  exchange.record = record;
+  const record = recordOf(context, exchange, intake, attempt);
   const watch = new InferenceWatch({
     lease,
     memory,
@@ -210,11 +154,11 @@ function send(
     engine,
     account: worker.account,
     mayMove: (silenceMs) =>
-      attempt < attemptsMax &&
+      attempt.number < attemptsMax &&
       intake.overrides.pin === null &&
       hasFaster(pool, new Set([...pool.excludedFor(model), ...tried]), worker, routed.decision.isl, silenceMs) &&
       context.retryBudget.take(performance.now()),
-    mayGiveUp: (failure) => attempt < attemptsMax && mayGiveUp(context, intake, tried, failure),
+    mayGiveUp: (failure) => attempt.number < attemptsMax && mayGiveUp(context, intake, tried, failure),
     onFirstToken: () => engine.health.begun(),
     onUsage: ({ promptTokens }) => {
       pool.learnLengths(contents, promptTokens);
@@ -227,14 +171,7 @@ function send(
     path: exchange.path + exchange.query,
     headers: upstreamHeaders(exchange, worker),
     body: intake.body,
-    extraHeaders: [
-      'x-request-id',
-      exchange.id,
-      'x-kvoyant-worker',
-      worker.clientId,
-      'x-kvoyant-overlap-tokens',
-      String(routed.decision.overlapTokens),
-    ],
+    extraHeaders: answerHeaders(exchange, placed),
   };
   return relay(exchange, answer, target, watch);
 }
@@ -252,11 +189,4 @@ function mayGiveUp(
   if (overrides.pin !== null) return false;
   if (!hasUntried(pool, new Set([...pool.excludedFor(model), ...tried]))) return false;
   return failure === 'full' || retryBudget.take(performance.now());
-}
-
-function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {
-  const headers = requestHeaders(exchange.request.rawHeaders, engine.spec.apiKey ?? null);
-  headers.push('x-request-id', exchange.id);
-  if (engine.workers.length > 1) headers.push('x-data-parallel-rank', String(rank));
-  return headers;
 }

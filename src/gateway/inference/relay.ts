@@ -30,6 +30,19 @@ export type RelayOutcome =
   | { readonly kind: 'cut'; readonly status: number; readonly error: Error }
   | { readonly kind: 'gone' };
 
+/** Why an attempt failed, for its record; null if it did not. */
+export function faultOf(outcome: RelayOutcome): string | null {
+  switch (outcome.kind) {
+    case 'answered':
+      return outcome.status >= 400 ? `the engine answered with status ${outcome.status}` : null;
+    case 'unanswered':
+    case 'cut':
+      return outcome.error.message;
+    case 'gone':
+      return 'the client went away';
+  }
+}
+
 /** What to do with the bytes received so far. */
 export type Verdict =
   | { readonly kind: 'pass' }

@@ -1,0 +1,119 @@
+// Tries one worker after another until one answers a request; each attempt is placed, booked and recorded.
+
+import type { WorkerIndex } from '../../core/index.ts';
+import type { RequestError } from '../../wire/openai-error.ts';
+import type { Worker } from '../engines/engine.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { requestHeaders } from '../exchange/forwarded-headers.ts';
+import { leastKnown } from '../prompts/prompt-content.ts';
+import { DecisionRecord } from '../telemetry/decision-log.ts';
+import { type Placeable, unplaceable } from './admission-applicant.ts';
+import { type Placed, place } from './admission-placing.ts';
+import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
+import type { InferenceContext } from './inference-context.ts';
+import type { RelayOutcome } from './relay.ts';
+
+export interface Attempt {
+  readonly placed: Placed;
+  /** From 1. */
+  readonly number: number;
+  /** The workers of this attempt and of earlier ones. */
+  readonly tried: ReadonlySet<WorkerIndex>;
+}
+
+/**
+ * @param send settles when the attempt has ended; its lease is released then, whatever happened
+ * @throws RequestError if no worker answers
+ */
+export async function answerBySome(
+  context: InferenceContext,
+  exchange: Exchange,
+  intake: Placeable,
+  send: (attempt: Attempt) => Promise<RelayOutcome>,
+): Promise<void> {
+  const tried = new Set<WorkerIndex>();
+  let failure: RequestError | null = null;
+  const deaths = new Deaths();
+  for (let number = 1; number <= attemptsMax && !deaths.tooMany && !exchange.gone; number++) {
+    const placing = place(context, exchange, intake, tried);
+    const placed = placing instanceof Promise ? await placing : placing;
+    if (placed === null) break;
+    const outcome = await attemptWith(context, exchange, placed, number, tried, send);
+    if (outcome.kind !== 'unanswered') {
+      noteAnswer(context, placed.worker.engine, outcome);
+      return;
+    }
+    failure = noteFailure(context, placed.worker.engine, outcome);
+    // A stalled engine is alive: if no other takes the request, it may be tried again.
+    if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
+    deaths.note(outcome);
+  }
+  if (exchange.gone) return;
+  throw failure ?? unplaceable(intake);
+}
+
+/** Makes one attempt and adds the worker to `tried`. Releases the lease whatever throws. */
+async function attemptWith(
+  context: InferenceContext,
+  exchange: Exchange,
+  placed: Placed,
+  number: number,
+  tried: Set<WorkerIndex>,
+  send: (attempt: Attempt) => Promise<RelayOutcome>,
+): Promise<RelayOutcome> {
+  try {
+    tried.add(placed.routed.decision.worker);
+    if (number > 1) context.metrics.retries.inc();
+    return await send({ placed, number, tried });
+  } catch (error) {
+    exchange.record?.broken(error);
+    throw error;
+  } finally {
+    // A normal end has released the booking already; this covers faults of the gateway.
+    placed.lease.release('failed', performance.now());
+  }
+}
+
+/** Adds the attempt to the log of decisions. */
+export function recordOf(
+  { decisions }: InferenceContext,
+  exchange: Exchange,
+  { pool, model, contents, overrides }: Placeable,
+  { placed: { routed, worker }, number }: Attempt,
+): DecisionRecord {
+  const record = new DecisionRecord(
+    {
+      requestId: exchange.id,
+      timeMs: Date.now(),
+      model,
+      worker: worker.id,
+      workerClientId: worker.clientId,
+      attempt: number,
+      decision: routed.decision,
+      known: leastKnown(contents),
+      trust: worker.trust(performance.now()),
+      slo: overrides.slo ?? null,
+    },
+    pool.workerIds,
+  );
+  decisions.add(record);
+  exchange.record = record;
+  return record;
+}
+
+export function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {
+  const headers = requestHeaders(exchange.request.rawHeaders, engine.spec.apiKey ?? null);
+  headers.push('x-request-id', exchange.id);
+  if (engine.workers.length > 1) headers.push('x-data-parallel-rank', String(rank));
+  return headers;
+}
+
+/** Response headers that name the worker. */
+export function answerHeaders(exchange: Exchange, { worker, routed }: Placed): string[] {
+  const overlapTokens = String(routed.decision.overlapTokens);
+  return [
+    ...['x-request-id', exchange.id],
+    ...['x-kvoyant-worker', worker.clientId],
+    ...['x-kvoyant-overlap-tokens', overlapTokens],
+  ];
+}
