@@ -46,9 +46,7 @@ export function benchDecision(queries: number): void {
   console.log(
     `${workerCount} workers, ${workload.shape.workerBlocks} worker-blocks, ${queries} prompts of ${queryTokens} tokens`,
   );
-  console.log(
-    `overlaps that differ from the truth, ${Math.min(queries, checkedQueries)} prompts x ${workerCount}: ${mismatches}\n`,
-  );
+  console.log(`wrong overlaps, ${Math.min(queries, checkedQueries)} prompts x ${workerCount}: ${mismatches}\n`);
   console.log(`${'microseconds'.padEnd(52)} ${'p50'.padStart(9)} ${'p99'.padStart(9)}`);
   print(
     'hash 7,000 tokens (block and sequence hashes)',

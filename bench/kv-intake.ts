@@ -100,11 +100,11 @@ function printLoop(when: string, loop: LoopFigures): void {
   const ms = (value: number): string => `${value.toFixed(2)} ms`;
   console.log(`${when}:`);
   console.log(
-    `  loop held    ${ms(loop.heldMaxMs)} at the longest, ${ms(loop.heldP99Ms)} p99; ` +
-      `longest collection of garbage ${ms(loop.collectionMaxMs)}`,
+    `  loop held    ${ms(loop.heldMaxMs)} at most, ${ms(loop.heldP99Ms)} p99; ` +
+      `longest garbage collection ${ms(loop.collectionMaxMs)}`,
   );
   console.log(
-    `  decisions    ${loop.decisions}: waited ${ms(loop.waitMaxMs)} at the longest, ${ms(loop.waitP99Ms)} p99; ` +
+    `  decisions    ${loop.decisions}: waited ${ms(loop.waitMaxMs)} at most, ${ms(loop.waitP99Ms)} p99; ` +
       `took ${ms(loop.tookP99Ms)} p99`,
   );
 }

@@ -18,7 +18,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     requests: { type: 'string', default: '1' },
     'node-flag': { type: 'string', multiple: true, default: [] },
-    /** For busy machines: chunks are not joined, however late. */
+    /** For busy machines: late chunks are not merged. */
     lockstep: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -35,7 +35,7 @@ const contenders = [
   bareRelay,
 ].filter(({ name }) => values.only === undefined || new RegExp(values.only).test(name));
 console.log(environment());
-if (!canPin) console.log('no taskset, or one core only: the router has no core of its own');
+if (!canPin) console.log('without taskset or with one core, the router shares its core');
 const measurements: Measurement[] = await measureGateways({
   contenders,
   texts: values.text as TextKind[],

@@ -23,8 +23,8 @@ export const folders = {
 };
 
 /**
- * Rooms of a folder in steps: each imports its own files and those of earlier steps, types included. A name is a folder,
- * or a file of the folder itself.
+ * Rooms of a folder in steps: each imports its own files and those of earlier steps, types included. A name is a folder
+ * or a file.
  */
 export const rooms = {
   core: [

@@ -1,4 +1,4 @@
-// The yardstick of the gateway bench: relays requests to engines in turn on raw sockets, and parses each body once.
+// The yardstick of the gateway bench: relays requests to the engines in turn on raw sockets, parsing each body once.
 //
 // Arguments: port, then the engines' URLs.
 
@@ -17,7 +17,7 @@ function upstream(engine) {
   fresh.on('error', () => fresh.destroy());
   fresh.on('data', (bytes) => {
     fresh.client.write(bytes);
-    // Streams end like this; nothing else is relayed here.
+    // Every relayed answer is a stream with this end.
     if (!bytes.subarray(-answerEnd.length).equals(answerEnd)) return;
     fresh.client = null;
     engine.idle.push(fresh);

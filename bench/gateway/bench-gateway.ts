@@ -1,6 +1,6 @@
 // The gateway bench: processor time per request and added time to first token of routers, before the same mock engines.
 //
-// One router on a core of its own; the engines and the client, which are this process, on the others.
+// The router has its own core; engines and client run in this process on the other cores.
 
 import { BlockHasher } from '../../src/core/index.ts';
 import { type BuiltinTokenizer, loadBuiltinTokenizer } from '../../src/tokens/index.ts';
@@ -20,7 +20,7 @@ export interface GatewayBenchOptions {
   readonly engines: number;
   /** Numbers of concurrent streams. */
   readonly streams: readonly number[];
-  /** Requests of a measurement at so many streams, over both shapes of bodies. */
+  /** Requests of one measurement with this many streams, over both shapes of bodies. */
   requestsAt(streams: number): number;
   readonly warmUpRequests: number;
   readonly promptWords: number;
@@ -29,7 +29,7 @@ export interface GatewayBenchOptions {
   /** See `MockEnginesOptions`. */
   readonly lockstep: boolean;
   readonly seed: number;
-  /** Times that all is measured; contenders take turns. */
+  /** Repetitions of all measurements; the contenders take turns. */
   readonly rounds: number;
   /** Whether to move this process off the router's core. */
   readonly pin: boolean;
@@ -46,12 +46,12 @@ export interface Measurement {
   readonly requests: number;
   readonly failed: number;
   readonly perS: number;
-  /** Null where it can't be measured. */
+  /** Null if it can't be measured. */
   readonly cpuMsPerRequest: number | null;
   readonly residentMb: number | null;
   readonly ttftP50Ms: number;
   readonly ttftP99Ms: number;
-  /** Reads in which the client got an answer: fewer than chunks where the router, or the machine, was late. */
+  /** Reads per answer at the client: fewer than chunks if the router or the machine was late. */
   readonly readsPerRequest: number;
 }
 

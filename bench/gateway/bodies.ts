@@ -13,7 +13,7 @@ export const bodyShapes = ['user', 'system+user'] as const;
 export type BodyShape = (typeof bodyShapes)[number];
 
 export interface BenchBody {
-  /** Sent as `seed`, so that a mock engine recognizes the body. */
+  /** Sent as `seed`, so that a mock engine can identify the body. */
   readonly number: number;
   readonly bytes: Buffer;
 }
@@ -30,10 +30,10 @@ export interface BodiesOptions {
 /** The prompt of a body in tokens and block hashes. */
 export interface PromptBlocks {
   readonly ids: Uint32Array;
-  /** Two words a block. */
+  /** Two words per block. */
   readonly sequence: Uint32Array;
   readonly count: number;
-  /** Prompts with the same value begin with the same blocks. */
+  /** Prompts with the same value have the same first blocks. */
   readonly beginning: number;
 }
 
@@ -75,7 +75,7 @@ export class Bodies {
     });
   }
 
-  /** What an engine with the built-in tokenizer makes of a body. */
+  /** A body's prompt as an engine with the built-in tokenizer sees it. */
   blocksOf(number: number, tokenizer: BuiltinTokenizer, hasher: BlockHasher): PromptBlocks {
     const { messages, beginning } = this.#written[number]!;
     const encoded = tokenizer.encodeChat({ messages: new JsonText(messages) });

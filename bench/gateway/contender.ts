@@ -1,4 +1,4 @@
-// A router under test: a process on a core of its own, from its start until it answers, to its end.
+// A router under test: a process on its own core, started, awaited and stopped.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ const stopMsMax = 5000;
 
 export interface EngineAddress {
   readonly url: string;
-  /** Where it publishes its KV events; null: nowhere. */
+  /** Address of its KV events; null: none. */
   readonly kvEvents: string | null;
   readonly kvReplay: string | null;
 }
@@ -21,7 +21,7 @@ export interface Contender {
   readonly name: string;
   /** Its version and options, for the report. */
   readonly about: string;
-  /** The command that serves at `127.0.0.1:port`, with further ports for what else it listens on. */
+  /** The command that serves at `127.0.0.1:port`; `otherPort` is for its other listeners. */
   command(engines: readonly EngineAddress[], port: number, otherPort: number): readonly string[];
 }
 
@@ -36,7 +36,7 @@ export class RunningContender {
     this.#said = said;
   }
 
-  /** @throws Error with what it printed, if it does not answer within a minute */
+  /** @throws Error with its output if it does not answer within a minute */
   static async start(contender: Contender, engines: readonly EngineAddress[]): Promise<RunningContender> {
     const [port, otherPort] = await freePorts();
     const [file, ...rest] = onRouterCore(contender.command(engines, port, otherPort));
@@ -73,7 +73,7 @@ export class RunningContender {
     signal(child.pid, 'SIGKILL');
   }
 
-  /** Several times in a row: some routers learn of their engines one by one. */
+  /** Waits for several answers in a row, since some routers find their engines one by one. */
   async #answers(name: string): Promise<void> {
     const deadlineMs = performance.now() + startMsMax;
     for (let inARow = 0; inARow < 4; ) {
@@ -106,7 +106,7 @@ async function isAnswered(url: string): Promise<boolean> {
   }
 }
 
-/** The whole group: routers written in Python or C start processes of their own. */
+/** Signals the whole process group: some routers start child processes. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(-pid, name);

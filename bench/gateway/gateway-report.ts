@@ -15,15 +15,15 @@ export interface GatewayFigure {
   readonly failed: number;
   readonly perS: number;
   readonly cpuMsPerRequest: number | null;
-  /** To the yardstick's in the same run. */
+  /** Relative to the yardstick in the same run. */
   readonly cpuRatio: number | null;
   readonly residentMb: number | null;
-  /** Above the client's own connections to the engines. */
+  /** Time added to that of direct connections to the engines. */
   readonly addedTtftP50Ms: number;
   readonly addedTtftP99Ms: number;
 }
 
-/** In the order of the measurements. The least of several rounds counts: what else runs only ever adds time. */
+/** In the order of the measurements. The minimum over the rounds counts, since other work only adds time. */
 export function gatewayFigures(measurements: readonly Measurement[], yardstick: string): GatewayFigure[] {
   const groups = groupBy(measurements, ({ router, text, streams }) => `${router}\n${text}\n${streams}`);
   const cpuOf = (group: readonly Measurement[] | undefined): number | null =>
@@ -52,7 +52,7 @@ export function gatewayFigures(measurements: readonly Measurement[], yardstick: 
     });
 }
 
-/** Mean over the shapes of the least of each shape's rounds. */
+/** Mean over the shapes of each shape's minimum over the rounds. */
 function meanOfShapes(group: readonly Measurement[], of: (one: Measurement) => number | null): number | null {
   const least = [...groupBy(group, ({ shape }) => shape).values()].map((rounds) =>
     rounds.map(of).reduce((a, b) => (a === null || b === null ? null : Math.min(a, b))),
@@ -61,7 +61,7 @@ function meanOfShapes(group: readonly Measurement[], of: (one: Measurement) => n
   return least.reduce<number>((sum, value) => sum + value!, 0) / least.length;
 }
 
-/** One line a router and text: its figures at each number of streams. */
+/** One line per router and text, with its figures at each number of streams. */
 export function gatewayTable(figures: readonly GatewayFigure[]): string {
   const rows = [...groupBy(figures, ({ router, text }) => `${router}\n${text}`).values()].map((levels) => {
     const joined = (digits: number, of: (figure: GatewayFigure) => number | null): string =>
@@ -79,7 +79,7 @@ export function gatewayTable(figures: readonly GatewayFigure[]): string {
     ];
   });
   const streams = [...new Set(figures.map((figure) => figure.streams))].join(' / ');
-  const titles = ['CPU ms a request', 'of the yardstick', 'TTFT added p50 ms', 'p99 ms', 'requests/s', 'MB', 'failed'];
+  const titles = ['CPU ms per request', 'x yardstick', 'TTFT added p50 ms', 'p99 ms', 'requests/s', 'MB', 'failed'];
   const columns = [
     { title: 'router', align: 'left' } as const,
     { title: 'text', align: 'left' } as const,

@@ -1,10 +1,10 @@
-// The client of the gateway bench: a fixed number of streams, each a connection that sends its next request when it has its answer.
+// The client of the gateway bench: a closed loop over a fixed number of connections.
 
 import { connect, type Socket } from 'node:net';
 import type { BenchBody } from './bodies.ts';
 
 const firstToken = Buffer.from('"content":" ');
-/** The end of every whole answer. */
+/** End of every complete answer. */
 const answerEnd = '[DONE]\n\n\r\n0\r\n\r\n';
 
 export interface LoadFigures {
@@ -18,10 +18,10 @@ export interface LoadFigures {
 }
 
 export interface LoadTarget {
-  /** Where stream k connects to. */
+  /** URL that stream k connects to. */
   urlOf(stream: number): string;
   readonly path: string;
-  /** A part of this body's answer was read. */
+  /** Called when a part of this body's answer was read. */
   read(number: number): void;
 }
 

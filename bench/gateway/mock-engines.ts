@@ -10,7 +10,7 @@ const streamHead =
   'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nserver: uvicorn\r\n' +
   'transfer-encoding: chunked\r\n\r\n';
 
-/** Prompt tokens of a request, and how many of them the engine's cache held. */
+/** Prompt tokens of a request, and how many of them were in the engine's cache. */
 export interface MockUsage {
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -18,14 +18,14 @@ export interface MockUsage {
 
 export interface MockEnginesOptions {
   readonly count: number;
-  /** Tokens of each answer, one a chunk. */
+  /** Tokens of each answer, one per chunk. */
   readonly chunks: number;
   readonly chunkMs: number;
-  /** Send a stream's next chunk only after `arrived`, so that a late router or machine does not join chunks. */
+  /** Send a stream's next chunk only after `arrived`, so that a late router or machine does not merge chunks. */
   readonly lockstep: boolean;
   /** Called when a request has arrived. @param number of its body */
   onRequest?(engine: number, number: number): MockUsage;
-  /** Token ids for the body of a question to /tokenize. */
+  /** Token ids for the body of a /tokenize request. */
   tokenize(text: string): Uint32Array;
 }
 
@@ -182,7 +182,7 @@ function requestLength(bytes: Buffer): number | null {
   return end + headEnd.length + Number(length);
 }
 
-/** What other routers ask of engines too. */
+/** Answers to the control requests of other routers. */
 function controlAnswer(path: string): string | null {
   const card = {
     id: mockModel,

@@ -1,4 +1,4 @@
-// KV events of the mock engines: each engine caches the shared beginnings and its newest prompts.
+// KV events of the mock engines: each engine caches the shared beginnings and its latest prompts.
 
 import type { BlocksStored, KvEvent } from '../../src/core/index.ts';
 import { KvPublisher } from '../../src/worker/kv-publisher.ts';
@@ -72,7 +72,7 @@ export class MockEvents {
     return this.#caches[engine]!.publisher.replayEndpoint!;
   }
 
-  /** The engine has computed this prompt. */
+  /** To be called when the engine has computed this prompt. */
   computed(engine: number, blocks: PromptBlocks): MockUsage {
     return this.#caches[engine]!.add(blocks, this.#sharedOf(blocks));
   }

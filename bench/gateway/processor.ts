@@ -1,10 +1,10 @@
-// Processors of the machine: who runs on which, and the time that a process has taken. Linux only; elsewhere unknown.
+// Pins processes to cores and measures their processor time. Linux only; elsewhere without effect.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 
-/** Of /proc/PID/stat. */
+/** Unit of the times in /proc/PID/stat. */
 const ticksPerS = 100;
 
 /** Whether one core can be kept for the router. */
@@ -25,13 +25,13 @@ export function leaveRouterCore(): void {
 }
 
 export interface ProcessFigures {
-  /** Processor time of the process and of all its children that live, user and system. */
+  /** Processor time of the process and its live descendants, user and system. */
   readonly cpuS: number;
   /** Their resident memory. */
   readonly residentBytes: number;
 }
 
-/** Null where /proc is not Linux's. */
+/** Null without Linux's /proc. */
 export function processFigures(pid: number): ProcessFigures | null {
   let cpuS = 0;
   let residentBytes = 0;
@@ -69,7 +69,7 @@ function familyOf(pid: number): number[] {
   return family;
 }
 
-/** Fields behind the name, which may contain blanks: state, parent, ... */
+/** Fields after the name, which may contain blanks: state, parent, ... */
 function statOf(pid: number): string[] {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   return text.slice(text.lastIndexOf(')') + 2).split(' ');

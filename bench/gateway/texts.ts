@@ -8,7 +8,7 @@ export type TextKind = (typeof textKinds)[number];
 
 /** Distinct words that prose is drawn from. */
 const proseWords = 40_000;
-/** Every so many of them is made of two words of the vocabulary, so that a word has about 1.3 tokens, as in English. */
+/** One in this many joins two words of the vocabulary, so that a word has about 1.3 tokens, as in English. */
 const compoundEvery = 3;
 const sentenceWordsMin = 6;
 const sentenceWordsSpan = 18;
