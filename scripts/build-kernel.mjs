@@ -8,13 +8,14 @@ import { root } from './set-up.mjs';
 /** Where the module of each kernel goes. */
 const kernels = {
   'block-hash': join('src', 'core', 'blocks', 'block-hash-kernel.generated.ts'),
+  'json-weight': join('src', 'gateway', 'exchange', 'json-weight-kernel.generated.ts'),
   tokens: join('src', 'tokens', 'token-kernel.generated.ts'),
 };
 
 /** Compiles a kernel. @param name its file in kernel/ @returns the module's bytes @throws Error with the compiler's messages */
 export async function compileKernel(name) {
   let binary;
-  const flags = name === 'tokens' ? ['--enable', 'simd'] : [];
+  const flags = name === 'block-hash' ? [] : ['--enable', 'simd'];
   const { error, stderr } = await asc.main(
     [`${name}.ts`, '--outFile', 'out.wasm', '-O3', '--noAssert', '--runtime', 'stub', '--initialMemory', '4', ...flags],
     {

@@ -1,0 +1,48 @@
+// The weight of a body before it is parsed, against a count byte by byte.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { jsonItemsMax, parsedBytes } from '../../../src/gateway/exchange/json-weight.ts';
+import { kernelBase64 } from '../../../src/gateway/exchange/json-weight-kernel.generated.ts';
+import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
+
+function naiveWeight(json: Uint8Array): number {
+  const count = (...wanted: readonly number[]): number => json.filter((byte) => wanted.includes(byte)).length;
+  const following = json.filter((byte) => byte >= 0x80 && byte < 0xc0).length;
+  const isLatin = json.every((byte) => byte < 0x80);
+  const text = isLatin ? json.length : 2 * (json.length - following);
+  return text + 192 * count(0x5b, 0x7b) + 12 * count(0x2c) + 10 * count(0x22);
+}
+
+describe('parsedBytes', () => {
+  it('equals the count byte by byte, for any bytes', () => {
+    const bytes = fc
+      .array(fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('[]{},:";Kk語é'))))
+      .map((all) => Uint8Array.from(all));
+    fc.assert(
+      fc.property(bytes, (json) => {
+        expect(parsedBytes(json)).toBe(naiveWeight(json));
+      }),
+      { numRuns: 2000, seed: 1 },
+    );
+  });
+
+  it('equals it for bodies of several pieces', () => {
+    for (const length of [131_071, 131_072, 131_073, 400_000]) {
+      const json = Buffer.from('{"text":["é,語","[]"]}'.repeat(Math.ceil(length / 20))).subarray(0, length);
+      expect(parsedBytes(json)).toBe(naiveWeight(json));
+    }
+  });
+
+  it('takes as many objects, arrays and items as the limit says, and no more', () => {
+    expect(parsedBytes(Buffer.alloc(jsonItemsMax, ','))).toBe(jsonItemsMax * 13);
+    expect(() => parsedBytes(Buffer.alloc(jsonItemsMax + 1, ','))).toThrow(LimitReached);
+  });
+
+  it('is counted by the kernel that its source compiles to', async () => {
+    const { compileKernel } = (await import('../../../scripts/build-kernel.mjs' as string)) as {
+      compileKernel(name: string): Promise<Buffer>;
+    };
+    expect((await compileKernel('json-weight')).toString('base64')).toBe(kernelBase64);
+  });
+});
