@@ -3,7 +3,9 @@
 import { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
+import { ConnectTimeout, HttpClient, UnsendableRequest } from './http-client.ts';
 import { routableOnly } from './routable-lookup.ts';
+import type { UpstreamHandler, UpstreamRequest } from './upstream-handler.ts';
 
 /** uvicorn closes idle connections after 5 s; ours must close first, or a request meets a closing socket. */
 const idleSocketMsMax = 4000;
@@ -39,15 +41,31 @@ export interface UpstreamTls {
 
 export class Upstream {
   readonly #basePath: string;
+  /** Carries clients' requests to an engine without TLS; null: undici carries all. */
+  readonly #client: HttpClient | null;
   readonly #pool: Pool;
   /** Without keep-alive: one connection per request. */
   readonly #fresh: Pool;
   /** Errors of connections that had answered at least one request. */
   readonly #ofUsedConnections = new WeakSet<Error>();
 
-  /** @param url base address; its path is prefixed to every request's path */
-  constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }) {
-    const { origin, pathname } = new URL(url);
+  /**
+   * @param url base address; its path is prefixed to every request's path
+   * @param carrier `undici` for tests that compare the two
+   */
+  constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }, carrier: 'own' | 'undici' = 'own') {
+    const { origin, pathname, protocol, hostname, port } = new URL(url);
+    const isOwn = carrier === 'own' && protocol === 'http:';
+    this.#client = !isOwn
+      ? null
+      : new HttpClient({
+          host: hostname.replace(/^\[|\]$/g, ''),
+          port: port === '' ? 80 : Number(port),
+          lookup: tls.linkLocal === true ? undefined : routableOnly(lookup),
+          connectMsMax,
+          idleMsMax: idleSocketMsMax,
+          onUsedConnectionError: (error) => this.#ofUsedConnections.add(error),
+        });
     this.#basePath = pathname.replace(/\/+$/, '');
     const options: Pool.Options = {
       connect: this.#connector(tls),
@@ -71,13 +89,16 @@ export class Upstream {
     return this.#basePath + path;
   }
 
-  dispatch(
-    options: Omit<Dispatcher.DispatchOptions, 'origin'>,
-    handler: Dispatcher.DispatchHandler,
-    fresh = false,
-  ): void {
-    const target = fresh ? this.#fresh : this.#pool;
-    target.dispatch({ ...options, path: this.path(options.path) }, handler);
+  /** @param fresh on a new connection */
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler, fresh = false): void {
+    const sent = { ...request, path: this.path(request.path) };
+    if (this.#client !== null) this.#client.dispatch(sent, handler, fresh);
+    else (fresh ? this.#fresh : this.#pool).dispatch(sent as Dispatcher.DispatchOptions, handler);
+  }
+
+  /** Whether the client sent something that HTTP does not allow, so that the request can't be forwarded. */
+  isUnsendable(error: Error): boolean {
+    return error instanceof UnsendableRequest || (error as { code?: string }).code === 'UND_ERR_INVALID_ARG';
   }
 
   /**
@@ -86,12 +107,13 @@ export class Upstream {
    */
   classify(error: Error, elapsedMs: number): UpstreamFailure {
     const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
-    if (unreachableCodes.has(code)) return 'unreachable';
+    if (unreachableCodes.has(code) || error instanceof ConnectTimeout) return 'unreachable';
     const used = this.#ofUsedConnections.has(error) || (socket?.bytesRead ?? 0) > 0;
     return used && elapsedMs < staleMsMax ? 'stale' : 'reset';
   }
 
   async close(): Promise<void> {
+    this.#client?.close();
     await Promise.all([this.#pool.destroy(), this.#fresh.destroy()]);
   }
 

@@ -8,6 +8,7 @@ import { UsageFilter } from '../../wire/usage-filter.ts';
 import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
 import { responseHeaders } from '../exchange/forwarded-headers.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
+import { AnswerFrames } from './answer-frames.ts';
 
 /** Limit on bytes held before the first token; beyond it the answer is tied to this engine. */
 export const heldBytesMax: number = 64 * 1024;
@@ -15,7 +16,7 @@ export const heldBytesMax: number = 64 * 1024;
 export const fullRetryAfterS = 1;
 /** Interval between the comments that keep a stream open before its first token. */
 const commentIntervalMs = 5000;
-const comment = ': waiting for the first token\n\n';
+const comment = Buffer.from(': waiting for the first token\n\n');
 
 export interface AnswerHead {
   readonly status: number;
@@ -40,6 +41,8 @@ export class ClientAnswer implements RelayedAnswer {
   /** A stream was promised, but the engine's answer is not one: its body becomes an error event. */
   #translates = false;
   readonly #hidesUsage: boolean;
+  /** Writes the body; null until the head is written. */
+  #frames: AnswerFrames | null = null;
   #filter: UsageFilter | null = null;
   /** An error event can be appended to what the client has received. */
   #streamsEvents = false;
@@ -89,6 +92,7 @@ export class ClientAnswer implements RelayedAnswer {
         ...retryHeaders(status, headers),
         ...extraHeaders,
       ]);
+      this.#frames = new AnswerFrames(response);
       // An error event can only be appended if the head announced no length.
       this.#streamsEvents = formOf(headers) === 'stream' && headers['content-length'] === undefined;
     }
@@ -115,10 +119,8 @@ export class ClientAnswer implements RelayedAnswer {
   }
 
   end(): void {
-    const { response } = this.#exchange;
     this.flushEvent();
-    if (this.#translates) response.end(errorEvent(engineError(this.#held.take().toString('utf8'))));
-    else response.end();
+    this.#frames!.end(this.#translates ? errorEvent(engineError(this.#held.take().toString('utf8'))) : null);
   }
 
   /** Discards what a given-up engine sent; another one may be tried. */
@@ -142,7 +144,7 @@ export class ClientAnswer implements RelayedAnswer {
     try {
       this.flushEvent();
     } finally {
-      response.end(errorEvent(error.body()));
+      this.#frames!.end(errorEvent(error.body()));
     }
   }
 
@@ -161,8 +163,7 @@ export class ClientAnswer implements RelayedAnswer {
   }
 
   #pass(bytes: Buffer): boolean {
-    const { response } = this.#exchange;
-    return bytes.length === 0 ? !response.writableNeedDrain : response.write(bytes);
+    return this.#frames!.write(bytes);
   }
 
   #keepAlive(): void {
@@ -176,8 +177,9 @@ export class ClientAnswer implements RelayedAnswer {
         'cache-control': 'no-cache',
         'x-request-id': id,
       });
+      this.#frames = new AnswerFrames(response);
     }
-    if (!response.writableNeedDrain) response.write(comment);
+    if (!response.writableNeedDrain) this.#pass(comment);
     this.#timer = setTimeout(() => this.#keepAlive(), commentIntervalMs);
   }
 
@@ -232,8 +234,8 @@ function retryHeaders(status: number, headers: IncomingHttpHeaders): string[] {
 }
 
 /** The leading blank line ends an event that was sent in part. */
-function errorEvent(body: object): string {
-  return `\n\ndata: ${JSON.stringify(body)}\n\n`;
+function errorEvent(body: object): Buffer {
+  return Buffer.from(`\n\ndata: ${JSON.stringify(body)}\n\n`);
 }
 
 /** The engine's own error body if it sent one, else a generic error. */

@@ -1,11 +1,11 @@
 // Relays one request to one engine and the answer back, byte for byte, with backpressure both ways.
 
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamFailure } from '../engines/upstream.ts';
+import type { UpstreamController, UpstreamHandler } from '../engines/upstream-handler.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
@@ -111,7 +111,7 @@ interface Listeners {
   reject(error: unknown): void;
 }
 
-class Relay implements Dispatcher.DispatchHandler, Call {
+class Relay implements UpstreamHandler, Call {
   readonly form: 'stream' | 'whole';
   lastTokenMs: number | null = null;
   paused = false;
@@ -120,7 +120,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   readonly #target: RelayTarget;
   readonly #watch: RelayWatch;
   readonly #listeners: Listeners;
-  #controller: Dispatcher.DispatchController | null = null;
+  #controller: UpstreamController | null = null;
   #settled = false;
   /** 0 until the response starts. */
   #status = 0;
@@ -154,12 +154,12 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     }
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: UpstreamController): void {
     this.#controller = controller;
     if (this.#settled) controller.abort(givenUp);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: UpstreamController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#settled) return;
     this.#target.engine.calls.heard();
     this.#status = status;
@@ -183,7 +183,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     });
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: UpstreamController, chunk: Buffer): void {
     if (this.#settled) return;
     this.#target.engine.calls.heard();
     this.#bodyBegan = true;
@@ -203,7 +203,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
     }
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_controller: UpstreamController, error: Error): void {
     if (this.#settled) return;
     try {
       this.#connectionFailed(error);
@@ -263,8 +263,7 @@ class Relay implements Dispatcher.DispatchHandler, Call {
   }
 
   #connectionFailed(error: Error): void {
-    // undici rejects the request before it connects: the client sent something that HTTP does not allow.
-    if ((error as { code?: string }).code === 'UND_ERR_INVALID_ARG') {
+    if (this.#target.engine.upstream.isUnsendable(error)) {
       throw new RequestError(400, 'malformed_request', `the request can't be forwarded: ${error.message}`);
     }
     if (this.#status !== 0) {

@@ -1,0 +1,30 @@
+// What becomes of a request to an engine, whoever carries it: the part of undici's interface that the gateway uses.
+
+import type { IncomingHttpHeaders } from 'node:http';
+
+export interface UpstreamRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Alternating names and values. */
+  readonly headers: string[];
+  readonly body: Buffer | null;
+}
+
+/** Nothing is called after the end, after an error, or after `abort`. */
+export interface UpstreamHandler {
+  onRequestStart(controller: UpstreamController): void;
+  /** Also called for informational answers (1xx). */
+  onResponseStart(controller: UpstreamController, status: number, headers: IncomingHttpHeaders): void;
+  /** The bytes are valid only during the call. */
+  onResponseData(controller: UpstreamController, bytes: Buffer): void;
+  onResponseEnd(controller: UpstreamController): void;
+  onResponseError(controller: UpstreamController, error: Error): void;
+}
+
+export interface UpstreamController {
+  /** Ends the request and its connection. */
+  abort(reason: Error): void;
+  /** Reads no more of the answer, except for what has been read already. */
+  pause(): void;
+  resume(): void;
+}
