@@ -53,6 +53,11 @@ export class SseSplitter {
     this.#rest = new ByteCollector(hold);
   }
 
+  /** No event has begun: the next byte is the first of a line. */
+  get isBetweenEvents(): boolean {
+    return !this.#isLong && this.#data.length === 0 && this.#rest.length === 0;
+  }
+
   /**
    * @throws RangeError if one event exceeds `eventBytesMax` or `eventLinesMax`, or what the hold throws; the splitter is
    * unusable afterwards

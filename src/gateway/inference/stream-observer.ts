@@ -8,6 +8,7 @@ import {
   type Usage,
   type UsageReading,
 } from '../../wire/completion-chunk.ts';
+import { EventTemplate } from '../../wire/event-template.ts';
 import { SseSplitter } from '../../wire/sse.ts';
 
 /** Receives the observer's events. */
@@ -23,6 +24,8 @@ export interface StreamListener {
  * echoed with logprobs are that long.
  */
 const parsedEventBytesMax = 1024 * 1024;
+/** Templates in a row that no event was like; then no more are made of this stream's events. */
+const idleTemplatesMax = 8;
 
 /**
  * Feed it the body of a `text/event-stream` answer of the chat or completions API with `push`, in chunks cut anywhere.
@@ -45,6 +48,10 @@ export class StreamObserver {
   #done = false;
   #finished = false;
   #malformedChunks = 0;
+  readonly #template = new EventTemplate();
+  #idleTemplates = 0;
+  /** The newest event was one token of a stream with one choice. */
+  #isPlain = false;
 
   /**
    * @param choices number of choices of the answer: prompts times `n`
@@ -95,11 +102,30 @@ export class StreamObserver {
 
   /** @throws RangeError if one event exceeds the limits of `SseSplitter`, LimitReached from `hold`; unusable afterwards */
   push(bytes: Buffer): void {
-    this.#splitter.push(bytes);
+    const at = this.#begun && this.#splitter.isBetweenEvents ? this.#skipPlain(bytes) : 0;
+    if (at === bytes.length) return;
+    const rest = at === 0 ? bytes : bytes.subarray(at);
+    const isWhole = this.#splitter.isBetweenEvents;
+    this.#isPlain = false;
+    this.#splitter.push(rest);
+    if (!this.#isPlain || !isWhole || !this.#splitter.isBetweenEvents) return;
+    if (this.#idleTemplates < idleTemplatesMax && this.#template.learn(rest)) this.#idleTemplates += 1;
+  }
+
+  /** Counts the events that are like an earlier one with exactly one token. @returns where the others begin */
+  #skipPlain(bytes: Buffer): number {
+    let at = 0;
+    for (let length = this.#template.match(bytes, 0); length > 0; length = this.#template.match(bytes, at)) {
+      at += length;
+      this.#idleTemplates = 0;
+      this.#count(0, 1);
+    }
+    return at;
   }
 
   #event(data: string): void {
-    if (this.#single && this.#begun && isPlainTokenChunk(data)) {
+    this.#isPlain = this.#single && this.#begun && isPlainTokenChunk(data);
+    if (this.#isPlain) {
       this.#count(0, 1);
       return;
     }

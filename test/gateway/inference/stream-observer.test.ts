@@ -193,4 +193,38 @@ describe('StreamObserver', () => {
       { numRuns: 300 },
     );
   });
+
+  it('counts the same for streams of like chunks, whatever is in their text and however many come at once', () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.constantFrom('', '"', '\\', 'usage":{', 'error":', '\n\ndata: x', 'finish_reason":null'),
+    );
+    const value = fc.oneof(
+      { weight: 12, arbitrary: text.map((content) => delta({ content })) },
+      text.map((content) => ({ ...delta({ content }), usage: usage(5) })),
+      text.map((content) => ({ choices: [{ index: 0, text: content, finish_reason: null, token_ids: [1, 2] }] })),
+      fc.constant(delta({ content: 'end' }, 'stop')),
+    );
+    const pieces = fc.array(fc.array(value, { minLength: 1, maxLength: 4 }), { maxLength: 20 });
+    fc.assert(
+      fc.property(pieces, fc.constantFrom('\n\n', '\r\n\r\n'), (all, end) => {
+        const texts = all.map((some) => some.map((one) => `data: ${JSON.stringify(one)}${end}`).join(''));
+        const naive = observeNaively(texts.join(''), 1);
+        const { tokens, observer } = observe(texts.map((piece) => Buffer.from(piece)));
+        expect([...tokens]).toEqual([...naive.tokens]);
+        expect(observer.complete).toBe(naive.complete);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('counts a long stream of like chunks, and the one of another kind in it', () => {
+    const like = (count: number): Buffer[] =>
+      Array.from({ length: count }, (_, i) => events(delta({ content: ` ${i}` })));
+    const two = events({ choices: [{ index: 0, delta: { content: 'ab' }, finish_reason: null, token_ids: [1, 2] }] });
+    const { calls, observer } = observe([events(role), ...like(50), two, ...like(50), events(delta({}, 'stop'))]);
+    expect(observer.outputTokens).toBe(102);
+    expect(calls.filter((call) => call === '0+2')).toHaveLength(1);
+    expect(observer.complete).toBe(true);
+  });
 });
