@@ -1,4 +1,4 @@
-// Bench of one routing decision, from 7,000 tokens to the booking, on the workload of core-workload.ts.
+// Bench of one routing decision, from the blocks of 7,000 tokens to the booking, on the workload of core-workload.ts.
 
 import { PrefixIndex } from '../src/core/held/prefix-index.ts';
 import { BlockHasher, type Booking, createPolicy, type Prompt, Router } from '../src/core/index.ts';
@@ -7,6 +7,42 @@ import { environment, print, quantiles, timeEach } from './measure.ts';
 
 const inFlight = 512;
 const checkedQueries = 2000;
+
+/** The default policy and the one that its decisions are compared with. */
+const comparedPolicies = ['kv', 'foresee'] as const;
+
+/** Requests through one router: each turn books one, and ends the one that was booked first. */
+class Life {
+  readonly #router: Router;
+  readonly #live: Booking[] = [];
+  #ended = 0;
+  #nowMs = 0;
+
+  constructor(router: Router) {
+    this.#router = router;
+  }
+
+  book(prompt: Prompt): void {
+    const routed = this.#router.route({ prompts: [prompt] }, ++this.#nowMs);
+    if (routed.kind === 'refused') throw new Error(routed.reason);
+    this.#live.push(routed.bookings[0]!);
+  }
+
+  /** Microseconds of the booking, the first token and the release, into row `q`. */
+  turn(prompt: Prompt, [decide, first, release]: readonly Float64Array[], q: number): void {
+    const start = process.hrtime.bigint();
+    this.book(prompt);
+    const booked = process.hrtime.bigint();
+    const oldest = this.#live[this.#ended++]!;
+    this.#router.firstToken(oldest, this.#nowMs);
+    const prefilled = process.hrtime.bigint();
+    this.#router.release(oldest, 'done', this.#nowMs);
+    const released = process.hrtime.bigint();
+    decide![q] = Number(booked - start) / 1000;
+    first![q] = Number(prefilled - booked) / 1000;
+    release![q] = Number(released - prefilled) / 1000;
+  }
+}
 
 function check(name: string, got: number, expected: number): void {
   if (got !== expected) throw new Error(`${name}: 0x${got.toString(16)}, expected 0x${expected.toString(16)}`);
@@ -18,13 +54,14 @@ export function benchDecision(queries: number): void {
   check('checksum of the load', workload.checksums.load, 0x24da0d56);
   check('worker-blocks', workload.shape.workerBlocks, 1_048_576);
   const hasher = new BlockHasher();
-  const router = new Router({ policy: createPolicy('kv'), seed: 1, hasher });
+  const routers = comparedPolicies.map((name) => new Router({ policy: createPolicy(name), seed: 1, hasher }));
   const index = new PrefixIndex(hasher);
   for (let worker = 0; worker < workerCount; worker++) {
-    router.addWorker({ id: `w${worker}`, blockSize, capacityBlocks: 20_000, source: 'events' });
+    for (const router of routers)
+      router.addWorker({ id: `w${worker}`, blockSize, capacityBlocks: 20_000, source: 'events' });
     index.addWorker(worker);
   }
-  for (const { worker, event } of workload.load) router.applyKvEvent(worker, event, 0);
+  for (const { worker, event } of workload.load) for (const router of routers) router.applyKvEvent(worker, event, 0);
   const loadStart = process.hrtime.bigint();
   for (const { worker, event } of workload.load) index.apply(worker, event);
   const loadNs = Number(process.hrtime.bigint() - loadStart);
@@ -57,35 +94,18 @@ export function benchDecision(queries: number): void {
     quantiles(timeEach(queries, (q) => index.overlaps(prompts[q]!.prompt.hashes[0]!, out.fill(0), workerCount))),
   );
 
-  const live: Booking[] = [];
-  const book = (prompt: Prompt, nowMs: number): void => {
-    const routed = router.route({ prompts: [prompt] }, nowMs);
-    if (routed.kind === 'refused') throw new Error(routed.reason);
-    live.push(routed.bookings[0]!);
-  };
-  let nowMs = 0;
-  const step = (): number => ++nowMs;
-  for (let q = 0; q < inFlight; q++) book(prompts[q % queries]!.prompt, step());
-  const decide = new Float64Array(queries);
-  const first = new Float64Array(queries);
-  const release = new Float64Array(queries);
-  let at = 0;
+  // The policies take turns, so that a busy machine slows all of them alike.
+  const lives = routers.map((router) => new Life(router));
+  for (let q = 0; q < inFlight; q++) for (const life of lives) life.book(prompts[q % queries]!.prompt);
+  const times = lives.map(() => [0, 0, 0].map(() => new Float64Array(queries)));
   for (let q = 0; q < queries; q++) {
-    const { tokens } = prompts[q]!;
-    const start = process.hrtime.bigint();
-    book({ isl: queryTokens, hashes: [hasher.hash(tokens, blockSize)] }, step());
-    const booked = process.hrtime.bigint();
-    router.firstToken(live[at]!, nowMs);
-    const prefilled = process.hrtime.bigint();
-    router.release(live[at++]!, 'done', nowMs);
-    const released = process.hrtime.bigint();
-    decide[q] = Number(booked - start) / 1000;
-    first[q] = Number(prefilled - booked) / 1000;
-    release[q] = Number(released - prefilled) / 1000;
+    for (const [i, life] of lives.entries()) life.turn(prompts[q]!.prompt, times[i]!, q);
   }
-  print(`tokens in, booking out, ${inFlight} in flight`, quantiles(decide));
-  print('first token', quantiles(first));
-  print('release', quantiles(release));
+  for (const [i, name] of comparedPolicies.entries()) {
+    print(`${name}: blocks in, booking out, ${inFlight} in flight`, quantiles(times[i]![0]!));
+    print(`${name}: first token`, quantiles(times[i]![1]!));
+    print(`${name}: release`, quantiles(times[i]![2]!));
+  }
 
   const before = index.bytes;
   let events = 0;
