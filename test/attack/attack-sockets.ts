@@ -1,4 +1,4 @@
-// Sockets of attackers, which are all closed in the end.
+// Sockets of attackers; all are closed at the end.
 
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -12,19 +12,19 @@ export class AttackSockets {
     this.#gateway = gateway;
   }
 
-  /** From one of the addresses of this machine; whatever the gateway speaks, these speak what is written. */
+  /** Plain TCP connections from one of this machine's addresses, whatever protocol the gateway expects. */
   async open(count: number, localAddress = '127.0.0.1'): Promise<Socket[]> {
     const options = { port: Number(this.#gateway().port), host: '127.0.0.1', localAddress, allowHalfOpen: true };
     return this.#connected(count, 'connect', () => connect(options));
   }
 
-  /** With a handshake that is ended. */
+  /** Connections with a completed TLS handshake. */
   async openTls(count: number): Promise<Socket[]> {
     const options = { port: Number(this.#gateway().port), host: '127.0.0.1', rejectUnauthorized: false };
     return this.#connected(count, 'secureConnect', () => connectTls(options));
   }
 
-  /** Those that the gateway has not closed. */
+  /** Number that the gateway has not closed. */
   openCount(): number {
     return this.#sockets.filter((socket) => !socket.destroyed && !socket.readableEnded).length;
   }
@@ -36,7 +36,7 @@ export class AttackSockets {
   async #connected(count: number, event: string, make: () => Socket): Promise<Socket[]> {
     const sockets = Array.from({ length: count }, () => {
       const socket = make();
-      // One that is refused is closed, or reset: both are fine.
+      // A refused connection may be closed or reset.
       socket.on('error', () => undefined).resume();
       this.#sockets.push(socket);
       return socket;

@@ -1,4 +1,4 @@
-// A gateway process to be attacked: its memory is limited, and after the attacks nothing may be left in it.
+// A gateway process to be attacked: its memory is limited, and no load may be left after the attacks.
 
 import { expect } from 'vitest';
 import { eventually } from '../e2e/harness.ts';
@@ -8,16 +8,16 @@ import { report } from './attack-size.ts';
 
 const heapMiBMax = 400;
 const residentBytesMax = 512 * 1024 * 1024;
-/** The process is busy with the last attack at first. */
+/** Time for the process to finish the last attack. */
 const restMsMax = 30_000;
 const graceMs = 500;
 const exitMsMax = 20_000;
 let promptSeed = 9000;
 
 export interface AttackedOptions {
-  /** Flags of `kvoyant serve`; they come after those that every attacked gateway has. */
+  /** Flags of `kvoyant serve`, after those that every attacked gateway has. */
   readonly flags?: readonly string[];
-  /** For the files of settings that have no flag, such as keys. */
+  /** Variables for settings without a flag, such as keys. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Base addresses. Default: two scripted engines, which serve the model `scripted`. */
   readonly engines?: readonly string[];
@@ -25,11 +25,11 @@ export interface AttackedOptions {
 
 export interface Attacked {
   readonly gateway: Program;
-  /** Those that were started for it. */
+  /** The engines that were started for it. */
   readonly engines: readonly Program[];
 }
 
-/** Starts the compiled command: `node scripts/build.mjs` first. Every start is to be ended by `finish`. */
+/** Starts the compiled command, so run `node scripts/build.mjs` first. `finish` must follow every start. */
 export async function startAttacked(options: AttackedOptions = {}): Promise<Attacked> {
   const engines = options.engines === undefined ? await Promise.all([startScripted(), startScripted()]) : [];
   await Promise.all(engines.map((engine) => script(engine, { kind: 'stream', firstTokenMs: 0, tokens: 3, gapMs: 1 })));
@@ -45,7 +45,7 @@ export async function startAttacked(options: AttackedOptions = {}): Promise<Atta
   return { gateway, engines };
 }
 
-/** A client that does nothing wrong gets its whole stream. */
+/** Asserts that an ordinary client gets its whole stream. */
 export async function expectServed({ gateway }: Attacked): Promise<void> {
   promptSeed += 1;
   const end = await stream(gateway.url, completion(promptSeed, 3), restMsMax);
@@ -53,8 +53,8 @@ export async function expectServed({ gateway }: Attacked): Promise<void> {
 }
 
 /**
- * Asserts what must hold once the attackers have closed their connections: no load, no connection of a client, no fault
- * in the log, no more memory than allowed at any moment, and SIGTERM ends the process with exit code 0.
+ * Asserts the state after the attackers have closed their connections: no load, no client connection, no internal error
+ * in the log, peak memory within the limit, and SIGTERM ends the process with exit code 0.
  * @param name of the attacks, for the table
  */
 export async function finish(attacked: Attacked, name: string): Promise<void> {
@@ -72,7 +72,7 @@ export async function finish(attacked: Attacked, name: string): Promise<void> {
   }
 }
 
-/** SIGTERM ends it, whatever connections are open. @param codes 3 is that of answers which were broken off */
+/** SIGTERM ends it, whatever connections are open. @param codes allowed exit codes; 3: answers were broken off */
 export async function expectEnds(gateway: Program, codes: readonly number[] = [0]): Promise<void> {
   const exited = gateway.exitCode();
   gateway.signal('SIGTERM');

@@ -1,4 +1,4 @@
-// Bodies of every shape: each is answered with 2xx or 4xx, and none is an error in the log.
+// Bodies of every shape: each is answered with 2xx or 4xx, and none causes an error in the log.
 
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -62,7 +62,7 @@ function object(names: readonly string[], of: fc.Arbitrary<string>): fc.Arbitrar
   return fc.array(member, { maxLength: 5 }).map((texts) => `{${texts.join(',')}}`);
 }
 
-/** A prompt that is sound as a rule, so that the other members are looked at, too. */
+/** Mostly a valid prompt, so that the other members are checked too. */
 const sound = fc.constantFrom(
   ['/v1/chat/completions', '"messages":[{"role":"user","content":"hi"}]'] as const,
   ['/v1/completions', '"prompt":"hi"'] as const,

@@ -1,4 +1,4 @@
-// Bodies that are large, many, cut into single bytes, pipelined, or a few bytes of JSON for many of memory.
+// Bodies that are large, many, sent in single bytes, pipelined, or JSON that takes much memory per byte.
 
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ const bodyBytes = size(30, 4) * mib;
 let attacked: Attacked;
 beforeAll(async () => {
   attacked = await startAttacked({
-    // In the small suite the budget has the same proportion to a body.
+    // The small suite keeps the proportion of budget and body.
     flags: size(1, 0) === 1 ? [] : ['--body-bytes-max', `${4 * mib}`, '--bodies-bytes-max', `${24 * mib}`],
   });
 });
@@ -24,7 +24,7 @@ const opened: Client[] = [];
 
 interface Client {
   readonly socket: Socket;
-  /** All that has come. */
+  /** Everything received so far. */
   text(): string;
 }
 
@@ -64,7 +64,7 @@ function close(clients: readonly Client[]): Promise<void> {
   return eventually(async () => (await heldBytes()) === 0, 20_000);
 }
 
-/** While `work` goes on, the engines let nobody's answer end. */
+/** While `work` runs, no engine ends an answer. */
 async function whileEnginesAreSlow(work: () => Promise<void>): Promise<void> {
   const all = (ways: object): Promise<unknown> => Promise.all(attacked.engines.map((engine) => script(engine, ways)));
   await all({ kind: 'stream', firstTokenMs: 60_000, tokens: 1, gapMs: 1 });
@@ -75,7 +75,7 @@ async function whileEnginesAreSlow(work: () => Promise<void>): Promise<void> {
 it('answers 503 with retry-after to many large bodies, and keeps room for small ones', async () => {
   const prompt = JSON.stringify({ model: 'scripted', stream: true, prompt: 'x'.repeat(bodyBytes - 1000) });
   const clients = Array.from({ length: size(30, 12) }, open);
-  // Their last byte is missing: each is held, and none is read.
+  // Without its last byte each body is held, and none is parsed.
   const part = Buffer.from(prompt.slice(0, -1));
   await Promise.all(clients.map(({ socket }) => write(socket, head(`content-length: ${prompt.length}`))));
   await Promise.all(clients.map(({ socket }) => write(socket, part)));
@@ -110,7 +110,7 @@ it('serves large bodies pipelined on one connection within the memory limit', as
     }
     await eventually(async () => (await heldBytes()) > body.length, 30_000);
     expect(Math.max(peakBytes, await heldBytes())).toBeLessThan(2.5 * body.length);
-    // The gateway sees that the client goes, whatever it has sent.
+    // The gateway notices that the client leaves, whatever it has sent.
     await close([client]);
   });
   await expectServed(attacked);

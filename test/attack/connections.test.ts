@@ -1,4 +1,4 @@
-// Connections that hold a place and bring no request that is worth one, at a gateway that has only 100 of them.
+// Connections that occupy slots without an admitted request, at a gateway with 100 slots.
 
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -10,14 +10,14 @@ import { AttackSockets } from './attack-sockets.ts';
 import { type Attacked, expectEnds, expectServed, finish, startAttacked } from './attacked.ts';
 
 const connectionsMax = 100;
-/** A connection that is as old gives way to one of the same address. */
+/** A connection of this age is closed for one of the same address. */
 const graceMs = 1000;
 
 const lines = (...text: readonly string[]): string => `${text.join('\r\n')}\r\n\r\n`;
 const post = (...headers: readonly string[]): string => lines('POST /v1/completions HTTP/1.1', 'host: x', ...headers);
 const get = (path: string): string => lines(`GET ${path} HTTP/1.1`, 'host: x');
 
-/** Sent again and again, until the socket is closed. */
+/** Sends the text repeatedly until the socket is closed. */
 function repeat(socket: Socket, text: string, intervalMs: number): void {
   const timer = setInterval(() => socket.write(text), intervalMs);
   socket.on('close', () => clearInterval(timer));

@@ -1,4 +1,4 @@
-// Publishers of KV events that lie, flood, stall and break every rule: none of it holds or fills the gateway, or ends it.
+// Publishers of KV events that lie, flood, stall and violate the protocol: none blocks, fills or ends the gateway.
 
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -26,11 +26,11 @@ interface Shown {
 
 const capacityBlocks = 8192;
 const blockSize = 16;
-/** Of one attack: what it sends, or how long it goes on. */
+/** Limit on the duration of one attack. */
 const attackMsMax = size(120_000, 15_000);
 let attacked: Attacked;
 let engines: Program[];
-/** Where the first worker's publisher connects to us; where the second one's and its replays are. */
+/** Address that the first worker's publisher connects to; then those of the second worker's publisher and replays. */
 let bound: string;
 let dialled: RawPublisher;
 let replays: RawPublisher;
@@ -84,7 +84,7 @@ async function accepted(): Promise<{ publisher: RawPublisher; socket: Socket }> 
   return { publisher, socket };
 }
 
-/** Writes pieces as fast as they are taken, until all are sent, the socket is closed, or for a while. */
+/** Writes pieces as fast as the socket takes them, until all are sent, the socket is closed, or the time is over. */
 async function pour(socket: Socket, pieces: Iterable<Uint8Array>): Promise<void> {
   const endMs = performance.now() + attackMsMax;
   for (const piece of pieces) {

@@ -1,4 +1,4 @@
-// Ways in without a key: a file of keys that goes bad under a running gateway, and headers that only look like a key.
+// Attempts without a key: a key file that becomes invalid at run time, and headers that only resemble a key.
 
 import { mkdirSync, mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
@@ -12,7 +12,7 @@ import { type Attacked, finish, startAttacked } from './attacked.ts';
 const secret = 'some-secret-00000001';
 const adminKey = 'admin-secret-0000001';
 const sound = `- k:${secret}\n`;
-/** The gateway looks at its files once a second. */
+/** The gateway checks its files once a second. */
 const noticedMsMax = 20_000;
 let attacked: Attacked;
 let folder: string;
@@ -28,7 +28,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** @param headers as name, value, name, value, so that one can come twice */
+/** @param headers alternating names and values, so that a name can be repeated */
 function statusOf(path: string, headers: readonly string[]): Promise<number> {
   const body = '{"model":"scripted","prompt":"x","max_tokens":2,"stream":true}';
   return new Promise((resolve, reject) => {

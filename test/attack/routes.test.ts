@@ -1,4 +1,4 @@
-// Paths and bodies that mean one thing to the gateway and another to an engine, or that lead to what is for operators.
+// Paths and bodies that gateway and engine could read differently, or that lead to operator routes.
 
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -23,7 +23,7 @@ afterAll(async () => {
   await harness.end();
 });
 
-/** What comes back to these bytes, until the gateway closes the connection. */
+/** Sends the bytes. @returns the response until the gateway closes the connection */
 function sendRaw(bytes: string): Promise<string> {
   const { port, hostname } = new URL(gateway.url);
   return new Promise((resolve) => {
@@ -49,7 +49,7 @@ async function statusOf(method: string, target: string, body = '{"model":"fake",
   return Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0);
 }
 
-/** None of the requests that `send` makes reaches the engine. */
+/** Asserts that none of the requests of `send` reaches the engine. */
 async function expectKeptFromEngine(send: () => Promise<void>): Promise<void> {
   const before = engine.requests.length;
   await send();

@@ -1,4 +1,4 @@
-// Small requests that make a chat template write or do very much: refused by name, with the rest of the gateway at work.
+// Small requests that make a chat template write or do very much: refused by limit, while other requests are served.
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
@@ -34,7 +34,7 @@ function expectLimited(answer: Answer, limit: string): void {
 
 it('limits deeply nested tools that are written with an indent', async () => {
   const gateway = await started('{% for t in tools or [] %}{{ t | tojson(indent=4) }}{% endfor %}hello');
-  // As deep as a body may be: 240 KB of it would be 100 MB.
+  // The allowed depth: 240 KB of this would render 100 MB.
   const nested = '['.repeat(480) + ']'.repeat(480);
   const tool = `{"type":"function","function":{"name":"f","parameters":{"a":${nested}}}}`;
   const body = `{"messages":[{"role":"user","content":"x"}],"tools":[${Array.from({ length: 240 }, () => tool)}]}`;

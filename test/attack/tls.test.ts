@@ -1,4 +1,4 @@
-// Connections to a gateway with TLS that never come to a request, at one that has only 100 places.
+// TLS connections that never send a request, at a gateway with 100 slots.
 
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../e2e/harness.ts';
@@ -9,7 +9,7 @@ import { type Attacked, expectEnds, expectServed, finish, startAttacked } from '
 
 const connectionsMax = 100;
 const graceMs = 1000;
-/** Of the handshake, of which the gateway allows as much itself where requests may take longer. */
+/** Limit on requests and so on handshakes, for which the gateway allows at most 10 s. */
 const requestMsMax = size(10_000, 2000);
 
 const { tlsCertFile, tlsKeyFile } = tlsSettings('first');
@@ -38,7 +38,7 @@ it.each(beginnings)('with connections that %s: serves others, and frees the slot
   for (const socket of open) if (bytes.length > 0) socket.write(bytes);
   await sleep(1.2 * graceMs);
   await expectServed(attacked);
-  // The attackers stay; the gateway closes their connections.
+  // The attackers keep their connections open; the gateway closes them.
   await eventually(() => attacked.gateway.clientSocketCount() === 0, 5 * requestMsMax);
   await expectServed(attacked);
 });

@@ -1,4 +1,4 @@
-// Prompts that take long to tokenize: those of other clients are answered before them, and they end with their client.
+// Prompts that take long to tokenize: other clients are answered first, and tokenizing ends when the client leaves.
 
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ async function started(tokenizer: string): Promise<Gateway> {
   return harness.gateway({ workers: [engine.url], tokenizer, trustTokenizer: true }, 1);
 }
 
-/** Words that are no tokens, each another one. */
+/** Different words that are not single tokens. */
 function words(chars: number, seed: number): string {
   const parts: string[] = [];
   for (let length = 0, i = seed * 7919; length < chars; i++) {
@@ -29,7 +29,7 @@ function words(chars: number, seed: number): string {
   return parts.join('').slice(0, chars);
 }
 
-/** Names in the order in which their answers came. */
+/** Names in order of their answers' arrival. */
 async function orderOf(answers: Readonly<Record<string, Promise<Answer>>>): Promise<string[]> {
   const order: string[] = [];
   await Promise.all(
@@ -76,7 +76,7 @@ it('stops tokenizing when the client has left', async () => {
   leaving.end(body);
   await eventually(() => leaving.writableFinished, 30_000);
   leaving.destroy();
-  // As long as the batch, so that it would come behind it.
+  // As long as the batch, so that it would be queued after it.
   const prompts = Array.from({ length: 3 }, (_, i) => words(70_000, 5000 + i));
   expect((await complete(gateway, prompts)).status).toBe(200);
   const failures = await (await fetch(`${gateway.adminUrl}/metrics`)).text();

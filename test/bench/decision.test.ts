@@ -1,4 +1,4 @@
-// The bench of the core runs, on the workload that its checksums name, and finds every overlap right.
+// The decision bench runs on the workload of its checksums, and every overlap is correct.
 
 import { expect, it, vi } from 'vitest';
 import { benchDecision } from '../../bench/decision.ts';

@@ -1,4 +1,4 @@
-// The bench of the event intake runs, small, and loses nothing.
+// The event intake bench runs small, and loses no batch.
 
 import { expect, it } from 'vitest';
 import { measureIntake } from '../../bench/kv-intake.ts';

@@ -1,4 +1,4 @@
-// The bench of the lab runs, on a small part of its workload.
+// The lab bench runs on a small part of its workload.
 
 import { expect, it, vi } from 'vitest';
 import { benchReplay, workloadToReplay } from '../../bench/replay.ts';

@@ -17,7 +17,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** What it prints, on stdout and stderr, and its exit code. */
+/** Output on stdout and stderr, and exit code. */
 async function check(yaml: string, ...args: string[]): Promise<{ said: string; complained: string; exitCode: number }> {
   const said: string[] = [];
   let complained = '';

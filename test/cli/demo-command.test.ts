@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
 import { demoCommand } from '../../src/cli/demo.ts';
 
-/** What the command says when it refuses its arguments. */
+/** The command's error message for refused arguments. */
 function refusal(...args: string[]): string {
   let said = '';
   const command = demoCommand()

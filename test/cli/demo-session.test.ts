@@ -78,7 +78,7 @@ describe('runDemo', () => {
   it('reports a busy machine below the table and in the figures', async () => {
     const slow = await session({ rows: ['kv'], speedup: 100 }, 'slow');
     expect(slow.code).toBe(0);
-    // A simulated second a step, 100 times as fast as real ones: steps of 10 ms.
+    // Steps of one simulated second at 100 times real speed take 10 ms.
     expect(slow.figures!.pr1731!.kv!.machine).toMatchObject({ stepMs: 10, tooBusy: true });
     expect(slow.figures!.pr1731!.kv!.machine.stepLateMs).toBeCloseTo(20, 6);
     expect(slow.printed.replace(/\s+/g, ' ')).toContain(
@@ -113,7 +113,7 @@ describe('runDemo', () => {
   });
 });
 
-/** Runs a session that serves on; `use` gets the gateway's address once it is printed. */
+/** Runs a session that keeps serving; `use` gets the gateway's address once it is printed. */
 async function runToServing(
   options: Partial<DemoOptions>,
   printed: string[],

@@ -28,7 +28,7 @@ function demo(...args: string[]): ChildProcess {
   return running;
 }
 
-/** Runs a tiny workload and waits for the gateway that serves on. */
+/** Runs a tiny workload and waits for the gateway that keeps serving. */
 async function servingDemo(): Promise<{ program: ChildProcess; gateway: string; addresses: string[] }> {
   const program = demo('pr1731', '--rows', 'kv', '--scale', '0.001', '--port', '0', ...smallRun);
   let gateway: string | undefined;
@@ -92,7 +92,7 @@ describe('kvoyant demo', () => {
       }
       expect(rows.kv!.prefixHitRate).toBeGreaterThanOrEqual(rows['round-robin']!.prefixHitRate);
     }
-    // Two prompts a group: half of what is shared can be met.
+    // Two prompts per group, so half of the shared tokens can be hits.
     expect(figures.burst!.kv!.prefixHitRate).toBeGreaterThan(0.3);
     expect(figures.burst!['round-robin']!.prefixHitRate).toBeLessThan(0.3);
   });

@@ -1,4 +1,4 @@
-// How the probes of a capacity are judged: over all seeds together, in longer runs where the usual one does not tell.
+// Verdicts of the capacity search: over all seeds together, and from longer runs if the usual one is inconclusive.
 
 import { describe, expect, it } from 'vitest';
 import { type Capacity, capacityOf, type SeededRun } from '../../src/cli/lab-capacity-of.ts';
@@ -20,7 +20,7 @@ function seeded(seed: number, requests: number | null = null): SeededRun {
   return { workload, spec: { ...runSpecDefaults, policy: parsePolicySpec('kv'), seed } };
 }
 
-/** What an engine would do of which only this is known. */
+/** Behaviour of an imagined engine at one rate. */
 interface Imagined {
   goodShare(requests: number, speed: number, seed: number): number;
   slowdown?(requests: number): number;

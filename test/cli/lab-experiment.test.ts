@@ -1,4 +1,4 @@
-// How far a long experiment is, and how many streams of jobs go on at a time.
+// Progress of a long experiment, and its limit on concurrent jobs.
 
 import { describe, expect, it } from 'vitest';
 import { ExperimentProgress, mapWidth } from '../../src/cli/lab-experiment.ts';

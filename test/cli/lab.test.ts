@@ -1,4 +1,4 @@
-// The lab's commands: figures on file, comparisons that go on where they were, errors in a line.
+// The lab's commands: stored figures, comparisons that resume, errors in one line.
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -79,7 +79,7 @@ describe('lab run', () => {
     const { runs } = JSON.parse(await readFile(json, 'utf8')) as { runs: RunResult[] };
     expect(runs[0]!.workload.name).toBe('my-trace.jsonl');
     expect(runs[0]!.spec.kvTokens).toBe(2_000_000);
-    // 1,024 tokens of the second prompt; of the third all but the block that has to be computed.
+    // 1,024 tokens of the second prompt, and all of the third except the block that must be computed.
     expect(runs[0]!.cache.hitRate).toBeCloseTo((1024 + 1520) / (3 * 1536), 6);
     expect(runs[0]!.cache.ceilingReached).toBe(1);
   });
@@ -127,7 +127,7 @@ describe('lab compare', () => {
     const args = ['compare', '--workloads', 'zipf,gsp-4x256', '--requests', '100', '--seeds', '2', '--out', folder];
     await lab(...args, '--policies', 'round-robin,kv', '--loads', '0.5,0.9', '--threads', '2');
     const jobs = await readdir(join(folder, 'jobs'));
-    // Zipf at two loads, the burst as it is; two policies and two seeds each.
+    // Zipf at two loads and the burst; two policies and two seeds each.
     expect(jobs.filter((name) => name.startsWith('run-')).length).toBe(2 * 2 * 2 + 2 * 2);
     expect(jobs.filter((name) => name.startsWith('probe-zipf-round-robin')).length).toBeGreaterThan(6);
     const report = await readFile(join(folder, 'report.html'), 'utf8');

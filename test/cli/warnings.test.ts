@@ -17,7 +17,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** Resolves when the program says where it listens. */
+/** Resolves when the program prints its address. */
 async function start(...args: string[]): Promise<Running> {
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   children.push(child);

@@ -1,4 +1,4 @@
-// The contract that every policy fulfils: pure choice, monotone costs where declared, the same seed and view the same choice.
+// The contract of every policy: pure choice, monotone costs if declared, the same choice for the same seed and view.
 
 import { inspect } from 'node:util';
 import fc from 'fast-check';
@@ -25,7 +25,7 @@ const policies: [string, () => Policy][] = [
   ['marginal-cost, fixed', () => createPolicy('marginal-cost', { recomputeWeight: 1 })],
 ];
 
-/** Those whose choice follows rules that overrule the cost, or that have no cost. */
+/** Policies with rules that overrule the cost, or without a cost. */
 const notMonotone = ['round-robin', 'random', 'prefix-hash', 'sglang-cache-aware', 'sticky-token-load'];
 
 interface Row {
@@ -61,7 +61,7 @@ function candidatesOf(rows: readonly Row[]): Candidates {
     candidates.activeBlocks[i] = one.activeBlocks;
     candidates.activePrefillTokens[i] = one.activePrefillTokens;
     candidates.runningRequests[i] = one.runningRequests;
-    // A speed model of 0.06 ms a token, of workers that are equally fast and had equal work.
+    // A speed model of 0.06 ms per token for equally fast workers with equal work.
     candidates.kvUsage[i] = (one.activeBlocks + promptBlocks + 1) / 400;
     candidates.prefillMs[i] = 0.06 * candidates.uncachedTokens[i]!;
     candidates.backlogMs[i] = 0.06 * one.activePrefillTokens;
@@ -76,7 +76,7 @@ function candidatesOf(rows: readonly Row[]): Candidates {
 
 const hasher = new BlockHasher();
 
-/** The first tokens tell requests apart. */
+/** The first tokens distinguish requests. */
 function requestOf(first: number, nowMs = 0): PolicyRequest {
   const prompt = { isl, hashes: [hasher.hash(new Uint32Array(isl).fill(first), blockSize)] };
   return { nowMs, isl, prompts: [prompt], overlapWeight: undefined, temperature: undefined };
@@ -97,7 +97,7 @@ const all = (state: unknown): string => inspect(state, { depth: Number.POSITIVE_
 
 const step = fc.record({
   kind: fc.constantFrom('booked', 'booked', 'first-token', 'released'),
-  /** The worker of a booking; of the other steps, which of the live bookings. */
+  /** For a booking: its worker. For other steps: which live booking. */
   which: fc.nat(7),
   elapsedMs: fc.nat(200),
 });
@@ -108,7 +108,7 @@ interface Step {
   elapsedMs: number;
 }
 
-/** The state of a policy that has followed these lives; `end` releases what they have left in flight. */
+/** The state of a policy after these steps; `end` releases the bookings still in flight. */
 function lived(policy: Policy, steps: readonly Step[]): { state: unknown; nowMs: number; end: () => void } {
   const state = policy.init();
   const live: { booking: PolicyBooking; hadFirstToken: boolean }[] = [];

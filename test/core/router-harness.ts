@@ -1,4 +1,4 @@
-// What the router's tests share: a router with workers, prompts from token lists, events for what an engine caches.
+// Shared by the router's tests: a router with workers, prompts from token lists, events for cached blocks.
 
 import {
   BlockHasher,
@@ -25,7 +25,7 @@ export function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-/** An engine's announcement of the full blocks of `tokens`, under handles of its own. */
+/** An engine's store event for the full blocks of `tokens`, with its own handles. */
 export function announced(tokens: readonly number[], blockSize: number): KvEvent {
   const hashes = hasher.hash(Uint32Array.from(tokens), blockSize);
   return {

@@ -1,4 +1,4 @@
-// The router's ledger equals its naive twin at every moment of any interleaving of lives, removals and restarts.
+// The router's ledger equals its naive twin at every moment of any interleaving of requests, removals and restarts.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { announced, promptOf, routerOf } from './router-harness.ts';
 
 const workerCount = 3;
 
-/** Few tokens and short blocks: prompts share prefixes, end on block boundaries, and have no full block at all. */
+/** Few tokens and short blocks, so that prompts share prefixes, end on block boundaries, or fill no block. */
 const tokens = fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 1, maxLength: 13 });
 const which = fc.nat(30);
 
@@ -56,7 +56,7 @@ describe('router against its naive twins', () => {
           const { router, route } = routerOf(workerCount, { blockSize, inFlightCredit });
           const ledger = new NaiveLedger(blockSize);
           const index = new NaiveIndex();
-          /** Every booking ever made, ended ones included: late calls on them must change nothing. */
+          /** Every booking so far, also ended ones: late calls on them must have no effect. */
           const bookings: Booking[] = [];
           const pick = (n: number): [Booking, NaiveRequest | undefined] | undefined => {
             if (bookings.length === 0) return undefined;

@@ -1,4 +1,4 @@
-// The life of bookings in the router: credit for what is promised, release on every path, requests answered in one piece, refusals.
+// The life of bookings in the router: in-flight credit, release on every path, answers in one piece, refusals.
 
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type Prompt, type Routed, Router } from '../../src/core/index.ts';
@@ -189,7 +189,7 @@ describe('in-flight credit', () => {
       router.release(bookings[0]!, 'done', nowMs + 10);
       return decision.overlapBlocks;
     };
-    // Each batch comes a second after its answer; the prompt comes again just before.
+    // Each batch arrives a second after its answer; the prompt is repeated just before that.
     for (let round = 0; round < 20; round++) {
       const tokens = range(1000 * round, 1000 * round + 40);
       const startMs = 10_000 * round;

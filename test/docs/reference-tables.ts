@@ -1,4 +1,4 @@
-// The tables of the reference pages, as they follow from the code.
+// The tables of the reference pages, derived from the code.
 
 import type { Registry } from 'prom-client';
 import { defaultOf, environmentName, flagName } from '../../src/gateway/config/setting-texts.ts';

@@ -1,4 +1,4 @@
-// The reference pages say what the code says. With UPDATE_DOCS=1 their tables are written anew.
+// The reference pages agree with the code. With UPDATE_DOCS=1 their tables are rewritten.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// What no linter sees: first sentences, chance, long files, the words of the core, paths and addresses.
+// Rules beyond the linter: first sentences, random draws, long files, the words of the core, paths and addresses.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Who is let in, and what stays secret.
+// Access control, and what stays secret.
 
 import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
@@ -31,7 +31,7 @@ const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 const completion = { model: 'fake', prompt: 'x' };
 const observed = ['/workers', '/loads', '/decisions', '/metrics'];
 
-/** With the headers as given, `host` among them, which `fetch` would not send. */
+/** Sends the headers as given, also `host`, which `fetch` would not send. */
 function statusFrom(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { method, headers, agent: false }, (response) => {
@@ -205,7 +205,7 @@ describe('routes of operators', () => {
     const workers = [engine.url];
     await expect(harness.gateway({ workers, adminHost: '0.0.0.0' })).rejects.toThrow(/set an adminKey or a viewKey/);
     const gateway = await harness.gateway({ workers, host: '0.0.0.0', allowOpen: true, adminHost: '0.0.0.0', viewKey });
-    // A machine without a network has no address to come from.
+    // A machine without a network has no other address.
     if (outside === undefined) return;
     const from = (url: string): string => `http://${outside.address}:${new URL(url).port}`;
     expect(await statusFrom(`${from(gateway.url)}/health`)).toBe(200);

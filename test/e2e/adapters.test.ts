@@ -91,7 +91,7 @@ describe('an adapter', () => {
   });
 });
 
-/** As vLLM does with its two routes for adapters. */
+/** Like vLLM's two routes for adapters. */
 function loadOrReply(engine: FakeEngine, request: FakeRequest): void {
   const loads = request.path === '/v1/load_lora_adapter';
   if (!loads && request.path !== '/v1/unload_lora_adapter') {

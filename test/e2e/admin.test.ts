@@ -1,4 +1,4 @@
-// Workers that come and go while the gateway runs: by hand, by files, by names.
+// Workers added and removed while the gateway runs: by operators, files and host names.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
@@ -59,7 +59,7 @@ describe('one worker', () => {
 
 const idOf = (engine: FakeEngine): string => encodeURIComponent(`${engine.url}#0`);
 
-/** From now on every request sends a token, then waits to be ended. */
+/** From now on every answer sends a token, then waits for `endAll`. */
 function holdStreams(engine: FakeEngine): { readonly held: FakeRequest[]; endAll(): void } {
   const held: FakeRequest[] = [];
   engine.behaviour = (request) => {

@@ -1,4 +1,4 @@
-// Engines that connect to one address of the gateway to publish their KV events, as llm-d sets them up.
+// Engines that publish their KV events to one address of the gateway, as in llm-d.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';

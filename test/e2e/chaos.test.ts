@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What an engine may do to a request, by the draw that the request carries. */
+/** Possible behaviours of an engine, drawn per request. */
 const mischief: readonly ((request: FakeRequest, random: Random) => unknown)[] = [
   (request) => streamTokens(request, 30),
   (request) => replyWhole(request, 'fine'),
@@ -52,7 +52,7 @@ const mischief: readonly ((request: FakeRequest, random: Random) => unknown)[] =
       'data: {"error": {"message": "died", "type": "InternalServerError", "code": 500}}\n\ndata: [DONE]\n\n',
     );
   },
-  // Ends in order, but in the middle of the answer.
+  // Ends normally, but in the middle of the answer.
   (request) => {
     openStream(request);
     sendToken(request, 'x');
@@ -66,7 +66,7 @@ const mischief: readonly ((request: FakeRequest, random: Random) => unknown)[] =
 
 async function sendOne(gateway: Gateway, random: Random): Promise<'answered' | 'broken' | 'aborted'> {
   const abort = new AbortController();
-  // Every request ends: what is not answered by then is given up.
+  // Every request ends: an unanswered one is given up by then.
   const timer = setTimeout(() => abort.abort(), random.below(2) === 0 ? 1500 : random.below(60));
   const tokens = Array.from({ length: 1 + random.below(200) }, () => random.below(4));
   const group = random.below(5);

@@ -1,4 +1,4 @@
-// Every way in which a connection can end, or fail to: its place is free afterwards, and the gateway can be closed.
+// Every way in which a connection can end or stay open: its slot is freed, and the gateway can be closed.
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -37,12 +37,12 @@ async function start(layer: Layer, options: GatewayOptions = {}): Promise<Gatewa
 
 function keep<S extends Socket>(socket: S): S {
   sockets.push(socket);
-  // Read, so that the end of the other side is seen; the own side stays open.
+  // Read, so that the other side's end is noticed; our side stays open.
   socket.on('error', () => undefined).resume();
   return socket;
 }
 
-/** Without TLS, whatever is spoken there. */
+/** A plain TCP connection, whatever protocol the gateway expects. */
 function openPlain({ url }: Gateway): Socket {
   const { hostname, port } = new URL(url);
   return keep(connect({ port: Number(port), host: hostname, allowHalfOpen: true }));
@@ -55,7 +55,7 @@ function openAs(layer: Layer, gateway: Gateway): Socket {
   return keep(connectTls(options));
 }
 
-/** Beside the one that asks. */
+/** Without the connection that asks. */
 async function openCount({ url, adminUrl }: Gateway): Promise<number> {
   const text = await getText(`${adminUrl}/metrics`);
   const counts = [...text.matchAll(/^kvoyant_client_connections\{state="\w+"\} (\d+)$/gm)];
@@ -69,7 +69,7 @@ const authorization = `authorization: Bearer ${key}`;
 const post = (...headers: readonly string[]): string =>
   lines('POST /v1/completions HTTP/1.1', 'host: x', authorization, ...headers);
 
-/** What a client sends on a connection that is ready, and how it goes on. */
+/** Ways in which a client misbehaves on a ready connection. */
 const ways: Readonly<Record<string, (socket: Socket) => void>> = {
   'says nothing': () => undefined,
   'sends what is no HTTP': (socket) => socket.write('\x16\x03\x01\x02\x00\x01\r\n\r\n'),
@@ -121,7 +121,7 @@ const ways: Readonly<Record<string, (socket: Socket) => void>> = {
     socket.write(`${post('content-length: 2')}{}${post('content-length: 100')}{`),
 };
 
-/** What one sends where TLS is expected, and how it goes on. */
+/** Ways in which a client misbehaves before TLS is established. */
 const handshakes: Readonly<Record<string, (socket: Socket) => void>> = {
   'says nothing': () => undefined,
   'speaks without TLS': (socket) => socket.write(lines('GET /health HTTP/1.1', 'host: x')),
@@ -164,7 +164,7 @@ describe('a connection frees its slot whatever a client does that', () => {
   });
 
   it('speaks TLS', async () => {
-    // Each has to end its handshake in that time, on a machine that does other things beside.
+    // Each handshake must end in that time, on a machine with other work.
     const gateway = await start('TLS', { requestMsMax: 2000 });
     await misbehave(ways, () => openAs('TLS', gateway), 'secureConnect');
     await expectAllClosed(gateway);

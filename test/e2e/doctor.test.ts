@@ -123,7 +123,7 @@ describe('the doctor', () => {
 
   it('notes further ports of the engine that serve the same model', async () => {
     let engines: FakeEngine[] = [];
-    // Neighbouring ports may be taken by others.
+    // Other programs may use neighbouring ports.
     for (let attempt = 0; engines.length < 3 && attempt < 20; attempt++) {
       await Promise.all(engines.splice(0).map((engine) => engine.close()));
       const first = await FakeEngine.start();

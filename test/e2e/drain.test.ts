@@ -1,4 +1,4 @@
-// The end of a gateway: as a call, and as a process that is told to stop.
+// Shutdown of a gateway: by a call, and of a process by a signal.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ afterEach(async () => {
 const stream = (gateway: { url: string }) =>
   post(gateway as Parameters<typeof post>[0], '/v1/chat/completions', { ...chatBody, stream: true });
 
-/** Requests wait until they are told to go on. */
+/** Requests wait until the test continues them. */
 function hold(engine: FakeEngine): FakeRequest[] {
   const held: FakeRequest[] = [];
   engine.behaviour = (request) => {
@@ -139,7 +139,7 @@ describe('kvoyant serve', () => {
     served.child.kill('SIGHUP');
     await eventually(() => /k\.yaml:3: bodyBytesMax must be an integer/.test(served.log()));
     expect(await urls()).toEqual([a.url]);
-    // Not announced by any signal.
+    // Changed without a signal.
     folder.write('k.yaml', `workers: [${b.url}]\nport: 0\nseed: 8\npolicy: random\n`);
     await eventually(async () => (await urls()).join() === b.url, 10_000);
     expect(served.log()).toMatch(/"settings":\["policy"\],"msg":"settings not changed; they need a restart/);

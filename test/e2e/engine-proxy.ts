@@ -1,4 +1,4 @@
-// An engine seen through a glass that a test bends: any request or answer may be another one than what was sent.
+// A proxy in front of an engine that lets a test replace any request or answer.
 
 import {
   createServer,
@@ -10,9 +10,9 @@ import {
 import type { AddressInfo } from 'node:net';
 
 export interface Bends {
-  /** Another body for a request to this path. */
+  /** Replaces the body of a request to this path. */
   request?(path: string, body: string): string;
-  /** Another answer from this path; null: 404. */
+  /** Replaces the answer from this path; null: 404. */
   answer?(path: string, body: string): string | null;
 }
 

@@ -1,4 +1,4 @@
-// Token ids asked of the engines: who is asked, what it costs where they fail, and what is claimed of a prompt.
+// Token ids from the engines: which are asked, what happens when they fail, and which blocks of a prompt are claimed.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
@@ -45,7 +45,7 @@ interface Decided {
   readonly uncachedTokens: number;
 }
 
-/** Engines that tell token ids; what they are asked while they join is forgotten. */
+/** Engines that return token ids; questions during joining are not recorded. */
 async function started(
   tokenizes: readonly Tokenize[],
   options: GatewayOptions = {},
@@ -97,7 +97,7 @@ const status =
   (code: number): Tokenize =>
   (_question, response) =>
     replyJson(response, code, { error: {} });
-/** Answers what is asked while it joins; later questions go to `then`. */
+/** Answers the questions during joining; later ones go to `then`. */
 const fit =
   (then: NonNullable<Tokenize>): Tokenize =>
   (question, response) =>
@@ -152,7 +152,7 @@ describe('by default', () => {
     for (const worker of await shown(gateway)) {
       expect(worker).toMatchObject({ source: 'approximate', tokensFrom: { text: 'bytes', chat: 'bytes' } });
     }
-    // Once, however many there are.
+    // One line, however many prompts there are.
     expect(log.with('prompt routed by its bytes').map(({ code }) => code)).toEqual(['engine-missing']);
   });
 
@@ -229,10 +229,10 @@ describe('an engine that fails to answer', () => {
     expect(firstMs).toBeLessThan(2000);
     await Promise.all(Array.from({ length: 20 }, (_, i) => complete(gateway, `y${i}`)));
     const [questions] = asked(engines);
-    // After each rest one is held, to see whether it answers.
+    // After each pause one question tests whether it answers.
     expect(questions).toBeLessThanOrEqual(3);
     expect(await failures(gateway)).toEqual({ 'engine-unreachable': questions, 'engine-missing': 21 - questions! });
-    // Its health is another matter.
+    // Its health is not affected.
     expect((await shown(gateway))[0]).toMatchObject({ state: 'ready' });
   });
 
@@ -258,7 +258,7 @@ describe('an engine that fails to answer', () => {
 });
 
 describe('with a tokenizer', () => {
-  /** As the built-in one, with so many further ids before those of a chat. */
+  /** The built-in tokenizer, with this many extra ids before those of a chat. */
   const builtin =
     (extra: readonly number[] | 'same', only?: (question: Question) => boolean): Tokenize =>
     async (question, response) => {
@@ -274,7 +274,7 @@ describe('with a tokenizer', () => {
     const tokenizer = await loadBuiltinTokenizer();
     return tokenizer.encodeChat(plainChat({ messages: chatBody.messages })).ids.length;
   };
-  // But for what is found of events and caches.
+  // Except findings about events and caches.
   const warnings = (): string[] =>
     log.lines.filter(({ level, cause }) => level === 40 && cause === undefined).map(({ msg }) => msg);
 
@@ -308,7 +308,7 @@ describe('with a tokenizer', () => {
   });
 
   it('tokenizes chats itself while some engine agrees, or if it is trusted', async () => {
-    // Joins behind the other.
+    // Joins after the other one.
     const late: Tokenize = async (question, response) => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       return builtin([9])!(question, response);
@@ -355,7 +355,7 @@ describe('with a tokenizer', () => {
   ])('whose chat template %s asks engines for chats, and logs what to improve', async (_what, files, notice) => {
     const folder = tokenizerFolder({ 'tokenizer.json': wordLevel, ...files });
     try {
-      // A word-level tokenizer knows nothing of the text that is compared but one unknown word after another.
+      // To a word-level tokenizer every word of the compared text is unknown.
       const own = await loadTokenizer(folder.path, { imagesPath: null, templateOptional: true });
       const tell: Tokenize = async ({ prompt }, response) =>
         replyTokens(response, typeof prompt === 'string' ? Array.from(await own.encode(prompt)) : [1, 2, 3]);
@@ -407,7 +407,7 @@ describe('with a tokenizer', () => {
     expect(first.isl - textTokens.ids.length).toBeGreaterThan(1000);
     expect(first.isl - textTokens.ids.length).toBeLessThan(1050);
     const second = await chat(gateway, messages);
-    // Towards the 4,900 that were counted.
+    // Moves towards the counted 4,900.
     expect(second.isl).toBeGreaterThan(first.isl + 100);
     expect(second.overlapTokens).toBeGreaterThanOrEqual(96);
     expect(second.overlapTokens).toBeLessThan(textTokens.ids.length);

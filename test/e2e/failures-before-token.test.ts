@@ -28,7 +28,7 @@ interface Attempts {
   readonly decisions: readonly { readonly attempt: number; readonly outcome: string; readonly worker: string }[];
 }
 
-/** Two engines, the first of which gets the first request; the other one answers. */
+/** Two engines: the first gets the first request, the other one answers. */
 async function pair(
   behaviour: FakeEngine['behaviour'],
   options: object = {},
@@ -106,7 +106,7 @@ describe('a stream whose worker fails before the first token', () => {
         expect(answer.headers['x-kvoyant-worker']).toBe(`${clientIdOf(sound.url)}#0`);
         expect(answer.body).toContain('"t1"');
         expect(answer.body).not.toContain('error');
-        // Nothing that the failed worker sent is left in it.
+        // It contains nothing from the failed worker.
         expect(answer.body).not.toContain('chatcmpl-0');
       }
       // One request id for both attempts.

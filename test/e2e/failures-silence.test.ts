@@ -3,7 +3,7 @@ import type { Gateway } from '../../src/gateway/index.ts';
 import { type FakeEngine, openStream, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
-/** Tests here mostly wait, so they wait together, each with a harness of its own. */
+/** These tests mostly wait, so they run concurrently, each with its own harness. */
 function inHarness(test: (harness: Harness) => Promise<void>): () => Promise<void> {
   return async () => {
     const harness = new Harness();
@@ -26,7 +26,7 @@ async function state(gateway: Gateway, { url }: FakeEngine): Promise<string> {
 
 const requestsOf = ({ requests }: FakeEngine): number => requests.filter(({ path: asked }) => asked === path).length;
 
-/** Streams to two engines in turn, of which the first sends one token and then no more; ends when it has done so. */
+/** Streams to two engines in turn; the first sends one token and then nothing. Resolves when it has. */
 async function freeze(gateway: Gateway, frozen: FakeEngine): Promise<Promise<string>[]> {
   let withTokens = 0;
   frozen.behaviour = (request) => {
@@ -53,7 +53,7 @@ describe.concurrent('a frozen engine', () => {
       expect(await state(gateway, frozen!)).toBe('down');
       await eventually(() => frozen!.aborted === 4);
       await atRest(gateway);
-      // Others are served as if nothing had been.
+      // Other requests are not affected.
       const before = requestsOf(sound!);
       for (let i = 0; i < 4; i++) expect((await post(gateway, path, stream)).body).toContain('[DONE]');
       expect(requestsOf(sound!)).toBe(before + 4);
@@ -106,7 +106,7 @@ describe.concurrent('a frozen engine', () => {
       await eventually(async () => (await state(gateway, stalled!)) === 'stalled', outMsMax);
       for (let i = 0; i < 4; i++) await post(gateway, path, stream);
       expect(requestsOf(stalled!)).toBe(4);
-      // All but the two with tokens.
+      // All except the two with tokens.
       await eventually(() => ended === 6, 20_000);
       await new Promise((resolve) => setTimeout(resolve, 1500));
       expect(ended).toBe(6);
@@ -134,7 +134,7 @@ describe.concurrent('a frozen engine', () => {
       };
       const first = Array.from({ length: 3 }, () => post(gateway, path, stream));
       await eventually(async () => (await state(gateway, engine)) === 'stalled', outMsMax);
-      // New ones are taken as well: there is no other engine.
+      // New requests are accepted, since there is no other engine.
       const second = post(gateway, path, stream);
       for (const { status, body } of await Promise.all([...first, second])) {
         expect(status).toBe(200);
@@ -161,7 +161,7 @@ describe.concurrent('a frozen engine', () => {
           });
         };
       }
-      // 200,000 tokens are booked on the second, which take 100 s at the speed that is assumed.
+      // 200,000 tokens booked on the second engine take 100 s at the assumed speed.
       const prompt = Array.from({ length: 200_000 }, (_, i) => i % 50_000);
       const short = post(gateway, '/v1/completions', { model: 'fake', prompt: [1, 2, 3], stream: true });
       await eventually(() => answers.length === 1);

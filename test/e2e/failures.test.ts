@@ -67,7 +67,7 @@ describe('a worker that fails before it answers', () => {
     const answer = await post(gateway, '/v1/chat/completions', chatBody);
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body)).toMatchObject({ error: { code: 'upstream_failed', type: 'server_error' } });
-    // Once, and once more where the connection had been in use before.
+    // Once, and once more if the connection had been used before.
     for (const { requests } of engines) expect([1, 2]).toContain(requests.length);
   });
 

@@ -1,4 +1,4 @@
-// A tiny OpenAI-shaped engine whose every answer a test decides: it refuses, resets, cuts, hangs or answers at will.
+// A tiny engine with the OpenAI API whose behaviour a test defines: it can refuse, reset, cut, hang or answer.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -13,7 +13,7 @@ export interface FakeRequest {
 
 export type Behaviour = (request: FakeRequest) => unknown;
 
-/** A question to /tokenize. */
+/** Body of a /tokenize request. */
 export type Question = Readonly<Record<string, unknown>>;
 
 export interface FakeEngineOptions {
@@ -30,7 +30,7 @@ export class FakeEngine {
   aborted = 0;
   behaviour: Behaviour = (request) => streamTokens(request, 3);
   readonly questions: Question[] = [];
-  /** Answers /tokenize; null: there is no such route. */
+  /** Answers /tokenize; null: no such route. */
   tokenize: ((question: Question, response: ServerResponse) => unknown) | null = null;
   health: (response: ServerResponse) => unknown = (response) => response.end();
   models: readonly string[];
@@ -64,7 +64,7 @@ export class FakeEngine {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Ends every connection at once, as a killed process does. */
+  /** Resets every connection at once, like a killed process. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -108,7 +108,7 @@ export class FakeEngine {
   }
 }
 
-/** Answers /tokenize: a token for each character of the text, or of the messages as JSON; so equal beginnings stay equal. */
+/** Answers /tokenize with a token per character of the text, or of the messages as JSON. */
 export function tokenizeCharacters(question: Question, response: ServerResponse): void {
   const { prompt, messages } = question;
   const text = typeof prompt === 'string' ? prompt : (messages as object[]).map((m) => JSON.stringify(m)).join('\n');

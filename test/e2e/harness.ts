@@ -1,4 +1,4 @@
-// Starts and ends what an end-to-end test needs, and checks afterwards that nothing is left behind.
+// Starts and stops the engines and gateways of an end-to-end test, and asserts at the end that no load is left.
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { expect } from 'vitest';
@@ -74,7 +74,7 @@ export async function loads(gateway: Gateway): Promise<LoadsAnswer> {
   return (await getJson(gateway, '/loads')) as LoadsAnswer;
 }
 
-/** Every load is zero, at once or within `timeoutMs`. */
+/** Asserts that every load becomes zero within `timeoutMs`. */
 export async function atRest(gateway: Gateway, timeoutMs = 5000): Promise<void> {
   await eventually(async () => {
     const { workers } = await loads(gateway);

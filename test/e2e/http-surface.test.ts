@@ -12,7 +12,7 @@ afterEach(async () => {
   await harness.end();
 });
 
-/** Sends raw bytes; resolves with all that came back once the gateway closes, or `until` has come. */
+/** Sends raw bytes; resolves with the response once the gateway closes the connection, or `until` matches. */
 function exchangeRaw(gateway: Gateway, bytes: string, until?: RegExp, then?: string): Promise<string> {
   const { port, hostname } = new URL(gateway.url);
   return new Promise((resolve, reject) => {
@@ -235,7 +235,7 @@ describe('other routes of the engines', () => {
     const engines = await harness.engines(2);
     for (const engine of engines) {
       engine.behaviour = async ({ response, path, body }) => {
-        // None ends before all have been placed.
+        // None ends before all are placed.
         await eventually(() => engines.reduce((count, { requests }) => count + requests.length, 0) >= 10);
         replyJson(response, 201, { path, body });
       };

@@ -39,7 +39,7 @@ afterEach(async () => {
 });
 
 describe('usage of streams whose client does not ask for it', () => {
-  /** A stream whose pieces are written one by one. */
+  /** A stream whose chunks are written one by one. */
   const streamOf =
     (...pieces: readonly string[]) =>
     async (request: FakeRequest): Promise<void> => {

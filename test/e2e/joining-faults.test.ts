@@ -139,7 +139,7 @@ describe('an internal error while one engine is handled', () => {
     await eventually(() => engine.requests.length === 1);
     vi.spyOn(EngineCalls.prototype, 'advance').mockImplementation(boom);
     await eventually(async () => (await workersOf(gateway))[0]!.state === 'refused');
-    // The guard looks ten times a second.
+    // The guard runs ten times a second.
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(log.with('engine out of use: internal error')).toHaveLength(1);
     finish();

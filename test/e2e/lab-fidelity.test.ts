@@ -1,9 +1,9 @@
-// The lab against the real thing: the same trace through the gateway over simulated engines in real time.
+// The lab compared with the gateway over simulated engines in real time, on the same trace.
 //
-// Both have the same policy, seed, worker order and step times. The timed trace has steps ten times as long as the
-// profile's, few requests at a time, and a seed with which no decision hangs on 30 ms (checked below): so that a busy
-// machine, which makes every message a few milliseconds late, changes neither a decision nor the mean TTFT of about a
-// second by much. That needs no slack: 5 % are 47 ms on the mean of 28 requests.
+// Both have the same policy, seed, worker order and step times. A busy machine delays every message by a few
+// milliseconds. So that this changes neither a decision nor the mean TTFT (about a second) by much, the timed trace has
+// steps ten times as long as the profile's, few requests at a time, and a seed with which no decision depends on 30 ms
+// (checked below). No further tolerance is needed: 5 % are 47 ms on the mean of 28 requests.
 
 import { type ClientRequest, request as httpRequest } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -55,7 +55,7 @@ afterEach(async () => {
   await harness.end();
 });
 
-/** A gateway whose workers have the indices that they have in the lab: each is there before the next one is named. */
+/** A gateway with the lab's worker indexes: each worker has joined before the next one is added. */
 async function startGateway(): Promise<Gateway> {
   const options = (count: number): GatewayOptions => ({
     workers: fleet.workers.slice(0, count).map(({ url }) => url),
@@ -75,7 +75,7 @@ async function startGateway(): Promise<Gateway> {
   return gateway;
 }
 
-/** Every content id stands for 16 tokens of its own, everything else for tokens that nobody else has at their place. */
+/** Every content id stands for its own 16 tokens; all other tokens are unique at their position. */
 function tokensOf({ isl, blockIds }: WorkloadRequest, index: number): number[] {
   return Array.from({ length: isl }, (_, token) => {
     const block = Math.floor(token / 16);
@@ -83,7 +83,7 @@ function tokensOf({ isl, blockIds }: WorkloadRequest, index: number): number[] {
   });
 }
 
-/** Sends one request as a stream. @returns its TTFT, at its end */
+/** Sends one request as a stream. Resolves at its end. @returns its TTFT */
 function send(gateway: Gateway, request: WorkloadRequest, index: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const startMs = performance.now();
@@ -150,7 +150,7 @@ function inTheLab(workload: Workload): { readonly decisions: Shown[]; readonly r
   return { decisions, result: simulate(workload, { ...spec, engineSpeed }, {}, { onDecision }) };
 }
 
-/** Everything that the engines have published has reached the router. */
+/** Waits until every published batch has reached the router. */
 async function feedsAreRead(gateway: Gateway): Promise<void> {
   await eventually(async () => {
     const { workers: seen } = (await getJson(gateway, '/workers')) as {
@@ -171,7 +171,7 @@ const grouped = (count: number): SmallRequest[] =>
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** 28 requests in 14 s, 77 of 600 seeds: of those whose decisions survive late arrivals the one with the firmest mean. */
+/** 28 requests in 14 s. Of 600 seeds, 77 have decisions that survive late arrivals; this one has the steadiest mean. */
 function timedTrace(): Workload {
   const random = new Random(77);
   let atMs = 0;
@@ -202,11 +202,11 @@ describe('the lab and the gateway', () => {
   });
 
   it('make the same decisions on a burst before its first event', async () => {
-    // No step ends while the requests come in.
+    // No step ends while the requests arrive.
     engineSpeed = 0.002;
     const workload = workloadOf(grouped(64));
     const gateway = await startGateway();
-    // Their answers never end: the test hangs up.
+    // Their answers never end: the test disconnects.
     for (const [index, request] of workload.requests.entries()) send(gateway, request, index).catch(() => undefined);
     await eventually(async () => (await made(gateway)).length === workload.requests.length);
     const decisions = await made(gateway);

@@ -1,4 +1,4 @@
-// Every limit of the gateway, reached: what the client gets, and what the metrics say.
+// Every limit of the gateway when it is reached: the client's answer and the metrics.
 
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -21,7 +21,7 @@ async function limited(gateway: Gateway, limit: string): Promise<number> {
   return Number(new RegExp(`^kvoyant_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0);
 }
 
-/** Opens a connection and writes; resolves with all that has come once the gateway has closed it. */
+/** Opens a connection and writes; resolves with the response once the gateway has closed it. */
 function raw(gateway: Gateway, text: string): { socket: Socket; received: Promise<string> } {
   const { hostname, port } = new URL(gateway.url);
   const socket = connect(Number(port), hostname);
@@ -31,7 +31,7 @@ function raw(gateway: Gateway, text: string): { socket: Socket; received: Promis
     socket.on('data', (chunk) => {
       all += chunk.toString('latin1');
     });
-    // A connection that is refused may be reset.
+    // A refused connection may be reset.
     socket.on('error', () => undefined);
     socket.on('close', () => resolve(all));
   });

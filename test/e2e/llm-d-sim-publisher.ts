@@ -1,4 +1,4 @@
-// Publishes KV events as llm-d-inference-sim does, where that differs from an engine: see the points in the class.
+// Publishes KV events like llm-d-inference-sim, including its differences from an engine.
 
 import { XPublisher } from 'zeromq';
 import { writeSeq } from '../../src/wire/kv-events-frames.ts';
@@ -7,9 +7,9 @@ const flushEvents = 16;
 const flushMs = 1000;
 
 /**
- * It connects, under a topic `kv@HOST:PORT@MODEL`; counts batches from 1; sends every 16 events or every second; writes
- * arrays of 9 fields with integers as wide as Go writes them; gives root blocks the parent 0; and announces all blocks
- * of a prompt when the request starts, in a hash of its own.
+ * It connects, with a topic `kv@HOST:PORT@MODEL`; numbers batches from 1; sends every 16 events or every second; writes
+ * arrays of 9 fields with integers as wide as Go writes them; gives root blocks the parent 0; announces all blocks of a
+ * prompt when the request starts; and has its own hash.
  */
 export class LlmDSimPublisher {
   readonly topic: string;
@@ -34,7 +34,7 @@ export class LlmDSimPublisher {
     return this.#cached.size;
   }
 
-  /** Resolves when a subscription has come: what is published before is lost. */
+  /** Resolves when a subscriber has arrived; earlier batches are lost. */
   async whenSubscribed(): Promise<void> {
     await this.#socket.receive();
   }
@@ -51,7 +51,7 @@ export class LlmDSimPublisher {
     }
   }
 
-  /** Its blocks go in no order: a prefix may go before what follows it. */
+  /** Evicts in any order: a prefix may be evicted before its continuation. */
   evict(count: number): void {
     for (const hash of [...this.#cached].slice(0, count)) {
       this.#cached.delete(hash);
@@ -59,7 +59,7 @@ export class LlmDSimPublisher {
     }
   }
 
-  /** What `/sleep` does. */
+  /** The effect of `/sleep`. */
   clear(): void {
     this.#cached.clear();
     this.#event(this.#asMaps ? map([text('type'), text('AllBlocksCleared')]) : array(text('AllBlocksCleared')));
@@ -148,7 +148,7 @@ function float64(value: number): Buffer {
   return bytes;
 }
 
-/** Chained; which bytes go in does not matter to a subscriber. */
+/** Chained; the exact input does not matter to a subscriber. */
 function fnv1a(parent: bigint, tokens: readonly number[]): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const word of [parent, ...tokens.map(BigInt)]) {

@@ -1,4 +1,4 @@
-// A name server whose every answer a test decides.
+// A name resolver whose answers a test defines.
 
 import type { Resolve } from '../../src/gateway/index.ts';
 

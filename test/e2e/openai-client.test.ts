@@ -1,4 +1,4 @@
-// The official client of the OpenAI API against simulated engines: directly, and through the gateway.
+// The official OpenAI client with simulated engines: directly, and through the gateway.
 
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -38,7 +38,7 @@ afterEach(async () => {
 const undo: (() => void)[] = [];
 type Method = (...args: unknown[]) => unknown;
 
-/** Makes the method throw once, of any instance that `applies` names, then be as before. @returns whether it has */
+/** Makes the method throw once, on the first instance that `applies` accepts. @returns whether it has thrown */
 function throwOnce(prototype: object, method: string, applies = (_: object): boolean => true): () => boolean {
   const owner = prototype as Record<string, Method>;
   const own = Object.getOwnPropertyDescriptor(prototype, method);
@@ -69,7 +69,7 @@ async function nothingIsHeld(gateway: Gateway): Promise<void> {
   gateway.router('fake')!.assertConsistent();
 }
 
-/** Two tokens apart, so that the client has some of the answer before the end comes. */
+/** Pauses between two tokens, so that the client has part of the answer before the end. */
 async function slowly(request: Parameters<FakeEngine['behaviour']>[0]): Promise<void> {
   openStream(request);
   sendToken(request, 'a');
@@ -78,7 +78,7 @@ async function slowly(request: Parameters<FakeEngine['behaviour']>[0]): Promise<
   endStream(request, 10, 2);
 }
 
-/** `whole`: the fault comes too late to take the answer from the client. */
+/** `whole`: the fault comes too late to affect the client's answer. */
 type Told = 'envelope' | 'event' | 'whole';
 
 const places: readonly (readonly [string, () => () => boolean, Told])[] = [
@@ -104,7 +104,7 @@ describe('an internal error of the gateway', () => {
     it(`leaks nothing, and the client gets an error: ${where}`, async () => {
       const engine = await harness.engine();
       engine.behaviour = slowly;
-      // Counters take their methods when they are made.
+      // Counters read their methods when they are created.
       const happened = inject();
       const gateway = await harness.gateway({ workers: [engine.url], inFlightPerKeyMax: 1 });
       const answer = await post(gateway, path, streamBody);
@@ -118,7 +118,7 @@ describe('an internal error of the gateway', () => {
         else expect(answer.body).toContain('[DONE]');
       }
       await nothingIsHeld(gateway);
-      // The only place of the key is free again.
+      // The key's only place in flight is free again.
       const next = await post(gateway, path, streamBody);
       expect(next.body).toContain('[DONE]');
     });

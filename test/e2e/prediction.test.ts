@@ -6,7 +6,7 @@ import { atRest, eventually, getJson, Harness, post } from './harness.ts';
 
 const model = 'sim-prediction';
 const blockSize = 16;
-/** Blocks of both engines together are a fraction of what the sequential phase computes. */
+/** Both engines together hold a fraction of the blocks that the sequential phase computes. */
 const smallBlocks = 80;
 const largeBlocks = 4000;
 
@@ -28,7 +28,7 @@ async function made(): Promise<Made[]> {
   return ((await getJson(gateway, '/decisions')) as { decisions: Made[] }).decisions;
 }
 
-/** Every batch that the engines have published has been applied. */
+/** Whether every published batch has been applied. */
 async function caughtUp(): Promise<boolean> {
   const { workers } = (await getJson(gateway, '/workers')) as { workers: { url: string; feed: { lastSeq: number } }[] };
   return fleet.workers.every(({ url, publisher }) => {
@@ -42,7 +42,7 @@ const ask = (prompt: readonly number[], tokens: number): Promise<unknown> =>
 const newTokens = (random: Random, count: number): number[] =>
   Array.from({ length: count }, () => random.below(50_000));
 
-/** Conversations that grow by a turn each time; every third one is asked again as it is, cached to its last block. */
+/** Conversations that grow by a turn each time; every third prompt is repeated unchanged, cached to its last block. */
 class Conversations {
   readonly #random: Random;
   readonly #prompts: number[][];

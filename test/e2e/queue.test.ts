@@ -1,4 +1,4 @@
-// Requests that wait for room: held in overload, by priority, with a bound, a patience, and nothing left behind.
+// Requests that wait for room: held in overload, by priority, up to a size and a time limit, with no load left behind.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
@@ -56,7 +56,7 @@ async function queueOf(gateway: Gateway): Promise<Queue> {
 const waits = (gateway: Gateway, count: number): Promise<void> =>
   eventually(async () => (await queueOf(gateway)).waiting === count);
 
-/** A request that goes on until it is given up. */
+/** A request that runs until it is aborted. */
 async function occupy(gateway: Gateway): Promise<AbortController> {
   const controller = new AbortController();
   const { signal } = controller;
@@ -71,7 +71,7 @@ function complete(gateway: Gateway, more: object = {}, headers: Record<string, s
   return post(gateway, '/v1/completions', bodyOf(more), headers);
 }
 
-/** Request ids in the order of placing. */
+/** Request ids in order of placement. */
 async function placedInOrder(gateway: Gateway): Promise<string[]> {
   const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: readonly { requestId: string }[] };
   const newestFirst = decisions.map(({ requestId }) => requestId).filter((id) => id.startsWith('queued-'));

@@ -69,11 +69,11 @@ async function metric(gateway: Gateway, name: string): Promise<number> {
   return Number(line?.split(' ').at(-1) ?? 0);
 }
 
-/** As the engine counts them in its answer in one piece. */
+/** The engine's count in its answer in one piece. */
 const promptTokens = ({ body }: Answer): number =>
   (JSON.parse(body) as { usage: { prompt_tokens: number } }).usage.prompt_tokens;
 
-/** The requests in the file, once there are so many. */
+/** The requests in the file, once there are `count`. */
 async function recorded(gateway: Gateway, count: number): Promise<readonly WorkloadRequest[]> {
   await eventually(async () => (await metric(gateway, 'kvoyant_recorded_lines_total{fate="written"}')) === count);
   return (await readWorkload(path)).requests;
@@ -101,7 +101,7 @@ describe('kvoyant serve --record', () => {
     const isl = promptTokens(whole);
     expect(requests[0]!.isl).toBe(isl);
     expect(requests[1]!.isl).toBe(isl);
-    // All but the last word.
+    // All except the last word.
     expect(sharedBlocks(requests[0]!, requests[1]!)).toBe(Math.floor((isl - 1) / 16));
     expect(sharedBlocks(requests[0]!, requests[2]!)).toBe(0);
     expect(readFileSync(path, 'utf8')).not.toMatch(/quick|one|two/);

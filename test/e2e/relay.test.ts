@@ -61,7 +61,7 @@ describe('relay', () => {
     const engine = await harness.engine();
     engine.behaviour = (request) => replyWhole(request, String(request.body.length));
     const gateway = await harness.gateway({ workers: [engine.url] });
-    // Round the sizes in which sockets, proxies and TLS cut: 16 KB, 62,000 bytes, 64 KB, 1 MB.
+    // Around the sizes at which sockets, proxies and TLS cut: 16 KB, 62,000 bytes, 64 KB, 1 MB.
     const sizes = [16_384, 62_000, 65_536, 1_048_576].flatMap((size) => [size - 1, size, size + 1]);
     const bodies = sizes.map((size) => {
       const body = JSON.stringify({ model: 'fake', prompt: '' });
@@ -172,7 +172,7 @@ describe('relay', () => {
       openStream(request);
       let wake = (): void => undefined;
       request.response.on('drain', () => wake()).on('close', () => wake());
-      // Shorter than what may be held back of an event.
+      // Shorter than the part of an event that may be held.
       const filler = 'x'.repeat(60_000);
       while (written < total && !request.response.destroyed) {
         const more = request.response.write(`: ${filler}\n\n`);
@@ -227,7 +227,7 @@ describe('relay', () => {
     unsubscribe('http.server.request.start', collect);
     await new Promise((resolve) => setTimeout(resolve, 500));
     for (const { writableLength } of answers) {
-      // One read of a socket and what an event had left over.
+      // One socket read and the rest of an event.
       expect(writableLength).toBeLessThan(256 * 1024);
     }
     for (const abort of aborts) abort.abort();
@@ -235,7 +235,7 @@ describe('relay', () => {
   });
 });
 
-/** Chunked, with a pause after the first piece. @returns the status */
+/** Posts chunked, with a pause after the first chunk. @returns the status */
 async function postInPieces(url: string, body: string, firstBytes: number): Promise<number> {
   const request = httpRequest(`${url}/v1/completions`, { method: 'POST' });
   request.write(body.slice(0, firstBytes));

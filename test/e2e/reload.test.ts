@@ -1,4 +1,4 @@
-// Another configuration while requests run: what changes at once, what waits for a restart, and what is refused.
+// A new configuration while requests run: settings that change at once, that need a restart, and that are refused.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/index.ts';

@@ -9,7 +9,7 @@ afterEach(() => {
   process.env = environment;
 });
 
-/** What the command says instead of serving. */
+/** The command's error message. */
 async function complaint(...args: string[]): Promise<string> {
   let said = '';
   const command = serveCommand().exitOverride();

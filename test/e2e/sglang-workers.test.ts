@@ -1,4 +1,4 @@
-// Simulated engines that cache as SGLang does, behind the gateway.
+// Simulated engines with SGLang's cache, behind the gateway.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
@@ -32,7 +32,7 @@ interface DecisionJson {
   readonly actualCachedTokens: number;
 }
 
-/** Conversations that go on, one turn after the other, with more content than the caches hold. */
+/** Conversations, one turn after the other, with more content than the caches hold. */
 async function talk(conversations: number, turns: number): Promise<DecisionJson[]> {
   const histories = Array.from({ length: conversations }, (_, i) => `conversation ${i}: `);
   for (let turn = 0; turn < turns; turn++) {
@@ -42,7 +42,7 @@ async function talk(conversations: number, turns: number): Promise<DecisionJson[
       expect(answer.status).toBe(200);
       histories[i] = prompt;
       await atRest(gateway);
-      // The events of an answer's end may come after it.
+      // The events of an answer's end may arrive after it.
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
   }

@@ -6,7 +6,7 @@ import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 const model = 'sim-e2e';
-/** 16 tokens and more in every sentence, so that a few of them fill blocks. */
+/** At least 16 tokens per sentence, so that a few sentences fill blocks. */
 const sentence = 'The quick brown fox jumps over the lazy dog while seven wizards watch the moon rise again. ';
 
 let fleet: SimWorkers;
@@ -147,7 +147,7 @@ describe('over simulated engines', () => {
       for (const [group, shared] of groups.entries()) {
         const prompt = `${shared} question ${round} of group ${group}: ${sentence}`;
         await client.completions.create({ model, prompt, max_tokens: 4 });
-        // The event of a short answer's last block may come after the answer.
+        // The event of a short answer's last block may arrive after the answer.
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
     }

@@ -1,4 +1,4 @@
-// Certificates for tests, valid until 2126 for 127.0.0.1 and engines.test: an authority, and two that it has signed.
+// Test certificates, valid until 2126 for 127.0.0.1 and engines.test: an authority, and two certificates signed by it.
 //
 // Made by `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500`, the two with
 // `-CA authority.pem -addext subjectAltName=IP:127.0.0.1,DNS:engines.test`. The authority's key was thrown away.

@@ -31,13 +31,13 @@ async function portOf(onConnection: (data: string) => string | null): Promise<nu
   return (server.address() as AddressInfo).port;
 }
 
-/** Started with one engine that can't be reached, at the default log level: what the log and `/workers` say of it. */
+/** Starts a gateway with one unreachable engine. @returns its reason on `/workers`, and the log at the default level */
 async function saidOf(url: string): Promise<{ readonly reason: string; readonly lines: LogLines }> {
   const lines = new LogLines();
   const gateway = await harness.gateway({ workers: [url], logLevel: 'info' }, 0, [], { logTo: lines });
   await eventually(() => lines.with('engine not reached').length > 0, 15_000);
   const { workers } = (await getJson(gateway, '/workers')) as { workers: { reason: string; state: string }[] };
-  // Many more tries have failed by then, and only one has been told of.
+  // Many more attempts have failed by then, but only one is logged.
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(lines.with('engine not reached')).toHaveLength(1);
   expect(lines.with('engine not reached')[0]).toMatchObject({ level: 40, engine: url, reason: workers[0]!.reason });

@@ -41,7 +41,7 @@ function endEvents({ response }: FakeRequest): void {
   response.end(events[2]);
 }
 
-/** Engines that begin to answer and then wait. */
+/** Engines that start an answer and then wait. */
 async function started(count: number): Promise<{ gateway: Gateway; engines: FakeEngine[] }> {
   const engines = await harness.engines(count);
   for (const engine of engines) engine.behaviour = openEvents;

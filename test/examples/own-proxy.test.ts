@@ -16,7 +16,7 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-/** An engine that answers with its own name. */
+/** An engine that answers with its name. */
 async function engine(name: string): Promise<string> {
   const server = http.createServer((request, response) => {
     request.resume().on('end', () => response.end(JSON.stringify({ name })));
@@ -51,7 +51,7 @@ it('routes equal prompts to the engine that has them, and others to the rest', a
     const { status, name } = await ask(first);
     answers.set(name, (answers.get(name) ?? 0) + 1);
     expect(status).toBe(name === null ? 502 : 200);
-    // An engine that answered has the prompt from now on.
+    // The engine that answered holds the prompt from now on.
     if (name !== null) for (let again = 0; again < 3; again++) expect((await ask(first)).name).toBe(name);
   }
   expect(answers.get('a')).toBeGreaterThan(0);

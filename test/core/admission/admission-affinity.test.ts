@@ -1,4 +1,4 @@
-// Affinity as a credit: it shows as a term of its own, decides between equals, and gives way to what weighs more.
+// Affinity as a credit: it is a separate term, decides between equal workers, and is outweighed by larger terms.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// What the tests of admission share: a router that takes the least loaded worker, and requests that share no block.
+// Shared by the admission tests: a router that takes the least loaded worker, and requests that share no block.
 
 import {
   Admission,
@@ -14,7 +14,7 @@ import { hasher } from '../router-harness.ts';
 
 export const blockSize = 4;
 
-/** The first of those with the fewest active blocks. */
+/** Chooses the first worker with the fewest active blocks. */
 const leastBlocks: Policy<null> = {
   name: 'least-blocks',
   monotone: true,
@@ -29,7 +29,7 @@ const leastBlocks: Policy<null> = {
 
 let tokenId = 0;
 
-/** A prompt of so many full blocks that no other prompt has. */
+/** A prompt of this many full blocks that it shares with no other prompt. */
 export function ownPrompt(blocks: number): Prompt {
   const tokens = Uint32Array.from({ length: blocks * blockSize }, () => tokenId++);
   return { isl: tokens.length, hashes: [hasher.hash(tokens, blockSize)] };

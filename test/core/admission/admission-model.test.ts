@@ -1,4 +1,4 @@
-// Admission against its naive twin: any order of entries, ends, withdrawals, and changes of the workers.
+// Admission compared with its naive twin, for any order of entries, ends, withdrawals and worker changes.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// Who is placed, who waits, and in which order: the rules of admission one by one.
+// The rules of admission one by one: which requests are placed, which wait, and in which order.
 
 import { describe, expect, it } from 'vitest';
 import { applicant, harnessOf } from './admission-harness.ts';
@@ -173,7 +173,7 @@ describe('the queue', () => {
     expect(drain(10_000)).toEqual([[1, 0]]);
     enter(applicant(2, 60), 10_000);
     enter(applicant(3, 40), 10_000);
-    // 100 blocks in 10 s; 40 + 20 are asked for.
+    // 100 blocks freed in 10 s; 40 + 20 are needed.
     expect(retryAfterS(10_000)).toBe(6);
     expect(retryAfterS(20_000)).toBe(12);
     // The release is older than the window.
@@ -183,7 +183,7 @@ describe('the queue', () => {
     expect(drain(45_000)).toEqual([[3, 0]]);
     enter(applicant(4, 60), 45_000);
     enter(applicant(5, 1), 45_000);
-    // 100 blocks since the look at 20 s; 1 + 20 are asked for.
+    // 100 blocks freed since the reading at 20 s; 1 + 20 are needed.
     expect(retryAfterS(45_000)).toBe(6);
   });
 

@@ -1,4 +1,4 @@
-// The hashes equal their definition for every block size, and keep apart what must be kept apart.
+// The hashes equal their definition for every block size, and differ for different namespaces.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

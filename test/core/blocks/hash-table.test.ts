@@ -1,10 +1,10 @@
-// The table equals a Map under any mix of inserts and removals, and gives memory back.
+// The table equals a Map under any mix of inserts and removals, and frees memory.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HashTable } from '../../../src/core/blocks/hash-table.ts';
 
-/** Few distinct keys, the awkward ones among them, so that chains of probes form and break. */
+/** Few distinct keys, including special ones, so that probe chains form and break. */
 const key = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.constantFrom(0, 1, 0xffffffff));
 
 describe('hash table', () => {

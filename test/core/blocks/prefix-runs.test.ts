@@ -1,4 +1,4 @@
-// Runs split, share, merge and vanish; what each worker has of any prompt equals a set of whole prefixes.
+// Runs are split, shared, merged and removed; each worker's part of any prompt equals a set of whole prefixes.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -34,7 +34,7 @@ it('equals its naive twin under any order of inserts and removals', () => {
           );
         }
         runs.assertConsistent();
-        // Compressed: at most two runs for each chain, however often it was split.
+        // Compressed: at most two runs per chain, however often it was split.
         expect(runs.runCount).toBeLessThanOrEqual(2 * live.length);
       }
       for (const query of queries) {

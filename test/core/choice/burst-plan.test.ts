@@ -1,5 +1,5 @@
-// Plans for requests that arrive together: every request once, nothing changed before it is booked, and never worse
-// than placing one after the other.
+// Plans for requests that arrive together: every request once, nothing booked by planning, and never worse than placing
+// one after the other.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { announced, hasher, promptOf, range } from '../router-harness.ts';
 
 const blockSize = 4;
 
-/** A prompt's blocks by content; `own` tells its tail from others. */
+/** A prompt's blocks by content; `own` distinguishes its tail. */
 interface Drawn {
   readonly blocks: readonly number[];
   readonly tail: number;
@@ -16,7 +16,7 @@ interface Drawn {
 
 function tokensOf({ blocks, tail }: Drawn, own: number): number[] {
   const tokens = blocks.flatMap((block) => new Array<number>(blockSize).fill(block));
-  // A tail of at least one token: a prompt that is cached to its last block is computed from there on again.
+  // At least one token, since the last block of a fully cached prompt is computed again.
   for (let i = 0; i < tail; i++) tokens.push(1000 + own);
   return tokens;
 }
@@ -167,7 +167,7 @@ describe('a plan for requests that arrive together', () => {
           return Math.min(...routed.decision.candidates().map(({ uncachedTokens }) => uncachedTokens));
         });
         const order = range(0, requests.length).sort((a, b) => uncached[a]! - uncached[b]! || a - b);
-        // Equal costs are drawn, and the draws of a plan are its own: compare only where the policy never drew.
+        // A plan draws among equal costs from its own random source: compare only if the policy never drew.
         const alone: number[] = [];
         let drew = false;
         for (const index of order) {

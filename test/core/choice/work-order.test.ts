@@ -1,4 +1,4 @@
-// The order of prompts that share beginnings against every permutation of them.
+// The order of prompts with shared beginnings, compared with every permutation.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { hasher, range } from '../router-harness.ts';
 const blockSize = 4;
 
 interface Drawn {
-  /** Content of the leading blocks: equal numbers at the start are a shared beginning. */
+  /** Content of the leading blocks; equal leading numbers are a shared beginning. */
   readonly blocks: readonly number[];
   readonly tail: number;
 }
@@ -19,7 +19,7 @@ function jobOf({ blocks, tail }: Drawn, own: number): Job {
   return { hashes: hasher.hash(Uint32Array.from(tokens), blockSize), isl: tokens.length, cachedTokens: 0 };
 }
 
-/** Sum of the times at which the jobs are done, a block of work taking its tokens once. */
+/** Sum of the completion times, with each block computed once. */
 function totalTime(drawn: readonly Drawn[], order: readonly number[]): number {
   const computed = new Set<string>();
   let now = 0;

@@ -13,7 +13,7 @@ const hashesOf = (blocks: readonly number[]): BlockHashes =>
 /** Each block by its whole chain. */
 const chainsOf = (blocks: readonly number[]): string[] => blocks.map((_, i) => blocks.slice(0, i + 1).join('/'));
 
-/** Promises as their definition reads. */
+/** Promises by their definition. */
 class NaivePromises {
   promises: { readonly chains: readonly string[]; readonly untilMs: number }[] = [];
   readonly held = new Map<string, number>();
@@ -99,7 +99,7 @@ describe('LingeringPromises', () => {
               break;
             }
             case 'remove':
-              // The last block of the chain alone.
+              // Only the last block of the chain.
               index.apply(0, { kind: 'removed', hashes: sequence.slice(2 * count - 2) });
               twin.remove(chainsOf(one.blocks).at(-1)!);
               break;

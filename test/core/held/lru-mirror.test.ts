@@ -1,4 +1,4 @@
-// The mirror of a worker without events equals a list in order of use, whatever is touched.
+// The mirror of a worker without events equals a list in order of use.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

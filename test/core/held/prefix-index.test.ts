@@ -1,4 +1,4 @@
-// The index is exact: equal to its naive twin after any events, and right where the peers' indexes are known to be wrong.
+// The index is exact: equal to its naive twin after any events, and right in cases that other routers get wrong.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { NaiveIndex } from '../../model/naive-index.ts';
 
 const hasher = new BlockHasher();
 
-/** Engine handles: any words that are the same for the same name. */
+/** Engine handles: equal words for equal names. */
 function handles(names: readonly string[]): Uint32Array {
   const words = new Uint32Array(2 * names.length);
   for (const [i, name] of names.entries()) {
@@ -170,7 +170,7 @@ describe('prefix index', () => {
   it('equals the naive twin after any events: duplicates, orphans, holes, clears, two handles for one block', () => {
     const workerCount = 34;
     const worker = fc.constantFrom(0, 1, 33);
-    // A small world of chains over few tokens, so that events meet: the path names the block, the seed its engine's hash.
+    // Few chains over few tokens, so that events interact: the path names the block, the seed its engine's hash.
     const path = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 });
     const flavour = fc.constantFrom('', '', '', "'");
     const step = fc.oneof(

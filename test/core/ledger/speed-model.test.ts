@@ -1,4 +1,4 @@
-// The speed model learns workers of any speed and shape from what the router sees of them.
+// The speed model learns workers of any speed and shape from the router's observations.
 
 import { describe, expect, it } from 'vitest';
 import { BlockHasher, createPolicy, Random, type Routed, Router } from '../../../src/core/index.ts';

@@ -13,7 +13,7 @@ function routerOfOne(): Router {
   return router;
 }
 
-/** A stream whose tokens come at those times. */
+/** A stream whose tokens arrive at these times. */
 function stream(router: Router, timesMs: readonly number[]): void {
   const { bookings } = router.route({ prompts: [hash(20)] }, timesMs[0]! - 1) as Routed;
   for (const ms of timesMs) router.outputTokens(bookings[0]!, 1, ms);

@@ -1,4 +1,4 @@
-// What the tests of policies share: candidates from rows, bookings, requests with made-up hashes.
+// Shared by the policy tests: candidates from rows, bookings, requests with made-up hashes.
 
 import { Candidates } from '../../../src/core/choice/candidates.ts';
 import type { BlockHashes, PolicyBooking, PolicyRequest, Prompt } from '../../../src/core/index.ts';
@@ -16,7 +16,7 @@ export interface Columns {
   runningRequests?: number;
 }
 
-/** One candidate a row, at worker indices 0, 1, ... unless a row says otherwise; what is left out is 0 (blocks of 16). */
+/** One candidate per row, at worker indexes 0, 1, ... unless a row has one; missing columns are 0 (blocks of 16). */
 export function candidatesOf(...rows: readonly Columns[]): Candidates {
   const candidates = new Candidates();
   candidates.reset(rows.length);

@@ -1,4 +1,4 @@
-// The policies with a cost in one line, each on a hand-worked example of its formula.
+// The policies with a one-line cost, each on an example of its formula calculated by hand.
 
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type LabPolicyName, type PolicyOptions, Random } from '../../../src/core/index.ts';

@@ -1,4 +1,4 @@
-// Each policy on a hand-worked example of its formula.
+// Each policy on an example of its formula calculated by hand.
 
 import { describe, expect, it } from 'vitest';
 import { Candidates } from '../../../src/core/choice/candidates.ts';

@@ -1,4 +1,4 @@
-// Consistent hashing with bounded load: the same prefix, the same worker, until that one has too much to do.
+// Consistent hashing with bounded load: equal prefixes go to one worker until it is overloaded.
 
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type PolicyRequest, Random } from '../../../src/core/index.ts';
@@ -58,7 +58,7 @@ describe('prefix-hash', () => {
     }
   });
 
-  /** What 100 prompts choose when worker 0 has so many requests and the others have `others` each. */
+  /** Choices of 100 prompts if worker 0 has `first` requests and the others have `others` each. */
   function bounded(first: number, others: number, options: { loadSlack?: number } = {}): number[] {
     const own = createPolicy('prefix-hash', options);
     const rows = [{ runningRequests: first }, ...range(0, 3).map(() => ({ runningRequests: others }))];

@@ -1,4 +1,4 @@
-// SGLang's cache-aware routing: each of its rules on a hand-worked example, and the failure of its older miss rule.
+// SGLang's cache-aware routing: each rule on an example calculated by hand, and the failure of its older miss rule.
 
 import { describe, expect, it } from 'vitest';
 import { type DecisionReason, type PolicyRequest, Random } from '../../../src/core/index.ts';

@@ -1,7 +1,7 @@
-// A burst that is routed before anything completes: what each policy makes of its own decisions alone.
+// A burst that is routed before any request completes, so that each policy has only its own decisions.
 //
 // 64 groups x 16 prompts, 2,048 shared + 128 own tokens, shuffled, 8 workers, blocks of 16, no event: the shape of SGLang's
-// generated-shared-prefix benchmark. The figure is the prefill that the worker with the most of it has to compute.
+// generated-shared-prefix benchmark. The figure is the prefill of the worker with the most of it.
 
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type Policy, Random, Router } from '../../../src/core/index.ts';
@@ -51,7 +51,7 @@ function meanThousands(make: () => Policy): number {
 }
 
 describe('a cold burst', () => {
-  // Thousands of tokens by an independent study of the same formulas (30 shuffles), which these have to meet within 7 %.
+  // Thousands of tokens from an independent study of the same formulas (30 shuffles); these must agree within 7 %.
   const studied: [string, number, () => Policy][] = [
     ['round-robin', 138, () => createPolicy('round-robin')],
     ['sglang-cache-aware', 40.6, () => createPolicy('sglang-cache-aware')],

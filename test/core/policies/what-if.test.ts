@@ -1,4 +1,4 @@
-// The predicting policies on hand-worked examples: backlog, slowdown, TTFT, marginal cost.
+// The predicting policies on examples calculated by hand: backlog, slowdown, TTFT, marginal cost.
 
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/index.ts';
