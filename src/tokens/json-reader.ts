@@ -58,6 +58,7 @@ export class JsonReader {
   readonly #containers: Container[] = [];
   readonly #names: string[] = [];
   readonly #members = new Map<string, JsonMember>();
+  readonly #repeated = new Set<string>();
   #next: Next = 'value';
   #at = 0;
   #values = 0;
@@ -84,6 +85,11 @@ export class JsonReader {
   /** Members of the outermost object; the last of equal names. */
   get members(): ReadonlyMap<string, JsonMember> {
     return this.#members;
+  }
+
+  /** Names that the outermost object has more than once: JSON readers differ in which one counts. */
+  get repeated(): ReadonlySet<string> {
+    return this.#repeated;
   }
 
   /**
@@ -314,6 +320,7 @@ export class JsonReader {
       container.set(name, value);
       if (depth > 1) return this.#after();
       const values = this.#values - this.#memberValues;
+      if (this.#members.has(name)) this.#repeated.add(name);
       this.#members.set(name, { value, start: this.#memberFrom, end: this.#at, values });
     }
     return this.#after();

@@ -144,6 +144,18 @@ describe('the members of the outermost object', () => {
       ['b', '"x\\"}"'],
       ['c', '1.0'],
     ]);
+    expect([...reader.repeated]).toEqual(['a']);
+  });
+
+  it('are repeated however their names are written, but not by inner objects', () => {
+    const repeatedIn = (text: string): string[] => {
+      const reader = new JsonReader(text);
+      while (!reader.read(1));
+      return [...reader.repeated];
+    };
+    expect(repeatedIn('{"model":1,"\\u006dodel":2,"b":0}')).toEqual(['model']);
+    expect(repeatedIn('{"model":1,"b":{"model":2,"c":1,"c":2}}')).toEqual([]);
+    expect(repeatedIn('[{"a":1,"a":2}]')).toEqual([]);
   });
 });
 

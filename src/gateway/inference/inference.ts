@@ -4,7 +4,6 @@ import type { WorkerIndex } from '../../core/index.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
-import { namesTwice } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
@@ -80,7 +79,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   const rights = rightsOf(exchange.key, config.host);
   const overrides = readOverrides(exchange, request, rights);
   exchange.mustName(request.model);
-  if (namesTwice(body, 'model')) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
+  if (request.repeatsModel) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const { pool, model } = pools.resolve(request.model);
   exchange.asksFor(model);
   const tokenizing = new TokenizerTurn();
@@ -91,7 +90,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   if (exchange.gone) return null;
   // Resolved again: workers may have come and gone during tokenization.
   const resolved = pools.resolve(request.model);
-  const limited = limitPriority(body, (priority) => permitted(rights, priority));
+  const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
   return {
     ...resolved,

@@ -34,6 +34,15 @@ export class RequestFields {
     throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
   }
 
+  has(name: string): boolean {
+    return this.#member(name) !== undefined;
+  }
+
+  /** Whether the body has the field more than once. */
+  repeats(name: string): boolean {
+    return this.#reader.repeated.has(name);
+  }
+
   /** Null if absent. A list of token ids may be a typed array if `tokenLists` was set. */
   value(name: string): Json {
     return this.#member(name)?.value ?? null;

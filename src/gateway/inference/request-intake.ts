@@ -14,6 +14,8 @@ export interface InferenceRequest {
   readonly api: InferenceApi;
   /** Null if the client named none. */
   readonly model: string | null;
+  /** The body names it more than once. */
+  readonly repeatsModel: boolean;
   readonly prompts: readonly PromptInput[];
   /** Sequences sampled from each prompt. */
   readonly sequences: number;
@@ -26,6 +28,8 @@ export interface InferenceRequest {
   readonly recomputed: boolean;
   /** Lower goes first among requests that wait for a worker, as in engines. */
   readonly priority: number;
+  /** The body has the field, in any form. */
+  readonly statesPriority: boolean;
   /** Key shared by related requests, prefixed with the field's name; null if the client gave none. */
   readonly session: string | null;
 }
@@ -80,6 +84,7 @@ function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest 
   return {
     api,
     model: fields.text('model'),
+    repeatsModel: fields.repeats('model'),
     prompts,
     sequences,
     stream: fields.flag('stream') ?? false,
@@ -88,6 +93,7 @@ function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest 
     truncatedTo: readTruncation(fields),
     recomputed: wantsPromptLogprobs(api, fields),
     priority: fields.integer('priority', priorityMin, priorityMax) ?? 0,
+    statesPriority: fields.has('priority'),
     session: readSession(fields),
   };
 }
