@@ -12,6 +12,7 @@ export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
 export type { Planned } from './choice/burst-plan.ts';
 export type { CandidateCost, Candidates } from './choice/candidates.ts';
 export type { Decision, DecisionReason, Routed } from './choice/decision.ts';
+export type { LateBindingOptions } from './choice/late-binding.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
 export { assumedPrefillTokensPerS } from './ledger/prefill-model.ts';
 export {

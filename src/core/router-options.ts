@@ -1,6 +1,7 @@
 // Options of a router.
 
 import type { BlockHasher } from './blocks/block-hash.ts';
+import type { LateBindingOptions } from './choice/late-binding.ts';
 import type { Policy } from './choice/policy.ts';
 
 export interface RouterOptions {
@@ -15,6 +16,8 @@ export interface RouterOptions {
   readonly bookAt?: 'choice' | 'first-token' | 'told';
   /** Whether `plan` plans requests that arrive together. Default: as the policy says (`Policy.bursts`). */
   readonly joint?: boolean;
+  /** Whether `admit` holds requests that no worker could start soon (see late-binding.ts). Default: it does not. */
+  readonly lateBinding?: LateBindingOptions;
   /** May be shared within one thread. Default: a new one. */
   readonly hasher?: BlockHasher;
   /**

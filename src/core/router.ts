@@ -5,10 +5,11 @@ import { BlockHasher } from './blocks/block-hash.ts';
 import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { FreeWorkers } from './choice/free-workers.ts';
+import { LateBinding } from './choice/late-binding.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
 import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
 import { Predictions } from './choice/predictions.ts';
-import { HeldBlocks } from './held/held-blocks.ts';
+import { HeldBlocks, nothingApplied } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
 import { SpeedModel } from './ledger/speed-model.ts';
@@ -41,6 +42,9 @@ import { readLoad } from './worker-load.ts';
  * monotonic clock. The router never waits, never reads a clock, and draws random numbers from its seed only.
  */
 export class Router {
+  readonly lateBinding: LateBinding | null;
+  /** False: `plan` leaves the requests in their order, without workers. */
+  readonly plansBursts: boolean;
   readonly #policy: Policy;
   readonly #state: unknown;
   readonly #random: Random;
@@ -68,10 +72,13 @@ export class Router {
     this.#bookAt = options.bookAt ?? 'choice';
     this.#held = new HeldBlocks(this.#workers, options.hasher ?? new BlockHasher());
     const counted = { overlap: this.#policy.usesOverlap, promised: this.#inFlightCredit };
-    const predictions = new Predictions(this.#workers, this.#speed, this.#policy.usesSpeed ?? false);
+    const predictions = new Predictions(this.#speed, options);
     this.#placements = new Placements(this.#workers, this.#ledger, this.#held, predictions, counted);
     this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
-    this.#plan = new BurstPlan(this.#placements, this.#workers, { ...options, state: this.#state });
+    const parts = { ...options, state: this.#state, placements: this.#placements, speed: this.#speed };
+    this.#plan = new BurstPlan(this.#placements, this.#workers, parts);
+    this.plansBursts = this.#plan.enabled;
+    this.lateBinding = options.lateBinding ? new LateBinding(parts, options.lateBinding) : null;
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     this.#wholeAnswers = new WholeAnswerProgress(this.#ledger, this.#speed, (record, nowMs) =>
       this.#prefillDone(record, nowMs),
@@ -166,21 +173,14 @@ export class Router {
     planned: WorkerIndex | null = null,
   ): Routed | Refused | Held {
     const unplaced = this.#fill(request, nowMs) ?? this.#freeWorkers.narrow(request, closed);
-    return unplaced ?? this.#chooseAndBook(request, nowMs, planned);
+    const held = unplaced ?? this.lateBinding?.hold(request, planned, nowMs);
+    return held ?? this.#chooseAndBook(request, nowMs, planned);
   }
 
-  /**
-   * Plans requests that arrived together (see burst-plan.ts). Books nothing.
-   * @returns every request once, in the order in which to route them, in this synchronous step
-   */
+  /** Plans requests that arrived together; books nothing. @returns each once, in the order in which to route them now */
   plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
     this.advance(nowMs);
     return this.#plan.plan(requests, nowMs);
-  }
-
-  /** False: `plan` leaves the requests in their order, without workers. */
-  get plansBursts(): boolean {
-    return this.#plan.enabled;
   }
 
   /** Fills the candidates. @returns null, or why there are none */
@@ -189,7 +189,8 @@ export class Router {
     this.advance(nowMs);
     if (request.id !== undefined && this.#ids.has(request.id)) return this.#refuse('duplicate-id');
     const routable = this.#placements.fill(request, nowMs);
-    return this.#placements.candidates.count > 0 ? null : this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
+    const { count } = this.#placements.candidates;
+    return count > 0 ? null : this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
   }
 
   #chooseAndBook(request: RouteRequest, nowMs: number, planned: WorkerIndex | null): Routed {
@@ -305,15 +306,14 @@ export class Router {
     return this.#held.index.toldBlocks(worker);
   }
 
-  /** O(1) */
   load(worker: WorkerIndex): WorkerLoad {
     return readLoad({ workers: this.#workers, held: this.#held, speed: this.#speed }, worker);
   }
 
   /** How fast the worker is, and how good the predictions for it were. O(1) */
-  speedOf(worker: WorkerIndex): WorkerSpeed {
+  speedOf(worker: WorkerIndex, nowMs: number): WorkerSpeed {
     this.#workers.assertLive(worker);
-    return this.#placements.predictions.speedOf(worker);
+    return this.#placements.predictions.speedOf(worker, nowMs);
   }
 
   /** All live workers. O(workers) */
@@ -369,6 +369,7 @@ export class Router {
     this.#policy.onFirstToken?.(this.#state, record, nowMs);
     if (!wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
     if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);
+    if (this.lateBinding !== null) this.#onRoomChange();
     return truth;
   }
 
@@ -396,4 +397,3 @@ export class Router {
 }
 
 const noneClosed: ReadonlySet<WorkerIndex> = new Set();
-const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };

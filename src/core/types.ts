@@ -152,6 +152,8 @@ export interface Held {
    * The worker that lacks the fewest blocks, among those whose room is not reserved for others. Null: there is none.
    */
   readonly nearest: WorkerIndex | null;
+  /** Whether requests behind it may find a worker. False: none takes any. */
+  readonly othersMayGo: boolean;
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   createPolicy,
   type EngineModel,
   type LabPolicyName,
+  type LateBindingOptions,
   labPolicyNames,
   type Policy,
   type PolicyOptions,
@@ -25,6 +26,8 @@ export interface PolicySpec {
    * queue.
    */
   readonly queuedMax: number | null;
+  /** Late binding, with an unlimited queue unless `queuedMax` is set. Null: off. */
+  readonly lateBinding: LateBindingOptions | null;
   /** Whether requests that arrive at the same time are planned together. Null: as the policy does by itself. */
   readonly joint: boolean | null;
   /** Whether KV events reach the router. Without them it assumes an LRU cache of its own decisions. */
@@ -74,6 +77,7 @@ export function parsePolicySpec(text: string): PolicySpec {
   let bookDelayMs = 0;
   let queuedMax: number | null = null;
   let joint: boolean | null = null;
+  let lateBinding: LateBindingOptions | null = null;
   let kvEvents = true;
   let told = false;
   let slowWorker: PolicySpec['slowWorker'] = 'kept';
@@ -83,6 +87,11 @@ export function parsePolicySpec(text: string): PolicySpec {
     else if (key === 'event-delay-ms') eventDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'joint') joint = oneOf(text, key, value, ['on', 'off']) === 'on';
+    else if (key === 'late-binding') lateBinding = oneOf(text, key, value, ['on', 'off']) === 'on' ? {} : null;
+    else if (key === 'late-binding-ms')
+      lateBinding = { ...(lateBinding ?? {}), backlogMsMax: amount(text, key, value, delayMsMax) };
+    else if (key === 'late-binding-wrong-by')
+      lateBinding = { ...(lateBinding ?? {}), wrongBy: amount(text, key, value, 1000) };
     else if (key === 'queue') queuedMax = amount(text, key, value, queuedMaxMax);
     else if (key === 'events') kvEvents = oneOf(text, key, value, ['kv', 'none']) === 'kv';
     else if (key === 'told' && isPredicting(name)) told = oneOf(text, key, value, ['on', 'off']) === 'on';
@@ -98,6 +107,7 @@ export function parsePolicySpec(text: string): PolicySpec {
     bookDelayMs,
     queuedMax,
     joint,
+    lateBinding,
     kvEvents,
     told,
     slowWorker,
@@ -139,6 +149,9 @@ const conditions: readonly string[] = [
   'book-delay-ms',
   'queue',
   'joint',
+  'late-binding',
+  'late-binding-ms',
+  'late-binding-wrong-by',
   'slow-worker',
 ];
 

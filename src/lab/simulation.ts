@@ -105,11 +105,12 @@ class Simulation {
       inFlightCredit: policy.inFlightCredit,
       bookAt: booksLate(spec) ? 'told' : 'choice',
       ...(policy.joint !== null && { joint: policy.joint }),
+      ...(policy.lateBinding !== null && { lateBinding: policy.lateBinding }),
       onRoomChange: () => {
         this.#roomChanged = true;
       },
     });
-    const { queuedMax } = policy;
+    const queuedMax = policy.queuedMax ?? (policy.lateBinding === null ? null : Number.MAX_SAFE_INTEGER);
     this.#admission = queuedMax === null ? null : new Admission(this.#router, { waitingMax: queuedMax });
     this.#touched = new Uint8Array(spec.workers);
     const source = policy.kvEvents ? 'events' : 'approximate';

@@ -16,6 +16,7 @@ describe('parsePolicySpec', () => {
       bookDelayMs: 2.5,
       queuedMax: null,
       joint: null,
+      lateBinding: null,
       kvEvents: true,
       told: false,
       slowWorker: 'kept',

@@ -1,5 +1,7 @@
-// Lane: the requests that wait for the same workers, as a binary heap by priority, then arrival. Any entry can be
-// removed.
+// Lane: the requests that wait for the same workers, as a binary heap by priority, due time, then arrival. Any entry can
+// be removed.
+
+import type { Urgency } from './due-time.ts';
 
 /** One waiting request. */
 export class LanePlace<T> {
@@ -10,6 +12,10 @@ export class LanePlace<T> {
   readonly arrival: number;
   /** Blocks that the request needs if it shares none with other requests. */
   readonly blocks: number;
+  /** Due time under late binding, otherwise 0. Changes only while the request is in no lane. */
+  dueMs = 0;
+  /** What the due time follows from. Null without late binding. */
+  urgency: Urgency | null = null;
   /** Position in the heap. -1 after removal. */
   at = -1;
 
@@ -22,7 +28,8 @@ export class LanePlace<T> {
   }
 
   isBefore(other: LanePlace<T>): boolean {
-    return this.priority === other.priority ? this.arrival < other.arrival : this.priority < other.priority;
+    if (this.priority !== other.priority) return this.priority < other.priority;
+    return this.dueMs === other.dueMs ? this.arrival < other.arrival : this.dueMs < other.dueMs;
   }
 }
 

@@ -3,16 +3,22 @@
 // Waiting requests are placed by priority, then arrival. A blocked request reserves one worker, the one that lacks the
 // fewest blocks for it: requests behind it are not placed there, so they cannot overtake it for ever, but they may be
 // placed on other workers. Each request is chosen and booked on its own, so that the next one sees its load.
+//
+// With late binding (`RouterOptions.lateBinding`) a request is also held while the worker that the policy chooses for it has more
+// prefill queued than it can start soon, and those of equal priority go by due time (due-time.ts).
 
 import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { Router } from '../router.ts';
 import type { Refused, RouteRequest, WorkerIndex } from '../types.ts';
 import { AdmissionLane, LanePlace } from './admission-lane.ts';
+import { dueMs } from './due-time.ts';
 import { ReleaseRate } from './release-rate.ts';
 
 /** Blocked requests of one lane that later ones may overtake. Bounds the work of one drain. */
 const passedMax = 4;
+/** The same under late binding: requests for other workers are found behind those for the busiest. */
+const passedLateMax = 64;
 const retryAfterSMin = 1;
 const retryAfterSMax = 60;
 
@@ -47,12 +53,14 @@ export interface AdmissionOptions {
   readonly waitingMax: number;
 }
 
+type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding'>;
+
 /**
  * The queue of one router. It has no clock and no timer. The caller must call `drain` after every `onRoomChange` and
  * after every `enter` that returns `waiting`, and must withdraw requests that have waited too long.
  */
 export class Admission<A extends Applicant> {
-  readonly #router: Pick<Router, 'admit' | 'counters'>;
+  readonly #router: AdmittingRouter;
   readonly #waitingMax: number;
   readonly #lanes = new Map<string, AdmissionLane<A>>();
   readonly #rate = new ReleaseRate();
@@ -60,7 +68,7 @@ export class Admission<A extends Applicant> {
   #waitingBlocks = 0;
   #arrivals = 0;
 
-  constructor(router: Pick<Router, 'admit' | 'counters'>, { waitingMax }: AdmissionOptions) {
+  constructor(router: AdmittingRouter, { waitingMax }: AdmissionOptions) {
     this.#router = router;
     this.#waitingMax = waitingMax;
   }
@@ -89,6 +97,13 @@ export class Admission<A extends Applicant> {
     const blocks = wholeBlocks(request);
     if (this.#waiting >= this.#waitingMax) return { kind: 'full', retryAfterS: this.#retryAfterS(blocks, nowMs) };
     const place = new LanePlace(applicant, applicant.lane, applicant.priority, this.#arrivals++, blocks);
+    const { lateBinding } = this.#router;
+    if (lateBinding !== null) {
+      const prefillMs = lateBinding.leastPrefillMs(request, nowMs);
+      const sloTtftMs = request.slo?.ttftMs ?? Number.POSITIVE_INFINITY;
+      place.urgency = { arrivalMs: nowMs, prefillMs, sloTtftMs };
+      place.dueMs = dueMs(place.urgency, nowMs);
+    }
     this.#add(place);
     return { kind: 'waiting', waiting: place };
   }
@@ -110,6 +125,7 @@ export class Admission<A extends Applicant> {
     const shut = new Set<string>();
     for (let place = this.#first(shut); place !== undefined; place = this.#first(shut)) {
       const { lane, item: applicant } = place;
+      if (this.#putOff(place, nowMs)) continue;
       const outcome = this.#attempt(applicant, nowMs, closed);
       this.#take(place);
       if (outcome.kind !== 'held') {
@@ -119,11 +135,22 @@ export class Admission<A extends Applicant> {
       passed.push(place);
       const count = (passedOf.get(lane) ?? 0) + 1;
       passedOf.set(lane, count);
-      if (outcome.nearest === null || count > passedMax) shut.add(lane);
+      if (!outcome.othersMayGo || count > (this.#router.lateBinding === null ? passedMax : passedLateMax))
+        shut.add(lane);
       if (outcome.nearest !== null) closed.add(outcome.nearest);
     }
     for (const place of passed) this.#add(place);
     return admitted;
+  }
+
+  /** Due times move back once, when an SLO can no longer be met. @returns whether this one has */
+  #putOff(place: LanePlace<A>, nowMs: number): boolean {
+    const due = place.urgency === null ? 0 : dueMs(place.urgency, nowMs);
+    if (due <= place.dueMs) return false;
+    this.#take(place);
+    place.dueMs = due;
+    this.#add(place);
+    return true;
   }
 
   #attempt(

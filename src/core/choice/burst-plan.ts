@@ -8,13 +8,15 @@
 //    strictly less than where it is.
 // 3. Each worker gets its requests in the order of least mean time (work-order.ts).
 //
-// Total waiting time of a worker with backlog B, n planned requests and W tokens of planned prefill: n x B + W x
-// (n + 1) / 2, which is exact for equal requests in a queue. So a request of u uncached tokens adds
+// Total waiting time of a worker with backlog B, n planned requests and planned prefill W: n x B + W x (n + 1) / 2, which
+// is exact for equal requests in a queue. So a request whose own prefill is u adds
 //   B + W / 2 + u x (n + 2) / 2
-// and every move lowers the sum over all workers: the rounds end.
+// and every move lowers the sum over all workers: the rounds end. B, W and u are in ms if the policy uses the speed
+// model, otherwise in tokens.
 
 import { assert } from '../assert.ts';
 import { PlannedLoad, type PlannedPrompt } from '../ledger/planned-load.ts';
+import type { SpeedModel } from '../ledger/speed-model.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import { Random } from '../random.ts';
 import type { RouteRequest, WorkerIndex } from '../types.ts';
@@ -61,6 +63,7 @@ export interface BurstPlanOptions {
   readonly policy: Policy;
   readonly state: unknown;
   readonly seed: number;
+  readonly speed: SpeedModel;
   /** Default: as the policy says. */
   readonly joint?: boolean;
 }
@@ -71,17 +74,20 @@ export class BurstPlan {
   readonly #workers: WorkerTable;
   readonly #policy: Policy;
   readonly #state: unknown;
+  readonly #speed: SpeedModel;
   /** Separate from the router's, so that planning has no effect on later choices. */
   readonly #random: Random;
   readonly #load = new PlannedLoad();
   #nowMs = 0;
 
-  constructor(placements: Placements, workers: WorkerTable, { policy, state, seed, joint }: BurstPlanOptions) {
+  constructor(placements: Placements, workers: WorkerTable, options: BurstPlanOptions) {
+    const { policy, state, seed, speed, joint } = options;
     this.enabled = policy.bursts !== undefined && (joint ?? policy.bursts === 'planned');
     this.#placements = placements;
     this.#workers = workers;
     this.#policy = policy;
     this.#state = state;
+    this.#speed = speed;
     this.#random = new Random(seed);
   }
 
@@ -124,11 +130,11 @@ export class BurstPlan {
   }
 
   /** Adds the request to the plan. The candidates must be filled for it. */
-  #put(one: Plannable, position: number): void {
-    const { worker, blockSize, uncachedTokens, newBlocks, newOwnBlocks } = this.#placements.candidates;
-    const index = worker[position]!;
-    one.prompt = this.#load.insert(hashesOf(one.request.prompts[0]!, blockSize[position]!), index);
-    this.#load.addLoad(index, 1, uncachedTokens[position]!, newBlocks[position]!, newOwnBlocks[position]!);
+  #put(one: Plannable, row: number): void {
+    const { candidates } = this.#placements;
+    const hashes = hashesOf(one.request.prompts[0]!, candidates.blockSize[row]!);
+    one.prompt = this.#load.insert(hashes, candidates.worker[row]!);
+    this.#load.addLoad(1, candidates, row);
   }
 
   /** Takes the request out of the plan and fills the candidates for it. @returns the row of the worker it had */
@@ -137,10 +143,10 @@ export class BurstPlan {
     this.#load.remove(one.prompt!);
     one.prompt = null;
     this.#placements.fill(one.request, this.#nowMs, this.#load);
-    const { count, worker, uncachedTokens, newBlocks, newOwnBlocks } = this.#placements.candidates;
-    const position = rowOf(worker, count, from);
-    this.#load.addLoad(from, -1, uncachedTokens[position]!, newBlocks[position]!, newOwnBlocks[position]!);
-    return position;
+    const { candidates } = this.#placements;
+    const row = rowOf(candidates.worker, candidates.count, from);
+    this.#load.addLoad(-1, candidates, row);
+    return row;
   }
 
   #improve(plannable: readonly Plannable[]): void {
@@ -173,13 +179,16 @@ export class BurstPlan {
     return best;
   }
 
-  /** What the request would add to the total waiting time, in tokens of prefill. */
+  /** What the request would add to the total waiting time. The candidates are as of before it was lifted. */
   #added(i: number): number {
-    const { worker, uncachedTokens } = this.#placements.candidates;
+    const { worker, uncachedTokens, prefillMs } = this.#placements.candidates;
     const index = worker[i]!;
-    const { requests, prefillTokens } = this.#load;
-    const backlog = this.#workers.activePrefillTokens[index]!;
-    return backlog + prefillTokens[index]! / 2 + (uncachedTokens[i]! * (requests[index]! + 2)) / 2;
+    const { requests, prefillTokens, prefillMs: plannedMs } = this.#load;
+    const timed = this.#policy.usesSpeed === true;
+    const backlog = timed ? this.#speed.backlogMs[index]! : this.#workers.activePrefillTokens[index]!;
+    const planned = timed ? plannedMs[index]! : prefillTokens[index]!;
+    const own = timed ? prefillMs[i]! : uncachedTokens[i]!;
+    return backlog + planned / 2 + (own * (requests[index]! + 2)) / 2;
   }
 
   /** By rank within the worker, so that every worker gets its first request early. */

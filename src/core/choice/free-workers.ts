@@ -32,7 +32,8 @@ export class FreeWorkers {
   narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): Held | null {
     const open = this.#markOpen(request, closed);
     if (open === 0 || !(this.#anyHasBlocks() || this.#isLargerThanAll(request))) {
-      return { kind: 'held', nearest: this.#nearest(closed) };
+      const nearest = this.#nearest(closed);
+      return { kind: 'held', nearest, othersMayGo: nearest !== null };
     }
     if (open < this.#candidates.count) this.#candidates.keep(this.#open);
     return null;

@@ -60,7 +60,7 @@ export class Placements {
     if (candidates.count === 0) return routable;
     for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
     this.#fillUsage();
-    this.predictions.fill(candidates, request.prompts, nowMs);
+    this.predictions.fill(candidates, request.prompts, nowMs, planned);
     return routable;
   }
 

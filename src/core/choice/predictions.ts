@@ -2,30 +2,37 @@
 
 import type { BookingRecord } from '../ledger/active-blocks.ts';
 import { Forecast } from '../ledger/forecast.ts';
+import type { PlannedLoad } from '../ledger/planned-load.ts';
 import { shareOf } from '../ledger/prefill-share.ts';
 import type { SpeedModel } from '../ledger/speed-model.ts';
-import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { FirstToken, Prompt, WorkerIndex, WorkerSpeed } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 import { Hindsight } from './hindsight.ts';
+import type { Policy } from './policy.ts';
 
 /** Shorter answers show no TPOT. */
 const outputTokensMin = 8;
 
+/** Who reads the columns before the choice: a policy, and late binding. */
+export interface PredictionsOptions {
+  readonly policy: Policy;
+  readonly lateBinding?: object;
+}
+
 /** Writes its columns and the terms of bookings; the speed model learns elsewhere. */
 export class Predictions {
-  readonly #workers: WorkerTable;
   readonly #speed: SpeedModel;
   readonly #forecast = new Forecast();
   readonly #hindsight: Hindsight;
-  /** Whether the policy reads the columns. Otherwise only the chosen row is filled. */
+  /** Whether anybody reads the columns before the choice. Otherwise only the chosen row is filled. */
   readonly #usesSpeed: boolean;
+  /** Load to count beside that of the ledger; null except during a plan. */
+  #planned: PlannedLoad | null = null;
 
-  constructor(workers: WorkerTable, speed: SpeedModel, usesSpeed: boolean) {
-    this.#workers = workers;
+  constructor(speed: SpeedModel, { policy, lateBinding }: PredictionsOptions) {
     this.#speed = speed;
     this.#hindsight = new Hindsight(speed);
-    this.#usesSpeed = usesSpeed;
+    this.#usesSpeed = policy.usesSpeed === true || lateBinding !== undefined;
   }
 
   reset(worker: WorkerIndex): void {
@@ -33,9 +40,10 @@ export class Predictions {
     this.#hindsight.reset(worker);
   }
 
-  /** Several prompts are taken as of equal length. */
-  fill(candidates: Candidates, prompts: readonly Prompt[], nowMs: number): void {
+  /** Several prompts are taken as of equal length. @param planned load to count as if it were booked */
+  fill(candidates: Candidates, prompts: readonly Prompt[], nowMs: number, planned: PlannedLoad | null): void {
     if (!this.#usesSpeed) return;
+    this.#planned = planned;
     const { count, worker, prefillShare } = candidates;
     const isl = islOf(prompts);
     this.#speed.refresh(nowMs);
@@ -57,6 +65,7 @@ export class Predictions {
   /** Fills the row of the chosen candidate, if `fill` did not. */
   fillChosen(candidates: Candidates, position: number, prompts: readonly Prompt[], nowMs: number): void {
     if (this.#usesSpeed) return;
+    this.#planned = null;
     this.#speed.refreshOne(candidates.worker[position]!, nowMs);
     this.#fillRow(candidates, position, islOf(prompts), prompts.length);
   }
@@ -98,12 +107,13 @@ export class Predictions {
       this.#forecast.learnTpot(record.gapMs, (nowMs - firstTokenMs) / (record.outputTokens[0]! - 1));
   }
 
-  speedOf(worker: WorkerIndex): WorkerSpeed {
+  speedOf(worker: WorkerIndex, nowMs: number): WorkerSpeed {
+    this.#speed.refreshOne(worker, nowMs);
     const { count, errorShare, biasShare } = this.#forecast.errors(worker);
     return {
-      slowness: this.#speed.slowness[worker] || 1,
+      slowness: this.#speed.slowness[worker]!,
       slownessError: this.#speed.uncertainty(worker),
-      backlogMs: this.#speed.backlogMs[worker] ?? 0,
+      backlogMs: this.#speed.backlogMs[worker]!,
       forecasts: count,
       ttftErrorShare: count === 0 ? null : errorShare,
       ttftBiasShare: count === 0 ? null : biasShare,
@@ -118,9 +128,7 @@ export class Predictions {
     const slow = speed.slowness[worker[i]!]!;
     const uncached = uncachedTokens[i]!;
     slowness[i] = slow;
-    // A plan counts load that is not booked (planned-load.ts).
-    const plannedTokens = candidates.activePrefillTokens[i]! - this.#workers.activePrefillTokens[worker[i]!]!;
-    backlogMs[i] = speed.backlogMs[worker[i]!]! + slow * speed.workMs(plannedTokens, 0);
+    backlogMs[i] = speed.backlogMs[worker[i]!]! + (this.#planned?.prefillMs[worker[i]!] ?? 0);
     prefillMs[i] = slow * speed.workMs(uncached, (isl - uncached) / promptCount, promptCount);
     ttftMs[i] = this.#forecast.ttftMs(speed.fixedMs * slow, backlogMs[i]!, prefillMs[i]!, this.#stepMs(candidates, i));
     tpotMs[i] = this.#forecast.tpotMs(this.#gapMs(candidates, i));

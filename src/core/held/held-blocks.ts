@@ -11,7 +11,7 @@ import { PrefixIndex } from './prefix-index.ts';
 /** The fields of a booking that describe its prompt. */
 export type BookedPrompt = Pick<BookingRecord, 'worker' | 'hashes' | 'wholeAnswer' | 'announced'>;
 
-const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
+export const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 0, unknownBlocks: 0 };
 
 export class HeldBlocks {
   readonly index: PrefixIndex;

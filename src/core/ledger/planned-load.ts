@@ -9,6 +9,15 @@ export interface PlannedPrompt {
   readonly last: Run | null;
 }
 
+/** The columns of the candidates that are read. */
+interface NewLoad {
+  readonly worker: Float64Array;
+  readonly uncachedTokens: Float64Array;
+  readonly prefillMs: Float64Array;
+  readonly newBlocks: Float64Array;
+  readonly newOwnBlocks: Float64Array;
+}
+
 /**
  * Columns by worker index, as in the worker table, and the block chains of the planned prompts. The columns depend only
  * on the set of planned prompts, not on the order of adding and removing.
@@ -16,6 +25,8 @@ export interface PlannedPrompt {
 export class PlannedLoad {
   requests: Int32Array = new Int32Array(8);
   prefillTokens: Float64Array = new Float64Array(8);
+  /** Its predicted time. 0 if the policy does not use the speed model. */
+  prefillMs: Float64Array = new Float64Array(8);
   /** Distinct blocks that neither bookings nor other planned prompts have, plus `ownBlocks`. */
   blocks: Int32Array = new Int32Array(8);
   ownBlocks: Int32Array = new Int32Array(8);
@@ -26,6 +37,7 @@ export class PlannedLoad {
     if (workerCount <= this.requests.length) return;
     this.requests = new Int32Array(2 * workerCount);
     this.prefillTokens = new Float64Array(2 * workerCount);
+    this.prefillMs = new Float64Array(2 * workerCount);
     this.blocks = new Int32Array(2 * workerCount);
     this.ownBlocks = new Int32Array(2 * workerCount);
   }
@@ -39,18 +51,24 @@ export class PlannedLoad {
     if (last) this.runs.remove(last, worker);
   }
 
-  /** @param sign 1 to add the load of a prompt, -1 to subtract it; the terms are those without the prompt itself */
-  addLoad(worker: WorkerIndex, sign: 1 | -1, prefillTokens: number, blocks: number, ownBlocks: number): void {
-    this.requests[worker]! += sign;
-    this.prefillTokens[worker]! += sign * prefillTokens;
-    this.blocks[worker]! += sign * blocks;
-    this.ownBlocks[worker]! += sign * ownBlocks;
+  /**
+   * @param sign 1 to add the load of a prompt, -1 to subtract it
+   * @param candidates filled for the prompt, without the prompt itself
+   */
+  addLoad(sign: 1 | -1, { worker, uncachedTokens, prefillMs, newBlocks, newOwnBlocks }: NewLoad, row: number): void {
+    const index = worker[row]!;
+    this.requests[index]! += sign;
+    this.prefillTokens[index]! += sign * uncachedTokens[row]!;
+    this.prefillMs[index]! += sign * prefillMs[row]!;
+    this.blocks[index]! += sign * newBlocks[row]!;
+    this.ownBlocks[index]! += sign * newOwnBlocks[row]!;
   }
 
   /** Zeroes the columns. The chains are removed one by one. */
   clearLoads(): void {
     this.requests.fill(0);
     this.prefillTokens.fill(0);
+    this.prefillMs.fill(0);
     this.blocks.fill(0);
     this.ownBlocks.fill(0);
   }

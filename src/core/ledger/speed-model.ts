@@ -137,6 +137,11 @@ export class SpeedModel {
     return !!head && head.order < order;
   }
 
+  /** Whether more than one prompt is booked on the worker and not computed. */
+  queuesSeveral(worker: WorkerIndex): boolean {
+    return (this.#queues.heads[worker]?.behind ?? null) !== null;
+  }
+
   /** Relative standard error of the slowness. 1: nothing is known. */
   uncertainty(worker: WorkerIndex): number {
     return this.#prefillSlowness.uncertainty(worker);

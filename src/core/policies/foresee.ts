@@ -49,7 +49,7 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
     monotone: true,
     usesOverlap: true,
     usesSpeed: true,
-    bursts: 'plannable',
+    bursts: 'planned',
     init: () => null,
     choose({ slo }, candidates, random): Choice {
       const { count, cost, backlogMs, prefillMs, prefillShare, slowness, kvUsage } = candidates;

@@ -1,6 +1,6 @@
 // The record of a request's latest attempt, for the request log.
 
-import type { Decision, Outcome } from '../../core/index.ts';
+import type { Decision, FirstToken, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 
 export interface AttemptRecord {
@@ -12,6 +12,7 @@ export interface AttemptRecord {
   /** Null while in flight. */
   readonly outcome: Outcome | null;
   readonly ttftMs: number | null;
+  readonly hindsight: FirstToken | null;
   readonly outputTokens: number | null;
   readonly usage: Usage | null;
   /** Records that a fault of the gateway ended the attempt. */

@@ -1,7 +1,7 @@
 // The gateway's own routes: models, health, readiness, metrics, workers, loads and decisions.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Engine, Worker } from '../engines/engine.ts';
+import type { Engine, Membership, Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson, replyText } from '../exchange/http-reply.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -118,8 +118,15 @@ function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, '
   };
 }
 
+function speedOf({ router, index }: Membership): object {
+  const nowMs = performance.now();
+  router.advance(nowMs);
+  const { prefillTokensPerS, tokenGapMs } = router.load(index);
+  return { prefillTokensPerS, tokenGapMs, ...router.speedOf(index, nowMs) };
+}
+
 function describeWorker(worker: Worker): Partial<WorkerDescription> & { readonly id: string } {
-  const { id, clientId, rank, traits, feed, offeredFeed, events, account, canary } = worker;
+  const { id, clientId, rank, traits, feed, offeredFeed, events, account, canary, membership } = worker;
   const trust = worker.trust(performance.now());
   return {
     id,
@@ -129,6 +136,8 @@ function describeWorker(worker: Worker): Partial<WorkerDescription> & { readonly
     // If its events can't be used, the gateway's own decisions replace them.
     source: trust.kind === 'approximate' ? 'approximate' : traits.source,
     trust,
+    /** As learnt from its streams; null before it joins. */
+    speed: membership === null ? null : speedOf(membership),
     canary,
     trafficFindings: account.findings.current,
     eventsOffered: offeredFeed,

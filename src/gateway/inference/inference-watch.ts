@@ -183,6 +183,7 @@ export class InferenceWatch implements RelayWatch {
     lease.tokens(choice, count, nowMs);
     if (record.ttftMs === null) {
       record.ttftMs = nowMs - startedMs;
+      record.hindsight = lease.hindsight;
       metrics.ttftS.record(record.ttftMs / 1000);
       this.#options.onFirstToken();
     } else if (this.#options.choices === 1 && count > 0) {

@@ -1,6 +1,6 @@
 // Owns what a routed request holds: its bookings and its place at the engine, released together and once.
 
-import type { Outcome, Routed, Router } from '../../core/index.ts';
+import type { FirstToken, Outcome, Routed, Router } from '../../core/index.ts';
 import type { Engine } from '../engines/engine.ts';
 import { releaseAll } from './release-all.ts';
 
@@ -12,6 +12,8 @@ export class BookingLease {
   readonly #started: boolean[];
   readonly #leaveEngine: () => void;
   #released = false;
+  /** What the decision looks like since its first token; null before, or if nothing was predicted. */
+  hindsight: FirstToken | null = null;
 
   constructor(router: Router, routed: Routed, sequences: number, engine: Pick<Engine, 'enter'>) {
     this.#router = router;
@@ -30,7 +32,7 @@ export class BookingLease {
     if (booking === undefined || this.#released) return;
     if (!this.#started[prompt]) {
       this.#started[prompt] = true;
-      this.#router.firstToken(booking, nowMs);
+      this.hindsight ??= this.#router.firstToken(booking, nowMs);
     }
     if (count > 0) this.#router.outputTokens(booking, count, nowMs, choice % this.#sequences);
   }

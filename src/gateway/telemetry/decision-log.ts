@@ -1,6 +1,6 @@
 // Keeps the latest routing decisions and their outcomes: the answer to "why this worker?".
 
-import type { CandidateCost, Decision, Outcome } from '../../core/index.ts';
+import type { CandidateCost, Decision, FirstToken, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 import type { PromptAccount } from '../engines/prompt-account.ts';
 import type { AttemptRecord } from '../exchange/attempt-record.ts';
@@ -29,7 +29,10 @@ export class DecisionRecord implements AttemptRecord {
   outcome: Outcome | null = null;
   status: number | null = null;
   error: string | null = null;
+  /** From the arrival of the request. */
   ttftMs: number | null = null;
+  /** The decision in hindsight; null before the first token, or if nothing was predicted. */
+  hindsight: FirstToken | null = null;
   durationMs: number | null = null;
   outputTokens: number | null = null;
   usage: Usage | null = null;
@@ -73,7 +76,8 @@ export class DecisionRecord implements AttemptRecord {
 
   /** The form in `GET /decisions`. */
   toJSON(): object {
-    const { decision, usage } = this;
+    const { decision, usage, hindsight } = this;
+    const best = hindsight?.bestWorker ?? null;
     return {
       requestId: this.requestId,
       timeMs: this.timeMs,
@@ -90,6 +94,11 @@ export class DecisionRecord implements AttemptRecord {
       overlapBlocks: decision.overlapBlocks,
       overlapTokens: decision.overlapTokens,
       uncachedTokens: decision.uncachedTokens,
+      predictedTtftMs: decision.predictedTtftMs,
+      predictedTpotMs: decision.predictedTpotMs,
+      choiceToFirstTokenMs: hindsight?.ttftMs ?? null,
+      regretMs: hindsight?.regretMs ?? null,
+      bestWorker: best === null ? null : (this.#workerIds.get(best) ?? null),
       actualPromptTokens: usage?.promptTokens ?? null,
       actualCachedTokens: usage?.cachedTokens ?? null,
       account: this.account,

@@ -8,6 +8,7 @@ import type { Pools } from '../pools/pools.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { LabelCap } from './label-cap.ts';
+import { registerPredictions } from './prediction-metrics.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
@@ -111,6 +112,7 @@ export class GatewayMetrics {
     );
     this.admission = new AdmissionMetrics(this.registry, pools);
     registerLoads(this.registry, pools);
+    registerPredictions(this.registry, pools);
     registerFeeds(this.registry, engines);
     registerAccounts(this.registry, engines);
     registerTrust(this.registry, engines);

@@ -31,7 +31,13 @@ export function requestLine(exchange: Exchange, status: number, nowMs: number): 
     predictedCachedTokens: decision.overlapTokens,
     cachedTokens: record.usage?.cachedTokens ?? null,
     outputTokens: record.outputTokens,
-    ttftMs: record.ttftMs === null ? null : Math.round(record.ttftMs),
+    predictedTtftMs: rounded(decision.predictedTtftMs),
+    choiceToFirstTokenMs: rounded(record.hindsight?.ttftMs ?? null),
+    ttftMs: rounded(record.ttftMs),
     outcome: record.outcome,
   };
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms);
 }

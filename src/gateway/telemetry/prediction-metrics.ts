@@ -1,0 +1,79 @@
+// Metrics of the speed model: how slow each worker is, how well its TTFT is predicted, and what was lost by choosing it.
+
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { WorkerSpeed } from '../../core/index.ts';
+import type { Pools } from '../pools/pools.ts';
+
+type Figure = readonly [name: string, help: string, read: (speed: WorkerSpeed) => number | null];
+
+const gauges: readonly Figure[] = [
+  [
+    'kvoyant_worker_slowness',
+    'How many times slower a worker is than its pool; 1: as fast.',
+    (speed) => speed.slowness,
+  ],
+  [
+    'kvoyant_prefill_backlog_seconds',
+    'Predicted time until the prefill booked on a worker is done.',
+    (speed) => speed.backlogMs / 1000,
+  ],
+  [
+    'kvoyant_ttft_prediction_error_ratio',
+    'Mean of |predicted - actual| / actual TTFT from choice to first token, over the latest requests (MAPE).',
+    (speed) => speed.ttftErrorShare,
+  ],
+  [
+    'kvoyant_ttft_prediction_bias_ratio',
+    'Mean of (predicted - actual) / actual TTFT; above 0: predicted too long.',
+    (speed) => speed.ttftBiasShare,
+  ],
+];
+
+const counters: readonly Figure[] = [
+  ['kvoyant_ttft_predictions_total', 'First tokens whose TTFT was predicted and compared.', (speed) => speed.forecasts],
+  [
+    'kvoyant_ttft_regret_seconds_total',
+    'How much sooner first tokens would have come from the worker that was best in hindsight.',
+    (speed) => speed.regretSumMs / 1000,
+  ],
+  ['kvoyant_ttft_regrets_total', 'First tokens whose regret is known.', (speed) => speed.regrets],
+];
+
+/** Figures that the routers keep: they disappear with their worker. A gauge has no value before the first observation. */
+export function registerPredictions(registry: Registry, pools: Pools): void {
+  for (const [name, help, read] of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [worker, value] of valuesOf(pools, read)) this.set({ worker }, value);
+      },
+    });
+  }
+  for (const [name, help, read] of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [worker, value] of valuesOf(pools, read)) this.inc({ worker }, value);
+      },
+    });
+  }
+}
+
+function* valuesOf(pools: Pools, read: Figure[2]): Generator<readonly [worker: string, value: number]> {
+  for (const { router, workerIds } of pools) {
+    const nowMs = performance.now();
+    router.advance(nowMs);
+    for (const [index, id] of workerIds) {
+      const value = read(router.speedOf(index, nowMs));
+      if (value !== null) yield [id, value];
+    }
+  }
+}
