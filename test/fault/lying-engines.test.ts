@@ -10,8 +10,10 @@ import { report, size } from './fault-report.ts';
 import { whileProbing } from './health-prober.ts';
 import { command, endAll, getJson, Program, script, startScripted } from './processes.ts';
 
-/** Far more than an undisturbed answer takes on a busy machine, far less than one of the stalls that lies once caused. */
-const healthMsMax = 3000;
+/** No answer of an engine may hold up the event loop for more than 50 ms; five times that, for what else goes on. */
+const healthMsMax = 250;
+/** On a busy machine: times what /health takes there of a gateway without such engines. */
+const quietTimesMax = 5;
 const fuzzedEngines = size(400, 8);
 
 type Answer = (response: ServerResponse) => void;
@@ -151,11 +153,19 @@ const lies: readonly [string, Lies, RegExp | null][] = [
     { '/v1/models': json({ data: ['x', 1, null, { id: 7 }, model('scripted')] }) },
     /not a model/,
   ],
+  ['a model described without end', { '/v1/models': json({ data: [model('scripted', { x: nested(32) })] }) }, /length/],
+  ['a model nested without end', { '/v1/models': text(`{"data":${'['.repeat(1_000_000)}`) }, /nesting deeper than 64/],
   [
-    'a model described without end',
-    { '/v1/models': text(`{"data":[{"id":"scripted","x":${'['.repeat(200_000)}${']'.repeat(200_000)}}]}`) },
-    /length/,
+    'models of nothing but names',
+    { '/v1/models': text(`{"data":[${Array.from({ length: 150_000 }, (_, i) => `{"k${i}":1}`).join()}]}`) },
+    /more than 16384 objects/,
   ],
+  [
+    'a model with a member for each of its tokens',
+    { '/v1/models': text(`{"data":[{${Array.from({ length: 150_000 }, (_, i) => `"k${i}":1`).join()}}]}`) },
+    /more than 98304 values/,
+  ],
+  ['events nested without end', { '/kv_event_sources': text('{"0":'.repeat(200_000)) }, /nesting deeper than 64/],
   ['models that are no JSON', { '/v1/models': text('<html>') }, /not JSON/],
   ['no model', { '/v1/models': json({ data: [] }) }, /no model/],
   [
@@ -199,8 +209,25 @@ function ranks(count: number): string {
   return Array.from({ length: count }, (_, i) => `vllm:cache_config_info{engine="${i}",block_size="16"} 1\n`).join('');
 }
 
+function nested(depth: number): unknown {
+  return depth === 0 ? 1 : [nested(depth - 1)];
+}
+
+/** p99 of /health where no engine lies. */
+async function quietMs(): Promise<number> {
+  const gateway = await gatewayOf([]);
+  const { probes } = await whileProbing(gateway.url, async () => {
+    for (let i = 0; i < 10; i++) {
+      await serves(gateway);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
+  return probes.p99Ms;
+}
+
 describe('engines with false statements about themselves', () => {
   it('each get a reason or a remark; /health answers throughout, and requests are served', async () => {
+    const quiet = await quietMs();
     const urls = await Promise.all(lies.map(([, lie]) => liar(lie)));
     const gateway = await gatewayOf(urls);
     const { probes } = await whileProbing(gateway.url, async () => {
@@ -227,16 +254,17 @@ describe('engines with false statements about themselves', () => {
     }
     expect((await getJson(`${gateway.url}/v1/models`)) as object).toMatchObject({ object: 'list' });
     expect(probes.failures).toBe(0);
-    expect(probes.p99Ms).toBeLessThan(healthMsMax);
+    expect(probes.p99Ms).toBeLessThan(Math.max(healthMsMax, quietTimesMax * quiet));
     report(
       'engines that lie of themselves',
-      `${lies.length} kinds; /health p99 ${probes.p99Ms.toFixed(0)} ms`,
+      `${lies.length} kinds; /health p99 ${probes.p99Ms.toFixed(0)} ms, without them ${quiet.toFixed(0)} ms`,
       'serves on',
     );
   }, 90_000);
 
   it('are survived at random', async () => {
     const random = new Random(4);
+    const quiet = await quietMs();
     const urls = await Promise.all(Array.from({ length: fuzzedEngines }, () => liar(randomLies(random))));
     const gateway = await gatewayOf(urls, '--no-canary');
     const { probes } = await whileProbing(gateway.url, async () => {
@@ -247,7 +275,7 @@ describe('engines with false statements about themselves', () => {
       await serves(gateway);
     });
     expect(probes.failures).toBe(0);
-    expect(probes.p99Ms).toBeLessThan(healthMsMax);
+    expect(probes.p99Ms).toBeLessThan(Math.max(healthMsMax, quietTimesMax * quiet));
     expect(gateway.logged('internal error')).toEqual([]);
   }, 120_000);
 });

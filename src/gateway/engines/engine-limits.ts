@@ -1,5 +1,7 @@
 // Limits on what an engine may say about itself; an engine beyond them is broken or malicious.
 
+import type { JsonLimits } from './json-shape.ts';
+
 /** Answer to `/v1/models`; enough for about 4,000 adapters of vLLM. */
 export const modelsBytesMax: number = 2 * 1024 * 1024;
 export const modelsMax = 4096;
@@ -26,3 +28,12 @@ export const feedTextLengthMax = 1024;
 export const healthBytesMax = 65_536;
 /** Answer to `/tokenize` in comparisons, and to a canary. */
 export const smallAnswerBytesMax: number = 1024 * 1024;
+
+/**
+ * Shape of an answer in JSON: a list of 4,096 models of vLLM has 12,289 objects and arrays, 80,000 commas and 160,000
+ * strings.
+ */
+export const answerShape: JsonLimits = { containersMax: 16_384, stringsMax: 262_144, commasMax: 98_304 };
+
+/** Longest list of token ids that an engine may answer with. */
+export const answeredTokensMax = 1_048_576;

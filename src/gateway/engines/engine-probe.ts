@@ -5,6 +5,8 @@ import type { ChatInput } from '../../tokens/tokenizer.ts';
 import { readBodyUsage, type Usage } from '../../wire/completion-chunk.ts';
 import { type FeedAnnouncement, readAnnouncements } from './announced-feeds.ts';
 import {
+  answeredTokensMax,
+  answerShape,
   eventSourcesBytesMax,
   healthBytesMax,
   metricsBytesMax,
@@ -13,6 +15,7 @@ import {
 } from './engine-limits.ts';
 import { type CacheConfig, cacheMetric, hitsMetrics, readCacheConfigs, readPrefixCacheHits } from './engine-metrics.ts';
 import type { HealthAnswer } from './engine-pulse.ts';
+import { type JsonLimits, JsonShape } from './json-shape.ts';
 import { type ModelEntry, readModels } from './listed-models.ts';
 import { MetricsLines } from './metrics-lines.ts';
 import { parseTurn, turnBytesMin } from './parse-turns.ts';
@@ -21,6 +24,12 @@ import type { Upstream } from './upstream.ts';
 
 /** From the request to the last byte of the answer. */
 const answerMsMax = 5000;
+
+/** More models are read in a turn of the event loop of their own. */
+const modelsPerTurnMax = 64;
+
+/** Special tokens of a template, and strings in an answer to /tokenize. */
+const tokensBeside = 4096;
 
 /** Adapters may be loaded from disk or from a remote store. */
 const adapterMsMax = 60_000;
@@ -75,6 +84,8 @@ interface Question {
   readonly bytesMax: number;
   /** Only lines of these metrics are kept of the answer. */
   readonly names?: readonly string[];
+  /** Limits on an answer in JSON. */
+  readonly shape?: JsonLimits;
 }
 
 /** All methods throw ProbeError if the engine does not answer, or with a status that is not 2xx. */
@@ -98,6 +109,8 @@ export class EngineProbe {
     const answer = await this.#json({ method: 'GET', path: '/v1/models', bytesMax: modelsBytesMax });
     const data = (answer as { data?: unknown } | null)?.data;
     if (!Array.isArray(data)) throw new ProbeError('/v1/models lists no data', 200);
+    // Reading thousands of models takes as long as parsing them.
+    if (data.length > modelsPerTurnMax) await parseTurn();
     return readModels(data, remarks);
   }
 
@@ -124,7 +137,7 @@ export class EngineProbe {
   async complete(body: object, rank: number | null, timeoutMs: number): Promise<Usage | null> {
     const headers: Record<string, string> = rank === null ? {} : { 'x-data-parallel-rank': String(rank) };
     const question = { method: 'POST', path: '/v1/completions', body: JSON.stringify(body), headers } as const;
-    const text = await this.#fetch({ ...question, bytesMax: smallAnswerBytesMax }, timeoutMs);
+    const text = await this.#fetch({ ...question, bytesMax: smallAnswerBytesMax, shape: answerShape }, timeoutMs);
     const usage = readBodyUsage(Buffer.from(text));
     return typeof usage === 'string' ? null : usage;
   }
@@ -146,7 +159,10 @@ export class EngineProbe {
    * answer that is not JSON counts as null.
    */
   async askTokens(body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
-    const { status, text } = await this.#send({ method: 'POST', path: '/tokenize', body, bytesMax }, signal);
+    // No tokenizer makes more tokens of a text than it has bytes, except for a few special ones.
+    const commasMax = Math.min(body.length + tokensBeside, answeredTokensMax);
+    const shape = { ...answerShape, stringsMax: tokensBeside, commasMax };
+    const { status, text } = await this.#send({ method: 'POST', path: '/tokenize', body, bytesMax, shape }, signal);
     return { status, body: jsonOrNull(text) };
   }
 
@@ -162,7 +178,7 @@ export class EngineProbe {
   }
 
   async #json(question: Question): Promise<unknown> {
-    const text = await this.#fetch(question);
+    const text = await this.#fetch({ ...question, shape: answerShape });
     try {
       return JSON.parse(text);
     } catch {
@@ -191,7 +207,7 @@ export class EngineProbe {
 
   /** @throws ProbeError if an answer has begun and can't be used; undici's error if none has */
   async #send(
-    { method, path, body = '', headers, bytesMax, names }: Question,
+    { method, path, body = '', headers, bytesMax, names, shape: limits }: Question,
     signal: AbortSignal,
   ): Promise<{ readonly status: number; readonly text: string }> {
     const response = await this.#upstream.dispatcher.request({
@@ -205,11 +221,14 @@ export class EngineProbe {
     const { statusCode: status } = response;
     const chunks: Buffer[] = [];
     const lines = names === undefined ? null : new MetricsLines(names);
+    const shape = limits === undefined ? null : new JsonShape(limits);
     let bytes = 0;
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > bytesMax) throw new ProbeError(`${path} answers more than ${bytesMax} bytes`, status);
+        const excess = shape?.push(chunk) ?? null;
+        if (excess !== null) throw new ProbeError(`${path} answers with ${excess}`, status);
         if (lines === null) chunks.push(chunk);
         else lines.push(chunk);
       }
