@@ -21,9 +21,9 @@ import { addExperimentFlags, type ExperimentFlags, mapWidth, withExperiment } fr
 import {
   addTokenizerFlag,
   addWorkloadFlags,
-  integer,
   list,
   policyOption,
+  seedOption,
   type TokenizerFlag,
   type WorkloadFlags,
 } from './lab-flags.ts';
@@ -32,7 +32,7 @@ import { type PreparedWorkload, prepareWorkloads, seededRuns } from './lab-prepa
 interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFlags {
   readonly workloads: readonly string[];
   readonly policies: readonly PolicySpec[];
-  readonly seeds: number;
+  readonly seeds: readonly number[];
 }
 
 /** Result of one policy on one workload, over all seeds. */
@@ -47,7 +47,7 @@ export function labCapacityCommand(): Command {
     .description(`find the highest rate at which ${goodShareMin * 100} % of the requests are within the SLO`)
     .requiredOption('--workloads <list>', 'shipped workloads and trace files', list)
     .addOption(policyOption('--policies <list>', 'as in lab run --policy', ['round-robin', 'kv']))
-    .option('--seeds <n>', 'repetitions with seeds 1 to n', integer(1, 1000), 3);
+    .addOption(seedOption(3));
   addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addClusterFlags(command))), 'lab-results');
   return command.action(sayingErrors(command, capacity));
 }
@@ -103,7 +103,7 @@ const notes: readonly string[] = [
 ];
 
 function aboutRuns({ recorded, seeds }: PreparedWorkload, spec: RunSpec): string[] {
-  const note = recorded && seeds.length > 1 ? [seedsOfTraceNote(seeds.length)] : [];
+  const note = recorded && seeds.length > 1 ? [seedsOfTraceNote(seeds.map(({ seed }) => seed))] : [];
   return [...describeCluster(toJson(spec)), ...note];
 }
 

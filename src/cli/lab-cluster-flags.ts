@@ -134,7 +134,7 @@ function checkBlocks({ workers, blockSize }: ClusterFlags, capacities: readonly 
       const limits = `${BlockPool.blocksMax - 1} blocks a worker and ${simulatedBlocksMax} in all`;
       throw new LabError(
         'cluster-impossible',
-        `${cluster} are more than the lab simulates (${limits}): see --kv-tokens`,
+        `${cluster} exceed what the lab can simulate (${limits}): see --kv-tokens`,
       );
     }
   }

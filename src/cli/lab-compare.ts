@@ -1,9 +1,10 @@
 // `kvoyant lab compare`: runs many workloads under many policies, at shares of round robin's capacity.
 
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   describeRuns,
   fleetTables,
+  hasSlowDown,
   overallVerdict,
   type PolicyRuns,
   type PolicySpec,
@@ -14,6 +15,9 @@ import {
   ratioNote,
   reportPage,
   resultTable,
+  runSpecDefaults,
+  slowDownNote,
+  summaryGroups,
   summaryNote,
   summaryTable,
   tableNotes,
@@ -21,9 +25,10 @@ import {
   verdict,
 } from '../lab/index.ts';
 import { formatTable } from '../report/text-table.ts';
-import { workloadNames } from '../trace/generate-workload.ts';
+import { type EngineProfileName, engineProfileNames } from '../sim/index.ts';
+import { type WorkloadSet, workloadSets } from '../trace/generate-workload.ts';
 import { type Capacity, capacityOf } from './lab-capacity-of.ts';
-import { addClusterFlags, type ClusterFlags } from './lab-cluster-flags.ts';
+import { addEngineFlags, type ClusterFlags, type EngineFlags, workersMax } from './lab-cluster-flags.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
   addExperimentFlags,
@@ -39,16 +44,31 @@ import {
   list,
   number,
   policyOption,
+  seedOption,
   type TokenizerFlag,
   type WorkloadFlags,
 } from './lab-flags.ts';
 import { type PreparedWorkload, prepareWorkloads, seededRuns } from './lab-prepared.ts';
 
-interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFlags {
+interface Flags extends EngineFlags, WorkloadFlags, TokenizerFlag, ExperimentFlags {
   readonly workloads: readonly string[];
   readonly policies: readonly PolicySpec[];
-  readonly seeds: number;
+  readonly workers: readonly number[];
+  readonly profiles: readonly EngineProfileName[];
+  readonly seeds: readonly number[];
   readonly loads: readonly number[];
+}
+
+interface Given extends Omit<Flags, 'workloads'> {
+  readonly set: WorkloadSet;
+  readonly workloads?: readonly string[];
+}
+
+/** One workload on one cluster. */
+interface Row {
+  readonly title: string;
+  readonly workload: PreparedWorkload;
+  readonly cluster: ClusterFlags;
 }
 
 /** The policy whose capacity sets the load and that ratios refer to. */
@@ -80,30 +100,42 @@ export function labCompareCommand(): Command {
     .description('run workloads under policies on all cores; resume an interrupted comparison')
     .argument('[files...]', 'trace files to compare in addition to the workloads')
     .addOption(
-      new Option('--workloads <list>', 'shipped workloads')
-        .argParser(list)
-        .default(workloadNames, workloadNames.join(',')),
+      new Option('--set <name>', 'shipped workloads: those of the peers, the other classes, or all')
+        .choices(Object.keys(workloadSets))
+        .default('all'),
     )
+    .addOption(new Option('--workloads <list>', 'shipped workloads by name, in place of a set').argParser(list))
     .addOption(policyOption('--policies <list>', 'as in lab run --policy', comparedPolicies))
-    .option('--seeds <n>', 'repetitions with seeds 1 to n', integer(1, 1000), 3)
+    .addOption(seedOption(5))
+    .addOption(
+      new Option('--workers <list>', 'numbers of simulated engines; several make a grid')
+        .argParser((text) => distinct(list(text).map(integer(1, workersMax))))
+        .default([runSpecDefaults.workers], `${runSpecDefaults.workers}`),
+    )
+    .addOption(
+      new Option('--profiles <list>', `cards and models of the engines, of ${engineProfileNames.join(', ')}`)
+        .argParser(profileList)
+        .default([runSpecDefaults.profile], runSpecDefaults.profile),
+    )
     .addOption(
       new Option('--loads <list>', "shares of round robin's capacity; without effect on a burst")
         .argParser(loadList)
         .default([0.9], '0.9'),
     );
-  addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addClusterFlags(command))), 'lab-results');
+  addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addEngineFlags(command))), 'lab-results');
   const action = sayingErrors(command, compare);
-  return command.action((files: readonly string[], flags: Flags) =>
-    action({ ...flags, workloads: [...flags.workloads, ...files] }),
+  return command.action((files: readonly string[], { set, ...flags }: Given) =>
+    action({ ...flags, workloads: [...(flags.workloads ?? workloadSets[set]), ...files] }),
   );
 }
 
 async function compare(flags: Flags): Promise<void> {
   const workloads = await prepareWorkloads(flags.workloads, flags);
-  // Report invalid workloads before the folder is created.
-  for (const workload of workloads) seededRuns(workload, parsePolicySpec(referencePolicy), flags);
+  const rows = rowsOf(workloads, flags);
+  // Report impossible clusters before the folder is created.
+  for (const { workload, cluster } of rows) seededRuns(workload, parsePolicySpec(referencePolicy), cluster);
   await withExperiment(flags, async (experiment) => {
-    const sections = await compareAll(workloads, flags, experiment);
+    const sections = await compareAll(rows, flags, experiment);
     experiment.progress.clear();
     printSections(sections);
     const runs = sections.flatMap(({ loads }) => loads.flatMap(({ policies }) => policies.flatMap((one) => one.runs)));
@@ -118,11 +150,12 @@ async function compare(flags: Flags): Promise<void> {
 }
 
 function printSections(sections: readonly ReportSection[]): void {
-  const summary = sections.length > 1 ? summaryTable(sections, referencePolicy) : null;
-  const overall = overallVerdict(sections, referencePolicy);
-  if (overall !== null) console.log(overall);
-  if (summary !== null) {
-    console.log('\nall workloads');
+  for (const line of overallVerdict(sections, referencePolicy)) console.log(line);
+  const groups = summaryGroups(sections);
+  for (const group of groups) {
+    const summary = summaryTable(group.sections, referencePolicy);
+    if (summary === null) continue;
+    console.log(`\n${group.title}`);
     for (const line of formatTable(summary.columns, summary.rows)) console.log(line);
   }
   for (const { title, loads } of sections) {
@@ -139,27 +172,46 @@ function printSections(sections: readonly ReportSection[]): void {
     }
   }
   console.log();
-  for (const note of [...(summary === null ? [] : [summaryNote]), ...tableNotes, ratioNote]) console.log(note);
+  const summarized = groups.length === 0 ? [] : [summaryNote];
+  const slowed = hasSlowDown(sections) ? [slowDownNote] : [];
+  for (const note of [...summarized, ...tableNotes, ratioNote, ...slowed]) console.log(note);
 }
 
-/** @returns one section per workload */
-async function compareAll(
-  workloads: readonly PreparedWorkload[],
+/** Every workload on every cluster of the grid. */
+function rowsOf(workloads: readonly PreparedWorkload[], flags: Flags): Row[] {
+  const clusters = flags.profiles.flatMap((profile) => flags.workers.map((workers) => ({ profile, workers })));
+  return clusters.flatMap(({ profile, workers }) =>
+    workloads.map((workload) => {
+      const names = [
+        workload.name,
+        ...(flags.workers.length > 1 ? [`${workers} workers`] : []),
+        ...(flags.profiles.length > 1 ? [profile] : []),
+      ];
+      return { title: names.join(', '), workload, cluster: { ...flags, profile, workers } };
+    }),
+  );
+}
+
+/** @returns one section per row */
+async function compareAll(rows: readonly Row[], flags: Flags, experiment: Experiment): Promise<ReportSection[]> {
+  experiment.progress.expect(rows.length * flags.seeds.length * flags.policies.length * flags.loads.length);
+  return await mapWidth(rows, experiment.width, (row) => compareOne(row, flags, experiment));
+}
+
+async function compareOne(
+  { title, workload, cluster }: Row,
   flags: Flags,
   experiment: Experiment,
-): Promise<ReportSection[]> {
-  experiment.progress.expect(workloads.length * flags.seeds * flags.policies.length * flags.loads.length);
-  return await mapWidth(workloads, experiment.width, (workload) => compareOne(workload, flags, experiment));
-}
-
-async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: Experiment): Promise<ReportSection> {
-  const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(referencePolicy), flags));
+): Promise<ReportSection> {
+  // A slow-down is no part of the capacity: the load is the same with and without it.
+  const { slowDown, ...steady } = cluster;
+  const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(referencePolicy), steady));
   // A burst has no rate, so the loads do not apply.
   const speeds = capacity === null ? [1] : flags.loads.map((load) => load * loadUnit(capacity));
-  experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length * flags.seeds);
+  experiment.progress.expect((speeds.length - flags.loads.length) * flags.policies.length * flags.seeds.length);
   const loads = speeds.map(async (speed, at): Promise<ReportLoad> => {
     const policies = flags.policies.map(async (policy): Promise<PolicyRuns> => {
-      const runs = seededRuns(workload, policy, flags).map(({ workload: seed, spec }) =>
+      const runs = seededRuns(workload, policy, cluster).map(({ workload: seed, spec }) =>
         experiment.execute(seed, { kind: 'run', spec: toJson(spec), speed }),
       );
       return { policy: policy.text, runs: await Promise.all(runs) };
@@ -167,7 +219,7 @@ async function compareOne(workload: PreparedWorkload, flags: Flags, experiment: 
     const ofLoad = await Promise.all(policies);
     return { label: loadLabel(capacity, flags.loads[at]!, ofLoad[0]!.runs), policies: ofLoad };
   });
-  return { title: workload.name, loads: await Promise.all(loads) };
+  return { title, loads: await Promise.all(loads) };
 }
 
 /** If round robin meets the SLO at no rate, half the bound of all policies is used. */
@@ -180,7 +232,8 @@ function loadLabel(capacity: Capacity | null, load: number, runs: readonly RunRe
   if (capacity === null || rates.includes(null)) return 'all requests at once';
   const shown = rates.map((rate) => rate!.toFixed(2));
   const same = shown.every((rate) => rate === shown[0]);
-  const at = `${same ? shown[0] : shown.join(', ')} req/s${same ? '' : ` with seeds 1 to ${runs.length}`}`;
+  const seeds = `${runs[0]!.spec.seed} to ${runs.at(-1)!.spec.seed}`;
+  const at = `${same ? shown[0] : shown.join(', ')} req/s${same ? '' : ` with seeds ${seeds}`}`;
   if (capacity.speed === 0)
     return `${load} of half the bound of all policies (round robin meets the SLO at no rate): ${at}`;
   const unsure = capacity.judged?.verdict === 'short' ? ' (from a run that was too short)' : '';
@@ -188,7 +241,17 @@ function loadLabel(capacity: Capacity | null, load: number, runs: readonly RunRe
 }
 
 function loadList(text: string): number[] {
-  return list(text)
-    .map(number(0.001, 100))
-    .sort((a, b) => a - b);
+  return distinct(list(text).map(number(0.001, 100))).sort((a, b) => a - b);
 }
+
+function profileList(text: string): EngineProfileName[] {
+  return distinct(
+    list(text).map((name) => {
+      const found = engineProfileNames.find((known) => known === name);
+      if (found === undefined) throw new InvalidArgumentError(`${name} is none of ${engineProfileNames.join(', ')}.`);
+      return found;
+    }),
+  );
+}
+
+const distinct = <T>(items: readonly T[]): T[] => [...new Set(items)];

@@ -79,6 +79,26 @@ export function policyList(text: string): PolicySpec[] {
   return policies;
 }
 
+/** Seeds of repetitions: `5` is 1 to 5, `4-8` is 4 to 8. */
+export function seedRange(text: string): number[] {
+  const match = /^(?:([0-9]+)-)?([0-9]+)$/.exec(text.trim());
+  const from = match?.[1] === undefined ? 1 : Number(match[1]);
+  const to = Number(match?.[2]);
+  if (match === null || !(to >= from) || to - from >= seedsMax || to > 4_294_967_295) {
+    throw new InvalidArgumentError(`It must be a count from 1 to ${seedsMax} or a range like 4-8.`);
+  }
+  return Array.from({ length: to - from + 1 }, (_, at) => from + at);
+}
+
+const seedsMax = 1000;
+
+/** The default of `seedRange`, as it is written. */
+export function seedOption(count: number): Option {
+  return new Option('--seeds <n|range>', 'repetitions with seeds 1 to n, or of a range: 4-8')
+    .argParser(seedRange)
+    .default(seedRange(`${count}`), `${count}`);
+}
+
 export function integer(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

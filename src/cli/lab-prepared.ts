@@ -17,14 +17,14 @@ export interface PreparedWorkload {
   readonly recorded: boolean;
 }
 
-type Flags = ClusterFlags & WorkloadFlags & TokenizerFlag & { readonly seeds: number };
+type ReadFlags = WorkloadFlags & TokenizerFlag & { readonly seeds: readonly number[] };
 
 /** @throws LabError or TraceError if a workload is missing or invalid */
-export async function prepareWorkloads(names: readonly string[], flags: Flags): Promise<PreparedWorkload[]> {
+export async function prepareWorkloads(names: readonly string[], flags: ReadFlags): Promise<PreparedWorkload[]> {
   const prepared: PreparedWorkload[] = [];
   for (const name of names) {
     const found = await findWorkload(name);
-    const seeds = Array.from({ length: flags.seeds }, (_, at) => workloadSpec(found, flags, at + 1, { kind: 'own' }));
+    const seeds = flags.seeds.map((seed) => workloadSpec(found, flags, seed, { kind: 'own' }));
     const workload = await buildWorkload(seeds[0]!);
     const { kvTokensPerWorker, recorded = false } = workload;
     prepared.push({ name: found.name, seeds, kvTokensPerWorker, ownRatePerS: ownRatePerS(workload), recorded });
@@ -36,7 +36,7 @@ export async function prepareWorkloads(names: readonly string[], flags: Flags): 
 export function seededRuns(
   { seeds, kvTokensPerWorker }: PreparedWorkload,
   policy: PolicySpec,
-  flags: Flags,
+  flags: ClusterFlags,
 ): SeededRun[] {
   return seeds.map((workload) => {
     const spec: RunSpec = runSpec(flags, policy, workload.seed, kvTokensPerWorker);

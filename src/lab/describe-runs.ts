@@ -24,12 +24,12 @@ export function describeRuns(policies: readonly PolicyRuns[]): string[] {
     `${ceilings}; mean TTFT at least ${formatNumber(bounds.ttftMeanMs / 1000, 3)} s`,
     ...policies.flatMap(describePrediction),
     ...workload.notes,
-    ...(workload.recorded && runs.length > 1 ? [seedsOfTraceNote(runs.length)] : []),
+    ...(workload.recorded && runs.length > 1 ? [seedsOfTraceNote(runs.map((run) => run.spec.seed))] : []),
   ];
 }
 
-export function seedsOfTraceNote(seeds: number): string {
-  return `seeds 1 to ${seeds} replay the same trace: they differ in the draws of the policies, and count as one sample`;
+export function seedsOfTraceNote(seeds: readonly number[]): string {
+  return `seeds ${seeds[0]} to ${seeds.at(-1)} replay the same trace: they differ in the draws of the policies, and count as one sample`;
 }
 
 function describePrediction({ policy, runs }: PolicyRuns): string[] {

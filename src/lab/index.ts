@@ -17,7 +17,7 @@ export {
   slowdownMax,
   spanOverE2eMin,
 } from './pooled-probe.ts';
-export { reportPage } from './report-page.ts';
+export { hasSlowDown, reportPage } from './report-page.ts';
 export type { PolicyRuns, ReportLoad, ReportSection } from './report-section.ts';
 export { hitRatePlot, ttftCdfPlot } from './result-plots.ts';
 export { type ResultTable, ratioNote, resultTable, tableNotes } from './result-table.ts';
@@ -27,5 +27,5 @@ export { fromJson, type RunSpec, type RunSpecJson, runSpecDefaults, toJson } fro
 export { firstMeasured, simulate } from './simulation.ts';
 export type { SimulationLimits, SimulationResult, SimulationWatch } from './simulation-result.ts';
 export { type Slo, sloDefaults } from './slo.ts';
-export { summaryNote, summaryTable } from './summary-table.ts';
+export { summaryGroups, summaryNote, summaryTable } from './summary-table.ts';
 export { overallVerdict, verdict } from './verdict.ts';

@@ -14,19 +14,21 @@ import { fleetTables, slowDownNote } from './fleet-tables.ts';
 import type { ReportLoad, ReportSection } from './report-section.ts';
 import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, workerLoadPlot } from './result-plots.ts';
 import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts';
-import { summaryNote, summaryTable } from './summary-table.ts';
+import { summaryGroups, summaryNote, summaryTable } from './summary-table.ts';
 import { overallVerdict, verdict } from './verdict.ts';
 
 /** @param reference policy that ratios refer to */
 export function reportPage(title: string, sections: readonly ReportSection[], reference: string): string {
-  const summary = sections.length > 1 ? summaryTable(sections, reference) : null;
-  const overall = overallVerdict(sections, reference);
+  const summaries = summaryGroups(sections).flatMap(({ title: of, sections: group }) => {
+    const table = summaryTable(group, reference);
+    return table === null ? [] : [htmlHeading(of), htmlTable(table.columns, table.rows)];
+  });
   return htmlPage(title, [
-    ...(overall === null ? [] : [htmlVerdict(overall)]),
-    ...(summary === null ? [] : [htmlTable(summary.columns, summary.rows)]),
+    ...overallVerdict(sections, reference).map((line) => htmlVerdict(line)),
+    ...summaries,
     ...sections.flatMap((section) => sectionHtml(section, reference)),
     htmlHeading('Notes'),
-    ...(summary === null ? [] : [htmlParagraph(summaryNote, true)]),
+    ...(summaries.length === 0 ? [] : [htmlParagraph(summaryNote, true)]),
     ...tableNotes.map((note) => htmlParagraph(note, true)),
     htmlParagraph(ratioNote, true),
     ...(hasSlowDown(sections) ? [htmlParagraph(slowDownNote, true)] : []),

@@ -1,52 +1,74 @@
-// Summary table of a comparison: one row per policy, with its mean over all workloads and its worst workload.
+// Summary table of a comparison: one row per policy, with its mean over all rows and its worst row.
 
 import { type Column, formatNumber } from '../report/text-table.ts';
-import { meanTtftRatio } from './paired-ratio.ts';
 import type { ReportSection } from './report-section.ts';
-import { meanOver, type ResultTable } from './result-table.ts';
+import type { ResultTable } from './result-table.ts';
+import {
+  type Cell,
+  cellsByPolicy,
+  geoMean,
+  type Interval,
+  isBurst,
+  isReference,
+  seedInterval,
+} from './summary-cells.ts';
 
 const columns = (reference: string): readonly Column[] => [
   { title: 'policy', align: 'left' },
-  { title: 'geo-mean', group: `mean TTFT / ${reference}` },
+  { title: 'geo-mean', group: `mean TTFT / ${reference}`, align: 'left' },
   { title: 'best', group: `mean TTFT / ${reference}`, align: 'left' },
   { title: 'worst', group: `mean TTFT / ${reference}`, align: 'left' },
   { title: 'worst / best policy', group: 'mean TTFT', align: 'left' },
+  { title: 'geo-mean', group: 'p99 TTFT' },
+  { title: 'geo-mean', group: 'TPOT' },
+  { title: 'worst / best', group: 'TPOT' },
+  { title: 'geo-mean', group: 'E2E' },
+  { title: 'worst / best', group: 'E2E' },
   { title: 'good, %' },
   { title: 'hits of ceiling' },
 ];
 
-/** Result of one policy on one workload at one load. */
-interface Cell {
-  readonly workload: string;
-  /** Mean TTFT / that of the reference. */
-  readonly ratio: number;
-  /** Mean TTFT / that of the best policy there. */
-  readonly behindBest: number;
-  readonly goodShare: number | null;
-  readonly ceilingReached: number | null;
-}
-
 /** Score of one policy over a whole comparison. Null if there is nothing to compare. */
 export interface PolicyScore {
   readonly policy: string;
+  /** Knows what a router cannot. */
+  readonly isReference: boolean;
   /** Geometric mean of the TTFT ratios to the reference. */
   readonly geoMean: number | null;
+  readonly interval: Interval | null;
+  /** The row in which the policy is furthest behind the best one, by mean TTFT. */
+  readonly furthest: { readonly row: string; readonly behindBest: number } | null;
   /** Largest ratio to the best policy of a row. */
-  readonly worstBehindBest: number | null;
+  readonly tpotBehindBest: number | null;
+  readonly e2eBehindBest: number | null;
 }
 
 /** Scores in the order of the policies. Null if the reference is not among them. */
 export function policyScores(sections: readonly ReportSection[], reference: string): PolicyScore[] | null {
   const cells = cellsByPolicy(sections, reference);
   if (cells === null) return null;
-  return [...cells].map(([policy, ofPolicy]) => {
-    const isKnown = ofPolicy.length > 0;
-    return {
-      policy,
-      geoMean: isKnown ? geoMean(ofPolicy) : null,
-      worstBehindBest: isKnown ? Math.max(...ofPolicy.map(({ behindBest }) => behindBest)) : null,
-    };
-  });
+  return [...cells].map(([policy, ofPolicy]) => ({
+    policy,
+    isReference: isReference(policy),
+    geoMean: geoMean(ofPolicy.map(({ ratio }) => ratio)),
+    interval: seedInterval(ofPolicy),
+    furthest: furthestOf(ofPolicy),
+    tpotBehindBest: worst(ofPolicy, ({ tpot }) => tpot?.behindBest),
+    e2eBehindBest: worst(ofPolicy, ({ e2e }) => e2e?.behindBest),
+  }));
+}
+
+/** Sections that are summarized together, under a title. Empty groups are left out. */
+export function summaryGroups(
+  sections: readonly ReportSection[],
+): readonly { readonly title: string; readonly sections: readonly ReportSection[] }[] {
+  const rated = sections.filter((section) => !isBurst(section));
+  const bursts = sections.filter(isBurst);
+  const rows = (list: readonly ReportSection[]): number => list.reduce((sum, { loads }) => sum + loads.length, 0);
+  return [
+    { title: `all ${rows(rated)} rows with a rate`, sections: rated },
+    { title: `all ${rows(bursts)} bursts`, sections: bursts },
+  ].filter(({ sections: list }) => rows(list) > 1);
 }
 
 /** @returns null if the reference is not among the policies */
@@ -56,72 +78,74 @@ export function summaryTable(sections: readonly ReportSection[], reference: stri
   return { columns: columns(reference), rows: [...cells].map(([policy, ofPolicy]) => row(policy, ofPolicy)) };
 }
 
-function cellsByPolicy(sections: readonly ReportSection[], reference: string): Map<string, Cell[]> | null {
-  const names = sections[0]?.loads[0]?.policies.map(({ policy }) => policy) ?? [];
-  if (!names.includes(reference)) return null;
-  const cells = new Map<string, Cell[]>(names.map((name) => [name, []]));
-  for (const { title, loads } of sections) {
-    for (const { policies } of loads) {
-      const base = policies.find(({ policy }) => policy === reference)!;
-      const ratios = policies.map(({ runs }) => meanTtftRatio(runs, base.runs));
-      const best = Math.min(...ratios.filter(Number.isFinite));
-      for (const [at, { policy, runs }] of policies.entries()) {
-        const ratio = ratios[at]!;
-        if (!Number.isFinite(ratio)) continue;
-        cells.get(policy)!.push({
-          workload: title,
-          ratio,
-          behindBest: ratio / best,
-          goodShare: meanOver(runs, ({ measured }) => measured.goodShare),
-          ceilingReached: meanOver(runs, ({ cache }) => cache.ceilingReached),
-        });
-      }
-    }
-  }
-  return cells;
-}
-
 export const summaryNote =
-  'All workloads: geo-mean over all workloads and loads. Worst / best policy: where the policy is furthest behind the best one.';
+  'Summary: geo-mean over all rows (a workload on a cluster at a load), with a 95 % interval over the seeds if there are three or more. ' +
+  'Worst / best policy: where the policy is furthest behind the best one of that row; rows of told=on and slow-worker=drained are references, never the best. ' +
+  'p99 TTFT, TPOT and E2E: relative to the same.';
 
 function row(policy: string, cells: readonly Cell[]): string[] {
   const byRatio = [...cells].sort((a, b) => a.ratio - b.ratio);
-  const furthest = [...cells].sort((a, b) => b.behindBest - a.behindBest)[0];
-  const best = byRatio[0];
-  const worst = byRatio.at(-1);
-  if (best === undefined || worst === undefined || furthest === undefined)
-    return [policy, '-', '-', '-', '-', '-', '-'];
+  const [best, last, furthest] = [byRatio[0], byRatio.at(-1), furthestOf(cells)];
+  if (best === undefined || last === undefined || furthest === null) {
+    return [policy, ...new Array<string>(columns('').length - 1).fill('-')];
+  }
   return [
     policy,
-    formatNumber(geoMean(cells), 3),
-    `${formatNumber(best.ratio, 3)} ${best.workload}`,
-    `${formatNumber(worst.ratio, 3)} ${worst.workload}`,
-    `${formatNumber(furthest.behindBest, 2)} ${furthest.workload}`,
-    meanCell(
-      cells.map(({ goodShare }) => goodShare),
-      100,
-      1,
-    ),
-    meanCell(
-      cells.map(({ ceilingReached }) => ceilingReached),
-      1,
+    `${formatNumber(geoMean(cells.map(({ ratio }) => ratio))!, 3)}${intervalText(seedInterval(cells))}`,
+    `${formatNumber(best.ratio, 3)} ${best.row}`,
+    `${formatNumber(last.ratio, 3)} ${last.row}`,
+    `${formatNumber(furthest.behindBest, 2)} ${furthest.row}`,
+    geoCell(cells, ({ p99Ratio }) => p99Ratio),
+    geoCell(cells, ({ tpot }) => tpot?.ratio),
+    number(
+      worst(cells, ({ tpot }) => tpot?.behindBest),
       2,
     ),
+    geoCell(cells, ({ e2e }) => e2e?.ratio),
+    number(
+      worst(cells, ({ e2e }) => e2e?.behindBest),
+      2,
+    ),
+    meanCell(cells, ({ goodShare }) => goodShare, 100, 1),
+    meanCell(cells, ({ ceilingReached }) => ceilingReached, 1, 2),
   ];
 }
 
-const geoMean = (cells: readonly Cell[]): number => Math.exp(mean(cells.map(({ ratio }) => Math.log(ratio))));
+export function intervalText(interval: Interval | null): string {
+  return interval === null ? '' : ` [${formatNumber(interval.low, 3)}, ${formatNumber(interval.high, 3)}]`;
+}
+
+type Figure = (cell: Cell) => number | null | undefined;
+
+function furthestOf(cells: readonly Cell[]): PolicyScore['furthest'] {
+  return cells.reduce<Cell | null>(
+    (far, cell) => (far === null || cell.behindBest > far.behindBest ? cell : far),
+    null,
+  );
+}
+
+function worst(cells: readonly Cell[], of: Figure): number | null {
+  const found = known(cells, of);
+  return found.length === 0 ? null : Math.max(...found);
+}
+
+function geoCell(cells: readonly Cell[], of: Figure): string {
+  return number(geoMean(known(cells, of)), 3);
+}
 
 /** Mean of the known values as a cell. A dash if none is known. */
-function meanCell(values: readonly (number | null)[], factor: number, digits: number): string {
-  const found = known(values);
-  return found.length === 0 ? '-' : formatNumber(mean(found) * factor, digits);
+function meanCell(cells: readonly Cell[], of: Figure, factor: number, digits: number): string {
+  const found = known(cells, of);
+  return number(
+    found.length === 0 ? null : (found.reduce((sum, value) => sum + value) / found.length) * factor,
+    digits,
+  );
 }
 
-function known(values: readonly (number | null)[]): number[] {
-  return values.filter((value) => value !== null);
+function number(value: number | null, digits: number): string {
+  return value === null ? '-' : formatNumber(value, digits);
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function known(cells: readonly Cell[], of: Figure): number[] {
+  return cells.flatMap((cell) => of(cell) ?? []);
 }

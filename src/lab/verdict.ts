@@ -4,7 +4,7 @@ import { formatNumber } from '../report/text-table.ts';
 import { pairedTtftRatio } from './paired-ratio.ts';
 import type { PolicyRuns, ReportSection } from './report-section.ts';
 import { meanOver } from './result-table.ts';
-import { policyScores } from './summary-table.ts';
+import { intervalText, type PolicyScore, policyScores, summaryGroups } from './summary-table.ts';
 
 /**
  * Verdict on several policies on one workload at one load. Null for a single policy. @param reference may be missing
@@ -34,17 +34,33 @@ export function verdict(policies: readonly PolicyRuns[], reference: string): str
   ].join(' ');
 }
 
-/** Verdict on a whole comparison. Null if there is nothing to summarize. */
-export function overallVerdict(sections: readonly ReportSection[], reference: string): string | null {
-  const scores = policyScores(sections, reference)?.filter(({ geoMean }) => geoMean !== null) ?? [];
-  if (sections.length < 2 || scores.length < 2) return null;
+/** Verdict on a whole comparison, one line a statement. Empty if there is nothing to summarize. */
+export function overallVerdict(sections: readonly ReportSection[], reference: string): string[] {
+  return summaryGroups(sections).flatMap(({ title, sections: group }) => groupVerdict(title, group, reference));
+}
+
+function groupVerdict(title: string, sections: readonly ReportSection[], reference: string): string[] {
+  const scores = policyScores(sections, reference)?.filter(
+    ({ geoMean, isReference }) => geoMean !== null && !isReference,
+  );
+  if (scores === undefined || scores.length < 2) return [];
   const byMean = [...scores].sort((a, b) => a.geoMean! - b.geoMean!);
-  const byWorst = [...scores].sort((a, b) => a.worstBehindBest! - b.worstBehindBest!);
-  const leaders = byMean.slice(0, 3).map(({ policy, geoMean }) => `${policy} ${formatNumber(geoMean!, 3)}`);
-  const steady = byWorst[0]!;
+  const leaders = byMean
+    .slice(0, 3)
+    .map(({ policy, geoMean, interval }) => `${policy} ${formatNumber(geoMean!, 3)}${intervalText(interval)}`);
+  const steady = [...scores].sort((a, b) => a.furthest!.behindBest - b.furthest!.behindBest)[0]!;
+  return [
+    `Mean TTFT / ${reference}'s over ${title}: ${leaders.join(', ')}.`,
+    behind(byMean[0]!),
+    ...(steady === byMean[0] ? [] : [`Never far from the best: ${behind(steady)}`]),
+  ];
+}
+
+function behind({ policy, furthest, tpotBehindBest, e2eBehindBest }: PolicyScore): string {
+  const percent = (ratio: number | null): string => (ratio === null ? '-' : `${formatNumber((ratio - 1) * 100, 1)} %`);
   return (
-    `Mean TTFT over ${reference}'s, over all workloads: ${leaders.join(', ')}. ` +
-    `Never far from the best: ${steady.policy}, at worst ${formatNumber(steady.worstBehindBest!, 2)} x as slow.`
+    `${policy} against the best policy of each row: mean TTFT at worst ${formatNumber(furthest!.behindBest, 2)} x ` +
+    `(${furthest!.row}), TPOT at worst +${percent(tpotBehindBest)}, E2E at worst +${percent(e2eBehindBest)}.`
   );
 }
 

@@ -103,13 +103,19 @@ describe('lab run', () => {
 
   it.each([
     [['run', '--workload', 'no-such'], 'workload "no-such" is neither a file nor one of pr1731-fixed'],
-    [['run', '--workload', 'zipf', '--policy', 'best'], '"best" is none of kv'],
+    [['run', '--workload', 'zipf', '--policy', 'best'], '"best" is none of '],
     [['run', '--workload', 'zipf', '--policy', 'kv,kv'], 'kv is given twice'],
     [['run', '--workload', 'zipf', '--workers', '0'], 'integer from 1 to 1024'],
     [['run', '--workload', 'zipf', '--rate', '3', '--speed', '2'], 'cannot be used with option'],
     [['run', '--workload', 'zipf', '--kv-tokens', '1000000000'], 'exceed what the lab can simulate'],
     [['run', '--workload', 'zipf', '--kv-tokens', '16', '--block-size', '17'], 'hold no block'],
     [['compare', '--loads', '0.5,,0.9'], 'An item of the list is empty'],
+    [['compare', '--seeds', '8-4'], 'a range like 4-8'],
+    [['compare', '--profiles', 'a100'], 'a100 is none of l40s-llama8b'],
+    [['run', '--workload', 'zipf', '--slow-down', 'worker=8,from=0,until=1,factor=2'], 'there is no worker 8'],
+    [['run', '--workload', 'zipf', '--slow-down', 'worker=1,from=0.5,until=0.4,factor=2'], '0 <= from < until <= 1'],
+    [['run', '--workload', 'zipf', '--slow-down', 'worker=1,at=0.5'], '"at" is none of worker, from, until, factor'],
+    [['run', '--workload', 'zipf', '--slow-down', 'worker=1,from=0.1,until=0.4'], 'factor must be'],
     [['capacity', '--workloads', 'gsp-64x16', '--policies', 'kv', '--seeds', '1'], 'all requests arrive at once'],
   ])('reports a fault in one line: %s', async (args, message) => {
     const out = args[0] === 'run' ? [] : ['--out', folder];
@@ -142,6 +148,44 @@ describe('lab compare', () => {
     await lab(...args, '--policies', 'round-robin,kv,lmetric', '--loads', '0.5,0.9', '--threads', '1');
     expect(await readdir(join(folder, 'jobs'))).toHaveLength(jobs.length + 6);
   });
+});
+
+describe('a grid of lab compare', () => {
+  it('runs every workload on every cluster with the seeds of a range, and sums it up', async () => {
+    const args = ['compare', '--workloads', 'zipf,gsp-4x256', '--requests', '60', '--seeds', '4-5', '--out', folder];
+    const policies = ['--policies', 'round-robin,what-if:told=on,kv'];
+    await lab(...args, ...policies, '--workers', '2,3', '--profiles', 'l40s-llama8b,dynamo-poly', '--threads', '2');
+    const { runs } = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as { runs: RunResult[] };
+    expect(runs).toHaveLength(2 * 2 * 2 * 3 * 2);
+    expect(new Set(runs.map(({ spec }) => spec.seed))).toEqual(new Set([4, 5]));
+    expect(
+      new Set(runs.map(({ spec }) => `${spec.workers} ${spec.profile} ${spec.kvTokens} ${spec.stepTokensMax}`)),
+    ).toEqual(
+      new Set([
+        '2 l40s-llama8b 186000 2048',
+        '3 l40s-llama8b 186000 2048',
+        '2 dynamo-poly 1048576 8192',
+        '3 dynamo-poly 1048576 8192',
+      ]),
+    );
+    expect(printed[0]).toMatch(/^Mean TTFT \/ round-robin's over all 4 rows with a rate: /);
+    expect(printed.join('\n')).toContain('all 4 bursts');
+    expect(printed.join('\n')).toContain('zipf, 3 workers, dynamo-poly: 0.9 of round robin');
+  }, 60_000);
+
+  it('puts a slow-down into the runs and not into the load', async () => {
+    const args = ['compare', '--workloads', 'prefix-free', '--requests', '80', '--seeds', '1', '--out', folder];
+    const cluster = ['--workers', '2', '--speeds', '1,0.5', '--kv-tokens', '90000,60000'];
+    await lab(...args, ...cluster, '--policies', 'round-robin,kv', '--threads', '2');
+    const load = printed.find((line) => line.startsWith('prefix-free: '));
+    printed.length = 0;
+    const slow = ['--slow-down', 'worker=1,from=0.3,until=0.9,factor=4'];
+    await lab(...args, ...cluster, ...slow, '--policies', 'round-robin,kv,kv:slow-worker=drained', '--threads', '2');
+    expect(printed.find((line) => line.startsWith('prefix-free: '))).toBe(load);
+    expect(printed.join('\n')).toContain('1 of speed 0.5, 60,000 KV tokens, slow for a while');
+    expect(printed.join('\n')).toContain('Settled: seconds after its start');
+    expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('slow for a while');
+  }, 60_000);
 });
 
 describe('lab paper', () => {

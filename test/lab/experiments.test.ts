@@ -15,6 +15,7 @@ import {
   reportPage,
   resultTable,
   runSpecDefaults,
+  summaryGroups,
   summaryTable,
   toJson,
 } from '../../src/lab/index.ts';
@@ -233,6 +234,7 @@ describe('resultTable and reportPage', () => {
     const { rows: summary } = summaryTable(sections, 'round-robin')!;
     const kv = [rows, burst].map((one) => pairedTtftRatio(one[1]!.runs, one[0]!.runs)!.ratio);
     expect(summary[0]!.slice(0, 2)).toEqual(['round-robin', '1.000']);
+    expect(summaryGroups(sections)).toEqual([]);
     expect(summary[1]![1]).toBe(Math.sqrt(kv[0]! * kv[1]!).toFixed(3));
     expect(summary[1]![2]).toBe(`${Math.min(...kv).toFixed(3)} ${kv[0]! < kv[1]! ? 'zipf' : 'burst'}`);
     expect(summary[1]![3]).toBe(`${Math.max(...kv).toFixed(3)} ${kv[0]! < kv[1]! ? 'burst' : 'zipf'}`);
