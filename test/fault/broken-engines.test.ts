@@ -10,7 +10,7 @@ import { ending, lastPiece, piece, pour, RawEngine, streamHead, token } from './
 
 const path = '/v1/chat/completions';
 const streamBody = { ...chatBody, stream: true };
-/** What an engine may have sent of one event until its stream is ended, what lies in sockets included. */
+/** Bytes of one event that an engine may send before its stream is ended, including those in socket buffers. */
 const takenBytesMax = 40 * 1024 * 1024;
 const pouredBytesMax = size(512, 48) * 1024 * 1024;
 

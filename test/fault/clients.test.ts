@@ -25,7 +25,7 @@ const open = async (): Promise<number> => {
   return states.reduce((sum, state) => sum + state.open, 0);
 };
 
-/** Sends a request; nobody reads the answer but the first chunk. */
+/** Sends a request of whose answer only the first chunk is read. */
 function begin(seed: number): { request: ClientRequest; begun: Promise<void> } {
   const request = httpRequest(`${gateway.url}/v1/completions`, { method: 'POST', agent: false });
   request.on('error', () => undefined);
@@ -60,12 +60,12 @@ describe('clients that go away', () => {
 describe('clients that never read', () => {
   it("stop the engines, and don't grow the gateway's memory", async () => {
     const count = size(50, 20);
-    // More than the sockets of the system between engine and client hold.
+    // More than the socket buffers between engine and client hold.
     const bytesEach = 40 * 1024 * 1024;
     const flood = (bytes: number): Promise<unknown> =>
       Promise.all(engines.map((engine) => script(engine, { kind: 'flood', tokens: bytes / 32_768 })));
     await flood(1024 * 1024);
-    // What the gateway needs for as many streams at all, it has had by then.
+    // Warm-up: the gateway allocates what this many streams need.
     for (let i = 0; i < 2; i++) expect(failed(await burst(gateway.url, count, 1000, i))).toEqual([]);
     const beforeBytes = gateway.residentBytes();
     await flood(bytesEach);
@@ -84,7 +84,7 @@ describe('clients that never read', () => {
       peakBytes = Math.max(peakBytes, gateway.residentBytes());
     }
     const addedMiB = (peakBytes - beforeBytes) / 1024 / 1024;
-    // Far from what was sent, whatever the heap happened to hold before.
+    // Far below the bytes sent, whatever the heap held before.
     expect(addedMiB).toBeLessThan(60);
     report(
       `${count} clients that never read, ${bytesEach / 1024 / 1024} MB each`,

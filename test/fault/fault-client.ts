@@ -1,4 +1,4 @@
-// Clients of fault tests: streams that say exactly how they ended.
+// Clients of the fault tests: streams with an exact record of their end.
 
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
@@ -7,11 +7,11 @@ import { Random } from '../../src/core/index.ts';
 export interface StreamEnd {
   readonly status: number;
   readonly tokens: number;
-  /** `done`: complete. `error`: an error event. `cut`: broken off without a word. `refused`: a status that is not 200. */
+  /** `done`: complete. `error`: an error event. `cut`: broken off without one. `refused`: a status other than 200. */
   readonly how: 'done' | 'error' | 'cut' | 'refused' | 'timeout';
-  /** NaN: none came. */
+  /** NaN: no token. */
   readonly firstTokenMs: number;
-  /** What the connection broke with, where it did. */
+  /** Error code of a broken connection. */
   readonly code: string | undefined;
 }
 
@@ -19,7 +19,7 @@ const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY
 const tlsAgent = new TlsAgent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY, rejectUnauthorized: false });
 const promptTokens = 2000;
 
-/** A prompt that shares nothing with any other. */
+/** A request with a unique prompt. */
 export function completion(seed: number, maxTokens: number): string {
   const random = new Random(seed);
   const prompt = Array.from({ length: promptTokens }, () => random.below(50_000));
@@ -76,9 +76,9 @@ export function stream(url: string, body: string, timeoutMs = 60_000): Promise<S
   });
 }
 
-/** So many streams at once. */
+/** `count` streams at once. */
 export function burst(url: string, count: number, maxTokens: number, seed = 1): Promise<StreamEnd[]> {
-  // Made beforehand, so that the time it takes is not the first one's wait.
+  // Created beforehand, so that this time does not count as waiting.
   const bodies = Array.from({ length: count }, (_, i) => completion(seed * 100_000 + i, maxTokens));
   return Promise.all(bodies.map((body) => stream(url, body)));
 }

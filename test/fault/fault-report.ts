@@ -1,4 +1,4 @@
-// How large the fault tests are, and where their figures go: a line of JSON each, for the table of `npm run test:faults`.
+// Sizes of the fault tests, and their figures: one line of JSON each, for the table of `npm run test:faults`.
 
 import { appendFileSync } from 'node:fs';
 

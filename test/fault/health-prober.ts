@@ -1,4 +1,4 @@
-// A look at /health every 50 ms from a process of its own, so that what the test itself does costs it nothing.
+// Probes /health every 50 ms from a separate process, so that the test's own work does not delay it.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ export interface ProbeFigures {
 
 const program = join(import.meta.dirname, 'health-prober.mjs');
 
-/** Probes while `work` is under way. */
+/** Probes while `work` runs. */
 export async function whileProbing<T>(
   url: string,
   work: () => Promise<T>,

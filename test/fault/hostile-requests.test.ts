@@ -18,7 +18,7 @@ import {
 
 const requestCount = size(10_000, 600);
 const atOnce = 32;
-/** What has not been answered by then waits for more of the request. */
+/** A request that is unanswered by then waits for more bytes. */
 const patienceMs = 300;
 
 let engines: Program[] = [];
@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => endAll([gateway, ...engines]));
 
-/** @returns the status lines that came back */
+/** @returns the status codes received */
 function send(bytes: Buffer): Promise<number[]> {
   return new Promise((resolve) => {
     let text = '';

@@ -1,4 +1,4 @@
-// Engines that say nonsense of themselves: each is its own affair, and the gateway answers all the while.
+// Engines with false statements about themselves: each affects only itself, and the gateway keeps answering.
 
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,14 +10,14 @@ import { report, size } from './fault-report.ts';
 import { whileProbing } from './health-prober.ts';
 import { command, endAll, getJson, Program, script, startScripted } from './processes.ts';
 
-/** No answer of an engine may hold up the event loop for more than 50 ms; five times that, for what else goes on. */
+/** No engine's answer may block the event loop for more than 50 ms; five times that, for other work. */
 const healthMsMax = 250;
-/** On a busy machine: times what /health takes there of a gateway without such engines. */
+/** On a busy machine: allowed multiple of the time that /health takes without such engines. */
 const quietTimesMax = 5;
 const fuzzedEngines = size(400, 8);
 
 type Answer = (response: ServerResponse) => void;
-/** What an engine says on each path, where that is not what a sound one says. */
+/** Answers by path that differ from those of a sound engine. */
 type Lies = Readonly<Record<string, Answer>>;
 
 const servers: Server[] = [];
@@ -45,7 +45,7 @@ const source = (endpoint: unknown, more: object = {}): Answer =>
     '0': { enable_kv_cache_events: true, publisher: 'zmq', endpoint, replay_endpoint: null, topic: '', ...more },
   });
 
-/** Writes for ever, until the reader goes. */
+/** Writes until the reader leaves. */
 const endless =
   (chunk: string, pauseMs: number): Answer =>
   (response) => {
@@ -231,7 +231,7 @@ describe('engines with false statements about themselves', () => {
     const urls = await Promise.all(lies.map(([, lie]) => liar(lie)));
     const gateway = await gatewayOf(urls);
     const { probes } = await whileProbing(gateway.url, async () => {
-      // As long as the slowest probe may take, and a look more.
+      // The time limit of the slowest probe, plus one interval.
       await eventually(async () => {
         const workers = await workersOf(gateway);
         return urls.every((url, i) => {

@@ -1,10 +1,10 @@
-// HTTP requests that a client should not send: one in many ways broken, from a seed.
+// Malformed HTTP requests, generated from a seed.
 
 import type { Random } from '../../src/core/index.ts';
 
 const prompt = '{"model":"scripted","prompt":[1,2,3],"stream":true,"max_tokens":2}';
 
-/** A path that no engine may ever be asked for: it only occurs behind the end of a request. */
+/** A path that must never reach an engine: it occurs only after the end of a request. */
 const smuggledPath = '/v1/smuggled';
 const smuggled = `GET ${smuggledPath} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
@@ -17,7 +17,7 @@ const lengthOf = (body: string | Buffer): string => `content-length: ${Buffer.by
 const sized = (body: string | Buffer, line?: string): Buffer => request([lengthOf(body)], body, line);
 
 const ways: readonly ((random: Random) => Buffer)[] = [
-  // Two lengths, or a length and chunks: where the request ends is a matter of opinion.
+  // Two lengths, or a length and chunks: the end of the request is ambiguous.
   () => request([lengthOf(prompt), chunked], `0\r\n\r\n${smuggled}`),
   () => request([chunked, lengthOf(prompt)], `0\r\n\r\n${smuggled}`),
   () => request(['content-length: 5', lengthOf(prompt)], `${prompt}${smuggled}`),
@@ -30,14 +30,14 @@ const ways: readonly ((random: Random) => Buffer)[] = [
   () => request(['content-length: -1'], prompt),
   () => request(['content-length: 99999999999999999999'], prompt),
   () => request(['content-length: 0x10'], prompt),
-  // Chunks that are none.
+  // Malformed chunks.
   () => request([chunked], 'zz\r\nhello\r\n0\r\n\r\n'),
   () => request([chunked], `-1\r\n${prompt}\r\n0\r\n\r\n`),
   () => request([chunked], `ffffffffffffffff\r\n${prompt}`),
   () => request([chunked], `5;${'x'.repeat(100_000)}\r\nhello\r\n0\r\n\r\n`),
   () => request([chunked], `5\nhello\n0\n\n${smuggled}`),
   () => request([chunked], `3\r\nhello\r\n0\r\n\r\n${smuggled}`),
-  // Heads that are too large, too many, or no heads.
+  // Headers that are too large, too many, or malformed.
   (random) => sized(prompt, `POST /v1/completions?${'a'.repeat(random.below(100_000))} HTTP/1.1`),
   (random) => request([`x-large: ${'b'.repeat(random.below(200_000))}`, lengthOf(prompt)], prompt),
   (random) => request([...Array.from({ length: random.below(5000) }, (_, i) => `x-${i}: 1`), lengthOf(prompt)], prompt),
@@ -51,7 +51,7 @@ const ways: readonly ((random: Random) => Buffer)[] = [
   () => sized(prompt, 'PRI * HTTP/2.0'),
   () => request(['upgrade: websocket', 'connection: upgrade', lengthOf(prompt)], prompt),
   () => request(['connection: content-length', lengthOf(prompt)], prompt),
-  // Bodies that are no prompts.
+  // Bodies without a valid prompt.
   () =>
     sized(
       Buffer.concat([
@@ -70,15 +70,15 @@ const ways: readonly ((random: Random) => Buffer)[] = [
   () => sized(`{"model":"scripted","prompt":"${'\\ud800'.repeat(1000)}"}`),
   () => sized(''),
   () => sized('null'),
-  // A body that ends too early; the client leaves.
+  // A truncated body; the client leaves.
   (random) => request([lengthOf(prompt)], prompt.slice(0, random.below(prompt.length))),
   () => request([chunked], `${prompt.length.toString(16)}\r\n${prompt.slice(0, 10)}`),
 ];
 
-/** One of the ways, and often some bytes changed, removed or doubled on top. */
+/** One of the forms, often with some bytes changed, removed or doubled. */
 export function mutatedRequest(random: Random): Buffer {
   const bytes = ways[random.below(ways.length)]!(random);
-  // With a byte changed it might be two requests in order.
+  // With a changed byte it might be two valid requests.
   const changes = bytes.includes(smuggledPath) ? 0 : random.below(4);
   let mutated = bytes;
   for (let i = 0; i < changes; i++) {

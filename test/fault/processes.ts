@@ -1,4 +1,4 @@
-// Real processes for fault tests: the compiled command as gateway and simulated engines, and scripted engines.
+// Processes for fault tests: the compiled command as gateway and simulated engines, and scripted engines.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const startMsMax = 20_000;
 const clockTickMs = 10;
 /** State of a listening socket in Linux's tables. */
 const tcpListens = '0A';
-/** The end of a program's log that is kept. */
+/** Characters kept from the end of a program's log. */
 const logCharactersMax = 1_000_000;
 
 export class Program {
@@ -34,7 +34,7 @@ export class Program {
     this.#environment = environment;
   }
 
-  /** @param announces finds its address in the first line that it prints @param environment beside the test's own */
+  /** @param announces matches its address in its first line @param environment in addition to the test's own */
   static async start(
     args: readonly string[],
     announces: RegExp,
@@ -49,7 +49,7 @@ export class Program {
     return this.#url;
   }
 
-  /** Of a gateway: where operators' routes are. */
+  /** URL of a gateway's operator routes. */
   get adminUrl(): string {
     return this.printed(/for operators at (\S+)/g).at(-1)!;
   }
@@ -58,17 +58,17 @@ export class Program {
     return new URL(this.#url).port;
   }
 
-  /** Memory in use, in bytes. */
+  /** Resident memory. */
   residentBytes(): number {
     return this.#statusBytes('VmRSS');
   }
 
-  /** The most memory that was in use at any moment, in bytes. */
+  /** Peak resident memory. */
   peakResidentBytes(): number {
     return this.#statusBytes('VmHWM');
   }
 
-  /** Connections to the port that it listens on which it holds open. */
+  /** Open connections to its listening port. */
   clientSocketCount(): number {
     const folder = `/proc/${this.#child!.pid}`;
     const held = new Set(readdirSync(`${folder}/fd`).map((fd) => socketOf(`${folder}/fd/${fd}`)));
@@ -80,23 +80,23 @@ export class Program {
     }).length;
   }
 
-  /** Processor time that it has taken, in ms. */
+  /** Processor time so far. */
   processorMs(): number {
     const fields = readFileSync(`/proc/${this.#child!.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
     return (Number(fields[11]) + Number(fields[12])) * clockTickMs;
   }
 
-  /** The first group of each match in what it has printed. */
+  /** The first group of each match in its output. */
   printed(pattern: RegExp): string[] {
     return [...this.#printed.matchAll(pattern)].map((match) => match[1]!);
   }
 
-  /** Lines of its log that have this text, oldest first. */
+  /** Log lines with this text, oldest first. */
   logged(text: string): string[] {
     return this.#log.split('\n').filter((line) => line.includes(text));
   }
 
-  /** Once it has ended; null: a signal killed it. */
+  /** Resolves when it has ended; null: killed by a signal. */
   async exitCode(): Promise<number | null> {
     const child = this.#child!;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -115,7 +115,7 @@ export class Program {
     await exited;
   }
 
-  /** Starts it again on the port that it had. */
+  /** Starts it again on its previous port. */
   async restart(portArguments: (port: string) => readonly string[]): Promise<void> {
     await this.end();
     await this.#spawn(portArguments(this.port));
@@ -156,7 +156,7 @@ export class Program {
   }
 }
 
-/** The inode of an open socket; null: the file is no socket, or closed by now. */
+/** The inode of an open socket; null: not a socket, or closed. */
 function socketOf(path: string): string | null {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1] ?? null;
@@ -173,13 +173,13 @@ export function restartScripted(program: Program): Promise<void> {
   return program.restart((port) => [port]);
 }
 
-/** @param speedup simulated seconds in a real one */
+/** @param speedup simulated seconds per real second */
 export function startSim(speedup: number): Promise<Program> {
   const args = ['sim-worker', '--count', '1', '--port', '0', '--model', 'scripted', '--speedup', String(speedup)];
   return Program.start([command, ...args], /listening on (\S+)/);
 }
 
-/** Several in one process. */
+/** Several engines in one process. */
 export async function startSims(count: number): Promise<{ program: Program; urls: string[] }> {
   const args = ['sim-worker', '--count', `${count}`, '--port', '0', '--model', 'scripted'];
   const program = await Program.start([command, ...args], new RegExp(`sim-worker ${count - 1} listening on (\\S+)`));
@@ -212,7 +212,7 @@ export async function readyEngines(gateway: Program): Promise<number> {
   return ((await getJson(`${gateway.url}/ready`)) as { readyEngines: number }).readyEngines;
 }
 
-/** By a connection of its own, which is closed afterwards; any certificate will do. */
+/** Uses its own connection, which is closed afterwards; accepts any certificate. */
 export function getText(url: string): Promise<string> {
   const options = { agent: false, rejectUnauthorized: false };
   return new Promise((resolve, reject) => {
@@ -231,7 +231,7 @@ export async function getJson(url: string): Promise<unknown> {
   return JSON.parse(await getText(url));
 }
 
-/** Ends everything, whatever happened. */
+/** Ends all programs, whatever state they are in. */
 export async function endAll(programs: readonly (Program | undefined)[]): Promise<void> {
   await Promise.all(programs.map((program) => program?.end()));
 }
@@ -257,7 +257,7 @@ interface Rest {
   readonly workers: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Every load is zero and no request under way. */
+/** Asserts that every load is zero and no request is under way. */
 export async function atRest(gateway: Program): Promise<void> {
   const all = async (path: string, fields: readonly string[]): Promise<boolean> => {
     const { workers } = (await getJson(gateway.adminUrl + path)) as Rest;

@@ -1,4 +1,4 @@
-// An engine whose answers a test writes byte by byte onto the socket, for what no HTTP library would send.
+// An engine whose answers a test writes to the socket itself, for bytes that no HTTP library would send.
 
 import { createServer, type Server, type Socket } from 'node:net';
 
@@ -8,7 +8,7 @@ export type RawAnswer = (socket: Socket) => unknown;
 export const streamHead: string =
   'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n';
 
-/** One piece of a body in chunked encoding. */
+/** One chunk of a body in chunked encoding. */
 export function piece(bytes: string | Buffer): Buffer {
   const body = Buffer.from(bytes as string);
   return Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n')]);
@@ -37,7 +37,7 @@ export class RawEngine {
         head += bytes.toString('latin1');
         if (!head.includes('\r\n\r\n')) return;
         if (head.startsWith('POST')) {
-          // The tests' bodies are small and come with their head, or right after it.
+          // The tests' bodies are small and arrive with their headers, or right after them.
           if (!head.endsWith('}')) return;
           this.requests += 1;
           void this.answer(socket);
@@ -75,7 +75,7 @@ export class RawEngine {
   }
 }
 
-/** Writes the same bytes again and again until `bytesMax` have gone out or the socket is closed. @returns how many */
+/** Writes the same bytes repeatedly until `bytesMax` are sent or the socket is closed. @returns the bytes sent */
 export async function pour(socket: Socket, bytes: Buffer, bytesMax: number): Promise<number> {
   let sent = 0;
   while (sent < bytesMax && !socket.destroyed) {

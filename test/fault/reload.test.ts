@@ -11,9 +11,9 @@ import { atRest, endAll, type Program, readyEngines, script, startConfigured, st
 const engineCount = size(8, 4);
 const reloadCount = size(60, 12);
 const clientCount = size(24, 16);
-/** For probes of engines that come, on a machine that is busy. */
+/** Time for new engines to be probed on a busy machine. */
 const readyMsMax = 20_000;
-/** Of what a reload says in the log. */
+/** Log message of a reload. */
 const reloaded = 'configuration reloaded';
 const refused = 'configuration refused; nothing changed';
 
@@ -22,7 +22,7 @@ const file = join(folder, 'gateway.yaml');
 let engines: Program[] = [];
 let gateway: Program;
 
-/** The first engine is always there. */
+/** The first engine is always included. */
 function configurationOf(workers: readonly Program[], more: readonly string[]): string {
   return ['port: 0', 'workers:', ...workers.map(({ url }) => `  - ${url}`), ...more, ''].join('\n');
 }
@@ -64,7 +64,7 @@ describe('reloading a configuration repeatedly under load', () => {
       const message = isBad ? refused : reloaded;
       const before = lines(message);
       writeFileSync(file, configurationOf(workers, isBad ? ['bodyBytesMax: much'] : limits));
-      // Every other time it is found by looking.
+      // Every other change is found by polling.
       if (i % 2 === 0) gateway.signal('SIGHUP');
       await eventually(() => lines(message) > before, readyMsMax);
       if (!isBad) await eventually(async () => (await readyEngines(gateway)) === workers.length, readyMsMax);

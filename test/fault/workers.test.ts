@@ -19,7 +19,7 @@ const engineCount = size(8, 4);
 const streamCount = size(400, 60);
 const burstCount = size(1024, 150);
 const normal = { kind: 'stream', firstTokenMs: size(500, 100), tokens: 5, gapMs: 20 };
-/** Until an engine that has just been started again is found. */
+/** Time until a restarted engine is found. */
 const returnMsMax = 40_000;
 const clientPatienceMs = size(3000, 1500);
 
@@ -43,7 +43,7 @@ afterEach(async () => {
   await behave();
   await eventually(async () => (await readyEngines(gateway)) === engineCount, returnMsMax);
   await atRest(gateway);
-  // Whatever was on trial proves itself, so that every test starts with the same fleet.
+  // Engines on trial prove themselves, so that every test starts with the same fleet.
   expect(failed(await burst(gateway.url, engineCount * 2, 5, 900 + seed))).toEqual([]);
   await atRest(gateway);
 });
@@ -52,7 +52,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const shown = (ends: readonly StreamEnd[]): string => `${failed(ends).length} of ${ends.length} failed`;
 const waits = (ends: readonly StreamEnd[]): number[] => ends.map(({ firstTokenMs }) => firstTokenMs);
 
-/** Requests that are at this engine now. */
+/** Requests at this engine now. */
 const openAt = async (engine: Program): Promise<number> => (await stateOf(engine)).open;
 
 async function killAndRestart(doomed: readonly Program[], ends: Promise<StreamEnd[]>): Promise<StreamEnd[]> {
@@ -80,7 +80,7 @@ describe('a burst', () => {
       const count = Math.ceil(burstCount / engineCount);
       return (await Promise.all(engines.map(({ url }, i) => burst(url, count, 5, 30 + 10 * round + i)))).flat();
     };
-    // What clients and engines take without a gateway, when they have been at work for a while.
+    // Warm-up of clients and engines, without a gateway.
     await direct(0);
     report(`${burstCount} at once, straight to engines that take 0.5 s`, ttft(await direct(1)), '-');
     const fresh = await startGateway(engines);
@@ -217,7 +217,7 @@ describe('an engine that misbehaves', () => {
       ends.push(await stream(gateway.url, completion(seed * 1000 + i, 5)));
     const lost = failed(ends);
     for (const { how, tokens } of lost) expect([how, tokens > 0]).toEqual(['error', true]);
-    // Five, and each time that it comes back one: after 1, 2, 4, 8 ... s.
+    // Five, and one more each time it returns: after 1, 2, 4, 8 ... s.
     expect(lost.length).toBeLessThanOrEqual(10);
     report(
       'an engine that cuts streams mid-chunk',

@@ -1,4 +1,4 @@
-// The status of a feed that lacks nothing.
+// The status of a feed without any fault.
 
 import { type FeedStatus, FeedTally } from '../../src/gateway/feeds/feed-status.ts';
 

@@ -1,4 +1,4 @@
-// ARCHITECTURE.md draws the order of imports as scripts/house.mjs has it, and names only files and limits that exist.
+// ARCHITECTURE.md shows the order of imports of scripts/house.mjs, and names only existing files and limits.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

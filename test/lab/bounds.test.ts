@@ -1,4 +1,4 @@
-// The bounds: worked out by hand, and never beaten by a simulated policy.
+// The bounds: examples calculated by hand, and no simulated policy beats them.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -31,14 +31,14 @@ describe('infiniteCacheTokens', () => {
 
 describe('the lower bound of TTFT', () => {
   it('of a single prompt is the sum of its steps', () => {
-    // 4,096 tokens: two steps of 2,048, at 0 and at 2,048, as in the table of the engine's profile.
+    // 4,096 tokens: two steps of 2,048, from 0 and from 2,048, as in the table of the engine's profile.
     expect(soloPrefillNs(timing, 4096, 0) / 1e6).toBeCloseTo(274.1, 1);
     expect(soloPrefillNs(timing, 4096, 3072) / 1e6).toBeCloseTo(74.6, 1);
     expect(ttftLimitNs(runSpecDefaults.slo, timing, 4096) / 1e6).toBeCloseTo(1000 + 2 * 274.1, 0);
   });
 
   it('serves the least remaining work first', () => {
-    // Job 1 (4 ms) is interrupted at 1 ms by job 2 (1 ms), goes on 2..3, is interrupted by job 3 (1 ms), ends at 6.
+    // Job 1 (4 ms) is interrupted at 1 ms by job 2 (1 ms), continues 2..3, is interrupted by job 3 (1 ms), ends at 6.
     const jobs = [
       { arrivalMs: 0, workMs: 4 },
       { arrivalMs: 1, workMs: 1 },

@@ -1,4 +1,4 @@
-// Hashes from content ids against the tokens that the ids stand for.
+// Hashes from content ids, compared with the tokens that the ids stand for.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -22,7 +22,7 @@ const drawn = (contentBlockTokens: number): fc.Arbitrary<Drawn> =>
     }),
   );
 
-/** Content of each token: by its place in a known content block, else the request's own. */
+/** Content of each token: its position in a content block, else unique to the request. */
 function tokensOf({ path, isl }: Drawn, index: number, contentBlockTokens: number): string[] {
   return Array.from({ length: isl }, (_, token) => {
     const block = Math.floor(token / contentBlockTokens);

@@ -1,4 +1,4 @@
-// The lab's decisions against those of a router that is called by hand, with tokens instead of content ids.
+// The lab's decisions compared with a router that is called directly, with tokens instead of content ids.
 
 import { describe, expect, it } from 'vitest';
 import { BlockHasher, createPolicy, type Decision, type LabPolicyName, Router } from '../../src/core/index.ts';
@@ -9,7 +9,7 @@ import { type SmallRequest, workloadOf } from './workloads.ts';
 const workers = 4;
 const blockSize = 16;
 
-/** Every content id stands for 16 tokens of its own, everything else for tokens that nobody else has. */
+/** Every content id stands for its own 16 tokens; all other tokens are unique. */
 function tokensOf({ isl, blockIds }: WorkloadRequest, index: number): Uint32Array {
   return Uint32Array.from({ length: isl }, (_, token) => {
     const block = Math.floor(token / 16);
@@ -33,7 +33,7 @@ function byHand(name: LabPolicyName, { requests }: Workload, sequential: boolean
       const booking = routed.bookings[0]!;
       const full = tokens.subarray(0, hashes.count * blockSize);
       const stored = { kind: 'stored', parent: null, lora: null, salt: null, extras: null, blockSize } as const;
-      // Copies of blocks that are there already change no overlap.
+      // Further copies of held blocks change no overlap.
       router.applyKvEvent(routed.decision.worker, { ...stored, hashes: hashes.sequence, tokens: full }, nowMs + 200);
       router.firstToken(booking, nowMs + 200);
       for (let token = 0; token < request.osl; token++) router.outputTokens(booking, 1, nowMs + 200 + token * 20);

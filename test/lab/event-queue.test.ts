@@ -1,4 +1,4 @@
-// The queue of what comes next against a sorted list.
+// The event queue compared with a sorted list.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// Jobs, the search for a capacity, paired ratios, tables and pages.
+// Jobs, the capacity search, paired ratios, tables and pages.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -22,7 +22,7 @@ import {
 import { formatTable } from '../../src/report/text-table.ts';
 import { generateWorkload } from '../../src/trace/generate-workload.ts';
 
-/** Searches to the end. @returns the rates asked for, in order */
+/** Runs the search to its end. @returns the tried rates in order */
 function searched(search: CapacitySearch, isGood: (rate: number) => boolean): number[] {
   const asked: number[] = [];
   for (let rate = search.next; rate !== null; rate = search.next) {
@@ -153,7 +153,7 @@ describe('poolProbes', () => {
       verdict: 'missed',
       goodShare: null,
     });
-    // One seed alone may have as many misses as all may have together.
+    // A single seed may have all the misses that the seeds may have together.
     expect(missesMax(100, 3)).toBe(15);
   });
 

@@ -1,4 +1,4 @@
-// Three small runs whose every figure is on file.
+// Three small runs whose figures are stored in files.
 
 import { expect, it } from 'vitest';
 import { parsePolicySpec, type RunSpec, runSpecDefaults, simulate } from '../../src/lab/index.ts';

@@ -1,4 +1,4 @@
-// A router that is told when to count: nothing before, everything after, nothing twice.
+// A router that counts a load only when told: not before, and only once.
 
 import { describe, expect, it } from 'vitest';
 import { BlockHasher, createPolicy, Router } from '../../src/core/index.ts';

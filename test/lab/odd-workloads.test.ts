@@ -1,4 +1,4 @@
-// Small and odd workloads: one request, all at once, prompts that no worker holds. Every figure is a number or absent.
+// Small and odd workloads: one request, all at once, prompts too large for any worker. Figures are numbers or absent.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// Policies as text: what is accepted, and what is said about what is not.
+// Policies as text: accepted forms, and the errors for others.
 
 import { describe, expect, it } from 'vitest';
 import { labPolicyNames } from '../../src/core/index.ts';

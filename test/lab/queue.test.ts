@@ -1,4 +1,4 @@
-// What holding requests at the router costs, and what it brings: capacity below saturation, goodput beyond it.
+// The price and gain of holding requests at the router: capacity below saturation, goodput above it.
 //
 // The same on whole workloads: kvoyant lab capacity --workloads b2b-150x5-long,multi-turn-long,... --policies kv,kv:queue=1000000
 // and kvoyant lab run --workload b2b-150x5-long --rate 10 --policy kv,kv:queue=8
@@ -51,7 +51,7 @@ describe('a queue at the router', () => {
     const without = capacityOf(workload, 'kv', kvTokens);
     expect(without).toBeGreaterThan(0);
     const ratio = capacityOf(workload, 'kv:queue=1000000', kvTokens) / without;
-    // Each of the two is known to the resolution of the search.
+    // Both are known only to the resolution of the search.
     expect(ratio).toBeGreaterThan(0.99 / CapacitySearch.resolution);
   });
 

@@ -1,4 +1,4 @@
-// The simulated cluster against the theory of queues: Poisson arrivals, one server, equal service times.
+// The simulated cluster compared with queueing theory: Poisson arrivals, one server, equal service times.
 
 import { expect, it } from 'vitest';
 import { Random } from '../../src/core/random.ts';

@@ -1,4 +1,4 @@
-// A cluster in virtual time: figures worked out by hand, conservation laws, what failures and delays do.
+// A cluster in virtual time: figures calculated by hand, conservation laws, effects of failures and delays.
 
 import { describe, expect, it } from 'vitest';
 import { parsePolicySpec, type RunSpec, runSpecDefaults, simulate, toJson } from '../../src/lab/index.ts';
@@ -159,7 +159,7 @@ describe('the order of events', () => {
     const turns = simulate(burst, specOf('round-robin:book-delay-ms=2'));
     const spread = ({ log }: typeof at): number => new Set(log.worker).size;
     expect([spread(at), spread(turns)]).toEqual([8, 8]);
-    // Chosen without any load all eight are alike: only the draw among equals spreads them.
+    // Without any load all eight workers are equal, so only the draw among them spreads the requests.
     expect(spread(late)).toBeLessThan(8);
     expect(late.log.ttftMs(0)).toBeGreaterThanOrEqual(at.log.ttftMs(0) + 2);
     expect(late.router.liveBookings).toBe(0);

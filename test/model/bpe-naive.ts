@@ -1,4 +1,4 @@
-// Byte-pair encoding by its definition: words from a regex, merges by searching all pairs again each time.
+// Byte-pair encoding by its definition: words from a regex, and a search over all pairs for each merge.
 
 /** Split patterns as JavaScript's regexes, with the Unicode version of the Node that runs them. */
 export const patterns = {
@@ -12,7 +12,7 @@ export const patterns = {
     /[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu,
 } as const;
 
-/** The words that a split pattern makes of a text. */
+/** The words of a text by a split pattern. */
 export function naiveWords(text: string, pattern: RegExp = patterns.cl100k): string[] {
   return text.match(pattern) ?? [];
 }

@@ -1,4 +1,4 @@
-// Coarse blocks as their definition reads: a chain of tokens is held up to wherever all pages of a block are held.
+// Coarse blocks by their definition: a block is held while all of its pages are held.
 
 import type { BlockHasher } from '../../src/core/blocks/block-hash.ts';
 import type { KvEvent } from '../../src/core/index.ts';

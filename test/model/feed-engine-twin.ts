@@ -1,4 +1,4 @@
-// What one engine's cache holds, spelt out: every block as the tokens of its whole chain, from events that nothing was done to.
+// The content of one engine's cache from its unmodified events: every block as the tokens of its whole chain.
 
 import type { KvEvent } from '../../src/core/index.ts';
 

@@ -1,4 +1,4 @@
-// A block pool as plainly as it can be said: an array of free blocks, an array of what each block holds.
+// Naive twin of the block pool: an array of free blocks, and an array of each block's content.
 
 export class NaiveBlockPool {
   readonly free: number[];

@@ -1,4 +1,4 @@
-// What a subscriber knows of an engine's cache: every stored block counted up, every removed one down.
+// An engine's cache as a subscriber sees it: counts every stored block up and every removed one down.
 
 import type { KvEvent } from '../../src/core/types.ts';
 
@@ -14,7 +14,7 @@ export class KvEventMirror {
     this.#hashedOnly = hashedOnly;
   }
 
-  /** @throws Error for events that no engine may send: an unknown parent, a removal of what is not there. */
+  /** @throws Error for invalid events: an unknown parent, or removal of a block that is not held */
   apply(events: readonly KvEvent[]): void {
     for (const event of events) {
       if (event.kind === 'cleared') this.copies.clear();

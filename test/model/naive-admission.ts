@@ -1,4 +1,4 @@
-// Admission as its definition reads: one sorted list of those who wait, looked through from the front.
+// Naive twin of the admission queue: one sorted list of waiting requests, scanned from the front.
 
 export interface NaiveWorker {
   capacity: number;
@@ -12,15 +12,15 @@ export interface NaiveApplicant {
   readonly name: number;
   readonly priority: number;
   readonly lane: string;
-  /** Workers that it may go to. */
+  /** Workers that may take it. */
   readonly workers: readonly number[];
   readonly blocks: number;
 }
 
-/** Where it went; null: no worker was left for it. */
+/** A placed request; null: no worker was left for it. */
 export type NaivePlaced = readonly [name: number, worker: number | null];
 
-/** No two requests share a block, and the first of the workers with the fewest active blocks is taken. */
+/** Requests share no blocks, and the first worker with the fewest active blocks is chosen. */
 export class NaiveAdmission {
   readonly workers: NaiveWorker[];
   waiting: NaiveApplicant[] = [];

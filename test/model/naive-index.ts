@@ -1,9 +1,9 @@
-// The prefix index as its definition reads: for each worker a multiset of blocks, each block a chain spelt out as text.
+// Naive twin of the prefix index: for each worker a multiset of blocks, each block as the text of its chain.
 
 import type { KvEvent } from '../../src/core/index.ts';
 
 interface NaiveWorker {
-  /** Handle -> the block it stands for (as the text of its whole chain) and how many copies there are. */
+  /** Handle -> its block (as the text of its whole chain) and the number of copies. */
   handles: Map<string, { chain: string; copies: number }>;
 }
 
@@ -47,7 +47,7 @@ export class NaiveIndex {
     this.#of(worker).handles.clear();
   }
 
-  /** Length of the longest run of leading blocks that the worker holds, or that lie below `promised`. */
+  /** Length of the longest run of leading blocks that the worker holds or that are below `promised`. */
   overlap(worker: number, tokens: readonly number[], blockSize: number, promised = 0): number {
     const chains = new Set([...this.#of(worker).handles.values()].map((entry) => entry.chain));
     let chain = `${blockSize}||`;

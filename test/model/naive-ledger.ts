@@ -1,9 +1,9 @@
-// The ledger as its definition reads: a list of live requests from which every load is computed anew.
+// Naive twin of the ledger: a list of live requests from which every load is recomputed.
 
 export interface NaiveRequest {
   worker: number;
   tokens: readonly number[];
-  /** Uncached tokens while the prefill is not done, else 0. */
+  /** Uncached tokens until the prefill is done, then 0. */
   prefillTokens: number;
   /** Output tokens of each sequence. */
   outputs: number[];

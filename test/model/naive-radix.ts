@@ -1,6 +1,6 @@
-// SGLang's prefix tree as plainly as it can be said: a list of runs, each with the whole path to it; nothing is counted ahead.
+// Naive twin of SGLang's prefix tree: a list of runs, each with its whole path, and no stored counts.
 
-/** Pages from the start of a sequence, each as a text that tells it apart. */
+/** Pages from the start of a sequence, each as a unique text. */
 export type Path = readonly string[];
 
 interface Run {
@@ -11,16 +11,16 @@ interface Run {
 }
 
 interface Holder {
-  /** As far as its pages are in the tree. */
+  /** The part of its pages that is in the tree. */
   stored: Path;
-  /** Pages beside them. */
+  /** Pages that are not in the tree. */
   own: number;
 }
 
 const begins = (path: Path, head: Path): boolean => head.every((page, i) => path[i] === page);
 
 export class NaiveRadix {
-  /** What was stored or removed, page by page: `+` or `-` and the path. */
+  /** Stored and removed pages: `+` or `-` and the path. */
   events: string[] = [];
   #runs: Run[] = [];
   readonly #holders = new Map<number, Holder>();

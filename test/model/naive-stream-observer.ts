@@ -1,4 +1,4 @@
-// What the stream observer must say of a whole stream: every event parsed, nothing clever.
+// Naive twin of the stream observer: parses every event of a whole stream.
 
 export interface NaiveObservation {
   /** Tokens by choice. */

@@ -1,4 +1,4 @@
-// What asking for usage, and hiding it again, must come to: whole texts parsed, nothing clever.
+// Naive twins of requesting and hiding usage: they parse whole texts.
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -6,14 +6,14 @@ const isOff = (value: unknown): boolean => value === undefined || value === null
 const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** @returns the value of the body that asks for usage; null: the body stays as it is */
+/** @returns the body's value with a request for usage; null: the body stays unchanged */
 export function askNaively(body: Fields): Fields | null {
   const options = body['stream_options'] ?? {};
   if (!isFields(options) || !isOff(options['include_usage']) || !isOff(options['continuous_usage_stats'])) return null;
   return { ...body, stream_options: { ...options, include_usage: true } };
 }
 
-/** The stream, one character a byte, without its first complete event that has usage and no choices. */
+/** The stream (one character per byte) without its first complete event that has usage and no choices. */
 export function hideNaively(stream: string, eventBytesMax: number): string {
   let event = '';
   let before = '';

@@ -1,4 +1,4 @@
-// Naive twin of the tenant tree: every prefix of every inserted chain, with who was sent it when.
+// Naive twin of the tenant tree: every prefix of every inserted chain, with its workers and their last use.
 
 import type { BlockHashes } from '../../src/core/index.ts';
 

@@ -1,4 +1,4 @@
-// XXH64 as its specification reads, in BigInt: the twin of the hash kernel.
+// XXH64 by its specification, in BigInt: the naive twin of the hash kernel.
 
 const word = (1n << 64n) - 1n;
 const p1 = 0x9e3779b185ebca87n;

@@ -1,4 +1,4 @@
-// Scales, plots and bars: what stands where, and that nothing comes from outside.
+// Scales, plots and bars: positions of their parts, and no external resources.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

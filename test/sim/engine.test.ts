@@ -1,4 +1,4 @@
-// The simulated engine: conservation laws over random lives, and the rules of its scheduler one by one.
+// The simulated engine: conservation laws in random runs, and the rules of its scheduler one by one.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -23,7 +23,7 @@ function submitted(engine: Engine, spec: EngineRequestSpec): EngineRequest {
   return submission.request;
 }
 
-/** A prompt whose tokens depend on its group up to `shared`, and on nothing shared after it. */
+/** A prompt whose first `shared` tokens depend on its group; the others are unique. */
 function promptOf(group: number, shared: number, length: number, salt: number): Uint32Array {
   return Uint32Array.from({ length }, (_, index) =>
     index < shared ? group * 1000 + index : 1e6 + salt * 1000 + index,
@@ -82,7 +82,7 @@ const optionsArbitrary = fc.record({
   stepTokensMax: fc.integer({ min: 4, max: 16 }),
 });
 
-/** Plays the actions and then runs the engine dry; checks what must hold after every step. */
+/** Performs the actions, then runs the engine until it is idle; checks the invariants after every step. */
 function play(engine: Engine, options: { stepTokensMax: number }, list: readonly Action[]): EngineRequest[] {
   const mirror = new KvEventMirror(4);
   const requests: EngineRequest[] = [];

@@ -1,4 +1,4 @@
-// An engine that knows prompts by their hashes alone: step for step the same as with tokens.
+// An engine with prompts given as hashes runs the same steps as with tokens.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -7,14 +7,14 @@ import { Engine, type EngineStep, engineDefaults, mixBlockHash, type SequenceHas
 
 const options = { ...engineDefaults, blockSize: 4, blocks: 16, stepTokensMax: 10, sequencesMax: 3 };
 
-/** Hashes the tokens that the engine is not given: the prompt, then those that it would sample. */
+/** Hashes the tokens that the engine does not get: the prompt, then those that it would sample. */
 function hasherOf(tokens: readonly number[]): SequenceHasher {
   const hasher = mixBlockHash(null, null);
   const all = Uint32Array.from(tokens);
   return { next: (_tokens, from, to, out, at) => hasher.next(all, from, to, out, at) };
 }
 
-/** The hashes of the full blocks of a prompt. `hasher` goes on behind them. */
+/** The hashes of the full blocks of a prompt; `hasher` continues after them. */
 function hashesOf(isl: number, hasher: SequenceHasher): Uint32Array {
   const hashes = new Uint32Array(2 * Math.floor(isl / options.blockSize));
   for (let at = 0; at < hashes.length; at += 2) {

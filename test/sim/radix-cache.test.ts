@@ -1,4 +1,4 @@
-// SGLang's cache: against a naive tree over random lives, and its rules one by one.
+// SGLang's cache: compared with a naive tree in random runs, and its rules one by one.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ function requestOf(id: number, prompt: readonly number[], salt: string | null = 
   return new EngineRequest(id, spec, 1000, mixBlockHash(null, salt));
 }
 
-/** The first pages of a request, each told apart by its tokens and by whatever else keeps content apart. */
+/** The first pages of a request, each identified by its tokens, adapter and salt. */
 function pathOf(request: EngineRequest, pages: number): Path {
   return Array.from({ length: pages }, (_, page) => {
     const tokens = request.tokens.subarray(page * pageSize, (page + 1) * pageSize).join('.');
@@ -23,7 +23,7 @@ function pathOf(request: EngineRequest, pages: number): Path {
   });
 }
 
-/** Writes events as the naive tree does. */
+/** Writes events in the naive tree's form. */
 class EventReader {
   readonly paths = new Map<string, string>();
 

@@ -1,4 +1,4 @@
-// The step-time profiles at the points to which they were fitted.
+// The step-time profiles at the points that they were fitted to.
 
 import { describe, expect, it } from 'vitest';
 import {

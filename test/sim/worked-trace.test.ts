@@ -1,4 +1,4 @@
-// The engine against a trace whose batches were worked out byte for byte, and against the same trace on a real vLLM.
+// The engine compared with a trace whose batches were derived by hand byte for byte, and with a real vLLM's.
 
 import { describe, expect, it } from 'vitest';
 import { Engine, type EngineOptions, type EngineRequest, engineDefaults } from '../../src/sim/index.ts';
@@ -83,7 +83,7 @@ describe('the worked trace', () => {
 
   it('gives the batches of a real vLLM 0.32 if scaled by 8', () => {
     const captured = captures['trace-v0.32-bs32'];
-    // What the real model sampled: A repeats one token, F alternates between two.
+    // The real model's samples: A repeats one token, F alternates between two.
     const tokensOf = (index: number): Uint32Array => {
       const batch = decodeKvBatch(Buffer.from(captured[index]!.payloadHex, 'hex'));
       if (batch.kind !== 'batch' || batch.events[0]?.kind !== 'stored') throw new Error('no store here');

@@ -7,7 +7,7 @@ const minutes = process.env['KVOYANT_SOAK_GATEWAY_MINUTES'];
 const seed = Number(process.env['KVOYANT_SOAK_SEED'] ?? 1);
 const mebi = 1024 * 1024;
 
-/** In the twin the heap still grows: compiled code, metrics, decision records. */
+/** In the short run the heap still grows: compiled code, metrics, decision records. */
 const options =
   minutes === undefined
     ? { durationMs: 20_000, requestsPerS: 40, engineCount: 4, killEveryMs: 5000, growthBytesMax: 48 * mebi, seed }

@@ -1,4 +1,4 @@
-// A gateway process under an open loop of streams, with clients that leave and engines that are killed: nothing is lost, leaked or grown.
+// A gateway process under an open loop of streams, with leaving clients and killed engines: nothing is lost or leaked.
 
 import { expect } from 'vitest';
 import { Random } from '../../src/core/index.ts';
@@ -21,23 +21,23 @@ import {
 export interface GatewaySoakOptions {
   readonly durationMs: number;
   readonly requestsPerS: number;
-  /** As many simulated engines with KV events as scripted ones without. */
+  /** Number of simulated engines with KV events, and of scripted ones without. */
   readonly engineCount: number;
-  /** Between two engines that are killed, on average. */
+  /** Mean time between kills of an engine. */
   readonly killEveryMs: number;
-  /** Of the median of the memory, from the second third to the last. */
+  /** Allowed growth of the median memory from the second third to the last. */
   readonly growthBytesMax: number;
   readonly seed: number;
 }
 
 export interface GatewaySoakReport {
   readonly requests: number;
-  /** Not sent, since as many were open as may be. */
+  /** Requests not sent because `openMax` were open. */
   readonly unsent: number;
   readonly completed: number;
-  /** Clients that went away, as they were to. */
+  /** Clients that left on purpose. */
   readonly left: number;
-  /** Streams that had tokens when their engine was killed. */
+  /** Streams with tokens whose engine was killed. */
   readonly lost: number;
   readonly kills: number;
   readonly ttftP50Ms: number;
@@ -47,7 +47,7 @@ export interface GatewaySoakReport {
   readonly probes: ProbeFigures;
 }
 
-/** Of every hundred clients. */
+/** Clients in a hundred that leave early. */
 const leaving = 5;
 const leaveMsMax = 400;
 const familyCount = 64;
@@ -56,7 +56,7 @@ const tailTokensMax = 512;
 const outputTokensMax = 12;
 const downMsMax = 3000;
 const simSpeedup = 10;
-/** Streams at a time. More are not sent: then the machine is too slow for the rate, and clients would wait in vain. */
+/** Open streams. Further ones are not sent, since the machine is then too slow for the rate. */
 const openMax = 1000;
 const sampleEveryMs = 250;
 
@@ -66,7 +66,7 @@ interface SoakedEngine {
   restart(): Promise<void>;
 }
 
-/** @throws AssertionError if anything is not as it must be at the end */
+/** @throws AssertionError if a check fails at the end */
 export async function soakGateway(options: GatewaySoakOptions): Promise<GatewaySoakReport> {
   const engines = await startEngines(options.engineCount);
   let gateway: Program | undefined;
@@ -136,11 +136,11 @@ async function run(
 
 interface Sent {
   readonly end: StreamEnd;
-  /** Its client was to go away early. */
+  /** Its client leaves early on purpose. */
   readonly leaves: boolean;
 }
 
-/** Streams at random times, however long those before take. */
+/** Sends streams at random times, however long earlier ones take. */
 async function sendUntil(
   endMs: number,
   url: string,
@@ -168,7 +168,7 @@ async function sendUntil(
   return { ends: await Promise.all(sent), unsent };
 }
 
-/** Half of every prompt is shared with others, the rest with none. */
+/** Half of every prompt is shared with others, the rest is unique. */
 function body(random: Random): string {
   const family = random.below(familyCount);
   const prompt = Array.from({ length: prefixTokens + random.below(tailTokensMax) + 1 }, (_, i) =>
@@ -178,7 +178,7 @@ function body(random: Random): string {
   return JSON.stringify({ model: 'scripted', prompt, stream: true, max_tokens: outputTokens, ignore_eos: true });
 }
 
-/** One engine at a time. @returns how many were killed */
+/** Kills one engine at a time. @returns the number of kills */
 async function killUntil(
   endMs: number,
   engines: readonly SoakedEngine[],
@@ -197,7 +197,7 @@ async function killUntil(
   }
 }
 
-/** What may become of a request: complete; given up by its client; or cut when its engine was killed, and told so. */
+/** Whether the end is allowed: complete, left by its client, or cut with an error event when its engine was killed. */
 function isFair({ how, tokens }: StreamEnd, leaves: boolean): boolean {
   return how === 'done' || (how === 'error' && tokens > 0) || (how === 'timeout' && leaves);
 }

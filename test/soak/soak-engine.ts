@@ -7,17 +7,17 @@ import type { Tokenizer } from '../../src/tokens/tokenizer.ts';
 import { type PublishFault, type SimWorkers, type StartOptions, startSimWorkers } from '../../src/worker/index.ts';
 import { FeedEngineTwin } from '../model/feed-engine-twin.ts';
 
-/** Of every hundred batches. */
+/** Batches in a hundred that are dropped. */
 const dropped = 4;
 const doubled = 4;
 const delayed = 4;
 const delayMsMax = 30;
-/** Batches kept by an engine that every loss can be mended from. */
+/** Kept batches from which every loss can be repaired. */
 export const longRingMin = 1000;
 
 export class SoakEngine {
   readonly twin: FeedEngineTwin;
-  /** What is lost can be had again, however late. */
+  /** Whether losses can be repaired at any later time. */
   readonly mends: boolean;
   faulty = true;
   restarts = 0;
@@ -60,7 +60,7 @@ export class SoakEngine {
     await this.#fleet.start(0);
   }
 
-  /** Tried until no request keeps it from happening. */
+  /** Retries until no request prevents it. */
   async resetPrefixCache(): Promise<void> {
     for (;;) {
       const response = await fetch(`${this.url}/reset_prefix_cache`, { method: 'POST' });
@@ -69,7 +69,7 @@ export class SoakEngine {
     }
   }
 
-  /** The twin holds what the engine's own block pool holds. */
+  /** Asserts that the twin equals the engine's block pool. */
   assertTwinTrue(): void {
     const contents = new Map<string, number>();
     for (const [low, high] of this.#fleet.workers[0]!.runtime!.engine.cachedContents()) {

@@ -1,4 +1,5 @@
-// A gateway over engines of several kinds whose events are lost, doubled and late, and which restart; at the end its index must be true.
+// A gateway over several kinds of engines that restart and whose events are lost, doubled and late; the index must be
+// correct at the end.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -11,7 +12,7 @@ import type { StartOptions } from '../../src/worker/index.ts';
 import { eventually } from '../e2e/harness.ts';
 import { longRingMin, SoakEngine } from './soak-engine.ts';
 
-/** Of every form and block size, with and without a replay; small caches, so that blocks are evicted all the time. */
+/** All event formats and block sizes, with and without replay; small caches, so that blocks are evicted constantly. */
 const kinds: readonly StartOptions[] = [
   { kvEventsFormat: 'map', blockSize: 16, blocks: 100 },
   { kvEventsFormat: 'array11', blockSize: 32, blocks: 60, legacyReplay: true, kvEventsTopic: 'kv@soak' },
@@ -21,14 +22,14 @@ const kinds: readonly StartOptions[] = [
 ];
 const decisionsMax = 100;
 const clientCount = 4;
-/** Prompts are a family's prefix and a tail, so that caches are shared, and are full. */
+/** Prompts are a family's prefix and a tail, so that prefixes are shared and caches are full. */
 const familyCount = 12;
 const prefixTokens = 96;
 const tailTokensMax = 200;
 const restartEveryMs = 1500;
 const downMsMax = 300;
 const resetEveryMs = 2300;
-/** Growth of the used memory from the first third on, garbage collected; rings and compiled code still grow at first. */
+/** Growth of used memory after the first third, after garbage collection; rings and compiled code grow before that. */
 const growthBytesMax = 48 * 1024 * 1024;
 
 export interface SoakReport {
@@ -48,7 +49,7 @@ interface WorkersAnswer {
   }[];
 }
 
-/** @throws AssertionError as soon as anything is not as it must be */
+/** @throws AssertionError as soon as a check fails */
 export async function soak(durationMs: number, seed: number): Promise<SoakReport> {
   const tokenizer = await loadTokenizer('builtin');
   const engines = await Promise.all(
@@ -115,14 +116,14 @@ async function run(gateway: Gateway, engines: SoakEngine[], durationMs: number, 
   return { requests, failures, restarts, growthBytes, feeds: workers.map(({ feed }) => feed) };
 }
 
-/** No more faults; whatever was lost is found out and mended, or told of and dropped. */
+/** Stops the faults, and waits until losses are repaired, or reported and dropped. */
 async function settle(gateway: Gateway, engines: readonly SoakEngine[], random: Random): Promise<void> {
   const router = gateway.router('soak')!;
   await eventually(() => router.liveBookings === 0, 10_000);
   await gateway.whenReady(10_000);
   for (const engine of engines) {
     engine.faulty = false;
-    // Only an empty cache is known for sure where losses can't be mended.
+    // If losses can't be repaired, only an empty cache is known for certain.
     if (!engine.mends) await engine.resetPrefixCache();
     for (let i = 0; i < 10; i++) expect(await complete(engine.url, randomPrompt(random), 4)).toBe(true);
   }
@@ -135,12 +136,12 @@ async function settle(gateway: Gateway, engines: readonly SoakEngine[], random: 
     if (performance.now() > deadlineMs) expect(inexact).toEqual([]);
   }
   await eventually(() => router.liveBookings === 0);
-  // What was sent is applied a moment later.
+  // Sent batches are applied a moment later.
   await pause(300);
   router.assertConsistent();
 }
 
-/** Every block that the engine holds is in the index, and no other; each known prompt overlaps as far as it is held. */
+/** Asserts that the index has exactly the engine's blocks, and the right overlap of each known prompt. */
 function compareIndex(gateway: Gateway, engine: SoakEngine, blockSize: number): void {
   const router = gateway.router('soak')!;
   const load = router.loads().find(({ id }) => id === `${engine.url}#0`)!;
@@ -168,7 +169,7 @@ function randomPrompt(random: Random): number[] {
   return Array.from({ length: prefixTokens + tail }, (_, i) => (i < prefixTokens ? family : 100 + variant) * 300 + i);
 }
 
-/** Whether it was answered; engines that die while they answer are part of the soak. */
+/** @returns whether it was answered; engines may die while they answer */
 async function complete(url: string, prompt: readonly number[], outputTokens: number): Promise<boolean> {
   try {
     const response = await fetch(`${url}/v1/completions`, {

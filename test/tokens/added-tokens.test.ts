@@ -1,4 +1,4 @@
-// Added tokens: found where they stand, the longer of two, with what their flags take, and nowhere else.
+// Finding added tokens: the longest at each position, with the whitespace of their flags, and nowhere else.
 
 import { expect, it } from 'vitest';
 import { AddedTokens } from '../../src/tokens/added-tokens.ts';
@@ -42,6 +42,6 @@ it('includes the whitespace that the flags say, each once', () => {
 it('skips a token inside a word if it must stand alone', () => {
   const alone = [token('me', 1, { singleWord: true }), token('em', 2)];
   expect(split(alone, 'some me, home')).toEqual(['some ', '[me]', ', home']);
-  // Passed over as a whole: what starts inside is not looked at.
+  // Skipped as a whole, including tokens that start inside it.
   expect(split(alone, 'xmem em')).toEqual(['xmem ', '[em]']);
 });

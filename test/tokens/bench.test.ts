@@ -1,4 +1,4 @@
-// The tokenizer bench runs, and finds the ids of its prompts equal to those of the others.
+// The tokenizer bench runs, and all tokenizers give equal ids.
 
 import { expect, it, vi } from 'vitest';
 import { benchTokens } from '../../bench/tokens.ts';

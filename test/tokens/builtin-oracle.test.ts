@@ -1,4 +1,4 @@
-// The built-in tokenizer against js-tiktoken: languages, code, and fuzzed Unicode.
+// The built-in tokenizer compared with js-tiktoken: languages, code, and fuzzed Unicode.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

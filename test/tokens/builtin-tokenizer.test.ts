@@ -1,4 +1,4 @@
-// The built-in tokenizer as its callers see it: round trips, chat, ill-formed input, hostile input.
+// The built-in tokenizer: round trips, chat, malformed input, hostile input.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -71,7 +71,7 @@ describe('a megabyte without a break', () => {
   ])('of %s is tokenized', { timeout: 30_000 }, async (_kind, text) => {
     const ids = tokenizer.encode(text);
     expect(tokenizer.decode(ids) === text).toBe(true);
-    // Its caches and scratch are as good as new.
+    // Its caches and scratch buffers are not affected.
     const fresh = new BuiltinTokenizer(await vocabulary);
     const sample = `${text.slice(0, 3000)} and so on`;
     expect(tokenizer.encode(sample)).toEqual(fresh.encode(sample));

@@ -1,4 +1,4 @@
-// Byte-level tokenizers against the Rust `tokenizers` package: languages, code, fuzzed Unicode, added tokens, options.
+// Byte-level tokenizers compared with the Rust `tokenizers` package: languages, code, fuzzed Unicode, tokens, options.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ const o200k =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const tekken = o200k.replaceAll("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '').replace('{1,3}', '');
 
-/** Several splits one after another, as DeepSeek V3 has them: no scanner stands for these. */
+/** Several consecutive splits as in DeepSeek V3, for which there is no scanner. */
 const severalSplits = [
   '\\p{N}{1,3}',
   '[一-龥぀-ゟ゠-ヿ]+',
@@ -30,7 +30,7 @@ const gpt2: TokenizerJson = {
   use_regex: true,
 };
 
-/** The first merges of a file, and the tokens that they make: as exact, and made in no time. */
+/** The first merges of a file and their tokens: equally exact, and loaded quickly. */
 function smaller(file: TokenizerJson): TokenizerJson {
   const model = file['model'] as { vocab: Record<string, number>; merges: string[] };
   const first = model.merges.slice(0, 20_000);
@@ -41,7 +41,7 @@ function smaller(file: TokenizerJson): TokenizerJson {
 }
 
 const made = new Map<TokenizerJson, Pair>();
-/** One of each file: making them takes longer than most tests. */
+/** One pair per file, since loading takes longer than most tests. */
 function pairOf(file: TokenizerJson): Pair {
   const pair = made.get(file) ?? new Pair(file);
   made.set(file, pair);
@@ -51,7 +51,7 @@ function pairOf(file: TokenizerJson): Pair {
 const small = smaller(llama);
 const smallQwen = smaller(qwen);
 
-/** Real vocabularies with their own way to split, and with others'; how many strings are fuzzed. */
+/** Real vocabularies with their own and other split patterns; number of fuzzed strings. */
 const files: [string, TokenizerJson, number][] = [
   ['Llama 3.1', llama, 100_000],
   ['Qwen 2.5', qwen, 100_000],
@@ -63,7 +63,7 @@ const files: [string, TokenizerJson, number][] = [
   ['merges before words', { ...small, model: { ...(small['model'] as object), ignore_merges: false } }, 10_000],
 ];
 
-/** What the split patterns and the normalizer treat in a way of its own. */
+/** Characters with special treatment by split patterns and normalizer. */
 const peculiar = [
   "'ſ",
   "'S",
@@ -138,9 +138,9 @@ describe('added tokens', () => {
       ['so', 'me'],
     ]);
     const { vocab } = base['model'] as { vocab: Record<string, number> };
-    // The oracle dies of a token of blanks where another has taken them.
+    // The oracle crashes on a token of blanks whose blanks another token has taken.
     const strips = random.below(2) === 0;
-    // These two are the same in NFC: which one would be found is chance.
+    // These two are equal in NFC, so it is arbitrary which one is found.
     const accented = ['é', 'e\u0301'][random.below(2)];
     const chosen = texts.filter((text) => random.below(2) === 0 && !(strips && text === '  ') && text !== accented);
     let next = Object.keys(vocab).length;

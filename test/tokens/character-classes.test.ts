@@ -1,4 +1,4 @@
-// The generated character classes against their checksum and, where its Unicode is the same, against Node's own.
+// The generated character classes compared with their checksum and, if the Unicode versions agree, with Node's.
 
 import { expect, it } from 'vitest';
 import { classesSha256, unicodeVersion } from '../../src/tokens/character-classes.generated.ts';
@@ -19,7 +19,7 @@ it('agrees with a Node of the same Unicode version on every code point, with oth
   const disputed = [...disputedCodePoints()];
   const { unicode } = process.versions;
   if (unicode === unicodeVersion) expect(disputed).toEqual([]);
-  // What separates neighbouring versions is unassigned in one of them: far from ASCII, and a few thousand at most.
+  // Versions differ in code points unassigned in one of them: far from ASCII, and a few thousand at most.
   expect(disputed.filter((codePoint) => codePoint < 0x300)).toEqual([]);
   expect(disputed.length).toBeLessThan(20_000);
 });

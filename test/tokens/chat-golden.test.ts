@@ -1,5 +1,5 @@
-// Chat templates against what Python's Jinja, set up as transformers does, made of the same chats.
-// scripts/record-chat-templates.py records that.
+// Chat templates compared with the output of Python's Jinja, set up as in transformers, for the same chats.
+// Recorded by scripts/record-chat-templates.py.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Chat templates: what they are given, what they refuse, and where certainty ends.
+// Chat templates: their input, their refusals, and the end of the certain part.
 
 import { describe, expect, it } from 'vitest';
 import { ChatTemplate } from '../../src/tokens/chat-template.ts';
@@ -127,7 +127,7 @@ describe('variables', () => {
     });
     expect(render(template, call('{"city":"Ulm"}')).text).toBe('Ulm');
     expect(render(template, call('')).text).toBe('');
-    // As vLLM has it, so that one malformed call does not end a conversation.
+    // As in vLLM, so that one malformed call does not end a conversation.
     for (const text of ['{', '[1]', '7']) expect(render(template, call(text)).text).toBe('');
   });
 });

@@ -1,10 +1,10 @@
-// Texts on which tokenizers are compared with their oracles: source code, and fuzzed Unicode.
+// Texts for comparing tokenizers with their oracles: source code, and fuzzed Unicode.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../../src/core/random.ts';
 
-/** Source text of the project itself and of a dependency, of several kinds. */
+/** Source files of several kinds, of the project and of a dependency. */
 export function codeFiles(): string[] {
   const root = join(import.meta.dirname, '..', '..');
   const folders = [
@@ -17,11 +17,11 @@ export function codeFiles(): string[] {
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(root, folder, name)),
   );
   files.push(join(root, 'package.json'), join(root, 'biome.json'), join(root, 'LICENSE'));
-  // Generated files are long runs without a break, which the oracle takes minutes for.
+  // Generated files contain long runs without a break, which take the oracle minutes.
   return files.filter((file) => /\.([cm]?[jt]s|json)$|LICENSE$/.test(file) && !file.includes('.generated.'));
 }
 
-/** Code points in bands that mix scripts, sizes and classes; some strings keep to one band, some take from all. */
+/** Code points in bands that mix scripts, sizes and classes; some strings use one band, others all. */
 export const bands: readonly (readonly [number, number])[] = [
   [0x20, 0x7e],
   [0x00, 0x2ff],
@@ -57,7 +57,7 @@ const frequent = [
   '\ud83d',
 ];
 
-/** @param disputed code points that are left out */
+/** @param disputed code points to omit */
 export function fuzzed(random: Random, disputed: ReadonlySet<number>): string {
   const own = random.below(bands.length);
   const mixed = random.below(3) === 0;

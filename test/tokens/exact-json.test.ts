@@ -1,4 +1,4 @@
-// JSON as Python reads it, against JSON.parse where the two agree, and by example where they do not.
+// JSON as Python reads it: compared with JSON.parse where both agree, and by examples where they differ.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -6,14 +6,14 @@ import { JsonText, parseJson } from '../../src/tokens/exact-json.ts';
 import { type JsonOptions, JsonReader } from '../../src/tokens/json-reader.ts';
 import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from '../../src/tokens/json-values.ts';
 
-/** In steps of so many units. */
+/** Parses in steps of `units`. */
 function parseInSteps(text: string, units: number, options: JsonOptions = {}): Json {
   const reader = new JsonReader(text, options);
   while (!reader.read(units));
   return reader.value;
 }
 
-/** As JSON.parse would give it. */
+/** The value as JSON.parse would return it. */
 function plain(value: unknown): unknown {
   if (value instanceof JsonFloat) return value.value + 0;
   if (typeof value === 'bigint') return Number(value);

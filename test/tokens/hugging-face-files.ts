@@ -1,4 +1,4 @@
-// Writes small tokenizers in Hugging Face's file format into folders of their own.
+// Writes small tokenizers in Hugging Face's file format, each into its own folder.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export interface TokenizerFolder {
   remove(): void;
 }
 
-/** @param files by name; text as it is, anything else as JSON */
+/** @param files by name; text is written unchanged, other values as JSON */
 export function tokenizerFolder(files: Readonly<Record<string, unknown>>): TokenizerFolder {
   const path = mkdtempSync(join(tmpdir(), 'kvoyant-tokenizer-'));
   const write = (name: string, content: unknown): void =>
@@ -20,12 +20,12 @@ export function tokenizerFolder(files: Readonly<Record<string, unknown>>): Token
   return { path, write, remove: () => rmSync(path, { recursive: true }) };
 }
 
-/** Flags are off, unless given. */
+/** Flags are off by default. */
 export function addedToken(id: number, content: string, flags: Record<string, boolean> = {}): Record<string, unknown> {
   return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true, ...flags };
 }
 
-/** One token a word, `<s>` in front of every text where special tokens are asked for; no token for unknown words. */
+/** One token per word, `<s>` before a text with special tokens, no token for unknown words. */
 export const wordLevel: Readonly<Record<string, unknown>> = {
   version: '1.0',
   added_tokens: [addedToken(0, '<s>'), addedToken(5, '<turn>')],

@@ -1,4 +1,4 @@
-// The Rust `tokenizers` package as the judge of byte-level tokenizers, and the real files that both are given.
+// The Rust `tokenizers` package as the oracle for byte-level tokenizers, and real files for both.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,14 +24,14 @@ export function readModel(name: 'llama3_1' | 'qwen2_5'): TokenizerJson {
   return JSON.parse(readFileSync(join(modelFolder(name), 'tokenizer.json'), 'utf8')) as TokenizerJson;
 }
 
-/** The pre-tokenizer of a file that splits by one regex, or by several, one after another. */
+/** The pre-tokenizer of a file that splits by one or several consecutive regexes. */
 export function splitting(...patterns: readonly string[]): TokenizerJson {
   const splits = patterns.map((Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }));
   const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
   return { type: 'Sequence', pretokenizers: [...splits, bytes] };
 }
 
-/** Ours and the oracle, made from the same file. */
+/** Our tokenizer and the oracle, loaded from the same file. */
 export class Pair {
   readonly ours: ByteLevelBpe;
   readonly oracle: Oracle;

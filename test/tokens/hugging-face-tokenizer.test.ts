@@ -1,4 +1,4 @@
-// Hugging Face tokenizers through the thread: ids, text, chat, and files that are not what they should be.
+// Hugging Face tokenizers in the thread: ids, text, chat, and invalid files.
 
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';

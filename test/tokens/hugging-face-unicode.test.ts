@@ -1,4 +1,4 @@
-// The generated tables of characters against the package that they were asked of, code point by code point.
+// The generated character tables compared with the package, code point by code point.
 
 import { nfcNormalizer } from 'tokenizers';
 import { describe, expect, it } from 'vitest';

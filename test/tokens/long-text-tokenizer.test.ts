@@ -1,4 +1,4 @@
-// Long texts take the thread, short ones do not, and the ids are the same.
+// Long texts go to the thread, short ones do not, and the ids are equal.
 
 import { afterAll, expect, it } from 'vitest';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';

@@ -1,4 +1,4 @@
-// Both ways of merging (scan and heap) against the naive twin.
+// Both algorithms of merging (scan and heap) compared with the naive twin.
 
 import fc from 'fast-check';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
@@ -74,7 +74,7 @@ describe('ByteMerger', () => {
   it('equals the naive twin if the merges are a list of pairs', () => {
     const vocabulary = denseVocabulary();
     const ranks = ranksOf(vocabulary);
-    // Every way to make a token of two others is a merge, in the order of the tokens: what tiktoken's form means.
+    // Every split of a token into two others is a merge, in the order of the tokens, as tiktoken's form implies.
     const merges: number[][] = [];
     for (const [token, id] of ranks) {
       for (let cut = 1; cut < token.length; cut++) {

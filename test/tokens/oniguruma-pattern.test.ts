@@ -1,4 +1,4 @@
-// Translated regexes split as the Rust `tokenizers` package does; what has no sure translation is refused.
+// Translated regexes split like the Rust `tokenizers` package; patterns without a safe translation are refused.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// js-tiktoken as the judge of the built-in tokenizer, and the characters on which it may be asked.
+// js-tiktoken as the oracle for the built-in tokenizer, and the characters on which both must agree.
 
 import { createHash } from 'node:crypto';
 import { Tiktoken } from 'js-tiktoken/lite';
@@ -7,12 +7,12 @@ import { letter, newline, number, other, space, tiktokenClasses } from '../../sr
 
 const tiktoken = new Tiktoken(cl100k, { '<|im_start|>': 100264, '<|im_end|>': 100265 });
 
-/** Ids of a text, added tokens recognised. */
+/** Ids of a text, with added tokens recognized. */
 export function oracleIds(text: string): number[] {
   return tiktoken.encode(text, 'all');
 }
 
-/** The class of a code point by the regex engine of the Node that runs this. */
+/** The class of a code point by the regex engine of this Node. */
 export function nodeClass(codePoint: number): number {
   const character = String.fromCodePoint(codePoint);
   if (character === '\n' || character === '\r') return newline;
@@ -21,7 +21,7 @@ export function nodeClass(codePoint: number): number {
   return /^\s$/u.test(character) ? space : other;
 }
 
-/** Code points that this Node's Unicode classifies otherwise than ours: the oracle's regex errs on them, or we do. */
+/** Code points that this Node's Unicode classifies differently from ours, on which the oracle's regex may differ. */
 export function disputedCodePoints(): Set<number> {
   const classes = tiktokenClasses();
   const disputed = new Set<number>();

@@ -1,4 +1,4 @@
-// The segment cache: order of forgetting, its bound, and what it never keeps.
+// The segment cache: order of eviction, bound, and segments that it never stores.
 
 import { describe, expect, it } from 'vitest';
 import { SegmentCache } from '../../src/tokens/segment-cache.ts';

@@ -1,9 +1,9 @@
-// Turns of a thread: short work first, groups as wholes, and no one forgotten.
+// Scheduling in the thread: short work first, groups in order, and no job starves.
 
 import { expect, it } from 'vitest';
 import { type ThreadJob, ThreadTurns } from '../../src/tokens/thread-turns.ts';
 
-/** A clock that every step moves on by one. */
+/** A clock that advances by one with every step. */
 function turnsAndClock(): {
   turns: ThreadTurns;
   done: string[];

@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Texts that come out otherwise by the written files. */
+/** Texts whose ids differ with the written files. */
 async function differences(texts: readonly string[]): Promise<string[]> {
   const encodings = await oracle.encodeBatch([...texts], { addSpecialTokens: true });
   const wrong: string[] = [];
@@ -82,7 +82,7 @@ describe('the written tokenizer folder', () => {
   });
 });
 
-/** Letters and numbers in one version of Unicode and not in another: that of the builtin, and that of the Rust package. */
+/** Letters and numbers in only one of two Unicode versions: the built-in tokenizer's and the Rust package's. */
 function disputedCodePoints(): Set<number> {
   const [ones, others] = [tiktokenClasses(), huggingFaceClasses()];
   const isWhite = (codePoint: number): boolean => ones[codePoint] === space || others[codePoint] === space;

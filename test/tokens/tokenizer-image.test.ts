@@ -1,4 +1,4 @@
-// Images of tokenizers: kept and found again, never believed when spoilt or foreign, and never needed.
+// Images of tokenizers: cached and reused, never used if damaged or foreign, and never required.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -100,7 +100,7 @@ describe('the folder', () => {
   it("that can't be written is not used, and that is reported", async () => {
     const file = fileOf(plain);
     const notices: string[] = [];
-    // A file stands where the folder should be.
+    // A file is in the place of the folder.
     const tokenizer = await loadTokenizer(file, { imagesPath: file, onNotice: (notice) => notices.push(notice) });
     cleanUps.push(() => tokenizer.close());
     expect(Array.from(await tokenizer.encode('hell'))).toEqual([256, 257]);

@@ -1,12 +1,12 @@
-// The tokenizer's thread: a bounded queue, deaths, new starts, the end.
+// The tokenizer's thread: its bounded queue, crashes, restarts, and end.
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ThreadOptions, TokenizerThread } from '../../src/tokens/tokenizer-thread.ts';
 import { TokenizerTurn } from '../../src/tokens/tokenizer-turn.ts';
 
 /**
- * A thread that answers the text `hold` only at the next other text, dies of `exit` and `throw`, and encodes the rest
- * as the number of texts it has seen.
+ * A thread that answers the text `hold` only with the next other text, ends on `exit` and `throw`, and encodes other
+ * texts as the number of texts so far.
  */
 const script = `
 import { parentPort } from 'node:worker_threads';

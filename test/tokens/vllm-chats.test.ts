@@ -1,5 +1,5 @@
-// Chats with tools, calls, developers, parts, odd numbers and orders: rendered as vLLM 0.32.0 itself has rendered them.
-// scripts/record-vllm-chats.py records that.
+// Chats with tools, calls, developers, parts, unusual numbers and member orders are rendered like vLLM 0.32.0.
+// Recorded by scripts/record-vllm-chats.py.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { TokenizerError } from '../../src/tokens/tokenizer.ts';
 
 interface Case {
   readonly body: string;
-  /** By template; none where vLLM refuses. */
+  /** By template; absent if vLLM refuses. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
@@ -37,7 +37,7 @@ it.each(templates)('%s writes of every chat what vLLM writes', (name, source) =>
       expect(template.render(prompt.chat).text, body).toBe(expected);
       compared++;
     } catch (error) {
-      // What is not known here is asked of the engine; that must stay rare.
+      // Unknown cases are sent to the engine; these must stay rare.
       if (!(error instanceof TokenizerError)) throw error;
     }
   }

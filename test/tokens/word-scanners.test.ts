@@ -1,4 +1,4 @@
-// The hand-written word scanners against the regexes that they stand for.
+// The hand-written word scanners compared with the regexes that they replace.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { O200kScanner } from '../../src/tokens/o200k-scanner.ts';
 import type { WordScanner } from '../../src/tokens/word-scanner.ts';
 import { naiveWords, patterns } from '../model/bpe-naive.ts';
 
-/** Members of every class, of every UTF-8 length, that no Unicode version will move to another class. */
+/** Members of every class and UTF-8 length whose class is the same in all Unicode versions. */
 const characters = [
   ..."abcXYZsStTrReEvVmMlLdD'''",
   ...'0129 ½Ⅷ٣𝟘',
@@ -21,7 +21,7 @@ const characters = [
   '\ud800',
   '\udfff',
 ];
-/** On which ECMAScript's idea of whitespace differs from Unicode's. */
+/** Characters on which ECMAScript's whitespace differs from Unicode's. */
 const ecmaScriptOnly = ['\ufeff', '\u0085'];
 const textOf = (members: readonly string[]): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...members), { maxLength: 40 }).map((parts) => parts.join(''));

@@ -11,7 +11,7 @@ const open = (count: number): Workload => ({
   notes: [],
 });
 
-/** Two sessions; the second request waits for the first, the third one stands alone. */
+/** Two sessions: the second request waits for the first, the third one is independent. */
 const closed: Workload = {
   ...open(0),
   requests: [

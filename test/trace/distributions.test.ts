@@ -10,7 +10,7 @@ function sample(draw: (random: Random) => number): number[] {
   return Array.from({ length: draws }, () => draw(random));
 }
 
-/** Share of the mean by which a sample mean may be off: four of its standard deviations. */
+/** Tolerance of a sample mean relative to the mean: four standard deviations. */
 const tolerance = (cv: number): number => (4 * cv) / Math.sqrt(draws);
 
 function expectMean(samples: number[], mean: number, cv: number): void {

@@ -16,7 +16,7 @@ import type { Workload, WorkloadRequest } from '../../src/trace/workload.ts';
 const seed = 3;
 const make = (name: WorkloadName, options?: GenerateOptions): Workload => generateWorkload(name, seed, options);
 
-/** Content of the first shared block, by which prompts fall into groups. */
+/** Prompts per group; a group shares its first block. */
 const groupSizes = ({ requests }: Workload): number[] => {
   const sizes = new Map<number, number>();
   for (const { blockIds } of requests) sizes.set(blockIds[0]!, (sizes.get(blockIds[0]!) ?? 0) + 1);
@@ -25,7 +25,7 @@ const groupSizes = ({ requests }: Workload): number[] => {
 
 const spread = (workload: Workload, of: (request: WorkloadRequest) => number) => spreadOf(workload.requests.map(of));
 
-/** Within four standard deviations of a sample mean. */
+/** Asserts the mean within four standard deviations of a sample mean. */
 function expectMean(workload: Workload, of: (request: WorkloadRequest) => number, mean: number): void {
   const found = spread(workload, of);
   const bound = (4 * found.cv * found.mean) / Math.sqrt(workload.requests.length) + 0.51;
@@ -72,14 +72,14 @@ describe('PR #1731', () => {
     const sizes = groupSizes(workload);
     expect(sizes).toHaveLength(10);
     for (const size of sizes) expect(Math.abs(size - 300)).toBeLessThan(70);
-    // 218 full blocks of 16 in 3,500 tokens, but for the first prompt of each prefix.
+    // 218 full blocks of 16 in 3,500 tokens, except for the first prompt of each prefix.
     expect(infiniteCacheHitRate(workload)).toBeCloseTo(((3488 / 7000) * 2990) / 3000, 9);
   });
 
   it('varied ISL: N(7,000, 2,000), at least 64 tokens after the prefix', () => {
     const workload = make('pr1731-isl');
     const { mean, cv } = spread(workload, isl);
-    // Cutting at 3,564 lifts the mean by about 45 and takes a little of the deviation.
+    // Cutting at 3,564 raises the mean by about 45 and lowers the deviation slightly.
     expect(mean).toBeGreaterThan(6950);
     expect(mean).toBeLessThan(7200);
     expect(cv * mean).toBeGreaterThan(1750);

@@ -48,7 +48,7 @@ describe('pooledLruHitRate', () => {
   });
 
   it('equals its naive twin', () => {
-    /** A chain of a small tree, so that prompts share prefixes: block d of branch b is named by the digits so far. */
+    /** A path in a small tree, so that prompts share prefixes; the digits so far name a block. */
     const chain = fc
       .array(fc.integer({ min: 0, max: 1 }), { maxLength: 3 })
       .map((digits) =>

@@ -1,4 +1,4 @@
-// The vocabulary of an independent tokenizer package, as the generators want it.
+// An independent tokenizer package with the interface that the generators need.
 
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';

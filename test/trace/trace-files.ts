@@ -1,4 +1,4 @@
-// Small trace files in a folder that goes when the test file is done.
+// Small trace files in a folder that is removed after the test file.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,11 +9,11 @@ export interface TraceFiles {
   readonly folder: string;
   /** @returns its path */
   write(name: string, content: string | Uint8Array): Promise<string>;
-  /** One JSON text a line. */
+  /** One JSON text per line. */
   writeLines(name: string, values: readonly unknown[]): Promise<string>;
 }
 
-/** To be called at the top of a test file. */
+/** Call at the top of a test file. */
 export function traceFiles(): TraceFiles {
   let folder = '';
   beforeAll(async () => {

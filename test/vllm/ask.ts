@@ -1,29 +1,29 @@
-// Sends one request to a gateway and tells how it ended, word by word.
+// Sends one request to a gateway and records its answer and end.
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { SseSplitter } from '../../src/wire/sse.ts';
 
 const answerMsMax = 90_000;
-/** So soon does a client leave that waits for no token. */
+/** When a client leaves that waits for no token. */
 const leaveMs = 5;
 
 export interface Question {
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
-  /** What is sent, where the form of the JSON matters; default: `body`. */
+  /** The JSON text to send if its form matters; default: `body`. */
   readonly json?: string;
 }
 
 export interface Reply {
   readonly id: string;
   readonly ending: 'done' | 'failed' | 'left';
-  /** Why it failed; else empty. */
+  /** Why it failed; empty if it did not. */
   readonly reason: string;
   readonly text: string;
-  /** Chunks with a token that had come; of an answer in one piece: none until its end. */
+  /** Received chunks with a token; for an answer in one piece 0 until its end. */
   readonly tokens: number;
   readonly promptTokens: number | null;
-  /** Null: the engine did not say. */
+  /** Null: not reported. */
   readonly cachedTokens: number | null;
 }
 
@@ -45,13 +45,13 @@ interface Chunk {
 }
 
 export interface AskOptions {
-  /** Goes away after so many tokens; 0: at once. */
+  /** Leaves after this many tokens; 0: at once. */
   readonly leaveAfterTokens?: number;
-  /** Told of each token, and of the worker that it comes from. */
+  /** Called for each token with the worker that sent it. */
   readonly onToken?: (tokens: number, worker: string | null) => void;
 }
 
-/** Never rejects: whatever goes wrong is in the reply. */
+/** Never rejects: failures are in the reply. */
 export function ask(url: string, id: string, question: Question, options: AskOptions = {}): Promise<Reply> {
   const { leaveAfterTokens = Number.POSITIVE_INFINITY, onToken } = options;
   const answer = new Answer();
@@ -83,7 +83,7 @@ export function ask(url: string, id: string, question: Question, options: AskOpt
       });
     });
     request.end(question.json ?? JSON.stringify(question.body), () => {
-      // It has to be on its way before it can be given up.
+      // It must be sent before it can be given up.
       if (leaveAfterTokens === 0) setTimeout(() => end('left'), leaveMs);
     });
   });
@@ -106,7 +106,7 @@ class Answer {
   readonly #parts: Buffer[] = [];
   #status = 200;
 
-  /** @returns why it is no answer, now that it has ended; null: it is one */
+  /** Call at the end. @returns why it is not a complete answer; null: it is one */
   conclude(): string | null {
     const body = Buffer.concat(this.#parts).toString('utf8');
     if (this.#status !== 200) return `status ${this.#status}: ${body}`;
@@ -114,7 +114,7 @@ class Answer {
     return this.#error ?? (this.#complete || body !== '' ? null : 'the stream broke off');
   }
 
-  /** Of an answer in one piece. */
+  /** Takes a part of an answer in one piece. */
   part(bytes: Buffer, status: number): void {
     this.#status = status;
     this.#parts.push(bytes);

@@ -1,4 +1,4 @@
-// Bursts, clients that leave, an engine killed and started again: nobody whose answer had not begun gets to know of it.
+// Bursts, leaving clients, and an engine that is killed and restarted: no client without a token notices it.
 
 import { type AskOptions, ask, type Reply } from './ask.ts';
 import type { EngineUnderTest, Stage } from './engine-under-test.ts';
@@ -7,7 +7,7 @@ import { Predictions } from './predictions.ts';
 import type { Verdict } from './verdict-table.ts';
 import type { Workload } from './workload.ts';
 
-/** Every so many requests one client leaves, some of them at once, others after some tokens. */
+/** One client in this many leaves, some at once, others after some tokens. */
 const leavesEvery = 6;
 const backMsMax = 120_000;
 const lanes = 4;
@@ -18,7 +18,7 @@ export class ConcurrentPhase {
   readonly #workload: Workload;
   readonly #replies: Reply[] = [];
   #asked = 0;
-  /** Which engine was killed, and when it was back; null: none was. */
+  /** The killed engine and when it was back, as text; null: none was killed. */
   #return: string | null = null;
 
   constructor(stage: Stage, gateway: GatewayProcess, workload: Workload) {
@@ -27,7 +27,7 @@ export class ConcurrentPhase {
     this.#workload = workload;
   }
 
-  /** @param requestCount in all; a multiple of 5 */
+  /** @param requestCount total, a multiple of 5 */
   async run(requestCount: number): Promise<Verdict[]> {
     const part = requestCount / 5;
     await this.#burst(part);
@@ -46,12 +46,12 @@ export class ConcurrentPhase {
     this.#return = `${victim.name}, back in ${((performance.now() - startedMs) / 1000).toFixed(0)} s`;
   }
 
-  /** So many at once. */
+  /** Sends `count` requests at once. */
   async #burst(count: number, options: AskOptions = {}): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.#one(options)));
   }
 
-  /** @returns the engine that was killed: the first one to send a token; null: none has */
+  /** @returns the killed engine, which was the first to send a token; null: none was */
   async #burstWithKill(count: number): Promise<EngineUnderTest | null> {
     let victim: EngineUnderTest | null = null;
     let killed: Promise<void> | null = null;
@@ -65,7 +65,7 @@ export class ConcurrentPhase {
     return victim;
   }
 
-  /** A few at a time. */
+  /** Sends `count` requests, a few at a time. */
   async #stream(count: number): Promise<void> {
     let left = count;
     const lane = async (): Promise<void> => {

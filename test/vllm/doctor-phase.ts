@@ -1,4 +1,4 @@
-// `kvoyant doctor` at sound engines, and at engines that each have one fault: it names that, and nothing else.
+// `kvoyant doctor` on sound engines and on engines with one fault each: it reports exactly that fault.
 
 import { execFile } from 'node:child_process';
 import type { Stage } from './engine-under-test.ts';
@@ -8,11 +8,11 @@ const doctorMsMax = 120_000;
 
 export interface Patient {
   readonly what: string;
-  /** How kvoyant is told of the engines. */
+  /** The engines as `--worker` values. */
   readonly workers: readonly string[];
-  /** What is wrong; null: nothing. */
+  /** Expected cause; null: sound. */
   readonly cause: string | null;
-  /** Where the doctor's knowledge of cached tokens has to come from, in place of the engine's own usage. */
+  /** Expected proofs. */
   readonly proof: readonly string[];
 }
 
@@ -23,8 +23,8 @@ interface Diagnosis {
 }
 
 /**
- * @param command what runs kvoyant
- * @param patients one after the other: a doctor's question must not fall into the middle of another's
+ * @param command runs kvoyant
+ * @param patients examined one after the other, since examinations would disturb each other
  */
 export async function doctorPhase(
   stage: Stage,
@@ -66,7 +66,7 @@ async function examine(
   };
 }
 
-/** @returns null if it is no such thing */
+/** @returns null if the output has another form */
 function readDiagnoses(output: string): readonly Diagnosis[] | null {
   try {
     return (JSON.parse(output) as { workers: readonly Diagnosis[] }).workers;

@@ -1,26 +1,26 @@
-// What a phase has to know of an engine, be it real or simulated.
+// The interface of an engine under test, real or simulated.
 
 export interface EngineUnderTest {
-  /** In the table. */
+  /** Name in the table. */
   readonly name: string;
   readonly url: string;
-  /** Where all of its KV events can be asked for. */
+  /** Endpoint that replays all of its KV events. */
   readonly replayEndpoint: string;
-  /** How kvoyant is told of it. */
+  /** Its `--worker` value. */
   readonly workerSpec: string;
-  /** Ends all of its processes at once. */
+  /** Kills all of its processes at once. */
   kill(): Promise<void>;
-  /** Starts it again at its old address, with an empty cache. */
+  /** Starts it again at the same address, with an empty cache. */
   restart(): Promise<void>;
 }
 
-/** What all phases of a run work on. */
+/** Shared by all phases of a run. */
 export interface Stage {
   readonly engines: readonly EngineUnderTest[];
   readonly model: string;
   readonly blockSize: number;
-  /** Usage without a count of cached tokens says that there are none. */
+  /** Usage without a count of cached tokens means 0. */
   readonly omitsZero: boolean;
-  /** Takes a line for whoever waits. */
+  /** Prints a progress line. */
   readonly say: (line: string) => void;
 }

@@ -1,4 +1,4 @@
-// Ports that nothing uses, below those that the system gives to connections: an engine must find its own again.
+// Unused ports below the system's ephemeral range, so that an engine can use its port again after a restart.
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 const portMin = 20_000;
 const portCount = 12_000;
 
-/** Other processes begin elsewhere. */
+/** Different start for each process. */
 let next = (process.pid * 97) % portCount;
 
 export async function freePorts(count: number): Promise<number[]> {

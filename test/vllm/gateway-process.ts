@@ -1,4 +1,4 @@
-// A `kvoyant serve` process, and what it says of itself over HTTP.
+// A `kvoyant serve` process, and its operator routes.
 
 import type { ChildProcess } from 'node:child_process';
 import { openSync } from 'node:fs';
@@ -10,14 +10,14 @@ const restMsMax = 30_000;
 
 export interface WorkerState {
   readonly id: string;
-  /** What clients are told instead. */
+  /** Worker name shown to clients. */
   readonly clientId: string;
   readonly url: string;
   readonly state: string;
   readonly trust: { readonly kind: string; readonly reason: string | null; readonly detail: string | null };
   readonly feed: { readonly lastSeq: number } | null;
   readonly requestsInFlight: number;
-  /** What two small requests have proved when it joined; null: not yet. */
+  /** Result of the canary at joining; null: none yet. */
   readonly canary: { readonly state: string } | null;
 }
 
@@ -39,7 +39,7 @@ export interface Attempt {
 
 export class GatewayProcess {
   readonly url: string;
-  /** Where operators' routes are. */
+  /** URL of the operator routes. */
   readonly adminUrl: string;
   readonly #child: ChildProcess;
 
@@ -50,8 +50,8 @@ export class GatewayProcess {
   }
 
   /**
-   * @param command what runs kvoyant
-   * @param logFile takes what it has to say
+   * @param command runs kvoyant
+   * @param logFile receives its output
    */
   static async start(
     command: readonly string[],
@@ -79,17 +79,17 @@ export class GatewayProcess {
     return (await this.#get<{ workers: WorkerLoad[] }>('/loads')).workers;
   }
 
-  /** The last attempt at answering the request. */
+  /** The record of the request's last attempt. */
   async decision(requestId: string): Promise<Attempt> {
     return (await this.#get<{ decisions: Attempt[] }>(`/decisions/${requestId}`)).decisions[0]!;
   }
 
-  /** All that it tells of the request, as text. */
+  /** Everything recorded about the request, as text. */
   async story(requestId: string): Promise<string> {
     return (await fetch(`${this.adminUrl}/decisions/${requestId}`)).text();
   }
 
-  /** @throws Error with `what` if it is not so in time */
+  /** @throws Error with `what` if the condition does not hold in time */
   async until(what: string, msMax: number, isSo: () => Promise<boolean>): Promise<void> {
     const endMs = performance.now() + msMax;
     while (!(await isSo())) {
@@ -98,7 +98,7 @@ export class GatewayProcess {
     }
   }
 
-  /** No request is under way. @returns false if one still is after half a minute */
+  /** Waits until no request is under way. @returns false if one still is after half a minute */
   async rests(): Promise<boolean> {
     try {
       await this.until('no request is under way', restMsMax, async () => (await this.loads()).every(isZero));

@@ -9,13 +9,13 @@ import { runRelease } from './run-release.ts';
 import { tabulate } from './verdict-table.ts';
 import { chooseReleases, type Release } from './versions.ts';
 
-/** The tokenizer learns its vocabulary from these. */
+/** Training texts of the tokenizer's vocabulary. */
 const texts = ['README.md', 'ARCHITECTURE.md', 'docs/configuration.md', 'docs/operations.md', 'docs/lab.md'];
 
 /**
  * @param root of the project
- * @param versions as given; none: all
- * @returns exit code: 0 if all is as it must be, or if there is no Python to run it with; 2 for an unknown version
+ * @param versions empty: all
+ * @returns exit code: 0 if all checks pass, or if there is no suitable Python; 2 for an unknown version
  */
 export async function main(root: string, versions: readonly string[]): Promise<number> {
   const releases = choose(versions);
@@ -45,7 +45,7 @@ function choose(versions: readonly string[]): Release[] | null {
   }
 }
 
-/** @returns false if that can't be: there is no Python */
+/** @returns false if there is no suitable Python */
 function prepare(folder: string, releases: readonly Release[]): boolean {
   const missing = releases.filter((release) => !isInstalled(folder, release));
   if (missing.length === 0) return true;

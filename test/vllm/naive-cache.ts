@@ -1,12 +1,12 @@
-// What an engine's cache holds, folded from its KV events without any of the gateway's code: slow, and easy to believe.
+// Naive reconstruction of an engine's cache from its KV events, without any code of the gateway.
 
 import type { WireEvent } from './wire-events.ts';
 
 export class NaiveCache {
   readonly #blockSize: number;
-  /** Engine's hash -> all tokens up to the end of that block. */
+  /** Engine hash -> all tokens up to the end of the block. */
   readonly #prefixes = new Map<string, readonly number[]>();
-  /** Tokens up to the end of a block, as text -> how many blocks hold just that. */
+  /** Tokens up to the end of a block, as text -> number of blocks with that content. */
   readonly #copies = new Map<string, number>();
   storedBlocks = 0;
   removedBlocks = 0;
@@ -15,12 +15,12 @@ export class NaiveCache {
     this.#blockSize = blockSize;
   }
 
-  /** Distinct ones. */
+  /** Number of distinct blocks. */
   get heldBlocks(): number {
     return this.#copies.size;
   }
 
-  /** @throws Error for what no engine may tell: an unknown parent, another block size, a removal of what is not there */
+  /** @throws Error for invalid events: an unknown parent, another block size, removal of a block that is not held */
   apply(event: WireEvent): void {
     switch (event.kind) {
       case 'cleared':
@@ -34,7 +34,7 @@ export class NaiveCache {
     }
   }
 
-  /** How many leading blocks of a prompt are there. */
+  /** Number of a prompt's leading blocks that are held. */
   overlapBlocks(tokens: readonly number[]): number {
     let blocks = 0;
     for (let end = this.#blockSize; end <= tokens.length; end += this.#blockSize) {
@@ -44,7 +44,7 @@ export class NaiveCache {
     return blocks;
   }
 
-  /** Tokens of each held block and all before it, where no longer one begins like that. */
+  /** Tokens of each held chain that no longer one continues. */
   chains(): number[][] {
     const inner = new Set<string>();
     const held = [...this.#copies.keys()].map((key) => key.split(',').map(Number));

@@ -1,10 +1,10 @@
-// Programs that this one starts: each leads a process group of its own, and none outlives this one.
+// Child programs, each with its own process group; none outlives this program.
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 
-/** An engine needs two seconds to end in order. */
+/** Time for a clean end; an engine needs two seconds. */
 const endMsMax = 10_000;
 
 const running = new Set<ChildProcess>();
@@ -18,12 +18,12 @@ export async function startProgram(
   const child = spawn(command, args, { ...options, detached: true });
   await once(child, 'spawn');
   running.add(child);
-  // A leader that dies leaves its workers behind.
+  // A dead leader leaves its worker processes behind.
   child.once('exit', () => killProgram(child));
   return child;
 }
 
-/** Asks it to end, and makes it end. */
+/** Sends SIGTERM, then kills the group. */
 export async function endProgram(child: ChildProcess): Promise<void> {
   if (!running.has(child)) return;
   const timer = setTimeout(() => killProgram(child), endMsMax);
@@ -33,13 +33,13 @@ export async function endProgram(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Ends all of its group at once, as a crash of the machine would. */
+/** Kills the whole group at once, like a machine crash. */
 export function killProgram(child: ChildProcess): void {
   signalGroup(child, 'SIGKILL');
   running.delete(child);
 }
 
-/** As `killProgram`; returns when it is gone. */
+/** Like `killProgram`; resolves when it is gone. */
 export async function crashProgram(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
@@ -47,7 +47,7 @@ export async function crashProgram(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** Whatever ends this program, ends those that it has started. */
+/** Makes the end of this program end all child programs. */
 export function endWithThisProgram(): void {
   process.on('exit', () => {
     for (const child of running) signalGroup(child, 'SIGKILL');
@@ -61,7 +61,7 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid!, signal);
   } catch (error) {
-    // All of the group has ended.
+    // The whole group has ended.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -1,4 +1,4 @@
-// Predicted against actual cached tokens of the requests of a phase.
+// Predicted and actual cached tokens of the requests of a phase.
 
 export class Predictions {
   readonly #errors: number[] = [];
@@ -6,7 +6,7 @@ export class Predictions {
   promptTokens = 0;
   cachedTokens = 0;
 
-  /** @param actual null: the engine did not tell, which is wrong in itself */
+  /** @param actual null: not reported, which counts as wrong */
   add(requestId: string, predicted: number, actual: number | null): void {
     const error = actual === null ? Number.NaN : Math.abs(predicted - actual);
     this.#errors.push(error);
@@ -21,7 +21,7 @@ export class Predictions {
     return this.count - this.#wrong.length;
   }
 
-  /** Those that were wrong, in words. */
+  /** The wrong predictions, as text. */
   get wrong(): readonly string[] {
     return this.#wrong;
   }
@@ -30,7 +30,7 @@ export class Predictions {
     return this.#errors.reduce((sum, error) => sum + error, 0) / this.count;
   }
 
-  /** The smallest error that at least this part of the requests does not exceed. */
+  /** The smallest error that at least this share of the requests does not exceed. */
   errorQuantile(part: number): number {
     const sorted = this.#errors.toSorted((a, b) => a - b);
     return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN;

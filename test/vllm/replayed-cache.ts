@@ -1,13 +1,13 @@
-// All KV events of an engine since its start, folded into what its cache holds.
+// Reconstructs an engine's cache from all KV events since its start.
 
 import { NaiveCache } from './naive-cache.ts';
 import { replay } from './replay.ts';
 import { readBatch } from './wire-events.ts';
 
-/** A loaded engine's socket drops a part of a long replay, so what is missing is asked for again. */
+/** A busy engine's socket drops part of a long replay, so missing batches are requested again. */
 const attemptsMax = 20;
 
-/** @throws Error if a batch stays missing, or makes no sense */
+/** @throws Error if a batch stays missing or is invalid */
 export async function replayCache(endpoint: string, blockSize: number): Promise<NaiveCache> {
   const cache = new NaiveCache(blockSize);
   let nextSeq = 0;

@@ -1,4 +1,4 @@
-// After all requests: no load is left, every view is exact, and the index holds what a replay of the events gives.
+// After all requests: no load is left, every view is exact, and the index equals a replay of the events.
 
 import { ask } from './ask.ts';
 import type { EngineUnderTest, Stage } from './engine-under-test.ts';
@@ -40,7 +40,7 @@ export async function restPhase(stage: Stage, gateway: GatewayProcess): Promise<
   ];
 }
 
-/** Equal counts, and every chain of blocks is where the replay has it, and nowhere else. */
+/** Compares block counts, and the holders of every chain of blocks. */
 async function compareIndex(stage: Stage, gateway: GatewayProcess, caches: readonly NaiveCache[]): Promise<Verdict[]> {
   const { engines, say } = stage;
   const loads = await gateway.loads();
@@ -70,7 +70,7 @@ async function compareIndex(stage: Stage, gateway: GatewayProcess, caches: reado
   ];
 }
 
-/** The chain with a token more, so that all of it counts, and the chain with another token at its end. */
+/** The chain plus one token, so that all of it counts, and the chain with its last token changed. */
 function probesOf(chain: readonly number[]): number[][] {
   const last = chain.at(-1)!;
   return [
@@ -79,7 +79,7 @@ function probesOf(chain: readonly number[]): number[][] {
   ];
 }
 
-/** The engine refuses the request, so that its cache stays as it is; the router has decided all the same. */
+/** The engine refuses the request, so its cache is not affected; the router still decides. */
 async function overlapsOf(
   { engines, model }: Stage,
   gateway: GatewayProcess,

@@ -1,4 +1,4 @@
-// One run with one release of vLLM: two engines behind a gateway, every phase, and what each has shown.
+// One run with one release of vLLM: two engines behind a gateway, all phases, and their verdicts.
 
 import { join } from 'node:path';
 import { ConcurrentPhase } from './concurrent-phase.ts';
@@ -13,9 +13,9 @@ import type { Release } from './versions.ts';
 import { VllmEngine, type VllmOptions } from './vllm-engine.ts';
 import { Workload } from './workload.ts';
 
-/** What a CPU build takes: a multiple of 32. */
+/** CPU builds require a multiple of 32. */
 const blockSize = 32;
-/** So few that the workload does not fit. */
+/** Few enough that the workload does not fit. */
 const blocks = 200;
 const model = 'tiny';
 const seed = 1;
@@ -25,17 +25,17 @@ const concurrentRequests = 80;
 
 export interface RunOptions {
   readonly release: Release;
-  /** Interpreter that has the release. */
+  /** Python interpreter with the release. */
   readonly python: string;
   readonly modelFolder: string;
-  /** What runs kvoyant. */
+  /** Command that runs kvoyant. */
   readonly command: readonly string[];
-  /** Takes the logs. */
+  /** Folder for the logs. */
   readonly logFolder: string;
   readonly say: (line: string) => void;
 }
 
-/** @returns what was shown as far as it came: a run that breaks off has a row that says so */
+/** @returns the verdicts so far; an aborted run has a row that says so */
 export async function runRelease(options: RunOptions): Promise<Verdict[]> {
   const { release, modelFolder, command, logFolder, say } = options;
   const verdicts: Verdict[] = [];

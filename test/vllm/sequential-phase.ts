@@ -1,4 +1,4 @@
-// One request after the other, all events of the one before known: predicted cached tokens are the actual ones, always.
+// Sequential requests, each after all earlier events have arrived: every prediction of cached tokens is exact.
 
 import { ask } from './ask.ts';
 import type { Stage } from './engine-under-test.ts';
@@ -8,7 +8,7 @@ import { settle } from './settle.ts';
 import type { Verdict } from './verdict-table.ts';
 import type { Turn } from './workload.ts';
 
-/** Where the requests of a phase come from. */
+/** Source of a phase's requests. */
 export interface Turns {
   next(): Turn;
 }

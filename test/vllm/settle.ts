@@ -1,4 +1,4 @@
-// Waits until the gateway has had every KV event of every engine: those of an answer may come after its end.
+// Waits until the gateway has received every KV event of every engine: those of an answer may come after its end.
 
 import type { Stage } from './engine-under-test.ts';
 import type { GatewayProcess } from './gateway-process.ts';

@@ -19,7 +19,7 @@ const command = [process.execPath, join(import.meta.dirname, '..', '..', 'dist',
 const blockSize = 32;
 const model = 'tiny';
 
-/** A simulated engine, where the run has a real one. */
+/** A simulated engine in place of a real one. */
 class SimEngine implements EngineUnderTest {
   readonly name: string;
   readonly url: string;

@@ -3,7 +3,7 @@
 import { Random } from '../../src/core/index.ts';
 import type { Turn } from './workload.ts';
 
-/** Every chat is sent this often: the later ones must be found in the cache. */
+/** Times that every chat is sent; the later ones must be found in the cache. */
 const repeats = 3;
 
 const numbers = ['1.0', '0.0', '1E5', '1e16', '-0.5', '12345678901234567890', '7'];

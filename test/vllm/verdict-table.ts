@@ -1,4 +1,4 @@
-// What a run has shown, as rows of one table: what was seen, what is required, and whether it is so.
+// The table of a run's results: observed value, requirement, and verdict of each check.
 
 import { type Column, formatTable } from '../../src/report/text-table.ts';
 

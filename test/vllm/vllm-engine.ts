@@ -24,7 +24,7 @@ export interface VllmOptions {
   readonly contextTokensMax: number;
   readonly prefixCaching: boolean;
   readonly kvEvents: boolean;
-  /** Whether usage tells of cached tokens. */
+  /** Whether the usage reports cached tokens. */
   readonly promptTokenDetails: boolean;
 }
 
@@ -48,7 +48,7 @@ export class VllmEngine implements EngineUnderTest {
     this.#args = argumentsOf(options, ports);
   }
 
-  /** @throws Error with the end of its log if it does not come up */
+  /** @throws Error with the end of its log if it does not start */
   static async start(options: VllmOptions): Promise<VllmEngine> {
     const engine = new VllmEngine(options, await freePorts(3));
     await engine.restart();
@@ -95,7 +95,7 @@ export class VllmEngine implements EngineUnderTest {
 
 const environment = {
   VLLM_CPU_KVCACHE_SPACE: '1',
-  // One thread an engine: several share a few cores.
+  // One thread per engine, since several share a few cores.
   VLLM_CPU_OMP_THREADS_BIND: 'nobind',
   OMP_NUM_THREADS: '1',
   VLLM_HOST_IP: '127.0.0.1',
@@ -115,7 +115,7 @@ function argumentsOf(options: VllmOptions, [port, eventsPort, replayPort]: reado
     replay_endpoint: `tcp://127.0.0.1:${replayPort}`,
   };
   return [
-    // The package's `vllm` command asks for metadata that only the GPU build has.
+    // The package's `vllm` command requires metadata that only the GPU build has.
     ...['-m', 'vllm.entrypoints.openai.api_server'],
     ...['--model', modelFolder, '--load-format', 'dummy', '--served-model-name', model],
     ...['--host', '127.0.0.1', '--port', String(port), '--enforce-eager'],

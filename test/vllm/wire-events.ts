@@ -1,4 +1,4 @@
-// KV events of vLLM read from MessagePack by the book, maps and arrays, for a fold that owes the gateway nothing.
+// Reads vLLM's KV events (maps and arrays) from MessagePack, without any code of the gateway.
 
 import { Unpackr } from 'msgpackr';
 
@@ -16,14 +16,14 @@ export type WireEvent =
 // Hashes have 64 bits: as numbers they would lose the lowest.
 const unpackr = new Unpackr({ int64AsType: 'bigint', useRecords: false, mapsAsObjects: true });
 
-/** Positions of the fields in the array form, behind the name of the event. */
+/** Positions of the fields in the array form, after the event's name. */
 const fields = {
   BlockStored: ['block_hashes', 'parent_block_hash', 'token_ids', 'block_size'],
   BlockRemoved: ['block_hashes'],
   AllBlocksCleared: [],
 } as const;
 
-/** @throws Error if it is no batch of the events known here */
+/** @throws Error if it is not a batch of the known events */
 export function readBatch(payload: Uint8Array): WireEvent[] {
   const [, events] = unpackr.unpack(payload) as [number, unknown[]];
   return events.map(readEvent);

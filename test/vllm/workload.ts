@@ -1,11 +1,11 @@
-// The requests of a run, from a seed: conversations that grow, texts with a beginning in common, prompts of whole blocks.
+// The requests of a run, from a seed: growing conversations, texts with a common beginning, prompts of whole blocks.
 
 import { Random } from '../../src/core/index.ts';
 import type { Question } from './ask.ts';
 
 export interface Turn {
   readonly question: Question;
-  /** Takes the answer into the conversation; without one the turn never was. */
+  /** Adds the answer to the conversation; without an answer the turn is dropped. */
   ended(answer: string | null): void;
 }
 
@@ -19,7 +19,7 @@ interface Conversation {
   waits: boolean;
 }
 
-/** Ordinary, rare and foreign words, digits, code and more than one byte a character. */
+/** Ordinary, rare and foreign words, digits, code and multi-byte characters. */
 const words = (
   'the a of and is to cache block worker router token request engine load prompt answer time tree key when how why ' +
   'count of what holds it evicts 7 42 1999 3.14 déjà vu Straße привет 你好 🧭 if(x) { return; } \n\n don’t we’ll ' +
@@ -66,7 +66,7 @@ export class Workload {
     };
   }
 
-  /** One that no answer is awaited in; where there is none, and in place of a long one, a new one. */
+  /** A conversation without a pending answer; a new one if there is none or it is too long. */
   #idleConversation(): Conversation {
     const at = this.#random.below(conversationsMax);
     const found = this.#conversations[at];
@@ -82,7 +82,7 @@ export class Workload {
     return once('/v1/completions', this.#body({ prompt: `${document}\n${this.#text(10, 60)}` }));
   }
 
-  /** Sent more than once, for what an engine does with a prompt that it holds in full. */
+  /** Sent repeatedly, to cover prompts that an engine holds completely. */
   #wholeBlocks(): Turn {
     const at = this.#random.below(repeatedPrompts);
     const length = this.#blockSize * this.#between(2, 8);

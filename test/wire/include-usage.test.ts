@@ -98,7 +98,7 @@ describe('asking for usage', () => {
   });
 });
 
-/** Bytes that both begin and end with. */
+/** Lengths of the common beginning and end. */
 function commonEnds(before: Buffer, after: Buffer): number {
   let front = 0;
   while (front < before.length && before[front] === after[front]) front += 1;

@@ -1,10 +1,10 @@
-// Arbitrary JSON texts as a client may write them: white space, escapes, repeated names, numbers of any size.
+// Arbitrary JSON texts as a client may write them: whitespace, escapes, repeated names, numbers of any size.
 
 import fc from 'fast-check';
 
 const space = fc.constantFrom('', '', '', ' ', '\n', '\r\n  ', '\t');
 
-/** Each character as it is, or as an escape. */
+/** Each character plain or escaped. */
 export const jsonString = (text: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   text.chain((value) =>
     fc.array(fc.boolean(), { minLength: value.length, maxLength: value.length }).map((escaped) => {

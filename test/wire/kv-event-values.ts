@@ -13,7 +13,7 @@ export function decoded(hex: string): KvBatch {
   return batch;
 }
 
-/** Two words (low, high) a hash. */
+/** Two words (low, high) per hash. */
 export function words(...hashes: bigint[]): Uint32Array {
   return Uint32Array.from(
     hashes.flatMap((hash) => [Number(BigInt.asUintN(32, hash)), Number(BigInt.asUintN(64, hash) >> 32n)]),

@@ -1,4 +1,4 @@
-// Cut, changed and lying payloads of every form: no crash, no hang, no growth, and every loss has its reason.
+// Cut, changed and false payloads in every form: no crash, no hang, no growth, and every loss has a reason.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -35,7 +35,7 @@ const payloads: readonly (readonly [name: string, payload: Buffer])[] = [
   ),
 ];
 
-/** What came of a payload; it is asserted that this is one of the things that may. */
+/** The allowed outcomes of a payload. */
 const outcomes: ('read' | 'failed')[] = ['read', 'failed'];
 
 function outcomeOf(payload: Uint8Array): 'read' | 'failed' {
@@ -58,7 +58,7 @@ function outcomeOf(payload: Uint8Array): 'read' | 'failed' {
   return 'read';
 }
 
-/** What core relies on. */
+/** Asserts the invariants that core relies on. */
 function assertWhole({ hashes, parent, tokens, blockSize, extras }: Extract<KvEvent, { kind: 'stored' }>): void {
   const isWhole =
     hashes.length % 2 === 0 &&
@@ -76,7 +76,7 @@ function* positions({ length }: Uint8Array): Generator<number> {
   for (let at = 0; at < length; at += stride) yield at;
 }
 
-/** Headers that promise much: containers and texts of four billion items, deep ones, extensions. */
+/** False headers: containers and texts of four billion items, deep nesting, extensions. */
 const lies = [
   'ddffffffff',
   'dfffffffff',
@@ -118,7 +118,7 @@ describe('hostile payloads', () => {
       .tuple(fc.constantFrom(...payloads), fc.nat(), fc.nat(60))
       .map(([[, payload], from, length]) => payload.subarray(from % payload.length, (from % payload.length) + length));
     const body = fc.array(fc.oneof(piece, fc.uint8Array({ maxLength: 6 })), { maxLength: 8 });
-    // As the content of a batch, where they get furthest.
+    // As the content of a batch, where they are parsed furthest.
     const batch = fc.tuple(fc.nat(15), body).map(([count, pieces]) => {
       const front = Buffer.from(`93cb41da305498100000${(0x90 | count).toString(16)}`, 'hex');
       return Buffer.concat([front, ...pieces, Buffer.from([0])]);
@@ -148,7 +148,7 @@ describe('hostile payloads', () => {
           changed[at] = (changed[at]! + round) & 0xff;
           expect(outcomeOf(changed)).toBeOneOf(outcomes);
           outcomeOf(payload.subarray(0, at));
-          // Names of fields that never come again.
+          // Unique field names.
           outcomeOf(
             Buffer.concat([Buffer.from('93009181a8', 'hex'), Buffer.from(`k${1e6 + round}`), Buffer.from([0, 0])]),
           );

@@ -1,4 +1,4 @@
-// KV events on the wire, against vectors of the formats and payloads captured from real engines.
+// KV events on the wire, compared with test vectors and payloads captured from real engines.
 
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';

@@ -9,7 +9,7 @@ function split(...pieces: readonly (string | Buffer)[]): string[] {
   return events;
 }
 
-/** The whole text at once, as the HTML standard says, for the part that we use. */
+/** Splits the whole text at once by the HTML standard, as far as it is used here. */
 function splitNaively(text: string): string[] {
   const events: string[] = [];
   let data: string[] = [];
@@ -84,7 +84,7 @@ describe('SseSplitter', () => {
         for (let at = 0; at < bytes.length; at += pieceBytes) splitter.push(bytes.subarray(at, at + pieceBytes));
         expect(seen).toEqual(['a', 'long', 'b', 'long', 'c']);
         expect(heldBytesMax).toBeLessThan(1000);
-        // The small buffer for the beginnings of lines.
+        // The small buffer for incomplete lines.
         expect(heldBytes).toBeLessThanOrEqual(256);
       }
     }

@@ -1,11 +1,11 @@
-// The answers of a simulated engine against those captured from a real vLLM, and what clients can ask for.
+// The answers of a simulated engine compared with captured ones of a real vLLM, and the supported options.
 
 import { describe, expect, it } from 'vitest';
 import { loadBuiltinTokenizer } from '../../src/tokens/builtin-tokenizer.ts';
 import captured from '../golden/kv-engine-answers.json' with { type: 'json' };
 import { post, readEvents, startOne } from './fleet.ts';
 
-/** Keys in order, leaves by type: what stays of an answer when its values are taken away. */
+/** The shape of an answer: keys in order, and the types of its values. */
 function shapeOf(value: unknown): unknown {
   if (value === null) return 'null';
   if (Array.isArray(value)) return typeof value[0] === 'number' ? 'numbers' : value.map(shapeOf);
@@ -196,7 +196,7 @@ it('answers of the builtin tokenizer have the same tokens if a client tokenizes 
   const { choices } = await complete(url, { prompt: 'a', max_tokens: 300, return_token_ids: true });
   const { text, token_ids: ids } = choices[0]!;
   const again = Array.from(tokenizer.encode(text));
-  // But for incomplete characters, of which there are some on purpose.
+  // Except incomplete characters, which some tokens are on purpose.
   const incomplete = text.split('\ufffd').length - 1;
   expect(incomplete).toBeLessThan(20);
   expect(Math.abs(again.length - ids!.length)).toBeLessThanOrEqual(2 * incomplete);

@@ -1,4 +1,4 @@
-// The real-time loop on a clock that the test winds.
+// The real-time loop with a clock that the test controls.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { constantStepTime, Engine, engineDefaults } from '../../src/sim/index.ts';

@@ -1,4 +1,4 @@
-// Simulated engines for tests, and the few things that tests do to them.
+// Simulated engines for tests, with helpers to query them.
 
 import { afterEach } from 'vitest';
 import { constantStepTime } from '../../src/sim/index.ts';
@@ -11,7 +11,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((fleet) => fleet.close()));
 });
 
-/** Closed after the test. Steps take one real millisecond unless told otherwise. */
+/** Closed after the test. Steps take one real millisecond by default. */
 export async function startFleet(options: StartOptions = {}): Promise<SimWorkers> {
   const fleet = await startSimWorkers({
     port: 0,

@@ -1,4 +1,4 @@
-// Clients that leave, engines that die and come back, and the events that subscribers see of it.
+// Leaving clients, engines that are killed and restarted, and the resulting events.
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { Subscriber } from 'zeromq';
@@ -18,7 +18,7 @@ interface Received {
   readonly batch: KvBatch;
 }
 
-/** A subscription that is in place. `take` waits for the next batches. */
+/** An active subscription. `take` waits for the next batches. */
 async function subscribe(endpoint: string): Promise<{ take(count: number): Promise<Received[]> }> {
   const subscriber = new Subscriber({ linger: 0, reconnectInterval: 20 });
   subscribers.push(subscriber);
@@ -26,7 +26,7 @@ async function subscribe(endpoint: string): Promise<{ take(count: number): Promi
   subscriber.subscribe();
   subscriber.connect(endpoint);
   await connected;
-  // The publisher learns of the subscription just after the handshake.
+  // The publisher learns about the subscription shortly after the handshake.
   await new Promise((resolve) => setTimeout(resolve, 100));
   return {
     async take(count) {
@@ -66,7 +66,7 @@ describe('events', () => {
     const received = await subscription.take(6);
     expect(received.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(received.map(({ batch }) => batch.rank)).toEqual([0, 0, 0, 0, 0, 0]);
-    // Batches 1 and 3 name the block that holds what the engine answered; all others are known to the byte.
+    // Batches 1 and 3 contain the block with the sampled output; all others are known exactly.
     for (const index of [0, 2, 4, 5]) {
       expect(received[index]!.payloadHex.slice(22)).toBe(golden.workedTrace[index]!.slice(22));
     }

@@ -1,4 +1,4 @@
-// Settings of simulated engines: a wrong value names its flag and what is allowed.
+// Settings of simulated engines: an error names the flag and the allowed values.
 
 import { describe, expect, it } from 'vitest';
 import { checkOptions, formatOf } from '../../src/worker/options.ts';

@@ -1,4 +1,4 @@
-// What subscribers find at a simulated engine's publisher: live batches, kept ones, and the faults that tests ask for.
+// The publisher of a simulated engine: live batches, replays, and injected faults.
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { Dealer, Subscriber } from 'zeromq';
@@ -89,7 +89,7 @@ describe('replay', () => {
 });
 
 describe('live batches', () => {
-  /** Numbers of the batches that come, four published, each counted from the first of them. */
+  /** Publishes four batches. @returns the numbers of the received ones, relative to the first */
   async function receiveFrom(fault: (index: number) => PublishFault, count: number): Promise<number[]> {
     const subscriber = new Subscriber({ linger: 0, receiveTimeout: 5000 });
     open.push(subscriber);
@@ -107,7 +107,7 @@ describe('live batches', () => {
       expect(frames.topic).toBe('kv');
       return frames.seq;
     };
-    // A publisher sends nothing before it knows of the subscription.
+    // A publisher sends nothing before it knows the subscription.
     const beat = setInterval(() => publisher.publish(0, []), 10);
     let seen = await receive();
     clearInterval(beat);

@@ -11,7 +11,7 @@ function write(schema: unknown, seed = 1): string {
   return textForSchema(schema, new Random(seed), 'response_format');
 }
 
-/** Judged by zod, which nothing here is written with. */
+/** Validates with zod, which the implementation does not use. */
 function expectConforming(schema: object, seeds = 20): void {
   const judge = z.fromJSONSchema(schema as JsonSchema);
   for (let seed = 0; seed < seeds; seed++) {

@@ -1,4 +1,4 @@
-// SGLang's page hash, against vectors of its rule.
+// SGLang's page hash, compared with test vectors.
 
 import { describe, expect, it } from 'vitest';
 import { sglangPageHash } from '../../src/worker/sglang-page-hash.ts';

@@ -1,4 +1,4 @@
-// vLLM's block hash against digests that a real vLLM gives.
+// vLLM's block hash, compared with digests of a real vLLM.
 
 import { describe, expect, it } from 'vitest';
 import { sha256BlockHash } from '../../src/worker/sha256-block-hash.ts';

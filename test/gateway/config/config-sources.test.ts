@@ -1,4 +1,4 @@
-// Settings from file, environment and flags: who wins, and where a fault is said to be.
+// Settings from file, environment and flags: their precedence, and the place reported for a fault.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../../src/cli/setting-sources.ts';
@@ -14,7 +14,7 @@ afterEach(() => folder.remove());
 
 const worker = 'workers: ["http://127.0.0.1:1"]\n';
 
-/** All that is said about the file, without the folder in front. */
+/** All faults reported for the file, without the folder. */
 async function faults(yaml: string, environment: Record<string, string> = {}): Promise<string[]> {
   const file = folder.write('k.yaml', yaml);
   try {

@@ -1,4 +1,4 @@
-// Keys that are named, but are not there: nobody is let in for it, at the start or at a reload.
+// Missing or blank keys admit nobody, at the start or at a reload.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

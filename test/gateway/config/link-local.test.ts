@@ -1,4 +1,4 @@
-// No worker is at an address where clouds keep credentials, however it is written and whichever way it comes.
+// No worker may have an address where clouds serve credentials, however it is written and from any source.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../../src/gateway/config/config.ts';

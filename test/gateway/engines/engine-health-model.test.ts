@@ -13,12 +13,12 @@ const nothing: Expected = { decoding: 0, prefilling: 0, whole: 0, prefillMs: 0 }
 const intervalMs = 1000;
 
 /**
- * What a reader of the table expects, written from the events alone: everything is computed anew from the whole history.
+ * The expectation of a reader of the table, computed from the whole history of events each time.
  */
 class NaiveHealth {
   life: Exclude<EngineState, 'stalled'> = 'joining';
   silentMs = 0;
-  /** How long the oldest question without an answer has waited. */
+  /** Age of the oldest unanswered question. */
   openMs: number | null = null;
   isIll = false;
   restUntilMs = 0;
@@ -28,7 +28,7 @@ class NaiveHealth {
     return this.life === 'ready' && this.silentMs > 1000 ? 'stalled' : this.life;
   }
 
-  /** It has failed since it joined the last time but before that, and nothing has come of it since. */
+  /** It failed between its last two joins, and no answer has begun since. */
   get onTrial(): boolean {
     const join = this.history.lastIndexOf('joined');
     if (join === -1 || this.history.slice(join).some((event) => event === 'begun' || event === 'worked')) return false;
@@ -80,7 +80,7 @@ const plain = (weight: number, ...kinds: readonly PlainKind[]) => ({
   weight,
   arbitrary: fc.record({ kind: fc.constantFrom(...kinds) }),
 });
-/** Joins and rests are frequent, so that engines that went out are soon back and more can happen to them. */
+/** Joins and rests are frequent, so that engines return soon and more can happen to them. */
 const steps: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
@@ -100,7 +100,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   plain(1, 'fault', 'unreachable', 'other-models'),
 );
 
-/** An engine's health beside what is expected of it, fed with the same events. */
+/** An engine's health and its model, fed with the same events. */
 class Pair {
   readonly health = new EngineHealth();
   readonly naive = new NaiveHealth();
@@ -136,7 +136,7 @@ class Pair {
         this.#failed(step.spare);
         break;
       case 'request':
-        // As the router has it while there are other engines.
+        // As the router sends requests while there are other engines.
         if (health.isInUse && !health.isSecondChoice(this.nowMs, this.inFlight)) {
           if (health.onTrial) expect(this.inFlight).toBe(0);
           this.inFlight += 1;
@@ -173,7 +173,7 @@ class Pair {
   #compare(): void {
     const { health, naive, nowMs, inFlight } = this;
     expect([health.state, health.onTrial]).toEqual([naive.state, naive.onTrial]);
-    // Nothing goes to an engine that is out of use, and it is looked at as soon as it has rested.
+    // An engine out of use gets no requests, and is probed as soon as it has rested.
     expect(health.isInUse).toBe(['ready', 'stalled'].includes(health.state));
     if (health.isInUse) expect(health.task(nowMs)).toBe(naive.state === 'stalled' ? 'nothing' : 'check');
     else expect(health.task(nowMs)).toBe(nowMs < naive.restUntilMs ? 'nothing' : 'join');

@@ -17,7 +17,7 @@ function joined(): EngineHealth {
   return health;
 }
 
-/** In each of the states, by the shortest way. */
+/** An engine in each state, reached the shortest way. */
 const inState: Readonly<Record<EngineState, () => EngineHealth>> = {
   joining: () => new EngineHealth(),
   ready: joined,
@@ -44,7 +44,7 @@ const inState: Readonly<Record<EngineState, () => EngineHealth>> = {
 };
 const states = Object.keys(inState) as EngineState[];
 
-/** The table in the header of engine-health.ts: where an event leads to from each state, and as what it is told. */
+/** The table in the header of engine-health.ts: by state, where an event leads and which change it reports. */
 const table: readonly (readonly [
   string,
   (health: EngineHealth) => HealthChange | null,

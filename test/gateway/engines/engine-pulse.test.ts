@@ -11,7 +11,7 @@ import {
 const nothing: Expected = { decoding: 0, prefilling: 0, whole: 0, prefillMs: 0 };
 const turnMs = 100;
 
-/** Lets time pass in turns; /health answers at once, or never. Notes when the state changes. */
+/** Advances time in turns; /health answers at once or never. Records the changes of state. */
 function states(
   pulse: EnginePulse,
   expected: Expected,
@@ -136,7 +136,7 @@ describe('the pulse of an engine', () => {
   });
 });
 
-/** What may happen to an engine, and what a reader of the drawing expects of it: written from the events alone. */
+/** The expectation of a reader of the drawing, from the events alone. */
 class NaivePulse {
   state: PulseState = 'well';
   silenceMs = 0;
@@ -209,14 +209,14 @@ describe('the pulse, compared with its drawing', () => {
               const { state, ask, overdue } = pulse.advance(step.ms, expected);
               expect(state === 'dead').toBe(naive.state === 'dead');
               if (ask) {
-                // One question at a time, and only in silence.
+                // One question at a time, and only during silence.
                 expect(open).toBe(null);
                 expect(naive.silenceMs).toBeGreaterThan(1000);
                 open = pulse.question;
                 naive.openMs ??= 0;
               }
               if (state === 'stalled') naive.state = state;
-              // No way leads back from stalled but through what is heard.
+              // Only bytes from the engine lead back from stalled.
               if (naive.state === 'stalled') expect(state).toBe('stalled');
               if (overdue) expect([state, naive.silenceMs > 2000]).toEqual(['stalled', true]);
             }

@@ -10,7 +10,7 @@ describe('failure streak', () => {
       if (out) rests.push(streak.restMs);
       return out;
     });
-    // Once out, it has no more failures to spare.
+    // Once out, the first failure puts it out again.
     expect(failures.map(Number).join('')).toBe('000011111111');
     expect(rests).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   });

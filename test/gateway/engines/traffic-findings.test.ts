@@ -1,4 +1,4 @@
-// What ordinary answers show to be wrong: said once in a while, and over when it is no longer so.
+// Findings from ordinary answers: logged at intervals, and ended when they are no longer true.
 
 import { expect, it } from 'vitest';
 import { type PromptCheck, TrafficFindings } from '../../../src/gateway/engines/traffic-findings.ts';

@@ -18,7 +18,7 @@ describe('AnswerBudget', () => {
     second.give(50);
     expect(budget.heldBytes).toBe(250);
     second.release();
-    // What a collector gives back after the end is not counted twice.
+    // Bytes returned after the release are not counted twice.
     second.give(250);
     expect(budget.heldBytes).toBe(0);
   });

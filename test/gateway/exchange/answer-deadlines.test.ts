@@ -11,7 +11,7 @@ it('disconnects a client that does not read the rest of a complete answer', asyn
     () => ({ totalMsMax: 60_000, streamIdleMsMax: 300 }),
     (limit) => limits.push(limit),
   );
-  // More than the buffers of the system hold.
+  // More than the system's buffers hold.
   const answer = Buffer.alloc(64 * 1024 * 1024);
   const server = createServer((request, response) => {
     deadlines.watch(new Exchange(request, response));
@@ -31,7 +31,7 @@ it('disconnects a client that does not read the rest of a complete answer', asyn
   const accepted = once(server, 'connection');
   const [connection] = (await accepted) as [NodeJS.EventEmitter];
   await once(connection, 'close');
-  // The one that has its answer stays.
+  // The client that has read its answer stays connected.
   expect(limits).toEqual(['streamIdleMsMax']);
   expect(reader.readableEnded).toBe(false);
   for (const socket of [reader, silent]) socket.destroy();

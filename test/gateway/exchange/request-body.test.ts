@@ -130,7 +130,7 @@ describe('the memory of parsed JSON', () => {
   it('is estimated from its structure and its characters', () => {
     const bytesOf = (text: string): number => parsedBytes(Buffer.from(text));
     expect(bytesOf('x'.repeat(1000))).toBe(1000);
-    // Two bytes for each as soon as one is beyond Latin-1.
+    // Two bytes per character as soon as one is beyond Latin-1.
     expect(bytesOf(`${'x'.repeat(999)}\u{4e00}`)).toBe(2000);
     expect(bytesOf(`[${'{},'.repeat(1000)}{}]`)).toBeGreaterThan(1000 * 70);
     expect(bytesOf(`[${'1,'.repeat(1000)}1]`)).toBeGreaterThan(1000 * 12);

@@ -1,4 +1,4 @@
-// Work in slices: all of it, once, in order, and never much more than a slice in one turn.
+// Work in slices: all of it once and in order, and never much more than a slice per turn.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -34,7 +34,7 @@ it('does all work once, in order, up to the slice in each turn', async () => {
         for (const costMs of works) give(costMs);
         spentMs = [];
         await turn();
-        // Only the last piece of a turn may take it beyond the slice.
+        // Only the last piece of a turn may exceed the slice.
         const before = spentMs.slice(0, -1).reduce((sum, costMs) => sum + costMs, 0);
         expect(before).toBeLessThan(sliceMsMax);
       }

@@ -1,4 +1,4 @@
-// Several publishers that connect to one address, told apart by their topics.
+// Several publishers that connect to one address, distinguished by their topics.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
@@ -25,7 +25,7 @@ afterEach(() => {
   for (const publisher of publishers) publisher.close();
 });
 
-/** @param seen takes the second at which each batch was made */
+/** @param seen receives the timestamp of each batch, in seconds */
 function openFeed(topic: string, seen: number[] = [], replayEndpoint: string | null = null): KvFeed {
   const listener = {
     batch: ({ timestampS }: { readonly timestampS: number }) => seen.push(timestampS),
@@ -51,7 +51,7 @@ async function publish(publisher: Publisher, topic: string, seq: number, madeS: 
   await publisher.send(writeKvFrames(topic, seq, encodeKvBatch(madeS, 0, [])));
 }
 
-/** Sends batches numbered from 0 until the subscription has come there and one has arrived. @returns the next number */
+/** Sends batches numbered from 0 until the subscription is active and one arrives. @returns the next number */
 async function publishUntilHeard(publisher: Publisher, topic: string, feed: KvFeed, madeS: number): Promise<number> {
   let seq = 0;
   await eventually(async () => {

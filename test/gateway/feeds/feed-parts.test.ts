@@ -182,7 +182,7 @@ describe('resumes waiting connections once when there is room, and not those tha
 describe('HandleScrambler', () => {
   it('never maps two hashes to one, and spreads chosen collisions', () => {
     const scrambler = new HandleScrambler(Uint8Array.from({ length: 16 }, (_, i) => 17 * i + 3));
-    // All of these have the same home in a table of the index.
+    // All of these have the same slot in a table of the index.
     const count = 4096;
     const hashes = new Uint32Array(2 * count);
     for (let i = 0; i < count; i++) {

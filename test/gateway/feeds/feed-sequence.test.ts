@@ -65,7 +65,7 @@ describe('FeedSequence', () => {
           missing += sequence.missing;
           expect(verdict === 'next').toBe(sequence.missing === 0);
         }
-        // From 1 on a feed is taken to be whole.
+        // A feed that starts with 1 counts as complete.
         const seen = arrives.slice(arrives[0] !== true && arrives[1] === true ? 1 : 0, arrives.lastIndexOf(true) + 1);
         expect(sequence.lostBatches).toBe(seen.filter((here) => !here).length);
         expect(missing).toBe(sequence.lostBatches);

@@ -1,4 +1,4 @@
-// Gateways over simulated engines whose events go wrong: each fault leads to its state, and the state to its mending.
+// Gateways over simulated engines with faulty events: each fault leads to its trust state, and is repaired from there.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Publisher } from 'zeromq';
@@ -24,7 +24,7 @@ const model = 'sim';
 let harness: Harness;
 let tokenizer: Tokenizer;
 let fleet: SimWorkers | null = null;
-/** What becomes of the batches of that number. */
+/** Fault of the batch with that number. */
 let faults: Map<number, PublishFault>;
 
 beforeAll(async () => {
@@ -169,7 +169,7 @@ describe('feeds in every form', () => {
     await eventually(async () => (await blocksHeld(gateway)) === 4);
     await complete(gateway, 1);
     const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: { overlapTokens: number }[] };
-    // All but the one token that is always computed.
+    // All except the one token that is always computed.
     expect(decisions[0]!.overlapTokens).toBe(63);
     await trusted(gateway, 'exact', null);
   });

@@ -1,4 +1,4 @@
-// An address that nobody has open.
+// An address that no socket uses.
 
 import { Publisher } from 'zeromq';
 

@@ -19,7 +19,7 @@ let publisher: Publisher;
 let endpoint: string;
 let feed: KvFeed;
 const commons = new FeedCommons(() => performance.now());
-/** Batches by the second at which they were made, and breaks by their name. */
+/** Batches by their timestamp in seconds, and breaks by name. */
 let seen: (number | string)[];
 
 async function publish(seq: number, madeS = seq, from = publisher): Promise<void> {
@@ -50,7 +50,7 @@ afterEach(() => {
   publisher.close();
 });
 
-/** Connected, and the publisher knows of the subscription: it has sent a message that came. */
+/** Connects, and waits for a first message, so that the subscription is active. */
 async function follow(): Promise<void> {
   feed.open();
   await feed.whenCurrent(5000);
@@ -60,7 +60,7 @@ async function follow(): Promise<void> {
   });
 }
 
-/** On the port of one that has closed, which becomes free a moment later. */
+/** A new publisher on the closed one's port, which becomes free a moment later. */
 async function publisherAgain(): Promise<void> {
   publisher = new Publisher({ linger: 0 });
   await eventually(() =>
@@ -135,7 +135,7 @@ describe('KvFeed', () => {
     await publisher.send(['one', 'two', 'three', 'four']);
     await publisher.send(['', 'short', Buffer.alloc(1)]);
     await publisher.send(writeKvFrames('', 1, Buffer.from([0xc1])));
-    // [2.0, [7]]: the event is no event.
+    // [2.0, [7]]: 7 is not an event.
     await publisher.send(writeKvFrames('', 2, Buffer.from('92cb40000000000000009107', 'hex')));
     await publish(3);
     await eventually(() => feed.status.lastSeq === 3);
@@ -276,11 +276,11 @@ describe('KvFeed without a publisher', () => {
 describe('KvFeed with replay', () => {
   let router: Router;
   let requested: number[];
-  /** What the publisher still keeps: number -> second at which it was made. */
+  /** Batches that the publisher still keeps: number -> timestamp in seconds. */
   let kept: Map<number, number>;
   let withTopic: boolean;
   let mute: boolean;
-  /** Of one answer no more batches leave the publisher's socket. */
+  /** Batches of one answer that leave the publisher's socket; it drops the rest. */
   let dropsBeyond: number;
 
   beforeEach(async () => {
@@ -494,7 +494,7 @@ describe('KvFeed with replay', () => {
     await follow();
     await eventually(() => feed.status.lastSeq === 0);
     for (const newest of [1, 2]) {
-      // Published into a connection that the publisher has forgotten.
+      // Published on a connection that the publisher has lost.
       keep(...Array.from({ length: newest + 1 }, (_, seq) => seq));
       await eventually(() => feed.status.lastSeq === newest, 30_000);
     }

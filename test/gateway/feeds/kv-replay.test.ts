@@ -11,7 +11,7 @@ type Sent = number | 'end';
 
 let router: Router;
 let closing: AbortController;
-/** What was asked for. */
+/** Start numbers of the requests. */
 let asked: number[];
 
 beforeEach(async () => {
@@ -25,7 +25,7 @@ afterEach(() => {
   router.close();
 });
 
-/** Sends what `script` says for each request, one after the other. */
+/** Answers each request with the messages of `script`. */
 async function publish(script: (fromSeq: number) => readonly Sent[]): Promise<void> {
   for await (const frames of router) {
     const { identity, fromSeq } = readReplayRequest(frames)!;

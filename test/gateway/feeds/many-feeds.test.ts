@@ -1,4 +1,4 @@
-// As many feeds as a gateway may have workers, and publishers that were written by others.
+// A thousand feeds, and publishers of other implementations.
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { FeedCommons } from '../../../src/gateway/feeds/feed-commons.ts';
@@ -55,7 +55,7 @@ describe('a thousand feeds', () => {
 });
 
 describe('a publisher that never answers a PING', () => {
-  // go-zeromq's ends after ten of them; at 5 s each, a feed was cut after 20 s.
+  // go-zeromq's publisher disconnects after unanswered heartbeats: a feed was cut after 20 s.
   it('gets none, and stays connected', async () => {
     const silent = publisher();
     const feed = follow(await silent.listen());

@@ -1,4 +1,4 @@
-// A publisher of KV events written from the ZMTP specification alone: what it sends, and what it never answers, is up to the test.
+// A publisher of KV events written from the ZMTP specification alone; the test decides what it sends and answers.
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { writeSeq } from '../../../src/wire/kv-events-frames.ts';
@@ -18,7 +18,7 @@ export function handshakeOf(socketType: string): Buffer {
 }
 
 export class RawPublisher {
-  /** All that subscribers have sent behind their greeting. */
+  /** Everything that subscribers have sent after their greeting. */
   received: Buffer = Buffer.alloc(0);
   readonly sockets: Socket[] = [];
   #server: Server | null = null;

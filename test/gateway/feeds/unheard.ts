@@ -1,4 +1,4 @@
-// What a test of a feed's batches need not hear of.
+// Listener methods that tests of batches ignore.
 
 import { expect } from 'vitest';
 

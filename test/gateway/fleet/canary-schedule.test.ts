@@ -1,4 +1,4 @@
-// Findings of canaries over time: they end with what they say, and with the next canary.
+// Findings of canaries over time: they end when they are no longer true, or with the next canary.
 
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -74,7 +74,7 @@ async function found(...causes: Cause[]): Promise<void> {
 const causes = (): unknown =>
   worker.canary?.state === 'inconclusive' ? null : worker.canary?.findings.map(({ cause }) => cause);
 
-/** A prompt is computed, and an event tells of it. */
+/** Computes a prompt and announces it by an event. */
 function match(first: number): void {
   const tokens = Array.from({ length: 8 }, (_, i) => first + i);
   const hashes = pool.router.blockSizes().map((size) => hasher.hash(Uint32Array.from(tokens), size));

@@ -199,7 +199,7 @@ describe('EventIntake without events', () => {
 });
 
 describe('EventIntake with more blocks than fit', () => {
-  /** What is held, as the rule reads: a store that would exceed the limit makes all others go first. */
+  /** Held blocks by the rule: a store that would exceed the limit drops all others first. */
   class NaiveHoldings {
     handles = new Map<number, number>();
     overflows = 0;

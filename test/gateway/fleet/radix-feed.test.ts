@@ -1,4 +1,4 @@
-// The index against an engine with a prefix tree that drops leaves: equal after every step, through the wire forms.
+// The index compared with an engine whose prefix tree drops leaves: equal after every step, through the wire formats.
 
 import fc from 'fast-check';
 import { pino } from 'pino';
@@ -23,11 +23,11 @@ interface Shape {
   readonly format: KvEventsFormat;
 }
 
-/** An engine, the gateway's side of its feed, and the twin that spells out what the engine has announced. */
+/** An engine, the gateway's side of its feed, and a twin that lists what the engine has announced. */
 class RadixFeed {
   readonly engine: Engine;
   readonly prompts: Uint32Array[] = [];
-  /** Pages of the removals so far, one entry a leaf. */
+  /** Pages of the removals so far, one entry per leaf. */
   readonly removedPages: number[] = [];
   readonly #gatewayEngine = new GatewayEngine({ url });
   readonly #pool = new Pool('m', resolveConfig({ workers: [url] }));
@@ -122,7 +122,7 @@ type Action =
   | { readonly kind: 'step' | 'reset' }
   | { readonly kind: 'abort'; readonly pick: number };
 
-/** Few prompts of few different tokens, which share, end and go on in all ways; some are longer than a step's budget. */
+/** Few prompts with few distinct tokens that share, end and continue in all ways; some exceed a step's budget. */
 function actions(pageSize: number): fc.Arbitrary<Action[]> {
   const unit = Math.max(2, pageSize / 2);
   const prompt = fc
@@ -190,7 +190,7 @@ describe.each<Shape>([
       }),
       { numRuns: 150 },
     );
-    // Short leaves and long ones have gone.
+    // Short and long leaves were removed.
     expect(removedPages.size).toBeGreaterThan(1);
   });
 });

@@ -1,4 +1,4 @@
-// A server whose connections come in slices serves all of them: those of a burst, those that send late, and those that go.
+// A server that reads connections in slices serves all of them: those of a burst, late senders, and those that leave.
 
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';

@@ -1,4 +1,4 @@
-// Who gives way when all places are taken, by a clock and sockets of the test's own.
+// Which connections are closed when all slots are taken, with the test's own clock and sockets.
 
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -24,7 +24,7 @@ class FakeSocket extends EventEmitter {
     this.destroy();
   }
 
-  /** As a socket does: `close` comes later. */
+  /** Like a socket: `close` follows later. */
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
@@ -54,7 +54,7 @@ function open(address: string): FakeSocket {
   return socket;
 }
 
-/** A request that is let in, or not. @returns ends its answer */
+/** Sends a request that is admitted or not. @returns ends its answer */
 function ask(socket: FakeSocket, isLetIn: boolean): () => void {
   const request = { socket, headers: {} } as unknown as IncomingMessage;
   const response = new EventEmitter();
@@ -103,7 +103,7 @@ it('does not close proven busy connections; it closes the longest idle one', () 
   expect(slots.counts()).toEqual({ unproven: 0, idle: 2, busy: 2 });
   expect(open('10.0.0.2').destroyed).toBe(false);
   expect(closed(proven)).toEqual([false, false, true, false]);
-  // The other one has been idle for too short a time, and the newcomer is of the same address.
+  // The other connection has not been idle long enough, and the new one has the same address.
   expect(open('10.0.0.2').destroyed).toBe(true);
 });
 

@@ -1,4 +1,4 @@
-// Keys in either header, and what pages of other origins may do.
+// Keys in either header, and the rights of pages of other origins.
 
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -22,7 +22,7 @@ interface Answered {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** With headers that `fetch` would not send. */
+/** Sends headers that `fetch` would not send. */
 function send(url: string, method: string, headers: Record<string, string>): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { method, headers, agent: false }, (response) => {

@@ -72,7 +72,7 @@ describe('limits of a key', () => {
               admitted.push(nowMs);
             }
           }
-          // Of any clock minute, exactly; of any 60 s, up to what an even spread of the minute before hides.
+          // Exact for clock minutes; for any 60 s up to the error of assuming an even spread in the previous minute.
           for (const startMs of admitted) {
             const minute = Math.floor(startMs / 60_000);
             expect(admitted.filter((atMs) => Math.floor(atMs / 60_000) === minute).length).toBeLessThanOrEqual(max);

@@ -1,4 +1,4 @@
-// What a client may set about the placing of its requests, and what it is told of where they went.
+// Which routing options a client may set, and what it learns about the worker.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readApiKey } from '../../../src/gateway/config/api-keys.ts';
@@ -24,7 +24,7 @@ const apiKeys = [
   { name: 'trusted', key: trusted, priorities: [-100, 0], routing: true },
 ];
 
-/** The priority that the engine gets of this body. */
+/** The priority in the body that the engine receives. */
 async function prioritySent(engine: FakeEngine, send: () => Promise<{ status: number }>): Promise<unknown> {
   expect((await send()).status).toBe(200);
   return (JSON.parse(engine.requests.at(-1)!.body) as { priority?: unknown }).priority;

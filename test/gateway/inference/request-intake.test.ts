@@ -16,7 +16,7 @@ const readText = (api: InferenceApi, text: string): InferenceRequest => {
 };
 const read = (api: InferenceApi, body: unknown): InferenceRequest => readText(api, JSON.stringify(body));
 
-/** The chat of a request, with its texts as JavaScript reads them. */
+/** The chat of a request, with its JSON texts parsed. */
 function chatOf(body: unknown): Record<string, unknown> {
   const [prompt] = read('chat', body).prompts;
   if (prompt?.kind !== 'chat') throw new Error('no chat');

@@ -17,7 +17,7 @@ describe('retry budget', () => {
     while (budget.take(9500)) taken += 1;
     expect(taken).toBe(200);
     expect(budget.take(14_000)).toBe(false);
-    // The requests have left the window by then, and so have the retries.
+    // The requests and retries have left the window by then.
     expect(budget.take(25_000)).toBe(true);
   });
 

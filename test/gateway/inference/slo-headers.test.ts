@@ -1,4 +1,4 @@
-// What a client may ask of the times of its request, where that goes, and where it does not.
+// SLO headers: their values, where they are used, and that engines don't get them.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { getJson, Harness, post } from '../../e2e/harness.ts';

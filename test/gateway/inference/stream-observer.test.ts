@@ -155,7 +155,7 @@ describe('StreamObserver', () => {
         .map(({ body, usage: running, spaced, ...rest }) => {
           const value = { choices: [{ ...rest, ...body }], ...(running !== null && { usage: usage(running) }) };
           const json = JSON.stringify(value);
-          // Another serializer: spaces behind colons and commas between fields, never inside of strings.
+          // Another serializer: spaces after colons and commas between fields, never inside strings.
           return `data: ${spaced ? JSON.stringify(value, null, 1).replace(/\n */g, ' ') : json}`;
         });
     const stream = fc.integer({ min: 1, max: 3 }).chain((choices) =>

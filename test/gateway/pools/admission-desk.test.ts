@@ -1,4 +1,4 @@
-// Requests that become ready in the same turn of the event loop are placed together; one alone waits for nobody.
+// Requests that become ready in the same turn of the event loop are placed together; a single one does not wait.
 
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -31,7 +31,7 @@ function exchangeOf(): { exchange: Exchange; leave: () => void } {
   return { exchange, leave: () => response.emit('close') };
 }
 
-/** A prompt of its own content. */
+/** An applicant with a unique prompt. */
 function applicantOf(first: number, tokens: number): Applicant {
   const ids = Uint32Array.from({ length: tokens }, (_, i) => first * 1000 + i);
   const request = { prompts: [{ isl: tokens, hashes: [hasher.hash(ids, blockSize)] }] };

@@ -1,4 +1,4 @@
-// What is remembered of sessions: where each was placed last, for so long, and of so many.
+// The memory of sessions: their last worker, its lifetime, and its bound.
 
 import { describe, expect, it } from 'vitest';
 import type { Worker } from '../../../src/gateway/engines/engine.ts';

@@ -1,4 +1,4 @@
-// The tokenizer that asks an engine: what it asks, what it remembers, and how it fails.
+// The tokenizer that asks engines: its questions, its cache, and its failures.
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { EngineAnswer } from '../../../src/gateway/engines/engine-probe.ts';
@@ -9,7 +9,7 @@ import type { ChatInput, EncodedChat, EncodeOptions } from '../../../src/tokens/
 
 const open: EngineTokenizer[] = [];
 afterEach(async () => {
-  // Not waited for: some tests have questions that never end.
+  // Not awaited: some tests have questions that never end.
   for (const tokenizer of open.splice(0)) void tokenizer.close();
 });
 
@@ -33,7 +33,7 @@ interface EngineOptions extends EngineTokenizerOptions {
   readonly canAsk?: () => boolean;
 }
 
-/** An engine whose tokens are the lengths of what it was sent, and the questions it got. */
+/** An engine that returns text lengths as tokens, and its recorded questions. */
 function engine({ ask: given, questionsMax = () => 32, canAsk = () => true, ...options }: EngineOptions = {}): Engines {
   const asked: Asked[] = [];
   const ask: Ask = async (kind, _model, body) => {
@@ -60,7 +60,7 @@ function engine({ ask: given, questionsMax = () => 32, canAsk = () => true, ...o
 
 const answering = (status: number, body: unknown): Engines => engine({ ask: async () => ({ status, body }) });
 
-/** Settles only when its signal aborts. */
+/** Settles only when the signal aborts. */
 const neverAnswering: Ask = (_kind, _model, _body, signal) =>
   new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason));
@@ -118,7 +118,7 @@ describe('questions', () => {
     tokenizer.forget();
     await late;
     await encode('a');
-    // An answer to what was asked before is not kept either.
+    // The answer to an earlier question is not cached either.
     await encode('b');
     expect(asked.map(({ body }) => body['prompt'])).toEqual(['a', 'b', 'a', 'b']);
     expect(tokenizer.cacheBytes).toBeLessThan(2 * 1024);
@@ -212,7 +212,7 @@ describe('more questions than allowed', () => {
   });
 
   it('fail within their time limit', async () => {
-    // One that does not even mind being told to stop.
+    // An engine that ignores the abort too.
     const deaf: Ask = () => new Promise(() => undefined);
     const { encode } = engine({ ask: deaf, questionsMax: () => 1, timeoutMs: 20 });
     void encode('a');

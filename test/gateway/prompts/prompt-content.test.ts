@@ -1,4 +1,4 @@
-// What is known of a prompt: its length, its hashes, and that nothing is claimed which is not known.
+// The known content of a prompt: its length, its hashes, and that only known tokens are claimed.
 
 import { describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../../src/core/index.ts';

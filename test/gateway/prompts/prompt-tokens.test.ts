@@ -12,7 +12,7 @@ import { type Tokenizer, TokenizerError } from '../../../src/tokens/tokenizer.ts
 const read = (api: InferenceApi, body: object) =>
   (readInferenceRequest(api, Buffer.from(JSON.stringify(body)), fail) as InferenceRequest).prompts;
 
-/** One token a character; `later` gives promises, and refuses chats. */
+/** One token per character; with `later` it returns promises and refuses chats. */
 function tokenizer(later: boolean): Tokenizer {
   const encode = (text: string): Uint32Array => Uint32Array.from(text, (character) => character.charCodeAt(0));
   return {

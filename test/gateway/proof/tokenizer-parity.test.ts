@@ -1,4 +1,4 @@
-// Whether gateway and engine make the same ids: every verdict, and what is asked to find it.
+// Comparison of gateway and engine tokenizers: every verdict, and the questions behind it.
 
 import { describe, expect, it } from 'vitest';
 import { type EngineProbe, ProbeError, type TokenizeInput } from '../../../src/gateway/engines/engine-probe.ts';
@@ -11,7 +11,7 @@ type Ids = readonly number[] | Error;
 
 const refused = (status: number): ProbeError => new ProbeError('no', status);
 
-/** An engine that tells these ids; `chat` may tell by the messages. */
+/** An engine that returns these ids; `chat` may depend on the messages. */
 function engine(text: Ids, chat: Ids | ((messages: readonly object[]) => Ids)): EngineProbe {
   const tokenize = async (input: TokenizeInput): Promise<number[]> => {
     const told =
@@ -75,7 +75,7 @@ describe('compareTokenizers', () => {
         if (!('chat' in input)) return 'prompt' in input ? [5] : plain;
         const { text } = input.chat.messages;
         if (text.includes('image_url')) throw refused(400);
-        // As the gateway sends it, so that nothing is lost on the way.
+        // Raw JSON, as the gateway sends it.
         if (input.chat.tools) expect(input.chat.tools.text).toMatch(/"10": 1\.0, "2": 1E5/);
         return text.includes('developer') || input.chat.tools ? [bos, 9] : plain;
       },

@@ -24,7 +24,7 @@ import { TemporaryFolder } from '../temporary-folder.ts';
 const blockTokens = 16;
 const hasher = new BlockHasher();
 
-/** Takes what is appended when it is told to. */
+/** A file whose appends complete when the test says so. */
 class SlowFile implements LineFile {
   readonly lines: string[] = [];
   closed = false;
@@ -37,7 +37,7 @@ class SlowFile implements LineFile {
     });
   }
 
-  /** Ends the append under way. */
+  /** Completes the pending append. */
   async settle(error: Error | null = null): Promise<void> {
     const { bytes, settle } = this.#waiting!;
     this.#waiting = null;
@@ -290,7 +290,7 @@ describe('the file of a recording', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const workload = await readWorkload(path);
     expect(lengths(workload)).toEqual([32, 48]);
-    // Each start counts blocks anew, and nobody knows what the engines had kept.
+    // Each start numbers blocks from 0, since it is unknown what the engines still hold.
     expect(workload.requests.map(({ blockIds }) => [...blockIds])).toEqual([
       [0, 1],
       [2, 3, 4],

@@ -3,7 +3,7 @@ import { readWorkload } from '../../../src/trace/read-workload.ts';
 import { traceFiles } from '../trace-files.ts';
 
 const files = traceFiles();
-/** A token for each character. */
+/** One token per character. */
 const tokenizer = { encode: (text: string) => Uint32Array.from(text, (character) => character.codePointAt(0)!) };
 
 const prompt = 'Fix the bug in the parser, please.';
