@@ -6,6 +6,6 @@ import { benchDecision } from '../../bench/decision.ts';
 it('runs small', () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   benchDecision(300);
-  expect(log.mock.calls.flat().join('\n')).toContain('overlaps that differ from the truth, 300 prompts x 64: 0');
+  expect(log.mock.calls.flat().join('\n')).toContain('wrong overlaps, 300 prompts x 64: 0');
   log.mockRestore();
 });

@@ -11,6 +11,7 @@ import { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
+import { OverlapScan } from './overlap-scan.ts';
 
 export class PrefixIndex {
   /** Called for each block whose last copy was removed by an event. */
@@ -20,9 +21,9 @@ export class PrefixIndex {
   /** Sequence hash -> one bit a worker. */
   #blocks: HashTable;
   #words = 1;
-  /** Scratch of `overlaps`: the workers whose run continues, one bit each. */
-  #active: Uint32Array = new Uint32Array(1);
-  #joins: Float64Array = new Float64Array(0);
+  readonly #scan = new OverlapScan();
+  /** Scratch of `#touchRemoved`: sequence hashes of a stretch of handles. */
+  readonly #found: Uint32Array = new Uint32Array(128);
 
   constructor(hasher: BlockHasher) {
     this.#hasher = hasher;
@@ -42,7 +43,6 @@ export class PrefixIndex {
     }
     this.#blocks = wider;
     this.#words *= 2;
-    this.#active = new Uint32Array(this.#words);
     if (worker >= this.#words * 32) {
       this.#holdings[worker] = undefined;
       this.addWorker(worker);
@@ -192,47 +192,7 @@ export class PrefixIndex {
    * @param workerCount entries of `out` to process
    */
   overlaps(hashes: BlockHashes, out: Int32Array, workerCount: number): void {
-    const { sequence, count } = hashes;
-    const active = this.#active.fill(0);
-    const words = this.#words;
-    const joinCount = this.#collectJoins(out, workerCount, count);
-    const joins = this.#joins;
-    let nextJoin = 0;
-    let joinBlock = joinCount > 0 ? Math.floor(joins[0]! / workerCount) : count;
-    let running = 0;
-    for (let block = joinBlock; block < count; block++) {
-      while (joinBlock === block) {
-        const worker = joins[nextJoin++]! % workerCount;
-        active[worker >>> 5] = active[worker >>> 5]! | (1 << (worker & 31));
-        running++;
-        joinBlock = nextJoin < joinCount ? Math.floor(joins[nextJoin]! / workerCount) : count;
-      }
-      const at = this.#blocks.find(sequence[2 * block]!, sequence[2 * block + 1]!);
-      const slots = this.#blocks.slots;
-      for (let word = 0; word < words; word++) {
-        const before = active[word]!;
-        if (before === 0) continue;
-        const after = at < 0 ? 0 : (before & slots[at + 2 + word]!) >>> 0;
-        if (after === before) continue;
-        let dropped = before & ~after;
-        active[word] = after;
-        while (dropped !== 0) {
-          const bit = 31 - Math.clz32(dropped);
-          dropped &= ~(1 << bit);
-          out[word * 32 + bit] = block;
-          running--;
-        }
-      }
-      if (running === 0) block = joinBlock - 1;
-    }
-    for (let word = 0; word < words; word++) {
-      let rest = active[word]!;
-      while (rest !== 0) {
-        const bit = 31 - Math.clz32(rest);
-        rest &= ~(1 << bit);
-        out[word * 32 + bit] = count;
-      }
-    }
+    this.#scan.run(this.#blocks, this.#words, this.#holdings, hashes, out, workerCount);
   }
 
   /** Recomputes every total from the handles. @throws Error naming the total that differs */
@@ -271,6 +231,10 @@ export class PrefixIndex {
     const full = sequence.length / 2;
     const handles = event.hashes;
     this.#noteHandles(worker, handles === sequence);
+    if (full > 1) {
+      if (handles !== sequence) this.#of(worker).handles.touch(handles, 0, 2 * full);
+      this.#blocks.touch(sequence, 0, 2 * full);
+    }
     for (let i = 0; i < 2 * full; i += 2) {
       this.addCopy(worker, handles[i]!, handles[i + 1]!, sequence[i]!, sequence[i + 1]!);
     }
@@ -301,9 +265,32 @@ export class PrefixIndex {
 
   #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
     const handles = event.hashes;
+    if (handles.length > 2) this.#touchRemoved(worker, handles);
     let applied = 0;
     for (let i = 0; i < handles.length; i += 2) if (this.removeCopy(worker, handles[i]!, handles[i + 1]!)) applied++;
     return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: handles.length / 2 - applied };
+  }
+
+  /** Brings the slots of many handles and those of their blocks into the processor's cache, see `HashTable.touch`. */
+  #touchRemoved(worker: WorkerIndex, handles: Uint32Array): void {
+    const holdings = this.#of(worker);
+    if (holdings.handlesAreHashes) {
+      this.#blocks.touch(handles, 0, handles.length);
+      return;
+    }
+    const table = holdings.handles;
+    for (let from = 0; from < handles.length; from += this.#found.length) {
+      const to = Math.min(handles.length, from + this.#found.length);
+      table.touch(handles, from, to);
+      let words = 0;
+      for (let i = from; i < to; i += 2) {
+        const at = table.find(handles[i]!, handles[i + 1]!);
+        if (at < 0) continue;
+        this.#found[words++] = table.slots[at + 2]!;
+        this.#found[words++] = table.slots[at + 3]!;
+      }
+      this.#blocks.touch(this.#found, 0, words);
+    }
   }
 
   /** A worker that holds nothing may begin to use sequence hashes as handles. It keeps to them until it is cleared. */
@@ -363,24 +350,6 @@ export class PrefixIndex {
     for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return true;
     this.#blocks.remove(at);
     return true;
-  }
-
-  /**
-   * Fills `#joins` with the block where each worker's promised blocks end (0 if none), coded as block x workerCount +
-   * worker, ascending. @returns how many there are
-   */
-  #collectJoins(out: Int32Array, workerCount: number, count: number): number {
-    if (this.#joins.length < workerCount) this.#joins = new Float64Array(workerCount);
-    let filled = 0;
-    let promises = 0;
-    for (let worker = 0; worker < workerCount; worker++) {
-      const promised = out[worker]!;
-      if (this.#holdings[worker] === undefined || promised >= count) continue;
-      if (promised > 0) promises++;
-      this.#joins[filled++] = promised * workerCount + worker;
-    }
-    if (promises > 0) this.#joins.subarray(0, filled).sort();
-    return filled;
   }
 
   #of(worker: WorkerIndex): Holdings {
