@@ -1,0 +1,78 @@
+// Runs kvoyant and other routers side by side: `npm run bench:peers [-- --rounds N --only REGEXP --no-burst --json FILE]`.
+
+import { parseArgs } from 'node:util';
+import { loadBuiltinTokenizer } from '../src/tokens/index.ts';
+import { measureGateways } from './gateway/bench-gateway.ts';
+import { bareRelay, everythingOn, withoutTokens } from './gateway/contenders.ts';
+import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
+import { leaveRouterCore } from './gateway/processor.ts';
+import { type TextKind, textKinds, wordsOf } from './gateway/texts.ts';
+import { environment } from './measure.ts';
+import { type BurstFigures, burstOfPr1731, burstTable, measureBurst } from './peers/burst.ts';
+import { proxyPeers } from './peers/proxy-peers.ts';
+import { installPythonPeers } from './peers/python-peers.ts';
+
+const { values } = parseArgs({
+  allowNegative: true,
+  options: {
+    rounds: { type: 'string', default: '1' },
+    streams: { type: 'string', default: '16,64,256' },
+    text: { type: 'string', multiple: true, default: [...textKinds] },
+    requests: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+    dist: { type: 'string', default: 'dist' },
+    lockstep: { type: 'boolean', default: false },
+    load: { type: 'boolean', default: true },
+    burst: { type: 'boolean', default: true },
+    json: { type: 'string' },
+  },
+});
+const say = (line: string): void => console.log(line);
+const build = { name: 'kvoyant', dist: values.dist };
+const isWanted = ({ name }: { readonly name: string }): boolean => new RegExp(values.only).test(name);
+
+console.log(environment());
+const peers = installPythonPeers(say);
+const proxies = proxyPeers(say);
+const measurements = values.load
+  ? await measureGateways({
+      contenders: [everythingOn(build), withoutTokens(build), ...peers, ...proxies, bareRelay].filter(isWanted),
+      texts: values.text as TextKind[],
+      engines: 8,
+      streams: values.streams.split(',').map(Number),
+      requestsAt: (streams) => 2 * Math.round(Number(values.requests) * (150 + 2 * streams)),
+      warmUpRequests: 400,
+      promptWords: 5000,
+      chunks: 100,
+      chunkMs: 2,
+      lockstep: values.lockstep,
+      seed: 1,
+      rounds: Number(values.rounds),
+      pin: true,
+      say,
+    })
+  : [];
+if (values.load) console.log(`\n${gatewayTable(gatewayFigures(measurements, bareRelay.name))}\n`);
+
+const bursts: BurstFigures[] = [];
+if (values.burst) {
+  leaveRouterCore();
+  const words = wordsOf(await loadBuiltinTokenizer());
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const contender of [everythingOn(build), withoutTokens(build), ...peers].filter(isWanted)) {
+      try {
+        bursts.push(await measureBurst(contender, words, { ...burstOfPr1731, dist: values.dist }));
+      } catch (error) {
+        say(`${contender.name}: left out of the burst: ${(error as Error).message}`);
+      }
+    }
+  }
+  const { groups, requestsPerGroup, engines } = burstOfPr1731;
+  console.log(`Burst of ${groups * requestsPerGroup} in ${groups} groups over ${engines} simulated engines\n`);
+  console.log(burstTable(bursts));
+}
+if (values.json !== undefined) {
+  const versions = Object.fromEntries([...peers, ...proxies].map(({ name, about }) => [name, about]));
+  writeReport(values.json, { ...gatewayReport(measurements, bareRelay.name, versions), bursts });
+}
+process.exit(0);
