@@ -95,6 +95,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;
     faults.push(fault('adminHost', [], message));
   }
+  if (config.lateBinding && !config.queue) faults.push(fault('lateBinding', [], 'needs the queue: set queue as well'));
   if (faults.length > 0) throw configError(faults);
   return config;
 }

@@ -107,6 +107,11 @@ export const settings = {
     'ms',
     'time that a request may wait for a worker with room; then it is refused with 503',
   ),
+  lateBinding: fixed(
+    flag(false),
+    '',
+    'also queue requests while the worker chosen for them has more prefill queued than it can start soon',
+  ),
   host: fixed(text('127.0.0.1'), 'address', 'address to listen on'),
   port: fixed(integer(0, 65_535, 8000), 'n', 'port to listen on; 0: any free one'),
   allowOpen: fixed(flag(false), '', 'allow other machines to connect although no API keys are set'),

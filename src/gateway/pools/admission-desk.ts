@@ -17,6 +17,12 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { releaseAll } from './release-all.ts';
 import { TurnGathering } from './turn-gathering.ts';
 
+/**
+ * Late binding looks at the queue this often: that a worker computes prompts of answers in one piece is estimated, and
+ * no event tells of it.
+ */
+const lookAgainMs = 50;
+
 export interface DeskOptions {
   /** False: every request is placed at once, however full the workers are. */
   readonly queue: boolean;
@@ -61,6 +67,7 @@ export class AdmissionDesk {
   readonly #admission: Admission<Guest>;
   readonly #gathering = new TurnGathering<Ready>((ready) => this.#placeTogether(ready));
   #drains = false;
+  #looksAgain = false;
 
   constructor(router: Router, options: DeskOptions) {
     this.#router = router;
@@ -83,7 +90,17 @@ export class AdmissionDesk {
     queueMicrotask(() => {
       this.#drains = false;
       for (const { applicant, outcome } of this.#admission.drain(performance.now())) applicant.settle(outcome);
+      this.#lookAgain();
     });
+  }
+
+  #lookAgain(): void {
+    if (this.#router.lateBinding === null || this.#looksAgain || this.#admission.waiting === 0) return;
+    this.#looksAgain = true;
+    setTimeout(() => {
+      this.#looksAgain = false;
+      this.roomChanged();
+    }, lookAgainMs).unref();
   }
 
   /**

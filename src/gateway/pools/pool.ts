@@ -38,6 +38,7 @@ export class Pool {
       seed: config.seed,
       inFlightCredit: config.inFlightCredit,
       bookAt: lateBooking ? 'first-token' : 'choice',
+      ...(config.lateBinding && { lateBinding: {} }),
       onRoomChange: () => this.desk.roomChanged(),
     });
     this.desk = new AdmissionDesk(this.router, config);
