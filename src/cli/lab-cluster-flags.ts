@@ -1,4 +1,4 @@
-// Flags that describe the simulated cluster, and the run spec that they make.
+// Flags that describe the simulated cluster, and their conversion to a run spec.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Fleet, type PolicySpec, type RunSpec, runSpecDefaults, type SlowDown } from '../lab/index.ts';
@@ -11,7 +11,7 @@ export interface ClusterFlags extends EngineFlags {
   readonly profile: EngineProfileName;
 }
 
-/** What the engines of a cluster have in common, whatever their number and profile. */
+/** Flags shared by all engines of a cluster, independent of their number and profile. */
 export interface EngineFlags {
   readonly blockSize: number;
   readonly kvTokens?: readonly number[];

@@ -203,7 +203,7 @@ async function compareOne(
   flags: Flags,
   experiment: Experiment,
 ): Promise<ReportSection> {
-  // A slow-down is no part of the capacity: the load is the same with and without it.
+  // The capacity is searched without the slow-down, so the load is the same with and without it.
   const { slowDown, ...steady } = cluster;
   const capacity = await capacityOf(experiment, seededRuns(workload, parsePolicySpec(referencePolicy), steady));
   // A burst has no rate, so the loads do not apply.

@@ -1,4 +1,4 @@
-// Flags shared by the experiments: workloads, policies, and how their values are read.
+// Flags shared by the experiments: workloads and policies, and the parsing of their values.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PolicySpec, parsePolicySpec } from '../lab/index.ts';
@@ -92,7 +92,7 @@ export function seedRange(text: string): number[] {
 
 const seedsMax = 1000;
 
-/** The default of `seedRange`, as it is written. */
+/** The flag with its default as text. */
 export function seedOption(count: number): Option {
   return new Option('--seeds <n|range>', 'repetitions with seeds 1 to n, or of a range: 4-8')
     .argParser(seedRange)

@@ -16,7 +16,7 @@ export interface RouterOptions {
   readonly bookAt?: 'choice' | 'first-token' | 'told';
   /** Whether `plan` plans requests that arrive together. Default: as the policy says (`Policy.bursts`). */
   readonly joint?: boolean;
-  /** Whether `admit` holds requests that no worker could start soon (see late-binding.ts). Default: it does not. */
+  /** Makes `admit` hold requests that no worker could start soon (see late-binding.ts). Default: off. */
   readonly lateBinding?: LateBindingOptions;
   /** May be shared within one thread. Default: a new one. */
   readonly hasher?: BlockHasher;

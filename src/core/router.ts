@@ -177,7 +177,7 @@ export class Router {
     return held ?? this.#chooseAndBook(request, nowMs, planned);
   }
 
-  /** Plans requests that arrived together; books nothing. @returns each once, in the order in which to route them now */
+  /** Plans requests that arrived together; books nothing. @returns each once, in the order to route them in now */
   plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
     this.advance(nowMs);
     return this.#plan.plan(requests, nowMs);
@@ -227,7 +227,7 @@ export class Router {
     this.#policy.onBooked?.(this.#state, record, asked);
   }
 
-  /** The first token has come: the prompt is computed. Idempotent. @returns null if it was not the first, or not predicted */
+  /** The first token has come: the prompt is computed. Idempotent. @returns null if not the first, or not predicted */
   firstToken(booking: Booking, nowMs: number): FirstToken | null {
     const record = this.#find(booking);
     if (!record || record.hadFirstToken) return null;
@@ -310,7 +310,7 @@ export class Router {
     return readLoad({ workers: this.#workers, held: this.#held, speed: this.#speed }, worker);
   }
 
-  /** How fast the worker is, and how good the predictions for it were. O(1) */
+  /** Speed of the worker, and errors of the predictions for it. O(1) */
   speedOf(worker: WorkerIndex, nowMs: number): WorkerSpeed {
     this.#workers.assertLive(worker);
     return this.#placements.predictions.speedOf(worker, nowMs);

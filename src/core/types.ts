@@ -152,7 +152,7 @@ export interface Held {
    * The worker that lacks the fewest blocks, among those whose room is not reserved for others. Null: there is none.
    */
   readonly nearest: WorkerIndex | null;
-  /** Whether requests behind it may find a worker. False: none takes any. */
+  /** Whether later requests may find a worker. False: no worker takes any. */
   readonly othersMayGo: boolean;
 }
 
@@ -192,9 +192,9 @@ export interface WorkerLoad {
   readonly eventLagMs: number;
 }
 
-/** How fast a worker is, as learnt from its streams, and how good the predictions for it were. */
+/** Speed of a worker, learnt from its streams, and errors of the predictions for it. */
 export interface WorkerSpeed {
-  /** How many times slower the worker is than its pool. 1: as fast. Includes a stall that is going on. */
+  /** Factor by which the worker is slower than its pool. 1: as fast. Includes a present stall. */
   readonly slowness: number;
   /** Relative standard error of `slowness`. 1: nothing is known. */
   readonly slownessError: number;
@@ -206,24 +206,24 @@ export interface WorkerSpeed {
   readonly ttftErrorShare: number | null;
   /** Mean of (predicted - actual) / actual TTFT. Above 0: predicted too long. Null before the first. */
   readonly ttftBiasShare: number | null;
-  /** First tokens of which a regret is known. */
+  /** First tokens with a known regret. */
   readonly regrets: number;
   /** Sum of `FirstToken.regretMs` over the decisions for this worker. */
   readonly regretSumMs: number;
 }
 
-/** What a decision looks like once its first token has come. */
+/** A decision evaluated at its first token. */
 export interface FirstToken {
   /** From the booking to the first token. */
   readonly ttftMs: number;
   readonly predictedTtftMs: number;
   /**
-   * How much sooner the first token would have come from the best worker, by what is known now: the time that the
-   * prefill booked before this request really took there, and the request's own prefill by today's model. 0: the choice
-   * was best. Null if the policy does not predict for all candidates.
+   * How much earlier the best worker would have sent the first token, by present knowledge: the actual time of the
+   * prefill booked there before this request, plus the request's own prefill by the present model. 0: the choice was
+   * best. Null if the policy does not predict for all candidates.
    */
   readonly regretMs: number | null;
-  /** The best worker by what is known now. Null like `regretMs`. */
+  /** The best worker by present knowledge. Null like `regretMs`. */
   readonly bestWorker: WorkerIndex | null;
 }
 

@@ -1,5 +1,5 @@
-// Lane: the requests that wait for the same workers, as a binary heap by priority, due time, then arrival. Any entry can
-// be removed.
+// Lane: the requests that wait for the same workers, as a binary heap by priority, due time, then arrival. Any entry
+// can be removed.
 
 import type { Urgency } from './due-time.ts';
 
@@ -14,7 +14,7 @@ export class LanePlace<T> {
   readonly blocks: number;
   /** Due time under late binding, otherwise 0. Changes only while the request is in no lane. */
   dueMs = 0;
-  /** What the due time follows from. Null without late binding. */
+  /** Values that the due time is computed from. Null without late binding. */
   urgency: Urgency | null = null;
   /** Position in the heap. -1 after removal. */
   at = -1;

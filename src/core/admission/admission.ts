@@ -4,8 +4,9 @@
 // fewest blocks for it: requests behind it are not placed there, so they cannot overtake it for ever, but they may be
 // placed on other workers. Each request is chosen and booked on its own, so that the next one sees its load.
 //
-// With late binding (`RouterOptions.lateBinding`) a request is also held while the worker that the policy chooses for it has more
-// prefill queued than it can start soon, and those of equal priority go by due time (due-time.ts).
+// With late binding (`RouterOptions.lateBinding`) a request is also held while the worker that the policy chooses for
+// it has more prefill queued than it can start soon. Requests of equal priority are then ordered by due time
+// (due-time.ts).
 
 import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
@@ -17,7 +18,7 @@ import { ReleaseRate } from './release-rate.ts';
 
 /** Blocked requests of one lane that later ones may overtake. Bounds the work of one drain. */
 const passedMax = 4;
-/** The same under late binding: requests for other workers are found behind those for the busiest. */
+/** The same under late binding, where requests for other workers wait behind those for the busiest. */
 const passedLateMax = 64;
 const retryAfterSMin = 1;
 const retryAfterSMax = 60;
@@ -143,7 +144,7 @@ export class Admission<A extends Applicant> {
     return admitted;
   }
 
-  /** Due times move back once, when an SLO can no longer be met. @returns whether this one has */
+  /** Updates the due time, which moves back once when an SLO can no longer be met. @returns whether it has moved */
   #putOff(place: LanePlace<A>, nowMs: number): boolean {
     const due = place.urgency === null ? 0 : dueMs(place.urgency, nowMs);
     if (due <= place.dueMs) return false;

@@ -2,16 +2,16 @@
 //
 // The plan works on the candidates' columns plus the load it has planned so far (planned-load.ts). It books nothing and
 // tells the policy nothing, so a request that is moved leaves no trace. Three steps:
-// 1. The policy places one request after the other, the one with the fewest uncached tokens first. Each placement is
-//    seen by the next.
+// 1. The policy places the requests one after the other, those with the fewest uncached tokens first. Each placement
+//    counts as load for the next one.
 // 2. Rounds of improvement: each request moves to the worker where it adds least to the total waiting time, if that is
-//    strictly less than where it is.
-// 3. Each worker gets its requests in the order of least mean time (work-order.ts).
+//    strictly less than at its present worker.
+// 3. Each worker gets its requests in the order with the lowest mean time (work-order.ts).
 //
-// Total waiting time of a worker with backlog B, n planned requests and planned prefill W: n x B + W x (n + 1) / 2, which
-// is exact for equal requests in a queue. So a request whose own prefill is u adds
+// Total waiting time of a worker with backlog B, n planned requests and planned prefill W: n x B + W x (n + 1) / 2,
+// which is exact for equal requests in a queue. So a request with the prefill u adds
 //   B + W / 2 + u x (n + 2) / 2
-// and every move lowers the sum over all workers: the rounds end. B, W and u are in ms if the policy uses the speed
+// and every move lowers the sum over all workers, so the rounds end. B, W and u are in ms if the policy uses the speed
 // model, otherwise in tokens.
 
 import { assert } from '../assert.ts';
@@ -179,7 +179,7 @@ export class BurstPlan {
     return best;
   }
 
-  /** What the request would add to the total waiting time. The candidates are as of before it was lifted. */
+  /** Total waiting time that the request would add, from candidates filled before it was lifted. */
   #added(i: number): number {
     const { worker, uncachedTokens, prefillMs } = this.#placements.candidates;
     const index = worker[i]!;

@@ -8,7 +8,7 @@ import { type CandidateCost, type Candidates, expand } from './candidates.ts';
  * `only`: there was no other candidate. `temperature`: drawn by temperature. `turn`: round robin. `draw`: drawn without
  * comparing all costs (random, power of two). `affinity`: a rule that precedes the cost assigns the prompt's prefix to
  * it. `slo`: the worker with the lowest cost is predicted to miss the request's SLO, and this one to meet it.
- * `joint`: it was planned together with requests that arrived at the same time, and not where it would go by itself.
+ * `joint`: a plan for requests that arrived together chose this worker instead of the policy's own choice.
  */
 export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw' | 'affinity' | 'slo' | 'joint';
 

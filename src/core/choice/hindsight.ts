@@ -1,15 +1,15 @@
-// Regret of a decision: how much sooner its first token would have come from the best worker, by what is known now.
+// Regret of a decision: how much earlier the best worker would have sent the first token, by present knowledge.
 //
-// When the first token comes, the router knows how long the prefill that was booked before the request really took on
-// every worker: until the last of it was done, or at least until now. With the request's own prefill, as the model
-// predicts it today, that gives the TTFT which every candidate would have had.
+// When the first token arrives, the router knows how long the prefill booked before the request really took on every
+// worker: until the last of it was done, or at least until now. Adding the request's own prefill, as the model predicts
+// it now, gives the TTFT that every candidate would have had.
 
 import type { BookingRecord } from '../ledger/active-blocks.ts';
 import type { SpeedModel } from '../ledger/speed-model.ts';
 import type { WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 
-/** Ends of prefills that are kept per worker. Older ones lie before the bookings whose first tokens come now. */
+/** Ends of prefills kept per worker. Older ones are earlier than the bookings whose first tokens arrive now. */
 const endsKept = 32;
 
 /** The ends of the latest prefills of one worker, in order of time. */
@@ -24,7 +24,7 @@ class PrefillEnds {
     this.next = (this.next + 1) % endsKept;
   }
 
-  /** When the last prefill booked before `order` ended, among those kept. -Infinity: none is kept. */
+  /** End of the last prefill booked before `order`, among those kept. -Infinity: none is kept. */
   lastBeforeMs(order: number): number {
     for (let back = 1; back <= endsKept; back++) {
       const at = (this.next - back + endsKept) % endsKept;
@@ -89,7 +89,7 @@ export class Hindsight {
     this.#alternatives[record.slot]!.copy(candidates);
   }
 
-  /** A prefill has ended. Call it for every one, before `firstToken`. */
+  /** Call when a prefill ends, for every prefill, before `firstToken`. */
   ended({ worker, order }: BookingRecord, nowMs: number): void {
     this.#ends[worker]!.add(order, nowMs);
   }

@@ -1,9 +1,9 @@
-// Late binding: holds a request while the worker that the policy chooses for it could not start it soon anyway.
+// Late binding: holds a request while the worker that the policy chooses for it could not start it soon.
 //
-// A worker is full while more prefill is queued there than `backlogMsMax`, by the speed model, and at least two prompts
-// are. So an engine always has a next prompt, however wrong the model is: if it takes the worker for slower than it is,
-// the queue there gets short, but not empty; if for faster, requests are bound earlier than they had to be. A request
-// waits for the worker that the policy chooses, because elsewhere it would compute its prefix again.
+// A worker is full while at least two prompts, with more than `backlogMsMax` of prefill by the speed model, are queued
+// there. So an engine always has a next prompt, however wrong the model is: if it underestimates the worker's speed,
+// the queue there becomes short but not empty; if it overestimates it, requests are bound earlier than necessary. A
+// request waits for the worker that the policy chooses, because another one would compute its prefix again.
 
 import type { SpeedModel } from '../ledger/speed-model.ts';
 import { Random } from '../random.ts';
@@ -13,9 +13,9 @@ import type { Placements } from './placements.ts';
 import { type Policy, policyRequestOf } from './policy.ts';
 
 export interface LateBindingOptions {
-  /** Predicted prefill on a worker from which on it gets no further request. Default 300. */
+  /** Predicted prefill on a worker above which it gets no further request. Default 300. */
   readonly backlogMsMax?: number;
-  /** For experiments: how many times too long times are predicted. Default 1. */
+  /** For experiments: factor by which predicted times are too long. Default 1. */
   readonly wrongBy?: number;
 }
 
@@ -31,7 +31,7 @@ export class LateBinding {
   readonly #parts: LateBindingParts;
   readonly #backlogMsMax: number;
   readonly #wrongBy: number;
-  /** Of its own, so that a held request has no effect on later choices. */
+  /** Separate from the router's, so that a held request has no effect on later choices. */
   readonly #random: Random;
 
   constructor(parts: LateBindingParts, { backlogMsMax = 300, wrongBy = 1 }: LateBindingOptions) {
@@ -43,7 +43,7 @@ export class LateBinding {
 
   /**
    * The candidates must be filled for the request. O(workers)
-   * @param planned the worker that a plan has for it
+   * @param planned the worker that a plan assigns to it
    */
   hold(request: RouteRequest, planned: WorkerIndex | null, nowMs: number): Held | null {
     const { policy, state, placements } = this.#parts;
@@ -58,7 +58,7 @@ export class LateBinding {
     return this.#isFull(position) ? { kind: 'held', nearest: null, othersMayGo: true } : null;
   }
 
-  /** Predicted prefill time of the request on the worker where it is least. 0 if there is no worker. */
+  /** Shortest predicted prefill time of the request over all workers. 0 if there is no worker. */
   leastPrefillMs(request: RouteRequest, nowMs: number): number {
     const { placements } = this.#parts;
     placements.fill(request, nowMs);

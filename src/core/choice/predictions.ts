@@ -10,23 +10,23 @@ import type { Candidates } from './candidates.ts';
 import { Hindsight } from './hindsight.ts';
 import type { Policy } from './policy.ts';
 
-/** Shorter answers show no TPOT. */
+/** Shorter answers are not used for the TPOT. */
 const outputTokensMin = 8;
 
-/** Who reads the columns before the choice: a policy, and late binding. */
+/** Readers of the columns before the choice: a policy, and late binding. */
 export interface PredictionsOptions {
   readonly policy: Policy;
   readonly lateBinding?: object;
 }
 
-/** Writes its columns and the terms of bookings; the speed model learns elsewhere. */
+/** Writes its columns and the terms of bookings. It does not update the speed model. */
 export class Predictions {
   readonly #speed: SpeedModel;
   readonly #forecast = new Forecast();
   readonly #hindsight: Hindsight;
-  /** Whether anybody reads the columns before the choice. Otherwise only the chosen row is filled. */
+  /** Whether the columns are read before the choice. If not, only the chosen row is filled. */
   readonly #usesSpeed: boolean;
-  /** Load to count beside that of the ledger; null except during a plan. */
+  /** Load to count in addition to the ledger's; null except during a plan. */
   #planned: PlannedLoad | null = null;
 
   constructor(speed: SpeedModel, { policy, lateBinding }: PredictionsOptions) {
@@ -40,7 +40,7 @@ export class Predictions {
     this.#hindsight.reset(worker);
   }
 
-  /** Several prompts are taken as of equal length. @param planned load to count as if it were booked */
+  /** Treats several prompts as equally long. @param planned load to count as if it were booked */
   fill(candidates: Candidates, prompts: readonly Prompt[], nowMs: number, planned: PlannedLoad | null): void {
     if (!this.#usesSpeed) return;
     this.#planned = planned;
@@ -71,8 +71,8 @@ export class Predictions {
   }
 
   /**
-   * Keeps the terms of the chosen row for the time when the truth is known. Of several prompts each has a first token of
-   * its own, which the forecast does not tell apart.
+   * Keeps the terms of the chosen row until the actual times are known. With several prompts each has its own first
+   * token, which the forecast does not distinguish.
    */
   booked(record: BookingRecord, candidates: Candidates, promptCount: number, position: number): void {
     if (promptCount > 1) return;
@@ -86,7 +86,7 @@ export class Predictions {
     if (this.#usesSpeed) this.#hindsight.booked(record, candidates);
   }
 
-  /** A prompt is computed. @returns null if its first token was not seen, or not predicted */
+  /** Call when a prompt is computed. @returns null if its first token was not seen, or not predicted */
   prefillDone(record: BookingRecord, nowMs: number): FirstToken | null {
     const { worker, forecastTtftMs } = record;
     if (this.#usesSpeed) this.#hindsight.ended(record, nowMs);
@@ -98,7 +98,7 @@ export class Predictions {
     return { ttftMs, predictedTtftMs: forecastTtftMs, regretMs, bestWorker };
   }
 
-  /** An answer has ended normally. */
+  /** Call when an answer has ended normally. */
   answered(record: BookingRecord, nowMs: number): void {
     const { forecastTtftMs, reportedTokens, firstTokenMs } = record;
     if (forecastTtftMs === 0 || record.outputTokens.length > 1) return;
@@ -134,14 +134,14 @@ export class Predictions {
     tpotMs[i] = this.#forecast.tpotMs(this.#gapMs(candidates, i));
   }
 
-  /** A step of the requests in flight. */
+  /** Time of a step of the requests in flight. */
   #stepMs(candidates: Candidates, i: number): number {
     const { runningRequests, activeBlocks, blockSize, slowness } = candidates;
     const running = runningRequests[i]!;
     return running === 0 ? 0 : slowness[i]! * this.#speed.gapMs(running, activeBlocks[i]! * blockSize[i]!);
   }
 
-  /** A step of the requests in flight and this one. */
+  /** Time of a step of the requests in flight and this one. */
   #gapMs(candidates: Candidates, i: number): number {
     const { runningRequests, activeBlocks, newBlocks, blockSize, slowness } = candidates;
     const context = (activeBlocks[i]! + newBlocks[i]!) * blockSize[i]!;

@@ -45,7 +45,7 @@ export class BookingRecord {
   outputTokens: number[] = [];
   /** Blocks that belong to this booking only (prompt tail and output), summed over its sequences. */
   ownBlocks = 0;
-  /** Place in the worker's queue of prefills (see prefill-queues.ts). */
+  /** Links in the worker's queue of prefills (see prefill-queues.ts). */
   queued = false;
   prefillPairs = 0;
   ahead: QueuedPrefill | null = null;
@@ -58,7 +58,7 @@ export class BookingRecord {
   gapMs = 0;
   /** 0: no forecast was made. */
   forecastTtftMs = 0;
-  /** Output tokens of the longest sequence, as the engine reported. 0: not reported. */
+  /** Output tokens of the longest sequence, reported by the engine. 0: not reported. */
   reportedTokens = 0;
 
   constructor(slot: number) {
@@ -193,7 +193,7 @@ export class ActiveBlocks {
     if (after !== before) this.#addOwnBlocks(record, after - before);
   }
 
-  /** Removes the load. The record may be reused afterwards. @returns the active blocks that it alone had */
+  /** Removes the load. The record may be reused afterwards. @returns the active blocks that no other booking has */
   close(record: BookingRecord): number {
     assert(record.live, 'a booking ends once');
     const { worker } = record;

@@ -1,4 +1,4 @@
-// How long the workers of a pool take per output token, by the requests and the context that they decode.
+// Model of the time per output token of a pool's workers, by the requests and context tokens that they decode.
 
 import { LeastSquares } from './least-squares.ts';
 

@@ -1,9 +1,9 @@
-// Forecast of a request's TTFT and TPOT from the terms of the speed model, corrected by how wrong it was before.
+// Forecast of a request's TTFT and TPOT from the terms of the speed model, corrected by earlier errors.
 
 import type { WorkerIndex } from '../types.ts';
 import { LeastSquares } from './least-squares.ts';
 
-/** What a forecast is made of, for one request on one worker. All are predictions of the speed model, in ms. */
+/** Terms of a forecast for one request on one worker. All are predictions of the speed model, in ms. */
 export interface ForecastTerms {
   /** Fixed time of a prefill. */
   fixedMs: number;
@@ -11,7 +11,7 @@ export interface ForecastTerms {
   backlogMs: number;
   /** The request's own prefill. */
   prefillMs: number;
-  /** A step of the requests that are decoding; 0 if there are none. */
+  /** Time of a step of the decoding requests; 0 if there are none. */
   stepMs: number;
 }
 
@@ -19,10 +19,10 @@ const memory = 0.998;
 /** Expected error of a forecast: this share of it, plus this time. */
 const errorShare = 0.2;
 const errorMs = 5;
-/** Forecasts that the errors of a worker average over. */
+/** Forecasts over which a worker's errors are averaged. */
 const forecastsMax = 50;
 const stretchGain = 0.02;
-/** A worker that is that much better or worse than forecast says nothing of the others. */
+/** An actual TPOT counts as at most this many times longer or shorter than predicted. */
 const stretchMax = 4;
 
 /** TTFT errors of one worker's latest forecasts. */
@@ -63,7 +63,7 @@ export class Forecast {
   ttftMs(fixedMs: number, backlogMs: number, prefillMs: number, stepMs: number): number {
     const { weights } = this.#fit;
     const ms = weights[0]! * fixedMs + weights[1]! * backlogMs + weights[2]! * prefillMs + weights[3]! * stepMs;
-    // Never less than half of what the terms say themselves.
+    // Never less than half of the terms themselves.
     return Math.max(ms, (backlogMs + prefillMs) / 2, 0.1);
   }
 
@@ -83,7 +83,7 @@ export class Forecast {
     this.#fit.learn(features, actualMs, error * error);
   }
 
-  /** @param predictedGapMs as given to `tpotMs` when the request was booked */
+  /** @param predictedGapMs the argument of `tpotMs` when the request was booked */
   learnTpot(predictedGapMs: number, actualMs: number): void {
     if (!(actualMs > 0 && predictedGapMs > 0)) return;
     const ratio = Math.max(1 / stretchMax, Math.min(stretchMax, actualMs / predictedGapMs));

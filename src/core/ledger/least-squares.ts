@@ -1,12 +1,12 @@
 // Recursive least squares with forgetting: a linear model of few weights, learnt one sample at a time.
 
-/** A sample counts as an outlier beyond this many standard deviations, and moves the weights no further than there. */
+/** A sample beyond this many standard deviations is an outlier, and counts as if it were at the limit. */
 const deviationsMax = 3;
 
 /**
  * y = sum of weights[i] x features[i]. The weights minimise the squared errors over the sample variances, plus the
- * squared distance from the prior over its variance. A sample that is k samples old counts `memory` ^ k in the direction
- * of the later ones (directional forgetting: Kulhavy and Karny 1984). O(n^2) per sample.
+ * squared distance from the prior over its variance. A sample that is k samples old has the weight `memory` ^ k in the
+ * direction of the later ones (directional forgetting: Kulhavy and Karny 1984). O(n^2) per sample.
  */
 export class LeastSquares {
   readonly weights: Float64Array;
@@ -31,7 +31,7 @@ export class LeastSquares {
     return sum;
   }
 
-  /** @param variance expected squared error of the sample under the true weights; ignored if not finite or not above 0 */
+  /** @param variance expected squared error of the sample under the true weights; ignored unless finite and above 0 */
   learn(features: Float64Array, y: number, variance: number): void {
     const error = y - this.predict(features);
     if (!Number.isFinite(error) || !(variance > 0 && Number.isFinite(variance))) return;
@@ -48,7 +48,7 @@ export class LeastSquares {
     const bound = deviationsMax * Math.sqrt(spread);
     const step = Math.max(-bound, Math.min(bound, error)) / spread;
     for (let i = 0; i < n; i++) this.weights[i]! += gain[i]! * step;
-    // Only what the sample shows is forgotten: the covariance grows in no direction that is never sampled.
+    // Forgets only in the direction of the sample, so the covariance does not grow in directions never sampled.
     const shown = spread - variance;
     if (!(shown > 0)) return;
     const forgetting = this.#memory - ((1 - this.#memory) * variance) / shown;

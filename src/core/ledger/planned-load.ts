@@ -9,7 +9,7 @@ export interface PlannedPrompt {
   readonly last: Run | null;
 }
 
-/** The columns of the candidates that are read. */
+/** The candidates' columns that are used here. */
 interface NewLoad {
   readonly worker: Float64Array;
   readonly uncachedTokens: Float64Array;

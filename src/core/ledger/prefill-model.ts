@@ -1,11 +1,11 @@
-// How long the workers of a pool take to compute a prompt, learnt from the times between their first tokens.
+// Model of the prefill time of a pool's workers, learnt from the times between their first tokens.
 
 import { LeastSquares } from './least-squares.ts';
 
 /** Assumed before the first observation. Slow on purpose: overestimating load is safer than underestimating it. */
 export const assumedPrefillTokensPerS = 2000;
 
-/** Pairs of a token and a token of context that it attends to: the quadratic part of a prefill. Finite for any input. */
+/** Pairs of a token and a context token that it attends to: the quadratic part of a prefill. Finite for any input. */
 export function attendedPairs(uncachedTokens: number, cachedTokens: number): number {
   return Math.min(pairsMax, uncachedTokens * (cachedTokens + uncachedTokens / 2));
 }
@@ -13,12 +13,12 @@ export function attendedPairs(uncachedTokens: number, cachedTokens: number): num
 /** Pairs of a prompt of two million tokens: beyond any engine, and exact in sums of thousands. */
 const pairsMax = 2 ** 41;
 
-/** Samples of a few hundred completions count. */
+/** Weight of the old evidence at each sample: about 500 samples count. */
 const memory = 0.998;
-/** Squared error of a sample, over its predicted time: chunks of several prompts share steps. */
+/** Expected squared error of a sample divided by its predicted time, since chunks of several prompts share steps. */
 const varianceMs = 30;
 const sampleMsMin = 5;
-/** The time of a token never falls below this share of the mean, whatever the samples lack. */
+/** Lower bound of the time per token, as a share of the mean, for prompts unlike the samples. */
 const floorShare = 0.2;
 
 /**
@@ -32,7 +32,7 @@ export class PrefillModel {
   #tokens = 0;
   #ms = 0;
 
-  /** Fixed time of a group of prompts: what is left of the running step, and the overhead of steps. */
+  /** Fixed time of a group of prompts: the rest of the running step, and the overhead of steps. */
   get fixedMs(): number {
     return Math.max(0, this.#fit.weights[0]!);
   }
@@ -44,21 +44,21 @@ export class PrefillModel {
 
   #wholeAnswers = 0;
 
-  /** The time that grows with the prompt. At least a share of the mean time per token. */
+  /** The part that grows with the prompt. At least `floorShare` of the mean time per token. */
   workMs(tokens: number, pairs: number): number {
     const { weights } = this.#fit;
     const floor = this.#tokens > 0 ? (floorShare * this.#ms) / this.#tokens : 0.01;
     return Math.max(weights[1]! * tokens + weights[2]! * pairs, floor * tokens);
   }
 
-  /** Prompts of `tokens` and `pairs` in all took `ms` on a worker as fast as the pool. */
+  /** Learns that prompts with `tokens` and `pairs` in total took `ms` on a worker as fast as the pool. */
   learn(tokens: number, pairs: number, ms: number): void {
     this.#learn(tokens, pairs, 0, ms);
     this.#tokens = this.#tokens * memory + tokens;
     this.#ms = this.#ms * memory + ms;
   }
 
-  /** A prompt and its answer took `ms`, without the time before its prefill began. */
+  /** Learns that a prompt and its whole answer took `ms`, without the time before its prefill began. */
   learnWhole(tokens: number, pairs: number, outputTokens: number, ms: number): void {
     this.#wholeAnswers++;
     this.#learn(tokens, pairs, outputTokens, ms);

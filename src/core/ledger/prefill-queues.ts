@@ -1,4 +1,4 @@
-// The prefill that is booked on each worker and not computed yet, in order of booking.
+// Queues of the prefill booked on each worker and not computed yet, in order of booking.
 
 import type { WorkerIndex } from '../types.ts';
 import { attendedPairs } from './prefill-model.ts';
@@ -21,10 +21,10 @@ export class PrefillQueues {
   readonly pairs: number[] = [];
   readonly heads: (QueuedPrefill | null)[] = [];
   readonly #tails: (QueuedPrefill | null)[] = [];
-  /** When the head became the head, or the worker last computed a prompt. */
+  /** Time at which the head became the head, or the worker last computed a prompt. */
   readonly sinceMs: number[] = [];
 
-  /** A worker that comes or comes back. Its queue is empty. */
+  /** Call when a worker is added or returns; its queue must be empty. */
   reset(worker: WorkerIndex): void {
     this.tokens[worker] = 0;
     this.pairs[worker] = 0;

@@ -1,18 +1,18 @@
 // Prefill share: how much of the pool's recent prefill work went to each worker, relative to its share of the KV cache.
 //
-// The loads in flight do not see what a worker computed a moment ago: its cache is full of it, and more work there
-// evicts it. Work is measured in the worker's KV capacity, and forgotten as the pool computes its capacity anew.
+// The load in flight does not include the prompts that a worker has just computed: they fill its cache, and more work
+// there evicts them. Work is measured in the worker's KV capacity, and decays as the pool computes its capacity again.
 
 import type { WorkerTable } from './worker-table.ts';
 
-/** Added to every share, so that little work draws no difference. */
+/** Added to every share, so that little work makes no difference. */
 const floor = 0.25;
-/** The common factor of the sums is folded into them at this exponent, long before they overflow. */
+/** The sums are rescaled when their common factor reaches this exponent, long before they overflow. */
 const exponentMax = 30;
 
 /**
- * At each booking of u tokens every sum R falls by exp(-u / KV tokens of the pool), then the worker's grows by u. The
- * sums are kept times exp(work so far), so that a booking changes one of them.
+ * At each booking of u tokens every sum R is multiplied by exp(-u / KV tokens of the pool), then the worker's grows by
+ * u. The sums are stored times exp(work so far), so that a booking changes only one of them.
  */
 export class PrefillShare {
   readonly #workers: WorkerTable;

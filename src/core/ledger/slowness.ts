@@ -1,21 +1,21 @@
-// How many times slower each worker is than its pool: observed over predicted times, with recent samples counting most.
+// Slowness of each worker relative to its pool: observed over predicted times, weighted towards recent samples.
 
 import type { WorkerIndex } from '../types.ts';
 
-/** Predicted and observed time that a new worker starts with, so that few samples do not judge it. */
+/** Predicted and observed time that a new worker starts with, so that a few samples have little effect. */
 const priorMs = 100;
-/** A sample moves the estimate by no more than this factor of it, so that one outlier does not judge a worker. */
+/** A sample counts as at most this many times longer or shorter than the estimate, which limits outliers. */
 const jumpMax = 3;
 /** A sample beyond this factor of the estimate disagrees with it. */
 const disagreement = 1.5;
-/** So many samples in a row that disagree on one side show that the worker has changed. */
+/** This many samples in a row that disagree on the same side show that the worker has changed. */
 const streakMin = 3;
 /** Weight of the old evidence once the worker has changed. */
 const changedMemory = 0.7;
 /** Evidence that a worker is slow counts half after this time without a sample, so that it is tried again. */
 const halfLifeMs = 5000;
 
-/** Longer times are no times. */
+/** Longer times are ignored. */
 const timeMsMax = 1e12;
 
 /** One entry per worker, cleared by `reset`. Every call is O(1). */

@@ -1,7 +1,7 @@
-// How fast each worker is and what it has still to compute: learnt from bookings, first tokens and token gaps.
+// Speed and remaining prefill of each worker, learnt from bookings, first tokens and token gaps.
 //
-// Work is predicted by one model for the pool (prefill-model, decode-model); each worker is that many times slower
-// (slowness). A new worker starts with the pool's model. Nothing is asked of the engines.
+// One model predicts work for the whole pool (prefill-model, decode-model); each worker has a factor by which it is
+// slower (slowness). A new worker starts with the pool's model. No data is requested from the engines.
 
 import type { WorkerIndex } from '../types.ts';
 import type { BookingRecord } from './active-blocks.ts';
@@ -12,7 +12,7 @@ import { PrefillShare } from './prefill-share.ts';
 import { Slowness } from './slowness.ts';
 import type { WorkerTable } from './worker-table.ts';
 
-/** First tokens closer together than this come from one engine step, and form one sample of prefill. */
+/** First tokens closer together than this are from one engine step, and form one sample of prefill. */
 const togetherMs = 2;
 /** Tokens closer together than this form one sample of a stream: a connection may deliver several in one read. */
 const gapSampleMsMin = 1;
@@ -20,17 +20,17 @@ const gapSampleMsMin = 1;
 const shownMemory = 0.9;
 const prefillMemory = 0.9;
 const gapMemory = 0.98;
-/** One of so many gap samples teaches the pool's model: neighbours differ little. */
+/** The pool's model learns from one gap sample in this many, since neighbours differ little. */
 const gapsPerLesson = 8;
-/** What a step may take longer than predicted before the worker counts as stalled. */
+/** Time by which a step may exceed its prediction before the worker counts as stalled. */
 const stallSlackMs = 50;
-/** Samples that the mean slowness of the pool averages over. */
+/** Weight of a sample in the mean slowness of the pool. */
 const centreGain = 0.02;
 
 class WorkerSpeed {
-  /** Start of the group of prompts whose first tokens come together. */
+  /** Start of the group of prompts whose first tokens arrive together. */
   groupFromMs = 0;
-  /** When they came. 0: no group is open. */
+  /** Their arrival. 0: no group is open. */
   groupEndMs = 0;
   groupTokens = 0;
   groupPairs = 0;
@@ -58,7 +58,7 @@ export class SpeedModel {
   /** Mean logarithm of the slowness of samples: the pool's model drifts until it is 0. */
   #prefillCentre = 0;
   #gapCentre = 0;
-  /** KV tokens of all live workers, as of `refresh`. 0 before the first: nobody reads the shares. */
+  /** KV tokens of all live workers, as of `refresh`. 0 before the first: the shares are not used then. */
   #poolTokens = 0;
   /** Columns as of `refresh`: see `slownessAt`, `backlogAt`. */
   slowness: Float64Array = new Float64Array(8);
@@ -114,14 +114,14 @@ export class SpeedModel {
     return this.#prefill.fixedMs;
   }
 
-  /** Time per token of each stream, were `requests` with so much context decoded on a worker as fast as the pool. */
+  /** Time per token of each stream if a worker as fast as the pool decodes `requests` with this context. */
   gapMs(requests: number, contextTokens: number): number {
     return this.#decode.gapMs(requests, contextTokens);
   }
 
   /**
-   * max(prefill, gaps), each against the pool; or, if the head of the queue is overdue, how many times as long as
-   * predicted it has taken already.
+   * max(prefill, gaps), each relative to the pool. If the head of the queue is overdue: the time that it has taken so
+   * far, as a multiple of the prediction.
    */
   slownessAt(worker: WorkerIndex, nowMs: number): number {
     const slowness = Math.max(this.#prefillSlowness.at(worker, nowMs), this.#gapSlowness.at(worker, nowMs));
@@ -131,7 +131,7 @@ export class SpeedModel {
     return Math.max(slowness, (nowMs - this.#queues.sinceMs[worker]!) / (dueMs + stallSlackMs));
   }
 
-  /** Whether the worker has still to compute a prompt that was booked before booking number `order`. */
+  /** Whether the worker still has to compute a prompt booked before booking number `order`. */
   isBehind(worker: WorkerIndex, order: number): boolean {
     const head = this.#queues.heads[worker];
     return !!head && head.order < order;
@@ -147,7 +147,7 @@ export class SpeedModel {
     return this.#prefillSlowness.uncertainty(worker);
   }
 
-  /** Prefill was booked and counted. */
+  /** Call when prefill was booked and counted. */
   booked(record: BookingRecord, nowMs: number): void {
     const { worker } = record;
     const speed = this.#speeds[worker]!;
@@ -160,7 +160,7 @@ export class SpeedModel {
     if (this.#poolTokens > 0) this.share.booked(worker, record.uncachedTokens, this.#poolTokens);
   }
 
-  /** @param observed false: its end is an estimate, so nothing is learnt from it */
+  /** @param observed false: the end is an estimate, so the model does not learn from it */
   prefillEnds(record: BookingRecord, observed: boolean, nowMs: number): void {
     const { worker } = record;
     if (!this.#queues.remove(record, nowMs)) return;
@@ -176,7 +176,7 @@ export class SpeedModel {
     speed.groupPairs += record.prefillPairs;
   }
 
-  /** A booking ends. If its prompt was the head of the queue, nothing is known of how much of it was computed. */
+  /** Call when a booking ends. If its prompt was the head of the queue, the computed part is unknown. */
   ended(record: BookingRecord, nowMs: number): void {
     const { worker } = record;
     const isHead = this.#queues.heads[worker] === record;
@@ -187,8 +187,8 @@ export class SpeedModel {
   }
 
   /**
-   * An answer came in one piece.
-   * @param outputTokens as the engine reported
+   * Call when an answer in one piece has arrived.
+   * @param outputTokens reported by the engine
    */
   wholeAnswer(record: BookingRecord, outputTokens: number, nowMs: number): void {
     const { worker, uncachedTokens, isl } = record;
@@ -234,7 +234,7 @@ export class SpeedModel {
     return streamedTokens === 0 ? this.#prefill.outputTokenMs : streamedMs / streamedTokens;
   }
 
-  /** Work of the queue, minus the time the head has had so far. */
+  /** Work of the queue, minus the time that the head has had. */
   #backlogAt(worker: WorkerIndex, slowness: number, nowMs: number): number {
     const { heads, tokens, pairs, sinceMs } = this.#queues;
     const head = heads[worker];

@@ -1,17 +1,17 @@
-// Foresee policy: milliseconds of prefill learnt from the streams, times what the worker holds.
+// Foresee policy: predicted milliseconds of prefill, times the blocks in use on the worker.
 
 import type { Candidates } from '../choice/candidates.ts';
 import type { Choice, Policy } from '../choice/policy.ts';
 import type { Random } from '../random.ts';
 import type { RequestSlo } from '../types.ts';
 
-/** Terms can be left out to measure what each brings. All are on by default. */
+/** Terms can be turned off to measure their effect. All are on by default. */
 export interface ForeseeOptions {
   /** Factor q of the recent prefill work. */
   readonly share?: 'on' | 'off';
   /** Factor 1 + rho of the request's own prefill. */
   readonly backlogWeight?: 'on' | 'off';
-  /** Factor of the blocks that the worker holds. */
+  /** Factor of the active and new blocks. */
   readonly blocks?: 'on' | 'off';
   /** Divisor g while the KV cache fills up. */
   readonly capacity?: 'on' | 'off';
@@ -19,11 +19,11 @@ export interface ForeseeOptions {
   readonly slowness?: 'on' | 'off';
 }
 
-/** Tokens of one block in the cost, whatever the block sizes of the workers. */
+/** Tokens of one block in the cost, independent of the workers' block sizes. */
 const costBlockTokens = 16;
 /** rho grows by 1 for each second of mean backlog, up to this. */
 const backlogWeightMax = 2;
-/** The share of free KV below which a worker gets dearer, and the least that it is taken for. */
+/** Share of free KV below which the cost of a worker rises, and its lower bound. */
 const freeKvShare = 0.3;
 const freeKvMin = 0.05;
 /** Costs within this share of the lowest are near-ties. */
@@ -74,7 +74,7 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
   };
 }
 
-/** @param slo candidates that are predicted to miss it are passed over. @returns null if all are */
+/** @param slo candidates that are predicted to miss it are skipped. @returns null if all are */
 function fewestOfLowest(candidates: Candidates, slo: RequestSlo | undefined, random: Random): Choice | null {
   const { count, cost, runningRequests } = candidates;
   let lowest = Number.POSITIVE_INFINITY;
