@@ -39,7 +39,11 @@ function describePrediction({ policy, runs }: PolicyRuns): string[] {
   };
   if (runs.every(({ prediction }) => prediction === null)) return [];
   const error = `${percent(({ mape }) => mape)} (median ${percent(({ apeP50 }) => apeP50)})`;
-  return [`${policy} predicts TTFT with a mean absolute error of ${error}, bias ${percent(({ bias }) => bias)}`];
+  const line = `${policy} predicts TTFT with a mean absolute error of ${error}, bias ${percent(({ bias }) => bias)}`;
+  const regretMs = meanOver(runs, ({ prediction }) => prediction?.regret?.meanMs ?? null);
+  if (regretMs === null) return [line];
+  const best = percent(({ regret }) => regret?.bestShare ?? null);
+  return [`${line}; regret ${formatNumber(regretMs, 1)} ms on average, ${best} of the choices were best in hindsight`];
 }
 
 export function describeCluster(spec: RunSpecJson): string[] {

@@ -24,6 +24,8 @@ export class RequestLog {
   readonly predictedTokens: Int32Array;
   /** TTFT as predicted by the policy at the choice. NaN: it predicted none. */
   readonly predictedTtftMs: Float64Array;
+  /** How much sooner the best worker would have answered, as the router knew at the first token. NaN: unknown. */
+  readonly regretMs: Float64Array;
   /** Gaps between neighbouring tokens of measured requests, in milliseconds. */
   readonly gapsMs: LogHistogram = new LogHistogram(0.01);
   readonly #fate: Uint8Array;
@@ -36,6 +38,7 @@ export class RequestLog {
     this.worker = new Int32Array(count).fill(-1);
     this.cachedTokens = new Int32Array(count);
     this.predictedTokens = new Int32Array(count);
+    this.regretMs = new Float64Array(count).fill(Number.NaN);
     this.predictedTtftMs = new Float64Array(count).fill(Number.NaN);
     this.#fate = new Uint8Array(count);
   }

@@ -63,7 +63,7 @@ export interface RunResult {
   /** TTFT sums over `ttftBlocksMax` stretches of the measured requests, for the intervals of paired ratios. */
   readonly ttftBlocks: { readonly sumMs: readonly number[]; readonly requests: readonly number[] };
   readonly ttftOverTime: TtftOverTime;
-  /** Null: the policy predicts no TTFT. */
+  /** Null: no TTFT was predicted. */
   readonly prediction: PredictionFigures | null;
   /** Null: no worker slowed down. */
   readonly slowDown: SlowDownFigures | null;

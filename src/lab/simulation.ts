@@ -334,7 +334,7 @@ class Simulation {
     this.#log.lastTokenNs[request] = this.#nowNs;
     this.#log.cachedTokens[request] = cachedTokens;
     const booking = this.#bookings[request]!;
-    this.#router.firstToken(booking, this.#nowMs);
+    this.#log.regretMs[request] = this.#router.firstToken(booking, this.#nowMs)?.regretMs ?? Number.NaN;
     this.#router.outputTokens(booking, 1, this.#nowMs);
     this.#slo.firstToken(request);
   }
