@@ -1,5 +1,6 @@
 // `kvoyant lab compare`: runs many workloads under many policies, at shares of round robin's capacity.
 
+import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   describeRuns,
@@ -9,6 +10,7 @@ import {
   type PolicyRuns,
   type PolicySpec,
   parsePolicySpec,
+  policyPlot,
   type ReportLoad,
   type ReportSection,
   type RunResult,
@@ -57,6 +59,7 @@ interface Flags extends EngineFlags, WorkloadFlags, TokenizerFlag, ExperimentFla
   readonly profiles: readonly EngineProfileName[];
   readonly seeds: readonly number[];
   readonly loads: readonly number[];
+  readonly svg?: string;
 }
 
 interface Given extends Omit<Flags, 'workloads'> {
@@ -73,6 +76,8 @@ interface Row {
 
 /** The policy whose capacity sets the load and that ratios refer to. */
 const referencePolicy = 'round-robin';
+/** The policy in colour in the picture. */
+const highlightedPolicy = 'foresee';
 
 /** All policies of the lab except the control without a load term. */
 export const comparedPolicies: readonly string[] = [
@@ -121,7 +126,8 @@ export function labCompareCommand(): Command {
       new Option('--loads <list>', "shares of round robin's capacity; without effect on a burst")
         .argParser(loadList)
         .default([0.9], '0.9'),
-    );
+    )
+    .option('--svg <file>', 'write the summary as a picture');
   addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addEngineFlags(command))), 'lab-results');
   const action = sayingErrors(command, compare);
   return command.action((files: readonly string[], { set, ...flags }: Given) =>
@@ -146,7 +152,18 @@ async function compare(flags: Flags): Promise<void> {
       reportPage('kvoyant lab compare', sections, referencePolicy),
     );
     console.log(`\n${json}\n${html}`);
+    if (flags.svg !== undefined) await writePlot(flags.svg, sections);
   });
+}
+
+async function writePlot(file: string, sections: readonly ReportSection[]): Promise<void> {
+  const svg = policyPlot(sections, referencePolicy, highlightedPolicy);
+  if (svg === null) {
+    console.error(`kvoyant lab compare: --svg: needs ${referencePolicy} and another policy on two workloads or loads`);
+    return;
+  }
+  await writeFile(file, `${svg}\n`);
+  console.log(file);
 }
 
 function printSections(sections: readonly ReportSection[]): void {

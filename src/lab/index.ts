@@ -7,6 +7,7 @@ export { fleetTables, slowDownNote } from './fleet-tables.ts';
 export { executeJob, type JobResult, type LabJob, type ProbeResult } from './lab-job.ts';
 export { pooledSpeedBound, speedBound } from './latency-bound.ts';
 export { type PairedRatio, pairedTtftRatio } from './paired-ratio.ts';
+export { policyPlot } from './policy-plot.ts';
 export { type PolicySpec, parsePolicySpec } from './policy-spec.ts';
 export {
   goodShareMin,
