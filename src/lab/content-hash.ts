@@ -31,7 +31,7 @@ export function hashPrompt(
   return { blockSize, count, sequence, blockTokens: blockSize };
 }
 
-/** Unique hashes for the blocks of one request behind its full prompt blocks. */
+/** Unique hashes for the blocks of one request after its full prompt blocks. */
 export class ContentHasher implements SequenceHasher {
   readonly #blockSize: number;
   readonly #own: number;

@@ -1,4 +1,4 @@
-// Engines of a run's fleet: options of each worker, and what bounds and policies need to know of all of them.
+// Engines of a run's fleet: options of each worker, and totals for bounds and policies.
 
 import type { EngineModel } from '../core/index.ts';
 import { type EngineOptions, engineProfiles, type StepLoad } from '../sim/index.ts';
@@ -24,7 +24,7 @@ export function fleetKvTokens(spec: RunSpec): number {
   return perWorker(spec, (worker) => kvTokensOf(spec, worker)).reduce((sum, tokens) => sum + tokens);
 }
 
-/** What bounds of the whole fleet need: its fastest engine, and the fleet's speed as a number of such engines. */
+/** For bounds of the whole fleet: its fastest engine, and the fleet's speed as a number of such engines. */
 export interface FleetTiming {
   readonly fastest: EngineOptions;
   readonly workers: number;
@@ -39,7 +39,7 @@ export function fleetTiming(spec: RunSpec): FleetTiming {
   };
 }
 
-/** The policy reads `speeds` at each choice, so a slow-down can be told by writing to it. */
+/** The policy reads `speeds` at each choice, so writing to it reveals a slow-down. */
 export function toldSpeeds(spec: RunSpec): ToldSpeeds & { readonly speeds: number[] } {
   if (!spec.policy.told) return { speeds: new Array<number>(spec.workers).fill(spec.engineSpeed), engine: undefined };
   const engine = spec.profile === runSpecDefaults.profile ? undefined : modelOf(spec);

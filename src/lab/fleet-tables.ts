@@ -1,4 +1,4 @@
-// Tables of a fleet whose workers differ: what each kind of worker did, and how a policy takes a slow-down.
+// Tables of a fleet with different workers: figures per kind of worker, and a policy's reaction to a slow-down.
 
 import { type Column, formatNumber } from '../report/text-table.ts';
 import type { PolicyRuns } from './report-section.ts';
@@ -103,7 +103,7 @@ function slowDownTable(policies: readonly PolicyRuns[]): ResultTable {
   return { columns: slowDownColumns, rows };
 }
 
-/** Null: not before the worker recovered. */
+/** Null: it had not settled when the worker recovered. */
 export function settledAfterS({ slowDown }: RunResult, steadyMs: number | null): number | null {
   if (steadyMs === null) return null;
   let settled: number | null = null;

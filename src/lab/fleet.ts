@@ -11,7 +11,7 @@ export interface Fleet {
   readonly slowDown?: SlowDown;
 }
 
-/** Steps that begin in the given part of the arrivals take `factor` times as long. The router is not told. */
+/** Steps that begin in the given part of the arrivals take `factor` times as long. The router does not know. */
 export interface SlowDown {
   readonly worker: number;
   /** Start and end as shares of the time from the first to the last arrival, so that they hold at any rate. */

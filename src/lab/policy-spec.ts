@@ -32,7 +32,7 @@ export interface PolicySpec {
   readonly joint: boolean | null;
   /** Whether KV events reach the router. Without them it assumes an LRU cache of its own decisions. */
   readonly kvEvents: boolean;
-  /** Only for policies that predict with the engines' speed: whether they know the true ones of this run. */
+  /** Only for policies that predict with the engines' speed: whether they know the true speeds of this run. */
   readonly told: boolean;
   /** What the router does with a worker that slows down. `drained`: sends it nothing until it has recovered. */
   readonly slowWorker: 'kept' | 'drained';
@@ -114,7 +114,7 @@ export function parsePolicySpec(text: string): PolicySpec {
   };
 }
 
-/** What a policy that predicts with the engines' speed is given. */
+/** Input of a policy that predicts with the engines' speed. */
 export interface ToldSpeeds {
   /** By worker, relative to `engine`. The policy reads it at each choice. */
   readonly speeds: readonly number[];

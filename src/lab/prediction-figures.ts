@@ -1,4 +1,4 @@
-// How well a policy predicted the TTFT of the requests it placed.
+// Errors of a policy's TTFT predictions for the requests that it placed.
 
 import { quantile } from '../report/summary.ts';
 import type { RequestLog } from './request-log.ts';

@@ -1,4 +1,4 @@
-// Numbers of results as they are stored: rounded, and null where there is none.
+// Stored form of result numbers: rounded, and null for a missing value.
 
 import type { Summary } from '../report/summary.ts';
 

@@ -1,4 +1,4 @@
-// What a simulation returns, and how it is observed and limited.
+// Result, observers and limits of a simulation.
 
 import type { Decision } from '../core/choice/decision.ts';
 import type { Router } from '../core/router.ts';

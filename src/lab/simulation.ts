@@ -2,7 +2,7 @@
 //
 // Time is in integer nanoseconds. Order of simultaneous events: ends of steps (by worker), KV events, bookings,
 // arrivals; then every idle engine with work starts a step. A step's KV events reach the router before its tokens.
-// Simultaneous arrivals are planned together where the router does that.
+// Simultaneous arrivals are planned together if the router plans bursts.
 
 import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
@@ -63,7 +63,7 @@ class Simulation {
   readonly #workload: Workload;
   readonly #spec: RunSpec;
   readonly #watch: SimulationWatch;
-  /** By worker. A policy that is told reads them. */
+  /** By worker; policies that know the speeds read them. */
   readonly #toldSpeeds: number[];
   readonly #slo: SloWatch;
   readonly #router: Router;
@@ -189,7 +189,7 @@ class Simulation {
     }
   }
 
-  /** Steps that have begun keep their time. */
+  /** Changes the factor for later steps; the current step keeps its time. */
   #pace(worker: WorkerIndex, factor: number): void {
     this.#workers[worker]!.slowness = factor;
     const { told, slowWorker } = this.#spec.policy;
@@ -233,7 +233,7 @@ class Simulation {
     else this.#settle(routable, entry);
   }
 
-  /** Workers of a mixed fleet that cannot hold the request are no candidates, as behind a context limit of their own. */
+  /** Workers of a mixed fleet that can't hold the request are excluded, like workers with a context limit. */
   #tooSmallFor(tokens: number): { readonly excluded?: ReadonlySet<WorkerIndex> } {
     if (!this.#isSized) return {};
     const excluded = new Set<WorkerIndex>();

@@ -10,7 +10,7 @@ export interface Cell {
   readonly row: string;
   /** Mean TTFT / that of the reference. */
   readonly ratio: number;
-  /** The same of each seed. */
+  /** The same for each seed. */
   readonly seedRatios: readonly number[];
   /** Mean TTFT / that of the best policy there. */
   readonly behindBest: number;
@@ -19,17 +19,17 @@ export interface Cell {
   readonly e2e: Compared | null;
   readonly goodShare: number | null;
   readonly ceilingReached: number | null;
-  /** From a trace: its seeds are no further samples. */
+  /** From a trace, whose seeds are not further samples. */
   readonly isRecorded: boolean;
 }
 
 export interface Compared {
-  /** To the reference. */
+  /** Ratio to the reference. */
   readonly ratio: number;
   readonly behindBest: number;
 }
 
-/** Whether all requests of the section arrive at once. Such rows are summarized apart: their TTFT is of another kind. */
+/** Whether all requests of the section arrive at once. Such rows are summarized apart, since their TTFT differs. */
 export function isBurst({ loads }: ReportSection): boolean {
   return loads.every(({ policies }) =>
     policies.every(({ runs }) =>
@@ -101,7 +101,7 @@ export interface Interval {
 
 /**
  * 95 % interval of the geometric mean of the cells' ratios, from its spread over the seeds (Student's t). Null for fewer
- * than three seeds, and for traces, whose seeds are no samples.
+ * than three seeds, and for traces, whose seeds are not samples.
  */
 export function seedInterval(cells: readonly Cell[]): Interval | null {
   const seeds = cells[0]?.seedRatios.length ?? 0;

@@ -31,7 +31,7 @@ const columns = (reference: string): readonly Column[] => [
 /** Score of one policy over a whole comparison. Null if there is nothing to compare. */
 export interface PolicyScore {
   readonly policy: string;
-  /** Knows what a router cannot. */
+  /** Uses knowledge that a router can't have. */
   readonly isReference: boolean;
   /** Geometric mean of the TTFT ratios to the reference. */
   readonly geoMean: number | null;

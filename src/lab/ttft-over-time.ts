@@ -23,7 +23,7 @@ export interface SlowDownFigures {
   readonly before: SummaryJson;
   readonly during: SummaryJson;
   readonly after: SummaryJson;
-  /** Of the requests that arrived so long after its start or later, and before its end. */
+  /** Figures of the requests that arrived at least `afterS` after its start and before its end. */
   readonly settling: readonly { readonly afterS: number; readonly requests: number; readonly p99Ms: number | null }[];
 }
 

@@ -34,7 +34,7 @@ export function verdict(policies: readonly PolicyRuns[], reference: string): str
   ].join(' ');
 }
 
-/** Verdict on a whole comparison, one line a statement. Empty if there is nothing to summarize. */
+/** Verdict on a whole comparison, one line per statement. Empty if there is nothing to summarize. */
 export function overallVerdict(sections: readonly ReportSection[], reference: string): string[] {
   return summaryGroups(sections).flatMap(({ title, sections: group }) => groupVerdict(title, group, reference));
 }

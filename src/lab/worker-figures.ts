@@ -1,4 +1,4 @@
-// Figures of each worker of a run: its engine, what it served, and the TTFT there.
+// Figures of each worker of a run: its engine, its requests, and their TTFT.
 
 import { summarize } from '../report/summary.ts';
 import type { Engine } from '../sim/index.ts';

@@ -1,4 +1,4 @@
-// Engine profiles by name: step times of a card and a model, with the settings that engines have there.
+// Engine profiles by name: step times of a card and a model, with the engine's usual settings.
 
 import { dynamoStepTime } from './dynamo-step-time.ts';
 import { h100Llama8b, h100Qwen32bTp2 } from './h100-step-time.ts';
@@ -16,7 +16,7 @@ export interface EngineProfile {
   /** vLLM's default on such a card. */
   readonly stepTokensMax: number;
   readonly sequencesMax: number;
-  /** Null: one token a step. */
+  /** Null: one token per step. */
   readonly speculation: Speculation | null;
 }
 

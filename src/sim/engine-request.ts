@@ -53,7 +53,7 @@ export class EngineRequest {
   tokenCount: number;
   /** Leading tokens whose KV is computed (or scheduled in the current step). */
   computedTokens = 0;
-  /** Tokens that the last step with an output gave the request. */
+  /** Output tokens of the request's last step that had any. */
   sampledTokens = 0;
   /** Tokens scheduled in the current step. */
   scheduledTokens = 0;
@@ -116,7 +116,7 @@ export class EngineRequest {
 
   appendBlock(block: number): void {
     if (this.blockCount === this.blocks.length) {
-      // By then the prompt is hashed, and it has a block for each hash.
+      // The prompt is hashed by then, and has one block per hash.
       const grown = new Int32Array(Math.max(8, this.blockCount * 2, this.hashes.length / 2 + 1));
       grown.set(this.blocks);
       this.blocks = grown;

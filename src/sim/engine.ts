@@ -19,7 +19,7 @@ export interface EngineOptions extends SchedulerOptions {
   /** Waiting and running requests. Further ones are refused. */
   readonly unfinishedMax: number;
   readonly stepTime: StepTime;
-  /** Null: a step gives one token to a sequence. */
+  /** Null: one token per sequence and step. */
   readonly speculation: Speculation | null;
   readonly blockHash: BlockHash;
   readonly sampleToken: SampleToken;
@@ -92,7 +92,7 @@ export class Engine {
   readonly contextTokensMax: number;
   readonly #options: EngineOptions;
   readonly #scheduler: Scheduler;
-  /** Overwritten in place: truncating a list to 0 gives its memory back. */
+  /** Overwritten in place, since truncating a list to 0 frees its memory. */
   readonly #sampled: EngineRequest[] = [];
   #sampledCount = 0;
   readonly #finished: EngineRequest[] = [];

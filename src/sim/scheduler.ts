@@ -47,7 +47,7 @@ export class Scheduler {
   readonly #cache: PrefixCache;
   readonly #waiting: WaitingQueue;
   readonly #running: EngineRequest[] = [];
-  /** Entries of `scheduled` that belong to the step that is being filled. */
+  /** Entries of `scheduled` that belong to the current step. */
   #filled = 0;
   readonly #decodeTokensMax: number;
 
@@ -105,7 +105,7 @@ export class Scheduler {
 
   /** Fills `scheduled`, `preempted` and `load` for the next step, and moves the requests' `computedTokens` ahead. */
   schedule(): void {
-    // Overwritten in place: truncating a list to 0 gives its memory back.
+    // Overwritten in place, since truncating a list to 0 frees its memory.
     this.#filled = 0;
     if (this.preempted.length > 0) this.preempted.length = 0;
     const budget = this.#scheduleRunning(this.#options.stepTokensMax);

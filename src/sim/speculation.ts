@@ -1,4 +1,4 @@
-// Speculative decoding: a draft model proposes tokens, and a step emits those that the model accepts, and one more.
+// Speculative decoding: a draft model proposes tokens, and a step emits the accepted ones plus one.
 
 import type { EngineRequest } from './engine-request.ts';
 import type { StepLoad, StepTime } from './step-time.ts';

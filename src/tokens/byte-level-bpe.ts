@@ -152,7 +152,7 @@ export class ByteLevelBpe {
     }
   }
 
-  /** Where the kernel can't: patterns that are regexes, and very long runs without a certain word boundary. */
+  /** For input that the kernel can't split: regex patterns, and very long runs without a certain word boundary. */
   get #encoder(): ByteLevelEncoder {
     this.#slowEncoder ??= new ByteLevelEncoder(this.#vocabulary, this.#parts.merges, this.#splitter);
     return this.#slowEncoder;

@@ -5,7 +5,7 @@ import { type TemplateLimits, templateLimits } from './template-work.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import { type ChatTemplates, renderChat } from './tokenizer-files.ts';
 
-/** Synchronous: 7,000 tokens take about 0.3 ms, less where text was seen before. */
+/** Synchronous: 7,000 tokens take about 0.3 ms, less for text seen before. */
 export class ByteLevelTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabSize: number;

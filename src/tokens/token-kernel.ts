@@ -1,7 +1,8 @@
-// The kernel of byte-level BPE for texts that a scanner splits: UTF-8 -> words -> ids, in WebAssembly (kernel/tokens.ts).
+// The WebAssembly kernel of byte-level BPE for texts that a scanner splits: UTF-8 -> words -> ids (kernel/tokens.ts).
 //
-// Its tables are small copies of the vocabulary's and the merges': between two requests the larger ones would fall out
-// of the processor's caches. Memory, in this order: classes, vocabulary, merges, words, one text and its ids, chunks.
+// Its tables are small copies of those of vocabulary and merges, since larger ones would be evicted from the
+// processor's caches between requests. Memory, in this order: classes, vocabulary, merges, words, one text and its ids,
+// chunks.
 
 import { assert } from '../core/assert.ts';
 import type { CharacterClasses } from './character-classes.ts';
@@ -51,7 +52,7 @@ export interface KernelParts {
   readonly vocabulary: Vocabulary;
   readonly merges: Merges;
   readonly rules: ScannerRules;
-  /** Bytes of chunks and their ids; 0: none are kept. */
+  /** Limit on the bytes of cached chunks and their ids; 0: no cache. */
   readonly chunkBytesMax: number;
 }
 
@@ -60,12 +61,12 @@ const idsMax = 2 ** 20 - 1;
 const pageBytes = 65_536;
 /** Maximum UTF-8 bytes per UTF-16 code unit. */
 const codeUnitBytesMax = 3;
-/** Words are read in whole u64, and written in whole slots. */
+/** Bytes after the data, since words are read in whole u64 and written in whole slots. */
 const slackBytes = 64;
-/** Of its scratch memory the kernel wants this for each byte of a word. */
+/** Scratch memory of the kernel per byte of a word. */
 const symbolBytes = 32;
 
-/** Slots of 32 bytes in sets of two: 512 KB, which stay in the processor's second cache. */
+/** Sets of two slots of 32 bytes: 512 KB, which fit the processor's second cache. */
 const shortSets = 8192;
 const longSlots = 16_384;
 /** Sets of four slots, 32 bytes each. */
@@ -86,12 +87,12 @@ export class TokenKernel {
   #text: Uint8Array;
   #ids: Uint32Array;
 
-  /** Whether the kernel's tables have room for this vocabulary. */
+  /** Whether the vocabulary fits the kernel's tables. */
   static takes(vocabulary: Vocabulary, merges: Merges): boolean {
     return vocabulary.size <= idsMax && (merges.pairs?.tokens.length ?? 0) <= idsMax;
   }
 
-  /** @param parts that `takes` accepts. Tens of milliseconds */
+  /** Takes tens of milliseconds. @param parts must pass `takes` */
   constructor(parts: KernelParts) {
     this.#kernel = new WebAssembly.Instance(compiledKernel()).exports as Kernel;
     const layout = new Layout(this.#kernel);
@@ -102,7 +103,7 @@ export class TokenKernel {
     this.#kernel.placeWords(layout.take(shortSets * 64), shortSets, layout.take(longSlots * 128), longSlots);
     this.#textAt = layout.take(textBytes + slackBytes);
     this.#idsAt = layout.take(textBytes * 4 + slackBytes);
-    // The ring comes last: the kernel lets the memory grow as the ring is filled.
+    // The ring is last, since the kernel grows the memory as it fills the ring.
     const slots = layout.take(chunkSets * 32);
     this.#kernel.placeChunks(slots, chunkSets, layout.end, Math.floor(parts.chunkBytesMax / 8));
     this.#text = new Uint8Array(0);
@@ -110,7 +111,7 @@ export class TokenKernel {
     this.#view();
   }
 
-  /** Bytes of text so far that were not found as cached chunks. */
+  /** Bytes of text so far that were not in the cache of chunks. */
   get bytesSplit(): number {
     return this.#kernel.bytesSplit();
   }
@@ -123,7 +124,7 @@ export class TokenKernel {
   append(text: string, out: TokenBuffer): void {
     const { written } = this.#utf8.encodeInto(text, this.#text);
     const end = this.#kernel.encode(this.#textAt, this.#textAt + written, this.#idsAt);
-    // Growing the memory has detached the views.
+    // Growing the memory detaches the views.
     if (this.#ids.length === 0) this.#view();
     out.append(this.#ids.subarray(0, (end - this.#idsAt) / 4));
   }
@@ -144,10 +145,10 @@ function compiledKernel(): object {
   return compiled;
 }
 
-/** Gives out memory from the start, in whole cache lines. */
+/** Allocates memory from the start, in whole cache lines. */
 class Layout {
   readonly kernel: Kernel;
-  /** What was given out ends here. The kernel's own data is below its start. */
+  /** End of the allocated memory. The kernel's own data is below its start. */
   end = 4096;
 
   constructor(kernel: Kernel) {
@@ -179,7 +180,7 @@ function placeScanner(layout: Layout, { kind, classes, numbersMax, contractions 
 
 const pageSize = 256;
 
-/** Equal pages of the table once each, and the page of each 256 code points. */
+/** The distinct pages of the table, and the page number of each 256 code points. */
 function pagesOf(classes: CharacterClasses): { numbers: Uint16Array; pages: Uint8Array } {
   const numbers = new Uint16Array(classes.length / pageSize);
   const known = new Map<string, number>();

@@ -76,7 +76,7 @@ export class Vocabulary {
     }
   }
 
-  /** Ids of the words that `find` finds. */
+  /** Ids that `find` can return. */
   *words(): Generator<number> {
     for (let at = 1; at < this.#slots.length; at += 2) {
       const id = this.#slots[at]! - 1;

@@ -3,13 +3,13 @@
 import type { CharacterClasses } from './character-classes.ts';
 import type { ContractionCase } from './contraction.ts';
 
-/** What a scanner is, for the kernel, which has it too. */
+/** Parameters of a scanner, for the kernel's version of it. */
 export interface ScannerRules {
   readonly kind: 'cl100k' | 'gpt2' | 'o200k';
   readonly classes: CharacterClasses;
-  /** Numbers in one word; gpt2 has no limit. */
+  /** Most numbers in one word; gpt2 has no limit. */
   readonly numbersMax: number;
-  /** Null: words take none with them. */
+  /** Null: words never include one. */
   readonly contractions: ContractionCase | null;
 }
 
@@ -27,7 +27,7 @@ export interface WordScanner {
   alwaysSplits(before: number, after: number): boolean;
 }
 
-/** A scanner that the kernel has too. */
+/** A scanner with a version in the kernel. */
 export interface PatternScanner extends WordScanner {
   readonly rules: ScannerRules;
 }

@@ -21,7 +21,7 @@ import {
 import { toolLikeWorkload } from './generators/tool-like.ts';
 import { orderedWorkload, type Workload } from './workload.ts';
 
-/** The workloads of the studies that the older policies, and the first tables of the lab, were made with. */
+/** The workloads of the first studies, on which the older policies and the lab's first tables are based. */
 const classic = {
   'pr1731-fixed': pr1731FixedWorkload,
   'pr1731-isl': pr1731IslWorkload,
@@ -59,14 +59,14 @@ export const workloadNames: readonly WorkloadName[] = Object.keys(generators) as
 
 export type WorkloadSet = 'classic' | 'other' | 'all';
 
-/** Named sets, so that tables can be made again when workloads are added. */
+/** Named sets, so that older tables can be reproduced after workloads are added. */
 export const workloadSets: Readonly<Record<WorkloadSet, readonly WorkloadName[]>> = {
   classic: Object.keys(classic) as WorkloadName[],
   other: Object.keys(other) as WorkloadName[],
   all: workloadNames,
 };
 
-/** One line for the help about what the workloads of the set `other` are. */
+/** One line per workload of the set `other`, for the help. */
 export const workloadNotes: Readonly<Record<keyof typeof other, string>> = {
   agents: '24 agents with 30,000 to 78,000 tokens of their own behind 18,000 of shared tools, beside chat',
   drift: '60 prefixes of 4,096 tokens at a time; a new one takes the first rank every 12 requests',

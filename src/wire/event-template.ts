@@ -1,4 +1,4 @@
-// Recognizes events of a stream that equal an earlier one except for the text of its token, without parsing them.
+// Recognizes events of a stream that equal an earlier one except for the token's text, without parsing them.
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
@@ -9,17 +9,16 @@ const colon = 0x3a;
 
 const nothing: Buffer = Buffer.alloc(0);
 
-/** Keys whose string is the token's text; with the colon and the quote they can't be part of a JSON string. */
+/** Keys of the token's text; with colon and quote they can't occur inside a JSON string. */
 const textKeys = [Buffer.from('content":"'), Buffer.from('text":"')];
 const dataField = Buffer.from('data:');
 
 /**
- * An event is the bytes before the text, the text, and the bytes behind it. If only the text differs, and it is a JSON
- * string of which no quote and no line break is part, then the two events have the same members with the same values
- * except for that one string.
+ * An event consists of the bytes before the text, the text, and the bytes after it. If only the text differs, and it is
+ * the inside of a JSON string without quotes and line breaks, both events have equal members except for that string.
  */
 export class EventTemplate {
-  /** A longer event is no template. */
+  /** A longer event does not become a template. */
   static readonly eventBytesMax: number = 4096;
   /** A longer text is not recognized. */
   static readonly textBytesMax: number = 64 * 1024;
@@ -27,16 +26,16 @@ export class EventTemplate {
   #before: Buffer = nothing;
   #behind: Buffer = nothing;
 
-  /** Takes the last event as the template. @param events whole ones, to the blank line @returns whether it can be one */
+  /** Makes the last event the template. @param events complete, with the blank line @returns whether it is suitable */
   learn(events: Buffer): boolean {
     this.#before = this.#behind = nothing;
     const event = events.subarray(lastEventStart(events));
     if (event.length > EventTemplate.eventBytesMax || !isOneLine(event)) return false;
     const start = textStart(event);
     const end = start === -1 ? -1 : textEnd(event, start);
-    // What follows the text must not make a key of it, as in JSON that is broken.
+    // A colon would make the text a key, as in invalid JSON.
     if (end === -1 || event[end + 1] === colon) return false;
-    // Copies: the event may lie in a buffer that is used again.
+    // Copied, since the event may be in a reused buffer.
     this.#before = Buffer.from(event.subarray(0, start));
     this.#behind = Buffer.from(event.subarray(end));
     return true;
@@ -54,7 +53,7 @@ export class EventTemplate {
   }
 }
 
-/** Where the last event begins: behind the blank line before it. */
+/** Offset of the last event: after the blank line before it. */
 function lastEventStart(events: Buffer): number {
   for (let at = events.length - 4; at >= 0 && events.length - at <= EventTemplate.eventBytesMax; at--) {
     if (events[at] !== lineFeed) continue;
@@ -82,7 +81,7 @@ function textStart(event: Buffer): number {
   return -1;
 }
 
-/** Where the JSON string ends whose first character is at `at`: its closing quote; -1 if there is none before a control character. */
+/** Offset of the closing quote of the JSON string that begins at `at`; -1 if a control character comes first. */
 function textEnd(bytes: Buffer, at: number): number {
   const last = Math.min(bytes.length, at + EventTemplate.textBytesMax);
   for (let end = at; end < last; end++) {
@@ -96,7 +95,7 @@ function textEnd(bytes: Buffer, at: number): number {
   return -1;
 }
 
-/** Compares backwards: events of one stream differ at the end, if at all. */
+/** Compares backwards, since events of one stream usually differ near the end. */
 function equals(bytes: Buffer, from: number, expected: Buffer): boolean {
   if (bytes.length - from < expected.length) return false;
   for (let at = expected.length - 1; at >= 0; at--) if (bytes[from + at] !== expected[at]) return false;

@@ -2,10 +2,10 @@
 
 import { ByteCollector } from './byte-collector.ts';
 
-/** By lower-case name; of a header that came several times, all values. */
+/** By lower-case name; a repeated header has all its values. */
 export type AnswerHeaders = Record<string, string | string[]>;
 
-/** Receives an answer in order. An exception is the caller's of `push`. */
+/** Receives an answer in order. Its exceptions pass through `push`. */
 export interface AnswerSink {
   /** Also called for informational answers (1xx), which have no body and no end. */
   head(status: number, headers: AnswerHeaders): void;
@@ -38,23 +38,23 @@ type State =
   | 'trailer'
   | 'trailer-end';
 
-/** How the connection goes on after an answer. */
+/** Whether and how long the connection can be used after an answer. */
 export interface KeepAlive {
   readonly keep: boolean;
-  /** What the engine says of its patience with an idle connection; null: nothing. */
+  /** The engine's announced timeout of idle connections; null: none. */
   readonly idleMs: number | null;
 }
 
 /**
- * `begin`, then `push` until `end` was told, then `begin` again. Strict: lines end with CRLF, sizes are plain. O(bytes),
- * however they are cut.
+ * Call `begin`, then `push` until the sink's `end`, then `begin` again. Strict: lines end with CRLF, sizes are plain.
+ * O(bytes), however they are cut.
  */
 export class HttpAnswerReader {
   /** Limit on the bytes of a head, and on those of the trailers. */
   static readonly headBytesMax: number = 16 * 1024;
   /** Limit on a chunk's size line with its extensions. */
   static readonly sizeLineBytesMax: number = 4096;
-  /** Limit on the hexadecimal digits of a chunk's size: beyond, numbers lose precision. */
+  /** Limit on the hexadecimal digits of a chunk's size, so that it is an exact number. */
   static readonly sizeDigitsMax: number = 13;
 
   readonly #sink: AnswerSink;
@@ -62,17 +62,17 @@ export class HttpAnswerReader {
   readonly #head = new ByteCollector();
   #state: State = 'idle';
   #hasNoBody = false;
-  /** Bytes missing of the body, or of the chunk. */
+  /** Bytes missing from the body or the chunk. */
   #missingBytes = 0;
   #digits = 0;
-  /** Bytes of the size line, of the trailers, so far. */
+  /** Bytes so far of the size line, or of the trailers. */
   #lineBytes = 0;
   /** Bytes of the trailer line so far. */
   #trailerLineBytes = 0;
   #keepAlive: KeepAlive = { keep: false, idleMs: null };
-  /** Nothing more of the present push is read. */
+  /** The rest of the current push is ignored. */
   #isOver = false;
-  /** Body bytes of the present push. */
+  /** Range of the body bytes in the current push. */
   #from = 0;
   #to = 0;
 
@@ -80,33 +80,33 @@ export class HttpAnswerReader {
     this.#sink = sink;
   }
 
-  /** No answer is being read. */
+  /** Whether no answer is being read. */
   get idle(): boolean {
     return this.#state === 'idle';
   }
 
-  /** As the last complete head said. */
+  /** From the last complete head. */
   get keepAlive(): KeepAlive {
     return this.#keepAlive;
   }
 
-  /** An answer is expected from now on. @param toHead to a HEAD request: its head has the length of a body that is not sent */
+  /** Expects an answer. @param toHead to a HEAD request, whose answer announces a length but has no body */
   begin(toHead: boolean): void {
     this.#state = 'head';
     this.#hasNoBody = toHead;
     this.#head.clear();
   }
 
-  /** Ends reading: the rest of the present push is dropped. */
+  /** Ends reading: the rest of the current push is dropped. */
   stop(): void {
     this.#state = 'idle';
     this.#isOver = true;
   }
 
   /**
-   * Overwrites `bytes`: chunks of a body are moved together.
-   * @returns how many bytes came after the end of the answer; a connection that brings any can't be used again
-   * @throws HttpFormatError after the sink got the body before the fault
+   * Overwrites `bytes`, in which it joins the chunks of a body.
+   * @returns number of bytes after the end of the answer; if there are any, the connection can't be used again
+   * @throws HttpFormatError after the sink has got the body before the fault
    */
   push(bytes: Buffer): number {
     let at = 0;
@@ -123,7 +123,7 @@ export class HttpAnswerReader {
     return bytes.length - at;
   }
 
-  /** The connection has ended. @returns whether the answer is complete by that */
+  /** Call when the connection has ended. @returns whether that completes the answer */
   close(): boolean {
     if (this.#state !== 'until-end') return false;
     this.#state = 'idle';
@@ -131,7 +131,7 @@ export class HttpAnswerReader {
     return true;
   }
 
-  /** @returns where the next step begins */
+  /** @returns offset of the next step */
   #step(bytes: Buffer, at: number): number {
     const byte = bytes[at]!;
     switch (this.#state) {
@@ -283,7 +283,7 @@ export class HttpAnswerReader {
     this.#trailerLineBytes = 0;
   }
 
-  /** Trailers are read over. */
+  /** Skips trailers. */
   #readTrailer(byte: number, at: number): number {
     if (byte === lineFeed) throw new HttpFormatError('a trailer does not end with CRLF');
     if (byte === carriageReturn) this.#state = 'trailer-end';
@@ -305,7 +305,7 @@ export class HttpAnswerReader {
     if (byte !== wanted) throw new HttpFormatError('the framing of the body is broken');
   }
 
-  /** A part of the body. Joins it to the earlier parts of this push. */
+  /** Joins a part of the body to the earlier parts of this push. */
   #piece(bytes: Buffer, start: number, end: number): void {
     if (this.#from === this.#to) {
       this.#from = start;
@@ -339,7 +339,7 @@ function checkHeadBytes(bytes: number): void {
 
 interface Head {
   readonly status: number;
-  /** Of HTTP/1.x. */
+  /** The x of HTTP/1.x. */
   readonly minor: number;
   readonly headers: AnswerHeaders;
 }

@@ -53,7 +53,7 @@ export class SseSplitter {
     this.#rest = new ByteCollector(hold);
   }
 
-  /** No event has begun: the next byte is the first of a line. */
+  /** Whether no event has begun: the next byte is the first of a line. */
   get isBetweenEvents(): boolean {
     return !this.#isLong && this.#data.length === 0 && this.#rest.length === 0;
   }

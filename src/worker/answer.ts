@@ -71,8 +71,8 @@ export class Answer {
   }
 
   /**
-   * Adds the tokens that the last step gave a choice. They are sent by the next `flush`: as one chunk, like vLLM with
-   * speculative decoding, or one chunk each if the client asked for ids or logprobs.
+   * Adds a choice's tokens of the last step. The next `flush` sends them: as one chunk, like vLLM with speculative
+   * decoding, or as one chunk each if the client asked for ids or logprobs.
    */
   tokens(choice: Choice): void {
     const { request } = choice;

@@ -4,8 +4,8 @@ import type { TokenizerVerdict } from './tokenizer-verdict.ts';
 import type { ToldOfCache, WorkerTraits } from './worker-traits.ts';
 
 /**
- * `no-batches`: the feed is connected, but no batch arrives. `events-unmatched`: batches arrive, but never with the blocks of
- * the prompts sent there.
+ * `no-batches`: the feed is connected, but no batch arrives. `events-unmatched`: batches arrive, but never with the
+ * blocks of the prompts sent there.
  */
 export type Cause =
   | 'prefix-caching-off'

@@ -25,10 +25,10 @@ import type { Upstream } from './upstream.ts';
 /** From the request to the last byte of the answer. */
 const answerMsMax = 5000;
 
-/** More models are read in a turn of the event loop of their own. */
+/** Longer lists of models are read in a separate turn of the event loop. */
 const modelsPerTurnMax = 64;
 
-/** Special tokens of a template, and strings in an answer to /tokenize. */
+/** Allowance for special tokens of a template, and for strings in an answer to /tokenize. */
 const tokensBeside = 4096;
 
 /** Adapters may be loaded from disk or from a remote store. */
@@ -159,7 +159,7 @@ export class EngineProbe {
    * answer that is not JSON counts as null.
    */
   async askTokens(body: string, signal: AbortSignal, bytesMax: number): Promise<EngineAnswer> {
-    // No tokenizer makes more tokens of a text than it has bytes, except for a few special ones.
+    // A text has at most as many tokens as bytes, plus a few special ones.
     const commasMax = Math.min(body.length + tokensBeside, answeredTokensMax);
     const shape = { ...answerShape, stringsMax: tokensBeside, commasMax };
     const { status, text } = await this.#send({ method: 'POST', path: '/tokenize', body, bytesMax, shape }, signal);

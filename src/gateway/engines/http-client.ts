@@ -1,4 +1,4 @@
-// An HTTP/1.1 client for one engine without TLS: connections that are used again, one request at a time on each.
+// An HTTP/1.1 client for one engine without TLS: a pool of connections, with one request at a time on each.
 
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import { type AnswerHeaders, type AnswerSink, HttpAnswerReader } from '../../wire/http-answer-reader.ts';
@@ -6,7 +6,7 @@ import type { UpstreamController, UpstreamHandler, UpstreamRequest } from './ups
 
 /** Bytes of one read. */
 const readBytesMax = 64 * 1024;
-/** An engine that says how long it keeps an idle connection may close it that much earlier. */
+/** Idle connections are closed this long before the time that the engine announces. */
 const idleMarginMs = 1000;
 const sweepIntervalMs = 500;
 const tcpKeepAliveMs = 60_000;
@@ -18,7 +18,7 @@ export interface HttpClientOptions {
   readonly connectMsMax: number;
   /** Idle connections are closed after this time, or earlier if the engine says so. */
   readonly idleMsMax: number;
-  /** Called for the error of a request whose connection has brought at least a byte before it ended. */
+  /** Called with the error of a connection that had received at least one byte. */
   onUsedConnectionError(error: Error): void;
 }
 
@@ -32,7 +32,7 @@ export class ConnectionEnded extends Error {
   }
 }
 
-/** There was no connection within `connectMsMax`. */
+/** No connection was established within `connectMsMax`. */
 export class ConnectTimeout extends Error {
   override readonly name = 'ConnectTimeout';
   readonly code = 'ETIMEDOUT';
@@ -50,14 +50,14 @@ export class UnsendableRequest extends Error {
 const refusedInValues = /[^\t\x20-\x7e\x80-\xff]/;
 const refusedInPaths = /[^\x21-\xff]/;
 const headerName = /^[!#$%&'*+.^`|~\w-]+$/;
-/** Requests by these methods say that they have no body. */
+/** Requests with these methods get `content-length: 0` if they have no body. */
 const expectsBody: ReadonlySet<string> = new Set(['PUT', 'POST', 'PATCH']);
 
 export class HttpClient {
   readonly options: HttpClientOptions;
-  /** All connections read into it, one after another: what is passed on is valid only during the call. */
+  /** Shared by the reads of all connections, so bytes passed on are valid only during the call. */
   readonly readBuffer: Buffer = Buffer.allocUnsafeSlow(readBytesMax);
-  /** The one used last is the last. */
+  /** Most recently used last. */
   readonly #idle: HttpConnection[] = [];
   readonly #all = new Set<HttpConnection>();
   #sweep: NodeJS.Timeout | null = null;
@@ -71,7 +71,7 @@ export class HttpClient {
     return this.#all.size;
   }
 
-  /** @param fresh on a new connection, which is closed after the answer */
+  /** @param fresh use a new connection, and close it after the answer */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler, fresh: boolean): void {
     const call = new HttpCall(handler);
     let head: string;
@@ -88,7 +88,7 @@ export class HttpClient {
     connection.send(call, head, request);
   }
 
-  /** A connection is ready for the next request. */
+  /** Takes back a connection that is ready for the next request. */
   rest(connection: HttpConnection): void {
     this.#idle.push(connection);
     this.#sweep ??= setInterval(() => this.#closeIdle(performance.now()), sweepIntervalMs).unref();
@@ -100,7 +100,7 @@ export class HttpClient {
     if (at !== -1) this.#idle.splice(at, 1);
   }
 
-  /** Ends every connection, and with it every request. */
+  /** Ends every connection and its request. */
   close(): void {
     this.#closed = true;
     if (this.#sweep !== null) clearInterval(this.#sweep);
@@ -139,7 +139,7 @@ export class HttpClient {
   }
 }
 
-/** One request, for its handler. */
+/** One request, as its handler controls it. */
 class HttpCall implements UpstreamController {
   readonly handler: UpstreamHandler;
   /** Null once the request has ended. */
@@ -149,7 +149,7 @@ class HttpCall implements UpstreamController {
     this.handler = handler;
   }
 
-  /** Ends the request and its connection. Its handler is told nothing more. */
+  /** Ends the request and its connection. Its handler is not called again. */
   abort(_reason: Error): void {
     const { connection } = this;
     this.connection = null;
@@ -166,14 +166,14 @@ class HttpCall implements UpstreamController {
 }
 
 class HttpConnection implements AnswerSink {
-  /** When it is closed if it is still idle. */
+  /** Time at which it is closed if still idle. */
   idleUntilMs = 0;
   readonly #client: HttpClient;
   readonly #fresh: boolean;
   readonly #socket: Socket;
   readonly #reader = new HttpAnswerReader(this);
   #call: HttpCall | null = null;
-  /** The bytes being read completed an answer. */
+  /** The current read completed an answer. */
   #isAnswered = false;
   #connectTimer: NodeJS.Timeout | null;
 
@@ -198,7 +198,7 @@ class HttpConnection implements AnswerSink {
   }
 
   send(call: HttpCall, head: string, { method, body }: UpstreamRequest): void {
-    // The handler may have aborted it as it began.
+    // The handler may have aborted it in `onRequestStart`.
     if (call.connection !== this) return;
     this.#call = call;
     this.#reader.begin(method === 'HEAD');
@@ -246,7 +246,7 @@ class HttpConnection implements AnswerSink {
   }
 
   body(bytes: Buffer): void {
-    // It may have been aborted since the head.
+    // The handler may have aborted it since the head.
     const call = this.#call;
     call?.handler.onResponseData(call, bytes);
   }
@@ -264,7 +264,7 @@ class HttpConnection implements AnswerSink {
   #read(byteCount: number): boolean {
     const bytes = this.#client.readBuffer.subarray(0, byteCount);
     try {
-      // What nobody asked for must not become the answer to the next request.
+      // Unrequested bytes must not become the answer to the next request.
       if (this.#reader.push(bytes) > 0) this.destroy();
       else if (this.#isAnswered) this.#rest();
     } catch (error) {
@@ -284,7 +284,7 @@ class HttpConnection implements AnswerSink {
     const { keep, idleMs } = this.#reader.keepAlive;
     const { idleMsMax } = this.#client.options;
     const patienceMs = idleMs === null ? idleMsMax : Math.min(idleMsMax, idleMs - idleMarginMs);
-    // If the engine answered before it had the whole request, the rest would look like the next one.
+    // If the engine answered before it had the whole request, the rest would be read as the next one.
     if (this.#fresh || !keep || patienceMs <= 0 || this.#socket.writableLength > 0) {
       this.destroy();
       return;

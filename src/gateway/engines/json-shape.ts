@@ -1,13 +1,13 @@
-// Measures the shape of an engine's JSON as it arrives, so that an answer that would block the event loop is never parsed.
+// Measures the shape of an engine's JSON as it arrives, so that an answer that would block the event loop is refused.
 //
-// Parsing takes longer for many small values, and longest for deep nesting: two megabytes of brackets take a hundred
-// times as long as two megabytes of text.
+// Parsing is slow for many small values, and slowest for deep nesting: two megabytes of brackets take a hundred times
+// as long as two megabytes of text.
 
-/** Limits on one answer, besides its bytes. */
+/** Limits on one answer, in addition to its bytes. */
 export interface JsonLimits {
   readonly containersMax: number;
   readonly stringsMax: number;
-  /** On commas, which all but one value of each container have. */
+  /** Limit on commas; a container has one fewer than values. */
   readonly commasMax: number;
 }
 
@@ -31,7 +31,7 @@ export class JsonShape {
     this.#limits = limits;
   }
 
-  /** @returns the limit that the answer exceeds, in words, or null. O(bytes) */
+  /** @returns a text about the exceeded limit, or null. O(bytes) */
   push(bytes: Uint8Array): string | null {
     const { containersMax, stringsMax, commasMax } = this.#limits;
     for (let i = 0; i < bytes.length; i++) {

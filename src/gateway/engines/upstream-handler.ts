@@ -1,4 +1,4 @@
-// What becomes of a request to an engine, whoever carries it: the part of undici's interface that the gateway uses.
+// Interface of a request to an engine, for both HTTP clients: the part of undici's that the gateway uses.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -24,7 +24,7 @@ export interface UpstreamHandler {
 export interface UpstreamController {
   /** Ends the request and its connection. */
   abort(reason: Error): void;
-  /** Reads no more of the answer, except for what has been read already. */
+  /** Stops reading the answer; bytes that were read already still arrive. */
   pause(): void;
   resume(): void;
 }

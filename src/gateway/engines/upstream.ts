@@ -41,7 +41,7 @@ export interface UpstreamTls {
 
 export class Upstream {
   readonly #basePath: string;
-  /** Carries clients' requests to an engine without TLS; null: undici carries all. */
+  /** Sends clients' requests to an engine without TLS; null: undici sends all. */
   readonly #client: HttpClient | null;
   readonly #pool: Pool;
   /** Without keep-alive: one connection per request. */
@@ -51,7 +51,7 @@ export class Upstream {
 
   /**
    * @param url base address; its path is prefixed to every request's path
-   * @param carrier `undici` for tests that compare the two
+   * @param carrier `undici` for tests that compare both clients
    */
   constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }, carrier: 'own' | 'undici' = 'own') {
     const { origin, pathname, protocol, hostname, port } = new URL(url);
@@ -89,7 +89,7 @@ export class Upstream {
     return this.#basePath + path;
   }
 
-  /** @param fresh on a new connection */
+  /** @param fresh use a new connection */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler, fresh = false): void {
     const sent = { ...request, path: this.path(request.path) };
     if (this.#client !== null) this.#client.dispatch(sent, handler, fresh);

@@ -39,14 +39,14 @@ export function parsedBytes(json: Uint8Array): number {
   return textBytes + objects * objectBytes + commas * itemBytes + quotes * quoteBytes;
 }
 
-/** How many bytes of a kind a text has. */
+/** Number of bytes of each kind in a text. */
 interface ByteCounts {
   /** `[` and `{`. */
   readonly objects: number;
   readonly commas: number;
   readonly quotes: number;
   readonly foreign: number;
-  /** Continuation bytes of UTF-8, which are foreign too. */
+  /** Continuation bytes of UTF-8, also counted in `foreign`. */
   readonly following: number;
 }
 
@@ -66,7 +66,7 @@ const { memory, weigh: weighPiece } = new WebAssembly.Instance(
 ).exports as Kernel;
 const countsAt = 4096;
 const pieceAt = countsAt + 64;
-/** Texts are weighed in pieces that stay in the processor's first caches. */
+/** Texts are counted in pieces that fit the processor's first caches. */
 const pieceBytesMax = 131_072;
 const counts = new Uint32Array(memory.buffer, countsAt, 5);
 const piece = new Uint8Array(memory.buffer, pieceAt, pieceBytesMax);
@@ -77,7 +77,7 @@ function weigh(json: Uint8Array): ByteCounts {
     const bytes = json.length - at <= pieceBytesMax && at === 0 ? json : json.subarray(at, at + pieceBytesMax);
     piece.set(bytes);
     const length = (bytes.length + 15) & ~15;
-    // Zeros count for nothing.
+    // Zeros are not counted.
     piece.fill(0, bytes.length, length);
     weighPiece(pieceAt, length, countsAt);
   }

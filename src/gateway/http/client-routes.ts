@@ -13,7 +13,7 @@ export type ModelReader = (body: Buffer, contentType: string | null) => ModelRea
 export interface PassRoute {
   readonly kind: 'pass';
   readonly readModel: ModelReader;
-  /** It generates: booked by its length and placed by the policy. Others go to the engine with the fewest requests. */
+  /** Whether it generates: then it is booked by its length and placed by the policy, else at the least busy engine. */
   readonly books: boolean;
 }
 

@@ -25,8 +25,8 @@ export class KeyLimits {
   readonly #uses = new Map<string | null, Use>();
 
   /**
-   * Counts a request, in flight until `work` has settled or thrown.
-   * @throws RequestError 429 if a limit is reached: `work` is not called
+   * Counts a request as in flight until `work` has settled or thrown.
+   * @throws RequestError 429 if a limit is reached; `work` is then not called
    */
   async within<T>(
     key: ApiKey | null,
@@ -42,7 +42,7 @@ export class KeyLimits {
     }
   }
 
-  /** @returns the use that the request was counted in @throws RequestError 429 */
+  /** @returns the counts that include the request @throws RequestError 429 */
   #admit(key: ApiKey | null, settings: KeyLimitSettings, nowMs: number): Use {
     const use = this.#useOf(key?.name ?? null, Math.floor(nowMs / minuteMs));
     const inFlightMax = key?.inFlightMax ?? settings.inFlightPerKeyMax;

@@ -1,5 +1,5 @@
-// Relays the engines' other routes: those that generate to a worker of the policy's choice, the rest to the engine with
-// the fewest requests in flight.
+// Relays the engines' other routes: generating ones to a worker chosen by the policy, the rest to the engine with the
+// fewest requests in flight.
 
 import { readJsonModel } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';

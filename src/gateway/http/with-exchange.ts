@@ -1,4 +1,4 @@
-// What both listeners do with every request: deadlines, path, open routes, and an answer to what is thrown.
+// Common handling of every request at both listeners: deadlines, path, open routes, and answers to errors.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Exchange } from '../exchange/exchange.ts';
@@ -8,7 +8,7 @@ import { openRoute } from './operator-routes.ts';
 import { readPath } from './request-path.ts';
 import { forMethod } from './route-table.ts';
 
-/** @param answer a request to any route that is not open; what it throws or rejects with becomes the answer */
+/** @param answer handles routes that are not open; an error that it throws or rejects with becomes the answer */
 export async function withExchange(
   context: GatewayContext,
   request: IncomingMessage,

@@ -1,6 +1,6 @@
-// Writes the body of an answer to the client: one buffer for each write, with the chunk framing already in it.
+// Writes the body of an answer to the client: one buffer per write, including the chunk framing.
 //
-// node:http would write the size, the bytes and both line ends one by one, which costs several times as much.
+// node:http writes the size, the bytes and both line ends separately, which takes several times as long.
 
 import type { ServerResponse } from 'node:http';
 
@@ -11,14 +11,14 @@ const emptyLine = '\r\n';
 
 export class AnswerFrames {
   readonly #response: ServerResponse;
-  /** The client gets chunks. Otherwise the answer has a length, or ends with its connection. */
+  /** Whether the answer is chunked. Otherwise it has a length, or ends with its connection. */
   readonly #isChunked: boolean;
 
-  /** @param response whose head has been written, and nothing else; the body is then written only here */
+  /** @param response only its head may have been written; from now on the body is written only here */
   constructor(response: ServerResponse) {
     this.#response = response;
     this.#isChunked = response.chunkedEncoding;
-    // The head has announced chunks; from now on they are ours.
+    // The head has announced chunks; this class writes them.
     response.chunkedEncoding = false;
   }
 
@@ -29,7 +29,7 @@ export class AnswerFrames {
     return response.write(this.#isChunked ? framed(bytes) : Buffer.from(bytes));
   }
 
-  /** @param bytes the last ones */
+  /** @param bytes the end of the body */
   end(bytes: Buffer | null = null): void {
     if (bytes !== null && bytes.length > 0) this.write(bytes);
     if (this.#isChunked) this.#response.end(lastChunk, 'latin1');

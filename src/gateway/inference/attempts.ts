@@ -15,14 +15,14 @@ import type { RelayOutcome } from './relay.ts';
 
 export interface Attempt {
   readonly placed: Placed;
-  /** From 1. */
+  /** Counts from 1. */
   readonly number: number;
   /** The workers of this attempt and of earlier ones. */
   readonly tried: ReadonlySet<WorkerIndex>;
 }
 
 /**
- * @param send settles when the attempt has ended; its lease is released then, whatever happened
+ * @param send settles when the attempt has ended; its lease is then released in any case
  * @throws RequestError if no worker answers
  */
 export async function answerBySome(
@@ -52,7 +52,7 @@ export async function answerBySome(
   throw failure ?? unplaceable(intake);
 }
 
-/** Makes one attempt and adds the worker to `tried`. Releases the lease whatever throws. */
+/** Makes one attempt and adds the worker to `tried`. Releases the lease even if something throws. */
 async function attemptWith(
   context: InferenceContext,
   exchange: Exchange,

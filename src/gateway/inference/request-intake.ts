@@ -14,7 +14,7 @@ export interface InferenceRequest {
   readonly api: InferenceApi;
   /** Null if the client named none. */
   readonly model: string | null;
-  /** The body names it more than once. */
+  /** The body names the model more than once. */
   readonly repeatsModel: boolean;
   readonly prompts: readonly PromptInput[];
   /** Sequences sampled from each prompt. */
@@ -28,7 +28,7 @@ export interface InferenceRequest {
   readonly recomputed: boolean;
   /** Lower goes first among requests that wait for a worker, as in engines. */
   readonly priority: number;
-  /** The body has the field, in any form. */
+  /** The body has a `priority`, valid or not. */
   readonly statesPriority: boolean;
   /** Key shared by related requests, prefixed with the field's name; null if the client gave none. */
   readonly session: string | null;

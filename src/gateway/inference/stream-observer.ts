@@ -24,7 +24,7 @@ export interface StreamListener {
  * echoed with logprobs are that long.
  */
 const parsedEventBytesMax = 1024 * 1024;
-/** Templates in a row that no event was like; then no more are made of this stream's events. */
+/** Templates in a row without a matching event after which this stream learns no more. */
 const idleTemplatesMax = 8;
 
 /**
@@ -50,7 +50,7 @@ export class StreamObserver {
   #malformedChunks = 0;
   readonly #template = new EventTemplate();
   #idleTemplates = 0;
-  /** The newest event was one token of a stream with one choice. */
+  /** The latest event was one token of a stream with one choice. */
   #isPlain = false;
 
   /**
@@ -112,7 +112,7 @@ export class StreamObserver {
     if (this.#idleTemplates < idleTemplatesMax && this.#template.learn(rest)) this.#idleTemplates += 1;
   }
 
-  /** Counts the events that are like an earlier one with exactly one token. @returns where the others begin */
+  /** Counts events that match an earlier one with exactly one token. @returns offset of the first other event */
   #skipPlain(bytes: Buffer): number {
     let at = 0;
     for (let length = this.#template.match(bytes, 0); length > 0; length = this.#template.match(bytes, at)) {

@@ -1,4 +1,4 @@
-// Answers an inference request whose prompt is not read (responses, messages): booked by its length, passed on unchanged.
+// Answers an inference request with an unread prompt (responses, messages): booked by its length, passed on unchanged.
 
 import type { Exchange } from '../exchange/exchange.ts';
 import type { BookingLease } from '../pools/booking-lease.ts';
@@ -14,9 +14,9 @@ import { faultOf, pass, type RelayOutcome, type RelayWatch, relay } from './rela
 import { readOverrides } from './routing-overrides.ts';
 
 /**
- * Claims no block: how an engine turns the body into tokens is unknown. The tokens of the answer are not counted, so the
- * router estimates its progress as that of an answer in one piece.
- * @param body all of it counts as the prompt
+ * Claims no block, since it is unknown how an engine turns the body into tokens. The tokens of the answer are not
+ * counted, so the router estimates its progress like that of an answer in one piece.
+ * @param body counts as the prompt
  * @throws RequestError if nothing has been sent and the client must get an error
  */
 export function answerUnread(
@@ -58,7 +58,7 @@ async function send(
   return relay(exchange, answer, target, new UnreadWatch(lease, record, exchange.startedMs));
 }
 
-/** Passes everything on, and releases the booking at the end. */
+/** Passes everything on and releases the booking at the end. */
 class UnreadWatch implements RelayWatch {
   readonly #lease: BookingLease;
   readonly #record: DecisionRecord;

@@ -1,6 +1,6 @@
 // Places the requests of one pool, or queues them until a worker has room; adds clock and timers to `Admission`.
 //
-// Where the router plans bursts, requests that become ready in the same turn of the event loop are placed together.
+// If the router plans bursts, requests that become ready in the same turn of the event loop are placed together.
 
 import {
   Admission,
@@ -54,7 +54,7 @@ interface Guest extends Applicant {
 interface Ready {
   readonly exchange: Pick<Exchange, 'gone'>;
   readonly applicant: Applicant;
-  /** @param planned the worker that the plan has for it */
+  /** @param planned the worker that the plan assigns to it */
   place(planned: WorkerIndex | null): void;
   /** The client is gone. */
   drop(): void;
@@ -104,7 +104,7 @@ export class AdmissionDesk {
   }
 
   /**
-   * Places a request, at once if a worker has room; where the router plans bursts, at the end of this turn.
+   * Places a request, at once if a worker has room; if the router plans bursts, at the end of this turn.
    * @param booked called in the same step as the booking, to take over the bookings; if it throws, they are released
    * @returns what `booked` returns; null if no worker can take the request or the client is gone
    * @throws RequestError 429 if the queue is full; the promise rejects with 503 after too long a wait
@@ -143,7 +143,7 @@ export class AdmissionDesk {
     }
   }
 
-  /** In order of arrival, without workers, if there is nothing to plan. */
+  /** Without a plan: in order of arrival, without workers. */
   #planned(ready: readonly Ready[]): readonly Planned[] {
     const inOrder = ready.map((_, index) => ({ index, worker: null }));
     if (ready.length < 2 || this.#admission.waiting > 0) return inOrder;

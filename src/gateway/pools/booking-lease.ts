@@ -12,7 +12,7 @@ export class BookingLease {
   readonly #started: boolean[];
   readonly #leaveEngine: () => void;
   #released = false;
-  /** What the decision looks like since its first token; null before, or if nothing was predicted. */
+  /** The decision evaluated at its first token; null before, or if nothing was predicted. */
   hindsight: FirstToken | null = null;
 
   constructor(router: Router, routed: Routed, sequences: number, engine: Pick<Engine, 'enter'>) {

@@ -1,8 +1,8 @@
-// Gathers what comes within one turn of the event loop and hands it on together at the end of the turn.
+// Gathers the items of one turn of the event loop and passes them on together at the end of the turn.
 //
-// There is no timer: what comes alone is handed on as soon as the callbacks of its turn have run.
+// There is no timer: a single item is passed on as soon as the callbacks of its turn have run.
 
-/** Items handed on together. The next one begins a new group. */
+/** Items passed on together. The next one begins a new group. */
 const gatheredMax = 1024;
 
 export class TurnGathering<T> {

@@ -31,7 +31,7 @@ export class DecisionRecord implements AttemptRecord {
   error: string | null = null;
   /** From the arrival of the request. */
   ttftMs: number | null = null;
-  /** The decision in hindsight; null before the first token, or if nothing was predicted. */
+  /** The decision evaluated at its first token; null before, or if nothing was predicted. */
   hindsight: FirstToken | null = null;
   durationMs: number | null = null;
   outputTokens: number | null = null;

@@ -1,4 +1,4 @@
-// Metrics of the speed model: how slow each worker is, how well its TTFT is predicted, and what was lost by choosing it.
+// Metrics of the speed model: slowness, TTFT prediction errors and regret of each worker.
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { WorkerSpeed } from '../../core/index.ts';
@@ -39,7 +39,7 @@ const counters: readonly Figure[] = [
   ['kvoyant_ttft_regrets_total', 'First tokens whose regret is known.', (speed) => speed.regrets],
 ];
 
-/** Figures that the routers keep: they disappear with their worker. A gauge has no value before the first observation. */
+/** Values kept by the routers; they disappear with their worker. A gauge has no value before the first observation. */
 export function registerPredictions(registry: Registry, pools: Pools): void {
   for (const [name, help, read] of gauges) {
     new Gauge({

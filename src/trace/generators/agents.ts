@@ -1,4 +1,4 @@
-// Agents with long contexts of their own behind shared tools, beside chat.
+// Agents with shared tools and long contexts of their own, mixed with chat.
 
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';
@@ -20,7 +20,7 @@ const chatSystemTokens = 1024;
 /**
  * 40 % steps of 24 agents, 60 % chat, Poisson.
  * - An agent's prompt is 18,000 tokens of tools that all agents share, then its own context: at first 30,000 to 78,000
- *   tokens, and 300 to 2,500 more with each step. An agent beyond 78,000 begins anew with 30,000. The next step comes
+ *   tokens, and 300 to 2,500 more with each step. An agent beyond 78,000 starts again with 30,000. The next step comes
  *   from any agent, so 24 agent steps lie between two of one agent on average. OSL lognormal(ln 120 - 0.3, 0.8).
  * - Chat: one of 8 system prompts of 1,024 tokens and lognormal(ln 600 - 0.3, 0.8) own ones; OSL
  *   lognormal(ln 250 - 0.3, 0.8).
@@ -77,7 +77,7 @@ function chat(system: Int32Array, random: Random): Shape {
   return { isl: chatSystemTokens + drawLength(random, 600), osl: drawLength(random, 250), blockIds: system };
 }
 
-/** About the mean `scale`. */
+/** A length with about the mean `scale`. */
 function drawLength(random: Random, scale: number): number {
   return wholeTokens(lognormal(random, Math.log(scale) - 0.3, 0.8));
 }

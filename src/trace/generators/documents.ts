@@ -1,4 +1,4 @@
-// Questions about long documents: several about one document, some documents asked about by many users.
+// Questions about long documents: several per reader, and some documents with many readers.
 
 import { Random } from '../../core/random.ts';
 import { arrivalChance } from '../arrival-process.ts';

@@ -1,13 +1,13 @@
-// Prefixes whose popularity moves on, so that what was popular is soon forgotten.
+// Prefixes with changing popularity: each is popular, then rare, then gone.
 
 import { BlockNumbering } from '../block-numbering.ts';
 import { lognormal, Zipf } from '../distributions.ts';
 import { fullBlocks, type Generator, poissonWorkload, unitRatePerS, wholeTokens } from './generator.ts';
 
 const prefixTokens = 4096;
-/** Prefixes that are asked for at a time. */
+/** Prefixes in use at a time. */
 const liveCount = 60;
-/** Requests after which the oldest of them gives way to a new one. */
+/** Requests after which the oldest prefix is replaced by a new one. */
 const requestsPerPrefix = 12;
 
 /**
