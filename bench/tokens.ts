@@ -1,4 +1,5 @@
-// Bench of tokenizing a prompt of 7,000 tokens: our tokenizers, the Rust `tokenizers` package and js-tiktoken.
+// Bench of tokenizing a prompt of 7,000 tokens: our tokenizers, their twin in TypeScript, the Rust `tokenizers` package and
+// js-tiktoken.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,7 +7,12 @@ import { join, resolve } from 'node:path';
 import { Tiktoken } from 'js-tiktoken/lite';
 import cl100k from 'js-tiktoken/ranks/cl100k_base';
 import { BuiltinTokenizer, loadVocabulary } from '../src/tokens/builtin-tokenizer.ts';
+import { ByteLevelEncoder } from '../src/tokens/byte-level-encoder.ts';
 import { bpeOfImage, loadByteLevel } from '../src/tokens/byte-level-loader.ts';
+import { TokenMerges } from '../src/tokens/merges.ts';
+import { builtinPattern, makeSplitter } from '../src/tokens/text-splitter.ts';
+import { TokenBuffer } from '../src/tokens/token-buffer.ts';
+import type { Vocabulary } from '../src/tokens/vocabulary.ts';
 import { environment, print, type Quantiles, quantiles } from './measure.ts';
 
 const promptTokens = 7000;
@@ -69,6 +75,20 @@ async function time({ encode }: Contestant, prompts: readonly string[]): Promise
   return quantiles(samples);
 }
 
+/** The encoder that the kernel replaced, and equals in tests: the same steps and tables in TypeScript. */
+function twinOf(vocabulary: Vocabulary): Contestant {
+  const encoder = new ByteLevelEncoder(vocabulary, new TokenMerges(vocabulary), makeSplitter([builtinPattern], false));
+  const out = new TokenBuffer();
+  return {
+    name: 'cl100k, the twin in TypeScript',
+    encode(text) {
+      out.clear();
+      encoder.append(text, out);
+      return out.copyFrom(0);
+    },
+  };
+}
+
 /** Creates the tokenizers anew, so that ours have empty caches. */
 async function loadMatches(): Promise<() => Match[]> {
   const require = createRequire(resolve('test', 'package.json'));
@@ -79,7 +99,7 @@ async function loadMatches(): Promise<() => Match[]> {
   const loaded = await loadByteLevel(llamaFile, null);
   if (loaded.kind === 'other') throw new Error(loaded.reason);
   return () => {
-    const builtin = new BuiltinTokenizer(vocabulary);
+    const [builtin, anew] = [new BuiltinTokenizer(vocabulary), new BuiltinTokenizer(vocabulary)];
     const bpe = bpeOfImage(loaded.image);
     return [
       [
@@ -93,8 +113,18 @@ async function loadMatches(): Promise<() => Match[]> {
         { name: 'cl100k, ours', encode: (text) => builtin.encode(text) },
         { name: 'cl100k, js-tiktoken', encode: (text) => tiktoken.encode(text, [], []) },
       ],
+      [{ name: 'cl100k, ours', encode: (text) => anew.encode(text) }, twinOf(vocabulary)],
     ];
   };
+}
+
+/** Prompts of which the first half is one of ten that were seen before. */
+function halfShared(prompts: readonly string[]): string[] {
+  const shared = prompts.slice(0, Math.min(10, prompts.length >> 1));
+  return prompts.slice(shared.length).map((prompt, index) => {
+    const beginning = shared[index % shared.length]!;
+    return beginning.slice(0, beginning.length >> 1) + prompt.slice(prompt.length >> 1);
+  });
 }
 
 async function different([ours, theirs]: Match, prompts: readonly string[]): Promise<number> {
@@ -107,7 +137,8 @@ async function different([ours, theirs]: Match, prompts: readonly string[]): Pro
 }
 
 /**
- * Cold: new texts, for tokenizers that have seen other texts. Warm: the same texts again, with each tokenizer's caches.
+ * Half seen before: one message, whose first half is one of ten. Cold: new texts, for tokenizers that have seen other
+ * texts. Warm: the same texts again, with each tokenizer's caches.
  * Measures wall time until the ids are returned.
  * @param promptsMax of each kind
  */
@@ -136,5 +167,11 @@ export async function benchTokens(promptsMax: number): Promise<void> {
         `${kind}: ours is ${ratio(cold)} as fast cold, ${ratio(warm)} warm; prompts with other ids: ${await different(match, timed)}\n`,
       );
     }
+    const sharing = new BuiltinTokenizer(await loadVocabulary());
+    const [beginnings, halves] = [prompts.slice(0, Math.min(10, prompts.length >> 1)), halfShared(prompts)];
+    const ours: Contestant = { name: 'cl100k, ours', encode: (text) => sharing.encode(text) };
+    await time(ours, beginnings);
+    print(`${kind}: ${ours.name}, half of it seen before (${halves.length} prompts)`, await time(ours, halves));
+    console.log('');
   }
 }

@@ -10,6 +10,7 @@ import { JsonText } from './exact-json.ts';
 import { JsonReader } from './json-reader.ts';
 import type {
   ThreadChat,
+  ThreadChatResult,
   ThreadReply,
   ThreadRequest,
   ThreadResult,
@@ -204,11 +205,17 @@ function step(id: number, steps: Generator<void, ThreadResult>): boolean {
   try {
     const { done, value } = steps.next();
     if (!done) return false;
-    port.postMessage({ kind: 'done', id, result: value } satisfies ThreadReply);
+    port.postMessage({ kind: 'done', id, result: value } satisfies ThreadReply, memoryOf(value));
   } catch (error) {
     fail(id, error);
   }
   return true;
+}
+
+/** The ids of a result are handed over, not copied: no one else has them. */
+function memoryOf(result: ThreadResult): ArrayBuffer[] {
+  const ids = result instanceof Uint32Array ? result : (result as Partial<ThreadChatResult>).ids;
+  return ids === undefined ? [] : [ids.buffer as ArrayBuffer];
 }
 
 function sizeOf(task: ThreadTask): number {
