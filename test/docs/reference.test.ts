@@ -17,13 +17,18 @@ const { UPDATE_DOCS } = process.env;
 const pathOf = (page: string): string => fileURLToPath(new URL(`../../docs/${page}`, import.meta.url));
 const page = (name: string): string => readFileSync(pathOf(name), 'utf8');
 
-/** The table of a page, between its marks. */
+const [begin, end] = ['<!-- table: made from the code -->\n', '\n<!-- end of the table -->'];
+
+/** Compares the table of a page, between its marks; rewrites it before if told to. */
 function expectTable(name: string, expected: string): void {
-  const [begin, end] = ['<!-- table: made from the code -->\n', '\n<!-- end of the table -->'];
+  const tableOf = (text: string): [number, number] => [text.indexOf(begin) + begin.length, text.indexOf(end)];
+  if (UPDATE_DOCS === '1') {
+    const text = page(name);
+    const [from, to] = tableOf(text);
+    writeFileSync(pathOf(name), text.slice(0, from) + expected + text.slice(to));
+  }
   const text = page(name);
-  const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)];
-  if (UPDATE_DOCS === '1') writeFileSync(pathOf(name), text.slice(0, from) + expected + text.slice(to));
-  else expect(text.slice(from, to)).toBe(expected);
+  expect(text.slice(...tableOf(text))).toBe(expected);
 }
 
 describe('docs/configuration.md', () => {

@@ -14,7 +14,9 @@ export interface CacheConfig {
   readonly prefixCaching: boolean | null;
 }
 
-export const cacheMetric = 'vllm:cache_config_info';
+const cacheMetric = 'vllm:cache_config_info';
+/** Lines of other metrics are dropped as they arrive: a metric that is read below must be named here. */
+export const cacheMetrics: readonly string[] = [cacheMetric];
 export const hitsMetrics: readonly string[] = ['vllm:prefix_cache_hits_total', 'vllm:prefix_cache_hits'];
 
 /**

@@ -13,7 +13,13 @@ import {
   modelsBytesMax,
   smallAnswerBytesMax,
 } from './engine-limits.ts';
-import { type CacheConfig, cacheMetric, hitsMetrics, readCacheConfigs, readPrefixCacheHits } from './engine-metrics.ts';
+import {
+  type CacheConfig,
+  cacheMetrics,
+  hitsMetrics,
+  readCacheConfigs,
+  readPrefixCacheHits,
+} from './engine-metrics.ts';
 import type { HealthAnswer } from './engine-pulse.ts';
 import { type JsonLimits, JsonShape } from './json-shape.ts';
 import { type ModelEntry, readModels } from './listed-models.ts';
@@ -116,7 +122,7 @@ export class EngineProbe {
 
   /** From the metrics; empty if they don't contain it. */
   async cacheConfigs(remarks: Remarks = new Remarks()): Promise<CacheConfig[]> {
-    return readCacheConfigs(await this.#metrics([cacheMetric]), remarks);
+    return readCacheConfigs(await this.#metrics(cacheMetrics), remarks);
   }
 
   /** By rank; empty if it announces nothing. */
