@@ -126,6 +126,11 @@ interface Made {
   readonly decision: Shown;
 }
 
+/** The terms that follow from the requests. The others are learnt from times, which differ from run to run. */
+function counted({ ttftMs, tpotMs, backlogMs, prefillMs, slowness, ...terms }: CandidateCost): object {
+  return terms;
+}
+
 /** The gateway's decisions, oldest first. */
 async function made(gateway: Gateway): Promise<Made[]> {
   const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: DecisionRow[] };
@@ -136,7 +141,7 @@ async function made(gateway: Gateway): Promise<Made[]> {
       worker: indexOf(worker),
       reason,
       overlapTokens,
-      candidates: candidates.map((candidate) => ({ ...candidate, worker: indexOf(candidate.worker) })),
+      candidates: candidates.map((candidate) => counted({ ...candidate, worker: indexOf(candidate.worker) })),
     },
   }));
 }
@@ -145,7 +150,7 @@ function inTheLab(workload: Workload): { readonly decisions: Shown[]; readonly r
   const decisions: Shown[] = [];
   const onDecision = (request: number, decision: Decision): void => {
     const { worker, reason, overlapTokens } = decision;
-    decisions[request] = { worker, reason, overlapTokens, candidates: decision.candidates() };
+    decisions[request] = { worker, reason, overlapTokens, candidates: decision.candidates().map(counted) };
   };
   return { decisions, result: simulate(workload, { ...spec, engineSpeed }, {}, { onDecision }) };
 }
