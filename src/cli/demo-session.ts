@@ -101,10 +101,10 @@ function rowProblems({ problems, loadsAfter }: RowResult): string[] {
 async function serveOn(options: DemoOptions): Promise<void> {
   const { print, signal } = options;
   const port = await freePort(options.port, print);
-  const cluster = await startCluster({ ...options, port, gatewayFlags: rowFlags.kv });
+  const cluster = await startCluster({ ...options, port, gatewayFlags: rowFlags.foresee });
   try {
     print('');
-    print(`Serving on ${cluster.gateway}, policy kv, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
+    print(`Serving on ${cluster.gateway}, policy foresee, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
     print('');
     print(
       `  curl -N ${cluster.gateway}/v1/completions -H 'content-type: application/json' ` +

@@ -12,13 +12,25 @@ import {
 import type { TextRequest } from '../trace/text-request.ts';
 import type { TextCodec } from '../trace/text-source.ts';
 
-export const demoRowNames = ['round-robin', 'kv', 'kv-weight-0', 'kv-no-credit', 'kv-late-booking'] as const;
+export const demoRowNames = [
+  'round-robin',
+  'foresee',
+  'kv',
+  'lmetric',
+  'dynamo',
+  'kv-weight-0',
+  'kv-no-credit',
+  'kv-late-booking',
+] as const;
 export type RowName = (typeof demoRowNames)[number];
 
 /** Flags of `kvoyant serve` for each row. */
 export const rowFlags: Readonly<Record<RowName, readonly string[]>> = {
   'round-robin': ['--policy', 'round-robin'],
+  foresee: ['--policy', 'foresee'],
   kv: ['--policy', 'kv'],
+  lmetric: ['--policy', 'lmetric'],
+  dynamo: ['--policy', 'dynamo'],
   'kv-weight-0': ['--policy', 'kv', '--overlap-weight', '0'],
   'kv-no-credit': ['--policy', 'kv', '--no-in-flight-credit'],
   'kv-late-booking': ['--policy', 'kv', '--late-booking'],
@@ -57,7 +69,7 @@ export const demoWorkloads: Readonly<Record<WorkloadName, DemoWorkload>> = {
   burst: {
     title: 'Cold burst: 64 groups x 16 prompts at once; 2,048 shared + 128 own tokens in, 64 out',
     rows: demoRowNames,
-    tourRows: demoRowNames,
+    tourRows: ['round-robin', 'foresee', 'kv', 'kv-no-credit', 'kv-late-booking'],
     generate: (codec, seed, scale) => sharedPrefixBurst(burst(scale), codec, seed),
     note:
       "Most requests are routed before an engine has announced a block, so only the record of the router's own choices " +
@@ -77,7 +89,7 @@ export const demoWorkloads: Readonly<Record<WorkloadName, DemoWorkload>> = {
   pr1731: {
     title: 'PR #1731: 10 prefixes of 3,500 tokens; 7,000 tokens in, 100 out; 180 requests, Poisson 12/s',
     rows: demoRowNames,
-    tourRows: ['round-robin', 'kv'],
+    tourRows: ['round-robin', 'foresee'],
     generate: (codec, seed, scale) => sharedPrefixStream(stream(scale), codec, seed),
     note:
       'Here every prefix fits every cache (35,000 of 186,000 tokens), so that policies differ by a few per cent and ' +

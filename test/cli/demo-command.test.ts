@@ -30,7 +30,10 @@ describe('kvoyant demo', () => {
     [['--port', ''], '--port must be an integer'],
     [['--seed', '1.5'], '--seed must be an integer from 0 to 4294967295'],
     [['--workers', '0'], '--workers must be an integer from 1 to 64'],
-    [['--rows', 'kv,best'], '--rows: "best" is none of round-robin, kv, kv-weight-0, kv-no-credit, kv-late-booking'],
+    [
+      ['--rows', 'kv,best'],
+      '--rows: "best" is none of round-robin, foresee, kv, lmetric, dynamo, kv-weight-0, kv-no-credit, kv-late-booking',
+    ],
     [['--what'], "unknown option '--what'"],
   ])('refuses %j, naming the flag and the allowed values', (args, message) => {
     expect(refusal(...args)).toContain(message);

@@ -62,7 +62,7 @@ describe('kvoyant demo', () => {
   it('runs real requests through gateway and engines: none fails, no load remains, equal prefixes meet', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kvoyant-demo-'));
     const file = join(folder, 'figures.json');
-    const program = demo('--once', '--json', file, '--rows', 'round-robin,kv', '--scale', '0.125', ...smallRun);
+    const program = demo('--once', '--json', file, '--rows', 'round-robin,foresee', '--scale', '0.125', ...smallRun);
     let printed = '';
     program.stdout!.setEncoding('utf8').on('data', (text: string) => {
       printed += text;
@@ -77,7 +77,7 @@ describe('kvoyant demo', () => {
       ['pr1731', 23, 100],
     ] as const) {
       const rows = figures[workload]!;
-      expect(Object.keys(rows)).toEqual(['round-robin', 'kv']);
+      expect(Object.keys(rows)).toEqual(['round-robin', 'foresee']);
       for (const row of Object.values(rows)) {
         expect(row).toMatchObject({ requests, failed: 0 });
         expect(row.loadsAfter.workers).toHaveLength(4);
@@ -90,10 +90,10 @@ describe('kvoyant demo', () => {
         expect(row.e2eMs.mean).toBeGreaterThanOrEqual(row.ttftMs.mean + (maxTokens - 1) * row.itlMs.mean * 0.999);
         expect(row.prefillMaxOverMean).toBeGreaterThanOrEqual(1);
       }
-      expect(rows.kv!.prefixHitRate).toBeGreaterThanOrEqual(rows['round-robin']!.prefixHitRate);
+      expect(rows.foresee!.prefixHitRate).toBeGreaterThanOrEqual(rows['round-robin']!.prefixHitRate);
     }
     // Two prompts per group, so half of the shared tokens can be hits.
-    expect(figures.burst!.kv!.prefixHitRate).toBeGreaterThan(0.3);
+    expect(figures.burst!.foresee!.prefixHitRate).toBeGreaterThan(0.3);
     expect(figures.burst!['round-robin']!.prefixHitRate).toBeLessThan(0.3);
   });
 
