@@ -52,7 +52,7 @@ function check(name: string, got: number, expected: number): void {
  * Computes one prompt on the worker and announces it, as every engine with KV events does. Before the first such event
  * the router does not know the lag of the events, and keeps the blocks of ended requests promised for longer.
  */
-function announceOne(router: Router, worker: number): void {
+export function announceOne(router: Router, worker: number): void {
   const sequence = Uint32Array.of(worker, 1);
   const hashes = { blockSize, count: 1, sequence, blockTokens: blockSize };
   const excluded = new Set(
