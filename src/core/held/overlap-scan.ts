@@ -10,7 +10,9 @@ const stretchMax = 64;
 export class OverlapScan {
   /** The workers whose run continues, one bit each. */
   #active: Uint32Array = new Uint32Array(1);
-  #activeCount = 0;
+  /** The words of `#active` that are not 0, in any order, in the first `#liveCount` entries. */
+  #live: Int32Array = new Int32Array(1);
+  #liveCount = 0;
   /** See `#collectJoins`. */
   #firstJoins: Int32Array = new Int32Array(0);
   #nextJoins: Int32Array = new Int32Array(0);
@@ -30,21 +32,24 @@ export class OverlapScan {
     workerCount: number,
   ): void {
     const { sequence, count } = hashes;
-    if (this.#active.length < words) this.#active = new Uint32Array(words);
+    if (this.#active.length < words) {
+      this.#active = new Uint32Array(words);
+      this.#live = new Int32Array(words);
+    }
     const active = this.#active.fill(0, 0, words);
+    const live = this.#live;
+    this.#liveCount = 0;
     let joining = this.#collectJoins(holders, out, workerCount, count);
-    let running = this.#activeCount;
     let touched = 0;
     let stretch = stretchMin;
-    for (let block = 0; block < count && running + joining > 0; block++) {
+    for (let block = 0; block < count && this.#liveCount + joining > 0; block++) {
       if (joining > 0) {
         for (let worker = this.#firstJoins[block]!; worker >= 0; worker = this.#nextJoins[worker]!) {
-          active[worker >>> 5] = active[worker >>> 5]! | (1 << (worker & 31));
-          running++;
+          this.#activate(worker);
           joining--;
         }
       }
-      if (running === 0) continue;
+      if (this.#liveCount === 0) continue;
       if (block >= touched) {
         touched = Math.min(count, block + stretch);
         blocks.touch(sequence, 2 * block, 2 * touched);
@@ -52,9 +57,9 @@ export class OverlapScan {
       }
       const at = blocks.find(sequence[2 * block]!, sequence[2 * block + 1]!);
       const slots = blocks.slots;
-      for (let word = 0; word < words; word++) {
+      for (let i = this.#liveCount - 1; i >= 0; i--) {
+        const word = live[i]!;
         const before = active[word]!;
-        if (before === 0) continue;
         const after = at < 0 ? 0 : (before & slots[at + 2 + word]!) >>> 0;
         if (after === before) continue;
         let dropped = before & ~after;
@@ -63,8 +68,8 @@ export class OverlapScan {
           const bit = 31 - Math.clz32(dropped);
           dropped &= ~(1 << bit);
           out[word * 32 + bit] = block;
-          running--;
         }
+        if (after === 0) live[i] = live[--this.#liveCount]!;
       }
     }
     for (let word = 0; word < words; word++) {
@@ -84,13 +89,11 @@ export class OverlapScan {
    */
   #collectJoins(holders: readonly unknown[], out: Int32Array, workerCount: number, count: number): number {
     let joining = 0;
-    this.#activeCount = 0;
     for (let worker = 0; worker < workerCount; worker++) {
       const promised = out[worker]!;
       if (holders[worker] === undefined || promised >= count) continue;
       if (promised === 0) {
-        this.#active[worker >>> 5] = this.#active[worker >>> 5]! | (1 << (worker & 31));
-        this.#activeCount++;
+        this.#activate(worker);
         continue;
       }
       if (joining++ === 0) this.#emptyLists(workerCount, count);
@@ -98,6 +101,12 @@ export class OverlapScan {
       this.#firstJoins[promised] = worker;
     }
     return joining;
+  }
+
+  #activate(worker: number): void {
+    const word = worker >>> 5;
+    if (this.#active[word] === 0) this.#live[this.#liveCount++] = word;
+    this.#active[word] = this.#active[word]! | (1 << (worker & 31));
   }
 
   #emptyLists(workerCount: number, count: number): void {
