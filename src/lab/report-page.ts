@@ -12,7 +12,7 @@ import {
 import { describeRuns } from './describe-runs.ts';
 import { fleetTables, slowDownNote } from './fleet-tables.ts';
 import type { ReportLoad, ReportSection } from './report-section.ts';
-import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, workerLoadPlot } from './result-plots.ts';
+import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, ttftOverTimePlot, workerLoadPlot } from './result-plots.ts';
 import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts';
 import { summaryGroups, summaryNote, summaryTable } from './summary-table.ts';
 import { overallVerdict, verdict } from './verdict.ts';
@@ -53,6 +53,9 @@ function sectionHtml({ title, loads }: ReportSection, reference: string): string
   if (loads.length > 1) html.push(htmlFigure(overLoads(title, loads)));
   const { policies } = loads.at(-1)!;
   html.push(
+    ...(policies[0]!.runs[0]!.slowDown === null
+      ? []
+      : [htmlFigure(ttftOverTimePlot(`${title}: p99 TTFT over time`, policies))]),
     htmlFigure(ttftCdfPlot(`${title}: distribution of TTFT`, policies)),
     htmlFigure(hitRatePlot(`${title}: hit rate`, policies)),
   );

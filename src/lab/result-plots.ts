@@ -52,6 +52,24 @@ export function workerLoadPlot(title: string, { load }: RunResult): string {
   });
 }
 
+/** p99 TTFT of the requests that arrive in each stretch of the first seed. */
+export function ttftOverTimePlot(title: string, policies: readonly PolicyRuns[]): string {
+  return linePlot({
+    title,
+    xLabel: 'time of arrival, s',
+    yLabel: 'p99 TTFT, s',
+    yLog: true,
+    series: policies.map(({ policy, runs }) => {
+      const { startS, windowS, p99Ms } = runs[0]!.ttftOverTime;
+      const middleS = (window: number): number => startS + (window + 0.5) * windowS;
+      return {
+        name: policy,
+        points: p99Ms.flatMap((ms, window) => (ms === null ? [] : [[middleS(window), ms / 1000] as const])),
+      };
+    }),
+  });
+}
+
 /** Mean TTFT as a function of the load. */
 export function ttftOverLoadPlot(title: string, xLabel: string, series: readonly Series[]): string {
   return linePlot({ title, xLabel, yLabel: 'mean TTFT, s', yLog: true, marks: true, series });

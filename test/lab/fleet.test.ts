@@ -7,6 +7,7 @@ import { fleetTables, settledAfterS } from '../../src/lab/fleet-tables.ts';
 import { type Fleet, parsePolicySpec, type RunSpec, runSpecDefaults, simulate } from '../../src/lab/index.ts';
 import { resultOf } from '../../src/lab/run-result.ts';
 import { formatTable } from '../../src/report/text-table.ts';
+import { engineProfileNames, engineProfiles } from '../../src/sim/index.ts';
 import { generateWorkload } from '../../src/trace/generate-workload.ts';
 import { workloadOf } from './workloads.ts';
 
@@ -38,6 +39,18 @@ describe('a fleet of different engines', () => {
     const { spec, ...rest } = run(workload, specOf('kv', { speeds: [1], kvTokens: [186_000] }));
     expect(rest).toEqual({ ...plain, spec: undefined, ...rest, measured: plain.measured, workers: plain.workers });
     expect(spec.fleet).toEqual({ speeds: [1], kvTokens: [186_000] });
+  });
+
+  it('gives the same bytes for the same seed, on every profile', () => {
+    const workload = generateWorkload('documents', 2, { requests: 150, ratePerS: 4 });
+    for (const profile of engineProfileNames) {
+      const { kvTokens, stepTokensMax, sequencesMax } = engineProfiles[profile];
+      const spec = specOf('foresee', { speeds: [1, 0.5] }, { profile, kvTokens, stepTokensMax, sequencesMax });
+      const [first, second] = [run(workload, spec), run(workload, spec)];
+      expect(JSON.stringify(first)).toBe(JSON.stringify(second));
+      expect(first.measured.failed).toBe(0);
+      expect(first.measured.ttftMs.mean!).toBeGreaterThanOrEqual(first.bounds.ttftMeanMs);
+    }
   });
 
   it('tells the bounds: 4 workers of 1, 0.5 in turn are 3 of the fastest', () => {
