@@ -35,7 +35,7 @@ describe('kvoyant serve', () => {
     [['--worker', 'http://a,speed=1'], /--worker "speed" of http:\/\/a is unknown; allowed are kv-events/],
     [[...worker, '--port', '70000'], /--port must be an integer from 0 to 65535/],
     [[...worker, '--port', 'x'], /--port must be an integer from 0 to 65535/],
-    [[...worker, '--policy', 'best'], /--policy must be one of kv, round-robin/],
+    [[...worker, '--policy', 'best'], /--policy must be one of foresee, kv, round-robin/],
     [[...worker, '--block-size', '0'], /--block-size must be auto or an integer from 1 to 65536/],
     [[...worker, '--temperature', '-1'], /--temperature must be a number from 0/],
     [[...worker, '--log-level', 'loud'], /--log-level must be one of trace, debug/],
