@@ -20,6 +20,8 @@ const { values } = parseArgs({
     'node-flag': { type: 'string', multiple: true, default: [] },
     /** For busy machines: late chunks are not merged. */
     lockstep: { type: 'boolean', default: false },
+    /** Of an answer. With 1 and with 100, what a request and what a chunk costs. */
+    chunks: { type: 'string', default: '100' },
     json: { type: 'string' },
   },
 });
@@ -44,7 +46,7 @@ const measurements: Measurement[] = await measureGateways({
   requestsAt: (streams) => 2 * Math.round(Number(values.requests) * (150 + 2 * streams)),
   warmUpRequests: 400,
   promptWords: 5000,
-  chunks: 100,
+  chunks: Number(values.chunks),
   chunkMs: 2,
   lockstep: values.lockstep,
   seed: 1,
