@@ -3,6 +3,7 @@
 // node:http writes the size, the bytes and both line ends separately, which takes several times as long.
 
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
@@ -13,6 +14,10 @@ export class AnswerFrames {
   readonly #response: ServerResponse;
   /** Whether the answer is chunked. Otherwise it has a length, or ends with its connection. */
   readonly #isChunked: boolean;
+  /** The head has been written. Later chunks go straight to the socket: node:http would only pass them on. */
+  #hasBegun = false;
+  /** For the socket to drain. */
+  #waits = false;
 
   /** @param response only its head may have been written; from now on the body is written only here */
   constructor(response: ServerResponse) {
@@ -22,11 +27,35 @@ export class AnswerFrames {
     response.chunkedEncoding = false;
   }
 
-  /** Copies the bytes. @returns false if the caller should wait for `drain` */
+  /** The client's connection is full: writes should wait for the response's `drain`. */
+  get needsDrain(): boolean {
+    return this.#response.writableNeedDrain || this.#waits;
+  }
+
+  /** Copies the bytes. @returns false if the caller should wait for the response's `drain` */
   write(bytes: Buffer): boolean {
+    if (bytes.length === 0) return !this.needsDrain;
     const response = this.#response;
-    if (bytes.length === 0) return !response.writableNeedDrain;
-    return response.write(this.#isChunked ? framed(bytes) : Buffer.from(bytes));
+    if (!this.#isChunked) return response.write(Buffer.from(bytes));
+    const { socket } = response;
+    // The head goes out with the first write. A response without a socket waits for an earlier one on its connection.
+    if (!this.#hasBegun || socket === null) {
+      this.#hasBegun = true;
+      return response.write(framed(bytes));
+    }
+    if (socket.write(framed(bytes))) return true;
+    this.#wait(socket);
+    return false;
+  }
+
+  /** node:http emits `drain` only after its own writes. */
+  #wait(socket: Socket): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    socket.once('drain', () => {
+      this.#waits = false;
+      this.#response.emit('drain');
+    });
   }
 
   /** @param bytes the end of the body */

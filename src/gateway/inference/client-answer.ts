@@ -137,7 +137,7 @@ export class ClientAnswer implements RelayedAnswer {
     this.#stopTimer();
     if (response.writableEnded) return;
     // A client that is not reading would see the event only after all its unread data.
-    if (!this.#streamsEvents || response.writableNeedDrain) {
+    if (!this.#streamsEvents || this.#frames!.needsDrain) {
       response.destroy();
       return;
     }
@@ -179,7 +179,7 @@ export class ClientAnswer implements RelayedAnswer {
       });
       this.#frames = new AnswerFrames(response);
     }
-    if (!response.writableNeedDrain) this.#pass(comment);
+    if (!this.#frames!.needsDrain) this.#pass(comment);
     this.#timer = setTimeout(() => this.#keepAlive(), commentIntervalMs);
   }
 
