@@ -1,8 +1,8 @@
 // Prefix index: which worker holds which blocks. Takes KV events (stored, removed, cleared) and returns leading
 // overlaps.
 //
-// Blocks are identified by our own sequence hash. An engine's hashes are handles (per worker: handle -> sequence hash
-// and number of copies). A set bit in a block's row means that the worker holds at least one copy. Nothing is inferred:
+// Blocks are identified by our own sequence hash. An engine's hashes are handles (per worker: handle -> sequence hash,
+// and the number of copies). A set bit in a block's row means that the worker holds at least one copy. Nothing is inferred:
 // a removed block is a hole even while its children are held, until it is stored again.
 
 import { assert } from '../assert.ts';
@@ -98,6 +98,7 @@ export class PrefixIndex {
       this.#unset(worker, handles.slots[at + 2]!, handles.slots[at + 3]!);
     }
     handles.clear();
+    holdings.copies.clear();
     holdings.shared.clear();
     assert(holdings.blocks === 0, 'every held block has a handle, and no presumed block is left');
   }
@@ -118,7 +119,9 @@ export class PrefixIndex {
   get bytes(): number {
     let bytes = this.#blocks.bytes;
     for (const holdings of this.#holdings) {
-      if (holdings) bytes += holdings.handles.bytes + holdings.shared.bytes + (holdings.coarse?.bytes ?? 0);
+      if (!holdings) continue;
+      const { handles, copies, shared, coarse } = holdings;
+      bytes += handles.bytes + copies.bytes + shared.bytes + (coarse?.bytes ?? 0);
     }
     return bytes;
   }
@@ -138,16 +141,18 @@ export class PrefixIndex {
 
   /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block before */
   addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
-    const { handles, shared, handlesAreHashes } = this.#of(worker);
+    const { handles, copies, shared, handlesAreHashes } = this.#of(worker);
     if (handlesAreHashes) {
       if (this.#set(worker, low, high)) return true;
       addOne(shared, low, high);
       return false;
     }
     const at = handles.insert(handleLow, handleHigh);
+    if (!handles.inserted) {
+      addOne(copies, handleLow, handleHigh);
+      return false;
+    }
     const slots = handles.slots;
-    slots[at + 4] = slots[at + 4]! + 1;
-    if (!handles.inserted) return false;
     slots[at + 2] = low;
     slots[at + 3] = high;
     if (this.#set(worker, low, high)) return true;
@@ -168,15 +173,11 @@ export class PrefixIndex {
 
   /** Removes one copy. @returns whether the handle was known */
   removeCopy(worker: WorkerIndex, handleLow: number, handleHigh: number): boolean {
-    const { handles, shared, handlesAreHashes } = this.#of(worker);
+    const { handles, copies, shared, handlesAreHashes } = this.#of(worker);
     if (handlesAreHashes) return takeOne(shared, handleLow, handleHigh) || this.#drop(worker, handleLow, handleHigh);
     const at = handles.find(handleLow, handleHigh);
     if (at < 0) return false;
-    const copies = handles.slots[at + 4]! - 1;
-    if (copies > 0) {
-      handles.slots[at + 4] = copies;
-      return true;
-    }
+    if (takeOne(copies, handleLow, handleHigh)) return true;
     const low = handles.slots[at + 2]!;
     const high = handles.slots[at + 3]!;
     handles.remove(at);
@@ -209,10 +210,12 @@ export class PrefixIndex {
       const holdings = this.#holdings[worker];
       if (!holdings) continue;
       let further = 0;
-      const { handles, shared } = holdings;
+      const { handles, copies, shared } = holdings;
+      for (let at = copies.next(0); at >= 0; at = copies.next(at + copies.stride)) {
+        assert(handles.find(copies.slots[at]!, copies.slots[at + 1]!) >= 0, 'a block with further copies has a handle');
+      }
       for (let at = shared.next(0); at >= 0; at = shared.next(at + shared.stride)) further += shared.slots[at + 2]!;
       for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-        assert(handles.slots[at + 4]! > 0, 'a handle has a copy');
         assert(this.holds(worker, handles.slots[at + 2]!, handles.slots[at + 3]!), 'the block of a handle is held');
       }
       const told = holdings.blocks - holdings.presumed;
