@@ -28,6 +28,8 @@ export class Predictions {
   readonly #usesSpeed: boolean;
   /** Load to count in addition to the ledger's; null except during a plan. */
   #planned: PlannedLoad | null = null;
+  /** Time of the last `fill`. */
+  #nowMs = 0;
 
   constructor(speed: SpeedModel, { policy, lateBinding }: PredictionsOptions) {
     this.#speed = speed;
@@ -44,6 +46,7 @@ export class Predictions {
   fill(candidates: Candidates, prompts: readonly Prompt[], nowMs: number, planned: PlannedLoad | null): void {
     if (!this.#usesSpeed) return;
     this.#planned = planned;
+    this.#nowMs = nowMs;
     const { count, worker, prefillShare } = candidates;
     const isl = islOf(prompts);
     this.#speed.refresh(nowMs);
@@ -66,6 +69,7 @@ export class Predictions {
   fillChosen(candidates: Candidates, position: number, prompts: readonly Prompt[], nowMs: number): void {
     if (this.#usesSpeed) return;
     this.#planned = null;
+    this.#nowMs = nowMs;
     this.#speed.refreshOne(candidates.worker[position]!, nowMs);
     this.#fillRow(candidates, position, islOf(prompts), prompts.length);
   }
@@ -134,11 +138,13 @@ export class Predictions {
     tpotMs[i] = this.#forecast.tpotMs(this.#gapMs(candidates, i));
   }
 
-  /** Time of a step of the requests in flight. */
+  /** What is left of the current step of the requests in flight. */
   #stepMs(candidates: Candidates, i: number): number {
-    const { runningRequests, activeBlocks, blockSize, slowness } = candidates;
+    const { worker, runningRequests, activeBlocks, blockSize, slowness } = candidates;
     const running = runningRequests[i]!;
-    return running === 0 ? 0 : slowness[i]! * this.#speed.gapMs(running, activeBlocks[i]! * blockSize[i]!);
+    if (running === 0) return 0;
+    const stepMs = slowness[i]! * this.#speed.gapMs(running, activeBlocks[i]! * blockSize[i]!);
+    return Math.max(0, stepMs - (this.#nowMs - this.#speed.stepEndMs(worker[i]!)));
   }
 
   /** Time of a step of the requests in flight and this one. */

@@ -43,6 +43,8 @@ class WorkerSpeed {
   gaps = 0;
   /** When prefill was last queued. */
   prefillMs = 0;
+  /** When the worker last sent a token. */
+  tokenMs = 0;
 }
 
 /** One entry per worker, cleared by `reset`. `refresh` is O(workers), every other call O(1). */
@@ -205,6 +207,7 @@ export class SpeedModel {
 
   /** A stream got more tokens. A sample covers at least `gapSampleMsMin`: its time divided by its tokens. */
   tokens(stream: BookingRecord, tokens: number, nowMs: number): void {
+    this.#speeds[stream.worker]!.tokenMs = nowMs;
     if (stream.sampledMs === 0) {
       stream.sampledMs = nowMs;
       return;
@@ -219,6 +222,11 @@ export class SpeedModel {
       this.#learnGap(stream, elapsedMs, nowMs);
     stream.sampledMs = nowMs;
     stream.unsampledTokens = 0;
+  }
+
+  /** When the worker last sent a token. It does so at the end of a step. */
+  stepEndMs(worker: WorkerIndex): number {
+    return this.#speeds[worker]!.tokenMs;
   }
 
   /** 0 before the first observation. */
