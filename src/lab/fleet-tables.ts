@@ -106,10 +106,7 @@ function slowDownTable(policies: readonly PolicyRuns[]): ResultTable {
 /** Null: it had not settled when the worker recovered. */
 export function settledAfterS({ slowDown }: RunResult, steadyMs: number | null): number | null {
   if (steadyMs === null) return null;
-  let settled: number | null = null;
-  for (const { afterS, p99Ms } of [...slowDown!.settling].reverse()) {
-    if (p99Ms === null || p99Ms > settledFactor * steadyMs) break;
-    settled = afterS;
-  }
-  return settled;
+  const isSteady = ({ p99Ms }: { readonly p99Ms: number | null }): boolean =>
+    p99Ms !== null && p99Ms <= settledFactor * steadyMs;
+  return slowDown!.settling.find(isSteady)?.afterS ?? null;
 }
