@@ -227,7 +227,7 @@ it('is not slowed down by hashes chosen to collide in one slot', async () => {
   await expectServed(attacked);
 });
 
-it('survives payloads with endless nesting, false headers and random bytes', async () => {
+it('logs jumps of the sequence number occasionally, not each of them', async () => {
   const { socket } = await accepted();
   const [before] = await workers();
   const jumps = size(100_000, 3000);
@@ -243,7 +243,7 @@ it('survives payloads with endless nesting, false headers and random bytes', asy
   expect(attacked.gateway.logged('KV event feed broken').join('').length).toBeLessThan(100_000);
 });
 
-it('survives payloads nested without an end, of every header that lies, and at random', async () => {
+it('survives payloads with endless nesting, false headers and random bytes', async () => {
   const random = new Random(11);
   const { socket } = await accepted();
   const [before] = await workers();

@@ -12,7 +12,7 @@ const small = { groups: 3, requestsPerGroup: 4, sharedWords: 100, ownWords: 10, 
 const options = { ...burstOfPr1731, ...small, dist: 'dist' };
 
 describe('the burst', () => {
-  it('is answered by kvoyant and by a relay that knows nothing of caches', async () => {
+  it('is answered by kvoyant and by a plain relay', async () => {
     const words = wordsOf(await loadBuiltinTokenizer());
     const kvoyant = await measureBurst(everythingOn({ name: 'kvoyant', dist: 'dist' }), words, options);
     const relay = await measureBurst(bareRelay, words, options);
@@ -35,7 +35,7 @@ describe('the burst', () => {
   });
 });
 
-it('proxies: those that are here answer, and others are named', async () => {
+it('measures installed proxies, and names missing ones', async () => {
   const said: string[] = [];
   const proxies = proxyPeers((line) => said.push(line));
   expect(proxies.length + said.length).toBe(2);

@@ -1,4 +1,4 @@
-// The bench of TTFT predictions runs small, and its figures are what they are called.
+// The bench of TTFT predictions runs at a small size, and its figures match their definitions.
 
 import { expect, it } from 'vitest';
 import { figuresOf, measurePrediction } from '../../bench/ttft-prediction.ts';

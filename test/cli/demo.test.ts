@@ -97,7 +97,7 @@ describe('kvoyant demo', () => {
     expect(figures.burst!['round-robin']!.prefixHitRate).toBeLessThan(0.3);
   });
 
-  it('serves on until Ctrl-C, and leaves nothing behind', async () => {
+  it('keeps serving until Ctrl-C, then exits and closes its ports', async () => {
     const { program, gateway, addresses } = await servingDemo();
     const response = await fetch(`${gateway}/v1/completions`, {
       method: 'POST',

@@ -251,7 +251,7 @@ describe('a stream that waits long for its first token', () => {
   });
 });
 
-describe('health by what requests meet', () => {
+describe('health from request outcomes', () => {
   it('is not affected by any number of 400s', async () => {
     const engine = await harness.engine();
     engine.behaviour = ({ response }) => replyJson(response, 400, { error: { message: 'no', code: 400 } });

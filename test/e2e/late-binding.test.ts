@@ -33,12 +33,12 @@ async function waiting(gateway: Gateway): Promise<number> {
 
 const lengthOf = (request: FakeRequest): number => (JSON.parse(request.body) as { prompt: number[] }).prompt.length;
 
-/** The engine computes the oldest request. */
+/** Lets the engine answer its oldest request. */
 async function compute(): Promise<void> {
   await streamTokens(pending.shift()!, 3);
 }
 
-/** Two long prompts are at the engine: one that it computes, and the next. */
+/** Sends two long prompts to the engine: the current one and the next. */
 async function busy(gateway: Gateway): Promise<Promise<Answer>[]> {
   const answers = [ask(gateway, longTokens), ask(gateway, longTokens)];
   await eventually(() => pending.length === 2);
@@ -46,7 +46,7 @@ async function busy(gateway: Gateway): Promise<Promise<Answer>[]> {
 }
 
 describe('late binding', () => {
-  it('holds what the engine could not start, and sends the most urgent as it computes', async () => {
+  it("holds requests that the engine can't start yet, and sends the most urgent one after each prefill", async () => {
     const gateway = await harness.gateway({ workers: [engine.url], lateBinding: true });
     const answers = await busy(gateway);
     for (const [tokens, headers] of [
@@ -72,7 +72,7 @@ describe('late binding', () => {
     expect(await waiting(gateway)).toBe(0);
   });
 
-  it('drops a held request whose client leaves, and keeps the limit of the queue', async () => {
+  it("drops a held request when its client leaves, and refuses requests beyond the queue's limit", async () => {
     const gateway = await harness.gateway({ workers: [engine.url], lateBinding: true, queuedRequestsMax: 1 });
     const answers = await busy(gateway);
     const controller = new AbortController();
@@ -94,18 +94,18 @@ describe('late binding', () => {
     expect(engine.requests).toHaveLength(2);
   });
 
-  it('goes on behind answers in one piece, whose first token nobody sees', async () => {
+  it('releases held requests by estimate behind non-streaming answers', async () => {
     const gateway = await harness.gateway({ workers: [engine.url], lateBinding: true });
     const whole = [ask(gateway, longTokens, {}, false), ask(gateway, longTokens, {}, false)];
     await eventually(() => pending.length === 2);
     const held = ask(gateway, longTokens, {}, false);
-    // The estimate says that the first two are computed; no token has come.
+    // By estimate, the first two prefills are done; no token has arrived.
     await eventually(() => pending.length === 3, 20_000);
     for (const request of pending.splice(0)) replyWhole(request, 'fine');
     for (const { status } of await Promise.all([...whole, held])) expect(status).toBe(200);
   });
 
-  it('is off by default: everything goes to the engine', async () => {
+  it('is off by default: every request is sent to the engine at once', async () => {
     const gateway = await harness.gateway({ workers: [engine.url] });
     const answers = await busy(gateway);
     answers.push(ask(gateway, longTokens), ask(gateway, longTokens));
@@ -114,7 +114,7 @@ describe('late binding', () => {
     for (const { status } of await Promise.all(answers)) expect(status).toBe(200);
   });
 
-  it('needs the queue', async () => {
+  it('requires the queue', async () => {
     await expect(harness.gateway({ workers: [engine.url], lateBinding: true, queue: false })).rejects.toThrow(
       /needs the queue/,
     );

@@ -6,7 +6,7 @@ import { getJson, Harness } from './harness.ts';
 const harness = new Harness();
 afterEach(() => harness.end());
 
-/** What every turn should keep to; the machine that runs this test may be five times as slow. */
+/** Limit of a turn in ms; `slack` allows for machines that are five times slower. */
 const turnMsMax = 20;
 const slack = 5;
 

@@ -42,7 +42,7 @@ interface Made {
   readonly candidates: readonly Readonly<Record<string, number>>[];
 }
 
-it('is told of every stream, with the terms of each candidate in ms', async () => {
+it("is recorded for every stream, with each candidate's terms in ms", async () => {
   for (let i = 0; i < requestCount; i += 4) {
     await Promise.all([ask(i, true), ask(i + 1, true), ask(i + 2, true), ask(i + 3, false)]);
   }

@@ -1,4 +1,4 @@
-// KV events of whole fleets of simulated engines: a shared address, a gateway that comes late, hundreds of feeds.
+// KV events of whole fleets of simulated engines: a shared address, a gateway that starts late, hundreds of feeds.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
@@ -74,7 +74,7 @@ async function newest(gateway: Gateway): Promise<Decided> {
   return ((await getJson(gateway, '/decisions')) as { decisions: Decided[] }).decisions[0]!;
 }
 
-it('three engines publish to one address of the gateway: each canary finds its own events', async () => {
+it('each canary finds its own events if three engines publish to one address', async () => {
   const endpoint = await freeEndpoint();
   const topics = ['kv@a', 'kv@b', 'kv@c'];
   const engines = await Promise.all(topics.map((kvEventsTopic) => sims({ kvEventsTopic, kvEventsConnect: endpoint })));
@@ -101,7 +101,7 @@ it('three engines publish to one address of the gateway: each canary finds its o
   );
 });
 
-describe('a gateway that comes late, to engines without replay', () => {
+describe('a gateway that starts after its engines, without replay', () => {
   it.each([
     ['after 32 predictions that the engine confirms', {}, 32],
     ['after 8, once the cache has been filled anew', { blocks: 21 }, 8],
@@ -112,7 +112,7 @@ describe('a gateway that comes late, to engines without replay', () => {
     const gateway = await harness.gateway({ workers: [url], tokenizer: 'builtin' }, 1, [model]);
     await complete(gateway.url, 100);
     await eventually(async () => (await trusts(gateway)).has('degraded late-join'));
-    // The first prompt may count, or be the one whose event has shown the late join.
+    // The first prompt counts unless its own event has shown the late join.
     for (let i = 1; i <= needed - 2; i++) await complete(gateway.url, 100 + i);
     expect(await trusts(gateway)).toEqual(new Set(['degraded late-join']));
     for (const number of [98, 99]) await complete(gateway.url, number);
@@ -122,7 +122,7 @@ describe('a gateway that comes late, to engines without replay', () => {
   });
 });
 
-it('300 engines with events: every feed is followed, and every block is found where it is', async () => {
+it('follows 300 feeds, and routes to the worker with the blocks', async () => {
   const count = 300;
   const fleet = await sims({ count, blocks: 200 });
   const workers = fleet.workers.map(({ url }) => url);

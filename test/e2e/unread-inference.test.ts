@@ -97,7 +97,7 @@ describe.each(routes)('a stream of %s', (path) => {
     expect(decided!.candidates).toHaveLength(1);
   });
 
-  it('goes where the policy sends it: to the worker without load', async () => {
+  it('is placed by the policy, on the worker without load', async () => {
     const { gateway, engines } = await started(2);
     const both = [await open(gateway, path), await open(gateway, path)];
     expect(engines.map(({ requests }) => requests.length)).toEqual([1, 1]);
@@ -105,7 +105,7 @@ describe.each(routes)('a stream of %s', (path) => {
     for (const response of both) expect(await textOf(response)).toBe(events.join(''));
   });
 
-  it('is released when its client goes in the middle', async () => {
+  it('is released when its client leaves mid-stream', async () => {
     const { gateway, engines } = await started(1);
     (await open(gateway, path)).destroy();
     await eventually(() => engines[0]!.aborted === 1);
@@ -113,7 +113,7 @@ describe.each(routes)('a stream of %s', (path) => {
     expect((await decisions(gateway))[0]).toMatchObject({ outcome: 'aborted', error: 'the client went away' });
   });
 
-  it('is released when its engine dies in the middle: the client sees it end early', async () => {
+  it("is released when its engine dies mid-stream, and the client's stream ends early", async () => {
     const { gateway, engines } = await started(1);
     const response = await open(gateway, path);
     engines[0]!.requests[0]!.socket.resetAndDestroy();
@@ -122,7 +122,7 @@ describe.each(routes)('a stream of %s', (path) => {
     expect((await decisions(gateway))[0]).toMatchObject({ outcome: 'failed', status: 200 });
   });
 
-  it('goes to another worker if the first dies before it answers; each attempt is recorded', async () => {
+  it('is retried on another worker if the first dies before it answers, with a record of each attempt', async () => {
     const { gateway, engines } = await started(2);
     let doomed: FakeEngine | null = null;
     for (const engine of engines) {
@@ -145,7 +145,7 @@ describe.each(routes)('a stream of %s', (path) => {
     expect(new Set(tried.map(({ worker }) => worker)).size).toBe(2);
   });
 
-  it('is told that no worker is ready, and books nothing', async () => {
+  it('gets 502, then 503 once no worker is ready, and books nothing', async () => {
     const { gateway, engines } = await started(1);
     await engines[0]!.close();
     expect((await post(gateway, path, body)).status).toBe(502);
@@ -155,7 +155,7 @@ describe.each(routes)('a stream of %s', (path) => {
   });
 });
 
-it('an error of the engine is the answer, and is in the record', async () => {
+it("passes an engine's error on, and records it", async () => {
   const { gateway, engines } = await started(1);
   engines[0]!.behaviour = ({ response }) => replyJson(response, 400, { error: { message: 'no such tool' } });
   const answer = await post(gateway, '/v1/messages', body);
@@ -167,7 +167,7 @@ it('an error of the engine is the answer, and is in the record', async () => {
   });
 });
 
-it('a request waits in the queue while every worker is full', async () => {
+it('queues a request while every worker is full', async () => {
   const engine = await harness.engine();
   engine.behaviour = openEvents;
   const gateway = await harness.gateway({ workers: [{ url: engine.url, runningRequestsMax: 1 }], queue: true });
@@ -181,7 +181,7 @@ it('a request waits in the queue while every worker is full', async () => {
   expect((await second).body).toBe(events.join(''));
 });
 
-it('count_tokens and embeddings are not inference: nothing is booked', async () => {
+it('books nothing for count_tokens and embeddings', async () => {
   const { gateway, engines } = await started(1);
   engines[0]!.behaviour = ({ response }) => replyJson(response, 200, {});
   for (const path of ['/v1/messages/count_tokens', '/v1/embeddings']) {

@@ -21,7 +21,7 @@ describe('the imports of src/', () => {
     expect(findCycle(imports)).toBeNull();
   });
 
-  it('go from folder to folder as scripts/house.mjs says', () => {
+  it('follow the order of folders in scripts/house.mjs', () => {
     const against = [...imports].flatMap(([file, targets]) =>
       targets
         .filter((target) => folderOf(target) !== folderOf(file))
@@ -31,7 +31,7 @@ describe('the imports of src/', () => {
     expect(against).toEqual([]);
   });
 
-  it.each(Object.keys(rooms))('go from room to room of %s in order', (folder) => {
+  it.each(Object.keys(rooms))('follow the order of rooms within %s', (folder) => {
     const against: string[] = [];
     for (const [file, targets] of imports) {
       if (folderOf(file) !== folder) continue;

@@ -24,7 +24,7 @@ const run = (workload: typeof inTurn, spec: RunSpec) => resultOf(workload, spec,
 describe('a fleet of different engines', () => {
   const fleet: Fleet = { speeds: [1, 0.5], kvTokens: [64_000, 32_000] };
 
-  it('gives speeds and capacities to the workers in turn', () => {
+  it('assigns speeds and capacities to the workers cyclically', () => {
     const { log, engines } = simulate(inTurn, specOf('round-robin', fleet));
     const ttfts = Array.from({ length: 4 }, (_, request) => log.ttftMs(request));
     expect(ttfts[0]).toBeCloseTo(130.96 - 0.1, 0);
@@ -33,7 +33,7 @@ describe('a fleet of different engines', () => {
     expect(engines.map(({ contextTokensMax }) => contextTokensMax)).toEqual([64_000, 32_000, 64_000, 32_000]);
   });
 
-  it('is the run of equal workers where all are equal', () => {
+  it('has the results of equal workers if all are equal', () => {
     const workload = generateWorkload('zipf', 2, { requests: 120, ratePerS: 12 });
     const plain = run(workload, specOf('kv', null));
     const { spec, ...rest } = run(workload, specOf('kv', { speeds: [1], kvTokens: [186_000] }));
@@ -53,7 +53,7 @@ describe('a fleet of different engines', () => {
     }
   });
 
-  it('tells the bounds: 4 workers of 1, 0.5 in turn are 3 of the fastest', () => {
+  it('has bounds of the total speed: workers of speeds 1, 0.5, 1, 0.5 count as 3 of the fastest', () => {
     const { fastest, workers } = fleetTiming(specOf('kv', { speeds: [0.5, 1] }));
     expect(workers).toBe(3);
     expect(fastest.stepTime).toBe(workerEngineOptions(specOf('kv', null), 0).stepTime);
@@ -72,7 +72,7 @@ describe('a fleet of different engines', () => {
     expect(none.measured.failed).toBe(12);
   });
 
-  it('shows what each worker did', () => {
+  it("reports each worker's requests, TTFT and prefill tokens", () => {
     const { each } = run(inTurn, specOf('round-robin', fleet)).workers;
     expect(each.map(({ speed, kvTokens, requests }) => [speed, kvTokens, requests])).toEqual([
       [1, 64_000, 2],
@@ -84,7 +84,7 @@ describe('a fleet of different engines', () => {
     expect(each.map(({ prefillTokens }) => prefillTokens)).toEqual([4096, 4096, 4096, 4096]);
   });
 
-  it('is known only to a policy that is told: it has the lower TTFT', () => {
+  it('reveals its speeds only under told=on, which lowers the TTFT', () => {
     const workload = generateWorkload('prefix-free', 1, { requests: 300, ratePerS: 10 });
     const ttftMs = (policy: string): number =>
       run(workload, specOf(policy, { speeds: [1, 0.25] })).measured.ttftMs.mean!;
@@ -93,7 +93,7 @@ describe('a fleet of different engines', () => {
     expect(toldSpeeds(specOf('what-if:told=on', { speeds: [1, 0.25] })).speeds).toEqual([1, 0.25, 1, 0.25]);
   });
 
-  it('tells the step times of the profile, as the policies want them', () => {
+  it("gives the profile's step times in the units of the policies", () => {
     const { engine } = toldSpeeds(specOf('what-if:told=on', null, { profile: 'l40s-llama8b-analytic' }));
     expect(engine!.gemmMs(2048)).toBeCloseTo(162.75 - 2.76e-6 * 2048 * 1024.5, 0);
     expect(engine!.attentionMsPerPair).toBeCloseTo(2.76e-6, 8);
@@ -111,7 +111,7 @@ describe('a slow-down', () => {
     expect(slowTimeOf(inTurn, undefined)).toBeNull();
   });
 
-  it('stretches the steps that begin in it, of that worker alone', () => {
+  it("stretches only that worker's steps that begin within it", () => {
     // Worker 1 gets the requests at 2 s (before the slow-down) and at 10 s (within).
     const { log } = simulate(inTurn, specOf('round-robin', { slowDown }));
     const plain = simulate(inTurn, specOf('round-robin', null)).log;
@@ -121,7 +121,7 @@ describe('a slow-down', () => {
     expect(log.e2eMs(5) - log.ttftMs(5)).toBeCloseTo(plain.e2eMs(5) - plain.ttftMs(5), 5);
   });
 
-  it('is seen in the figures before, during and after it, and later only by its settling', () => {
+  it('has figures before, during and after it, and its settling', () => {
     const workload = generateWorkload('prefix-free', 1, { requests: 600, ratePerS: 8 });
     const { slowDown: figures, ttftOverTime } = run(workload, specOf('round-robin', { slowDown }));
     expect(figures!.during.p99!).toBeGreaterThan(5 * figures!.before.p99!);
@@ -134,7 +134,7 @@ describe('a slow-down', () => {
     expect(run(workload, specOf('round-robin', null)).slowDown).toBeNull();
   });
 
-  it('sends nothing to the slow worker if it is drained, and again after its recovery', () => {
+  it('sends nothing to a drained worker until its recovery', () => {
     const workload = generateWorkload('prefix-free', 1, { requests: 600, ratePerS: 8 });
     const spec = specOf('round-robin:slow-worker=drained', { slowDown });
     const { log } = simulate(workload, spec);
@@ -167,7 +167,7 @@ describe('the tables of a fleet', () => {
       return rows;
     });
 
-  it('are not there for equal workers, and have a row for each kind of worker', () => {
+  it('are omitted for equal workers, and have one row per kind of worker', () => {
     expect(rowsOf(null)).toEqual([]);
     const [kinds, ...none] = rowsOf({ speeds: [1, 0.5], kvTokens: [64_000] });
     expect(none).toEqual([]);
@@ -177,7 +177,7 @@ describe('the tables of a fleet', () => {
     ]);
   });
 
-  it('tell when a policy was back at 1.2 x the p99 of a fleet without the slow worker', () => {
+  it('show when a policy was back at 1.2 x the p99 of a fleet without the slow worker', () => {
     const [kinds, settling] = rowsOf({ slowDown });
     expect(kinds!.map((row) => row[1])).toContain('1 of speed 1, slow for a while');
     const [kept, drained] = settling!;
@@ -186,7 +186,7 @@ describe('the tables of a fleet', () => {
     const result = run(workload, specOf('round-robin', { slowDown }));
     expect(settledAfterS(result, 1e9)).toBe(0);
     expect(settledAfterS(result, 1)).toBeNull();
-    // The least time from which on the rest of the slow-down is steady enough.
+    // The shortest time after which the rest of the slow-down is steady enough.
     const at = (afterS: number) => ({ afterS, requests: 100, p99Ms: [900, 700, 500, 640, 400][afterS]! });
     const made = { ...result, slowDown: { ...result.slowDown!, settling: [0, 1, 2, 3, 4].map(at) } };
     expect([750, 600, 500, 400, 300].map((steadyMs) => settledAfterS(made, steadyMs))).toEqual([0, 1, 2, 4, null]);

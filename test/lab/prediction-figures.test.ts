@@ -16,7 +16,7 @@ function logOf(rows: readonly (readonly [actualMs: number, predictedMs: number])
   return log;
 }
 
-it('compares predicted with actual TTFT, without the warm-up and what was not predicted', () => {
+it('compares predicted with actual TTFT, without the warm-up and requests without a prediction', () => {
   const log = logOf([
     [100, 900],
     [100, 150],
@@ -48,7 +48,7 @@ it('sums up the regret of the choices', () => {
   expect(predictionFigures(log, 1)!.regret).toEqual({ requests: 2, meanMs: 15, p99Ms: 30, bestShare: 0.5 });
 });
 
-it('is known of a run; regrets only under a policy that predicts for every candidate', () => {
+it("is in a run's result, with regret only under policies that predict for every candidate", () => {
   const workload = generateWorkload('drift', 1, { requests: 400, ratePerS: 8 });
   const figuresOf = (policy: string) => {
     const spec = { ...runSpecDefaults, policy: parsePolicySpec(policy) };

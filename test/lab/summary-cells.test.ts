@@ -59,7 +59,7 @@ const sections = [
 ];
 
 describe('the summary of a comparison', () => {
-  it('measures every policy against the best of the row, which is never one that is told', () => {
+  it('compares every policy with the best of the row, never with a reference', () => {
     const cells = cellsByPolicy(sections, 'round-robin')!;
     expect(cells.get('kv')!.map(({ row, ratio, behindBest }) => [row, ratio, behindBest])).toEqual([
       ['a at 0.7', 0.5, 2],
@@ -88,7 +88,7 @@ describe('the summary of a comparison', () => {
     expect(scores[0]![1]!.furthest).toMatchObject({ row: 'a at 0.7', behindBest: 2 });
   });
 
-  it('says it in a few lines, first of all the policy with the lowest mean', () => {
+  it('states the verdict, starting with the policy of the lowest mean', () => {
     const verdict = overallVerdict(sections, 'round-robin');
     expect(verdict[0]).toMatch(
       /^Mean TTFT \/ round-robin's over all 2 rows with a rate: kv 0\.500, lmetric 0\.500, round-/,
@@ -100,7 +100,7 @@ describe('the summary of a comparison', () => {
     expect(overallVerdict([sections[1]!], 'round-robin')).toEqual([]);
   });
 
-  it('shows how much slower tokens are than under the best policy', () => {
+  it('shows the TPOT relative to the best policy', () => {
     const policies = [
       { policy: 'round-robin', runs: [times(1)] },
       { policy: 'kv', runs: [times(0.5, {}, 1.07)] },
@@ -111,7 +111,7 @@ describe('the summary of a comparison', () => {
     expect(rows.map((row) => row[at])).toEqual(['1.00', '1.07']);
   });
 
-  it('has an interval over three seeds or more of generated requests', () => {
+  it('has an interval for three or more seeds of generated requests', () => {
     const of = (kv: readonly number[], more = {}) =>
       seedInterval(
         cellsByPolicy([section('a', [{ 'round-robin': kv.map(() => 1), kv }], more)], 'round-robin')!.get('kv')!,

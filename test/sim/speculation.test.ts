@@ -25,7 +25,7 @@ function answers(count: number, outputTokens: number, blocks = engineDefaults.bl
 }
 
 describe('speculative decoding', () => {
-  it('gives 1 to 4 tokens a step, 2.53 on average, and the first alone', () => {
+  it('gives 1 to 4 tokens a step, 2.53 on average, and one at the first', () => {
     const { speculative } = answers(25, 500);
     const decoding = speculative.given.slice(25);
     expect(speculative.given.slice(0, 25).every((tokens) => tokens === 1)).toBe(true);
@@ -48,7 +48,7 @@ describe('speculative decoding', () => {
     expect(speculative.engine.counters.steps).toBeLessThan(0.6 * plain.engine.counters.steps);
   });
 
-  it('preempts and goes on where the pool is full', () => {
+  it('preempts and resumes when the pool is full', () => {
     const { speculative } = answers(12, 100, 60);
     expect(speculative.engine.counters.preemptions).toBeGreaterThan(0);
     expect(speculative.requests.every(({ outputTokens }) => outputTokens === 100)).toBe(true);

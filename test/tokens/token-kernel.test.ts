@@ -114,7 +114,7 @@ describe.each(scanners)('the kernel with the scanner of %s', (_name, scanner) =>
   });
 });
 
-it('equals its twin where the merges are a list of pairs', () => {
+it('equals its twin if the merges are a list of pairs', () => {
   const merges = pairMerges(30_000);
   const twin = twinOf(builtinScanner, vocabulary, merges);
   const kernel = kernelOf(builtinScanner, 200_000, merges);
@@ -162,14 +162,14 @@ describe('the chunks', () => {
     expect(split).toBeLessThan(own.length + 6000);
   });
 
-  it('finds a text again behind another beginning', () => {
+  it('reuses a text after a different beginning', () => {
     const kernel = kernelOf(builtinScanner, 4_000_000);
     const shared = textOf(4, 4000);
     splitBy(kernel, `It is Monday. ${shared}`);
     expect(splitBy(kernel, `Today it is Tuesday, the 14th: ${shared}`)).toBeLessThan(8000);
   });
 
-  it('keeps what is used and forgets the rest, in bounded memory', () => {
+  it('keeps used chunks and evicts the rest, in bounded memory', () => {
     const kernel = kernelOf(builtinScanner, 200_000);
     const none = kernelOf(builtinScanner, 0).memoryBytes;
     const used = textOf(5, 3000);

@@ -45,7 +45,7 @@ describe.each(workloadNames)('%s', (name) => {
     expect(make(name).requests).toHaveLength(name.startsWith('gsp-') ? 1024 : 3000);
   });
 
-  it('draws the same prompts whatever the rate and the arrivals', () => {
+  it('draws the same prompts for any rate and arrivals', () => {
     const lengths = (options: GenerateOptions): number[][] =>
       make(name, { requests: 200, ...options }).requests.map((request) => [request.isl, request.osl]);
     const own = lengths({});
@@ -258,7 +258,7 @@ describe('generateWorkload', () => {
     expect(workload.requests.every(({ arrivalMs }) => arrivalMs === 0)).toBe(true);
   });
 
-  it('begins alike, whatever the number of requests', () => {
+  it('begins with the same requests for any count', () => {
     for (const name of ['zipf', 'multi-turn', 'tool-like'] as const) {
       const few = make(name, { requests: 100 }).requests;
       expect(make(name, { requests: 400 }).requests.slice(0, 100)).toEqual(few);
@@ -321,7 +321,7 @@ describe('agents', () => {
 });
 
 describe('drift', () => {
-  it('asks for a prefix a while, and never again', () => {
+  it('uses a prefix for a while, and never again', () => {
     const { requests } = make('drift', { requests: 6000 });
     const seen = new Map<number, number[]>();
     for (const [at, { blockIds }] of requests.entries()) {
@@ -407,7 +407,7 @@ describe('mixed outputs', () => {
 });
 
 describe('workloadSets', () => {
-  it('keeps the 16 of the first tables together, and knows every workload once', () => {
+  it('has a set of the 16 first workloads, and every workload once', () => {
     expect(workloadSets.classic).toHaveLength(16);
     expect([...workloadSets.classic, ...workloadSets.other]).toEqual(workloadNames);
     expect(workloadSets.all).toEqual(workloadNames);

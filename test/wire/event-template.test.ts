@@ -13,14 +13,14 @@ function learned(event: string): EventTemplate {
 
 const matched = (template: EventTemplate, bytes: string, from = 0): number => template.match(Buffer.from(bytes), from);
 
-/** What the template means: the same event but for one string. */
+/** The definition of a match: the events are equal except for one string. */
 function differsInTextOnly(event: string, other: string): boolean {
   const blank = (text: string): string => text.replace(/"(content|text)":"(?:[^"\\]|\\.)*"/, '"$1":""');
   return blank(event) === blank(other);
 }
 
 describe('EventTemplate', () => {
-  it('matches events that differ in their text, whatever is escaped in it', () => {
+  it('matches events that differ only in their text, with any escapes', () => {
     const template = learned(chunk(' word'));
     for (const text of ['', ' other', 'say "finish_reason":null', '\\', '\\"', 'content":"', 'ü\u2028\n']) {
       expect(matched(template, chunk(text)), text).toBe(Buffer.byteLength(chunk(text)));
@@ -49,7 +49,7 @@ describe('EventTemplate', () => {
     }
   });
 
-  it('learns nothing that is long, has no text, has several lines, or is broken', () => {
+  it('does not learn events that are long, have no text or several lines, or are broken', () => {
     const template = new EventTemplate();
     const broken = 'data: {"content":"a":"b","finish_reason":null}\n\n';
     for (const event of [

@@ -7,7 +7,7 @@ interface Told {
   body: string;
   ends: number;
   fault: string | null;
-  /** Bytes behind the end. */
+  /** Bytes after the end. */
   excess: number;
   /** The end of the connection ended the answer. */
   byClose: boolean;
@@ -50,7 +50,7 @@ const whole = (text: string): Told => read([Buffer.from(text, 'latin1')]);
 const ok = 'HTTP/1.1 200 OK\r\n';
 
 describe('HttpAnswerReader', () => {
-  it('reads a body with a length, in chunks, until the end of the connection, and none', () => {
+  it('reads bodies with a length, in chunks, until the connection ends, and empty ones', () => {
     expect(whole(`${ok}content-length: 5\r\n\r\nhello`)).toMatchObject({
       body: 'hello',
       ends: 1,
@@ -89,7 +89,7 @@ describe('HttpAnswerReader', () => {
     expect(body).toBe('a');
   });
 
-  it('counts what comes behind the end, and does not read it', () => {
+  it('counts bytes after the end, and does not parse them', () => {
     expect(whole(`${ok}content-length: 1\r\n\r\naHTTP/1.1 500 no\r\n\r\n`)).toMatchObject({
       body: 'a',
       ends: 1,
@@ -98,7 +98,7 @@ describe('HttpAnswerReader', () => {
     expect(whole(`${ok}transfer-encoding: chunked\r\n\r\n0\r\n\r\nxyz`)).toMatchObject({ ends: 1, excess: 3 });
   });
 
-  it('tells how the connection goes on', () => {
+  it('reports whether the connection can be reused', () => {
     const keepOf = (head: string): unknown => {
       const reader = new HttpAnswerReader({ head: () => undefined, body: () => undefined, end: () => undefined });
       reader.begin(false);
@@ -152,14 +152,14 @@ describe('HttpAnswerReader', () => {
     expect(read([...bytes].map((byte) => Buffer.from([byte])))).toMatchObject({ fault: expect.any(String), ends: 0 });
   });
 
-  it('gives the body before a fault', () => {
+  it('delivers the body before a fault', () => {
     expect(whole(`${ok}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz`)).toMatchObject({
       body: 'abc',
       fault: expect.any(String),
     });
   });
 
-  it('is stopped by its sink', () => {
+  it('can be stopped by its sink', () => {
     let bodies = 0;
     const reader: HttpAnswerReader = new HttpAnswerReader({
       head: () => reader.stop(),

@@ -1,4 +1,4 @@
-// Late binding: what an engine could not start soon waits at the router, the most urgent goes first, and nobody starves.
+// Late binding: requests that no engine could start soon wait at the router, the most urgent goes first, and none starves.
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -31,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   afterMs: fc.integer({ min: 0, max: 3000 }),
 });
 
-/** A router with its queue, at a time of its own. */
+/** A router, its queue and a simulated clock. */
 class Scene {
   readonly router: Router;
   readonly admission: Admission<Named>;
@@ -124,7 +124,7 @@ describe('late binding', () => {
           scene.router.assertConsistent();
           expect(scene.admission.waiting).toBe(scene.waiting.size);
           expect(scene.admission.waiting).toBeLessThanOrEqual(6);
-          // Whoever waits, waits for a worker that has a next prompt already.
+          // Requests wait only while some worker has prefills booked.
           if (scene.waiting.size > 0) {
             expect(scene.router.loads().some(({ activePrefillTokens }) => activePrefillTokens > 0)).toBe(true);
           }
@@ -169,7 +169,7 @@ describe('late binding', () => {
     expect(overtakings).toBeGreaterThan(0);
   });
 
-  it('goes by priority, then by the latest start for an SLO, then by length', () => {
+  it('orders by priority, then by the latest start for an SLO, then by length', () => {
     const scene = new Scene(1, 100, {});
     while (scene.waiting.size === 0) scene.enter(500);
     const [first] = scene.waiting.keys();
@@ -194,7 +194,7 @@ describe('late binding', () => {
 });
 
 describe('due times', () => {
-  it('lie between the arrival and `overtakenMsMax` after it, and ask for no more than what can be had', () => {
+  it("lie between the arrival and `overtakenMsMax` after it, and ignore SLOs that can't be met", () => {
     const times = fc.double({ min: 0, max: 1e6, noNaN: true });
     fc.assert(
       fc.property(times, times, fc.option(times), times, (arrivalMs, prefillMs, sloMs, waitedMs) => {

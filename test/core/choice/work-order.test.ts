@@ -65,7 +65,7 @@ describe('the order of work', () => {
     expect(orderOfWork([job, job, job])).toEqual([0, 1, 2]);
   });
 
-  it('counts a shared beginning that the worker holds as done', () => {
+  it('counts a cached shared beginning as done', () => {
     const shared = { blocks: [1, 1, 1, 1, 1], tail: 1 };
     const short = { blocks: [2], tail: 2 };
     expect(orderOfWork([jobOf(shared, 0), jobOf(short, 1)])).toEqual([1, 0]);

@@ -20,7 +20,7 @@ interface Fleet {
   send(count: number, gapMs: number): void;
 }
 
-/** Workers that compute prompts one after the other and answer with `outputTokens`, a read of several tokens at a time. */
+/** Workers that compute prompts one after the other and answer with `outputTokens`, `perRead` tokens a read. */
 function fleetOf(
   workers: number,
   prefillMs: PrefillMs,
@@ -101,7 +101,7 @@ describe('the speed model', () => {
     expect(lastErrors(fleet)).toBeLessThan(0.15);
   });
 
-  it.each([1, 3, 8])('reads token gaps where %i tokens come at a time', (perRead) => {
+  it.each([1, 3, 8])('measures token gaps if %i tokens arrive per read', (perRead) => {
     const fleet = fleetOf(2, (u) => 20 + 0.1 * u, { perRead });
     fleet.send(100, 250);
     expect(fleet.router.load(0).tokenGapMs).toBeGreaterThan(16);
@@ -109,14 +109,14 @@ describe('the speed model', () => {
     expect(Math.abs(fleet.router.speedOf(0, fleet.nowMs).slowness - 1)).toBeLessThan(0.3);
   });
 
-  it('learns from answers in one piece', () => {
+  it('learns from non-streaming answers', () => {
     const fleet = fleetOf(4, (u) => 20 + 0.125 * u, { wholeAnswers: true });
     fleet.send(400, 200);
-    // The estimate of the first token is what bookings end by; the prior would be wrong by 3.
+    // No first token is seen, so its time is estimated; the prior alone would have an error of 3.
     expect(lastErrors(fleet)).toBeLessThan(0.35);
   });
 
-  it('notices a worker that turns ten times slower within 5 s, keeps looking at it, and notices that it has recovered', () => {
+  it('notices within 5 s that a worker is ten times slower, keeps sampling it, and notices its recovery', () => {
     let slow = 1;
     const fleet = fleetOf(4, (u, worker) => (worker === 2 ? slow : 1) * (20 + 0.1 * u));
     fleet.send(200, 150);
@@ -164,7 +164,7 @@ describe('the speed model', () => {
       router.firstToken(bookings[0]!, i * 1000 + 100 + i / 10);
       router.release(bookings[0]!, 'done', i * 1000 + 200);
     }
-    // a has a long queue that goes by at once; b, chosen instead, takes 2 s.
+    // The long queue on a is done within 10 ms; b, chosen instead, takes 2 s.
     const queued = route(8000, 200_000, [1]);
     const chosen = route(1000, 200_000, [0]);
     const seen = route(1000, 200_000);

@@ -34,7 +34,7 @@ describe('least squares', () => {
     variance: fc.integer({ min: 1, max: 50 }),
   });
 
-  it('without forgetting equals the weights that minimise the squared errors', () => {
+  it('equals the exact solution if nothing is forgotten', () => {
     fc.assert(
       fc.property(fc.array(sample, { minLength: 1, maxLength: 30 }), (samples) => {
         const prior = [1, -2];
@@ -60,7 +60,7 @@ describe('least squares', () => {
     );
   });
 
-  it('follows a change, ignores what is not finite, and stays finite when one direction is never sampled', () => {
+  it('follows a change, ignores values that are not finite, and stays finite if one direction is never sampled', () => {
     const fit = new LeastSquares([0, 0], [10, 10], 0.98);
     for (let i = 0; i < 20_000; i++) fit.learn(Float64Array.of(1, 1), i < 10_000 ? 5 : 9, 0.1);
     for (const y of [Number.NaN, Number.POSITIVE_INFINITY]) fit.learn(Float64Array.of(1, 1), y, 1);
@@ -70,7 +70,7 @@ describe('least squares', () => {
     expect(Number.isFinite(fit.predict(Float64Array.of(1, 0)))).toBe(true);
   });
 
-  it('moves little for one outlier once it has learnt', () => {
+  it('moves little at one outlier after learning', () => {
     const fit = new LeastSquares([0], [10], 0.998);
     for (let i = 0; i < 200; i++) fit.learn(Float64Array.of(1), 5, 1);
     fit.learn(Float64Array.of(1), 1e9, 1);
@@ -144,7 +144,7 @@ it('queues of prefills equal a list of what is booked', () => {
 });
 
 describe('slowness', () => {
-  it('notices a worker that turns ten times slower, and one that recovers, within 20 samples', () => {
+  it('notices a tenfold slow-down and a recovery within 20 samples', () => {
     const slowness = new Slowness(0.9);
     slowness.reset(0);
     for (let i = 0; i < 50; i++) slowness.sample(0, 100, 100, i);
@@ -154,7 +154,7 @@ describe('slowness', () => {
     expect(slowness.at(0, 90)).toBeLessThan(1.3);
   });
 
-  it('is not judged by one outlier, and slowness without new evidence fades, so that the worker is tried again', () => {
+  it('ignores one outlier, and fades without new samples, so that the worker is tried again', () => {
     const slowness = new Slowness(0.9);
     slowness.reset(0);
     for (let i = 0; i < 50; i++) slowness.sample(0, 100, 100, i);
@@ -164,7 +164,7 @@ describe('slowness', () => {
     expect(slowness.at(0, 70 + 30_000)).toBeLessThan(1.2);
   });
 
-  it('stays finite and above 0 whatever comes in', () => {
+  it('stays finite and above 0 for any samples', () => {
     const number = fc.double();
     fc.assert(
       fc.property(fc.array(fc.tuple(number, number), { maxLength: 50 }), (samples) => {

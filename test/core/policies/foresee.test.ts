@@ -67,7 +67,7 @@ describe('foresee', () => {
     expect(costsOf(rows(row, { backlogMs: 1000 }), { [option]: 'off' })[0]).toBeCloseTo(expected);
   });
 
-  it('among near-ties takes the fewest requests in flight, and draws among equals', () => {
+  it('chooses the fewest requests in flight among near-ties, and draws among equals', () => {
     const near = [{ prefillMs: 100.5, runningRequests: 1 }, { runningRequests: 4 }, { prefillMs: 102 }];
     expect(choiceOf(rows(...near))).toEqual({ position: 0, reason: 'tie' });
     const chosen = new Set(

@@ -156,7 +156,7 @@ describe('marginal-cost', () => {
     expect(busy).toBeCloseTo(420.238393, 6);
   });
 
-  it('by default weighs recomputation by the mean backlog: twice its seconds, at most four times', () => {
+  it('weighs recomputation by twice the mean backlog in seconds by default, at most by four', () => {
     // (40.375 + 0) / 2 ms = 0.0201875 s: weight 0.040375; idle: 168.68125 + 0.040375 x 151.125 + 39.6.
     expect(marginalCosts({})[1]).toBeCloseTo(168.68125 + 6.101671875 + 39.6, 9);
     const forecast = busyForecast();

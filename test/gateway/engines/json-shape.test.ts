@@ -40,7 +40,7 @@ function measure(text: string, limits: JsonLimits, pieceBytes: number): string |
 }
 
 describe('JsonShape', () => {
-  it('counts what the value holds, wherever the text is cut', () => {
+  it('counts containers, strings and commas, wherever the text is cut', () => {
     // Keys like __proto__ would be lost in the twin's objects.
     const json = fc.jsonValue({ maxDepth: 5, noUnicodeString: false }).filter((value) => {
       return !JSON.stringify(value).includes('__proto__');
@@ -63,7 +63,7 @@ describe('JsonShape', () => {
     );
   });
 
-  it('refuses nesting beyond the limit, and nothing for brackets inside strings', () => {
+  it('refuses nesting beyond the limit, and ignores brackets inside strings', () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
     expect(measure(nested(jsonNestingMax), unlimited, 7)).toBeNull();
     expect(measure(nested(jsonNestingMax + 1), unlimited, 7)).toBe('nesting deeper than 64');
@@ -72,7 +72,7 @@ describe('JsonShape', () => {
     ).toBeNull();
   });
 
-  it('lets the longest list of models through that is read', () => {
+  it('admits the longest readable list of models', () => {
     const permission = [{ id: 'p', object: 'model_permission', created: 1, allow_view: true, organization: '*' }];
     const model = {
       object: 'model',

@@ -230,7 +230,7 @@ describe('our HTTP client and undici', () => {
     await fc.assert(
       fc.asyncProperty(head, framing, body, async (start, framed, parts) => {
         const [own, theirs] = await both((socket) => socket.end(`${start}${framed}\r\n${parts.join('')}`, 'latin1'));
-        // After a fault, undici may have told less of the body that came with it.
+        // At a fault, undici may have delivered less of the body before it.
         if (own[0]!.end === 'error') expect(own[0]!.body.startsWith(theirs[0]!.body)).toBe(true);
         expect({ ...own[0], body: '' }).toEqual({ ...theirs[0], body: '' });
         if (own[0]!.end === 'end') expect(own[0]!.body).toBe(theirs[0]!.body);
@@ -278,7 +278,7 @@ describe('our HTTP client and undici', () => {
     expect(engine.requests).toEqual([]);
   });
 
-  it.each(carriers)('call an engine unreachable that is not there (%s)', async (carrier) => {
+  it.each(carriers)('report a closed port as an unreachable engine (%s)', async (carrier) => {
     const engine = await RawEngine.start(() => undefined);
     const { url } = engine;
     engine.close();
@@ -286,7 +286,7 @@ describe('our HTTP client and undici', () => {
     expect((await send(open(url, carrier)).settled).failure).toBe('unreachable');
   });
 
-  it.each(carriers)('use a connection again, one request at a time (%s)', async (carrier) => {
+  it.each(carriers)('reuse a connection, for one request at a time (%s)', async (carrier) => {
     const engine = await RawEngine.start(async (socket) => {
       await sleep(20);
       socket.write(sizedAnswer);
@@ -304,7 +304,7 @@ describe('our HTTP client and undici', () => {
     await vi.waitFor(() => expect(engine.sockets.size).toBe(3));
   });
 
-  it.each(carriers)('call a connection stale that ends as its next request is sent (%s)', async (carrier) => {
+  it.each(carriers)('report a stale connection if it ends as its next request is sent (%s)', async (carrier) => {
     const seen: string[] = [];
     const engine = await RawEngine.start((socket) => {
       if (seen.push('') === 1) socket.write(sizedAnswer);
@@ -365,7 +365,7 @@ describe('our HTTP client and undici', () => {
     expect(bytes).toBe(total);
   });
 
-  it.each(carriers)('do not take an answer that nobody asked for as the next one (%s)', async (carrier) => {
+  it.each(carriers)('do not use an unrequested answer for the next request (%s)', async (carrier) => {
     const engine = await RawEngine.start((socket, _, connection) =>
       socket.write(connection === 0 ? `${sizedAnswer}${sizedAnswer.replace('1}', '2}')}` : sizedAnswer),
     );
@@ -377,7 +377,7 @@ describe('our HTTP client and undici', () => {
   });
 
   it.each(carriers)(
-    'read an early answer, and use no connection again whose request was not sent whole (%s)',
+    'read an early answer, and reuse no connection with an incomplete request (%s)',
     async (carrier) => {
       const engine = await RawEngine.start(() => undefined);
       // The engine answers at the head, and reads nothing more.
@@ -401,7 +401,7 @@ describe('our HTTP client and undici', () => {
     },
   );
 
-  it.each(carriers)('fail what is under way when closed (%s)', async (carrier) => {
+  it.each(carriers)('fail requests in flight when closed (%s)', async (carrier) => {
     const engine = await RawEngine.start(() => undefined);
     const upstream = open(engine, carrier);
     const call = send(upstream);

@@ -163,7 +163,7 @@ describe('LogRate', () => {
   });
 });
 
-describe('resumes waiting connections once when there is room, and not those that have left', () => {
+describe('WaitingBytes', () => {
   it('resumes waiting connections once when there is room, and not those that have left', () => {
     const waiting = new WaitingBytes(100);
     const woken: string[] = [];

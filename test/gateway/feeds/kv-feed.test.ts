@@ -72,7 +72,7 @@ async function publisherAgain(): Promise<void> {
 }
 
 describe('KvFeed', () => {
-  it('says how it stands: connecting, no batches, live, closed', async () => {
+  it('reports its state: connecting, no batches, live, closed', async () => {
     expect(feed.status).toMatchObject({ endpoint, state: 'connecting', lastSeq: -1 });
     feed.open();
     await feed.whenCurrent(5000);

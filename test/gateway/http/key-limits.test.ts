@@ -6,7 +6,7 @@ import { KeyLimits } from '../../../src/gateway/http/key-limits.ts';
 describe('limits of a key', () => {
   const none = { inFlightPerKeyMax: 0, requestsPerMinutePerKeyMax: 0 };
 
-  it('never let more requests in at a time than set, and let the next in as soon as one ends, however it ends', async () => {
+  it('cap concurrent requests, and free a slot as soon as a request ends in any way', async () => {
     const step = fc.constantFrom<'arrives' | 'ends' | 'fails'>('arrives', 'ends', 'fails');
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 60 }), async (max, steps) => {

@@ -63,7 +63,7 @@ describe('the SLO of a request', () => {
     expect(engine.requests).toEqual([]);
   });
 
-  it('may be stated with any key', async () => {
+  it('is accepted with any key', async () => {
     const engine = await harness.engine();
     const key = 'plain-secret-0000001';
     const gateway = await harness.gateway({ workers: [engine.url], apiKeys: [{ name: 'plain', key }] });

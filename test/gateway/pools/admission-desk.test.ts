@@ -47,7 +47,7 @@ function releaseAll(router: Router, routed: readonly (Routed | null)[]): void {
 }
 
 describe('the desk of a router that plans bursts', () => {
-  it('places what is ready in one turn together, the shortest of each worker first', async () => {
+  it('places the requests of one turn together, the shortest of each worker first', async () => {
     const { router, desk, plan } = setUp();
     const order: number[] = [];
     const placing = [90, 60, 30, 5].map((tokens, i) =>
@@ -69,7 +69,7 @@ describe('the desk of a router that plans bursts', () => {
     releaseAll(router, routed);
   });
 
-  it('places one alone by the policy, before any timer of its turn', async () => {
+  it('places a single request by the policy, before any timer of its turn', async () => {
     const { router, desk, plan } = setUp();
     let timed = false;
     setTimeout(() => {
@@ -80,7 +80,7 @@ describe('the desk of a router that plans bursts', () => {
     releaseAll(router, [routed]);
   });
 
-  it('books nothing for a client that has left by then, and answers each fault to its own request', async () => {
+  it('books nothing for a client that has left, and rejects only the request with a fault', async () => {
     const { router, desk } = setUp();
     const gone = exchangeOf();
     const placing = [
@@ -110,7 +110,7 @@ describe('the desk of a router that plans bursts', () => {
     releaseAll(router, []);
   });
 
-  it('queues what has no room, within the limit of the queue, and places it when there is', async () => {
+  it("queues requests without room, up to the queue's limit, and places them when there is room", async () => {
     const { router, desk } = setUp({ capacityBlocks: 10 });
     const settled: (Routed | null)[] = [];
     const refused: unknown[] = [];
@@ -132,7 +132,7 @@ describe('the desk of a router that plans bursts', () => {
     releaseAll(router, []);
   });
 
-  it('is not waited for where the router plans nothing: the request is placed at once', () => {
+  it('places a request synchronously if the router plans nothing', () => {
     const { router, desk, plan } = setUp({ joint: false });
     const routed = desk.place(applicantOf(1, 9), exchangeOf().exchange, observer, (one) => one) as Routed;
     expect([routed.kind, plan.mock.calls.length]).toEqual(['routed', 0]);

@@ -3,7 +3,7 @@
 import { expect, it, vi } from 'vitest';
 import { benchIntake } from '../../../bench/intake.ts';
 
-it('runs small', async () => {
+it('runs at a small size', async () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   await benchIntake(2, 1);
   const printed = log.mock.calls.flat().join('\n');
