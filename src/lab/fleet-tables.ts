@@ -78,19 +78,17 @@ const slowDownColumns: readonly Column[] = [
 
 export const slowDownNote =
   'Slow-down: steady is the p99 TTFT during it of the same policy with :slow-worker=drained if that was run, else the one before it. ' +
-  `Settled: seconds after its start from which on the p99 of all further arrivals until its end is at most ${settledFactor} x steady, in the slowest seed.`;
+  `Settled: seconds after its start from which on the p99 of all further arrivals until its end is at most ${settledFactor} x steady ` +
+  '(of the same arrivals, if drained was run), in the slowest seed.';
 
 function slowDownTable(policies: readonly PolicyRuns[]): ResultTable {
   const rows = policies.map(({ policy, runs }) => {
-    const drained = policies.find((other) => other.policy === `${policy}:slow-worker=drained`);
-    const steady =
-      drained === undefined
-        ? runs.map(({ slowDown }) => slowDown!.before.p99)
-        : drained.runs.map(({ slowDown }) => slowDown!.during.p99);
+    const drained = policies.find((other) => other.policy === `${policy}:slow-worker=drained`)?.runs;
+    const steady = runs.map((run, seed) => drained?.[seed]?.slowDown?.during.p99 ?? run.slowDown!.before.p99);
     const cell = (value: number | null): string => (value === null ? '-' : formatNumber(value / 1000, 3));
     const p99 = (phase: 'before' | 'during' | 'after'): string =>
       cell(meanOver(runs, ({ slowDown }) => slowDown![phase].p99));
-    const settled = runs.map((run, seed) => settledAfterS(run, steady[seed]!));
+    const settled = runs.map((run, seed) => settledAfterS(run, drained?.[seed] ?? null));
     return [
       policy,
       p99('before'),
@@ -103,10 +101,15 @@ function slowDownTable(policies: readonly PolicyRuns[]): ResultTable {
   return { columns: slowDownColumns, rows };
 }
 
-/** Null: it had not settled when the worker recovered. */
-export function settledAfterS({ slowDown }: RunResult, steadyMs: number | null): number | null {
-  if (steadyMs === null) return null;
-  const isSteady = ({ p99Ms }: { readonly p99Ms: number | null }): boolean =>
-    p99Ms !== null && p99Ms <= settledFactor * steadyMs;
-  return slowDown!.settling.find(isSteady)?.afterS ?? null;
+/**
+ * @param drained the run with the slow worker drained, if there is one
+ * @returns null: it had not settled when the worker recovered
+ */
+export function settledAfterS({ slowDown }: RunResult, drained: RunResult | null): number | null {
+  const { before, settling } = slowDown!;
+  const settled = settling.find(({ p99Ms }, at) => {
+    const steadyMs = drained === null ? before.p99 : drained.slowDown!.settling[at]!.p99Ms;
+    return p99Ms !== null && steadyMs !== null && p99Ms <= settledFactor * steadyMs;
+  });
+  return settled?.afterS ?? null;
 }
