@@ -94,7 +94,7 @@ export function measureScale(workers: number, workerBlocks: number, prompts: num
   }
   if (wrong > 0) throw new Error(`${wrong} wrong overlaps with ${workers} workers`);
   const overlapUs = quantiles(timeEach(prompts, (query) => index.overlaps(asked[query]!, out.fill(0), workers)));
-  // The oldest tenth, at most 100,000 worker-blocks: enough to average, and a second at the most.
+  // The oldest tenth, at most 100,000 worker-blocks: enough for a mean, in a second at most.
   const given = Math.max(1, Math.min(Math.floor(chains / 10), Math.ceil(100_000 / chainBlocks / shares)));
   const removedNs = apply(index, all('removed', 0, given));
   return { workers, workerBlocks, overlapUs, storedNs, removedNs, bytesPerWorkerBlock };

@@ -126,7 +126,7 @@ export function measureCore(sizes: CoreSizes): CoreReport {
   const half = churn.length / 2;
   add('stored, churn', 'ns a block', timeEvents(index, churn.slice(0, half), 'stored'));
   add('removed, churn', 'ns a block', timeEvents(index, churn.slice(half), 'removed'));
-  // The truth of the queries holds before the churn only: it replaces tails.
+  // Only consistency: the queries' expected overlaps hold before the churn, which replaces tails.
   index.assertConsistent();
   const perBlock = (bytes: number): Float64Array => Float64Array.of(bytes / workload.shape.workerBlocks);
   add('a worker-block, loaded', 'bytes', perBlock(loadedBytes));

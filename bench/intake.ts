@@ -107,7 +107,7 @@ export async function benchIntake(requests: number, rounds: number): Promise<voi
         times.push(cpuUs());
         hasher.hash(ids, 16);
         times.push(cpuUs());
-        // The first ten meet their shared half for the first time.
+        // The first requests see their shared half for the first time.
         if (index < sharedCount) continue;
         tokens += ids.length;
         for (const [stage] of stages.entries()) sums[stage]! += times[stage + 1]! - times[stage]!;

@@ -20,7 +20,7 @@ const { values } = parseArgs({
     'node-flag': { type: 'string', multiple: true, default: [] },
     /** For busy machines: late chunks are not merged. */
     lockstep: { type: 'boolean', default: false },
-    /** Of an answer. With 1 and with 100, what a request and what a chunk costs. */
+    /** Per answer. Runs with 1 and with 100 give the cost of a request and of a chunk. */
     chunks: { type: 'string', default: '100' },
     json: { type: 'string' },
   },

@@ -118,7 +118,7 @@ async function loadMatches(): Promise<() => Match[]> {
   };
 }
 
-/** Prompts of which the first half is one of ten that were seen before. */
+/** Prompts whose first half is one of ten beginnings. */
 function halfShared(prompts: readonly string[]): string[] {
   const shared = prompts.slice(0, Math.min(10, prompts.length >> 1));
   return prompts.slice(shared.length).map((prompt, index) => {

@@ -15,7 +15,7 @@ export interface PredictionBenchOptions {
   /** Factor by which engines are faster than real ones. */
   readonly speedup: number;
   readonly requests: number;
-  /** The first requests, of which the model learns and which do not count. */
+  /** The first requests: the model learns from them, and the figures exclude them. */
   readonly warmUpRequests: number;
   readonly ratePerS: number;
   readonly outputTokens: number;
@@ -23,7 +23,7 @@ export interface PredictionBenchOptions {
 }
 
 export interface PredictionFigures {
-  /** Requests that count. */
+  /** Requests in the figures. */
   readonly compared: number;
   readonly failed: number;
   /** Mean of |predicted - actual| / actual. */
@@ -33,12 +33,12 @@ export interface PredictionFigures {
   /** Median of |predicted - actual| / actual. */
   readonly medianError: number;
   readonly meanTtftMs: number;
-  /** How late the event loop of this process was: it is in the actual times. */
+  /** Delay of this process's event loop, which is part of the actual times. */
   readonly loopDelayP99Ms: number;
 }
 
 const model = 'sim-prediction-bench';
-/** Prompts continue one of so many beginnings. */
+/** Shared beginnings of the prompts. */
 const prefixCount = 24;
 const prefixTokens = 1024;
 

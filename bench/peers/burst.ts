@@ -1,4 +1,4 @@
-// The burst of PR #1731: 1,024 requests in 64 groups at once over eight simulated engines, and what each router makes of it.
+// The burst of PR #1731: 1,024 requests in 64 groups at once over eight simulated engines, through each router.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-// HTTP proxies that route in turn, nginx and haproxy: what relaying alone costs. Taken from PATH, never installed.
+// nginx and haproxy with round robin: the cost of relaying alone. Taken from PATH, never installed.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';

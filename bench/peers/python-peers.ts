@@ -17,7 +17,7 @@ interface PythonPeer {
   readonly options: readonly string[];
 }
 
-/** Every one with its policy for caches. */
+/** Each runs its cache-aware policy. */
 const pythonPeers: readonly PythonPeer[] = [
   { package: 'smg', program: ['smg', 'launch'], options: ['--policy', 'cache_aware'] },
   {

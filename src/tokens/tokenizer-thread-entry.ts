@@ -212,7 +212,7 @@ function step(id: number, steps: Generator<void, ThreadResult>): boolean {
   return true;
 }
 
-/** The ids of a result are handed over, not copied: no one else has them. */
+/** Buffers to transfer with a result instead of copying them: its ids, which nothing else uses. */
 function memoryOf(result: ThreadResult): ArrayBuffer[] {
   const ids = result instanceof Uint32Array ? result : (result as Partial<ThreadChatResult>).ids;
   return ids === undefined ? [] : [ids.buffer as ArrayBuffer];

@@ -138,7 +138,7 @@ export class Predictions {
     tpotMs[i] = this.#forecast.tpotMs(this.#gapMs(candidates, i));
   }
 
-  /** What is left of the current step of the requests in flight. */
+  /** Remaining time of the current step of the requests in flight. */
   #stepMs(candidates: Candidates, i: number): number {
     const { worker, runningRequests, activeBlocks, blockSize, slowness } = candidates;
     const running = runningRequests[i]!;

@@ -11,7 +11,7 @@ export interface ForecastTerms {
   backlogMs: number;
   /** The request's own prefill. */
   prefillMs: number;
-  /** What is left of the current step of the decoding requests; 0 if there are none. */
+  /** Remaining time of the current step of the decoding requests; 0 if there are none. */
   stepMs: number;
 }
 

@@ -224,7 +224,7 @@ export class SpeedModel {
     stream.unsampledTokens = 0;
   }
 
-  /** When the worker last sent a token. It does so at the end of a step. */
+  /** When the worker last sent a token, which ends a step. */
   stepEndMs(worker: WorkerIndex): number {
     return this.#speeds[worker]!.tokenMs;
   }

@@ -16,7 +16,7 @@ export class AnswerFrames {
   readonly #isChunked: boolean;
   /** The head has been written. Later chunks go straight to the socket: node:http would only pass them on. */
   #hasBegun = false;
-  /** For the socket to drain. */
+  /** A write straight to the socket waits for its `drain`. */
   #waits = false;
 
   /** @param response only its head may have been written; from now on the body is written only here */
@@ -48,7 +48,7 @@ export class AnswerFrames {
     return false;
   }
 
-  /** node:http emits `drain` only after its own writes. */
+  /** Emits the response's `drain`, which node:http does only after its own writes. */
   #wait(socket: Socket): void {
     if (this.#waits) return;
     this.#waits = true;
