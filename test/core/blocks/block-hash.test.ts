@@ -40,7 +40,8 @@ describe('block hash', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 0xffffffff }), { maxLength: 300 }),
-        fc.integer({ min: 1, max: 70 }),
+        // Blocks of 16 tokens have a path of their own in the kernel.
+        fc.oneof(fc.constant(16), fc.integer({ min: 1, max: 70 })),
         (tokens, size) => {
           const hashes = hasher.hash(Uint32Array.from(tokens), size);
           expect(hashes.count).toBe(Math.floor(tokens.length / size));
