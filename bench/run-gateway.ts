@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { type Measurement, measureGateways } from './gateway/bench-gateway.ts';
-import { type Build, bareRelay, everythingOn, withoutTokens } from './gateway/contenders.ts';
+import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { canPin } from './gateway/processor.ts';
 import { type TextKind, textKinds } from './gateway/texts.ts';
@@ -26,10 +26,7 @@ const { values } = parseArgs({
   },
 });
 
-const builds = values.build.map((text): Build => {
-  const at = text.indexOf('=');
-  return { name: text.slice(0, at), dist: text.slice(at + 1) };
-});
+const builds = values.build.map(buildOf);
 const nodeFlags = values['node-flag'];
 const contenders = [
   ...builds.map((build) => everythingOn(build, nodeFlags)),

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { loadBuiltinTokenizer } from '../src/tokens/index.ts';
 import { measureGateways } from './gateway/bench-gateway.ts';
-import { bareRelay, everythingOn, withoutTokens } from './gateway/contenders.ts';
+import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { leaveRouterCore } from './gateway/processor.ts';
 import { type TextKind, textKinds, wordsOf } from './gateway/texts.ts';
@@ -20,7 +20,8 @@ const { values } = parseArgs({
     text: { type: 'string', multiple: true, default: [...textKinds] },
     requests: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
-    dist: { type: 'string', default: 'dist' },
+    /** Several builds, to compare them in the same minutes. The last one runs the simulated engines too. */
+    build: { type: 'string', multiple: true, default: ['kvoyant=dist'] },
     lockstep: { type: 'boolean', default: false },
     load: { type: 'boolean', default: true },
     burst: { type: 'boolean', default: true },
@@ -28,15 +29,16 @@ const { values } = parseArgs({
   },
 });
 const say = (line: string): void => console.log(line);
-const build = { name: 'kvoyant', dist: values.dist };
+const builds = values.build.map(buildOf);
 const isWanted = ({ name }: { readonly name: string }): boolean => new RegExp(values.only).test(name);
 
+const kvoyants = builds.flatMap((build) => [everythingOn(build), withoutTokens(build)]);
 console.log(environment());
 const peers = installPythonPeers(say);
 const proxies = proxyPeers(say);
 const measurements = values.load
   ? await measureGateways({
-      contenders: [everythingOn(build), withoutTokens(build), ...peers, ...proxies, bareRelay].filter(isWanted),
+      contenders: [...kvoyants, ...peers, ...proxies, bareRelay].filter(isWanted),
       texts: values.text as TextKind[],
       engines: 8,
       streams: values.streams.split(',').map(Number),
@@ -59,9 +61,9 @@ if (values.burst) {
   leaveRouterCore();
   const words = wordsOf(await loadBuiltinTokenizer());
   for (let round = 0; round < Number(values.rounds); round++) {
-    for (const contender of [everythingOn(build), withoutTokens(build), ...peers].filter(isWanted)) {
+    for (const contender of [...kvoyants, ...peers].filter(isWanted)) {
       try {
-        bursts.push(await measureBurst(contender, words, { ...burstOfPr1731, dist: values.dist }));
+        bursts.push(await measureBurst(contender, words, { ...burstOfPr1731, dist: builds.at(-1)!.dist }));
       } catch (error) {
         say(`${contender.name}: left out of the burst: ${(error as Error).message}`);
       }

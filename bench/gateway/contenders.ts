@@ -9,6 +9,12 @@ export interface Build {
   readonly dist: string;
 }
 
+/** @param text NAME=DIST */
+export function buildOf(text: string): Build {
+  const at = text.indexOf('=');
+  return { name: text.slice(0, at), dist: text.slice(at + 1) };
+}
+
 /** Default policy, exact tokens, KV events of every engine, decision log and metrics. */
 export function everythingOn({ name, dist }: Build, nodeFlags: readonly string[] = []): Contender {
   return kvoyant(`${name}, default policy`, dist, ['--tokenizer', 'builtin'], true, nodeFlags);
