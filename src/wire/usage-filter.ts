@@ -2,10 +2,13 @@
 
 import { ByteCollector, type MemoryHold } from './byte-collector.ts';
 import { type CompletionChunk, readUsage } from './completion-chunk.ts';
+import { skipSpace } from './json-members.ts';
 import { SseSplitter } from './sse.ts';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const openingBracket = 0x5b;
+const closingBracket = 0x5d;
 
 const nothing: Buffer = Buffer.alloc(0);
 
@@ -90,12 +93,20 @@ export class UsageFilter {
 /** @param event including the blank line that ends it */
 function isUsageEvent(event: Buffer): boolean {
   // Few events contain an empty array; no others are parsed.
-  if (!/\[\s*\]/.test(event.toString('latin1'))) return false;
+  if (!hasEmptyArray(event)) return false;
   let isUsage = false;
   new SseSplitter((data) => {
     isUsage = isUsageChunk(data);
   }).push(event);
   return isUsage;
+}
+
+/** Blanks between the brackets count as nothing. */
+function hasEmptyArray(event: Buffer): boolean {
+  for (let at = event.indexOf(openingBracket); at !== -1; at = event.indexOf(openingBracket, at + 1)) {
+    if (event[skipSpace(event, at + 1)] === closingBracket) return true;
+  }
+  return false;
 }
 
 function isUsageChunk(data: string): boolean {
