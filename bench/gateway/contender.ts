@@ -9,6 +9,7 @@ import { onRouterCore } from './processor.ts';
 
 const startMsMax = 30_000;
 const stopMsMax = 5000;
+const startAttemptsMax = 3;
 
 export interface EngineAddress {
   readonly url: string;
@@ -36,8 +37,19 @@ export class RunningContender {
     this.#said = said;
   }
 
-  /** @throws Error with its output if it does not answer within a minute */
+  /** @throws Error with its output if it does not answer in time */
   static async start(contender: Contender, engines: readonly EngineAddress[]): Promise<RunningContender> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await RunningContender.#startOnce(contender, engines);
+      } catch (error) {
+        // Another process may take a port between its choice and its use.
+        if (attempt === startAttemptsMax || !/taken|in use/.test((error as Error).message)) throw error;
+      }
+    }
+  }
+
+  static async #startOnce(contender: Contender, engines: readonly EngineAddress[]): Promise<RunningContender> {
     const [port, otherPort] = await freePorts();
     const [file, ...rest] = onRouterCore(contender.command(engines, port, otherPort));
     const child = spawn(file!, rest, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
