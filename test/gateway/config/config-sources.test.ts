@@ -59,7 +59,7 @@ describe('a fault in the file', () => {
   it('is reported with its line and the allowed values', async () => {
     expect(await faults(`${worker}port: 99999\n`)).toEqual(['k.yaml:2: port must be an integer from 0 to 65535']);
     expect(await faults(`${worker}\n\npolicy: best\n`)).toEqual([
-      expect.stringMatching(/^k\.yaml:4: policy must be one of kv, round-robin/),
+      expect.stringMatching(/^k\.yaml:4: policy must be one of foresee, kv, round-robin/),
     ]);
     const [unknown] = await faults(`${worker}# so\ncolour: red\n`);
     expect(unknown).toMatch(/^k\.yaml:3: colour is not a known setting; allowed are workers, .*logRequests/);

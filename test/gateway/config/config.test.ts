@@ -34,7 +34,7 @@ describe('resolveConfig', () => {
   it('names the wrong setting and the allowed values', () => {
     expect(fault({ workers, port: 70_000 })).toBe('port must be an integer from 0 to 65535');
     expect(fault({ workers, port: '8000' })).toBe('port must be an integer from 0 to 65535');
-    expect(fault({ workers, policy: 'best' })).toMatch(/^policy must be one of kv, round-robin/);
+    expect(fault({ workers, policy: 'best' })).toMatch(/^policy must be one of foresee, kv, round-robin/);
     expect(fault({ workers, overlapWeight: -1 })).toMatch(/^overlapWeight must be a number from 0/);
     expect(fault({ workers, blockSize: 0 })).toBe('blockSize must be auto or an integer from 1 to 65536');
     expect(fault({ workers, colour: 'red' })).toBe('colour is not a known setting');

@@ -102,7 +102,7 @@ describe('blank settings', () => {
 
   it.each(['API_KEYS', 'API_KEYS_FILE', 'ADMIN_KEY', 'TLS_KEY_FILE'])('in variables are faults: %s', async (name) => {
     expect(await fault(worker, { [`KVOYANT_${name}`]: '' })).toBe(
-      `KVOYANT_${name} is empty: give it a value, or do not set it`,
+      `KVOYANT_${name} is empty: give it a value, or unset it`,
     );
   });
 
