@@ -46,7 +46,7 @@ export function labCapacityCommand(): Command {
   const command = new Command('capacity')
     .description(`find the highest rate at which ${goodShareMin * 100} % of the requests are within the SLO`)
     .requiredOption('--workloads <list>', 'shipped workloads and trace files', list)
-    .addOption(policyOption('--policies <list>', 'as in lab run --policy', ['round-robin', 'kv']))
+    .addOption(policyOption('--policies <list>', 'as in lab run --policy', ['round-robin', 'foresee']))
     .addOption(seedOption(3));
   addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addClusterFlags(command))), 'lab-results');
   return command.action(sayingErrors(command, capacity));

@@ -50,7 +50,7 @@ export function labRunCommand(): Command {
       policyOption(
         '--policy <list>',
         'name[:key=value..], such as kv:form=1731:temperature=0.5 or kv:credit=off:event-delay-ms=50:book-delay-ms=5',
-        ['kv'],
+        ['foresee'],
       ),
     )
     .option('--seed <n>', "seed of the workload and of the policy's draws", integer(0, 4_294_967_295), 1)

@@ -104,7 +104,7 @@ export interface WorkerSpec {
   readonly source: IndexSource;
 }
 
-/** Lowers the cost of one worker for one request by `tokens`. Only policies whose cost is in tokens use it. */
+/** Lowers the cost of one worker for one request by `tokens`. `kv` and `foresee` use it. */
 export interface Affinity {
   readonly worker: WorkerIndex;
   readonly tokens: number;

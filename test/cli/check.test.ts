@@ -57,7 +57,7 @@ bodyBytesMax: 2048
       adminKey: '(secret)',
       bodyBytesMax: 2048,
       seed: 7,
-      policy: 'kv',
+      policy: 'foresee',
     });
     expect(said).not.toMatch(/of-the-worker|0123456789abcdef|fedcba9876543210|sha256/);
     expect(parse((await check(yaml, '--ignore-environment')).said)).toMatchObject({ seed: 0 });

@@ -194,7 +194,7 @@ describe("the gateway's own routes", () => {
         {
           requestId: 'seen/1',
           worker: `${engine.url}#0`,
-          policy: 'kv',
+          policy: 'foresee',
           reason: 'only',
           outcome: 'done',
           outputTokens: 3,
@@ -208,7 +208,7 @@ describe("the gateway's own routes", () => {
     const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     for (const line of [
       'kvoyant_requests_total{model="fake",status="200"} 1',
-      'kvoyant_decisions_total{policy="kv",reason="only"} 1',
+      'kvoyant_decisions_total{policy="foresee",reason="only"} 1',
       `kvoyant_active_blocks{worker="${engine.url}#0"} 0`,
       'kvoyant_output_tokens_total 3',
       'kvoyant_time_to_first_token_seconds_count 1',

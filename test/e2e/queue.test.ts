@@ -233,7 +233,7 @@ describe('session affinity', () => {
     ['prompt_cache_key', { prompt_cache_key: 'mine' }, {}],
     ['user', { user: 'mine' }, {}],
   ] as const)('by %s: the last worker has a visibly lower cost', async (_by, more, headers) => {
-    const gateway = await gatewayOf(2, { sessionCreditTokens: 50 });
+    const gateway = await gatewayOf(2, { policy: 'kv', sessionCreditTokens: 50 });
     const first = await complete(gateway, more, headers);
     await atRest(gateway);
     const again = await complete(gateway, more, { 'x-request-id': 'last', ...headers });

@@ -34,7 +34,7 @@ export class Candidates {
   newOwnBlocks: Float64Array = unset;
   runningRequests: Float64Array = unset;
   blockSize: Float64Array = unset;
-  /** Tokens that `RouteRequest.affinity` subtracts from the cost. Only policies whose cost is in tokens use it. */
+  /** Tokens that `RouteRequest.affinity` subtracts from the cost. `kv` and `foresee` use it. */
   affinityTokens: Float64Array = unset;
   /** Share of the worker's KV capacity in use, were the request placed there. 0 if the capacity is not known. */
   kvUsage: Float64Array = unset;

@@ -23,7 +23,7 @@ const gapMemory = 0.98;
 /** The pool's model learns from one gap sample in this many, since neighbours differ little. */
 const gapsPerLesson = 8;
 /** Time by which a step may exceed its prediction before the worker counts as stalled. */
-const stallSlackMs = 50;
+const stallSlackMs = 500;
 /** Weight of a sample in the mean slowness of the pool. */
 const centreGain = 0.02;
 

@@ -35,7 +35,8 @@ const nearTieShare = 0.01;
  *
  * rho: mean backlog of the candidates in seconds, at most 2. q: prefill share. blocks: active and new blocks, in blocks
  * of 16 tokens. g = clamp((1 - kvUsage) / 0.3, 0.05, 1). s: slowness; backlogMs and prefillMs have it as a factor
- * already. Lowest wins. Among costs within 1 % of the lowest the fewest requests in flight win, and equals are drawn. If
+ * already. `overlapWeight` of the request multiplies 1 + rho; `affinityTokens` are subtracted as so many tokens of
+ * prefill. Lowest wins. Among costs within 1 % of the lowest the fewest requests in flight win, and equals are drawn. If
  * the request has an SLO, the choice is among the candidates that are predicted to meet it, unless there is none.
  */
 export function foresee(options: ForeseeOptions = {}): Policy<null> {
@@ -51,15 +52,19 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
     usesSpeed: true,
     bursts: 'planned',
     init: () => null,
-    choose({ slo }, candidates, random): Choice {
+    choose({ slo, overlapWeight = 1 }, candidates, random): Choice {
       const { count, cost, backlogMs, prefillMs, prefillShare, slowness, kvUsage } = candidates;
-      const { activeBlocks, newBlocks, blockSize } = candidates;
+      const { activeBlocks, newBlocks, blockSize, uncachedTokens, affinityTokens } = candidates;
       let backlogSumMs = 0;
       for (let i = 0; i < count; i++) backlogSumMs += backlogMs[i]!;
-      const weight = withBacklogWeight ? 1 + Math.min(backlogWeightMax, backlogSumMs / count / 1000) : 1;
+      const rho = withBacklogWeight ? Math.min(backlogWeightMax, backlogSumMs / count / 1000) : 0;
+      const weight = overlapWeight * (1 + rho);
       for (let i = 0; i < count; i++) {
         const share = withShare ? prefillShare[i]! : 1;
         let one = backlogMs[i]! + weight * share * prefillMs[i]!;
+        if (affinityTokens[i]! > 0) {
+          one = Math.max(0, one - (affinityTokens[i]! / Math.max(1, uncachedTokens[i]!)) * prefillMs[i]!);
+        }
         if (withBlocks) one *= ((activeBlocks[i]! + newBlocks[i]!) * blockSize[i]!) / costBlockTokens + 1;
         if (withCapacity) one /= Math.max(freeKvMin, Math.min(1, (1 - kvUsage[i]!) / freeKvShare));
         if (withSlowness) one *= Math.sqrt(slowness[i]!);

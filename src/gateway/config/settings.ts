@@ -82,7 +82,7 @@ export const settings = {
     'n',
     'KV blocks of a worker that does not report its number',
   ),
-  policy: fixed(oneOf(policyNames, 'kv'), 'name', 'how a worker is chosen'),
+  policy: fixed(oneOf(policyNames, 'foresee'), 'name', 'how a worker is chosen'),
   overlapWeight: fixed(
     nonNegative(1e6, 1),
     'w',

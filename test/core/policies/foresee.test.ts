@@ -51,6 +51,17 @@ describe('foresee', () => {
     expect(costsOf(rows({ backlogMs: 9000, kvUsage: 1.4 }))[0]).toBeCloseTo((9000 + 3 * 100) * 4 * 20);
   });
 
+  it('takes affinity off as tokens of prefill, and multiplies the own prefill by the weight of the request', () => {
+    const candidates = rows({ prefillMs: 100 }, { prefillMs: 100 });
+    candidates.uncachedTokens.set([1000, 1000]);
+    candidates.affinityTokens.set([0, 300]);
+    expect(costsOf(candidates)).toEqual([400, 280]);
+    candidates.affinityTokens[1] = 5000;
+    expect(costsOf(candidates)[1]).toBe(0);
+    createPolicy('foresee').choose({ ...requestOf(100), overlapWeight: 3 }, candidates, new Random(1), null);
+    expect(candidates.cost[0]).toBe(1200);
+  });
+
   it('counts blocks in units of 16 tokens', () => {
     const costs = costsOf(rows({ activeBlocks: 5 }, { activeBlocks: 29, blockSize: 4 }));
     expect(costs[0]).toBe(costs[1]);

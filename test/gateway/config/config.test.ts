@@ -20,7 +20,7 @@ describe('resolveConfig', () => {
       workers: [{ url: workers[0] }],
       host: '127.0.0.1',
       port: 8000,
-      policy: 'kv',
+      policy: 'foresee',
       overlapWeight: 1,
       temperature: 0,
       tokenizer: 'engine',
