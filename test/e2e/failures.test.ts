@@ -226,7 +226,7 @@ describe('many requests at once', () => {
 
   it('are spread although each is shorter than a block, also one after the other', async () => {
     const engines = await harness.engines(4);
-    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
+    const gateway = await harness.gateway({ workers: engines.map(({ url }) => url), policy: 'kv' });
     const counts = (): number[] => engines.map(({ requests }) => requests.length);
     const short = (): Promise<Answer> =>
       post(gateway, '/v1/completions', { model: 'fake', prompt: [1, 2, 3], stream: true });

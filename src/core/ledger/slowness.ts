@@ -28,7 +28,7 @@ export class Slowness {
   #lastMs: Float64Array = new Float64Array(8);
   /** Effective number of samples. */
   #samples: Float64Array = new Float64Array(8);
-  /** Mean absolute relative error of a sample against the estimate. */
+  /** Mean absolute logarithm of a sample over the estimate, each bounded by `jumpMax`. */
   #spread: Float64Array = new Float64Array(8);
 
   /** @param memory weight of the old evidence at each sample */
@@ -51,11 +51,14 @@ export class Slowness {
     return (this.#observed[worker]! + priorMs) / (this.#predicted[worker]! + priorMs);
   }
 
-  /** The estimate, with slowness halved for every `halfLifeMs` without a sample. */
+  /**
+   * The estimate as far as it is certain: its distance from 1 counts less by two standard errors, and slowness halves
+   * for every `halfLifeMs` without a sample.
+   */
   at(worker: WorkerIndex, nowMs: number): number {
-    const estimate = this.estimate(worker);
-    if (estimate <= 1) return estimate;
-    return 1 + (estimate - 1) * 2 ** ((this.#lastMs[worker]! - nowMs) / halfLifeMs);
+    const distance = (this.estimate(worker) - 1) * Math.max(0, 1 - 2 * this.uncertainty(worker));
+    if (distance <= 0) return 1 + distance;
+    return 1 + distance * 2 ** ((this.#lastMs[worker]! - nowMs) / halfLifeMs);
   }
 
   /** Relative standard error of the estimate. 1 before the first sample. */
@@ -74,12 +77,12 @@ export class Slowness {
     else this.#streak[worker] = 0;
     const changed = Math.abs(this.#streak[worker]!) >= streakMin;
     const memory = changed ? changedMemory : this.#memory;
-    const bounded = Math.max(1 / jumpMax, Math.min(jumpMax, ratio)) * estimate;
-    this.#observed[worker] = this.#observed[worker]! * memory + bounded * predictedMs;
+    const bounded = Math.max(1 / jumpMax, Math.min(jumpMax, ratio));
+    this.#observed[worker] = this.#observed[worker]! * memory + bounded * estimate * predictedMs;
     this.#predicted[worker] = this.#predicted[worker]! * memory + predictedMs;
     const before = this.#samples[worker]!;
     this.#samples[worker] = before * memory + 1;
-    this.#spread[worker]! += (Math.abs(ratio - 1) - this.#spread[worker]!) / Math.min(before + 1, 20);
+    this.#spread[worker]! += (Math.abs(Math.log(bounded)) - this.#spread[worker]!) / Math.min(before + 1, 20);
     this.#lastMs[worker] = nowMs;
   }
 
