@@ -40,6 +40,7 @@ interface Kernel {
   placeChunks(slots: number, sets: number, ring: number, units: number): void;
   encode(at: number, end: number, out: number): number;
   bytesSplit(): number;
+  splitsAt(at: number): number;
 }
 
 // biome-ignore lint/style/useNamingConvention: the name is the platform's.
@@ -127,6 +128,12 @@ export class TokenKernel {
     // Growing the memory detaches the views.
     if (this.#ids.length === 0) this.#view();
     out.append(this.#ids.subarray(0, (end - this.#idsAt) / 4));
+  }
+
+  /** Whether a chunk of `text` may end before the UTF-8 byte at `at`, which is neither the first nor behind the last. */
+  splitsAt(text: string, at: number): boolean {
+    this.#utf8.encodeInto(text, this.#text);
+    return this.#kernel.splitsAt(this.#textAt + at) !== 0;
   }
 
   #view(): void {

@@ -102,6 +102,29 @@ describe.each(scanners)('the kernel with the scanner of %s', (_name, scanner) =>
     );
   });
 
+  it('lets chunks end only where the words of both parts together are the words of the whole', () => {
+    const kernel = kernelOf(scanner, 0);
+    const ends = (bytes: Uint8Array, from: number, to: number): number[] => {
+      const found: number[] = [];
+      for (let at = from; at < to; at = found.at(-1)!) found.push(scanner.wordEnd(bytes, at, to));
+      return found;
+    };
+    let cuts = 0;
+    fc.assert(
+      fc.property(noise, (text) => {
+        const bytes = new TextEncoder().encode(text);
+        const whole = ends(bytes, 0, bytes.length);
+        for (let at = 1; at < bytes.length; at++) {
+          if (!kernel.splitsAt(text, at)) continue;
+          cuts++;
+          expect([...ends(bytes, 0, at), ...ends(bytes, at, bytes.length)]).toEqual(whole);
+        }
+      }),
+      { numRuns: 1500, seed: 4 },
+    );
+    expect(cuts).toBeGreaterThan(1000);
+  });
+
   it('equals its twin on short texts in any mixture of classes', () => {
     const twin = twinOf(scanner);
     const kernel = kernelOf(scanner, 100_000);

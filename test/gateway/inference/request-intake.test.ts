@@ -169,6 +169,18 @@ describe('readInferenceRequest', () => {
     expect(refusal(api, body)).toEqual({ status: 400, param });
   });
 
+  it('knows whether the model is named twice, and a priority at all', () => {
+    const factsOf = (text: string): object => {
+      const { repeatsModel, statesPriority } = readText('completions', text);
+      return { repeatsModel, statesPriority };
+    };
+    expect(factsOf('{"prompt":"x","model":"a"}')).toEqual({ repeatsModel: false, statesPriority: false });
+    expect(factsOf('{"model":"a","prompt":"x","\\u006dodel":"b","priority":null}')).toEqual({
+      repeatsModel: true,
+      statesPriority: true,
+    });
+  });
+
   it('refuses a body that is not a JSON object', () => {
     for (const body of ['', '{', 'null', '[]', '7']) {
       expect(() => readText('chat', body)).toThrow(RequestError);
