@@ -96,8 +96,7 @@ async function runSimWorkers({ writeTokenizer, ...options }: Flags, command: Com
 async function writeTokenizerTo(folder: string, options: Partial<SimWorkersOptions>, command: Command): Promise<void> {
   try {
     const { tokenizer, maxModelLen } = checkOptions(options);
-    if (tokenizer !== 'builtin')
-      throw new Error('--write-tokenizer writes the builtin tokenizer only: omit --tokenizer');
+    if (tokenizer !== 'builtin') throw new Error('only the builtin tokenizer can be written: omit --tokenizer');
     for (const path of await writeTokenizerFolder(folder, maxModelLen)) console.log(path);
   } catch (error) {
     command.error(`error: --write-tokenizer: ${(error as Error).message}`);

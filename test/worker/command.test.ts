@@ -26,7 +26,7 @@ describe('kvoyant sim-worker', () => {
     [['--write-tokenizer', '/dev/null'], '--write-tokenizer: EEXIST'],
     [
       ['--write-tokenizer', 'tok', '--tokenizer', 'other.json'],
-      '--write-tokenizer: it writes the builtin tokenizer only',
+      '--write-tokenizer: only the builtin tokenizer can be written',
     ],
   ])('refuses %j with the allowed values', async (args, message) => {
     expect(await run(args)).toContain(message);
