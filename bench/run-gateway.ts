@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { type Measurement, measureGateways } from './gateway/bench-gateway.ts';
+import { endRoutersWithUs } from './gateway/contender.ts';
 import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { canPin } from './gateway/processor.ts';
@@ -33,6 +34,7 @@ const contenders = [
   ...builds.map((build) => withoutTokens(build, nodeFlags)),
   bareRelay,
 ].filter(({ name }) => values.only === undefined || new RegExp(values.only).test(name));
+endRoutersWithUs();
 console.log(environment());
 if (!canPin) console.log('without taskset or with one core, the router shares its core');
 const measurements: Measurement[] = await measureGateways({

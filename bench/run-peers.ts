@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { loadBuiltinTokenizer } from '../src/tokens/index.ts';
 import { measureGateways } from './gateway/bench-gateway.ts';
+import { endRoutersWithUs } from './gateway/contender.ts';
 import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { leaveRouterCore } from './gateway/processor.ts';
@@ -33,6 +34,7 @@ const builds = values.build.map(buildOf);
 const isWanted = ({ name }: { readonly name: string }): boolean => new RegExp(values.only).test(name);
 
 const kvoyants = builds.flatMap((build) => [everythingOn(build), withoutTokens(build)]);
+endRoutersWithUs();
 console.log(environment());
 const peers = installPythonPeers(say);
 const proxies = proxyPeers(say);

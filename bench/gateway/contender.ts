@@ -26,6 +26,19 @@ export interface Contender {
   command(engines: readonly EngineAddress[], port: number, otherPort: number): readonly string[];
 }
 
+/** Process groups of routers that run. They do not get the terminal's signals. */
+const runningGroups = new Set<number>();
+
+/** Ends the routers too when this process is told to end. */
+export function endRoutersWithUs(): void {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(name, () => {
+      for (const group of runningGroups) signal(group, 'SIGKILL');
+      process.exit(1);
+    });
+  }
+}
+
 export class RunningContender {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -53,6 +66,7 @@ export class RunningContender {
     const [port, otherPort] = await freePorts();
     const [file, ...rest] = onRouterCore(contender.command(engines, port, otherPort));
     const child = spawn(file!, rest, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    if (child.pid !== undefined) runningGroups.add(child.pid);
     let said = '';
     const hear = (bytes: Buffer): void => {
       said = (said + bytes.toString()).slice(-1500);
@@ -76,6 +90,7 @@ export class RunningContender {
   /** Ends it and all its children. */
   async stop(): Promise<void> {
     const child = this.#child;
+    if (child.pid !== undefined) runningGroups.delete(child.pid);
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
     const exited = once(child, 'exit');
     signal(child.pid, 'SIGTERM');
