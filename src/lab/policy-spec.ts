@@ -44,7 +44,7 @@ const onOff: readonly string[] = ['on', 'off'];
 
 /** Options of the policies that have any: a number from 0 up, or one of several words. */
 const settable: Readonly<Partial<Record<LabPolicyName, Settable>>> = {
-  foresee: { share: onOff, backlogWeight: onOff, blocks: onOff, capacity: onOff, slowness: onOff },
+  foresee: { share: onOff, backlogWeight: onOff, blocks: onOff, requests: onOff, capacity: onOff, slowness: onOff },
   kv: { overlapWeight: 'number', temperature: 'number', form: ['1895', '1731'] },
   'prefix-hash': { prefixTokens: 'number', nodesPerWorker: 'number', loadBound: 'number', loadSlack: 'number' },
   'sglang-cache-aware': {

@@ -33,8 +33,12 @@ async function waiting(gateway: Gateway): Promise<number> {
 
 const lengthOf = (request: FakeRequest): number => (JSON.parse(request.body) as { prompt: number[] }).prompt.length;
 
+/** Above the backlog at which requests are held, so that the predictions stay there after the first answer. */
+const prefillMs = 500;
+
 /** Lets the engine answer its oldest request. */
 async function compute(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, prefillMs));
   await streamTokens(pending.shift()!, 3);
 }
 

@@ -30,7 +30,7 @@ describe('a reload', () => {
     expect(await reload({ workers })).toEqual({ changed: [], needRestart: [] });
     const changes = await reload({ workers, bodyBytesMax: 1024, logRequests: true, policy: 'random', seed: 5 });
     expect(changes).toEqual({ changed: ['bodyBytesMax', 'logRequests'], needRestart: ['policy', 'seed'] });
-    expect(gateway.config).toMatchObject({ bodyBytesMax: 1024, logRequests: true, policy: 'kv', seed: 0 });
+    expect(gateway.config).toMatchObject({ bodyBytesMax: 1024, logRequests: true, policy: 'foresee', seed: 0 });
     expect((await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x'.repeat(2000) })).status).toBe(413);
     await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
     expect(log.with('request').map(({ status }) => status)).toEqual([413, 200]);

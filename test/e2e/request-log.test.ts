@@ -36,7 +36,7 @@ it('logs client, worker, reason, amounts and times, one line per request, whatev
     model: 'fake',
     worker,
     attempts: 1,
-    policy: 'kv',
+    policy: 'foresee',
     reason: 'only',
     status: 200,
     outcome: 'done',

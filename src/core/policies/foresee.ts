@@ -13,6 +13,8 @@ export interface ForeseeOptions {
   readonly backlogWeight?: 'on' | 'off';
   /** Factor of the active and new blocks. */
   readonly blocks?: 'on' | 'off';
+  /** Requests in flight, counted with the blocks. */
+  readonly requests?: 'on' | 'off';
   /** Divisor g while the KV cache fills up. */
   readonly capacity?: 'on' | 'off';
   /** Factor sqrt(s). */
@@ -21,10 +23,13 @@ export interface ForeseeOptions {
 
 /** Tokens of one block in the cost, independent of the workers' block sizes. */
 const costBlockTokens = 16;
-/** rho grows by 1 for each second of mean backlog, up to this. */
-const backlogWeightMax = 2;
+/** rho grows by this for each second of mean backlog, up to the maximum. */
+const backlogWeightPerS = 4;
+const backlogWeightMax = 16;
+/** A request in flight counts as this share of the new request's prompt: each one slows every step down. */
+const requestShare = 0.3;
 /** Share of free KV below which the cost of a worker rises, and its lower bound. */
-const freeKvShare = 0.3;
+const freeKvShare = 0.1;
 const freeKvMin = 0.05;
 /** Costs within this share of the lowest are near-ties. */
 const nearTieShare = 0.01;
@@ -33,9 +38,9 @@ const nearTieShare = 0.01;
  * cost(w), in ms x blocks of 16 tokens =
  *   [backlogMs(w) + (1 + rho) x q(w) x prefillMs(w)] x (blocks(w) + 1) / g(w) x sqrt(s(w))
  *
- * rho: mean backlog of the candidates in seconds, at most 2. q: prefill share. blocks: active and new blocks, in blocks
- * of 16 tokens. g = clamp((1 - kvUsage) / 0.3, 0.05, 1). s: slowness; backlogMs and prefillMs have it as a factor
- * already. `overlapWeight` of the request multiplies 1 + rho; `affinityTokens` are subtracted as so many tokens of
+ * rho: 4 x the mean backlog of the candidates in seconds, at most 16. q: prefill share. blocks: active and new blocks, and
+ * 0.3 x ISL for each request in flight, in blocks of 16 tokens. g = clamp((1 - kvUsage) / 0.1, 0.05, 1). s: slowness;
+ * backlogMs and prefillMs have it as a factor already. `overlapWeight` of the request multiplies 1 + rho; `affinityTokens` are subtracted as so many tokens of
  * prefill. Lowest wins. Among costs within 1 % of the lowest the fewest requests in flight win, and equals are drawn. If
  * the request has an SLO, the choice is among the candidates that are predicted to meet it, unless there is none.
  */
@@ -43,6 +48,7 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
   const withShare = options.share !== 'off';
   const withBacklogWeight = options.backlogWeight !== 'off';
   const withBlocks = options.blocks !== 'off';
+  const requestWeight = options.requests === 'off' ? 0 : requestShare;
   const withCapacity = options.capacity !== 'off';
   const withSlowness = options.slowness !== 'off';
   return {
@@ -52,12 +58,12 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
     usesSpeed: true,
     bursts: 'planned',
     init: () => null,
-    choose({ slo, overlapWeight = 1 }, candidates, random): Choice {
+    choose({ isl, slo, overlapWeight = 1 }, candidates, random): Choice {
       const { count, cost, backlogMs, prefillMs, prefillShare, slowness, kvUsage } = candidates;
-      const { activeBlocks, newBlocks, blockSize, uncachedTokens, affinityTokens } = candidates;
+      const { activeBlocks, newBlocks, blockSize, runningRequests, uncachedTokens, affinityTokens } = candidates;
       let backlogSumMs = 0;
       for (let i = 0; i < count; i++) backlogSumMs += backlogMs[i]!;
-      const rho = withBacklogWeight ? Math.min(backlogWeightMax, backlogSumMs / count / 1000) : 0;
+      const rho = withBacklogWeight ? Math.min(backlogWeightMax, (backlogWeightPerS * backlogSumMs) / count / 1000) : 0;
       const weight = overlapWeight * (1 + rho);
       for (let i = 0; i < count; i++) {
         const share = withShare ? prefillShare[i]! : 1;
@@ -65,10 +71,14 @@ export function foresee(options: ForeseeOptions = {}): Policy<null> {
         if (affinityTokens[i]! > 0) {
           one = Math.max(0, one - (affinityTokens[i]! / Math.max(1, uncachedTokens[i]!)) * prefillMs[i]!);
         }
-        if (withBlocks) one *= ((activeBlocks[i]! + newBlocks[i]!) * blockSize[i]!) / costBlockTokens + 1;
+        if (withBlocks) {
+          const tokens = (activeBlocks[i]! + newBlocks[i]!) * blockSize[i]! + requestWeight * runningRequests[i]! * isl;
+          one *= tokens / costBlockTokens + 1;
+        }
         if (withCapacity) one /= Math.max(freeKvMin, Math.min(1, (1 - kvUsage[i]!) / freeKvShare));
         if (withSlowness) one *= Math.sqrt(slowness[i]!);
-        cost[i] = one;
+        // A worker whose terms are no numbers must not stop the choice.
+        cost[i] = Number.isNaN(one) ? Number.POSITIVE_INFINITY : one;
       }
       if (count === 1) return { position: 0, reason: 'only' };
       const choice = fewestOfLowest(candidates, undefined, random);

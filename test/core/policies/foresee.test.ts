@@ -40,15 +40,15 @@ const choiceOf = (candidates: Candidates, slo?: { ttftMs?: number; tpotMs?: numb
 
 describe('foresee', () => {
   it('costs [backlog + (1 + rho) x share x prefill] x (blocks + 1) / g x sqrt(slowness)', () => {
-    const busy = { backlogMs: 1000, prefillMs: 40, prefillShare: 2, slowness: 4, kvUsage: 0.85, activeBlocks: 6 };
-    // rho = 0.5, the mean of 1 s and 0 s. g = 0.15 / 0.3.
-    const costs = costsOf(rows({}, busy));
-    expect(costs[0]).toBeCloseTo(1.5 * 100 * 4);
-    expect(costs[1]).toBeCloseTo(((1000 + 1.5 * 2 * 40) * 10 * 2) / 0.5);
+    const busy = { backlogMs: 1000, prefillMs: 40, prefillShare: 2, slowness: 4, kvUsage: 0.95, activeBlocks: 6 };
+    // rho = 2, 4 x the mean of 1 s and 0 s. g = 0.05 / 0.1. Each request in flight adds 0.3 x 100 tokens.
+    const costs = costsOf(rows({}, { ...busy, runningRequests: 8 }));
+    expect(costs[0]).toBeCloseTo(3 * 100 * 4);
+    expect(costs[1]).toBeCloseTo(((1000 + 3 * 2 * 40) * (10 + (8 * 0.3 * 100) / 16) * 2) / 0.5);
   });
 
-  it('weighs recomputing by at most 3, and a full worker by at most 20', () => {
-    expect(costsOf(rows({ backlogMs: 9000, kvUsage: 1.4 }))[0]).toBeCloseTo((9000 + 3 * 100) * 4 * 20);
+  it('weighs recomputing by at most 17, and a full worker by at most 20', () => {
+    expect(costsOf(rows({ backlogMs: 9000, kvUsage: 1.4 }))[0]).toBeCloseTo((9000 + 17 * 100) * 4 * 20);
   });
 
   it('takes affinity off as tokens of prefill, and multiplies the own prefill by the weight of the request', () => {
@@ -68,24 +68,35 @@ describe('foresee', () => {
   });
 
   it.each([
-    ['share', 1.5 * 100 * 4 * 2 * 2],
-    ['backlogWeight', 2 * 100 * 4 * 2 * 2],
-    ['blocks', 1.5 * 2 * 100 * 2 * 2],
-    ['capacity', 1.5 * 2 * 100 * 4 * 2],
-    ['slowness', 1.5 * 2 * 100 * 4 * 2],
+    ['share', 3 * 100 * 34 * 2 * 2],
+    ['backlogWeight', 2 * 100 * 34 * 2 * 2],
+    ['blocks', 3 * 2 * 100 * 2 * 2],
+    ['requests', 3 * 2 * 100 * 4 * 2 * 2],
+    ['capacity', 3 * 2 * 100 * 34 * 2],
+    ['slowness', 3 * 2 * 100 * 34 * 2],
   ] as const)('leaves out %s', (option, expected) => {
-    const row = { prefillShare: 2, slowness: 4, kvUsage: 0.85 };
+    const row = { prefillShare: 2, slowness: 4, kvUsage: 0.95, runningRequests: 16 };
     expect(costsOf(rows(row, { backlogMs: 1000 }), { [option]: 'off' })[0]).toBeCloseTo(expected);
   });
 
   it('chooses the fewest requests in flight among near-ties, and draws among equals', () => {
-    const near = [{ prefillMs: 100.5, runningRequests: 1 }, { runningRequests: 4 }, { prefillMs: 102 }];
+    // The first costs 0.5 % more than the second, the third 2 %.
+    const oneRequest = 4 + 0.3 * (100 / 16);
+    const two = { runningRequests: 2 };
+    const less = { prefillMs: (100.5 * (oneRequest + 0.3 * (100 / 16))) / oneRequest, runningRequests: 1 };
+    const near = [less, two, { ...two, prefillMs: 102 }];
     expect(choiceOf(rows(...near))).toEqual({ position: 0, reason: 'tie' });
     const chosen = new Set(
       Array.from({ length: 30 }, (_, seed) => choiceOf(rows({}, {}, {}), undefined, seed).position),
     );
     expect(chosen.size).toBe(3);
     expect(choiceOf(rows({}, { prefillMs: 50 }))).toEqual({ position: 1, reason: 'cost' });
+  });
+
+  it('chooses even if no cost is a number', () => {
+    const broken = { prefillMs: Number.NaN };
+    expect(choiceOf(rows(broken, {}))).toEqual({ position: 1, reason: 'cost' });
+    expect(choiceOf(rows(broken, broken)).reason).toBe('tie');
   });
 
   it('prefers a worker that is predicted to meet the SLO, whatever its cost', () => {
