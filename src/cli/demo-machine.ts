@@ -50,7 +50,7 @@ export class MachineWatch {
     return machineLoad(
       (grown('simulatedS') / this.#speedup / count) * 1000,
       (grown('lateS') / count) * 1000,
-      // It reports the time between two turns, which is `resolutionMs` if nothing is late.
+      // The delay monitor reports the time between two turns, which is `resolutionMs` if nothing is late.
       Math.max(0, this.#delay.percentile(99) / 1e6 - resolutionMs),
     );
   }

@@ -19,7 +19,7 @@ const groups: Readonly<Partial<Record<SettingName, string>>> = {
 
 /**
  * A boolean setting has two flags. The help shows the one that changes the default.
- * @param isShown other settings have flags too, but are not in the help
+ * @param isShown whether the help shows the flag; hidden flags work too
  */
 export function addSettingFlags(command: Command, isShown: (name: SettingName) => boolean = () => true): void {
   let group = '';

@@ -4,7 +4,7 @@ import { linearScale, logScale, type Scale } from '../report/svg-scale.ts';
 import { svgImage, svgLabel, svgLine, widestPixels } from '../report/svg-text.ts';
 import { formatNumber } from '../report/text-table.ts';
 import type { ReportSection } from './report-section.ts';
-import { type PolicyScore, policyScores, summaryGroups } from './summary-table.ts';
+import { type PolicySummary, policySummaries, summaryGroups } from './summary-table.ts';
 
 const width = 820;
 const barHeight = 20;
@@ -21,7 +21,7 @@ interface Panel {
   readonly scaleOf: (most: number, from: number, to: number) => Scale;
 }
 
-type Ranked = PolicyScore & { readonly geoMean: number; readonly furthest: NonNullable<PolicyScore['furthest']> };
+type Ranked = PolicySummary & { readonly geoMean: number; readonly furthest: NonNullable<PolicySummary['furthest']> };
 
 /**
  * Bars of the rows with a rate, best policy first: means on a linear axis from 0, worst rows on a logarithmic one from 1.
@@ -31,8 +31,8 @@ type Ranked = PolicyScore & { readonly geoMean: number; readonly furthest: NonNu
  */
 export function policyPlot(sections: readonly ReportSection[], reference: string, highlight: string): string | null {
   const [group] = summaryGroups(sections);
-  const scores = group === undefined ? null : policyScores(group.sections, reference);
-  const ranked = (scores ?? [])
+  const summaries = group === undefined ? null : policySummaries(group.sections, reference);
+  const ranked = (summaries ?? [])
     .filter((score): score is Ranked => !score.isReference && score.geoMean !== null && score.furthest !== null)
     .sort((a, b) => a.geoMean - b.geoMean);
   if (ranked.length < 2) return null;

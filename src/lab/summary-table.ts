@@ -28,8 +28,8 @@ const columns = (reference: string): readonly Column[] => [
   { title: 'hits of ceiling' },
 ];
 
-/** Score of one policy over a whole comparison. Null if there is nothing to compare. */
-export interface PolicyScore {
+/** Summary of one policy over a whole comparison. Null if there is nothing to compare. */
+export interface PolicySummary {
   readonly policy: string;
   /** Uses knowledge that a router can't have. */
   readonly isReference: boolean;
@@ -44,7 +44,7 @@ export interface PolicyScore {
 }
 
 /** Scores in the order of the policies. Null if the reference is not among them. */
-export function policyScores(sections: readonly ReportSection[], reference: string): PolicyScore[] | null {
+export function policySummaries(sections: readonly ReportSection[], reference: string): PolicySummary[] | null {
   const cells = cellsByPolicy(sections, reference);
   if (cells === null) return null;
   return [...cells].map(([policy, ofPolicy]) => ({
@@ -117,7 +117,7 @@ export function intervalText(interval: Interval | null): string {
 
 type Figure = (cell: Cell) => number | null | undefined;
 
-function furthestOf(cells: readonly Cell[]): PolicyScore['furthest'] {
+function furthestOf(cells: readonly Cell[]): PolicySummary['furthest'] {
   return cells.reduce<Cell | null>(
     (far, cell) => (far === null || cell.behindBest > far.behindBest ? cell : far),
     null,

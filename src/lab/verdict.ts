@@ -4,7 +4,7 @@ import { formatNumber } from '../report/text-table.ts';
 import { pairedTtftRatio } from './paired-ratio.ts';
 import type { PolicyRuns, ReportSection } from './report-section.ts';
 import { meanOver } from './result-table.ts';
-import { intervalText, type PolicyScore, policyScores, summaryGroups } from './summary-table.ts';
+import { intervalText, type PolicySummary, policySummaries, summaryGroups } from './summary-table.ts';
 
 /**
  * Verdict on several policies on one workload at one load. Null for a single policy. @param reference may be missing
@@ -40,15 +40,15 @@ export function overallVerdict(sections: readonly ReportSection[], reference: st
 }
 
 function groupVerdict(title: string, sections: readonly ReportSection[], reference: string): string[] {
-  const scores = policyScores(sections, reference)?.filter(
+  const summaries = policySummaries(sections, reference)?.filter(
     ({ geoMean, isReference }) => geoMean !== null && !isReference,
   );
-  if (scores === undefined || scores.length < 2) return [];
-  const byMean = [...scores].sort((a, b) => a.geoMean! - b.geoMean!);
+  if (summaries === undefined || summaries.length < 2) return [];
+  const byMean = [...summaries].sort((a, b) => a.geoMean! - b.geoMean!);
   const leaders = byMean
     .slice(0, 3)
     .map(({ policy, geoMean, interval }) => `${policy} ${formatNumber(geoMean!, 3)}${intervalText(interval)}`);
-  const steady = [...scores].sort((a, b) => a.furthest!.behindBest - b.furthest!.behindBest)[0]!;
+  const steady = [...summaries].sort((a, b) => a.furthest!.behindBest - b.furthest!.behindBest)[0]!;
   return [
     `Mean TTFT / ${reference}'s over ${title}: ${leaders.join(', ')}.`,
     behind(byMean[0]!),
@@ -56,7 +56,7 @@ function groupVerdict(title: string, sections: readonly ReportSection[], referen
   ];
 }
 
-function behind({ policy, furthest, tpotBehindBest, e2eBehindBest }: PolicyScore): string {
+function behind({ policy, furthest, tpotBehindBest, e2eBehindBest }: PolicySummary): string {
   const percent = (ratio: number | null): string => (ratio === null ? '-' : `${formatNumber((ratio - 1) * 100, 1)} %`);
   return (
     `${policy} against the best policy of each row: mean TTFT at worst ${formatNumber(furthest!.behindBest, 2)} x ` +

@@ -13,7 +13,7 @@ import {
   toJson,
 } from '../../src/lab/index.ts';
 import { cellsByPolicy, geoMean, isReference, seedInterval } from '../../src/lab/summary-cells.ts';
-import { policyScores } from '../../src/lab/summary-table.ts';
+import { policySummaries } from '../../src/lab/summary-table.ts';
 import { generateWorkload } from '../../src/trace/generate-workload.ts';
 
 const base = executeJob(
@@ -77,7 +77,7 @@ describe('the summary of a comparison', () => {
   it('keeps bursts apart', () => {
     const groups = summaryGroups(sections);
     expect(groups.map(({ title }) => title)).toEqual(['all 2 rows with a rate', 'all 2 bursts']);
-    const scores = groups.map(({ sections: group }) => policyScores(group, 'round-robin')!);
+    const scores = groups.map(({ sections: group }) => policySummaries(group, 'round-robin')!);
     expect(scores[0]!.map(({ geoMean: mean }) => mean)).toEqual([1, 0.5, 0.5, expect.closeTo(0.1, 9)]);
     expect(scores[1]!.map(({ geoMean: mean }) => mean)).toEqual([
       1,

@@ -54,9 +54,9 @@ export interface Policy<S = unknown> {
   /** Whether the policy reads the columns of the speed model, from `prefillMs` on. Default false. */
   readonly usesSpeed?: boolean;
   /**
-   * Whether requests that arrive together may be planned together (see burst-plan.ts), which requires a cost that is a
-   * function of the candidates' columns. `planned`: they are. `plannable`: only by the router's option, since it is
-   * another router's formula. Default: they are routed one after the other.
+   * Whether requests that arrive together are planned together (see burst-plan.ts). The cost must then be a function of
+   * the candidates' columns. `planned`: always. `plannable`: only if the router's option `joint` is on, since the cost
+   * is another router's formula. Default: they are routed one after the other.
    */
   readonly bursts?: 'planned' | 'plannable';
   init(): S;

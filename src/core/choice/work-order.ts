@@ -31,8 +31,8 @@ export function orderOfWork(jobs: readonly Job[]): number[] {
 }
 
 /**
- * Batches of the jobs `sorted[low] .. sorted[high - 1]`, which share their first `depth` blocks, by work per job. The
- * first batch contains the work that they share beyond `depth`.
+ * Splits the jobs `sorted[low] .. sorted[high - 1]`, which share their first `depth` blocks, into batches in the order of
+ * work per job. The first batch contains the work that they share beyond `depth`.
  */
 function batchesOf(jobs: readonly Job[], sorted: readonly number[], low: number, high: number, depth: number): Batch[] {
   if (low === high) return [];

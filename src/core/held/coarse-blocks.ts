@@ -132,7 +132,7 @@ export class CoarseBlocks {
     return page;
   }
 
-  /** Sequence hash as for a prompt's block. If the block contains more than tokens, the hash matches no prompt. */
+  /** Hashed like a block of a prompt. A block that contains more than tokens (media, salt) gets a hash that no prompt has. */
   #blockHash(last: number): Uint32Array {
     const tree = this.#tree;
     const tokens = new Uint32Array(this.#blockSize);

@@ -64,8 +64,8 @@ export class HeldBlocks {
   }
 
   /**
-   * A booking has ended, and its prompt was computed. @param promises whether its blocks count as overlap until an
-   * event announces them
+   * A booking has ended, and its prompt was computed.
+   * @param promises whether the prompt's blocks count as overlap until an event announces them
    */
   ended({ worker, hashes, wholeAnswer, announced }: BookedPrompt, promises: boolean, nowMs: number): void {
     const mirror = this.#mirrors[worker];

@@ -62,7 +62,7 @@ export class SpeedModel {
   #gapCentre = 0;
   /** KV tokens of all live workers, as of `refresh`. 0 before the first: the shares are not used then. */
   #poolTokens = 0;
-  /** Columns as of `refresh`: see `slownessAt`, `backlogAt`. */
+  /** Columns as of `refresh`: see `slownessAt`, `#backlogAt`. */
   slowness: Float64Array = new Float64Array(8);
   backlogMs: Float64Array = new Float64Array(8);
 

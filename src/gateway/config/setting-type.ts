@@ -7,8 +7,8 @@ import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
 
 /**
- * How a text becomes a value. `auto`: a number or a word. `list`: separated by blanks. `secret`: never shown, and
- * without a flag, which other users of the machine could see.
+ * How a text becomes a value. `auto`: a number or a word. `list`: separated by blanks. `secret`: never shown; has no
+ * flag, since other users of the machine could see its value.
  */
 export type SettingKind = 'text' | 'number' | 'auto' | 'switch' | 'list' | 'secret' | 'secret-list';
 

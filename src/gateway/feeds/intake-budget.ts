@@ -3,8 +3,8 @@
 // between its events, and each feed's batches must stay in order.
 
 /**
- * After this time requests and streams are served. Two turns can follow each other before timers and sockets run, and
- * the last piece of work may overrun, so feeds hold the event loop for less than 5 ms.
+ * After this time requests and streams are served. Two turns can run back to back, and the last piece of work may
+ * overrun, so feeds hold the event loop for up to 5 ms.
  */
 export const turnMsMax = 2;
 const replaysMax = 8;

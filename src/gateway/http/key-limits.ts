@@ -83,7 +83,7 @@ export class KeyLimits {
 function waitFor({ countBefore, count }: Use, max: number, passedMs: number): number {
   const room = max - 1 - count;
   if (room < 0) {
-    // Not before the next minute, and then only once enough of this one is 60 s old.
+    // Not before the next minute, and then only once enough of this minute's requests are 60 s old.
     return minuteMs - passedMs + minuteMs * Math.max(0, 1 - (max - 1) / count);
   }
   if (countBefore <= room) return 0;

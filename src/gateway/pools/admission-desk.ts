@@ -18,8 +18,8 @@ import { releaseAll } from './release-all.ts';
 import { TurnGathering } from './turn-gathering.ts';
 
 /**
- * Late binding looks at the queue this often: that a worker computes prompts of answers in one piece is estimated, and
- * no event tells of it.
+ * Late binding looks at the queue this often. When a worker has computed the prompt of an answer in one piece is only
+ * estimated, so no event starts the next request.
  */
 const lookAgainMs = 50;
 

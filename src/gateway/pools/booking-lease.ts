@@ -24,6 +24,16 @@ export class BookingLease {
     this.#leaveEngine = engine.enter();
   }
 
+  /** A lease of bookings that nobody else owns: if it can't be made, they are released. */
+  static take(...[router, routed, sequences, engine]: ConstructorParameters<typeof BookingLease>): BookingLease {
+    try {
+      return new BookingLease(router, routed, sequences, engine);
+    } catch (error) {
+      releaseAll(router, routed, 'failed', performance.now());
+      throw error;
+    }
+  }
+
   /** Counts tokens of one choice. The first tokens of a prompt end its prefill. */
   tokens(choice: number, count: number, nowMs: number): void {
     const prompt = Math.floor(choice / this.#sequences);
@@ -44,11 +54,14 @@ export class BookingLease {
     this.#router.setOutputTokens(booking, count);
   }
 
-  /** Releases everything, even if one release throws. Later calls do nothing. */
+  /** Leaves the engine and releases all bookings, even if one of these throws. Later calls do nothing. */
   release(outcome: Outcome, nowMs: number): void {
     if (this.#released) return;
     this.#released = true;
-    this.#leaveEngine();
-    releaseAll(this.#router, this.#routed, outcome, nowMs);
+    try {
+      this.#leaveEngine();
+    } finally {
+      releaseAll(this.#router, this.#routed, outcome, nowMs);
+    }
   }
 }

@@ -1,8 +1,7 @@
 // Decides where the token ids of a pool's prompts come from: the gateway's tokenizer, its engines, or nowhere.
 //
-// Text uses the tokenizer if there is one: engines that disagree are refused. Chats use it too, unless engines disagree
-// and none agrees; then engines are asked, as for chats that the tokenizer can't render. If engines of a pool differ
-// among themselves, the tokenizer is used if any engine agrees with it.
+// Text: the tokenizer if there is one; engines that disagree with it are refused. Chats: the tokenizer if any engine
+// agrees with it or none disagrees. Otherwise, and for chats that the tokenizer can't render, engines are asked.
 
 import { type ChatFeature, chatFeatures, factsOf } from '../../tokens/chat-facts.ts';
 import {

@@ -129,7 +129,7 @@ class Canary {
       performance.now(),
     );
     if (routed.kind === 'refused') throw new CanaryStopped(`${id} takes no requests`);
-    const lease = new BookingLease(router, routed, 1, engine);
+    const lease = BookingLease.take(router, routed, 1, engine);
     let outcome: Outcome = 'failed';
     try {
       const body = { model: baseModel(engine), prompt: this.#prompt.prompt, max_tokens: 1, temperature: 0 };

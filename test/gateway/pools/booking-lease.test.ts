@@ -49,6 +49,24 @@ describe('BookingLease', () => {
     router.assertConsistent();
   });
 
+  it('releases the bookings if the lease cannot be made, or if leaving the engine throws', () => {
+    const { router } = place([8], 1);
+    const free = router.load(0);
+    const routed = (): Routed => {
+      const tokens = Uint32Array.from({ length: 8 }, (_, i) => 9000 + i);
+      return router.route({ prompts: [{ isl: 8, hashes: [hasher.hash(tokens, blockSize)] }] }, 0) as Routed;
+    };
+    const fails = (): never => {
+      throw new Error('injected');
+    };
+    expect(() => BookingLease.take(router, routed(), 1, { enter: fails })).toThrow('injected');
+    expect(router.load(0)).toEqual(free);
+    const lease = BookingLease.take(router, routed(), 1, { enter: () => fails });
+    expect(router.load(0)).not.toEqual(free);
+    expect(() => lease.release('failed', 1)).toThrow('injected');
+    expect(router.load(0)).toEqual(free);
+  });
+
   it('releases the rest if one of the releases throws', () => {
     let released = 0;
     const policy: Policy = {
