@@ -5,7 +5,7 @@ import { BlockHasher, createPolicy, Router } from 'kvoyant';
 
 const [port, ...engines] = process.argv.slice(2);
 const hasher = new BlockHasher();
-const router = new Router({ policy: createPolicy('kv'), seed: 1, hasher });
+const router = new Router({ policy: createPolicy('foresee'), seed: 1, hasher });
 for (const id of engines) router.addWorker({ id, blockSize: 16, capacityBlocks: 8192, source: 'approximate' });
 
 const server = http.createServer(async (request, response) => {

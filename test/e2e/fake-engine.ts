@@ -1,5 +1,6 @@
 // A tiny engine with the OpenAI API whose behaviour a test defines: it can refuse, reset, cut, hang or answer.
 
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
@@ -53,9 +54,9 @@ export class FakeEngine {
 
   static async start(options: FakeEngineOptions = {}): Promise<FakeEngine> {
     const engine = new FakeEngine(options);
-    await new Promise<void>((resolve) => {
-      engine.#server.listen({ port: options.port ?? 0, host: '127.0.0.1', backlog: 4096 }, resolve);
-    });
+    engine.#server.listen({ port: options.port ?? 0, host: '127.0.0.1', backlog: 4096 });
+    // Rejects if another program has the port.
+    await once(engine.#server, 'listening');
     engine.port = (engine.#server.address() as AddressInfo).port;
     return engine;
   }
