@@ -6,7 +6,7 @@ import { formatNumber } from '../report/text-table.ts';
 import type { ReportSection } from './report-section.ts';
 import { type PolicySummary, policySummaries, summaryGroups } from './summary-table.ts';
 
-const width = 820;
+const width = 860;
 const barHeight = 20;
 const top = 78;
 const bottomMargin = 26;
@@ -39,7 +39,7 @@ export function policyPlot(sections: readonly ReportSection[], reference: string
   const panels: Panel[] = [
     {
       title: `Mean TTFT / ${reference}`,
-      subtitle: `geometric mean over ${group!.title.replace(/^all /, '')}; lower is better`,
+      subtitle: `geometric mean over ${group!.title.replace(/^all /, '')}`,
       figureOf: ({ geoMean }) => geoMean,
       scaleOf: (most, from, to) => linearScale(0, most, from, to),
     },
