@@ -9,6 +9,7 @@ import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
+import { routerGauge } from './router-values.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
@@ -144,20 +145,16 @@ const loadGauges: readonly (readonly [name: string, help: string, read: (load: W
 ];
 
 function registerLoads(registry: Registry, pools: Pools): void {
-  for (const [name, help, read] of loadGauges) {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['worker'],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { router } of pools) {
-          router.advance(performance.now());
-          for (const load of router.loads()) this.set({ worker: load.id }, read(load));
-        }
-      },
-    });
+  for (const [name, help, read] of loadGauges) routerGauge(registry, name, help, () => loadsOf(pools, read));
+}
+
+function* loadsOf(
+  pools: Pools,
+  read: (load: WorkerLoad) => number,
+): Generator<readonly [worker: string, value: number]> {
+  for (const { router } of pools) {
+    router.advance(performance.now());
+    for (const load of router.loads()) yield [load.id, read(load)];
   }
 }
 

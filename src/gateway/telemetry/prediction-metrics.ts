@@ -1,8 +1,9 @@
 // Metrics of the speed model: slowness, TTFT prediction errors and regret of each worker.
 
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { WorkerSpeed } from '../../core/index.ts';
 import type { Pools } from '../pools/pools.ts';
+import { routerCounter, routerGauge } from './router-values.ts';
 
 type Figure = readonly [name: string, help: string, read: (speed: WorkerSpeed) => number | null];
 
@@ -39,32 +40,10 @@ const counters: readonly Figure[] = [
   ['kvoyant_ttft_regrets_total', 'First tokens whose regret is known.', (speed) => speed.regrets],
 ];
 
-/** Values kept by the routers; they disappear with their worker. A gauge has no value before the first observation. */
+/** A gauge has no value before the first observation. */
 export function registerPredictions(registry: Registry, pools: Pools): void {
-  for (const [name, help, read] of gauges) {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['worker'],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [worker, value] of valuesOf(pools, read)) this.set({ worker }, value);
-      },
-    });
-  }
-  for (const [name, help, read] of counters) {
-    new Counter({
-      name,
-      help,
-      labelNames: ['worker'],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [worker, value] of valuesOf(pools, read)) this.inc({ worker }, value);
-      },
-    });
-  }
+  for (const [name, help, read] of gauges) routerGauge(registry, name, help, () => valuesOf(pools, read));
+  for (const [name, help, read] of counters) routerCounter(registry, name, help, () => valuesOf(pools, read));
 }
 
 function* valuesOf(pools: Pools, read: Figure[2]): Generator<readonly [worker: string, value: number]> {
