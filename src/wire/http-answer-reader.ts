@@ -240,18 +240,22 @@ export class HttpAnswerReader {
   }
 
   #readLength(bytes: Buffer, at: number): number {
-    const end = Math.min(bytes.length, at + this.#missingBytes);
-    this.#piece(bytes, at, end);
-    this.#missingBytes -= end - at;
+    const end = this.#takeMissing(bytes, at);
     if (this.#missingBytes === 0) this.#finish(bytes);
     return end;
   }
 
   #readChunk(bytes: Buffer, at: number): number {
+    const end = this.#takeMissing(bytes, at);
+    if (this.#missingBytes === 0) this.#state = 'data-cr';
+    return end;
+  }
+
+  /** Takes what is missing of the body or the chunk, as far as it has come. @returns where it ends */
+  #takeMissing(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#missingBytes);
     this.#piece(bytes, at, end);
     this.#missingBytes -= end - at;
-    if (this.#missingBytes === 0) this.#state = 'data-cr';
     return end;
   }
 
