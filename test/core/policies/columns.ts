@@ -1,20 +1,10 @@
 // Shared by the policy tests: candidates from rows, bookings, requests with made-up hashes.
 
 import { Candidates } from '../../../src/core/choice/candidates.ts';
-import type { BlockHashes, PolicyBooking, PolicyRequest, Prompt } from '../../../src/core/index.ts';
+import type { BlockHashes, CandidateCost, PolicyBooking, PolicyRequest, Prompt } from '../../../src/core/index.ts';
 import { hasher } from '../router-harness.ts';
 
-export interface Columns {
-  worker?: number;
-  blockSize?: number;
-  overlapBlocks?: number;
-  overlapTokens?: number;
-  uncachedTokens?: number;
-  newBlocks?: number;
-  activePrefillTokens?: number;
-  activeBlocks?: number;
-  runningRequests?: number;
-}
+export type Columns = Partial<CandidateCost>;
 
 /** One candidate per row, at worker indexes 0, 1, ... unless a row has one; missing columns are 0 (blocks of 16). */
 export function candidatesOf(...rows: readonly Columns[]): Candidates {
@@ -22,16 +12,8 @@ export function candidatesOf(...rows: readonly Columns[]): Candidates {
   candidates.reset(rows.length);
   candidates.count = rows.length;
   for (const [i, row] of rows.entries()) {
-    candidates.worker[i] = row.worker ?? i;
-    candidates.blockSize[i] = row.blockSize ?? 16;
-    candidates.overlapBlocks[i] = row.overlapBlocks ?? 0;
-    candidates.promisedBlocks[i] = 0;
-    candidates.overlapTokens[i] = row.overlapTokens ?? 0;
-    candidates.uncachedTokens[i] = row.uncachedTokens ?? 0;
-    candidates.newBlocks[i] = row.newBlocks ?? 0;
-    candidates.activePrefillTokens[i] = row.activePrefillTokens ?? 0;
-    candidates.activeBlocks[i] = row.activeBlocks ?? 0;
-    candidates.runningRequests[i] = row.runningRequests ?? 0;
+    const columns: Columns = { worker: i, blockSize: 16, ...row };
+    for (const name of Object.keys(columns) as (keyof CandidateCost)[]) candidates[name][i] = columns[name]!;
   }
   return candidates;
 }

@@ -1,34 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/core/choice/candidates.ts';
-import { createPolicy, type PolicyOptions, Random } from '../../../src/core/index.ts';
+import { type CandidateCost, createPolicy, type PolicyOptions, Random } from '../../../src/core/index.ts';
 import { candidatesOf, requestOf } from './columns.ts';
 
-interface Row {
-  backlogMs?: number;
-  prefillMs?: number;
-  prefillShare?: number;
-  slowness?: number;
-  kvUsage?: number;
-  ttftMs?: number;
-  tpotMs?: number;
-  activeBlocks?: number;
-  blockSize?: number;
-  runningRequests?: number;
-}
+type Row = Partial<CandidateCost>;
 
-function rows(...all: readonly Row[]): Candidates {
-  const candidates = candidatesOf(...all.map((row) => ({ newBlocks: 3, ...row })));
-  for (const [i, row] of all.entries()) {
-    candidates.backlogMs[i] = row.backlogMs ?? 0;
-    candidates.prefillMs[i] = row.prefillMs ?? 100;
-    candidates.prefillShare[i] = row.prefillShare ?? 1;
-    candidates.slowness[i] = row.slowness ?? 1;
-    candidates.kvUsage[i] = row.kvUsage ?? 0;
-    candidates.ttftMs[i] = row.ttftMs ?? 100;
-    candidates.tpotMs[i] = row.tpotMs ?? 20;
-  }
-  return candidates;
-}
+const usual: Row = { newBlocks: 3, prefillMs: 100, prefillShare: 1, slowness: 1, ttftMs: 100, tpotMs: 20 };
+
+const rows = (...all: readonly Row[]): Candidates => candidatesOf(...all.map((row) => ({ ...usual, ...row })));
 
 const costsOf = (candidates: Candidates, options: PolicyOptions['foresee'] = {}): number[] => {
   createPolicy('foresee', options).choose(requestOf(100), candidates, new Random(1), null);
