@@ -6,7 +6,7 @@ import { BlockCache, type BlockCacheOptions } from './block-cache.ts';
 import type { EngineRequest } from './engine-request.ts';
 import type { CacheKind, PrefixCache } from './prefix-cache.ts';
 import { RadixCache } from './radix-cache.ts';
-import type { StepLoad } from './step-time.ts';
+import { emptyStep, type StepLoad } from './step-time.ts';
 import { precedes, type QueueOrder, WaitingQueue } from './waiting-queue.ts';
 
 export interface SchedulerOptions extends BlockCacheOptions {
@@ -34,14 +34,7 @@ export class Scheduler {
   readonly scheduled: EngineRequest[] = [];
   /** Requests that the last call of `schedule` preempted. */
   readonly preempted: EngineRequest[] = [];
-  readonly load: StepLoad = {
-    tokens: 0,
-    prefillTokens: 0,
-    prefillPairs: 0,
-    decodeContextTokens: 0,
-    sequences: 0,
-    sampled: 0,
-  };
+  readonly load: StepLoad = emptyStep();
 
   readonly #options: SchedulerOptions;
   readonly #cache: PrefixCache;

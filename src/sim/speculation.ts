@@ -1,7 +1,7 @@
 // Speculative decoding: a draft model proposes tokens, and a step emits the accepted ones plus one.
 
 import type { EngineRequest } from './engine-request.ts';
-import type { StepLoad, StepTime } from './step-time.ts';
+import { emptyStep, type StepLoad, type StepTime } from './step-time.ts';
 
 export interface Speculation {
   /** Tokens proposed to each decoding sequence in a step. */
@@ -23,14 +23,7 @@ export function emittedTokens({ draftTokens, acceptance }: Speculation, request:
 
 /** Step time of an engine that verifies `draftTokens` + 1 tokens of each sampling sequence. */
 export function speculativeStepTime(base: StepTime, { draftTokens, draftMs }: Speculation): StepTime {
-  const verified: StepLoad = {
-    tokens: 0,
-    prefillTokens: 0,
-    prefillPairs: 0,
-    decodeContextTokens: 0,
-    sequences: 0,
-    sampled: 0,
-  };
+  const verified: StepLoad = emptyStep();
   return (load) => {
     Object.assign(verified, load);
     verified.tokens = load.prefillTokens + load.sampled * (draftTokens + 1);

@@ -16,6 +16,11 @@ export interface StepLoad {
   sampled: number;
 }
 
+/** The load of a step that does nothing. */
+export function emptyStep(): StepLoad {
+  return { tokens: 0, prefillTokens: 0, prefillPairs: 0, decodeContextTokens: 0, sequences: 0, sampled: 0 };
+}
+
 /** Milliseconds of a step. Must not keep the load, which the engine reuses. */
 export type StepTime = (load: Readonly<StepLoad>) => number;
 
