@@ -7,7 +7,8 @@ import { endRoutersWithUs } from './gateway/contender.ts';
 import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { leaveRouterCore } from './gateway/processor.ts';
-import { type TextKind, textKinds, wordsOf } from './gateway/texts.ts';
+import { loadFlags, publishedLoad } from './gateway/published-load.ts';
+import { wordsOf } from './gateway/texts.ts';
 import { environment } from './measure.ts';
 import { type BurstFigures, burstOfPr1731, burstTable, measureBurst } from './peers/burst.ts';
 import { proxyPeers } from './peers/proxy-peers.ts';
@@ -16,17 +17,11 @@ import { installPythonPeers } from './peers/python-peers.ts';
 const { values } = parseArgs({
   allowNegative: true,
   options: {
-    rounds: { type: 'string', default: '1' },
-    streams: { type: 'string', default: '16,64,256' },
-    text: { type: 'string', multiple: true, default: [...textKinds] },
-    requests: { type: 'string', default: '1' },
+    // The last build runs the simulated engines too.
+    ...loadFlags,
     only: { type: 'string', default: '' },
-    /** Several builds, to compare them in the same minutes. The last one runs the simulated engines too. */
-    build: { type: 'string', multiple: true, default: ['kvoyant=dist'] },
-    lockstep: { type: 'boolean', default: false },
     load: { type: 'boolean', default: true },
     burst: { type: 'boolean', default: true },
-    json: { type: 'string' },
   },
 });
 const say = (line: string): void => console.log(line);
@@ -40,19 +35,8 @@ const peers = installPythonPeers(say);
 const proxies = proxyPeers(say);
 const measurements = values.load
   ? await measureGateways({
+      ...publishedLoad(values, 100),
       contenders: [...kvoyants, ...peers, ...proxies, bareRelay].filter(isWanted),
-      texts: values.text as TextKind[],
-      engines: 8,
-      streams: values.streams.split(',').map(Number),
-      requestsAt: (streams) => 2 * Math.round(Number(values.requests) * (150 + 2 * streams)),
-      warmUpRequests: 400,
-      promptWords: 5000,
-      chunks: 100,
-      chunkMs: 2,
-      lockstep: values.lockstep,
-      seed: 1,
-      rounds: Number(values.rounds),
-      pin: true,
       say,
     })
   : [];
