@@ -2,12 +2,15 @@
 //
 // There is no timer: a single item is passed on as soon as the callbacks of its turn have run.
 
-/** Items passed on together. The next one begins a new group. */
-const gatheredMax = 1024;
+/**
+ * Items passed on together; further ones wait for the next turns. Planning so many requests of 7,000 tokens for 64
+ * workers takes about 10 ms.
+ */
+export const gatheredMax = 64;
 
 export class TurnGathering<T> {
   readonly #handOn: (items: readonly T[]) => void;
-  #items: T[] = [];
+  readonly #items: T[] = [];
 
   /** @param handOn must not throw */
   constructor(handOn: (items: readonly T[]) => void) {
@@ -15,14 +18,13 @@ export class TurnGathering<T> {
   }
 
   add(item: T): void {
-    if (this.#items.length === gatheredMax) this.#flush();
     if (this.#items.length === 0) setImmediate(() => this.#flush());
     this.#items.push(item);
   }
 
   #flush(): void {
-    const items = this.#items;
-    this.#items = [];
-    if (items.length > 0) this.#handOn(items);
+    const items = this.#items.splice(0, gatheredMax);
+    if (this.#items.length > 0) setImmediate(() => this.#flush());
+    this.#handOn(items);
   }
 }
