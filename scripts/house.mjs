@@ -48,6 +48,7 @@ export const rooms = {
     ['pools'],
     ['proof', 'telemetry'],
     ['fleet'],
+    ['page'],
     ['inference'],
     ['http'],
     ['gateway.ts'],
