@@ -60,6 +60,7 @@ async function serve(command: Command): Promise<void> {
   const gateway = await start(command, sources);
   const { policy } = gateway.config;
   console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);
+  if (gateway.healthUrl !== null) console.log(`kvoyant for health probes at ${gateway.healthUrl} (health, ready)`);
   console.log(`kvoyant listening on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`);
   const reload = (): void => void gateway.reload(() => loadSettings(sources));
   const watched = (): string[] => [

@@ -11,7 +11,7 @@ import { addressesIn } from './address-range.ts';
 import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
-import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
+import { type ReferencedFiles, readReferencedFiles, type TlsIdentity } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
 import { AnswerBudget } from './exchange/answer-budget.ts';
 import { AnswerDeadlines } from './exchange/answer-deadlines.ts';
@@ -27,6 +27,8 @@ import { Access, describeAccess } from './http/access.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
+import { healthFacts } from './http/health-answers.ts';
+import { HealthListenError, HealthThread } from './http/health-thread.ts';
 import { KeyLimits } from './http/key-limits.ts';
 import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
 import { createGatewayServer } from './http/server.ts';
@@ -53,6 +55,8 @@ export interface Gateway {
   readonly url: string;
   /** Base URL of operator routes, without a trailing slash; equals `url` if operators have no listener of their own. */
   readonly adminUrl: string;
+  /** Base URL of the health thread's listener, without a trailing slash; null if there is none. */
+  readonly healthUrl: string | null;
   /** Name of the tokenizer in use, or `engine`, or `none`. */
   readonly tokenizerName: string;
   /** The router for a model; null if no worker lists it. */
@@ -136,6 +140,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   });
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
+  let health: HealthThread | null = null;
   const context: GatewayContext = {
     get config() {
       return live.current;
@@ -178,6 +183,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     for (const listener of [server, operators]) {
       if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
     }
+    if (tls !== null) health?.renew(tls);
     context.access.configure([...current.apiKeys, ...apiKeys], current);
     const specs = [...current.workers, ...workers];
     fleet.want(
@@ -196,8 +202,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     apply(config, files);
     // The operators' listener first: if its port is taken, no client has been served.
     if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
+    if (config.healthPort !== 'none') health = await healthThread(context, config.healthPort, files.tls);
     await listen(server, config);
   } catch (error) {
+    await health?.close();
     operators?.close();
     await recorder?.close();
     context.deadlines.close();
@@ -216,6 +224,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     },
     url: addressOf(server, config.host),
     adminUrl: adminUrl ?? addressOf(server, config.host),
+    healthUrl: health === null ? null : urlOf(files.tls !== null, config.host, health.port),
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
@@ -223,6 +232,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     close: () => {
       closing ??= (async () => {
         stopping = true;
+        health?.beat();
         const { shutdownNoticeMs, shutdownGraceMs } = live.current;
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
@@ -239,6 +249,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await fleet.close();
         await tokenizer?.close();
         await recorder?.close();
+        await health?.close();
         log.info({ brokenOffAnswers }, 'stopped');
         return { brokenOffAnswers };
       })();
@@ -288,9 +299,28 @@ function listen(server: Server | TlsServer, { host, port }: Pick<GatewayConfig, 
   });
 }
 
+/** @throws ConfigError with advice if the address can't be used */
+async function healthThread(context: GatewayContext, port: number, tls: TlsIdentity | null): Promise<HealthThread> {
+  const { config, log } = context;
+  const { host } = config;
+  try {
+    return await HealthThread.start({ host, port, tls, facts: () => healthFacts(context), log });
+  } catch (error) {
+    if (!(error instanceof HealthListenError)) throw error;
+    const reason = error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.message})`;
+    throw new ConfigError(
+      'healthPort',
+      `${host}:${port}, the address of health probes, ${reason}: set healthPort (--health-port) to a free port, to 0 for any, or to none`,
+    );
+  }
+}
+
 function addressOf(server: Server | TlsServer, host: string): string {
-  const { port } = server.address() as AddressInfo;
-  return `${server instanceof TlsServer ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return urlOf(server instanceof TlsServer, host, (server.address() as AddressInfo).port);
+}
+
+function urlOf(secure: boolean, host: string, port: number): string {
+  return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 async function whenReady(engines: readonly Engine[], engineCount: number, timeoutMs: number): Promise<void> {

@@ -54,6 +54,11 @@ export class Program {
     return this.printed(/for operators at (\S+)/g).at(-1)!;
   }
 
+  /** URL of a gateway's health thread. */
+  get healthUrl(): string {
+    return this.printed(/health probes at (\S+)/g).at(-1)!;
+  }
+
   get port(): string {
     return new URL(this.#url).port;
   }

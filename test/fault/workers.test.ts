@@ -29,7 +29,7 @@ let seed = 0;
 
 beforeAll(async () => {
   engines = await Promise.all(Array.from({ length: engineCount }, () => startScripted()));
-  gateway = await startGateway(engines);
+  gateway = await startGateway(engines, '--health-port', '0');
 });
 afterAll(() => endAll([gateway, ...engines]));
 const behave = async (): Promise<void> => {
@@ -64,15 +64,22 @@ async function killAndRestart(doomed: readonly Program[], ends: Promise<StreamEn
 }
 
 describe('a burst', () => {
-  const required = '0; p99 <= 1.3 s; /health p99 < 100 ms';
+  const required = '0; p99 <= 1.3 s; /health p99 < 100 ms, of the health thread < 50 ms';
+  /** Far above what is wanted, so that a busy machine does not fail the test. */
+  const threadMsMax = size(250, 1000);
   const ttft = (ends: readonly StreamEnd[]): string =>
     `${shown(ends)}; TTFT p50 / p99 ${[0.5, 0.99].map((q) => seconds(quantile(waits(ends), q))).join(' / ')}`;
 
-  async function serveBurst(url: string, fault: string): Promise<void> {
-    const { result: ends, probes } = await whileProbing(url, () => burst(url, burstCount, 5, seed));
+  async function serveBurst({ url, healthUrl }: Program, fault: string): Promise<void> {
+    const { result, probes: ofThread } = await whileProbing(healthUrl, () =>
+      whileProbing(url, () => burst(url, burstCount, 5, seed)),
+    );
+    const { result: ends, probes } = result;
     expect(failed(ends)).toEqual([]);
-    expect(probes.failures).toBe(0);
-    report(fault, `${ttft(ends)}; /health p99 ${probes.p99Ms.toFixed(0)} ms`, required);
+    expect([probes.failures, ofThread.failures]).toEqual([0, 0]);
+    expect(ofThread.p99Ms).toBeLessThan(threadMsMax);
+    const p99s = `/health p99 ${probes.p99Ms.toFixed(0)} ms, of the health thread ${ofThread.p99Ms.toFixed(0)} ms`;
+    report(fault, `${ttft(ends)}; ${p99s}`, required);
   }
 
   it('is served whole by a gateway that has just started', async () => {
@@ -83,9 +90,9 @@ describe('a burst', () => {
     // Warm-up of clients and engines, without a gateway.
     await direct(0);
     report(`${burstCount} at once, straight to engines that take 0.5 s`, ttft(await direct(1)), '-');
-    const fresh = await startGateway(engines);
+    const fresh = await startGateway(engines, '--health-port', '0');
     try {
-      await serveBurst(fresh.url, `${burstCount} at once, the first after the start`);
+      await serveBurst(fresh, `${burstCount} at once, the first after the start`);
       await atRest(fresh);
     } finally {
       await fresh.end();
@@ -94,7 +101,7 @@ describe('a burst', () => {
 
   it('is served whole by a warm gateway, which stays responsive', async () => {
     for (let i = 0; i < 2; i++) expect(failed(await burst(gateway.url, burstCount, 5, seed + 50 + i))).toEqual([]);
-    await serveBurst(gateway.url, `${burstCount} at once, engines that take 0.5 s`);
+    await serveBurst(gateway, `${burstCount} at once, engines that take 0.5 s`);
   });
 
   it('is served whole although two engines die during it', async () => {

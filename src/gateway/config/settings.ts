@@ -132,6 +132,11 @@ export const settings = {
     'n',
     "port of the operators' listener: auto (the first above port that no worker here has; any if port is 0), none, or 0 to 65535",
   ),
+  healthPort: fixed(
+    wordOrInteger(['none'], 0, 65_535),
+    'n',
+    'port, on host, of a listener of its own for /health and /ready, which answers from a thread that no burst delays: none, or 0 to 65535 (0: any free one)',
+  ),
   // Secrets are kept as hashes only.
   adminKey: live(secret, '', 'key of operators; without one, only this machine has access, at their listener'),
   viewKey: live(secret, '', 'key for read access to the routes of operators (GET, including metrics)'),

@@ -5,6 +5,7 @@ import type { Engine, Membership, Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson, replyText } from '../exchange/http-reply.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { type HealthAnswer, type HealthFacts, healthFacts } from './health-answers.ts';
 import { unescapeId } from './path-id.ts';
 
 /** Lists the models that the client's key allows. */
@@ -24,16 +25,12 @@ export function answerModel({ pools }: GatewayContext, { key, response }: Exchan
   replyJson(response, 200, model.description);
 }
 
-/** 200 while the process is alive. */
-export function answerHealth(_context: GatewayContext, { response }: Exchange): void {
-  replyText(response, 200, 'text/plain', 'ok\n');
-}
-
-/** 200 while some worker can take requests and the gateway is not stopping; else 503. */
-export function answerReady({ engines, stopping }: GatewayContext, { response }: Exchange): void {
-  const readyEngines = engines.filter(({ takesRequests }) => takesRequests).length;
-  const ready = readyEngines > 0 && !stopping;
-  replyJson(response, ready ? 200 : 503, { ready, stopping, readyEngines, engines: engines.length });
+/** The answer of one path of `healthAnswers`. */
+export function answerHealthWith(of: (facts: HealthFacts) => HealthAnswer) {
+  return (context: GatewayContext, { response }: Exchange): void => {
+    const { status, contentType, body } = of(healthFacts(context));
+    replyText(response, status, contentType, body);
+  };
 }
 
 export async function answerMetrics({ metrics: { registry } }: GatewayContext, { response }: Exchange): Promise<void> {

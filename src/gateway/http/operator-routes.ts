@@ -4,23 +4,22 @@ import type { Exchange } from '../exchange/exchange.ts';
 import {
   answerDecisions,
   answerDecisionsOf,
-  answerHealth,
+  answerHealthWith,
   answerLoads,
   answerMetrics,
-  answerReady,
   answerWorkers,
 } from './admin-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { healthAnswers } from './health-answers.ts';
 import { forMethod, type Methods, notFound } from './route-table.ts';
 import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
 
 type Answer = (context: GatewayContext, exchange: Exchange) => void | Promise<void>;
 
 /** Open to everyone at both listeners, whatever keys are set; they are cheap to answer. */
-const openRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
-  ['/health', { GET: answerHealth }],
-  ['/ready', { GET: answerReady }],
-]);
+const openRoutes: ReadonlyMap<string, Methods<Answer>> = new Map(
+  [...healthAnswers].map(([path, of]) => [path, { GET: answerHealthWith(of) }]),
+);
 
 const operatorRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/metrics', { GET: answerMetrics }],
