@@ -2,21 +2,21 @@
 
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
+import { Bookings } from './bookings.ts';
 import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { FreeWorkers } from './choice/free-workers.ts';
 import { LateBinding } from './choice/late-binding.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
-import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
+import { type Policy, policyRequestOf } from './choice/policy.ts';
 import { Predictions } from './choice/predictions.ts';
 import { HeldBlocks, nothingApplied } from './held/held-blocks.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
-import { BookingIds } from './ledger/booking-ids.ts';
 import { SpeedModel } from './ledger/speed-model.ts';
-import { WholeAnswerProgress } from './ledger/whole-answer-progress.ts';
 import { WorkerTable } from './ledger/worker-table.ts';
 import { Random } from './random.ts';
 import type { RouterOptions } from './router-options.ts';
+import { SharedLoad } from './shared-load.ts';
 import type {
   BlockHashes,
   Booking,
@@ -45,33 +45,29 @@ export class Router {
   readonly lateBinding: LateBinding | null;
   /** False: `plan` leaves the requests in their order, without workers. */
   readonly plansBursts: boolean;
+  /** What routers of the same workers tell each other of their load. */
+  readonly shared: SharedLoad;
   readonly #policy: Policy;
   readonly #state: unknown;
   readonly #random: Random;
-  readonly #inFlightCredit: boolean;
-  readonly #bookAt: 'choice' | 'first-token' | 'told';
   readonly #workers = new WorkerTable();
   readonly #ledger = new ActiveBlocks(this.#workers);
   readonly #held: HeldBlocks;
   readonly #speed = new SpeedModel(this.#workers);
-  readonly #wholeAnswers: WholeAnswerProgress;
+  readonly #bookings: Bookings;
   readonly #placements: Placements;
   readonly #freeWorkers: FreeWorkers;
   readonly #plan: BurstPlan;
   readonly #onRoomChange: () => void;
-  readonly #ids = new BookingIds();
-  /** Bookings whose load is counted only when `count` is called. */
-  readonly #untold = new Map<Booking, PolicyRequest>();
-  readonly #counters = { routed: 0, refused: 0, released: 0, releasedBlocks: 0, stale: 0 };
+  readonly #counters = { routed: 0, refused: 0 };
 
   constructor(options: RouterOptions) {
     this.#policy = options.policy;
     this.#state = options.policy.init();
     this.#random = new Random(options.seed);
-    this.#inFlightCredit = options.inFlightCredit ?? true;
-    this.#bookAt = options.bookAt ?? 'choice';
+    const { inFlightCredit = true, bookAt = 'choice' } = options;
     this.#held = new HeldBlocks(this.#workers, options.hasher ?? new BlockHasher());
-    const counted = { overlap: this.#policy.usesOverlap, promised: this.#inFlightCredit };
+    const counted = { overlap: this.#policy.usesOverlap, promised: inFlightCredit };
     const predictions = new Predictions(this.#speed, options);
     this.#placements = new Placements(this.#workers, this.#ledger, this.#held, predictions, counted);
     this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
@@ -80,9 +76,12 @@ export class Router {
     this.plansBursts = this.#plan.enabled;
     this.lateBinding = options.lateBinding ? new LateBinding(parts, options.lateBinding) : null;
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
-    this.#wholeAnswers = new WholeAnswerProgress(this.#ledger, this.#speed, (record, nowMs) =>
-      this.#prefillDone(record, nowMs),
-    );
+    const onRoomChange = this.#onRoomChange;
+    this.shared = new SharedLoad(this.#workers, this.#held, this.#speed, onRoomChange);
+    const { shared } = this;
+    const ledgers = { ledger: this.#ledger, held: this.#held, shared };
+    const firstTokenGivesRoom = this.lateBinding !== null;
+    this.#bookings = new Bookings({ ...parts, ...ledgers, inFlightCredit, bookAt, firstTokenGivesRoom, onRoomChange });
   }
 
   addWorker(spec: WorkerSpec): WorkerIndex {
@@ -90,6 +89,7 @@ export class Router {
     this.#held.addWorker(worker);
     this.#speed.reset(worker);
     this.#placements.predictions.reset(worker);
+    this.shared.workerAdded();
     this.#onRoomChange();
     return worker;
   }
@@ -97,7 +97,8 @@ export class Router {
   /** Drops the worker's blocks and ends its bookings. Later calls with these bookings are stale. */
   removeWorker(worker: WorkerIndex): void {
     this.#workers.assertLive(worker);
-    for (const record of this.#ledger.recordsOf(worker)) this.#close(record, 0);
+    this.#bookings.closeAll(worker);
+    this.shared.workerRemoved(worker);
     this.#held.removeWorker(worker);
     this.#workers.remove(worker);
     this.#policy.onWorkerRemoved?.(this.#state, worker);
@@ -187,7 +188,7 @@ export class Router {
   #fill(request: RouteRequest, nowMs: number): Refused | null {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
-    if (request.id !== undefined && this.#ids.has(request.id)) return this.#refuse('duplicate-id');
+    if (request.id !== undefined && this.#bookings.has(request.id)) return this.#refuse('duplicate-id');
     const routable = this.#placements.fill(request, nowMs);
     const { count } = this.#placements.candidates;
     return count > 0 ? null : this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
@@ -205,8 +206,7 @@ export class Router {
       for (const prompt of request.prompts) {
         const record = this.#book(request, prompt, decision, nowMs, bookings);
         this.#placements.predictions.booked(record, candidates, request.prompts.length, position);
-        if (this.#bookAt === 'told') this.#untold.set(record.booking, asked);
-        else this.#policy.onBooked?.(this.#state, record, asked);
+        this.#bookings.booked(record, asked);
       }
     } catch (error) {
       for (const booking of bookings) this.release(booking, 'failed', nowMs);
@@ -218,53 +218,27 @@ export class Router {
 
   /** With `bookAt: 'told'`: counts the load of the booking. Call it once, before the first token. */
   count(booking: Booking, nowMs: number): void {
-    const asked = this.#untold.get(booking);
-    const record = this.#find(booking);
-    if (!record || !asked) return;
-    this.#untold.delete(booking);
-    assert(!record.counted, 'a load is counted before the first token');
-    this.#count(record, nowMs);
-    this.#policy.onBooked?.(this.#state, record, asked);
+    this.#bookings.count(booking, nowMs);
   }
 
   /** The first token has come: the prompt is computed. Idempotent. @returns null if not the first, or not predicted */
   firstToken(booking: Booking, nowMs: number): FirstToken | null {
-    const record = this.#find(booking);
-    if (!record || record.hadFirstToken) return null;
-    return this.#prefillDone(record, nowMs);
+    return this.#bookings.firstToken(booking, nowMs);
   }
 
   /** Adds output tokens of one sequence. `tokens` may cross any number of block boundaries. */
   outputTokens(booking: Booking, tokens: number, nowMs: number, sequence = 0): void {
-    const record = this.#find(booking);
-    if (!record) return;
-    if (!record.hadFirstToken) this.#prefillDone(record, nowMs);
-    if (record.outputTokens.length === 1) this.#speed.tokens(record, tokens, nowMs);
-    this.#ledger.setOutputTokens(record, record.outputTokens[sequence]! + tokens, sequence);
+    this.#bookings.outputTokens(booking, tokens, nowMs, sequence);
   }
 
   /** Sets the output tokens of one sequence to the total that the engine reported. */
   setOutputTokens(booking: Booking, totalTokens: number, sequence = 0): void {
-    const record = this.#find(booking);
-    if (!record) return;
-    record.reportedTokens = Math.max(record.reportedTokens, totalTokens);
-    this.#ledger.setOutputTokens(record, totalTokens, sequence);
-    this.#onRoomChange();
+    this.#bookings.setOutputTokens(booking, totalTokens, sequence);
   }
 
   /** Ends a booking and removes its whole load. A second call does nothing but count as stale. */
   release(booking: Booking, outcome: Outcome, nowMs: number): void {
-    const record = this.#find(booking);
-    if (!record) return;
-    const computed = outcome === 'done' || (outcome === 'aborted' && record.hadFirstToken);
-    // Read the record before it is closed: it may be reused.
-    const { worker, hashes, wholeAnswer, announced } = record;
-    if (outcome === 'done') this.#placements.predictions.answered(record, nowMs);
-    this.#close(record, nowMs);
-    this.#counters.released++;
-    this.#onRoomChange();
-    if (!computed || !this.#policy.usesOverlap) return;
-    this.#held.ended({ worker, hashes, wholeAnswer, announced }, this.#inFlightCredit, nowMs);
+    this.#bookings.release(booking, outcome, nowMs);
   }
 
   /** Applies one KV event. Events of one worker must come in order. Does nothing if the policy uses no index. */
@@ -275,7 +249,7 @@ export class Router {
 
   /** Advances estimates and deadlines to `nowMs`. `route` does this too; call it before reading loads. */
   advance(nowMs: number): void {
-    this.#wholeAnswers.advance(nowMs);
+    this.#bookings.advance(nowMs);
     this.#held.announcements.promises.expire(nowMs);
   }
 
@@ -327,7 +301,7 @@ export class Router {
   }
 
   counters(): RouterCounters {
-    return { ...this.#counters };
+    return { ...this.#counters, ...this.#bookings.counters };
   }
 
   /** Recomputes every total from scratch, for tests. @throws Error naming the total that differs */
@@ -339,54 +313,12 @@ export class Router {
   #book(request: RouteRequest, prompt: Prompt, decision: Decision, nowMs: number, bookings: Booking[]): BookingRecord {
     const { worker } = decision;
     const hashes = hashesOf(prompt, this.#workers.blockSize[worker]!);
-    const record = this.#ledger.open(worker, hashes, prompt, request, nowMs);
-    bookings.push(record.booking);
     // A later prompt of the same request overlaps with the earlier ones, which are booked by now.
-    record.uncachedTokens =
+    const uncachedTokens =
       request.prompts.length === 1 ? decision.uncachedTokens : this.#placements.uncachedTokens(prompt, hashes, worker);
-    this.#ids.opened(record, request.id);
-    if (this.#bookAt === 'choice') this.#count(record, nowMs);
-    if (record.wholeAnswer) this.#wholeAnswers.booked(record, nowMs);
-    return record;
-  }
-
-  #count(record: BookingRecord, nowMs: number): void {
-    this.#ledger.count(record, record.uncachedTokens);
-    this.#speed.booked(record, nowMs);
-  }
-
-  #prefillDone(record: BookingRecord, nowMs: number): FirstToken | null {
-    const { worker, wholeAnswer } = record;
-    record.firstTokenMs = nowMs;
-    if (record.counted) {
-      this.#ledger.endPrefill(record);
-      this.#speed.prefillEnds(record, !wholeAnswer, nowMs);
-    } else {
-      record.hadFirstToken = true;
-      this.#ledger.count(record, 0);
-    }
-    const truth = this.#placements.predictions.prefillDone(record, nowMs);
-    this.#policy.onFirstToken?.(this.#state, record, nowMs);
-    if (!wholeAnswer) this.#wholeAnswers.overtaken(worker, record.order, nowMs);
-    if (this.#policy.usesOverlap) this.#held.prefillDone(record, nowMs);
-    if (this.lateBinding !== null) this.#onRoomChange();
-    return truth;
-  }
-
-  #close(record: BookingRecord, nowMs: number): void {
-    this.#ids.closed(record);
-    this.#speed.ended(record, nowMs);
-    try {
-      // The policy never saw a booking whose load was not counted.
-      if (!this.#untold.delete(record.booking)) this.#policy.onReleased?.(this.#state, record);
-    } finally {
-      this.#counters.releasedBlocks += this.#ledger.close(record);
-    }
-  }
-
-  #find(booking: Booking): BookingRecord | undefined {
-    const record = this.#ledger.find(booking);
-    if (!record) this.#counters.stale++;
+    const record = this.#bookings.open(worker, hashes, prompt, request, uncachedTokens, nowMs);
+    bookings.push(record.booking);
+    this.#bookings.opened(record, nowMs);
     return record;
   }
 

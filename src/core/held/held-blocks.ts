@@ -3,9 +3,10 @@
 import type { BlockHasher } from '../blocks/block-hash.ts';
 import type { BookingRecord } from '../ledger/active-blocks.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
-import type { KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
+import type { BlockHashes, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { Announcements } from './announcements.ts';
 import { type LruMirror, mirrorOf } from './lru-mirror.ts';
+import { OthersPromises } from './others-promises.ts';
 import { PrefixIndex } from './prefix-index.ts';
 
 /** The fields of a booking that describe its prompt. */
@@ -16,6 +17,8 @@ export const nothingApplied: KvEventOutcome = { appliedBlocks: 0, orphanBlocks: 
 export class HeldBlocks {
   readonly index: PrefixIndex;
   readonly announcements: Announcements;
+  /** What other routers have sent to the workers. */
+  readonly others: OthersPromises = new OthersPromises();
   readonly #workers: WorkerTable;
   readonly #mirrors: (LruMirror | undefined)[] = [];
 
@@ -63,6 +66,11 @@ export class HeldBlocks {
     else if (!wholeAnswer && announced) this.announcements.lag.computed(worker, hashes, nowMs);
   }
 
+  /** Another router's prompt was computed. Only a mirror needs to be told; otherwise KV events announce it. */
+  othersComputed(worker: WorkerIndex, hashes: BlockHashes): void {
+    this.#mirrors[worker]?.touch(hashes);
+  }
+
   /**
    * A booking has ended, and its prompt was computed.
    * @param promises whether the prompt's blocks count as overlap until an event announces them
@@ -86,5 +94,6 @@ export class HeldBlocks {
   assertConsistent(): void {
     this.index.assertConsistent();
     this.announcements.promises.assertConsistent();
+    this.others.assertConsistent();
   }
 }

@@ -34,6 +34,9 @@ class WorkerSpeed {
   groupEndMs = 0;
   groupTokens = 0;
   groupPairs = 0;
+  /** What the worker has computed for other routers since `groupFromMs`. */
+  othersTokens = 0;
+  othersPairs = 0;
   /** Prefill observed so far, averaged. */
   tokens = 0;
   ms = 0;
@@ -41,10 +44,24 @@ class WorkerSpeed {
   streamedTokens = 0;
   streamedMs = 0;
   gaps = 0;
-  /** When prefill was last queued. */
+  /** When prefill was last queued, by this router or another. */
   prefillMs = 0;
   /** When the worker last sent a token. */
   tokenMs = 0;
+  /** Prefill observed since the worker was added, modulo `computedWrap`. */
+  computedTokens = 0;
+  computedPairs = 0;
+}
+
+/** Sums that grow for ever start again here, and stay exact. */
+const computedWrap = 2 ** 48;
+
+/** The prefill of this router on one worker, as `readPrefill` writes it. */
+export interface PrefillTotals {
+  prefillTokens: number;
+  prefillPairs: number;
+  computedTokens: number;
+  computedPairs: number;
 }
 
 /** One entry per worker, cleared by `reset`. `refresh` is O(workers), every other call O(1). */
@@ -129,7 +146,11 @@ export class SpeedModel {
     const slowness = Math.max(this.#prefillSlowness.at(worker, nowMs), this.#gapSlowness.at(worker, nowMs));
     const head = this.#queues.heads[worker];
     if (!head) return slowness;
-    const dueMs = this.#prefill.workMs(head.uncachedTokens, head.prefillPairs) + 3 * this.#prefill.fixedMs;
+    // Prompts of other routers may be ahead of it.
+    const { othersPrefillTokens, othersPrefillPairs } = this.#workers;
+    const tokens = head.uncachedTokens + othersPrefillTokens[worker]!;
+    const dueMs =
+      this.#prefill.workMs(tokens, head.prefillPairs + othersPrefillPairs[worker]!) + 3 * this.#prefill.fixedMs;
     return Math.max(slowness, (nowMs - this.#queues.sinceMs[worker]!) / (dueMs + stallSlackMs));
   }
 
@@ -155,7 +176,7 @@ export class SpeedModel {
     const speed = this.#speeds[worker]!;
     if (!this.#queues.heads[worker]) {
       if (speed.groupEndMs !== 0) this.#endGroup(worker, speed);
-      speed.groupFromMs = nowMs;
+      begin(speed, nowMs);
     }
     speed.prefillMs = nowMs;
     this.#queues.push(record, nowMs);
@@ -168,9 +189,11 @@ export class SpeedModel {
     if (!this.#queues.remove(record, nowMs)) return;
     const speed = this.#speeds[worker]!;
     speed.prefillMs = nowMs;
+    speed.computedTokens = (speed.computedTokens + record.uncachedTokens) % computedWrap;
+    speed.computedPairs = (speed.computedPairs + Math.round(record.prefillPairs)) % computedWrap;
     if (speed.groupEndMs !== 0 && nowMs - speed.groupEndMs >= togetherMs) this.#endGroup(worker, speed);
     if (speed.groupEndMs === 0 && !observed) {
-      speed.groupFromMs = nowMs;
+      begin(speed, nowMs);
       return;
     }
     speed.groupEndMs = nowMs;
@@ -185,7 +208,20 @@ export class SpeedModel {
     if (!this.#queues.remove(record, nowMs) || !isHead) return;
     const speed = this.#speeds[worker]!;
     if (speed.groupEndMs !== 0) this.#endGroup(worker, speed);
-    speed.groupFromMs = nowMs;
+    begin(speed, nowMs);
+  }
+
+  /** The prefill of another router has changed. What the worker computes for it, it does not compute for this one. */
+  othersChanged(worker: WorkerIndex, from: PrefillTotals, to: PrefillTotals, nowMs: number): void {
+    const speed = this.#speeds[worker]!;
+    const tokens = grownBy(from.computedTokens, to.computedTokens);
+    const booked = tokens + to.prefillTokens - from.prefillTokens;
+    if (booked > 0 && this.#poolTokens > 0) this.share.booked(worker, booked, this.#poolTokens);
+    if (booked > 0 || tokens > 0 || to.prefillTokens > 0) speed.prefillMs = nowMs;
+    if (tokens === 0) return;
+    if (speed.groupEndMs !== 0 && nowMs - speed.groupEndMs >= togetherMs) this.#endGroup(worker, speed);
+    speed.othersTokens += tokens;
+    speed.othersPairs += grownBy(from.computedPairs, to.computedPairs);
   }
 
   /**
@@ -224,6 +260,14 @@ export class SpeedModel {
     stream.unsampledTokens = 0;
   }
 
+  /** O(1). All totals are integers. */
+  readPrefill(worker: WorkerIndex, out: PrefillTotals): void {
+    const { computedTokens, computedPairs } = this.#speeds[worker]!;
+    out.prefillPairs = Math.round(this.#queues.pairs[worker]!);
+    out.computedTokens = computedTokens;
+    out.computedPairs = computedPairs;
+  }
+
   /** When the worker last sent a token, which ends a step. */
   stepEndMs(worker: WorkerIndex): number {
     return this.#speeds[worker]!.tokenMs;
@@ -242,14 +286,17 @@ export class SpeedModel {
     return streamedTokens === 0 ? this.#prefill.outputTokenMs : streamedMs / streamedTokens;
   }
 
-  /** Work of the queue, minus the time that the head has had. */
+  /** Work of the queues of all routers, minus the time that the head of this router's has had. */
   #backlogAt(worker: WorkerIndex, slowness: number, nowMs: number): number {
     const { heads, tokens, pairs, sinceMs } = this.#queues;
+    const othersTokens = this.#workers.othersPrefillTokens[worker]!;
+    const othersPairs = this.#workers.othersPrefillPairs[worker]!;
     const head = heads[worker];
-    if (!head) return 0;
+    if (!head) return othersTokens === 0 ? 0 : slowness * this.#prefill.workMs(othersTokens, othersPairs);
     const headMs = this.#prefill.workMs(head.uncachedTokens, head.prefillPairs);
     const doneMs = Math.min((nowMs - sinceMs[worker]!) / slowness, headMs);
-    return slowness * Math.max(0, this.#prefill.workMs(tokens[worker]!, pairs[worker]!) - doneMs);
+    const allMs = this.#prefill.workMs(tokens[worker]! + othersTokens, pairs[worker]! + othersPairs);
+    return slowness * Math.max(0, allMs - doneMs);
   }
 
   #grow(): void {
@@ -261,8 +308,10 @@ export class SpeedModel {
   }
 
   #endGroup(worker: WorkerIndex, speed: WorkerSpeed): void {
-    const { groupFromMs, groupEndMs, groupTokens, groupPairs } = speed;
-    speed.groupFromMs = groupEndMs;
+    const { groupFromMs, groupEndMs } = speed;
+    const groupTokens = speed.groupTokens + speed.othersTokens;
+    const groupPairs = speed.groupPairs + speed.othersPairs;
+    begin(speed, groupEndMs);
     speed.groupEndMs = 0;
     speed.groupTokens = 0;
     speed.groupPairs = 0;
@@ -278,12 +327,24 @@ export class SpeedModel {
   }
 
   #learnGap({ worker, unsampledTokens }: BookingRecord, elapsedMs: number, nowMs: number): void {
-    const requests = this.#workers.runningRequests[worker]!;
-    const context = this.#workers.activeBlocks[worker]! * this.#workers.blockSize[worker]!;
+    const { runningRequests, activeBlocks, blockSize, othersRequests, othersActiveTokens } = this.#workers;
+    const requests = runningRequests[worker]! + othersRequests[worker]!;
+    const context = activeBlocks[worker]! * blockSize[worker]! + othersActiveTokens[worker]!;
     const gapMs = elapsedMs / unsampledTokens;
     const relative = this.#gapSlowness.estimate(worker) / Math.exp(this.#gapCentre);
     this.#gapSlowness.sample(worker, gapMs, this.#decode.gapMs(requests, context), nowMs);
     this.#decode.learn(requests, context, gapMs / relative);
     this.#gapCentre += (Math.log(this.#gapSlowness.estimate(worker)) - this.#gapCentre) * centreGain;
   }
+}
+
+/** The next group of prompts begins. */
+function begin(speed: WorkerSpeed, nowMs: number): void {
+  speed.groupFromMs = nowMs;
+  speed.othersTokens = 0;
+  speed.othersPairs = 0;
+}
+
+function grownBy(from: number, to: number): number {
+  return to >= from ? to - from : to - from + computedWrap;
 }

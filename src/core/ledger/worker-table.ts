@@ -31,6 +31,14 @@ export class WorkerTable {
   /** Prompt tokens that are booked and not computed yet. */
   activePrefillTokens: Float64Array = new Float64Array(8);
   runningRequests: Int32Array = new Int32Array(8);
+  /** The same of other routers that send requests to the worker. Block totals are in tokens of their own block sizes. */
+  othersActiveTokens: Float64Array = new Float64Array(8);
+  othersOwnTokens: Float64Array = new Float64Array(8);
+  othersPrefillTokens: Float64Array = new Float64Array(8);
+  othersPrefillPairs: Float64Array = new Float64Array(8);
+  othersRequests: Float64Array = new Float64Array(8);
+  /** Factor on the own load where it is compared with a limit. Above 1 while other routers are not heard. */
+  ownScale = 1;
   readonly #ids: string[] = [];
   readonly #sources: IndexSource[] = [];
   readonly #byId = new Map<string, WorkerIndex>();
@@ -55,6 +63,11 @@ export class WorkerTable {
     this.ownBlocks[worker] = 0;
     this.activePrefillTokens[worker] = 0;
     this.runningRequests[worker] = 0;
+    this.othersActiveTokens[worker] = 0;
+    this.othersOwnTokens[worker] = 0;
+    this.othersPrefillTokens[worker] = 0;
+    this.othersPrefillPairs[worker] = 0;
+    this.othersRequests[worker] = 0;
     return worker;
   }
 
@@ -68,6 +81,11 @@ export class WorkerTable {
 
   id(worker: WorkerIndex): string {
     return this.#ids[worker]!;
+  }
+
+  /** The live worker with this id. */
+  find(id: string): WorkerIndex | undefined {
+    return this.#byId.get(id);
   }
 
   /** Indexes of the live workers, ascending. */
@@ -131,6 +149,11 @@ export class WorkerTable {
     this.ownBlocks = grown(this.ownBlocks, new Int32Array(length));
     this.activePrefillTokens = grown(this.activePrefillTokens, new Float64Array(length));
     this.runningRequests = grown(this.runningRequests, new Int32Array(length));
+    this.othersActiveTokens = grown(this.othersActiveTokens, new Float64Array(length));
+    this.othersOwnTokens = grown(this.othersOwnTokens, new Float64Array(length));
+    this.othersPrefillTokens = grown(this.othersPrefillTokens, new Float64Array(length));
+    this.othersPrefillPairs = grown(this.othersPrefillPairs, new Float64Array(length));
+    this.othersRequests = grown(this.othersRequests, new Float64Array(length));
   }
 }
 

@@ -1,0 +1,91 @@
+// Promised blocks of other routers: prompts that they have sent to a worker and that no KV event has announced yet.
+//
+// A chain is either whole or sampled: then it has only the hashes at the positions of `sampledBlocks`, which bounds its
+// bytes and rounds what it promises down, by a fifth at most. Sequence hashes are chained, so one equal hash proves all
+// blocks before it.
+
+import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
+import type { BlockHashes, WorkerIndex } from '../types.ts';
+
+export interface OthersPromise {
+  readonly worker: WorkerIndex;
+  readonly sampled: boolean;
+  readonly last: Run | null;
+}
+
+/** Blocks up to and including the sampled one at each position: 1, 2 .. 8, 10, 12, 15 and so on, by a quarter. */
+const sampledCounts: number[] = [];
+for (let count = 1; count < 2 ** 24; count += Math.max(1, count >> 2)) sampledCounts.push(count);
+
+/** How many samples a chain of `count` blocks has. O(log count) */
+export function sampleCount(count: number): number {
+  let low = 0;
+  let high = sampledCounts.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sampledCounts[middle]! <= count) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The sampled hashes of a chain, two words each. O(log count) */
+export function sampledBlocks({ sequence, count }: BlockHashes): Uint32Array {
+  const samples = new Uint32Array(2 * sampleCount(count));
+  for (let i = 0; 2 * i < samples.length; i++) {
+    const block = sampledCounts[i]! - 1;
+    samples[2 * i] = sequence[2 * block]!;
+    samples[2 * i + 1] = sequence[2 * block + 1]!;
+  }
+  return samples;
+}
+
+export class OthersPromises {
+  readonly #whole = new PrefixRuns();
+  readonly #sampled = new PrefixRuns();
+
+  get isEmpty(): boolean {
+    return this.#whole.runCount === 0 && this.#sampled.runCount === 0;
+  }
+
+  /** @param sequence two words a block; kept, so it must not change. @param sampled made by `sampledBlocks` */
+  add(worker: WorkerIndex, sequence: Uint32Array, sampled: boolean): OthersPromise {
+    const runs = sampled ? this.#sampled : this.#whole;
+    return { worker, sampled, last: runs.insert(chainOf(sequence), worker) };
+  }
+
+  /** Call once for each `add`. */
+  remove({ worker, sampled, last }: OthersPromise): void {
+    if (last) (sampled ? this.#sampled : this.#whole).remove(last, worker);
+  }
+
+  /**
+   * Raises `out[w]` to the number of leading prompt blocks promised there. @param scratch zeros, as long as `out`; zeros
+   * again afterwards
+   */
+  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, scratch: Int32Array, workerCount: number): void {
+    if (this.#whole.runCount > 0) {
+      this.#whole.addLeadingRuns(hashes, scratch);
+      for (let worker = 0; worker < workerCount; worker++) {
+        if (scratch[worker]! > out[worker]!) out[worker] = scratch[worker]!;
+        scratch[worker] = 0;
+      }
+    }
+    if (this.#sampled.runCount === 0) return;
+    this.#sampled.addLeadingRuns(chainOf(sampledBlocks(hashes)), scratch);
+    for (let worker = 0; worker < workerCount; worker++) {
+      const samples = scratch[worker]!;
+      scratch[worker] = 0;
+      if (samples > 0 && sampledCounts[samples - 1]! > out[worker]!) out[worker] = sampledCounts[samples - 1]!;
+    }
+  }
+
+  assertConsistent(): void {
+    this.#whole.assertConsistent();
+    this.#sampled.assertConsistent();
+  }
+}
+
+function chainOf(sequence: Uint32Array): BlockHashes {
+  return { blockSize: 1, count: sequence.length >>> 1, sequence, blockTokens: 1 };
+}

@@ -1,0 +1,187 @@
+// Load that routers of the same workers tell each other: what this one tells, and what it was told.
+//
+// A router knows exactly what it has booked itself. Where several routers send requests to the same workers, each tells
+// the others its totals by worker (`readOwn`) and adds up theirs (`change`). What another router has just sent to a
+// worker counts as overlap there (`promise`), until the engine's KV events announce it.
+
+import { assert } from './assert.ts';
+import { DueQueue } from './blocks/due-queue.ts';
+import type { HeldBlocks } from './held/held-blocks.ts';
+import type { OthersPromise } from './held/others-promises.ts';
+import type { BookingRecord } from './ledger/active-blocks.ts';
+import type { SpeedModel } from './ledger/speed-model.ts';
+import type { WorkerTable } from './ledger/worker-table.ts';
+import type { IndexSource, WorkerIndex } from './types.ts';
+
+/**
+ * Load of one router on one worker, in integers. Blocks are in tokens, because routers may know a worker by different
+ * block sizes. The last two grow for as long as the router has the worker.
+ */
+export interface LoadTotals {
+  /** Active blocks x block size. */
+  activeTokens: number;
+  /** The part of it that belongs to one sequence only: prompt tails and output. */
+  ownTokens: number;
+  /** Prompt tokens that are booked and not computed yet. */
+  prefillTokens: number;
+  /** Pairs of tokens in their attention (see prefill-model.ts). */
+  prefillPairs: number;
+  runningRequests: number;
+  /** Prompt tokens that the worker has computed for this router, modulo 2^48. */
+  computedTokens: number;
+  computedPairs: number;
+}
+
+export const noLoad: Readonly<LoadTotals> = {
+  activeTokens: 0,
+  ownTokens: 0,
+  prefillTokens: 0,
+  prefillPairs: 0,
+  runningRequests: 0,
+  computedTokens: 0,
+  computedPairs: 0,
+};
+
+/** Is told of this router's bookings in the synchronous step that changes them. It must not keep the record. */
+export interface BookingObserver {
+  /** The load of a booking is counted. */
+  booked(record: BookingRecord): void;
+  /** Its prompt is computed. */
+  computed(record: BookingRecord): void;
+  /** It has ended, computed or not. */
+  ended(record: BookingRecord): void;
+}
+
+/** A prompt that another router has sent to a worker. */
+export interface OthersPrompt {
+  readonly promise: OthersPromise;
+  readonly sequence: Uint32Array;
+  readonly blockSize: number;
+  live: boolean;
+}
+
+export class SharedLoad {
+  observer: BookingObserver | null = null;
+  /** Changes whenever a worker is added or removed. */
+  workersVersion = 0;
+  readonly #workers: WorkerTable;
+  readonly #held: HeldBlocks;
+  readonly #speed: SpeedModel;
+  readonly #onRoomChange: () => void;
+  readonly #prompts: Set<OthersPrompt>[] = [];
+  /** Prompts that are computed, until the engine's events must have announced them. */
+  readonly #lingering = new DueQueue<OthersPrompt>();
+
+  constructor(workers: WorkerTable, held: HeldBlocks, speed: SpeedModel, onRoomChange: () => void) {
+    this.#workers = workers;
+    this.#held = held;
+    this.#speed = speed;
+    this.#onRoomChange = onRoomChange;
+  }
+
+  /** Indexes of the live workers, ascending. */
+  workers(): WorkerIndex[] {
+    return this.#workers.indexes();
+  }
+
+  id(worker: WorkerIndex): string {
+    return this.#workers.id(worker);
+  }
+
+  /** Undefined: no live worker has this id. */
+  find(id: string): WorkerIndex | undefined {
+    return this.#workers.find(id);
+  }
+
+  incarnation(worker: WorkerIndex): number {
+    return this.#workers.incarnation[worker]!;
+  }
+
+  source(worker: WorkerIndex): IndexSource {
+    return this.#workers.source(worker);
+  }
+
+  /** This router's own load. O(1) */
+  readOwn(worker: WorkerIndex, out: LoadTotals): void {
+    const { activeBlocks, ownBlocks, blockSize, activePrefillTokens, runningRequests } = this.#workers;
+    out.activeTokens = activeBlocks[worker]! * blockSize[worker]!;
+    out.ownTokens = ownBlocks[worker]! * blockSize[worker]!;
+    out.prefillTokens = activePrefillTokens[worker]!;
+    out.runningRequests = runningRequests[worker]!;
+    this.#speed.readPrefill(worker, out);
+  }
+
+  /** Load of another router that was `from` (`noLoad`: nothing was known of it) is now `to`. O(1) */
+  change(worker: WorkerIndex, from: Readonly<LoadTotals>, to: Readonly<LoadTotals>, nowMs: number): void {
+    const workers = this.#workers;
+    workers.assertLive(worker);
+    workers.othersActiveTokens[worker]! += to.activeTokens - from.activeTokens;
+    workers.othersOwnTokens[worker]! += to.ownTokens - from.ownTokens;
+    workers.othersPrefillTokens[worker]! += to.prefillTokens - from.prefillTokens;
+    workers.othersPrefillPairs[worker]! += to.prefillPairs - from.prefillPairs;
+    workers.othersRequests[worker]! += to.runningRequests - from.runningRequests;
+    assert(workers.othersActiveTokens[worker]! >= 0 && workers.othersRequests[worker]! >= 0, 'loads are not negative');
+    if (from !== noLoad && to !== noLoad) this.#speed.othersChanged(worker, from, to, nowMs);
+    if (to.activeTokens < from.activeTokens || to.runningRequests < from.runningRequests) this.#onRoomChange();
+  }
+
+  /**
+   * Another router has sent a prompt to the worker: its blocks count as overlap there.
+   * @param sequence two words a block, or what `sampledBlocks` made of them. It must not change.
+   */
+  promise(worker: WorkerIndex, sequence: Uint32Array, blockSize: number, sampled: boolean): OthersPrompt | null {
+    if (this.#workers.blockSize[worker] !== blockSize) return null;
+    const promise = this.#held.others.add(worker, sequence, sampled);
+    const prompt: OthersPrompt = { promise, sequence, blockSize, live: true };
+    this.#prompts[worker] ??= new Set();
+    this.#prompts[worker].add(prompt);
+    return prompt;
+  }
+
+  /** Its prompt is computed: it counts until events must have announced it, and a worker without events keeps it. */
+  computed(prompt: OthersPrompt, nowMs: number): void {
+    if (!prompt.live) return;
+    const { promise, sequence, blockSize } = prompt;
+    const { worker, sampled } = promise;
+    if (!sampled) {
+      const count = sequence.length >>> 1;
+      this.#held.othersComputed(worker, { sequence, count, blockSize, blockTokens: blockSize });
+    }
+    this.#lingering.push(nowMs + this.#held.announcements.lag.lingerMs(worker), prompt);
+  }
+
+  withdraw(prompt: OthersPrompt): void {
+    if (!prompt.live) return;
+    prompt.live = false;
+    this.#prompts[prompt.promise.worker]!.delete(prompt);
+    this.#held.others.remove(prompt.promise);
+  }
+
+  /** Withdraws the computed prompts whose time is over. */
+  expire(nowMs: number): void {
+    for (let due = this.#lingering.popDue(nowMs); due; due = this.#lingering.popDue(nowMs)) this.withdraw(due);
+  }
+
+  /** Router only. */
+  workerAdded(): void {
+    this.workersVersion++;
+  }
+
+  /** Router only. */
+  workerRemoved(worker: WorkerIndex): void {
+    this.workersVersion++;
+    for (const prompt of this.#prompts[worker] ?? []) this.withdraw(prompt);
+  }
+
+  /** Factor on this router's own load where it is compared with a limit: its share of routers that are not heard. */
+  get ownScale(): number {
+    return this.#workers.ownScale;
+  }
+
+  set ownScale(scale: number) {
+    assert(scale >= 1, 'own load is scaled up');
+    const more = scale < this.#workers.ownScale;
+    this.#workers.ownScale = scale;
+    if (more) this.#onRoomChange();
+  }
+}
