@@ -14,12 +14,13 @@ export const folders = {
   tokens: ['core'],
   wire: ['core'],
   report: ['core'],
+  cluster: ['core'],
   trace: ['core', 'tokens'],
   load: ['core', 'tokens', 'wire', 'trace', 'report'],
-  lab: ['core', 'trace', 'sim', 'report'],
-  gateway: ['core', 'tokens', 'wire', 'trace', 'report'],
+  lab: ['core', 'trace', 'sim', 'report', 'cluster'],
+  gateway: ['core', 'tokens', 'wire', 'trace', 'report', 'cluster'],
   worker: ['core', 'tokens', 'wire', 'sim', 'report'],
-  cli: ['core', 'tokens', 'wire', 'trace', 'sim', 'report', 'load', 'lab', 'gateway', 'worker'],
+  cli: ['core', 'tokens', 'wire', 'trace', 'sim', 'report', 'load', 'lab', 'gateway', 'worker', 'cluster'],
 };
 
 /**
@@ -33,8 +34,8 @@ export const rooms = {
     ['ledger'],
     ['held'],
     ['choice'],
-    ['policies', 'worker-load.ts'],
-    ['router-options.ts'],
+    ['policies', 'worker-load.ts', 'shared-load.ts'],
+    ['bookings.ts', 'router-options.ts'],
     ['router.ts'],
     ['admission'],
     ['index.ts'],

@@ -1,0 +1,257 @@
+// What this replica tells the others: totals of the workers that changed, and the prompts that it has sent.
+//
+// The routers are the truth: totals are read from them when a message is written, so what is sent cannot drift from
+// what is booked.
+
+import { sampledBlocks } from '../core/held/others-promises.ts';
+import type { BookingRecord } from '../core/ledger/active-blocks.ts';
+import type { Router } from '../core/router.ts';
+import { type LoadTotals, noLoad } from '../core/shared-load.ts';
+import type { BlockHashes, WorkerIndex } from '../core/types.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { writeDelta, writeGauge, writeHead, writeTable } from './encode-message.ts';
+import { nameBytesMax, poolsMax, promptsMax, sharedWorkersMax, tableBytesMax, totalMax } from './limits.ts';
+import type { Added, MessageHead, PromptId, Table, Total, WorkerName } from './message.ts';
+
+/** How much of a prompt's blocks is told: all, some (see others-promises), or nothing. */
+export type ChainForm = 'whole' | 'sampled' | 'off';
+
+interface SentPrompt {
+  readonly worker: WorkerIndex;
+  readonly hashes: BlockHashes;
+  isTold: boolean;
+}
+
+/** The part of one pool. */
+class PoolShare {
+  readonly name: string;
+  readonly router: Router;
+  /** Position of each worker in the table. */
+  at = new Map<WorkerIndex, number>();
+  workersVersion = -1;
+  /** Position in the table. -1: not in it. */
+  position = -1;
+  readonly changed = new Set<WorkerIndex>();
+  /** Prompts in computation by number, in order. */
+  readonly computing = new Map<number, SentPrompt>();
+  readonly untold = new Map<number, SentPrompt>();
+  readonly computed: number[] = [];
+  /** Ended before they were computed. */
+  readonly freed: number[] = [];
+
+  constructor(name: string, router: Router) {
+    this.name = name;
+    this.router = router;
+  }
+
+  /** Everything that has changed is told. */
+  clear(): void {
+    this.changed.clear();
+    this.untold.clear();
+    this.computed.length = 0;
+    this.freed.length = 0;
+  }
+}
+
+export class OwnShare {
+  /** Called synchronously at the first change since the last message. */
+  onChange: () => void = () => undefined;
+  /** Prompts and workers that were not told for want of room. */
+  unsent = 0;
+  readonly #chains: ChainForm;
+  readonly #pools: PoolShare[] = [];
+  /** Prompts in computation, of all pools. */
+  #computing = 0;
+  readonly #writer = new ByteWriter();
+  #isChanged = false;
+  /** The table that the others have, or should have. */
+  #table: Table = { version: 0, pools: [], workers: [] };
+  /** Pool and index of each worker of the table. */
+  #places: { readonly pool: PoolShare; readonly worker: WorkerIndex }[] = [];
+  #tableBytes: Uint8Array = new Uint8Array(0);
+  #isStale = true;
+
+  constructor(chains: ChainForm) {
+    this.#chains = chains;
+  }
+
+  addPool(name: string, router: Router): void {
+    const pool = new PoolShare(name, router);
+    this.#pools.push(pool);
+    this.#isStale = true;
+    router.shared.observer = {
+      booked: (record) => this.#booked(pool, record),
+      computed: (record) => this.#ended(pool, record, pool.computed),
+      ended: (record) => this.#ended(pool, record, pool.freed),
+    };
+  }
+
+  removePool(name: string): void {
+    const at = this.#pools.findIndex((pool) => pool.name === name);
+    if (at < 0) return;
+    const pool = this.#pools[at]!;
+    pool.router.shared.observer = null;
+    this.#computing -= pool.computing.size;
+    this.#pools.splice(at, 1);
+    this.#isStale = true;
+  }
+
+  /** Whether workers have come or gone since the last gauge: the next message must be a gauge. */
+  get needsGauge(): boolean {
+    return this.#isStale || this.#pools.some((pool) => pool.workersVersion !== pool.router.shared.workersVersion);
+  }
+
+  get isChanged(): boolean {
+    return this.#isChanged;
+  }
+
+  /** Running requests of this replica on all workers of the table. */
+  runningRequests(): number {
+    let sum = 0;
+    const load = { ...noLoad };
+    for (const pool of this.#pools) {
+      for (const worker of pool.router.shared.workers()) {
+        pool.router.shared.readOwn(worker, load);
+        sum += load.runningRequests;
+      }
+    }
+    return sum;
+  }
+
+  gauge(head: MessageHead, about: string): Uint8Array {
+    if (this.needsGauge) this.#renewTable();
+    const writer = this.#writer;
+    writer.clear();
+    writeHead(writer, 'gauge', head);
+    const totals = this.#places.map(({ pool, worker }, at) => totalOf(pool, worker, at));
+    const computing: number[][] = this.#table.pools.map(() => []);
+    for (const pool of this.#pools) {
+      if (pool.position < 0) continue;
+      for (const [number, { isTold }] of pool.computing) if (isTold) computing[pool.position]!.push(number);
+    }
+    writeGauge(writer, { kind: 'gauge', about, table: this.#table, totals, computing }, this.#tableBytes);
+    return writer.take();
+  }
+
+  /** Call `gauge` first if `needsGauge`. */
+  delta(head: MessageHead): Uint8Array {
+    const totals: Total[] = [];
+    const added: Added[] = [];
+    const computed: PromptId[] = [];
+    const freed: PromptId[] = [];
+    for (const pool of this.#pools) {
+      for (const worker of pool.changed) {
+        const at = pool.at.get(worker);
+        if (at !== undefined) totals.push(totalOf(pool, worker, at));
+      }
+      for (const number of pool.computed) computed.push({ pool: pool.position, number });
+      for (const number of pool.freed) freed.push({ pool: pool.position, number });
+      for (const [number, prompt] of pool.untold) this.#add(pool, number, prompt, added);
+    }
+    const writer = this.#writer;
+    writer.clear();
+    writeHead(writer, 'delta', head);
+    const { version: tableVersion } = this.#table;
+    this.unsent += writeDelta(writer, { kind: 'delta', tableVersion, totals, added, computed, freed });
+    this.#isChanged = false;
+    for (const pool of this.#pools) pool.clear();
+    return writer.take();
+  }
+
+  #booked(pool: PoolShare, record: BookingRecord): void {
+    const { worker, hashes, order } = record;
+    pool.changed.add(worker);
+    this.#change();
+    if (this.#chains === 'off' || hashes.count === 0 || record.hadFirstToken) return;
+    if (this.#computing >= promptsMax) {
+      this.unsent++;
+      return;
+    }
+    this.#computing++;
+    const prompt = { worker, hashes, isTold: false };
+    pool.computing.set(order, prompt);
+    pool.untold.set(order, prompt);
+  }
+
+  #ended(pool: PoolShare, { worker, order }: BookingRecord, list: number[]): void {
+    pool.changed.add(worker);
+    this.#change();
+    const prompt = pool.computing.get(order);
+    if (!prompt) return;
+    this.#computing--;
+    pool.computing.delete(order);
+    pool.untold.delete(order);
+    if (prompt.isTold && pool.position >= 0) list.push(order);
+  }
+
+  #change(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    this.onChange();
+  }
+
+  #add(pool: PoolShare, number: number, prompt: SentPrompt, added: Added[]): void {
+    const { worker, hashes } = prompt;
+    const at = pool.at.get(worker);
+    if (at === undefined) return;
+    prompt.isTold = true;
+    // A worker without events keeps a mirror of whole chains.
+    const sampled = this.#chains === 'sampled' && pool.router.shared.source(worker) === 'events';
+    const sequence = sampled ? sampledBlocks(hashes) : hashes.sequence.subarray(0, 2 * hashes.count);
+    added.push({ at, number, blockSize: hashes.blockSize, sampled, sequence });
+  }
+
+  #renewTable(): void {
+    const pools: string[] = [];
+    const workers: WorkerName[] = [];
+    this.#places = [];
+    let bytes = 0;
+    for (const pool of this.#pools) {
+      const { shared } = pool.router;
+      pool.workersVersion = shared.workersVersion;
+      pool.at = new Map();
+      pool.position = -1;
+      if (pools.length >= poolsMax || isTooLong(pool.name)) continue;
+      bytes += nameBytes(pool.name);
+      pool.position = pools.push(pool.name) - 1;
+      for (const worker of shared.workers()) {
+        const id = shared.id(worker);
+        const more = nameBytes(id);
+        if (workers.length >= sharedWorkersMax || isTooLong(id) || bytes + more > tableBytesMax - 1024) {
+          this.unsent++;
+          continue;
+        }
+        bytes += more;
+        pool.at.set(worker, workers.push({ pool: pool.position, worker: id }) - 1);
+        this.#places.push({ pool, worker });
+      }
+    }
+    this.#table = { version: this.#table.version + 1, pools, workers };
+    const writer = this.#writer;
+    writer.clear();
+    writeTable(writer, this.#table);
+    this.#tableBytes = writer.take();
+    this.#isStale = false;
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** Bytes that a worker takes in the table, at most. */
+function nameBytes(name: string): number {
+  return encoder.encode(name).length + 8;
+}
+
+function isTooLong(name: string): boolean {
+  return encoder.encode(name).length > nameBytesMax;
+}
+
+function totalOf(pool: PoolShare, worker: WorkerIndex, at: number): Total {
+  const load: { -readonly [Key in keyof LoadTotals]: number } = { ...noLoad };
+  pool.router.shared.readOwn(worker, load);
+  load.activeTokens = Math.min(load.activeTokens, totalMax);
+  load.ownTokens = Math.min(load.ownTokens, totalMax);
+  load.prefillTokens = Math.min(load.prefillTokens, totalMax);
+  load.prefillPairs = Math.min(load.prefillPairs, totalMax);
+  return { at, ...load };
+}
