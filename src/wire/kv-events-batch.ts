@@ -1,8 +1,9 @@
 // Reads a batch of KV events from an engine's MessagePack payload, at once or piece by piece.
 
 import type { KvEvent } from '../core/types.ts';
-import { decodeKvEvent, decodeNumber, type SkipReason } from './kv-events-decode.ts';
+import { KvEventDecoder, type SkipReason } from './kv-events-decode.ts';
 import { type GuardReason, MessagePackWalk } from './kv-events-guard.ts';
+import { headBytes, isArray, isNumber, lengthAt, valueAt } from './message-pack.ts';
 
 /** The fields of a batch besides its events. */
 export interface KvBatchHead {
@@ -30,14 +31,15 @@ export interface KvBatchFailure {
 /** Call `open` until it returns a result; if that is a head, call `next` until it returns null. Neither ever throws. */
 export class KvBatchReader {
   readonly #payload: Uint8Array;
+  readonly #decoder: KvEventDecoder;
   readonly #walk: MessagePackWalk;
-  /** Index of the next event in the walk's inner items. */
-  #next = 0;
-  /** Offset after the last event. */
-  #eventsEnd = 0;
+  #eventsLeft = 0;
+  #eventAt = 0;
 
-  constructor(payload: Uint8Array) {
+  /** @param decoder may be shared by readers: an event is valid until the next one of any of them */
+  constructor(payload: Uint8Array, decoder: KvEventDecoder = new KvEventDecoder()) {
     this.#payload = payload;
+    this.#decoder = decoder;
     this.#walk = new MessagePackWalk(payload);
   }
 
@@ -51,22 +53,21 @@ export class KvBatchReader {
     if (!isArray(payload[0]!) || timestampAt === undefined || eventsAt === undefined || !isArray(payload[eventsAt]!)) {
       return { kind: 'failed', reason: 'not-a-batch' };
     }
-    const timestampS = decodeNumber(payload, timestampAt, eventsAt);
+    const timestampS = numberIn(payload, timestampAt);
     if (timestampS === null) return { kind: 'failed', reason: 'not-a-batch' };
-    this.#eventsEnd = rankAt ?? payload.length;
-    const rankEnd = this.#walk.outerItems[3] ?? payload.length;
-    const rank = rankAt === undefined ? null : decodeNumber(payload, rankAt, rankEnd);
+    this.#eventsLeft = lengthAt(payload, eventsAt);
+    this.#eventAt = eventsAt + headBytes(payload[eventsAt]!);
+    const rank = rankAt === undefined ? null : numberIn(payload, rankAt);
     return { kind: 'head', timestampS, rank: rank !== null && isRank(rank) ? rank : null };
   }
 
   /** The next event, or why it was left out; null at the end. */
   next(): KvEvent | SkipReason | null {
-    const { innerItems } = this.#walk;
-    const start = innerItems[this.#next];
-    if (start === undefined || start >= this.#eventsEnd) return null;
-    this.#next += 1;
-    const end = Math.min(innerItems[this.#next] ?? this.#eventsEnd, this.#eventsEnd);
-    return decodeKvEvent(this.#payload, start, end);
+    if (this.#eventsLeft === 0) return null;
+    this.#eventsLeft -= 1;
+    const event = this.#decoder.read(this.#payload, this.#eventAt);
+    this.#eventAt = this.#decoder.end;
+    return event;
   }
 }
 
@@ -79,13 +80,21 @@ export function decodeKvBatch(payload: Uint8Array): KvBatch | KvBatchFailure {
   const skipped: Partial<Record<SkipReason, number>> = {};
   for (let event = reader.next(); event !== null; event = reader.next()) {
     if (typeof event === 'string') skipped[event] = (skipped[event] ?? 0) + 1;
-    else events.push(event);
+    else events.push(ownCopy(event));
   }
   return { kind: 'batch', timestampS: head.timestampS, rank: head.rank, events, skipped };
 }
 
-function isArray(head: number): boolean {
-  return (head & 0xf0) === 0x90 || head === 0xdc || head === 0xdd;
+/** An event of `KvBatchReader` that stays valid. */
+export function ownCopy(event: KvEvent): KvEvent {
+  if (event.kind === 'cleared') return event;
+  const hashes = event.hashes.slice();
+  if (event.kind === 'removed') return { ...event, hashes };
+  return { ...event, hashes, parent: event.parent?.slice() ?? null, tokens: event.tokens.slice() };
+}
+
+function numberIn(payload: Uint8Array, at: number): number | null {
+  return isNumber(payload[at]!) ? Number(valueAt(payload, at)) : null;
 }
 
 function isRank(value: number): boolean {

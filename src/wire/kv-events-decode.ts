@@ -1,8 +1,22 @@
 // Reads one KV event from MessagePack, in every form that vLLM, SGLang and others send.
+//
+// Lists go straight from the bytes into reused words: an engine that stores a prompt announces one number a token.
 
-import { Unpackr } from 'msgpackr';
-import type { BlocksRemoved, BlocksStored, KvEvent } from '../core/types.ts';
+import type { KvEvent } from '../core/types.ts';
+import { KnownText } from './known-text.ts';
 import { readExtraKeys } from './kv-events-extra-keys.ts';
+import { readHash, WordList } from './kv-events-words.ts';
+import {
+  headBytes,
+  integerAt,
+  isArray,
+  isMap,
+  isNumber,
+  isText,
+  lengthAt,
+  skipValue,
+  valueAt,
+} from './message-pack.ts';
 
 /** Limit on tokens per block; a larger size is a fault of the sender. */
 export const blockSizeMax = 65_536;
@@ -14,228 +28,282 @@ export const blockSizeMax = 65_536;
  */
 export type SkipReason = 'medium' | 'locality' | 'attention-kind' | 'placeholder' | 'unknown-type' | 'malformed';
 
-/** An event in map form: any key may be absent or have any type. */
-interface EventMap {
-  readonly type?: unknown;
-  readonly block_hashes?: unknown;
-  readonly parent_block_hash?: unknown;
-  readonly token_ids?: unknown;
-  readonly block_size?: unknown;
-  readonly lora_id?: unknown;
-  readonly lora_name?: unknown;
-  readonly medium?: unknown;
-  readonly locality?: unknown;
-  readonly extra_keys?: unknown;
-  readonly cache_salt?: unknown;
-  readonly group_idx?: unknown;
-  readonly kv_cache_spec_kind?: unknown;
-}
+/** The keys of an event in map form, which are the fields of one in array form too. */
+const fieldNames = [
+  'type',
+  'block_hashes',
+  'parent_block_hash',
+  'token_ids',
+  'block_size',
+  'lora_id',
+  'lora_name',
+  'medium',
+  'locality',
+  'extra_keys',
+  'cache_salt',
+  'group_idx',
+  'kv_cache_spec_kind',
+] as const;
+type FieldName = (typeof fieldNames)[number];
 
-/** The fields of an event in either form; undefined if absent. */
-interface RawEvent {
-  readonly tag: unknown;
-  readonly hashes: unknown;
-  readonly parent: unknown;
-  readonly tokens: unknown;
-  readonly blockSize: unknown;
-  readonly loraId: unknown;
-  readonly loraName: unknown;
-  readonly medium: unknown;
-  readonly locality: unknown;
-  readonly extraKeys: unknown;
-  readonly salt: unknown;
-  readonly group: unknown;
-  readonly attentionKind: unknown;
-}
+const field = Object.fromEntries(fieldNames.map((name, index) => [name, index])) as Readonly<Record<FieldName, number>>;
+const typeField = field.type;
+const hashesField = field.block_hashes;
+const tokensField = field.token_ids;
+const unknownField = -1;
+/** Stands for the field before the first one. */
+const firstKey = fieldNames.length;
 
-// Block hashes are 64-bit integers: doubles would silently lose bits.
-const unpackr = new Unpackr({ int64AsType: 'bigint', useRecords: false, mapsAsObjects: true });
+/** Positions as in vLLM up to 0.23. Behind them is a tail, see `#readTail`. */
+const storedPositions: readonly FieldName[] = [
+  'type',
+  'block_hashes',
+  'parent_block_hash',
+  'token_ids',
+  'block_size',
+  'lora_id',
+  'medium',
+  'lora_name',
+  'extra_keys',
+];
+const removedPositions: readonly FieldName[] = ['type', 'block_hashes', 'medium'];
+const [storedFields, removedFields] = [storedPositions, removedPositions].map((names) =>
+  names.map((name) => field[name]),
+) as [number[], number[]];
 
-const deviceMedia: ReadonlySet<unknown> = new Set(['GPU', 'DEVICE', null, undefined]);
-const localLocalities: ReadonlySet<unknown> = new Set(['LOCAL', null, undefined]);
-const wholePrefixKinds: ReadonlySet<unknown> = new Set([
-  'full_attention',
-  'mla_attention',
-  'sink_full_attention',
-  null,
-  undefined,
-]);
+const known = (text: string): KnownText => new KnownText(text);
+const keys = fieldNames.map(known);
+const storedTag = known('BlockStored');
+const removedTag = known('BlockRemoved');
+const clearedTag = known('AllBlocksCleared');
+const deviceMedia = ['GPU', 'DEVICE'].map(known);
+const localLocalities = ['LOCAL'].map(known);
+const wholePrefixKinds = ['full_attention', 'mla_attention', 'sink_full_attention'].map(known);
 
-/** Reads one event of a batch from its MessagePack bytes. Never throws: an unreadable event yields a reason. */
-export function decodeKvEvent(payload: Uint8Array, start: number, end: number): KvEvent | SkipReason {
-  let value: unknown;
-  try {
-    value = unpackr.unpack(payload, { start, end });
-  } catch {
-    // The walk over the payload checks neither text encoding nor key types, so decoding may still fail.
-    return 'malformed';
-  }
-  return decodeEvent(value);
-}
+/** Owns the memory of the events it returns. */
+export class KvEventDecoder {
+  /** Offset after the event last read. */
+  end = 0;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #view: DataView = new DataView(this.#bytes.buffer);
+  /** For each field the one that followed it in the event before, which is tried first. */
+  readonly #following = new Int32Array(fieldNames.length + 1);
+  /** Where the value of each field of the event is; 0: absent, since a batch begins there. */
+  readonly #values = new Int32Array(fieldNames.length);
+  readonly #hashes = new WordList();
+  readonly #tokens = new WordList();
+  readonly #parent = new Uint32Array(2);
 
-/** A number in any wire form, or null. */
-export function decodeNumber(payload: Uint8Array, start: number, end: number): number | null {
-  const head = payload[start]!;
-  const isNumber = head < 0x80 || head >= 0xe0 || (head >= 0xca && head <= 0xd3);
-  return isNumber ? Number(unpackr.unpack(payload, { start, end })) : null;
-}
-
-function decodeEvent(value: unknown): KvEvent | SkipReason {
-  if (typeof value !== 'object' || value === null) return 'malformed';
-  const raw = Array.isArray(value) ? fromArray(value) : fromMap(value);
-  switch (raw.tag) {
-    case 'BlockStored':
-      return excluded(raw) ?? decodeStored(raw);
-    case 'BlockRemoved':
-      return excluded(raw) ?? decodeRemoved(raw);
-    case 'AllBlocksCleared':
-      return { kind: 'cleared' };
-    default:
-      return typeof raw.tag === 'string' ? 'unknown-type' : 'malformed';
-  }
-}
-
-function excluded(raw: RawEvent): SkipReason | null {
-  if (!deviceMedia.has(raw.medium)) return 'medium';
-  if (!localLocalities.has(raw.locality)) return 'locality';
-  if (!wholePrefixKinds.has(raw.attentionKind)) return 'attention-kind';
-  return null;
-}
-
-function decodeStored(raw: RawEvent): BlocksStored | SkipReason {
-  const blockSize = readInteger(raw.blockSize, blockSizeMax);
-  if (!Array.isArray(raw.tokens) || blockSize === null) return 'malformed';
-  if (blockSize === 0 || raw.tokens.length === 0) return 'placeholder';
-  const group = groupOf(raw);
-  const hashes = hashWords(raw.hashes, group);
-  // llm-d-inference-sim sends the parent 0 instead of nil for a root block.
-  const isRoot = raw.parent === null || raw.parent === undefined || readInteger(raw.parent, 0) === 0;
-  const parent = isRoot ? null : hashWords([raw.parent], group);
-  const tokens = tokenWords(raw.tokens);
-  if (hashes === null || tokens === null || (!isRoot && parent === null)) return 'malformed';
-  const salt = isRoot && typeof raw.salt === 'string' ? raw.salt : null;
-  const keys = readExtraKeys(raw.extraKeys, hashes.length / 2, isRoot, loraOf(raw), salt);
-  return { kind: 'stored', hashes, parent, tokens, blockSize, ...keys };
-}
-
-function decodeRemoved(raw: RawEvent): BlocksRemoved | SkipReason {
-  const hashes = hashWords(raw.hashes, groupOf(raw));
-  return hashes === null ? 'malformed' : { kind: 'removed', hashes };
-}
-
-/** Positions as in vLLM up to 0.23; other senders may have one more list before the tail. */
-function fromArray(fields: readonly unknown[]): RawEvent {
-  const isStored = fields[0] === 'BlockStored';
-  const tail = readTail(fields, isStored ? 9 : 3);
-  // SGLang's arrays have {cache_salt} where vLLM has the adapter's name.
-  const seventh = isStored ? fields[7] : undefined;
-  const isSaltField = typeof seventh === 'object' && seventh !== null;
-  return {
-    tag: fields[0],
-    hashes: fields[1],
-    parent: fields[2],
-    tokens: fields[3],
-    blockSize: fields[4],
-    loraId: fields[5],
-    medium: isStored ? fields[6] : fields[2],
-    loraName: isSaltField ? undefined : seventh,
-    salt: isSaltField ? (seventh as EventMap).cache_salt : undefined,
-    extraKeys: fields[8],
-    locality: undefined,
-    ...tail,
-  };
-}
-
-/**
- * Told apart by type and order: the text is the attention kind, a number before it the group, one after it the window.
- */
-function readTail(fields: readonly unknown[], start: number): Pick<RawEvent, 'group' | 'attentionKind'> {
-  let group: unknown;
-  for (let i = start; i < fields.length; i++) {
-    const field = fields[i];
-    if (typeof field === 'string') return { group, attentionKind: field };
-    if (isNumeric(field)) group ??= field;
-  }
-  return { group, attentionKind: undefined };
-}
-
-function fromMap(map: EventMap): RawEvent {
-  return {
-    tag: map.type,
-    hashes: map.block_hashes,
-    parent: map.parent_block_hash,
-    tokens: map.token_ids,
-    blockSize: map.block_size,
-    loraId: map.lora_id,
-    loraName: map.lora_name,
-    medium: map.medium,
-    locality: map.locality,
-    extraKeys: map.extra_keys,
-    salt: map.cache_salt,
-    group: map.group_idx,
-    attentionKind: map.kv_cache_spec_kind,
-  };
-}
-
-function loraOf(raw: RawEvent): string | null {
-  if (typeof raw.loraName === 'string') return raw.loraName;
-  return isNumeric(raw.loraId) ? String(raw.loraId) : null;
-}
-
-function groupOf(raw: RawEvent): number {
-  return readInteger(raw.group, 0xffffffff) ?? 0;
-}
-
-/**
- * Two words (low, high) per hash, or null if one is not a hash. Groups of a hybrid model give the same tokens the same
- * hash, so a group other than 0 is mixed in to keep their handles apart. The factors are odd, so only group 0 maps to
- * 0.
- */
-function hashWords(hashes: unknown, group: number): Uint32Array | null {
-  if (!Array.isArray(hashes)) return null;
-  const groupLow = Math.imul(group, 0x9e3779b1);
-  const groupHigh = Math.imul(group, 0x85ebca77);
-  const words = new Uint32Array(hashes.length * 2);
-  let at = 0;
-  for (const hash of hashes as unknown[]) {
-    if (typeof hash === 'bigint') {
-      const bits = BigInt.asUintN(64, hash);
-      words[at] = Number(bits & 0xffffffffn);
-      words[at + 1] = Number(bits >> 32n);
-    } else if (typeof hash === 'number' && Number.isInteger(hash)) {
-      // Shorter wire forms only: 32 bits, signed or unsigned.
-      words[at] = hash;
-      words[at + 1] = hash < 0 ? 0xffffffff : 0;
-    } else if (hash instanceof Uint8Array && hash.length >= 8) {
-      const view = new DataView(hash.buffer, hash.byteOffset + hash.length - 8, 8);
-      words[at] = view.getUint32(4);
-      words[at + 1] = view.getUint32(0);
-    } else {
-      return null;
+  /**
+   * Reads the event at `start` of a payload that has passed `MessagePackWalk`. Never throws: an unreadable event yields
+   * a reason. The event's words are valid until the next call.
+   */
+  read(payload: Uint8Array, start: number): KvEvent | SkipReason {
+    if (this.#bytes !== payload) {
+      this.#bytes = payload;
+      this.#view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     }
-    words[at] = words[at]! ^ groupLow;
-    words[at + 1] = words[at + 1]! ^ groupHigh;
-    at += 2;
+    this.#values.fill(0);
+    this.#hashes.forget();
+    this.#tokens.forget();
+    const head = payload[start]!;
+    const isList = isArray(head);
+    if (!isList && !isMap(head)) {
+      this.end = skipValue(payload, start);
+      return 'malformed';
+    }
+    const length = lengthAt(payload, start);
+    if (isList) this.#readArray(start + headBytes(head), length);
+    else this.#readMap(start + headBytes(head), length);
+    return this.#event();
   }
-  return words;
-}
 
-function tokenWords(tokens: readonly unknown[]): Uint32Array | null {
-  const words = new Uint32Array(tokens.length);
-  for (let i = 0; i < words.length; i++) {
-    const id = readInteger(tokens[i], 0xffffffff);
-    if (id === null) return null;
-    words[i] = id;
+  #event(): KvEvent | SkipReason {
+    const tag = this.#values[typeField]!;
+    if (tag === 0 || !isText(this.#bytes[tag]!)) return 'malformed';
+    if (this.#isText(tag, storedTag)) return this.#excluded() ?? this.#stored();
+    if (this.#isText(tag, removedTag)) return this.#excluded() ?? this.#removed();
+    return this.#isText(tag, clearedTag) ? { kind: 'cleared' } : 'unknown-type';
   }
-  return words;
+
+  #excluded(): SkipReason | null {
+    if (!this.#isAny(field.medium, deviceMedia)) return 'medium';
+    if (!this.#isAny(field.locality, localLocalities)) return 'locality';
+    if (!this.#isAny(field.kv_cache_spec_kind, wholePrefixKinds)) return 'attention-kind';
+    return null;
+  }
+
+  #stored(): KvEvent | SkipReason {
+    const blockSize = this.#integer(field.block_size, blockSizeMax);
+    if (this.#tokens.count < 0 || blockSize === null) return 'malformed';
+    if (blockSize === 0 || this.#tokens.count === 0) return 'placeholder';
+    if (!this.#hashes.isWhole || !this.#tokens.isWhole) return 'malformed';
+    const parentAt = this.#values[field.parent_block_hash]!;
+    // llm-d-inference-sim sends the parent 0 instead of nil for a root block.
+    const isRoot = this.#isNil(parentAt) || integerAt(this.#bytes, parentAt) === 0;
+    if (!isRoot && !readHash(this.#bytes, this.#view, parentAt, this.#parent, 0)) return 'malformed';
+    const hashes = this.#hashes.words;
+    const parent = isRoot ? null : this.#parent;
+    const group = this.#group();
+    if (group !== 0) {
+      mixGroup(hashes, group);
+      if (parent !== null) mixGroup(parent, group);
+    }
+    const saltAt = this.#values[field.cache_salt]!;
+    const salt = isRoot ? this.#text(saltAt) : null;
+    const {
+      lora,
+      salt: anySalt,
+      extras,
+    } = readExtraKeys(this.#extraKeys(), hashes.length / 2, isRoot, this.#lora(), salt);
+    return { kind: 'stored', hashes, parent, tokens: this.#tokens.words, blockSize, lora, salt: anySalt, extras };
+  }
+
+  #removed(): KvEvent | SkipReason {
+    if (!this.#hashes.isWhole) return 'malformed';
+    const hashes = this.#hashes.words;
+    const group = this.#group();
+    if (group !== 0) mixGroup(hashes, group);
+    return { kind: 'removed', hashes };
+  }
+
+  /** Reads lists at once, so that no byte is read twice, and notes where other values are. */
+  #readValue(which: number, at: number): number {
+    if (which >= 0) this.#values[which] = at;
+    if (which === hashesField) {
+      this.#hashes.readHashes(this.#bytes, this.#view, at);
+      return this.#hashes.end;
+    }
+    if (which === tokensField) {
+      this.#tokens.readTokens(this.#bytes, this.#view, at);
+      return this.#tokens.end;
+    }
+    return skipValue(this.#bytes, at);
+  }
+
+  #readMap(start: number, entries: number): void {
+    const bytes = this.#bytes;
+    let at = start;
+    let before: number = firstKey;
+    for (let entry = 0; entry < entries; entry++) {
+      let which = this.#following[before]!;
+      if (!this.#isText(at, keys[which]!)) {
+        which = this.#fieldOf(at);
+        if (which >= 0) this.#following[before] = which;
+      }
+      if (which >= 0) before = which;
+      at = this.#readValue(which, skipValue(bytes, at));
+    }
+    this.end = at;
+  }
+
+  #fieldOf(keyAt: number): number {
+    for (let which = 0; which < keys.length; which++) if (this.#isText(keyAt, keys[which]!)) return which;
+    return unknownField;
+  }
+
+  #readArray(start: number, length: number): void {
+    const isStored = length > 0 && this.#isText(start, storedTag);
+    const fields = isStored ? storedFields : removedFields;
+    let at = start;
+    for (let position = 0; position < Math.min(length, fields.length); position++) {
+      at = this.#readValue(fields[position]!, at);
+    }
+    this.end = this.#readTail(at, length - fields.length);
+    if (isStored) this.#readSaltField();
+  }
+
+  /**
+   * Told apart by type and order: the text is the attention kind, a number before it the group, one after it the
+   * window. Other senders may have one more list before.
+   */
+  #readTail(start: number, count: number): number {
+    const bytes = this.#bytes;
+    let at = start;
+    for (let i = 0; i < count; i++) {
+      const head = bytes[at]!;
+      if (this.#values[field.kv_cache_spec_kind] === 0) {
+        if (isText(head)) this.#values[field.kv_cache_spec_kind] = at;
+        else if (isNumber(head) && this.#values[field.group_idx] === 0) this.#values[field.group_idx] = at;
+      }
+      at = skipValue(bytes, at);
+    }
+    return at;
+  }
+
+  /** SGLang's arrays have {cache_salt} where vLLM has the adapter's name. */
+  #readSaltField(): void {
+    const bytes = this.#bytes;
+    const mapAt = this.#values[field.lora_name]!;
+    if (mapAt === 0 || !isMap(bytes[mapAt]!)) return;
+    let at = mapAt + headBytes(bytes[mapAt]!);
+    for (let entry = 0; entry < lengthAt(bytes, mapAt); entry++) {
+      const valueStart = skipValue(bytes, at);
+      if (this.#isText(at, keys[field.cache_salt]!)) this.#values[field.cache_salt] = valueStart;
+      at = skipValue(bytes, valueStart);
+    }
+  }
+
+  /** Absent counts as nil. */
+  #isNil(at: number): boolean {
+    return at === 0 || this.#bytes[at] === 0xc0 || this.#bytes[at] === 0xc1;
+  }
+
+  /** Absent, nil or one of these texts. */
+  #isAny(which: number, texts: readonly KnownText[]): boolean {
+    const at = this.#values[which]!;
+    if (this.#isNil(at)) return true;
+    for (let i = 0; i < texts.length; i++) if (this.#isText(at, texts[i]!)) return true;
+    return false;
+  }
+
+  #isText(at: number, text: KnownText): boolean {
+    return text.equals(this.#bytes, this.#view, at);
+  }
+
+  /** An integer in 0 .. max of any wire width, or null. */
+  #integer(which: number, max: number): number | null {
+    const at = this.#values[which]!;
+    const value = at === 0 ? Number.NaN : integerAt(this.#bytes, at);
+    return value >= 0 && value <= max ? value : null;
+  }
+
+  #group(): number {
+    return this.#integer(field.group_idx, 0xffffffff) ?? 0;
+  }
+
+  /** Null if no block has any. */
+  #extraKeys(): unknown {
+    const bytes = this.#bytes;
+    const start = this.#values[field.extra_keys]!;
+    if (start === 0 || !isArray(bytes[start]!)) return null;
+    const count = lengthAt(bytes, start);
+    const at = start + headBytes(bytes[start]!);
+    for (let i = 0; i < count; i++) if (bytes[at + i] !== 0xc0) return valueAt(bytes, start);
+    return null;
+  }
+
+  #lora(): string | null {
+    const name = this.#text(this.#values[field.lora_name]!);
+    if (name !== null) return name;
+    const idAt = this.#values[field.lora_id]!;
+    return idAt !== 0 && isNumber(this.#bytes[idAt]!) ? String(valueAt(this.#bytes, idAt)) : null;
+  }
+
+  #text(at: number): string | null {
+    return at !== 0 && isText(this.#bytes[at]!) ? String(valueAt(this.#bytes, at)) : null;
+  }
 }
 
-/** An integer in 0 .. max of any wire width, or null. */
-function readInteger(value: unknown, max: number): number | null {
-  const number = typeof value === 'bigint' ? Number(value) : value;
-  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= max ? number : null;
-}
-
-function isNumeric(value: unknown): value is number | bigint {
-  return typeof value === 'number' || typeof value === 'bigint';
+/**
+ * Groups of a hybrid model give the same tokens the same hash, so a group other than 0 is mixed in to keep their
+ * handles apart. The factors are odd, so only group 0 maps to 0.
+ */
+function mixGroup(hashes: Uint32Array, group: number): void {
+  const low = Math.imul(group, 0x9e3779b1);
+  const high = Math.imul(group, 0x85ebca77);
+  for (let i = 0; i < hashes.length; i += 2) {
+    hashes[i] = hashes[i]! ^ low;
+    hashes[i + 1] = hashes[i + 1]! ^ high;
+  }
 }

@@ -1,5 +1,7 @@
 // Sorts the untyped extra keys of stored blocks into adapter, salt and the rest, and back.
 
+import { jsonOf } from './message-pack.ts';
+
 /** What distinguishes blocks with equal tokens; see BlocksStored in core. */
 export interface ContentKeys {
   readonly lora: string | null;
@@ -34,7 +36,7 @@ export function readExtraKeys(
     }
     if (rest.length === 0) continue;
     extras ??= new Array<string | null>(blockCount).fill(null);
-    extras[block] = JSON.stringify(rest, plainKey);
+    extras[block] = jsonOf(rest);
   }
   return { lora, salt: foundSalt, extras };
 }
@@ -47,13 +49,4 @@ export function listExtraKeys(keys: ContentKeys, block: number, isRoot: boolean)
   if (extra !== null) list.push(...(JSON.parse(extra) as unknown[]));
   if (isRoot && block === 0 && keys.salt !== null) list.push(keys.salt);
   return list.length === 0 ? null : list;
-}
-
-/** JSON has neither bytes nor 64-bit integers. Buffers reach a replacer already in their JSON form. */
-function plainKey(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  if (typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value) {
-    return Buffer.from(value.data as number[]).toString('hex');
-  }
-  return value;
 }

@@ -1,5 +1,7 @@
 // Checks a MessagePack payload by its headers alone, so that no false length reaches the decoder.
 
+import { headBytes, isArray, isMap, lengthAt, plainBytes } from './message-pack.ts';
+
 /** Longer payloads are refused unread. A step that stores a million tokens takes about 6 MB. */
 export const payloadBytesMax: number = 8 * 1024 * 1024;
 /**
@@ -19,23 +21,16 @@ export type GuardReason =
   | 'extension';
 
 /**
- * Bytes after the header byte 0xc4 + i: those of its length field, then its fixed part. -1: the type is not allowed.
- */
-const lengthBytes = [1, 2, 4, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, 1, 2, 4, 2, 4, 2, 4];
-const fixedBytes = [0, 0, 0, 0, 0, 0, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/**
  * One pass over the payload, in pieces as large as the caller likes. `done` means one complete value within the limits,
- * with every declared length checked against the bytes present. Extension types are refused: no engine sends them, and
- * some would leave state in the decoder.
+ * with every declared length checked against the bytes present. Extension types are refused: no engine sends them.
  */
 export class MessagePackWalk {
   /** Offsets of the items of the outermost array or map. */
   readonly outerItems: number[] = [];
-  /** Offsets of the items of the arrays and maps inside it. */
-  readonly innerItems: number[] = [];
   readonly #bytes: Uint8Array;
-  readonly #itemsLeft: number[] = [1];
+  /** Items left at each outer level; `#left` at the innermost one. */
+  readonly #outer: number[] = [];
+  #left = 1;
   #containers = 0;
   #offset = 0;
 
@@ -45,49 +40,75 @@ export class MessagePackWalk {
 
   /** Checks up to `itemsMax` more items. */
   advance(itemsMax: number): 'more' | 'done' | GuardReason {
+    const end = this.#bytes.length;
+    if (end > payloadBytesMax) return 'too-long';
+    let seen = 0;
+    for (;;) {
+      while (this.#left === 0) {
+        const left = this.#outer.pop();
+        if (left === undefined) return this.#offset === end ? 'done' : 'trailing-bytes';
+        this.#left = left;
+      }
+      if (this.#outer.length > 1) {
+        seen += this.#skipPlain(Math.min(this.#left, itemsMax - seen));
+        if (this.#offset > end) return 'truncated';
+        if (this.#left === 0) continue;
+      }
+      if (seen++ >= itemsMax) return 'more';
+      if (this.#offset >= end) return 'truncated';
+      const fault = this.#item();
+      if (fault !== null) return fault;
+    }
+  }
+
+  /** Most items are integers in lists. @returns how many items were passed */
+  #skipPlain(countMax: number): number {
     const bytes = this.#bytes;
     const end = bytes.length;
-    const itemsLeft = this.#itemsLeft;
-    if (end > payloadBytesMax) return 'too-long';
     let offset = this.#offset;
-    let seen = 0;
-    while (itemsLeft.length > 0) {
-      const depth = itemsLeft.length - 1;
-      if (itemsLeft[depth] === 0) {
-        itemsLeft.pop();
-        continue;
-      }
-      if (seen++ === itemsMax) {
-        this.#offset = offset;
-        return 'more';
-      }
-      itemsLeft[depth]!--;
-      if (offset >= end) return 'truncated';
-      if (depth === 1) this.outerItems.push(offset);
-      else if (depth === 2) this.innerItems.push(offset);
-      const head = bytes[offset++]!;
-      let items = -1;
-      if (head < 0x80 || head >= 0xe0 || (head >= 0xc0 && head <= 0xc3)) continue;
-      if (head < 0x90) items = (head & 0x0f) * 2;
-      else if (head < 0xa0) items = head & 0x0f;
-      else if (head < 0xc0) offset += head & 0x1f;
-      else {
-        const width = lengthBytes[head - 0xc4]!;
-        if (width < 0) return 'extension';
-        if (offset + width > end) return 'truncated';
-        let length = 0;
-        for (let i = 0; i < width; i++) length = length * 256 + bytes[offset++]!;
-        if (head >= 0xde) items = length * 2;
-        else if (head >= 0xdc) items = length;
-        else offset += length + fixedBytes[head - 0xc4]!;
-      }
-      if (offset > end || items > end - offset) return 'truncated';
-      if (items < 0) continue;
-      if (++this.#containers > containersMax) return 'too-many-containers';
-      if (itemsLeft.length > nestingMax) return 'too-deep';
-      itemsLeft.push(items);
+    let count = 0;
+    for (; count < countMax && offset < end; count++) {
+      const plain = plainBytes[bytes[offset]!]!;
+      if (plain === 0) break;
+      offset += plain;
     }
     this.#offset = offset;
-    return offset === end ? 'done' : 'trailing-bytes';
+    this.#left -= count;
+    return count;
   }
+
+  #item(): GuardReason | null {
+    const bytes = this.#bytes;
+    const end = bytes.length;
+    const at = this.#offset;
+    this.#left--;
+    if (this.#outer.length === 1) this.outerItems.push(at);
+    const head = bytes[at]!;
+    const plain = plainBytes[head]!;
+    if (plain > 0) {
+      this.#offset = at + plain;
+      return this.#offset > end ? 'truncated' : null;
+    }
+    if (isExtension(head)) return 'extension';
+    const start = at + headBytes(head);
+    if (start > end) return 'truncated';
+    const length = lengthAt(bytes, at);
+    const isList = isArray(head);
+    this.#offset = start;
+    if (!isList && !isMap(head)) {
+      this.#offset += length;
+      return this.#offset > end ? 'truncated' : null;
+    }
+    const items = isList ? length : 2 * length;
+    if (items > end - start) return 'truncated';
+    if (++this.#containers > containersMax) return 'too-many-containers';
+    if (this.#outer.length >= nestingMax) return 'too-deep';
+    this.#outer.push(this.#left);
+    this.#left = items;
+    return null;
+  }
+}
+
+function isExtension(head: number): boolean {
+  return (head >= 0xc7 && head <= 0xc9) || (head >= 0xd4 && head <= 0xd8);
 }

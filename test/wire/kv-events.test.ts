@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { BlocksStored, KvEvent } from '../../src/core/types.ts';
-import { decodeKvBatch, encodeKvBatch, type KvBatch, KvBatchReader } from '../../src/wire/kv-events.ts';
+import { decodeKvBatch, encodeKvBatch, type KvBatch, KvBatchReader, ownCopy } from '../../src/wire/kv-events.ts';
 import { containersMax, nestingMax, payloadBytesMax } from '../../src/wire/kv-events-guard.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
@@ -328,8 +328,10 @@ describe('decodeKvBatch: hostile payloads', () => {
         const whole = decoded(hex);
         expect(head).toEqual({ kind: 'head', timestampS: whole.timestampS, rank: whole.rank });
         const events: unknown[] = [];
-        for (let event = reader.next(); event !== null; event = reader.next()) events.push(event);
-        expect(events.filter((event) => typeof event !== 'string')).toEqual(whole.events);
+        for (let event = reader.next(); event !== null; event = reader.next()) {
+          if (typeof event !== 'string') events.push(ownCopy(event));
+        }
+        expect(events).toEqual(whole.events);
         expect(reader.next()).toBeNull();
       }
     }

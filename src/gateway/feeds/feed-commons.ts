@@ -1,5 +1,6 @@
-// Resources shared by all KV-event feeds of a gateway: intake time, memory and listening addresses.
+// Resources shared by all KV-event feeds of a gateway: intake time, memory, decoder and listening addresses.
 
+import { KvEventDecoder } from '../../wire/kv-events.ts';
 import { BoundEndpoint, type Seat } from './bound-endpoint.ts';
 import { IntakeBudget } from './intake-budget.ts';
 import { PeerGate } from './peer-gate.ts';
@@ -11,6 +12,8 @@ export const feedDeadMs: number = 10_000;
 export class FeedCommons {
   readonly budget: IntakeBudget;
   readonly waiting: WaitingBytes = new WaitingBytes();
+  /** Every event is applied before the next one is read. */
+  readonly decoder: KvEventDecoder = new KvEventDecoder();
   readonly #gate: PeerGate;
   readonly #bound = new Map<string, BoundEndpoint>();
 

@@ -312,7 +312,7 @@ export class KvFeed {
 
   /** Yields to other work between events; a large payload is checked in pieces, too. */
   async #apply(payload: Uint8Array): Promise<void> {
-    const reader = new KvBatchReader(payload);
+    const reader = new KvBatchReader(payload, this.#commons.decoder);
     let head = reader.open(itemsPerLookMax);
     while (head === null) {
       if (this.#budget.spent) await this.#budget.nextTurn();
