@@ -117,6 +117,9 @@ export class Exchange {
   }
 }
 
+/** The part of an exchange that choosing a worker and booking need. */
+export type Requester = Pick<Exchange, 'id' | 'startedMs' | 'gone' | 'whenGone' | 'record'>;
+
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && given.length <= requestIdLengthMax && /^[\x21-\x7e]+$/.test(given)

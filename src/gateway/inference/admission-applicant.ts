@@ -10,17 +10,33 @@ import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
 
 /** The parts of a request that decide where it is placed. */
 export interface Placeable extends ResolvedModel {
-  readonly request: Pick<InferenceRequest, 'cacheSalt' | 'maxOutputTokens' | 'recomputed' | 'sequences' | 'stream'>;
-  readonly contents: readonly PromptContent[];
+  readonly request: Pick<InferenceRequest, 'maxOutputTokens' | 'sequences' | 'stream'>;
+  /** How much is known of its prompts; the least of several. */
+  readonly known: PromptContent['kind'];
   readonly overrides: RoutingOverrides;
+  /** The prompts, hashed for each block size. */
+  hashed(blockSizes: readonly number[]): readonly Prompt[];
+}
+
+/** Hashes the contents of prompts whenever they are asked for. */
+export function hashing(
+  { pool, lora }: ResolvedModel,
+  { cacheSalt, recomputed }: Pick<InferenceRequest, 'cacheSalt' | 'recomputed'>,
+  contents: readonly PromptContent[],
+  hasher: BlockHasher,
+): Placeable['hashed'] {
+  return (blockSizes) => {
+    const prompts = hashContents(contents, hasher, blockSizes, pool.lengthGuess, { lora, salt: cacheSalt });
+    return recomputed ? prompts.map((prompt) => ({ ...prompt, recomputed: true })) : prompts;
+  };
 }
 
 /**
  * @param tried workers that must not be tried again
  * @throws RequestError 400 if the request is pinned to an unknown worker
  */
-export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, hasher: BlockHasher): Applicant {
-  const { pool, model, lora, request, contents, overrides } = intake;
+export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>): Applicant {
+  const { pool, model, request, overrides } = intake;
   const { priority, pin, session, ...weights } = overrides;
   if (pin !== null && pool.find(pin) === undefined) throw unknownPin(pin, model);
   let hashedFor = '';
@@ -29,9 +45,7 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>, 
     const sizes = pool.router.blockSizes();
     if (hashedFor === sizes.join()) return prompts;
     hashedFor = sizes.join();
-    const namespace = { lora, salt: request.cacheSalt };
-    const hashes = hashContents(contents, hasher, sizes, pool.lengthGuess, namespace);
-    prompts = request.recomputed ? hashes.map((prompt) => ({ ...prompt, recomputed: true })) : hashes;
+    prompts = intake.hashed(sizes);
     return prompts;
   };
   const excluded = (): ReadonlySet<WorkerIndex> => {

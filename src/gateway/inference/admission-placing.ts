@@ -2,7 +2,7 @@
 
 import type { Routed, WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
-import type { Exchange } from '../exchange/exchange.ts';
+import type { Requester } from '../exchange/exchange.ts';
 import { BookingLease } from '../pools/booking-lease.ts';
 import { applicantOf, type Placeable } from './admission-applicant.ts';
 import type { InferenceContext } from './inference-context.ts';
@@ -19,13 +19,13 @@ export interface Placed {
  * @throws RequestError 400 for a pin to an unknown worker; 429 if the queue is full; 503 if it waited too long
  */
 export function place(
-  { hasher, metrics }: Pick<InferenceContext, 'hasher' | 'metrics'>,
-  exchange: Exchange,
+  { metrics }: Pick<InferenceContext, 'metrics'>,
+  requester: Requester,
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
 ): Placed | null | Promise<Placed | null> {
   const { pool, request, overrides } = intake;
-  return pool.desk.place(applicantOf(intake, tried, hasher), exchange, metrics.admission, (routed) => {
+  return pool.desk.place(applicantOf(intake, tried), requester, metrics.admission, (routed) => {
     const { policy, reason, worker: index } = routed.decision;
     const worker = pool.worker(index);
     metrics.decisions.inc({ policy, reason });

@@ -3,9 +3,8 @@
 import type { WorkerIndex } from '../../core/index.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
-import type { Exchange } from '../exchange/exchange.ts';
+import type { Exchange, Requester } from '../exchange/exchange.ts';
 import { requestHeaders } from '../exchange/forwarded-headers.ts';
-import { leastKnown } from '../prompts/prompt-content.ts';
 import { DecisionRecord } from '../telemetry/decision-log.ts';
 import { type Placeable, unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
@@ -27,7 +26,7 @@ export interface Attempt {
  */
 export async function answerBySome(
   context: InferenceContext,
-  exchange: Exchange,
+  exchange: Requester,
   intake: Placeable,
   send: (attempt: Attempt) => Promise<RelayOutcome>,
 ): Promise<void> {
@@ -55,7 +54,7 @@ export async function answerBySome(
 /** Makes one attempt and adds the worker to `tried`. Releases the lease even if something throws. */
 async function attemptWith(
   context: InferenceContext,
-  exchange: Exchange,
+  exchange: Requester,
   placed: Placed,
   number: number,
   tried: Set<WorkerIndex>,
@@ -77,8 +76,8 @@ async function attemptWith(
 /** Adds the attempt to the log of decisions. */
 export function recordOf(
   { decisions }: InferenceContext,
-  exchange: Exchange,
-  { pool, model, contents, overrides }: Placeable,
+  exchange: Requester,
+  { pool, model, known, overrides }: Placeable,
   { placed: { routed, worker }, number }: Attempt,
 ): DecisionRecord {
   const record = new DecisionRecord(
@@ -90,7 +89,7 @@ export function recordOf(
       workerClientId: worker.clientId,
       attempt: number,
       decision: routed.decision,
-      known: leastKnown(contents),
+      known,
       trust: worker.trust(performance.now()),
       slo: overrides.slo ?? null,
     },

@@ -1,6 +1,5 @@
 // Handles an inference request: reads, tokenizes, places and relays it, with retries.
 
-import type { WorkerIndex } from '../../core/index.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
@@ -10,30 +9,28 @@ import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { readBody } from '../exchange/request-body.ts';
-import { hasFaster } from '../pools/faster-worker.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
-import { hasUntried } from '../pools/second-choices.ts';
-import { type PromptContent, truncated } from '../prompts/prompt-content.ts';
+import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
-import { attemptsMax } from './attempt-failure.ts';
-import { type Attempt, answerBySome, answerHeaders, recordOf, upstreamHeaders } from './attempts.ts';
+import { hashing } from './admission-applicant.ts';
+import { type Booked, bookOf } from './attempt-book.ts';
+import { type Attempt, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
-import { type AttemptFailure, type RelayOutcome, relay } from './relay.ts';
+import { type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
-import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+import { readOverrides } from './routing-overrides.ts';
 
 /** The parts of a request that are the same in every attempt. */
-interface Intake extends ResolvedModel {
+interface Intake extends Booked {
   /** As the client sent it, except for a limited priority and an added request for usage. */
   readonly body: Buffer;
   /** The gateway asked for the usage; the client did not. */
   readonly hidesUsage: boolean;
   readonly request: InferenceRequest;
   readonly contents: readonly PromptContent[];
-  readonly overrides: RoutingOverrides;
 }
 
 /** Answers one request. @throws RequestError if nothing has been sent and the client must get an error */
@@ -92,12 +89,17 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   const resolved = pools.resolve(request.model);
   const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
+  const taken = asTaken(resolved, request, contents);
   return {
     ...resolved,
+    known: leastKnown(taken),
+    hashed: hashing(resolved, request, taken, context.hasher),
     body: asking ?? limited,
     hidesUsage: asking !== null,
     request,
-    contents: asTaken(resolved, request, contents),
+    contents: taken,
+    choices: taken.length * request.sequences,
+    learn: ({ promptTokens }) => resolved.pool.learnLengths(taken, promptTokens),
     overrides,
   };
 }
@@ -136,33 +138,13 @@ function relayTo(
   attempt: Attempt,
   memory: AnswerLease,
 ): Promise<RelayOutcome> {
-  const { placed, tried } = attempt;
-  const { routed, worker, lease } = placed;
-  const { metrics, log } = context;
-  const { pool, model, request, contents } = intake;
+  const { placed } = attempt;
+  const { worker } = placed;
   const { engine } = worker;
-  const record = recordOf(context, exchange, intake, attempt);
-  const watch = new InferenceWatch({
-    lease,
-    memory,
-    record,
-    metrics,
-    log,
-    choices: contents.length * request.sequences,
-    startedMs: exchange.startedMs,
-    engine,
-    account: worker.account,
-    mayMove: (silenceMs) =>
-      attempt.number < attemptsMax &&
-      intake.overrides.pin === null &&
-      hasFaster(pool, new Set([...pool.excludedFor(model), ...tried]), worker, routed.decision.isl, silenceMs) &&
-      context.retryBudget.take(performance.now()),
-    mayGiveUp: (failure) => attempt.number < attemptsMax && mayGiveUp(context, intake, tried, failure),
-    onFirstToken: () => engine.health.begun(),
-    onUsage: ({ promptTokens }) => {
-      pool.learnLengths(contents, promptTokens);
-    },
-  });
+  const { request, choices } = intake;
+  const report = bookOf(context, exchange, intake, attempt);
+  const onToken = engine.calls.token.bind(engine.calls);
+  const watch = new InferenceWatch({ report, memory, choices, onToken });
   const target = {
     engine,
     stream: request.stream,
@@ -173,19 +155,4 @@ function relayTo(
     extraHeaders: answerHeaders(exchange, placed),
   };
   return relay(exchange, answer, target, watch);
-}
-
-/**
- * A refusal by a full engine is cheap, so it may always be retried. A failure may be the request's own fault, so those
- * retries have a budget.
- */
-function mayGiveUp(
-  { retryBudget }: InferenceContext,
-  { pool, model, overrides }: Intake,
-  tried: ReadonlySet<WorkerIndex>,
-  failure: AttemptFailure,
-): boolean {
-  if (overrides.pin !== null) return false;
-  if (!hasUntried(pool, new Set([...pool.excludedFor(model), ...tried]))) return false;
-  return failure === 'full' || retryBudget.take(performance.now());
 }

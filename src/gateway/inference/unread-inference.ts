@@ -5,7 +5,7 @@ import type { BookingLease } from '../pools/booking-lease.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
 import { unclaimed } from '../prompts/prompt-content.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
-import type { Placeable } from './admission-applicant.ts';
+import { hashing, type Placeable } from './admission-applicant.ts';
 import { type Attempt, answerBySome, answerHeaders, recordOf, upstreamHeaders } from './attempts.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import type { ClientRights } from './client-rights.ts';
@@ -29,8 +29,14 @@ export function answerUnread(
 ): Promise<void> {
   const intake: Placeable = {
     ...resolved,
-    request: { cacheSalt: null, maxOutputTokens: null, recomputed: false, sequences: 1, stream: false },
-    contents: [unclaimed({ restBytes: body.length })],
+    request: { maxOutputTokens: null, sequences: 1, stream: false },
+    known: 'beginning',
+    hashed: hashing(
+      resolved,
+      { cacheSalt: null, recomputed: false },
+      [unclaimed({ restBytes: body.length })],
+      context.hasher,
+    ),
     overrides: readOverrides(exchange, { priority: 0, session: null }, rights),
   };
   return answerBySome(context, exchange, intake, (attempt) => send(context, exchange, answer, intake, body, attempt));

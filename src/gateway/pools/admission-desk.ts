@@ -13,7 +13,7 @@ import {
   type WorkerIndex,
 } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Exchange } from '../exchange/exchange.ts';
+import type { Requester } from '../exchange/exchange.ts';
 import { releaseAll } from './release-all.ts';
 import { TurnGathering } from './turn-gathering.ts';
 
@@ -52,7 +52,7 @@ interface Guest extends Applicant {
 
 /** A request that is ready to be placed. */
 interface Ready {
-  readonly exchange: Pick<Exchange, 'gone'>;
+  readonly exchange: Pick<Requester, 'gone'>;
   readonly applicant: Applicant;
   /** @param planned the worker that the plan assigns to it */
   place(planned: WorkerIndex | null): void;
@@ -111,7 +111,7 @@ export class AdmissionDesk {
    */
   place<T>(
     applicant: Applicant,
-    exchange: Exchange,
+    exchange: Pick<Requester, 'gone' | 'whenGone'>,
     observer: QueueObserver,
     booked: (routed: Routed) => T,
   ): T | null | Promise<T | null> {
@@ -158,7 +158,7 @@ export class AdmissionDesk {
 
   #enter<T>(
     applicant: Applicant,
-    exchange: Exchange,
+    exchange: Pick<Requester, 'gone' | 'whenGone'>,
     observer: QueueObserver,
     booked: (routed: Routed) => T,
     planned: WorkerIndex | null,
@@ -184,7 +184,7 @@ export class AdmissionDesk {
   #wait<T>(
     guest: Guest,
     place: Waiting<Guest>,
-    exchange: Exchange,
+    exchange: Pick<Requester, 'gone' | 'whenGone'>,
     observer: QueueObserver,
     booked: (routed: Routed) => T,
   ): Promise<T | null> {
