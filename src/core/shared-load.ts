@@ -122,7 +122,10 @@ export class SharedLoad {
     workers.othersRequests[worker]! += to.runningRequests - from.runningRequests;
     assert(workers.othersActiveTokens[worker]! >= 0 && workers.othersRequests[worker]! >= 0, 'loads are not negative');
     if (from !== noLoad && to !== noLoad) this.#speed.othersChanged(worker, from, to, nowMs);
-    if (to.activeTokens < from.activeTokens || to.runningRequests < from.runningRequests) this.#onRoomChange();
+    const { activeTokens, prefillTokens, runningRequests } = to;
+    const isLess =
+      activeTokens < from.activeTokens || prefillTokens < from.prefillTokens || runningRequests < from.runningRequests;
+    if (isLess) this.#onRoomChange();
   }
 
   /**

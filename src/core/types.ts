@@ -182,6 +182,10 @@ export interface WorkerLoad {
   /** Prompt tokens that are booked and not computed yet. */
   readonly activePrefillTokens: number;
   readonly runningRequests: number;
+  /** What other routers have told of their load on the worker. Not included in the three fields above. */
+  readonly othersBlocks: number;
+  readonly othersPrefillTokens: number;
+  readonly othersRequests: number;
   /** Distinct blocks in the index for this worker. */
   readonly heldBlocks: number;
   /** Observed prefill speed. 0 before the first observation. */

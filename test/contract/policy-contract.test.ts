@@ -33,7 +33,13 @@ interface Row {
   activeBlocks: number;
   activePrefillTokens: number;
   runningRequests: number;
+  /** Booked by other routers, on top of the three above. */
+  othersBlocks: number;
+  othersPrefillTokens: number;
+  othersRequests: number;
 }
+
+const noOthers = { othersBlocks: 0, othersPrefillTokens: 0, othersRequests: 0 };
 
 const blockSize = 16;
 const promptBlocks = 20;
@@ -44,6 +50,9 @@ const row = fc.record({
   activeBlocks: fc.nat(300),
   activePrefillTokens: fc.nat(9000),
   runningRequests: fc.nat(20),
+  othersBlocks: fc.oneof(fc.constant(0), fc.nat(300)),
+  othersPrefillTokens: fc.oneof(fc.constant(0), fc.nat(9000)),
+  othersRequests: fc.oneof(fc.constant(0), fc.nat(20)),
 });
 
 /** Columns of candidates at worker indices 0, 2, 4, ...: indices need not be dense. */
@@ -58,13 +67,16 @@ function candidatesOf(rows: readonly Row[]): Candidates {
     candidates.overlapTokens[i] = one.overlapBlocks * blockSize;
     candidates.uncachedTokens[i] = isl - one.overlapBlocks * blockSize;
     candidates.newBlocks[i] = promptBlocks + 1;
-    candidates.activeBlocks[i] = one.activeBlocks;
-    candidates.activePrefillTokens[i] = one.activePrefillTokens;
-    candidates.runningRequests[i] = one.runningRequests;
+    candidates.activeBlocks[i] = one.activeBlocks + one.othersBlocks;
+    candidates.activePrefillTokens[i] = one.activePrefillTokens + one.othersPrefillTokens;
+    candidates.runningRequests[i] = one.runningRequests + one.othersRequests;
+    candidates.othersBlocks[i] = one.othersBlocks;
+    candidates.othersPrefillTokens[i] = one.othersPrefillTokens;
+    candidates.othersRequests[i] = one.othersRequests;
     // A speed model of 0.06 ms per token for equally fast workers with equal work.
-    candidates.kvUsage[i] = (one.activeBlocks + promptBlocks + 1) / 400;
+    candidates.kvUsage[i] = (candidates.activeBlocks[i]! + promptBlocks + 1) / 400;
     candidates.prefillMs[i] = 0.06 * candidates.uncachedTokens[i]!;
-    candidates.backlogMs[i] = 0.06 * one.activePrefillTokens;
+    candidates.backlogMs[i] = 0.06 * candidates.activePrefillTokens[i]!;
     candidates.ttftMs[i] = candidates.prefillMs[i]! + candidates.backlogMs[i]!;
     candidates.tpotMs[i] = 20;
     candidates.prefillShare[i] = 1;
@@ -177,7 +189,7 @@ describe.each(policies)('%s', (_name, make) => {
     const policy = make();
     const state = policy.init();
     const random = new Random(3);
-    const equal = { overlapBlocks: 0, activeBlocks: 5, activePrefillTokens: 100, runningRequests: 2 };
+    const equal = { overlapBlocks: 0, activeBlocks: 5, activePrefillTokens: 100, runningRequests: 2, ...noOthers };
     const candidates = candidatesOf([equal, equal, equal, equal]);
     const chosen = new Map<number, number>();
     for (let i = 0; i < 400; i++) {
@@ -205,6 +217,9 @@ describe.each(policies)('%s', (_name, make) => {
         expect(costOf({ ...one, activeBlocks: one.activeBlocks + 1 })).toBeGreaterThanOrEqual(cost);
         expect(costOf({ ...one, activePrefillTokens: one.activePrefillTokens + 1 })).toBeGreaterThanOrEqual(cost);
         expect(costOf({ ...one, runningRequests: one.runningRequests + 1 })).toBeGreaterThanOrEqual(cost);
+        expect(costOf({ ...one, othersBlocks: one.othersBlocks + 1 })).toBeGreaterThanOrEqual(cost);
+        expect(costOf({ ...one, othersPrefillTokens: one.othersPrefillTokens + 1 })).toBeGreaterThanOrEqual(cost);
+        expect(costOf({ ...one, othersRequests: one.othersRequests + 1 })).toBeGreaterThanOrEqual(cost);
       }),
     );
   });
@@ -216,7 +231,7 @@ describe.each(policies)('%s', (_name, make) => {
         const { state, nowMs, end } = lived(policy, steps);
         end();
         if (policy.name === 'sglang-cache-aware') for (let w = 0; w < 8; w++) policy.onWorkerRemoved?.(state, w);
-        const idle = { overlapBlocks: 3, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 };
+        const idle = { overlapBlocks: 3, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0, ...noOthers };
         const costs = costsOf(policy, state, candidatesOf([idle, idle, idle, idle]), nowMs);
         expect(costs).toEqual(costsOf(policy, policy.init(), candidatesOf([idle, idle, idle, idle]), nowMs));
       }),
@@ -231,7 +246,7 @@ describe.each(policies)('%s', (_name, make) => {
     );
     end();
     policy.onWorkerRemoved?.(state, 2);
-    const row = { overlapBlocks: 0, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0 };
+    const row = { overlapBlocks: 0, activeBlocks: 0, activePrefillTokens: 0, runningRequests: 0, ...noOthers };
     const costs = costsOf(policy, state, candidatesOf([row, row]), 3);
     expect(costs[1]).toBe(costs[0]);
   });

@@ -186,6 +186,9 @@ describe("the gateway's own routes", () => {
           activeBlocks: 0,
           activePrefillTokens: 0,
           runningRequests: 0,
+          othersBlocks: 0,
+          othersPrefillTokens: 0,
+          othersRequests: 0,
         }),
       ],
     });

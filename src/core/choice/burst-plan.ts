@@ -185,7 +185,8 @@ export class BurstPlan {
     const index = worker[i]!;
     const { requests, prefillTokens, prefillMs: plannedMs } = this.#load;
     const timed = this.#policy.usesSpeed === true;
-    const backlog = timed ? this.#speed.backlogMs[index]! : this.#workers.activePrefillTokens[index]!;
+    const { activePrefillTokens, othersPrefillTokens } = this.#workers;
+    const backlog = timed ? this.#speed.backlogMs[index]! : activePrefillTokens[index]! + othersPrefillTokens[index]!;
     const planned = timed ? plannedMs[index]! : prefillTokens[index]!;
     const own = timed ? prefillMs[i]! : uncachedTokens[i]!;
     return backlog + planned / 2 + (own * (requests[index]! + 2)) / 2;

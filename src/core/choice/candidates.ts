@@ -23,7 +23,7 @@ export class Candidates {
   overlapTokens: Float64Array = unset;
   /** Prompt tokens that the worker would have to compute. */
   uncachedTokens: Float64Array = unset;
-  /** Prompt tokens that are booked and not computed yet. */
+  /** Prompt tokens that are booked and not computed yet. This column and the next three include other routers' load. */
   activePrefillTokens: Float64Array = unset;
   activeBlocks: Float64Array = unset;
   /** The part of `activeBlocks` that is not full prompt blocks. */
@@ -33,6 +33,12 @@ export class Candidates {
   /** The part of `newBlocks` that is not full prompt blocks. */
   newOwnBlocks: Float64Array = unset;
   runningRequests: Float64Array = unset;
+  /** Other routers' part of `activePrefillTokens`. */
+  othersPrefillTokens: Float64Array = unset;
+  /** Other routers' part of `activeBlocks`. */
+  othersBlocks: Float64Array = unset;
+  /** Other routers' part of `runningRequests`. */
+  othersRequests: Float64Array = unset;
   blockSize: Float64Array = unset;
   /** Tokens that `RouteRequest.affinity` subtracts from the cost. `kv` and `foresee` use it. */
   affinityTokens: Float64Array = unset;

@@ -60,14 +60,21 @@ export class FreeWorkers {
 
   /** An idle worker takes a request with more prompts than its limit, since a request cannot be split. */
   #runsEnough(i: number, { prompts }: RouteRequest): boolean {
-    const running = this.#candidates.runningRequests[i]!;
+    const { runningRequests, othersRequests } = this.#candidates;
+    const running = this.#withUnheard(runningRequests[i]!, othersRequests[i]!);
     const runningMax = this.#workers.runningRequestsMax[this.#candidates.worker[i]!]!;
     return running > 0 && running + prompts.length > runningMax;
   }
 
   #lackingBlocks(i: number): number {
-    const { activeBlocks, newBlocks, worker } = this.#candidates;
-    return activeBlocks[i]! + newBlocks[i]! - this.#workers.knownCapacityBlocks[worker[i]!]!;
+    const { activeBlocks, othersBlocks, newBlocks, worker } = this.#candidates;
+    const active = this.#withUnheard(activeBlocks[i]!, othersBlocks[i]!);
+    return active + newBlocks[i]! - this.#workers.knownCapacityBlocks[worker[i]!]!;
+  }
+
+  /** Routers that are not heard are assumed to have as much on the worker as this one. */
+  #withUnheard(all: number, others: number): number {
+    return all + (this.#workers.ownScale - 1) * (all - others);
   }
 
   #isLargerThanAll({ prompts, sequences = 1 }: RouteRequest): boolean {

@@ -34,21 +34,24 @@ class PrefillEnds {
   }
 }
 
-/** Uncached tokens of a request on each candidate, kept from the choice to the first token. Reused. */
+/** Tokens that each candidate had to compute for a request and for other routers before it, kept from the choice to the first token. Reused. */
 class Alternatives {
   count = 0;
   worker = new Float64Array(8);
   uncachedTokens = new Float64Array(8);
+  othersTokens = new Float64Array(8);
 
-  copy({ count, worker, uncachedTokens }: Candidates): void {
+  copy({ count, worker, uncachedTokens, othersPrefillTokens }: Candidates): void {
     if (count > this.worker.length) {
       this.worker = new Float64Array(2 * count);
       this.uncachedTokens = new Float64Array(2 * count);
+      this.othersTokens = new Float64Array(2 * count);
     }
     this.count = count;
     for (let i = 0; i < count; i++) {
       this.worker[i] = worker[i]!;
       this.uncachedTokens[i] = uncachedTokens[i]!;
+      this.othersTokens[i] = othersPrefillTokens[i]!;
     }
   }
 }
@@ -97,7 +100,7 @@ export class Hindsight {
   /** @returns the regret in ms; 0 if the choice was best */
   firstToken(record: BookingRecord, nowMs: number): number {
     const { worker, isl, order, bookedMs } = record;
-    const { count, worker: workers, uncachedTokens } = this.#alternatives[record.slot]!;
+    const { count, worker: workers, uncachedTokens, othersTokens } = this.#alternatives[record.slot]!;
     const actualMs = nowMs - bookedMs;
     let bestMs = actualMs;
     this.bestWorker = worker;
@@ -106,8 +109,8 @@ export class Hindsight {
       if (other === worker || this.#speed.isBehind(other, order)) continue;
       const waitedMs = Math.max(0, this.#ends[other]!.lastBeforeMs(order) - bookedMs);
       const uncached = uncachedTokens[i]!;
-      const ownMs =
-        this.#speed.slownessAt(other, nowMs) * (this.#speed.workMs(uncached, isl - uncached) + this.#speed.fixedMs);
+      const workMs = this.#speed.workMs(uncached + othersTokens[i]!, isl - uncached);
+      const ownMs = this.#speed.slownessAt(other, nowMs) * (workMs + this.#speed.fixedMs);
       if (waitedMs + ownMs >= bestMs) continue;
       bestMs = waitedMs + ownMs;
       this.bestWorker = other;

@@ -2,6 +2,7 @@
 
 import type { HeldBlocks } from '../held/held-blocks.ts';
 import type { LingeringPromises } from '../held/lingering-promises.ts';
+import type { OthersPromises } from '../held/others-promises.ts';
 import type { PrefixIndex } from '../held/prefix-index.ts';
 import { type ActiveBlocks, blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { PlannedLoad } from '../ledger/planned-load.ts';
@@ -26,6 +27,7 @@ export class Placements {
   readonly #ledger: ActiveBlocks;
   readonly #index: PrefixIndex;
   readonly #promises: LingeringPromises;
+  readonly #others: OthersPromises;
   readonly #counted: CountedAsOverlap;
   #activeRuns: Int32Array = new Int32Array(0);
   #overlaps: Int32Array = new Int32Array(0);
@@ -45,6 +47,7 @@ export class Placements {
     this.#ledger = ledger;
     this.#index = held.index;
     this.#promises = held.announcements.promises;
+    this.#others = held.others;
     this.#counted = counted;
   }
 
@@ -88,11 +91,18 @@ export class Placements {
       if (request.excluded?.has(worker)) continue;
       const i = candidates.count++;
       candidates.worker[i] = worker;
-      candidates.blockSize[i] = workers.blockSize[worker]!;
-      candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]!;
-      candidates.activeBlocks[i] = workers.activeBlocks[worker]!;
-      candidates.ownBlocks[i] = workers.ownBlocks[worker]!;
-      candidates.runningRequests[i] = workers.runningRequests[worker]!;
+      const blockSize = workers.blockSize[worker]!;
+      const othersPrefillTokens = workers.othersPrefillTokens[worker]!;
+      const othersBlocks = workers.othersActiveTokens[worker]! / blockSize;
+      const othersRequests = workers.othersRequests[worker]!;
+      candidates.blockSize[i] = blockSize;
+      candidates.othersPrefillTokens[i] = othersPrefillTokens;
+      candidates.othersBlocks[i] = othersBlocks;
+      candidates.othersRequests[i] = othersRequests;
+      candidates.activePrefillTokens[i] = workers.activePrefillTokens[worker]! + othersPrefillTokens;
+      candidates.activeBlocks[i] = workers.activeBlocks[worker]! + othersBlocks;
+      candidates.ownBlocks[i] = workers.ownBlocks[worker]! + workers.othersOwnTokens[worker]! / blockSize;
+      candidates.runningRequests[i] = workers.runningRequests[worker]! + othersRequests;
       if (this.#planned) this.#addPlanned(this.#planned, i, worker);
       candidates.affinityTokens[i] = request.affinity?.worker === worker ? request.affinity.tokens : 0;
       candidates.overlapBlocks[i] = 0;
@@ -112,9 +122,12 @@ export class Placements {
   }
 
   #fillUsage(): void {
-    const { count, worker, activeBlocks, newBlocks, kvUsage } = this.candidates;
-    const { knownCapacityBlocks } = this.#workers;
-    for (let i = 0; i < count; i++) kvUsage[i] = (activeBlocks[i]! + newBlocks[i]!) / knownCapacityBlocks[worker[i]!]!;
+    const { count, worker, activeBlocks, othersBlocks, newBlocks, kvUsage } = this.candidates;
+    const { knownCapacityBlocks, ownScale } = this.#workers;
+    for (let i = 0; i < count; i++) {
+      const unheard = (ownScale - 1) * (activeBlocks[i]! - othersBlocks[i]!);
+      kvUsage[i] = (activeBlocks[i]! + unheard + newBlocks[i]!) / knownCapacityBlocks[worker[i]!]!;
+    }
   }
 
   #addPlanned(planned: PlannedLoad, i: number, worker: WorkerIndex): void {
@@ -157,6 +170,11 @@ export class Placements {
       for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;
       for (const hashes of prompt.hashes) {
         this.#promises.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
+      }
+      if (!this.#others.isEmpty) {
+        for (const hashes of prompt.hashes) {
+          this.#others.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
+        }
       }
       for (let i = 0; i < candidates.count; i++) candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
     }

@@ -160,9 +160,10 @@ export class SpeedModel {
     return !!head && head.order < order;
   }
 
-  /** Whether more than one prompt is booked on the worker and not computed. */
+  /** Whether more than one prompt is booked on the worker and not computed. Those of other routers count as one. */
   queuesSeveral(worker: WorkerIndex): boolean {
-    return (this.#queues.heads[worker]?.behind ?? null) !== null;
+    const head = this.#queues.heads[worker] ?? null;
+    return head !== null && (head.behind !== null || this.#workers.othersPrefillTokens[worker]! > 0);
   }
 
   /** Relative standard error of the slowness. 1: nothing is known. */

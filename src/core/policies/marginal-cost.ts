@@ -43,7 +43,7 @@ export function marginalCost(options: MarginalCostOptions = {}): Policy<State> {
     usesOverlap: true,
     init: () => ({ forecast: new TtftForecast(engine), outputTokens: outputTokensAtStart }),
     choose({ nowMs, isl }, candidates, random, { forecast, outputTokens }): Choice {
-      const { count, worker, cost, uncachedTokens, runningRequests } = candidates;
+      const { count, worker, cost, uncachedTokens, runningRequests, othersPrefillTokens } = candidates;
       let weight = 0;
       if (recomputeWeight === 'adaptive') {
         let backlogMs = 0;
@@ -61,7 +61,7 @@ export function marginalCost(options: MarginalCostOptions = {}): Policy<State> {
         const stepMs = gemmMs(Math.min(stepTokensMax, running + 1)) + contextMs + stepOverheadMs;
         const perResidentMs = (outputTokens / 2) * (isl * kvReadMsPerToken + decodeTokenMs);
         const decodeMs = outputTokens * stepMs + running * perResidentMs;
-        const ttftMs = forecast.ttftMs(index, uncached, cached, nowMs);
+        const ttftMs = forecast.ttftMs(index, uncached, cached, nowMs, othersPrefillTokens[i]!);
         const totalMs = ttftMs + weight * forecast.workMs(uncached, cached) + decodeWeight * decodeMs;
         cost[i] = totalMs / (speeds[index] ?? 1) + tieMsPerRequest * running;
       }

@@ -46,10 +46,14 @@ export class TtftForecast {
     return Math.max(0, queuedNs / 1e6 - Math.min(nowMs - anchorMs, headNs / 1e6));
   }
 
-  /** (backlog + work) x slowdown by the decoding requests + the fixed part of the request's own steps. O(1) */
-  ttftMs(worker: WorkerIndex, uncachedTokens: number, cachedTokens: number, nowMs: number): number {
+  /**
+   * (backlog + work) x slowdown by the decoding requests + the fixed part of the request's own steps. O(1)
+   * @param othersTokens prefill of other routers, whose prompts are taken as short
+   */
+  ttftMs(worker: WorkerIndex, uncachedTokens: number, cachedTokens: number, nowMs: number, othersTokens = 0): number {
     const { stepTokensMax, stepOverheadMs } = this.#engine;
-    const prefillMs = this.backlogMs(worker, nowMs) + this.workMs(uncachedTokens, cachedTokens);
+    const backlogMs = this.backlogMs(worker, nowMs) + othersTokens * this.#prefillMsPerToken;
+    const prefillMs = backlogMs + this.workMs(uncachedTokens, cachedTokens);
     return prefillMs * this.#slowdown(worker) + Math.ceil(uncachedTokens / stepTokensMax) * stepOverheadMs;
   }
 

@@ -28,10 +28,11 @@ export function whatIf(options: WhatIfOptions = {}): Policy<TtftForecast> {
     usesOverlap: true,
     init: () => new TtftForecast(engine),
     choose({ nowMs, isl }, candidates, random, forecast): Choice {
-      const { count, worker, cost, uncachedTokens } = candidates;
+      const { count, worker, cost, uncachedTokens, othersPrefillTokens } = candidates;
       for (let i = 0; i < count; i++) {
         const uncached = uncachedTokens[i]!;
-        cost[i] = forecast.ttftMs(worker[i]!, uncached, isl - uncached, nowMs) / (speeds[worker[i]!] ?? 1);
+        const ttftMs = forecast.ttftMs(worker[i]!, uncached, isl - uncached, nowMs, othersPrefillTokens[i]!);
+        cost[i] = ttftMs / (speeds[worker[i]!] ?? 1);
       }
       return lowestCost(candidates, random);
     },

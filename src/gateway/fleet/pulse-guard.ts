@@ -77,9 +77,9 @@ export class PulseGuard {
     let longestMs = 0;
     for (const { membership } of this.#engine.workers) {
       if (membership === null) continue;
-      const { activePrefillTokens, prefillTokensPerS } = membership.router.load(membership.index);
+      const { activePrefillTokens, othersPrefillTokens, prefillTokensPerS } = membership.router.load(membership.index);
       const tokensPerS = prefillTokensPerS || assumedPrefillTokensPerS;
-      longestMs = Math.max(longestMs, (activePrefillTokens / tokensPerS) * 1000);
+      longestMs = Math.max(longestMs, ((activePrefillTokens + othersPrefillTokens) / tokensPerS) * 1000);
     }
     return longestMs;
   }

@@ -22,9 +22,10 @@ export function hasFaster(
   for (const { engine, membership } of pool.workers) {
     if (engine === stalled || !engine.takesRequests || engine.onTrial || engine.isSecondChoice(nowMs)) continue;
     if (membership === null || excluded.has(membership.index)) continue;
-    const { activePrefillTokens, prefillTokensPerS } = pool.router.load(membership.index);
+    const { activePrefillTokens, othersPrefillTokens, prefillTokensPerS } = pool.router.load(membership.index);
     const tokensPerS = prefillTokensPerS || assumedPrefillTokensPerS;
-    if (((activePrefillTokens + isl) / tokensPerS) * 1000 <= silenceMs) return true;
+    const prefillTokens = activePrefillTokens + othersPrefillTokens + isl;
+    if ((prefillTokens / tokensPerS) * 1000 <= silenceMs) return true;
   }
   return false;
 }
