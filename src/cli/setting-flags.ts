@@ -12,6 +12,7 @@ const groups: Readonly<Partial<Record<SettingName, string>>> = {
   queue: 'Queue:',
   host: 'Listening, keys and TLS:',
   bodyBytesMax: 'Limits:',
+  nats: 'Replicas:',
   injectUsage: 'Records:',
   probeIntervalMs: 'Health of the engines:',
   shutdownNoticeMs: 'Stop, log and start:',

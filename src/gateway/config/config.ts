@@ -95,10 +95,42 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;
     faults.push(fault('adminHost', [], message));
   }
+  faults.push(...natsFaults(config));
   if (config.lateBinding && !config.queue) faults.push(fault('lateBinding', [], 'needs the queue: set queue as well'));
   if (faults.length > 0) throw configError(faults);
   return config;
 }
+
+/** Settings of NATS that contradict each other. */
+function natsFaults(config: GatewayConfig): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const needs = (name: SettingName, other: SettingName): void => {
+    if (config[name] !== null && config[other] === null) faults.push(fault(name, [], `needs ${other}: set it as well`));
+  };
+  needs('natsUser', 'natsPassword');
+  needs('natsPassword', 'natsUser');
+  needs('natsCertFile', 'natsKeyFile');
+  needs('natsKeyFile', 'natsCertFile');
+  const ways = (['natsUser', 'natsToken', 'natsCredsFile', 'natsNkeyFile'] as const).filter(
+    (name) => config[name] !== null,
+  );
+  if (ways.length > 1)
+    faults.push(fault(ways[1]!, [], `is set as well as ${ways[0]}: one way to log in to NATS is enough`));
+  const useless = config.nats.length > 0 ? [] : natsSettings.filter((name) => config[name] !== null);
+  for (const name of useless) faults.push(fault(name, [], 'has no use without nats: set the address of a NATS server'));
+  return faults;
+}
+
+const natsSettings: readonly SettingName[] = [
+  'natsUser',
+  'natsPassword',
+  'natsToken',
+  'natsCredsFile',
+  'natsNkeyFile',
+  'natsCaFile',
+  'natsCertFile',
+  'natsKeyFile',
+];
 
 /** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {

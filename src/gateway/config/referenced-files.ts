@@ -37,6 +37,7 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
   const linkLocal = config.allowLinkLocal ? [] : workers.map(linkLocalFault).filter((message) => message !== null);
   if (linkLocal[0] !== undefined) throw new ConfigError('workersFile', linkLocal[0]);
   if (workerCa !== null) checkContext('workerCaFile', { ca: workerCa });
+  await checkNatsFiles(config);
   const known = new Set(config.workers.map(({ url }) => url));
   const names = new Set(config.apiKeys.map(({ name }) => name));
   for (const { name } of apiKeys) {
@@ -80,6 +81,14 @@ async function readTls({ tlsCertFile, tlsKeyFile }: GatewayConfig): Promise<TlsI
   const [cert, key] = await Promise.all([readPem('tlsCertFile', tlsCertFile), readPem('tlsKeyFile', tlsKeyFile)]);
   checkContext('tlsCertFile', { cert, key });
   return { cert, key };
+}
+
+/** They are read at each connection to NATS; a missing one is an error of the configuration only at the start. */
+async function checkNatsFiles(config: GatewayConfig): Promise<void> {
+  for (const setting of ['natsCredsFile', 'natsNkeyFile', 'natsCaFile', 'natsCertFile', 'natsKeyFile'] as const) {
+    const path = config[setting];
+    if (path !== null) await readPem(setting, path);
+  }
 }
 
 async function readPem(setting: keyof GatewayConfig, path: string): Promise<string> {

@@ -59,11 +59,8 @@ function shownValue(name: SettingName, config: GatewayConfig): unknown {
       return config.workers.map((worker) => ({ ...worker, ...(worker.apiKey !== undefined && { apiKey: masked }) }));
     case 'apiKeys':
       return config.apiKeys.map(({ name: keyName, hash: _, ...rest }) => ({ name: keyName, key: masked, ...rest }));
-    case 'adminKey':
-    case 'viewKey':
-      return config[name] === null ? null : masked;
     default:
-      return config[name];
+      return settingOf(name).kind === 'secret' && config[name] !== null ? masked : config[name];
   }
 }
 

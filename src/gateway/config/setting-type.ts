@@ -54,7 +54,9 @@ export function text(initial: string): SettingType<string> {
   return { kind: 'text', initial, schema: textSchema };
 }
 
-export const path: SettingType<string | null> = { kind: 'text', initial: null, schema: textSchema.nullable() };
+export const nullableText: SettingType<string | null> = { kind: 'text', initial: null, schema: textSchema.nullable() };
+
+export const path: SettingType<string | null> = nullableText;
 
 export function flag(initial: boolean): SettingType<boolean> {
   return { kind: 'switch', initial, schema: z.boolean({ error: 'must be true or false' }) };
@@ -124,6 +126,52 @@ export const browserOrigins: SettingType<readonly string[]> = {
 };
 
 const secretError = 'must have 16 to 256 visible characters, or be sha256:SALT:DIGEST';
+
+const natsServersMax = 64;
+
+/** Addresses of NATS servers; one text may hold several, separated by commas. Never with a password. */
+export const natsServers: SettingType<readonly string[]> = {
+  kind: 'list',
+  initial: [],
+  schema: listOf((item): Read<readonly string[]> => {
+    const servers = typeof item === 'string' ? item.split(',').map((server) => server.trim()) : [item];
+    for (const server of servers) {
+      const message = natsServerFault(server);
+      if (message !== null) return { kind: 'wrong', message };
+    }
+    return { kind: 'right', value: servers as readonly string[] };
+  }, natsServersMax).transform((lists) => lists.flat()),
+};
+
+/** Null: it is an address. Nothing before an `@` is repeated, since it may be a password. */
+function natsServerFault(server: unknown): string | null {
+  if (typeof server !== 'string') return 'must be a text';
+  const shown = JSON.stringify(server.replace(/^.*@/s, '...@'));
+  if (server.includes('@')) return `${shown} has a user name: give it in natsUser, and the password in natsPassword`;
+  return /^((nats|tls):\/\/)?([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i.test(server)
+    ? null
+    : `${shown} is no address like nats://10.0.0.1:4222`;
+}
+
+/** A name that becomes part of NATS subjects: a dot or a wildcard would change where they lead. */
+export const subjectName: SettingType<string> = {
+  kind: 'text',
+  initial: 'default',
+  schema: z.string({ error: 'must be a text' }).regex(/^[A-Za-z0-9_-]{1,64}$/, {
+    error: 'must have 1 to 64 letters, digits, - or _',
+  }),
+};
+
+/** A secret that must be known as it is, because it is sent to another program. */
+export const sentSecret: SettingType<string | null> = {
+  kind: 'secret',
+  initial: null,
+  schema: z
+    .string({ error: 'must be a text' })
+    .min(1, { error: 'must not be empty' })
+    .max(4096, { error: 'must not have more than 4096 characters' })
+    .nullable(),
+};
 
 /** Kept as a hash only. */
 export const secret: SettingType<string | null> = {
