@@ -14,6 +14,7 @@ export type { CandidateCost, Candidates } from './choice/candidates.ts';
 export type { Decision, DecisionReason, Routed } from './choice/decision.ts';
 export type { LateBindingOptions } from './choice/late-binding.ts';
 export type { Choice, Policy, PolicyBooking, PolicyRequest } from './choice/policy.ts';
+export type { HeldCopy, HeldPiece } from './held/held-copy.ts';
 export { assumedPrefillTokensPerS } from './ledger/prefill-model.ts';
 export {
   createPolicy,

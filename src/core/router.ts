@@ -11,6 +11,7 @@ import { hashesOf, Placements } from './choice/placements.ts';
 import { type Policy, policyRequestOf } from './choice/policy.ts';
 import { Predictions } from './choice/predictions.ts';
 import { HeldBlocks, nothingApplied } from './held/held-blocks.ts';
+import type { HeldCopy } from './held/held-copy.ts';
 import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
 import { SpeedModel } from './ledger/speed-model.ts';
 import { WorkerTable } from './ledger/worker-table.ts';
@@ -278,6 +279,11 @@ export class Router {
   /** Blocks (or pages) kept from the worker's events, in the engine's own size. O(1) */
   toldBlocks(worker: WorkerIndex): number {
     return this.#held.index.toldBlocks(worker);
+  }
+
+  /** A copy of the worker's told blocks for another router; null if they are kept in pages (see held-copy.ts). */
+  heldCopy(worker: WorkerIndex): HeldCopy | null {
+    return this.#held.index.copyOf(worker);
   }
 
   load(worker: WorkerIndex): WorkerLoad {

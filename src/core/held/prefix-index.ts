@@ -10,6 +10,7 @@ import type { BlockHasher } from '../blocks/block-hash.ts';
 import { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
+import { HeldCopy } from './held-copy.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
 import { OverlapScan } from './overlap-scan.ts';
 
@@ -113,6 +114,12 @@ export class PrefixIndex {
     const { handles, coarse, handlesAreHashes, blocks } = this.#of(worker);
     if (coarse !== null) return coarse.handleCount;
     return handlesAreHashes ? blocks : handles.size;
+  }
+
+  /** What the worker's events have told. Null if it is kept in pages, or without handles. */
+  copyOf(worker: WorkerIndex): HeldCopy | null {
+    const holdings = this.#of(worker);
+    return holdings.handlesAreHashes ? null : new HeldCopy(holdings);
   }
 
   /** Bytes of all tables. O(workers) */

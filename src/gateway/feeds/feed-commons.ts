@@ -3,6 +3,7 @@
 import { KvEventDecoder } from '../../wire/kv-events.ts';
 import { BoundEndpoint, type Seat } from './bound-endpoint.ts';
 import { IntakeBudget } from './intake-budget.ts';
+import type { CopySource } from './peer-copy.ts';
 import { PeerGate } from './peer-gate.ts';
 import { WaitingBytes } from './waiting-bytes.ts';
 
@@ -14,6 +15,8 @@ export class FeedCommons {
   readonly waiting: WaitingBytes = new WaitingBytes();
   /** Every event is applied before the next one is read. */
   readonly decoder: KvEventDecoder = new KvEventDecoder();
+  /** Null: there are no other replicas. */
+  copies: CopySource | null = null;
   readonly #gate: PeerGate;
   readonly #bound = new Map<string, BoundEndpoint>();
 

@@ -60,6 +60,13 @@ export class FeedSequence {
     return verdict;
   }
 
+  /** All batches up to this one are known from another replica; live ones may repeat them. */
+  adopt(seq: number): void {
+    this.#last = seq;
+    this.#replayedTo = seq;
+    this.#missing = 0;
+  }
+
   /** Begins a new connection, to the same publisher or a new one. */
   connected(): void {
     this.#lastLive = -1;

@@ -1,5 +1,8 @@
 // The status of one KV-event feed: its connection, counters and losses.
 
+import type { FeedAddress } from './feed-address.ts';
+import type { FeedConnection } from './feed-connection.ts';
+
 /**
  * `late-join`: batches before the first one received never arrived. `lost-batches`: later ones never arrived or could
  * not be read. `orphans`: no number is missing, yet events refer to parent blocks that were never announced.
@@ -23,6 +26,8 @@ export class FeedTally {
   failedReplays = 0;
   /** Full replays, because of orphans or lost batches. */
   resyncs = 0;
+  /** How many times another replica's copy replaced what was known. */
+  adoptions = 0;
   /** Gaps that a replay did not fill, batches or events that could not be read or applied, and overflows. */
   gaps = 0;
   restarts = 0;
@@ -54,7 +59,7 @@ export interface FeedStatus extends Readonly<FeedTally> {
   readonly publishers: number;
   /** How many times the last publisher has disconnected. */
   readonly disconnects: number;
-  /** A replay is in progress. */
+  /** A replay is in progress, or another replica's copy is being taken over. */
   readonly replaying: boolean;
   /** Whether this connection has shown which batches are missing, if any. */
   readonly proven: boolean;
@@ -62,4 +67,21 @@ export interface FeedStatus extends Readonly<FeedTally> {
   readonly loss: FeedLoss | null;
   readonly lastSeq: number;
   readonly lostBatches: number;
+}
+
+type FeedProgress = Pick<
+  FeedStatus,
+  'isDead' | 'openMs' | 'replaying' | 'proven' | 'loss' | 'lastSeq' | 'lostBatches'
+> & { readonly isClosed: boolean };
+
+export function feedStatus(
+  { endpoint, mode, topic, replayEndpoint }: FeedAddress,
+  { publishers, disconnects, error, failure }: FeedConnection,
+  tally: FeedTally,
+  { isClosed, ...progress }: FeedProgress,
+): FeedStatus {
+  const open = publishers > 0 ? (tally.batches === 0 ? 'no-batches' : 'live') : 'connecting';
+  const state = isClosed ? 'closed' : open;
+  const connection = { endpoint, mode, topic, replayEndpoint, state, error, failure, publishers, disconnects } as const;
+  return { ...connection, ...progress, ...tally };
 }

@@ -31,6 +31,21 @@ export class HandleScrambler {
       hashes[i + 1] = high;
     }
   }
+
+  /** Undoes `scramble`, in place. */
+  unscramble(hashes: Uint32Array): void {
+    const keys = this.#keys;
+    const [first, second, third, odd] = [keys[0]!, keys[1]!, keys[2]!, keys[3]! | 1];
+    for (let i = 0; i < hashes.length; i += 2) {
+      let low = hashes[i]!;
+      let high = hashes[i + 1]!;
+      low ^= round(high ^ third, odd);
+      high ^= round(low ^ second, odd);
+      low ^= round(high ^ first, odd);
+      hashes[i] = low;
+      hashes[i + 1] = high;
+    }
+  }
 }
 
 function round(word: number, odd: number): number {
@@ -46,4 +61,9 @@ export function scrambleHandles(event: KvEvent): void {
   if (event.kind === 'cleared') return;
   ofProcess.scramble(event.hashes);
   if (event.kind === 'stored' && event.parent !== null) ofProcess.scramble(event.parent);
+}
+
+/** The engine's own hashes again, in place: for another process, which has a secret of its own. */
+export function unscrambleHandles(hashes: Uint32Array): void {
+  ofProcess.unscramble(hashes);
 }

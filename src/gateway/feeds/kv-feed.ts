@@ -1,25 +1,22 @@
 // The subscription to one KV-event publisher: every event once and in order; losses are replayed or reported.
 
-import { KvBatchReader, type KvFrames, readKvFrames, type SkipReason } from '../../wire/kv-events.ts';
+import { type KvFrames, readKvFrames, type SkipReason } from '../../wire/kv-events.ts';
 import type { FeedAddress } from './feed-address.ts';
+import { FeedAdoption } from './feed-adoption.ts';
+import { type BatchListener, readBatch } from './feed-batch.ts';
 import type { FeedCommons } from './feed-commons.ts';
 import { type FeedConnection, OutgoingConnection } from './feed-connection.ts';
 import type { FeedBreak, FeedListener } from './feed-listener.ts';
-import { FeedMemory } from './feed-memory.ts';
+import { type BatchPrint, FeedMemory } from './feed-memory.ts';
 import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence.ts';
-import { type FeedLoss, type FeedStatus, FeedTally } from './feed-status.ts';
+import { type FeedLoss, type FeedStatus, FeedTally, feedStatus } from './feed-status.ts';
 import { FeedWatch } from './feed-watch.ts';
-import { scrambleHandles } from './handle-scrambler.ts';
 import { IncomingConnection } from './incoming-connection.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
 
-/** Payload items checked between two looks at the clock: well under a millisecond. */
-const itemsPerLookMax = 16_384;
 /** Interval of `#look`. */
 const lookMs = 2000;
-/** Unreadable events per batch; then the rest of the batch is skipped. */
-const malformedEventsMax = 8;
 /** Pause after a failed replay. */
 const replayPauseMs = 30_000;
 /** Pause between two full replays; doubles each time. */
@@ -49,6 +46,8 @@ export class KvFeed {
   #noReplayBeforeMs = 0;
   #noResyncBeforeMs = 0;
   #watch: FeedWatch;
+  readonly #reading: BatchListener;
+  readonly #adoption: FeedAdoption;
   #onCurrent: (() => void) | null = null;
 
   constructor(address: FeedAddress, listener: FeedListener, commons: FeedCommons) {
@@ -61,10 +60,25 @@ export class KvFeed {
       connected: () => this.#connected(),
       message: (frames: readonly Uint8Array[]) => this.#message(frames),
     };
-    this.#connection =
-      address.mode === 'bind'
-        ? new IncomingConnection(address, heard, commons)
-        : new OutgoingConnection(address, heard, commons);
+    const connection = address.mode === 'bind' ? IncomingConnection : OutgoingConnection;
+    this.#connection = new connection(address, heard, commons);
+    this.#reading = {
+      signal: this.#closing.signal,
+      // Its events are lost, as if the batch had never arrived.
+      unreadable: () => {
+        this.#tally.malformed += 1;
+        this.#break('malformed', { kind: 'lost-batches', batches: 1 });
+      },
+      head: (head) => listener.batch(head),
+      skipped: (reason) => this.#skip(reason),
+      event: (event) => {
+        // The contents of an empty cache are fully known.
+        if (event.kind === 'cleared') this.#loss = null;
+        listener.event(event);
+      },
+    };
+    const { signal } = this.#closing;
+    this.#adoption = new FeedAdoption(this.#sequence, this.#memory, { budget: this.#budget, signal, listener });
   }
 
   get address(): FeedAddress {
@@ -72,33 +86,31 @@ export class KvFeed {
   }
 
   get status(): FeedStatus {
-    const { endpoint, mode, topic, replayEndpoint } = this.#address;
-    const { publishers, disconnects, error, failure } = this.#connection;
-    const open = publishers > 0 ? (this.#tally.batches === 0 ? 'no-batches' : 'live') : 'connecting';
-    return {
-      endpoint,
-      mode,
-      topic,
-      replayEndpoint,
-      state: this.#closing.signal.aborted ? 'closed' : open,
-      error,
-      failure,
+    return feedStatus(this.#address, this.#connection, this.#tally, {
+      isClosed: this.#closing.signal.aborted,
       isDead: this.#watch.isDead,
       openMs: performance.now() - this.#openedMs,
-      publishers,
-      disconnects,
       replaying: this.#replaying,
       proven: this.#proven,
       loss: this.#loss,
       lastSeq: this.#sequence.last,
       lostBatches: this.#sequence.lostBatches,
-      ...this.#tally,
-    };
+    });
   }
 
   /** Whether no batch is missing, as shown by this connection. */
   get whole(): boolean {
     return this.#loss === null && this.#proven;
+  }
+
+  /** Runs `task` between two batches. @returns null: batches are missing here, or the feed is closed */
+  async whenWhole<T>(task: (lastSeq: number, prints: readonly BatchPrint[]) => T): Promise<T | null> {
+    let result: T | null = null;
+    await this.#enqueue(() => {
+      if (this.whole) result = task(this.#sequence.last, this.#memory.prints());
+      return Promise.resolve();
+    });
+    return result;
   }
 
   /** Subscribes, and reconnects after every failure. Later calls do nothing. */
@@ -177,6 +189,7 @@ export class KvFeed {
       this.#sequence.connected();
       this.#proven = false;
       await this.#catchUp();
+      await this.#adopt(this.#sequence.last);
       this.#onCurrent?.();
     });
   }
@@ -219,18 +232,35 @@ export class KvFeed {
 
   async #live({ seq, payload }: KvFrames): Promise<void> {
     this.#watch.heard();
-    const verdict = this.#sequence.judge(seq);
-    if (verdict === 'restart' && this.#memory.has(seq, payload)) {
+    if (this.#memory.has(seq, payload) && this.#sequence.judge(seq) === 'restart') {
       this.#tally.duplicates += 1;
       return;
     }
+    // Known from a replay or another replica, and yet another batch: the publisher has restarted since.
+    if (this.#sequence.judge(seq) === 'overlap' && this.#memory.differs(seq, payload)) this.#beginAnew('restart');
+    const verdict = this.#sequence.judge(seq);
     // Some feeds begin with 1; in others a first 1 means that batch 0 was lost.
     const inOrder = verdict === 'next' && !(this.#sequence.last === -1 && seq > 0);
     if (!inOrder && verdict !== 'overlap' && this.#canReplay()) {
       if (verdict === 'restart') this.#beginAnew('restart');
       await this.#catchUp();
     }
+    const behind = this.#sequence.judge(seq);
+    if (behind === 'gap' || behind === 'late-join') await this.#adopt(seq - 1);
     await this.#settle(seq, payload, this.#sequence.accept(seq));
+  }
+
+  /** Takes over another replica's copy if batches are missing or may be missing. @param seqMin the last one needed */
+  async #adopt(seqMin: number): Promise<void> {
+    if ((this.whole && this.#sequence.last >= seqMin) || !this.#adoption.isDue) return;
+    this.#replaying = true;
+    const outcome = await this.#adoption.run(seqMin);
+    this.#replaying = false;
+    if (outcome === 'lost') this.#lose({ kind: 'lost-batches', batches: 1 });
+    if (outcome !== 'whole') return;
+    this.#loss = null;
+    this.#proven = true;
+    this.#tally.adoptions += 1;
   }
 
   #canReplay(): boolean {
@@ -307,39 +337,7 @@ export class KvFeed {
     this.#memory.add(seq, payload);
     this.#tally.batches += 1;
     if (replayed) this.#tally.replayedBatches += 1;
-    await this.#apply(payload);
-  }
-
-  /** Yields to other work between events; a large payload is checked in pieces, too. */
-  async #apply(payload: Uint8Array): Promise<void> {
-    const reader = new KvBatchReader(payload, this.#commons.decoder);
-    let head = reader.open(itemsPerLookMax);
-    while (head === null) {
-      if (this.#budget.spent) await this.#budget.nextTurn();
-      head = reader.open(itemsPerLookMax);
-    }
-    if (head.kind === 'failed') {
-      // Its events are lost, as if the batch had never arrived.
-      this.#tally.malformed += 1;
-      this.#break('malformed', { kind: 'lost-batches', batches: 1 });
-      return;
-    }
-    this.#listener.batch(head);
-    let malformed = 0;
-    for (let event = reader.next(); event !== null; event = reader.next()) {
-      if (this.#closing.signal.aborted) return;
-      if (typeof event === 'string') {
-        this.#skip(event);
-        // Each one discards what came before it, so the rest of the batch is skipped.
-        if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
-      } else {
-        // The contents of an empty cache are fully known.
-        if (event.kind === 'cleared') this.#loss = null;
-        scrambleHandles(event);
-        this.#listener.event(event);
-      }
-      if (this.#budget.spent) await this.#budget.nextTurn();
-    }
+    await readBatch(payload, this.#commons, this.#reading);
   }
 
   #skip(reason: SkipReason): void {
@@ -370,6 +368,9 @@ export class KvFeed {
 
   /** Periodic check for an absent publisher, unrepaired losses and lost latest batches. */
   #look(): void {
+    if (this.#connection.publishers > 0 && !this.whole && !this.#replaying && this.#adoption.isDue) {
+      void this.#enqueue(() => this.#adopt(this.#sequence.last));
+    }
     if (this.#connection.publishers === 0) {
       if (!this.#watch.absent(performance.now())) return;
       const { error, failure } = this.#connection;

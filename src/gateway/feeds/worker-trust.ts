@@ -141,7 +141,8 @@ export function feedTrust({ feed, missedEvents, healing, blockSize, pageSizeUnfi
   }
   if (feed.publishers > 1) return degraded('shared-endpoint', `${feed.publishers} publishers send to ${endpoint}`);
   if (feed.replaying) {
-    return { kind: 'catching-up', reason: 'replaying', detail: `batches are replayed from ${feed.replayEndpoint}` };
+    const from = feed.replayEndpoint ?? 'another replica';
+    return { kind: 'catching-up', reason: 'replaying', detail: `what was missed is fetched from ${from}` };
   }
   if (pageSizeUnfit !== null) {
     return degraded(

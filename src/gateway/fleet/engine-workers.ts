@@ -151,7 +151,8 @@ export class EngineWorkers {
   #openFeed(worker: Worker, address: FeedSource): void {
     let feed: KvFeed | null = null;
     try {
-      feed = new KvFeed(address, new EventIntake(worker, this.#log), this.#feedCommons);
+      const intake = new EventIntake(worker, this.#log, this.#feedCommons.copies);
+      feed = new KvFeed(address, intake, this.#feedCommons);
       feed.open();
       worker.feed = feed;
       worker.feedFault = null;

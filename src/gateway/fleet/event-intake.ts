@@ -8,6 +8,7 @@ import type { WorkerTraits } from '../engines/worker-traits.ts';
 import { routingBlockSize } from '../feeds/feed-block-size.ts';
 import type { FeedBreak, FeedListener } from '../feeds/feed-listener.ts';
 import { LogRate } from '../feeds/log-rate.ts';
+import type { CopySource, PeerCopy } from '../feeds/peer-copy.ts';
 
 /**
  * Stores in a row with another block size, after which that size is adopted: the first one then belonged to a special
@@ -51,14 +52,16 @@ export class EventIntake implements FeedListener {
   /** Batches so far with only events of other attention kinds. */
   #partialBatches = 0;
   #isPartialCounted = false;
+  readonly #copies: CopySource | null;
   readonly #breakRate = new LogRate(() => performance.now());
   readonly #failureRate = new LogRate(() => performance.now());
 
-  /** @param worker the publisher's worker, which has joined a pool */
-  constructor(worker: Worker, log: Logger) {
+  /** @param worker the publisher's worker, which has joined a pool @param copies null: there are no other replicas */
+  constructor(worker: Worker, log: Logger, copies: CopySource | null = null) {
     this.#worker = worker;
     this.#target = worker;
     this.#log = log;
+    this.#copies = copies;
   }
 
   batch({ rank }: KvBatchHead): void {
@@ -109,12 +112,23 @@ export class EventIntake implements FeedListener {
       this.#setUnfit(null);
     }
     membership.router.dropBlocks(membership.index);
-    // Logged where it is detected.
-    if (reason === 'overfull') return;
+    // Logged where it is detected; what a copy replaces was broken before.
+    if (reason === 'overfull' || reason === 'copied') return;
     const more = this.#breakRate.admit();
     if (more === null) return;
     const line = { worker: id, reason, feed: feed?.status, ...(more > 0 && { more }) };
     this.#log.warn(line, 'KV event feed broken: blocks forgotten');
+  }
+
+  /** Only if its blocks are indexed in the size in which they are announced. */
+  async copy(seqMin: number, signal: AbortSignal): Promise<PeerCopy | null> {
+    if (this.#copies === null || this.#worker.eventsUnfit !== null) return null;
+    const copy = await this.#copies(this.#worker.id, seqMin, signal);
+    const { traits } = this.#worker;
+    const set = traits.blockSizeFrom === 'setting' ? traits.blockSize : null;
+    if (copy === null || routingBlockSize(copy.blockSize, set) !== copy.blockSize) return null;
+    this.#target = this.#worker;
+    return copy;
   }
 
   lost(): void {

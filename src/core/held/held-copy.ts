@@ -1,0 +1,68 @@
+// A copy of what one worker's events have told, as of one moment, read in pieces: for another router of the same
+// workers.
+
+import type { Holdings } from './holdings.ts';
+
+/** Blocks in the form of a store event that knows its sequence hashes. A handle that recurs has a further copy. */
+export interface HeldPiece {
+  /** Handles, two words each. */
+  readonly hashes: Uint32Array;
+  /** Sequence hashes, two words each; 0 for a handle that has come before. */
+  readonly sequence: Uint32Array;
+}
+
+export class HeldCopy {
+  /** Entries of the copy: handles with all their copies. */
+  readonly entryCount: number;
+  readonly #slots: Uint32Array;
+  readonly #stride: number;
+  /** Handle (two words) and number of further copies. */
+  readonly #further: number[] = [];
+  #at = 0;
+  #furtherAt = 0;
+
+  /** Copies the table in one step. O(blocks held), as one memory copy */
+  constructor({ handles, copies }: Holdings) {
+    this.#slots = handles.slots.slice();
+    this.#stride = handles.stride;
+    let furtherCount = 0;
+    for (let at = copies.next(0); at >= 0; at = copies.next(at + copies.stride)) {
+      const count = copies.slots[at + 2]!;
+      this.#further.push(copies.slots[at]!, copies.slots[at + 1]!, count);
+      furtherCount += count;
+    }
+    this.entryCount = handles.size + furtherCount;
+  }
+
+  get bytes(): number {
+    return this.#slots.byteLength + 8 * this.#further.length;
+  }
+
+  /** The next entries; null after the last. O(table slots passed) */
+  next(entriesMax: number): HeldPiece | null {
+    const hashes = new Uint32Array(2 * entriesMax);
+    const sequence = new Uint32Array(2 * entriesMax);
+    let words = 0;
+    const slots = this.#slots;
+    while (words < hashes.length && this.#at < slots.length) {
+      const at = this.#at;
+      this.#at += this.#stride;
+      if ((slots[at]! | slots[at + 1]!) === 0) continue;
+      hashes[words] = slots[at]!;
+      hashes[words + 1] = slots[at + 1]!;
+      sequence[words] = slots[at + 2]!;
+      sequence[words + 1] = slots[at + 3]!;
+      words += 2;
+    }
+    const further = this.#further;
+    while (words < hashes.length && this.#furtherAt < further.length) {
+      const at = this.#furtherAt;
+      hashes[words] = further[at]!;
+      hashes[words + 1] = further[at + 1]!;
+      words += 2;
+      further[at + 2] = further[at + 2]! - 1;
+      if (further[at + 2] === 0) this.#furtherAt += 3;
+    }
+    return words === 0 ? null : { hashes: hashes.slice(0, words), sequence: sequence.slice(0, words) };
+  }
+}

@@ -1,0 +1,98 @@
+// Takes over from another replica what a publisher's batches have told so far: for a feed that has missed some.
+//
+// Live batches wait meanwhile, so those after the copy's last one follow without a gap, and those before it are known
+// by their numbers. Fingerprints of the latest batches show whether both mean the same publisher.
+
+import type { BlocksStored } from '../../core/index.ts';
+import type { FeedListener } from './feed-listener.ts';
+import type { FeedMemory } from './feed-memory.ts';
+import type { FeedSequence } from './feed-sequence.ts';
+import { scrambleHandles } from './handle-scrambler.ts';
+import type { IntakeBudget } from './intake-budget.ts';
+import type { PeerCopy } from './peer-copy.ts';
+
+/** Pause after an attempt without a copy; doubles each time. */
+const pauseMsMin = 1000;
+const pauseMsMax = 60_000;
+/** Blocks may be chosen to be slow to insert: copies that take longer than this for each block are given up. */
+const blockUsMax = 20;
+const timedBlocksMin = 16_384;
+
+export interface AdoptionContext {
+  readonly budget: IntakeBudget;
+  readonly signal: AbortSignal;
+  readonly listener: Pick<FeedListener, 'copy' | 'broken' | 'event'>;
+}
+
+export class FeedAdoption {
+  readonly #sequence: FeedSequence;
+  readonly #memory: FeedMemory;
+  readonly #context: AdoptionContext;
+  #notBeforeMs = 0;
+  #pauseMs = pauseMsMin;
+
+  constructor(sequence: FeedSequence, memory: FeedMemory, context: AdoptionContext) {
+    this.#sequence = sequence;
+    this.#memory = memory;
+    this.#context = context;
+  }
+
+  get isDue(): boolean {
+    return performance.now() >= this.#notBeforeMs;
+  }
+
+  /**
+   * @param seqMin the last batch that must be known afterwards
+   * @returns `whole`: all batches up to the sequence's last are known. `none`: nothing has changed. `lost`: the copy
+   * broke off, and the publisher's blocks are forgotten
+   */
+  async run(seqMin: number): Promise<'whole' | 'none' | 'lost'> {
+    const { signal, listener } = this.#context;
+    this.#notBeforeMs = performance.now() + this.#pauseMs;
+    this.#pauseMs = Math.min(2 * this.#pauseMs, pauseMsMax);
+    const copy = await listener.copy?.(seqMin, signal);
+    if (copy === null || copy === undefined || signal.aborted) return 'none';
+    // Older than what is known, or of another process of the engine.
+    if (copy.seq < Math.max(seqMin, this.#sequence.last) || !this.#memory.agrees(copy.prints)) return 'none';
+    listener.broken('copied');
+    if (!(await this.#apply(copy))) {
+      listener.broken('copied');
+      return 'lost';
+    }
+    this.#sequence.adopt(copy.seq);
+    this.#memory.adopt(copy.prints);
+    this.#notBeforeMs = 0;
+    this.#pauseMs = pauseMsMin;
+    return 'whole';
+  }
+
+  async #apply(copy: PeerCopy): Promise<boolean> {
+    const { budget, signal, listener } = this.#context;
+    let blocks = 0;
+    let spentMs = 0;
+    for await (const piece of copy.pieces()) {
+      if (piece === null || signal.aborted) return false;
+      for (const part of inParts(piece)) {
+        if (budget.spent) await budget.nextTurn();
+        if (signal.aborted) return false;
+        const startMs = performance.now();
+        scrambleHandles(part);
+        listener.event(part);
+        spentMs += performance.now() - startMs;
+        blocks += part.hashes.length / 2;
+        if (blocks > timedBlocksMin && spentMs * 1000 > blockUsMax * blocks) return false;
+      }
+    }
+    return true;
+  }
+}
+
+/** Well under a millisecond each. */
+const partBlocks = 1024;
+
+function* inParts(piece: BlocksStored): Generator<BlocksStored> {
+  for (let at = 0; at < piece.hashes.length; at += 2 * partBlocks) {
+    const to = at + 2 * partBlocks;
+    yield { ...piece, hashes: piece.hashes.subarray(at, to), sequence: piece.sequence!.subarray(at, to) };
+  }
+}
