@@ -47,7 +47,7 @@ export const rooms = {
     ['engines', 'exchange'],
     ['prompts'],
     ['pools'],
-    ['proof', 'telemetry'],
+    ['proof', 'telemetry', 'peers'],
     ['fleet'],
     ['page'],
     ['inference'],

@@ -33,6 +33,7 @@ import { KeyLimits } from './http/key-limits.ts';
 import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
 import { createGatewayServer } from './http/server.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
+import { joinReplicas, shownAddress } from './peers/join-replicas.ts';
 import { Pools } from './pools/pools.ts';
 import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
@@ -104,6 +105,16 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const hasher = new BlockHasher();
   const publisherGate = new PeerGate(config.kvPublishers, log);
   const feedCommons = new FeedCommons(() => performance.now(), publisherGate);
+  const keyLimits = new KeyLimits();
+  const peers = joinReplicas({
+    config,
+    pools,
+    feedCommons,
+    address: () => (server.listening ? shownAddress(addressOf(server, config.host)) : ''),
+    uses: (nowMs) => keyLimits.uses(nowMs),
+    log,
+  });
+  keyLimits.shares = peers?.shares ?? null;
   const fleet = new Fleet({
     create: (spec) => {
       const engine = new Engine(spec, files.workerCa, config.allowLinkLocal);
@@ -133,11 +144,12 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const operatorSlots = operatorConnections(() => performance.now());
   const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
   const answerBudget = new AnswerBudget();
-  const metrics = new GatewayMetrics(pools, fleet.engines, {
+  const door = {
     connections: () => slots.counts(),
     bodyBytes: () => bodyBudget.heldBytes,
     answerBytes: () => answerBudget.heldBytes,
-  });
+  };
+  const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   let health: HealthThread | null = null;
@@ -154,7 +166,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     monitors: fleet.monitors,
     fleet,
     access: new Access(),
-    keyLimits: new KeyLimits(),
+    keyLimits,
+    peers,
     deadlines: new AnswerDeadlines(
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
@@ -198,6 +211,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       log,
       onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
     });
+    peers?.open();
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
     // The operators' listener first: if its port is taken, no client has been served.
@@ -205,6 +219,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     if (config.healthPort !== 'none') health = await healthThread(context, config.healthPort, files.tls);
     await listen(server, config);
   } catch (error) {
+    await peers?.close();
     await health?.close();
     operators?.close();
     await recorder?.close();
@@ -244,6 +259,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
         context.deadlines.close();
+        await peers?.close();
         await discovery.close();
         await Promise.all([...pools].map((pool) => pool.tokens.close()));
         await fleet.close();

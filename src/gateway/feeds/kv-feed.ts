@@ -12,7 +12,6 @@ import { FeedSequence, firstSeqMax, type SequenceVerdict } from './feed-sequence
 import { type FeedLoss, type FeedStatus, FeedTally, feedStatus } from './feed-status.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { IncomingConnection } from './incoming-connection.ts';
-import type { IntakeBudget } from './intake-budget.ts';
 import { ReplayError, replayBatches } from './kv-replay.ts';
 
 /** Interval of `#look`. */
@@ -29,7 +28,6 @@ export class KvFeed {
   readonly #address: FeedAddress;
   readonly #listener: FeedListener;
   readonly #commons: FeedCommons;
-  readonly #budget: IntakeBudget;
   readonly #sequence = new FeedSequence();
   readonly #memory = new FeedMemory();
   readonly #tally = new FeedTally();
@@ -54,7 +52,6 @@ export class KvFeed {
     this.#address = address;
     this.#listener = listener;
     this.#commons = commons;
-    this.#budget = commons.budget;
     this.#watch = new FeedWatch(commons.deadMs, performance.now());
     const heard = {
       connected: () => this.#connected(),
@@ -78,7 +75,7 @@ export class KvFeed {
       },
     };
     const { signal } = this.#closing;
-    this.#adoption = new FeedAdoption(this.#sequence, this.#memory, { budget: this.#budget, signal, listener });
+    this.#adoption = new FeedAdoption(this.#sequence, this.#memory, { budget: this.#commons.budget, signal, listener });
   }
 
   get address(): FeedAddress {
@@ -195,7 +192,7 @@ export class KvFeed {
   }
 
   async #message(message: readonly Uint8Array[]): Promise<void> {
-    if (this.#budget.spent) await this.#budget.nextTurn();
+    if (this.#commons.budget.spent) await this.#commons.budget.nextTurn();
     const frames = readKvFrames(message);
     if (frames.kind === 'failed') this.#tally.malformed += 1;
     else await this.#enqueue(() => this.#live(frames));
@@ -284,7 +281,7 @@ export class KvFeed {
   async #replay(fromSeq: number, purpose: 'catch-up' | 'resync'): Promise<'done' | 'failed' | 'new-publisher'> {
     const known = purpose === 'resync' ? -1 : this.#sequence.last;
     let first = true;
-    const release = await this.#budget.replaySlot();
+    const release = await this.#commons.budget.replaySlot();
     try {
       for await (const { seq, payload } of replayBatches(
         this.#address.replayEndpoint!,
@@ -298,7 +295,7 @@ export class KvFeed {
           return 'new-publisher';
         }
         first = false;
-        if (this.#budget.spent) await this.#budget.nextTurn();
+        if (this.#commons.budget.spent) await this.#commons.budget.nextTurn();
         await this.#settle(seq, payload, this.#sequence.acceptReplayed(seq), true);
       }
       this.#proven = true;

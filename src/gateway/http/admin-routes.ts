@@ -4,6 +4,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine, Membership, Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson, replyText } from '../exchange/http-reply.ts';
+import { clusterViewState } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { type HealthAnswer, type HealthFacts, healthFacts } from './health-answers.ts';
 import { unescapeId } from './path-id.ts';
@@ -43,7 +44,7 @@ export function answerWorkers(context: GatewayContext, { response }: Exchange): 
 }
 
 /** Lists the load of each joined worker and the queue of each pool. */
-export function answerLoads({ pools }: GatewayContext, { response }: Exchange): void {
+export function answerLoads({ pools, peers }: GatewayContext, { response }: Exchange): void {
   const workers: object[] = [];
   const queues: object[] = [];
   for (const pool of pools) {
@@ -54,7 +55,7 @@ export function answerLoads({ pools }: GatewayContext, { response }: Exchange): 
       workers.push({ id, url: engine.url, rank, model: engine.models[0]?.id, state: engine.state, ...load });
     }
   }
-  replyJson(response, 200, { workers, queues });
+  replyJson(response, 200, { view: clusterViewState(peers), workers, queues });
 }
 
 export function answerDecisions({ decisions }: GatewayContext, { response }: Exchange): void {

@@ -5,6 +5,7 @@ import type { AnswerDeadlines } from '../exchange/answer-deadlines.ts';
 import type { BodyBudget } from '../exchange/body-budget.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { InferenceContext } from '../inference/inference-context.ts';
+import type { Peers } from '../peers/peers.ts';
 import type { AcceptHold } from './accept-hold.ts';
 import type { Access } from './access.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
@@ -16,6 +17,8 @@ export interface GatewayContext extends InferenceContext {
   readonly fleet: Fleet;
   readonly access: Access;
   readonly keyLimits: KeyLimits;
+  /** Null: there are no other replicas. */
+  readonly peers: Peers | null;
   readonly deadlines: AnswerDeadlines;
   /** The gateway has been told to stop: requests in flight finish, readiness is off. */
   readonly stopping: boolean;

@@ -9,6 +9,7 @@ import {
   answerMetrics,
   answerWorkers,
 } from './admin-routes.ts';
+import { answerCluster } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { healthAnswers } from './health-answers.ts';
 import { forMethod, type Methods, notFound } from './route-table.ts';
@@ -25,6 +26,7 @@ const operatorRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/metrics', { GET: answerMetrics }],
   ['/workers', { GET: answerWorkers, POST: addWorker }],
   ['/loads', { GET: answerLoads }],
+  ['/cluster', { GET: answerCluster }],
   ['/decisions', { GET: answerDecisions }],
 ] satisfies [string, Methods<Answer>][]);
 

@@ -5,7 +5,7 @@
 //            words, then the words of a piece: its handles, then its sequence hashes, two words each
 
 import { z } from 'zod';
-import { type BatchPrint, rememberedMax } from '../feeds/feed-memory.ts';
+import { rememberedMax } from '../feeds/feed-memory.ts';
 
 /** Raised when an older replica could misread the bytes, or hashes of blocks change. Others are refused. */
 export const holdingsVersion = 1;
@@ -88,5 +88,3 @@ function parsed(bytes: Uint8Array): unknown {
     return null;
   }
 }
-
-export type { BatchPrint };

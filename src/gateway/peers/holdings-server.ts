@@ -54,6 +54,8 @@ export class HoldingsServer {
     const membership = worker?.membership ?? null;
     const feed = worker?.feed ?? null;
     if (worker === undefined || membership === null || feed === null) return refused('no events of this worker here');
+    // Also answered at once if this feed itself waits for a copy.
+    if (!feed.whole) return refused('its blocks are not known whole');
     if (this.#lent.size + this.#opening >= copiesMax) return refused('busy');
     this.#opening += 1;
     try {

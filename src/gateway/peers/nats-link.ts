@@ -2,6 +2,7 @@
 
 import type { Msg, NatsConnection, Status } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { Random } from '../../core/index.ts';
 import { InboundQueue } from './inbound-queue.ts';
 import { accessOptions, type NatsAccess } from './nats-access.ts';
 import type { LinkListener, LinkState, LinkStatus, PeerChannel, PeerLink } from './peer-link.ts';
@@ -57,9 +58,11 @@ export class NatsLink implements PeerLink {
   #unconfirmedBytes = 0;
   #isConfirming = false;
   #asked = 0;
+  readonly #random: Random;
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
+    this.#random = new Random(Number.parseInt(options.replica.slice(-8), 16));
     this.#prefix = `kvoyant.${options.cluster}`;
     this.#inbound = new InboundQueue(
       (inbound) => this.#take(inbound),
@@ -269,7 +272,7 @@ export class NatsLink implements PeerLink {
     const retryMs = isRefused ? refusedRetryMs : this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, retryMsMax);
     // Replicas that lost the same server must not come back in one moment.
-    this.#timer = setTimeout(() => void this.#connect(), retryMs * (0.75 + Math.random() / 2));
+    this.#timer = setTimeout(() => void this.#connect(), retryMs * (0.75 + this.#random.below(512) / 1024));
     this.#timer.unref();
   }
 

@@ -24,10 +24,19 @@ interface Session {
   readonly usedMs: number;
 }
 
+/** Tells other replicas where sessions were placed. */
+export interface SessionSharing {
+  /** The name of a session among replicas. */
+  nameOf(key: string): string;
+  placed(name: string, worker: Worker): void;
+}
+
 export class SessionAffinity {
   readonly #creditTokens: number;
   readonly #sessionsMax: number;
   readonly #pauseMsMax: number;
+  /** Null: there are no other replicas. */
+  sharing: SessionSharing | null = null;
   /** Least recently used first. */
   readonly #sessions = new Map<string, Session>();
 
@@ -44,7 +53,7 @@ export class SessionAffinity {
   /** @param key null if the request has no session @returns null if there is no credit to give */
   affinity(key: string | null, nowMs: number): Affinity | null {
     if (key === null) return null;
-    const session = this.#sessions.get(cut(key));
+    const session = this.#sessions.get(this.#nameOf(key));
     if (session === undefined || nowMs - session.usedMs > this.#pauseMsMax) return null;
     const { membership } = session.worker;
     return membership === null ? null : { worker: membership.index, tokens: this.#creditTokens };
@@ -53,15 +62,29 @@ export class SessionAffinity {
   /** Records that a request of the session was placed on the worker. */
   placed(key: string | null, worker: Worker, nowMs: number): void {
     if (key === null || this.#creditTokens === 0) return;
-    const name = cut(key);
-    this.#sessions.delete(name);
-    this.#sessions.set(name, { worker, usedMs: nowMs });
-    this.#forget(nowMs);
+    const name = this.#nameOf(key);
+    this.#remember(name, worker, nowMs);
+    this.sharing?.placed(name, worker);
+  }
+
+  /** Another replica has placed a request of this session. @param name as its `SessionSharing` names it */
+  placedElsewhere(name: string, worker: Worker, nowMs: number): void {
+    if (this.#creditTokens > 0) this.#remember(name, worker, nowMs);
   }
 
   /** Drops the sessions of a worker that left the pool: its index may be reused. */
   workerGone(worker: Worker): void {
     for (const [name, session] of this.#sessions) if (session.worker === worker) this.#sessions.delete(name);
+  }
+
+  #nameOf(key: string): string {
+    return this.sharing === null ? cut(key) : this.sharing.nameOf(key);
+  }
+
+  #remember(name: string, worker: Worker, nowMs: number): void {
+    this.#sessions.delete(name);
+    this.#sessions.set(name, { worker, usedMs: nowMs });
+    this.#forget(nowMs);
   }
 
   #forget(nowMs: number): void {

@@ -7,6 +7,7 @@ import { tokenFates } from '../engines/prompt-account.ts';
 import type { Pools } from '../pools/pools.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
+import { type ClusterFigures, registerCluster } from './cluster-metrics.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
 import { routerGauge } from './router-values.ts';
@@ -49,7 +50,13 @@ export class GatewayMetrics {
   readonly admission: AdmissionMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
-  constructor(pools: Pools, engines: readonly Engine[], door: DoorFigures) {
+  /** @param cluster null: there are no other replicas */
+  constructor(
+    pools: Pools,
+    engines: readonly Engine[],
+    door: DoorFigures,
+    cluster: () => ClusterFigures | null = () => null,
+  ) {
     const registers = [this.registry];
     const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> =>
       new Counter({ name, help, labelNames, registers });
@@ -120,6 +127,7 @@ export class GatewayMetrics {
     registerFindings(this.registry, engines);
     registerEngines(this.registry, engines);
     registerDoor(this.registry, door);
+    registerCluster(this.registry, cluster);
   }
 
   /** The label of a model that a worker lists or has listed. */
