@@ -33,6 +33,8 @@ export interface PeersOptions {
   readonly log: Logger;
 }
 
+/** After the start, the others need not be heard yet. */
+const foundMsMax = 2000;
 /** Bytes of a message about sessions or keys; larger ones are not read. */
 const sideMessageBytesMax = 262_144;
 
@@ -66,6 +68,7 @@ export class Peers implements LinkListener {
   readonly #unread = { pins: 0, limits: 0 };
   readonly #failureRate = new LogRate(() => performance.now());
   #isPartial = false;
+  #openedMs = 0;
 
   constructor(options: PeersOptions) {
     const { config, replica, version, link } = options;
@@ -91,7 +94,8 @@ export class Peers implements LinkListener {
   }
 
   open(): void {
-    this.#replica.setConnected(false, performance.now());
+    this.#openedMs = performance.now();
+    this.#replica.setConnected(false, this.#openedMs);
     this.#options.link.open(this);
     this.#ticker = setInterval(() => this.#guard(() => this.#tick()), tickMs).unref();
   }
@@ -170,7 +174,7 @@ export class Peers implements LinkListener {
     if (nowMs < this.#limitsDueMs) return;
     this.#limitsDueMs = nowMs + limitsMs;
     this.#settleLimits(nowMs);
-    this.#tellPartial();
+    this.#tellPartial(nowMs);
   }
 
   /** Pools come and go with their engines. */
@@ -198,9 +202,9 @@ export class Peers implements LinkListener {
     if (own.size > 0) link.publish('limits', this.shares.write(own));
   }
 
-  #tellPartial(): void {
+  #tellPartial(nowMs: number): void {
     const { partial, replicas, expected } = this.view;
-    if (partial === this.#isPartial) return;
+    if (partial === this.#isPartial || nowMs - this.#openedMs < foundMsMax) return;
     this.#isPartial = partial;
     const line = { replicas, expected };
     const { log } = this.#options;
