@@ -1,16 +1,16 @@
 // The frame of the page: header, navigation, the view that the address names.
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { ConnectionState } from './connection-state.tsx';
 import { Page, usePage } from './context.ts';
 import { DecisionsView } from './decisions/decisions-view.tsx';
 import { FleetView } from './fleet/fleet-view.tsx';
 import { Headline } from './headline.tsx';
-import { ConnectionState } from './connection-state.tsx';
-import { Login } from './login.tsx';
 import { api } from './live/api.ts';
 import type { Store } from './live/store.ts';
 import { useStore } from './live/store.ts';
 import type { Stream } from './live/stream.ts';
+import { Login } from './login.tsx';
 import { PrefixesView } from './prefixes/prefixes-view.tsx';
 import { linkTo, useRoute, type ViewName, viewNames } from './route.ts';
 import { chooseTheme, useTheme } from './theme.ts';
@@ -30,9 +30,9 @@ export function App({ store, stream }: { readonly store: Store; readonly stream:
   const session = useStore(store, (state) => state.session);
   return (
     <Page.Provider value={context}>
-      <a class="skip" href="#main" onClick={skip}>
+      <button type="button" class="skip" onClick={skip}>
         Skip to the content
-      </a>
+      </button>
       {session !== null && !session.open ? <Login /> : <Frame />}
       <Said />
     </Page.Provider>
@@ -40,8 +40,7 @@ export function App({ store, stream }: { readonly store: Store; readonly stream:
 }
 
 /** The address is the view's: only the focus moves. */
-function skip(event: Event): void {
-  event.preventDefault();
+function skip(): void {
   document.getElementById('main')?.focus();
 }
 

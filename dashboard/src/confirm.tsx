@@ -50,12 +50,7 @@ export function Confirm({ title, children, action, isDanger = false, onConfirm, 
         <button type="button" onClick={onClose}>
           Cancel
         </button>
-        <button
-          type="button"
-          class={isDanger ? 'danger' : 'primary'}
-          disabled={isBusy}
-          onClick={() => void confirm()}
-        >
+        <button type="button" class={isDanger ? 'danger' : 'primary'} disabled={isBusy} onClick={() => void confirm()}>
           {isBusy ? 'Wait' : action}
         </button>
       </div>

@@ -38,8 +38,10 @@ export function duration(ms: number | null): string {
   if (Math.abs(ms) < 999.5) return `${three(ms)} ms`;
   if (Math.abs(ms) < 99_950) return `${three(ms / 1000)} s`;
   const minutes = Math.floor(ms / 60_000);
-  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const seconds = Math.round((ms % 60_000) / 1000);
+  if (minutes < 60) return `${minutes} min${seconds === 0 ? '' : ` ${seconds} s`}`;
+  const rest = minutes % 60;
+  return `${Math.floor(minutes / 60)} h${rest === 0 ? '' : ` ${rest} min`}`;
 }
 
 /** Share 0..1 as `47 %`; small ones keep a figure: `0.4 %`. */

@@ -7,12 +7,8 @@ import type {
   DecisionShort,
   Finding,
   History,
-  PrefixMap,
   Snapshot,
   Sparklines,
-  Truth,
-  WhatIfFigures,
-  WhatIfResult,
   WorkerState,
 } from '../../src/gateway/page/page-data.ts';
 
@@ -20,7 +16,11 @@ const blockTokens = 16;
 const capacityBlocks = 8192;
 const model = 'llama-3.1-8b';
 const exact = { kind: 'exact', reason: null, detail: null } as const;
-const gone = { kind: 'degraded', reason: 'lost-batches', detail: '3 batches are lost; only blocks announced since are known' } as const;
+const gone = {
+  kind: 'degraded',
+  reason: 'lost-batches',
+  detail: '3 batches are lost; only blocks announced since are known',
+} as const;
 
 export interface FleetOptions {
   readonly workers: number;
@@ -58,7 +58,8 @@ export class FakeFleet {
     const usage = (worker: WorkerState): number => (worker.load?.activeBlocks ?? 0) / capacityBlocks;
     const mean = workers.reduce((sum, worker) => sum + usage(worker), 0) / workers.length;
     const busiest = workers.toSorted((a, b) => usage(b) - usage(a))[0]!;
-    const sum = (of: (worker: WorkerState) => number): number => workers.reduce((total, worker) => total + of(worker), 0);
+    const sum = (of: (worker: WorkerState) => number): number =>
+      workers.reduce((total, worker) => total + of(worker), 0);
     return {
       timeMs: nowMs,
       router: {
@@ -119,7 +120,16 @@ export class FakeFleet {
     const promptBlocks = activeBlocks - outputBlocks;
     const draining = this.draining.has(id);
     const findings: Finding[] = isDown
-      ? [{ worker: id, cause: 'unreachable', severity: 'bad', message: 'its connections are refused', advice: 'start the engine, or remove the worker', source: 'health' }]
+      ? [
+          {
+            worker: id,
+            cause: 'unreachable',
+            severity: 'bad',
+            message: 'its connections are refused',
+            advice: 'start the engine, or remove the worker',
+            source: 'health',
+          },
+        ]
       : [];
     return {
       id,
@@ -225,7 +235,8 @@ export class FakeFleet {
     const winner = all.find(({ chosen }) => chosen)!;
     const predictedTtftMs = winner.ttftMs!;
     const surprise = seq % 7 === 0 ? 'ttft' : seq % 19 === 0 ? 'cache' : null;
-    const actualTtftMs = surprise === 'ttft' ? predictedTtftMs * 1.9 + 130 : predictedTtftMs * (0.92 + 0.16 * random.float());
+    const actualTtftMs =
+      surprise === 'ttft' ? predictedTtftMs * 1.9 + 130 : predictedTtftMs * (0.92 + 0.16 * random.float());
     const isDone = seq % 5 !== 0;
     const decision: DecisionInFull = {
       seq,
@@ -307,72 +318,7 @@ export class FakeFleet {
     }));
   }
 
-  prefixes(nowMs: number): PrefixMap {
-    const random = new Random(11);
-    return {
-      timeMs: nowMs,
-      stepMs: 60_000,
-      sampledShare: 1,
-      followedMax: 4096,
-      givenUp: 0,
-      prefixes: Array.from({ length: 24 }, (_, at) => {
-        const tokens = 16 * (40 + random.below(180));
-        const requests = Math.round(900 / (at + 1));
-        const homes = this.#busy.map((_busy, index) => this.idOf(index)).filter(() => random.float() < 1 / (1 + at / 4));
-        return {
-          hash: (0x9e3779b97f4a7c15n * BigInt(at + 1)).toString(16).slice(-16),
-          parent: null,
-          pool: model,
-          model,
-          tokens,
-          blocks: tokens / blockTokens,
-          requests,
-          hitsErrorMax: 0,
-          savedTokens: Math.round(requests * tokens * 0.9),
-          workers: homes,
-          poolWorkers: this.#busy.length,
-          hits: Array.from({ length: 60 }, () => Math.round((requests / 60) * (0.3 + 1.4 * random.float()))),
-          lastMs: nowMs - at * 3100,
-        };
-      }).sort((a, b) => b.savedTokens - a.savedTokens),
-    };
-  }
-
-  truth(span: 'fine' | 'coarse', nowMs: number): Truth {
-    const { stepMs, endMs, series } = this.history(span, null, nowMs);
-    const promptTokens = series.requestsPerS.map((value) => (value ?? 0) * 2600);
-    const cached = promptTokens.map((value, at) => value * (0.66 + 0.08 * Math.sin(at / 17)));
-    const fates = { cachedTokens: 8_412_000, workloadMissTokens: 2_710_000, routingMissTokens: 912_000, promiseMissTokens: 31_000, indexMissTokens: 12_400, surplusTokens: 8_100 };
-    const snapshot = this.snapshot(nowMs);
-    return {
-      span,
-      stepMs,
-      endMs,
-      promptTokens,
-      predictedCachedTokens: cached.map((value, at) => value * (1 + 0.03 * Math.max(0, Math.sin(at / 9)))),
-      actualCachedTokens: cached,
-      ttftErrorShare: series.ttftP50Ms.map((value) => 0.1 + ((value ?? 0) % 37) / 500),
-      ttftBiasShare: series.ttftP50Ms.map((value) => ((value ?? 0) % 29) / 400 - 0.03),
-      totals: { ...fates, requests: 4810, promptTokens: 12_100_000, predictedCachedTokens: 8_447_000, exact: 4702, over: 71, under: 37, tokenMismatches: 0, ttftRequests: 4810, ttftErrorShare: 0.134, ttftBiasShare: 0.021, regretMs: 18.4 },
-      workers: snapshot.workers.map(({ id, trust }, index) => ({ worker: id, trust, canary: { timeMs: nowMs - 90_000, state: 'sound', proofs: ['it counts the same tokens', 'the expected tokens were in its cache', 'its KV events announced the blocks'], reason: null }, exact: 590 + index, over: index % 3, under: index % 2, tokenMismatches: 0, ttftErrorShare: 0.1 + index / 400, ttftBiasShare: 0.02, ...fates, indexMissTokens: 1000 * (index % 4) })),
-      findings: snapshot.workers.flatMap(({ findings }) => findings),
-      verdict: snapshot.fleet.trust,
-    };
-  }
-
-  whatIf(policy: string, minutes: number, nowMs: number): WhatIfResult {
-    const figures = (label: string, name: string, factor: number): WhatIfFigures => ({ label, policy: name, requests: 4810, ttftMeanMs: 402 * factor, ttftP50Ms: 310 * factor, ttftP90Ms: 770 * factor, ttftP99Ms: 1490 * factor, prefixHitRate: 0.684 / Math.sqrt(factor), imbalance: 1.2 * factor });
-    return {
-      request: { policy, minutes },
-      fromMs: nowMs - minutes * 60_000,
-      toMs: nowMs,
-      requests: 4810,
-      verdict: `${policy} would have made the mean time to first token 1.8 times as long: 724 ms in place of 402 ms.`,
-      happened: figures('What happened', 'foresee', 0.97),
-      baseline: figures('The same policy, simulated', 'foresee', 1),
-      asked: figures('Your question, simulated', policy, 1.8),
-      notes: ['The engines are simulated with the speeds that the router has learnt.', 'Requests arrive when they arrived; clients do not slow down.'],
-      tookMs: 2140,
-    };
+  get ids(): string[] {
+    return this.#busy.map((_busy, index) => this.idOf(index));
   }
 }

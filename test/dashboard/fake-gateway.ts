@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import type { DecisionShort, DoctorState, PageSession, WhatIf } from '../../src/gateway/page/page-data.ts';
 import { FakeFleet } from './fake-fleet.ts';
+import { fakePrefixes, fakeTruth, fakeWhatIf } from './fake-reports.ts';
 
 export const contentSecurityPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; " +
@@ -90,11 +91,14 @@ export class FakeGateway {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://x');
     if (pathname === '/') return void response.writeHead(302, { location: '/dashboard/' }).end();
     if (pathname.startsWith('/dashboard/')) return await sendFile(response, pathname.slice('/dashboard/'.length));
-    if (request.method !== 'GET' && request.headers['x-kvoyant-page'] !== '1') return void response.writeHead(403).end();
+    if (request.method !== 'GET' && request.headers['x-kvoyant-page'] !== '1')
+      return void response.writeHead(403).end();
     const body = request.method === 'POST' ? ((await readJson(request)) as Record<string, never>) : {};
     const answer = this.#data(request.method ?? 'GET', pathname, searchParams, body);
     if (pathname === '/page/stream') return this.#stream(response);
-    response.writeHead(answer === null ? 404 : answer === 'refused' ? 401 : 200, { 'content-type': 'application/json' });
+    response.writeHead(answer === null ? 404 : answer === 'refused' ? 401 : 200, {
+      'content-type': 'application/json',
+    });
     response.end(JSON.stringify(answer === 'refused' ? { error: { message: 'the key is unknown' } } : answer));
   }
 
@@ -127,18 +131,29 @@ export class FakeGateway {
       case 'GET /page/history':
         return this.fleet.history(span, query.get('worker'), nowMs);
       case 'GET /page/prefixes':
-        return this.fleet.prefixes(nowMs);
+        return fakePrefixes(this.fleet.ids, nowMs);
       case 'GET /page/truth':
-        return this.fleet.truth(span, nowMs);
+        return fakeTruth(this.fleet.history(span, null, nowMs), this.fleet.snapshot(nowMs));
       case 'GET /page/what-if':
         return this.#whatIf;
       case 'POST /page/what-if':
-        this.#whatIf = { kind: 'done', policies, minutesMax: 60, result: this.fleet.whatIf(body['policy']!, body['minutes']!, nowMs) };
+        this.#whatIf = {
+          kind: 'done',
+          policies,
+          minutesMax: 60,
+          result: fakeWhatIf(body['policy']!, body['minutes']!, nowMs),
+        };
         return this.#whatIf;
       case 'GET /page/doctor':
         return this.#doctor;
       case 'POST /page/doctor':
-        this.#doctor = { kind: 'done', worker: body['worker']!, timeMs: nowMs, findings: [], lines: ['tokens: the same', 'cache: found', 'events: announced'] };
+        this.#doctor = {
+          kind: 'done',
+          worker: body['worker']!,
+          timeMs: nowMs,
+          findings: [],
+          lines: ['tokens: the same', 'cache: found', 'events: announced'],
+        };
         return this.#doctor;
       default:
         return null;
@@ -166,7 +181,11 @@ export class FakeGateway {
   }
 }
 
-function shortOf({ all: _all, why: _why, ...short }: ReturnType<FakeFleet['decide']> & { all?: unknown; why?: unknown }): DecisionShort {
+function shortOf({
+  all: _all,
+  why: _why,
+  ...short
+}: ReturnType<FakeFleet['decide']> & { all?: unknown; why?: unknown }): DecisionShort {
   return short;
 }
 

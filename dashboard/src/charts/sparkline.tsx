@@ -8,6 +8,7 @@ interface Props {
   readonly values: readonly (number | null)[];
   /** Name of a colour of the style sheet. */
   readonly colour: string;
+  /** Default: as wide as the place it stands in. */
   readonly width?: number;
   readonly height?: number;
   /** Bars in place of a line, for counts. */
@@ -18,13 +19,19 @@ const lineWidth = 1.6;
 /** Keeps the line and its dot inside the canvas. */
 const inset = 3;
 
-export function Sparkline({ values, colour, width = 120, height = 30, bars = false }: Props) {
+export function Sparkline({ values, colour, width, height = 30, bars = false }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useTheme();
   useEffect(() => {
-    if (canvas.current !== null) draw(canvas.current, values, colourOf(colour), width, height, bars);
+    const element = canvas.current!;
+    draw(element, values, colourOf(colour), width ?? element.clientWidth, height, bars);
   }, [values, colour, width, height, bars, theme]);
-  return <canvas ref={canvas} class="sparkline" aria-hidden="true" style={{ width: `${width}px`, height: `${height}px` }} />;
+  const size = { width: width === undefined ? '100%' : `${width}px`, height: `${height}px` };
+  return (
+    <span class="sparkline" aria-hidden="true">
+      <canvas ref={canvas} style={size} />
+    </span>
+  );
 }
 
 function draw(
@@ -51,7 +58,8 @@ function draw(
   if (bars) {
     const barWidth = Math.max(1, step * 0.7);
     for (const [at, value] of values.entries()) {
-      if (value !== null && value > 0) context.fillRect(inset + at * step - barWidth / 2, y(value), barWidth, height - inset - y(value));
+      if (value !== null && value > 0)
+        context.fillRect(inset + at * step - barWidth / 2, y(value), barWidth, height - inset - y(value));
     }
     return;
   }

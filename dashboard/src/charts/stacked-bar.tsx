@@ -22,9 +22,7 @@ export function StackedBar({ parts, whole, label }: Props) {
   return (
     <div class="bar" role="img" aria-label={label} title={label}>
       {parts.map(({ name, value, colour }) =>
-        value > 0 ? (
-          <span key={name} style={{ width: `${value * scale}%`, background: `var(${colour})` }} />
-        ) : null,
+        value > 0 ? <span key={name} style={{ width: `${value * scale}%`, background: `var(${colour})` }} /> : null,
       )}
     </div>
   );

@@ -138,7 +138,13 @@ function optionsFor(props: Props, width: number, onPoint: (index: number | null)
       y: { range: (_plot, least, most) => [signed ? Math.min(0, least ?? 0) : 0, Math.max(top, most ?? 0) || 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 26, values: (_plot, times) => times.map((s) => shortClock(s)) },
+      {
+        ...axis,
+        grid: { show: false },
+        space: 56,
+        size: 26,
+        values: (_plot, times) => times.map((s) => shortClock(s)),
+      },
       { ...axis, size: 58, space: 34, values: (_plot, values) => values.map((value) => format(value)) },
     ],
     series: [

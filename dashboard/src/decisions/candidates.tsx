@@ -9,6 +9,8 @@ import { type CostBar, costBar } from './cost-bars.ts';
 
 /** More are folded away. */
 const shownMax = 12;
+/** Bars end at this many times the lowest cost. */
+const cutAt = 6;
 
 export function Candidates({ decision }: { readonly decision: DecisionInFull }) {
   const { all, promptTokens, costUnit } = decision;
@@ -17,7 +19,7 @@ export function Candidates({ decision }: { readonly decision: DecisionInFull }) 
   const hasCost = all.some(({ cost }) => cost !== null && cost > 0);
   const shown = isWhole ? sorted : sorted.filter(({ chosen }, at) => at < shownMax || chosen);
   const bars = shown.map(costBar);
-  const most = shown.reduce((highest, { cost }) => Math.max(highest, finite(cost)), 0);
+  const most = axisEnd(shown);
   return (
     <section class="candidates" aria-labelledby="candidates">
       <header class="row">
@@ -111,7 +113,7 @@ function Row({ candidate, bar, most, promptTokens }: RowProps) {
         </>
       )}
       <td class="number">
-        {count(overlapTokens)} <small class="faint">{percent(promptTokens > 0 ? overlapTokens / promptTokens : null)}</small>
+        <span title={percent(promptTokens > 0 ? overlapTokens / promptTokens : null)}>{count(overlapTokens)}</span>
       </td>
       <td class="number">{count(candidate.uncachedTokens)}</td>
       <td class="number">{backlogMs === null ? `${short(candidate.activePrefillTokens)} tok` : duration(backlogMs)}</td>
@@ -132,9 +134,12 @@ function CostBarCell({ bar, cost, most }: CellProps) {
   const text = explain(bar, cost);
   return (
     <>
-      <div class="cost-bar" title={text} role="img" aria-label={text}>
+      <div class={finite(cost) > most ? 'cost-bar cut' : 'cost-bar'} title={text} role="img" aria-label={text}>
         {bar.parts.map(({ name, value, colour }) => (
-          <span key={name} style={{ width: `${most > 0 ? (100 * value) / most : 0}%`, background: `var(${colour})` }} />
+          <span
+            key={name}
+            style={{ flexBasis: `${most > 0 ? (100 * value) / most : 0}%`, background: `var(${colour})` }}
+          />
         ))}
       </div>
       {bar.factors.length > 0 && (
@@ -174,6 +179,13 @@ function explain({ parts, factors }: CostBar, cost: number | null): string {
 function byCost(a: CandidateState, b: CandidateState): number {
   const difference = (a.cost ?? Number.POSITIVE_INFINITY) - (b.cost ?? Number.POSITIVE_INFINITY);
   return Number.isNaN(difference) || difference === 0 ? Number(b.chosen) - Number(a.chosen) : difference;
+}
+
+/** Costs may differ by hundreds: the bars of the dearest are cut, so that the cheapest can be compared. */
+function axisEnd(candidates: readonly CandidateState[]): number {
+  const costs = candidates.map(({ cost }) => finite(cost)).filter((cost) => cost > 0);
+  if (costs.length === 0) return 0;
+  return Math.min(Math.max(...costs), cutAt * Math.min(...costs));
 }
 
 function finite(cost: number | null): number {

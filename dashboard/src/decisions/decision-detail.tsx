@@ -65,7 +65,8 @@ export function DecisionDetail({ requestId, closeLink }: Props) {
 }
 
 function Attempt({ decision }: { readonly decision: DecisionInFull }) {
-  const { why, outcome, error, status, timeMs, model, policy, reason, slo, surprise, trust, known, regretMs } = decision;
+  const { why, outcome, error, status, timeMs, model, policy, reason, slo, surprise, trust, known, regretMs } =
+    decision;
   const { requestId, promptTokens, outputTokens, durationMs, bestWorker } = decision;
   const [level, word] = outcomeOf(outcome);
   const nameOf = useNames();
@@ -162,7 +163,11 @@ function useAttempts(requestId: string): Attempts {
       .map(({ seq, outcome, actualTtftMs, actualCachedTokens }) => [seq, outcome, actualTtftMs, actualCachedTokens])
       .join('/'),
   );
-  const [state, setState] = useState<Attempts & { readonly of: string }>({ of: requestId, attempts: null, fault: null });
+  const [state, setState] = useState<Attempts & { readonly of: string }>({
+    of: requestId,
+    attempts: null,
+    fault: null,
+  });
   useEffect(() => {
     let isCurrent = true;
     api.decision(requestId).then(

@@ -127,13 +127,15 @@ function Row({ row, at, total, link, isOpen }: RowProps) {
           <span class="cached" aria-hidden="true">
             <span style={{ width: `${100 * share}%` }} />
           </span>
-          <small class="soft">
-            {percent(share)} of {count(promptTokens)} cached
+          <small class="soft" title="Share of the prompt that was cached">
+            {percent(share)} of {count(promptTokens)}
           </small>
         </span>
         <span class="time">
           <strong>{duration(actualTtftMs)}</strong>
-          <small class="soft">{predictedTtftMs !== null && `${duration(predictedTtftMs)} predicted`}</small>
+          <small class="soft" title="Time to first token; predicted">
+            {predictedTtftMs !== null && `~ ${duration(predictedTtftMs)}`}
+          </small>
         </span>
         <span class="how">
           {row.surprise === null || outcome === 'failed' ? (

@@ -25,6 +25,7 @@ export function DecisionsView({ route }: { readonly route: Route }) {
       <section class="panel list" aria-labelledby="stream">
         <header class="row">
           <h2 id="stream">Decisions</h2>
+          {route.item === null && <p class="soft">Open one to see what each worker would have cost, and what came.</p>}
           <p class="faint end">
             {short(feed.perS)}/s{feed.shownShare < 0.99 && `, ${percent(feed.shownShare)} of them shown`}
           </p>
@@ -38,13 +39,7 @@ export function DecisionsView({ route }: { readonly route: Route }) {
           <DecisionList rows={rows} filter={filter} opened={route.item} />
         )}
       </section>
-      {route.item === null ? (
-        <p class="empty hint">
-          Open a decision to see what each worker would have cost, what was predicted, and what came.
-        </p>
-      ) : (
-        <DecisionDetail requestId={route.item} closeLink={linkWith(filter, null)} />
-      )}
+      {route.item !== null && <DecisionDetail requestId={route.item} closeLink={linkWith(filter, null)} />}
     </div>
   );
 }

@@ -12,8 +12,13 @@ interface Props {
   readonly nameOf: (id: string) => string;
 }
 
+/** More columns have no names, and are sorted, so that their outline shows how even the load is. */
+const namedMax = 12;
+
 export function Balance({ workers, fleet, nameOf }: Props) {
-  const joined = workers.filter(({ load }) => load !== null);
+  const isDense = workers.length > namedMax;
+  const known = workers.filter(({ load }) => load !== null);
+  const joined = isDense ? known.toSorted((a, b) => usageOf(b) - usageOf(a)) : known;
   const usages = joined.map(usageOf);
   const mean = usages.reduce((sum, usage) => sum + usage, 0) / Math.max(1, usages.length);
   const top = Math.max(0.05, ...usages) * 1.08;
@@ -24,19 +29,23 @@ export function Balance({ workers, fleet, nameOf }: Props) {
         <h2 id="balance">Balance</h2>
         <p class="soft">{verdictOf(imbalance)}</p>
       </header>
-      <ol class="columns" aria-label="KV blocks in use, by worker">
+      <ol class={isDense ? 'columns dense' : 'columns'} aria-label="KV blocks in use, by worker">
         {joined.map((worker, at) => {
           const usage = usages[at]!;
           const name = nameOf(worker.id);
           return (
             <li key={worker.id} class={isDown(worker) ? 'down' : ''}>
-              <a href={linkTo('fleet', worker.id)} aria-label={`${name}: ${percent(usage)} of its KV blocks`} title={`${name}: ${percent(usage)}`}>
+              <a
+                href={linkTo('fleet', worker.id)}
+                aria-label={`${name}: ${percent(usage)} of its KV blocks`}
+                title={`${name}: ${percent(usage)}`}
+              >
                 <span class="column" style={{ height: `${(100 * usage) / top}%` }}>
                   {blockParts(worker).parts.map(({ name: part, value, colour }) => (
                     <span key={part} style={{ flexGrow: value, background: `var(${colour})` }} />
                   ))}
                 </span>
-                {joined.length <= 12 && <span class="name">{name}</span>}
+                {!isDense && <span class="name">{name}</span>}
               </a>
             </li>
           );

@@ -93,7 +93,17 @@ interface CellProps {
 function Cell({ worker, name, text, step, isOpen }: CellProps) {
   const [level, word] = stateOf(worker);
   const down = isDown(worker);
-  const mark = down ? '✕' : level === 'warn' ? '▲' : level === 'off' ? '◐' : level === 'busy' ? '○' : isSlow(worker) ? '▼' : '';
+  const mark = down
+    ? '✕'
+    : level === 'warn'
+      ? '▲'
+      : level === 'off'
+        ? '◐'
+        : level === 'busy'
+          ? '○'
+          : isSlow(worker)
+            ? '▼'
+            : '';
   return (
     <li>
       <a

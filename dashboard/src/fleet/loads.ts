@@ -1,7 +1,7 @@
 // Figures of a worker that several parts of the fleet view show.
 
-import type { WorkerState } from '../data.ts';
 import type { BarPart } from '../charts/stacked-bar.tsx';
+import type { WorkerState } from '../data.ts';
 
 export interface BlockParts {
   readonly parts: readonly BarPart[];

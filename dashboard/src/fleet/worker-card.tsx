@@ -1,7 +1,7 @@
 // One worker: how full, how busy, how fast, how well known.
 
-import { StackedBar } from '../charts/stacked-bar.tsx';
 import { Sparkline } from '../charts/sparkline.tsx';
+import { StackedBar } from '../charts/stacked-bar.tsx';
 import type { WorkerSparklines, WorkerState } from '../data.ts';
 import { count, duration, nothing, percent, short, times } from '../format.ts';
 import { linkTo } from '../route.ts';
@@ -26,10 +26,9 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
   const { load, speed, rates, findings } = worker;
   const fault = findings.find(({ severity }) => severity !== 'info');
   return (
-    <article class={`card ${isDown(worker) ? 'down' : level}`} aria-label={`Worker ${name}`} data-worker={worker.id}>
+    <article class={`card is-${isDown(worker) ? 'down' : level}`} aria-label={`Worker ${name}`} data-worker={worker.id}>
       <header>
         <h3 title={worker.id}>{alone ? name : <a href={linkTo('fleet', worker.id)}>{name}</a>}</h3>
-        {isBusiest && <span class="tag">busiest</span>}
         {isSlow(worker) && <span class="tag warn">{times(speed!.slowness)} slower</span>}
         <StateMark level={level} word={word} />
       </header>
@@ -38,19 +37,29 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
         <p class="faint">Nothing is known of its load until it joins.</p>
       ) : (
         <>
-          <Blocks worker={worker} />
+          <Blocks worker={worker} isBusiest={isBusiest} />
           <dl class="figures">
-            <Pair name="requests" value={count(load.runningRequests)} />
+            <Pair name="requests" value={count(load.runningRequests)} title="Requests in flight" />
+            <Pair name="requests/s" value={short(rates?.requestsPerS ?? null)} title="Requests a second" />
             <Pair
-              name="prefill waiting"
-              value={`${short(load.activePrefillTokens)} tok`}
-              more={speed === null || speed.backlogMs < 1 ? '' : duration(speed.backlogMs)}
+              name="prefill tokens"
+              value={short(load.activePrefillTokens)}
+              title="Prompt tokens that are booked there and not computed yet"
             />
-            <Pair name="requests/s" value={short(rates?.requestsPerS ?? null)} />
             <Pair
-              name="learnt speed"
-              value={speed?.prefillTokensPerS == null ? nothing : `${short(speed.prefillTokensPerS)} tok/s`}
-              more={speed?.msPerToken == null ? '' : `${duration(speed.msPerToken)}/token`}
+              name="prefill wait"
+              value={duration(speed?.backlogMs ?? null)}
+              title="Predicted time until the prefill that is booked there is done"
+            />
+            <Pair
+              name="prefill speed"
+              value={speed?.prefillTokensPerS == null ? nothing : `${short(speed.prefillTokensPerS)}/s`}
+              title="Prompt tokens a second, as learnt from its streams"
+            />
+            <Pair
+              name="per token"
+              value={duration(speed?.msPerToken ?? null)}
+              title="Time between two output tokens, as learnt from its streams"
             />
           </dl>
           <div class="sparks">
@@ -77,7 +86,7 @@ function Trust({ worker: { trust } }: { readonly worker: WorkerState }) {
   );
 }
 
-function Blocks({ worker }: { readonly worker: WorkerState }) {
+function Blocks({ worker, isBusiest }: { readonly worker: WorkerState; readonly isBusiest: boolean }) {
   const { parts, total } = blockParts(worker);
   const { capacityBlocks, capacityKnown } = worker.load!;
   const shown = parts.filter(({ value }) => value > 0).map(({ name, value }) => `${count(value)} ${name}`);
@@ -90,20 +99,18 @@ function Blocks({ worker }: { readonly worker: WorkerState }) {
           {count(total)} of {count(capacityBlocks)}
           {capacityKnown ? '' : ' (assumed)'} blocks
         </span>
+        {isBusiest && <span class="tag end">busiest</span>}
       </p>
       <StackedBar parts={parts} whole={capacityBlocks} label={label} />
     </div>
   );
 }
 
-function Pair({ name, value, more = '' }: { readonly name: string; readonly value: string; readonly more?: string }) {
+function Pair({ name, value, title }: { readonly name: string; readonly value: string; readonly title: string }) {
   return (
-    <div>
+    <div title={title}>
       <dt>{name}</dt>
-      <dd>
-        {value}
-        {more !== '' && <small> {more}</small>}
-      </dd>
+      <dd>{value}</dd>
     </div>
   );
 }
@@ -120,7 +127,7 @@ function Spark({ name, value, values = noValues, colour }: SparkProps) {
     <div class="spark">
       <span class="soft">{name}</span>
       <strong>{value}</strong>
-      <Sparkline values={values} colour={colour} width={96} height={26} />
+      <Sparkline values={values} colour={colour} height={28} />
     </div>
   );
 }

@@ -1,7 +1,16 @@
 // Requests to the gateway that serves this page.
 
-import type { DecisionInFull, DecisionList, DoctorState, History, PageSession } from '../data.ts';
-import type { PrefixMap, Span, Truth, WhatIf } from '../data.ts';
+import type {
+  DecisionInFull,
+  DecisionList,
+  DoctorState,
+  History,
+  PageSession,
+  PrefixMap,
+  Span,
+  Truth,
+  WhatIf,
+} from '../data.ts';
 
 /** The gateway refused; `status` 0: it was not reached. */
 export class ApiError extends Error {

@@ -75,9 +75,7 @@ export class Stream {
     };
     on('snapshot', (snapshot) => this.#store.change({ snapshot, snapshotMs: Date.now() }));
     on('sparklines', (sparklines) => this.#store.change({ sparklines }));
-    on('decisions', (batch) =>
-      this.#store.change({ decisions: addDecisions(this.#store.state.decisions, batch) }),
-    );
+    on('decisions', (batch) => this.#store.change({ decisions: addDecisions(this.#store.state.decisions, batch) }));
     on('what-if', (whatIf) => this.#store.change({ whatIf }));
     on('doctor', (doctor) => this.#store.change({ doctor }));
     on('bye', ({ reason, retryMs }) => {

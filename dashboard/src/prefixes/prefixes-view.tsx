@@ -31,20 +31,23 @@ export function PrefixesView() {
 
 function Lead({ map: { prefixes, sampledShare, givenUp, followedMax } }: { readonly map: PrefixMap }) {
   const saved = prefixes.filter(({ parent }) => parent === null).reduce((sum, { savedTokens }) => sum + savedTokens, 0);
-  const wide = prefixes.filter(({ workers, poolWorkers }) => workers.length > 1 && workers.length === poolWorkers).length;
+  const wide = prefixes.filter(
+    ({ workers, poolWorkers }) => workers.length > 1 && workers.length === poolWorkers,
+  ).length;
   const first = prefixes[0]!;
   return (
     <section class="panel" aria-labelledby="prefixes">
       <h2 id="prefixes">Prefixes of the last hour</h2>
       <p class="why">
-        {plural(prefixes.length, 'prefix', 'prefixes')} saved about {short(saved)} prompt tokens from being computed again.
-        The hottest is {count(first.tokens)} tokens long and saved {short(first.savedTokens)}.
-        {wide > 0 && ` ${plural(wide, 'prefix', 'prefixes')} live on every worker.`}
+        {plural(prefixes.length, 'prefix', 'prefixes')} saved about {short(saved)} prompt tokens from being computed
+        again. The hottest is {count(first.tokens)} tokens long and saved {short(first.savedTokens)}.
+        {wide > 0 && ` ${wide === 1 ? 'One lives' : `${count(wide)} live`} on every worker.`}
       </p>
       <p class="faint">
         Only hashes of blocks are known, never text. Savings are as predicted by the choices.
         {sampledShare < 1 && ` ${percent(sampledShare)} of the decisions were looked at.`}
-        {givenUp > 0 && ` At most ${count(followedMax)} are followed at a time; ${count(givenUp)} were given up for others.`}
+        {givenUp > 0 &&
+          ` At most ${count(followedMax)} are followed at a time; ${count(givenUp)} were given up for others.`}
       </p>
     </section>
   );
@@ -74,7 +77,7 @@ function Table({ map: { prefixes, stepMs } }: { readonly map: PrefixMap }) {
               <th scope="col" class="number">
                 Requests
               </th>
-              <th scope="col">Last {duration(spanMs)}</th>
+              <th scope="col">Over {duration(spanMs)}</th>
               <th scope="col" class="number">
                 Seen
               </th>
@@ -147,7 +150,13 @@ function Amount({ value, most, text, colour }: AmountProps) {
 }
 
 /** A cell for each worker of the fleet, filled where the whole prefix lives. With many workers only their number. */
-function Homes({ prefix: { workers, poolWorkers }, ids }: { readonly prefix: PrefixState; readonly ids: readonly string[] }) {
+function Homes({
+  prefix: { workers, poolWorkers },
+  ids,
+}: {
+  readonly prefix: PrefixState;
+  readonly ids: readonly string[];
+}) {
   const nameOf = useNames();
   const at = new Set(workers);
   const names = workers.map(nameOf).join(', ');

@@ -3,9 +3,9 @@
 import { useState } from 'preact/hooks';
 import { type ChartLine, TimeChart } from '../charts/time-chart.tsx';
 import type { Span, TrustSummary, Truth } from '../data.ts';
-import { duration, percent, plural, short } from '../format.ts';
 import { Findings } from '../findings.tsx';
 import { SpanChoice } from '../fleet/history-charts.tsx';
+import { duration, percent, plural, short } from '../format.ts';
 import { api } from '../live/api.ts';
 import { useFetched } from '../live/use-fetched.ts';
 import { type Level, StateMark } from '../state-mark.tsx';
@@ -63,7 +63,11 @@ function Verdict({ truth: { verdict, totals, findings } }: { readonly truth: Tru
         <Figure
           name="mean error of predicted TTFT"
           value={percent(totals.ttftErrorShare)}
-          more={totals.ttftRequests === 0 ? 'this policy predicts none' : `of ${plural(totals.ttftRequests, 'request')}${biasOf(totals.ttftBiasShare)}`}
+          more={
+            totals.ttftRequests === 0
+              ? 'this policy predicts none'
+              : `of ${plural(totals.ttftRequests, 'request')}${biasOf(totals.ttftBiasShare)}`
+          }
         />
         <Figure name="mean regret in hindsight" value={duration(totals.regretMs)} more="against the best worker" />
       </dl>

@@ -133,8 +133,8 @@ function Result({ result }: { readonly result: WhatIfResult }) {
         {verdict}
       </h2>
       <p class="faint">
-        {plural(requests, 'request')} from {clock(fromMs)} to {clock(toMs)}, replayed in {duration(tookMs)}. Compare the last
-        two rows: they ran in the same simulated engines.
+        {plural(requests, 'request')} from {clock(fromMs)} to {clock(toMs)}, replayed in {duration(tookMs)}. Compare the
+        last two rows: they ran in the same simulated engines.
       </p>
       <div class="scroll">
         <table class="what-if">
