@@ -179,6 +179,8 @@ export interface WorkerLoad {
   readonly source: IndexSource;
   /** Distinct full prompt blocks of the requests in flight, plus the blocks that belong to one sequence only. */
   readonly activeBlocks: number;
+  /** The part of `activeBlocks` that belongs to one sequence only: prompt tails and output. */
+  readonly ownBlocks: number;
   /** Prompt tokens that are booked and not computed yet. */
   readonly activePrefillTokens: number;
   readonly runningRequests: number;

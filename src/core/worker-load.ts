@@ -27,6 +27,7 @@ export function readLoad({ workers, held, speed }: LoadSources, worker: WorkerIn
     runningRequestsMax: Number.isFinite(runningRequestsMax) ? runningRequestsMax : null,
     source: workers.source(worker),
     activeBlocks: workers.activeBlocks[worker]!,
+    ownBlocks: workers.ownBlocks[worker]!,
     activePrefillTokens: workers.activePrefillTokens[worker]!,
     runningRequests: workers.runningRequests[worker]!,
     othersBlocks: workers.othersActiveTokens[worker]! / workers.blockSize[worker]!,

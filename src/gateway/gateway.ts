@@ -3,6 +3,7 @@
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
@@ -31,8 +32,12 @@ import { healthFacts } from './http/health-answers.ts';
 import { HealthListenError, HealthThread } from './http/health-thread.ts';
 import { KeyLimits } from './http/key-limits.ts';
 import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
+import { builtPage, PageAssets } from './http/page-assets.ts';
 import { createGatewayServer } from './http/server.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
+import type { Examine } from './page/doctor-desk.ts';
+import { Page } from './page/page.ts';
+import type { RunWhatIf } from './page/what-if-desk.ts';
 import { joinReplicas, shownAddress } from './peers/join-replicas.ts';
 import { Pools } from './pools/pools.ts';
 import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
@@ -89,6 +94,14 @@ export interface GatewaySurroundings {
   readonly lateBooking?: boolean;
   /** Destination of the log; default: stderr. */
   readonly logTo?: DestinationStream;
+  /** Shown by the page. */
+  readonly version?: string;
+  /** Folder of the built page; default: where the build puts it. */
+  readonly pageFolder?: string;
+  /** Runs the lab for the page's what-if, with the policies that may be asked for. */
+  readonly whatIf?: { readonly run: RunWhatIf; readonly policies: readonly string[] };
+  /** Runs the doctor for the page. */
+  readonly examine?: Examine;
 }
 
 /**
@@ -153,6 +166,21 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   let health: HealthThread | null = null;
+  const page = new Page({
+    pools,
+    engines: fleet.engines,
+    decisions: () => context.decisions,
+    config: () => live.current,
+    version: surroundings.version ?? '',
+    tokenizerName: tokenizer?.name ?? config.tokenizer,
+    leaving: (engine) => fleet.leaving(engine),
+    stopping: () => stopping,
+    limited: () => metrics.limitedByName(),
+    recordingStartMs: () => (recorder === null ? null : performance.timeOrigin + recorder.startMs),
+    runWhatIf: surroundings.whatIf?.run ?? null,
+    whatIfPolicies: surroundings.whatIf?.policies ?? [],
+    examine: surroundings.examine ?? null,
+  });
   const context: GatewayContext = {
     get config() {
       return live.current;
@@ -180,7 +208,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     retryBudget: new RetryBudget(),
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,
-    decisions: new DecisionLog(config.decisionsMax),
+    decisions: new DecisionLog(config.decisionsMax, page),
+    page,
+    pageAssets: new PageAssets(surroundings.pageFolder ?? fileURLToPath(builtPage), () => performance.now()),
     get recorder() {
       return recorder;
     },
@@ -222,6 +252,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     await peers?.close();
     await health?.close();
     operators?.close();
+    page.close();
     await recorder?.close();
     context.deadlines.close();
     await discovery.close();
@@ -256,6 +287,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
           brokenOffAnswers = context.deadlines.breakOff(shutdownGraceMs);
           if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs }, 'answers broken off');
         });
+        page.close();
         // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
         context.deadlines.close();

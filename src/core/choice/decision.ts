@@ -33,6 +33,7 @@ export interface Decision {
   readonly predictedTtftMs: number | null;
   /** Predicted time per output token after the first. Null if the router predicts none. */
   readonly predictedTpotMs: number | null;
+  readonly candidateCount: number;
   /** All candidates in order of worker index. Built on each call. */
   candidates(): CandidateCost[];
 }
@@ -56,8 +57,8 @@ export class RecordedDecision implements Decision {
   readonly isl: number;
   readonly predictedTtftMs: number | null;
   readonly predictedTpotMs: number | null;
+  readonly candidateCount: number;
   readonly #rows: Float64Array;
-  readonly #count: number;
 
   constructor(policy: string, reason: DecisionReason, isl: number, candidates: Candidates, position: number) {
     this.policy = policy;
@@ -73,10 +74,10 @@ export class RecordedDecision implements Decision {
     this.predictedTtftMs = candidates.ttftMs[position]! || null;
     this.predictedTpotMs = candidates.tpotMs[position]! || null;
     this.#rows = candidates.copy();
-    this.#count = candidates.count;
+    this.candidateCount = candidates.count;
   }
 
   candidates(): CandidateCost[] {
-    return expand(this.#rows, this.#count);
+    return expand(this.#rows, this.candidateCount);
   }
 }

@@ -237,6 +237,11 @@ export const settings = {
     'ask engines for the usage of every stream; only clients that asked for it see it',
   ),
   decisionsMax: fixed(integer(0, 1_000_000, 1024), 'n', 'decisions kept for /decisions; 0: none'),
+  pageViewersMax: live(
+    integer(0, 1000, 16),
+    'n',
+    'pages that may look on at a time; more are refused with 503; 0: none',
+  ),
   record: fixed(
     path,
     'path',

@@ -5,6 +5,10 @@ import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
 import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import type { PageSession } from '../page/page-data.ts';
+import { LoginTries } from './login-tries.ts';
+import { cookieName, type PageSessionEntry, PageSessions, readCookie, sessionCookie } from './page-sessions.ts';
 
 /** Methods that change nothing on any route. */
 const views: ReadonlySet<string> = new Set(['GET', 'HEAD']);
@@ -18,7 +22,15 @@ export interface OperatorKeys {
   readonly adminHost: string;
 }
 
+/** Browsers send it with writes of the page's own scripts only. */
+const pageHeader = 'x-kvoyant-page';
+
 export class Access {
+  readonly #sessions = new PageSessions(() => Date.now());
+  readonly #tries = new LoginTries(() => performance.now());
+  /** Changes with the operators' keys: who was admitted before has to show a key again. */
+  #epoch = 0;
+  #keys = '';
   #keyring: ApiKeyring = new ApiKeyring([]);
   #admin: SecretCheck | null = null;
   #view: SecretCheck | null = null;
@@ -29,6 +41,11 @@ export class Access {
     this.#admin = adminKey === null ? null : new SecretCheck(adminKey);
     this.#view = viewKey === null ? null : new SecretCheck(viewKey);
     this.#adminHost = adminHost;
+    const keys = JSON.stringify([adminKey, viewKey]);
+    if (keys === this.#keys) return;
+    this.#keys = keys;
+    this.#epoch += 1;
+    this.#sessions.clear();
   }
 
   /** Whether clients need an API key. */
@@ -64,14 +81,105 @@ export class Access {
   }
 
   /**
-   * Authorizes a request at the operators' listener: by key, or from this machine if no adminKey is set.
+   * Authorizes a request at the operators' listener: by key, by a session of the page, or from this machine if no
+   * adminKey is set.
    * @throws RequestError 401, 403
    */
   admitOperator(exchange: Exchange): void {
-    if (this.#admitByKey(exchange)) return;
+    if (this.#admitByKey(exchange) || this.#admitBySession(exchange)) return;
     if (this.#admin !== null) throw keyNeeded();
     const reason = whyForeign(exchange, this.#adminHost);
     if (reason !== null) throw new RequestError(403, 'admin_only_local', `without an adminKey ${reason}`);
+  }
+
+  /**
+   * Authorizes a request for the page's files, which hold no data: without an adminKey from this machine only. A link on
+   * another site may lead here.
+   * @throws RequestError 403
+   */
+  admitLooker(exchange: Exchange): void {
+    if (this.#admin !== null) return;
+    const reason = whyElsewhere(exchange, this.#adminHost);
+    if (reason !== null) throw new RequestError(403, 'admin_only_local', `without an adminKey ${reason}`);
+  }
+
+  /** What this browser may do. */
+  pageSession(exchange: Exchange): PageSession {
+    const session = this.#sessionOf(exchange);
+    return session === null ? this.signedOut(exchange) : opened(session);
+  }
+
+  /** The same without a session. */
+  signedOut(exchange: Exchange): PageSession {
+    const needsKey = this.#admin !== null || whyForeign(exchange, this.#adminHost) !== null;
+    return { open: !needsKey, needsKey, mayAct: !needsKey, expiresMs: null };
+  }
+
+  /**
+   * Opens a session for a browser that shows the admin key or the view key, and sets its cookie.
+   * @throws RequestError 401 for a wrong key, 403 for a foreign page, 429 after too many wrong keys
+   */
+  login(exchange: Exchange, key: unknown): PageSession {
+    this.#mustBeOwnPage(exchange);
+    const { socket } = exchange.request;
+    const address = socket.remoteAddress ?? '';
+    const waitS = this.#tries.waitS(address);
+    if (waitS > 0) {
+      const message = 'too many wrong keys: try again later';
+      throw new LimitReached('loginTriesMax', 429, 'too_many_tries', message, waitS);
+    }
+    const secret = typeof key === 'string' ? key : '';
+    const role = this.#admin?.accepts(secret) ? 'admin' : this.#view?.accepts(secret) ? 'view' : null;
+    if (role === null) {
+      this.#tries.wrong(address);
+      throw unauthorized('invalid_admin_key', 'this is neither the admin key nor the view key');
+    }
+    this.logout(exchange);
+    const token = this.#sessions.open(role);
+    setCookie(exchange, token);
+    return opened(this.#sessions.find(token)!);
+  }
+
+  /** Ends the session of this browser, if it has one. @throws RequestError 403 for a foreign page */
+  logout(exchange: Exchange): void {
+    this.#mustBeOwnPage(exchange);
+    const token = tokenOf(exchange);
+    if (token !== null) this.#sessions.end(token);
+    setCookie(exchange, null);
+  }
+
+  /** For an admitted request: whether it would be admitted still, however long its answer takes. */
+  lasting(exchange: Exchange): () => boolean {
+    const epoch = this.#epoch;
+    const token = this.#sessionOf(exchange) === null ? null : tokenOf(exchange);
+    return () => this.#epoch === epoch && (token === null || this.#sessions.find(token) !== null);
+  }
+
+  /** @returns false if the request belongs to no session @throws RequestError 403 */
+  #admitBySession(exchange: Exchange): boolean {
+    const session = this.#sessionOf(exchange);
+    if (session === null) return false;
+    if (views.has(exchange.request.method ?? 'GET')) return true;
+    this.#mustBeOwnPage(exchange);
+    if (session.role === 'admin') return true;
+    throw new RequestError(403, 'view_only', 'the view key allows only to look; this needs the admin key');
+  }
+
+  #sessionOf(exchange: Exchange): PageSessionEntry | null {
+    const token = tokenOf(exchange);
+    return token === null ? null : this.#sessions.find(token);
+  }
+
+  /** The browser adds the cookie to any write to this address, so the page must show that the write is its own. */
+  #mustBeOwnPage({ request: { headers } }: Exchange): void {
+    const { origin, host } = headers;
+    const isOwn = origin === `http://${host}` || origin === `https://${host}`;
+    if (isOwn && headers[pageHeader] === '1' && (headers['sec-fetch-site'] ?? 'same-origin') === 'same-origin') return;
+    throw new RequestError(
+      403,
+      'foreign_page',
+      `a write of the page needs its own Origin and the header ${pageHeader}: 1`,
+    );
   }
 
   /** @returns false if the request has no operator key @throws RequestError 403 if the view key does not suffice */
@@ -129,7 +237,20 @@ function withholdKeys({ request }: Exchange): void {
  * may even resolve to this machine. The headers reveal both.
  * @returns null if the request comes from this machine and was meant for it
  */
-function whyForeign({ request }: Exchange, adminHost: string): string | null {
+function whyForeign(exchange: Exchange, adminHost: string): string | null {
+  const elsewhere = whyElsewhere(exchange, adminHost);
+  if (elsewhere !== null) return elsewhere;
+  const { headers } = exchange.request;
+  const { origin } = headers;
+  const site = headers['sec-fetch-site'] ?? 'none';
+  if (origin !== undefined && origin !== `http://${headers.host}` && origin !== `https://${headers.host}`) {
+    return 'requests from pages of another origin are not allowed';
+  }
+  return site === 'none' || site === 'same-origin' ? null : 'requests from pages of another site are not allowed';
+}
+
+/** @returns null if the request comes from this machine without a proxy, and names it */
+function whyElsewhere({ request }: Exchange, adminHost: string): string | null {
   const { headers, socket } = request;
   if (!isLoopback(socket.remoteAddress ?? '')) return 'only requests from the same machine are allowed';
   const carried = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
@@ -138,12 +259,20 @@ function whyForeign({ request }: Exchange, adminHost: string): string | null {
   if (name === null || !(isLoopback(name) || name === adminHost.toLowerCase())) {
     return 'the Host header must be localhost, a loopback address, or adminHost';
   }
-  const { origin } = headers;
-  const site = headers['sec-fetch-site'] ?? 'none';
-  if (origin !== undefined && origin !== `http://${headers.host}` && origin !== `https://${headers.host}`) {
-    return 'requests from pages of another origin are not allowed';
-  }
-  return site === 'none' || site === 'same-origin' ? null : 'requests from pages of another site are not allowed';
+  return null;
+}
+
+function opened({ role, expiresMs }: PageSessionEntry): PageSession {
+  return { open: true, needsKey: true, mayAct: role === 'admin', expiresMs };
+}
+
+function tokenOf({ request }: Exchange): string | null {
+  return readCookie(request.headers.cookie, cookieName(request.socket.localPort ?? 0));
+}
+
+function setCookie({ request, response }: Exchange, token: string | null): void {
+  const { socket } = request;
+  response.setHeader('set-cookie', sessionCookie(cookieName(socket.localPort ?? 0), token, 'encrypted' in socket));
 }
 
 /** Host name without port and brackets, in lower case; null if malformed. */

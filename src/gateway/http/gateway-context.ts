@@ -10,6 +10,7 @@ import type { AcceptHold } from './accept-hold.ts';
 import type { Access } from './access.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import type { KeyLimits } from './key-limits.ts';
+import type { PageAssets } from './page-assets.ts';
 
 export interface GatewayContext extends InferenceContext {
   /** Always the same array, kept up to date. */
@@ -26,4 +27,5 @@ export interface GatewayContext extends InferenceContext {
   /** Slots of the clients' listener. */
   readonly slots: ConnectionSlots;
   readonly acceptHold: AcceptHold;
+  readonly pageAssets: PageAssets;
 }

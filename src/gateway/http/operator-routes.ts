@@ -12,6 +12,7 @@ import {
 import { answerCluster } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { healthAnswers } from './health-answers.ts';
+import { answerPageData, pagePrefix } from './page-routes.ts';
 import { forMethod, type Methods, notFound } from './route-table.ts';
 import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
 
@@ -38,7 +39,7 @@ export function openRoute(path: string): Methods<Answer> | null {
 }
 
 export function isOperatorPath(path: string): boolean {
-  return operatorRoutes.has(path) || path.startsWith(decisionsPrefix) || path.startsWith(workersPrefix);
+  return operatorRoutes.has(path) || [decisionsPrefix, workersPrefix, pagePrefix].some((one) => path.startsWith(one));
 }
 
 /** Answers an authorized request. @throws RequestError 404, 405, and the route's own errors */
@@ -51,5 +52,6 @@ export function answerOperator(context: GatewayContext, exchange: Exchange, path
     return forMethod({ GET: () => answerDecisionsOf(context, exchange, id) }, method, path)();
   }
   if (path.startsWith(workersPrefix)) return answerWorkerAction(context, exchange, path.slice(workersPrefix.length));
+  if (path.startsWith(pagePrefix)) return answerPageData(context, exchange, path);
   throw notFound(path);
 }

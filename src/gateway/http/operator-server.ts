@@ -12,6 +12,7 @@ import { ConnectionSlots } from './connection-slots.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { take } from './http-failure.ts';
 import { answerOperator } from './operator-routes.ts';
+import { answerBeforeLogin } from './page-routes.ts';
 import { withExchange } from './with-exchange.ts';
 
 const connectionsMax = 256;
@@ -68,6 +69,7 @@ function handleOperator(
   response: ServerResponse,
 ): Promise<void> {
   return withExchange(context, request, response, async (exchange) => {
+    if (await answerBeforeLogin(context, exchange)) return;
     context.access.admitOperator(exchange);
     slots.letIn(request);
     await answerOperator(context, exchange, exchange.path);

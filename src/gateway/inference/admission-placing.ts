@@ -19,16 +19,18 @@ export interface Placed {
  * @throws RequestError 400 for a pin to an unknown worker; 429 if the queue is full; 503 if it waited too long
  */
 export function place(
-  { metrics }: Pick<InferenceContext, 'metrics'>,
+  { metrics, page }: Pick<InferenceContext, 'metrics' | 'page'>,
   requester: Requester,
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
 ): Placed | null | Promise<Placed | null> {
-  const { pool, request, overrides } = intake;
-  return pool.desk.place(applicantOf(intake, tried), requester, metrics.admission, (routed) => {
+  const { pool, model, request, overrides } = intake;
+  const applicant = applicantOf(intake, tried);
+  return pool.desk.place(applicant, requester, metrics.admission, (routed) => {
     const { policy, reason, worker: index } = routed.decision;
     const worker = pool.worker(index);
     metrics.decisions.inc({ policy, reason });
+    if (page.wantsPrompts()) page.prompts(pool.name, model, applicant.request().prompts, routed.decision);
     pool.sessions.placed(overrides.session, worker, performance.now());
     // Must come last: the desk releases the bookings if anything throws before the lease owns them.
     return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };

@@ -92,9 +92,8 @@ export class AttemptBook implements AttemptReport {
     const { lease, record, metrics, startedMs } = this.#options;
     lease.tokens(choice, count, nowMs);
     if (record.ttftMs === null) {
-      record.ttftMs = nowMs - startedMs;
-      record.hindsight = lease.hindsight;
-      metrics.ttftS.record(record.ttftMs / 1000);
+      record.firstToken(nowMs - startedMs, lease.hindsight);
+      metrics.ttftS.record((nowMs - startedMs) / 1000);
       this.#options.onFirstToken();
     } else if (this.#options.choices === 1 && count > 0) {
       metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);
@@ -141,6 +140,7 @@ export class AttemptBook implements AttemptReport {
       if (record.outcome === 'done' && status === 200) this.#check(usage);
       onUsage(usage);
     }
+    record.end();
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Engine } from '../engines/engine.ts';
 import type { AnswerBudget } from '../exchange/answer-budget.ts';
 import type { TurnSlices } from '../exchange/turn-slices.ts';
 import type { EngineMonitor } from '../fleet/engine-monitor.ts';
+import type { Page } from '../page/page.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { TokenizerFailures } from '../prompts/tokenizer-failures.ts';
 import type { DecisionLog } from '../telemetry/decision-log.ts';
@@ -28,6 +29,7 @@ export interface InferenceContext {
   readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;
   readonly decisions: DecisionLog;
+  readonly page: Page;
   /** Null if traffic is not recorded. */
   readonly recorder: TrafficRecorder | null;
   readonly log: Logger;

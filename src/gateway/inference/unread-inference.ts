@@ -100,5 +100,6 @@ class UnreadWatch implements RelayWatch {
     this.#lease.release(this.#record.outcome, nowMs);
     this.#record.error = error;
     this.#record.durationMs = nowMs - this.#startedMs;
+    this.#record.end();
   }
 }

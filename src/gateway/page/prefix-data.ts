@@ -21,12 +21,12 @@ export interface PrefixState {
   readonly model: string;
   readonly tokens: number;
   readonly blocks: number;
-  /** Requests of the last hour that begin with it; at most `hitsErrorMax` too many. */
+  /** Requests of the last hour that begin with it, counted since it is followed; at most `hitsErrorMax` more. */
   readonly requests: number;
   readonly hitsErrorMax: number;
   /** Prompt tokens that were cached thanks to it, as predicted by the choices of the last hour. */
   readonly savedTokens: number;
-  /** Workers that hold all of it now, and those of the pool. */
+  /** Workers that hold its last block now, by the router's index, and the number of those in the pool. */
   readonly workers: readonly string[];
   readonly poolWorkers: number;
   /** Requests per `stepMs`, oldest first, up to now. */

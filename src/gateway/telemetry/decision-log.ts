@@ -7,8 +7,19 @@ import type { AttemptRecord } from '../exchange/attempt-record.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
 import type { PromptContent } from '../prompts/prompt-content.ts';
 
+/** Told of each decision in the same synchronous step. Must not throw. */
+export interface DecisionObserver {
+  routed(record: DecisionRecord): void;
+  /** `ttftMs` and `hindsight` are set. */
+  firstToken(record: DecisionRecord): void;
+  /** Everything is set. Called once for each record. */
+  ended(record: DecisionRecord): void;
+}
+
 /** One routed attempt; a retried request has one record per attempt. */
 export class DecisionRecord implements AttemptRecord {
+  /** Counts the gateway's decisions from 1; 0 before it is in the log. */
+  seq = 0;
   readonly requestId: string;
   /** Unix time. */
   readonly timeMs: number;
@@ -24,7 +35,10 @@ export class DecisionRecord implements AttemptRecord {
   readonly trust: WorkerTrust;
   /** What the client asked for; null: nothing. */
   readonly slo: { readonly ttftMs?: number; readonly tpotMs?: number } | null;
-  readonly #workerIds: ReadonlyMap<number, string>;
+  /** Ids of the candidates by index, as of the decision. */
+  readonly workerIds: ReadonlyMap<number, string>;
+  #observer: DecisionObserver | null = null;
+  #hasEnded = false;
   /** Null while in flight. */
   outcome: Outcome | null = null;
   status: number | null = null;
@@ -65,13 +79,35 @@ export class DecisionRecord implements AttemptRecord {
     this.known = fields.known;
     this.trust = fields.trust;
     this.slo = fields.slo;
-    this.#workerIds = workerIds;
+    this.workerIds = workerIds;
   }
 
   /** Records that a fault of the gateway ended the attempt. */
   broken(error: unknown): void {
     this.outcome ??= 'failed';
     this.error ??= error instanceof Error ? error.message : String(error);
+    this.end();
+  }
+
+  /** Puts the record into the log's numbering. */
+  number(seq: number, observer: DecisionObserver | null): void {
+    this.seq = seq;
+    this.#observer = observer;
+    observer?.routed(this);
+  }
+
+  /** @param ttftMs from the arrival of the request */
+  firstToken(ttftMs: number, hindsight: FirstToken | null): void {
+    this.ttftMs = ttftMs;
+    this.hindsight = hindsight;
+    this.#observer?.firstToken(this);
+  }
+
+  /** The attempt is over and all fields are set. Further calls do nothing. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#observer?.ended(this);
   }
 
   /** The form in `GET /decisions`. */
@@ -98,7 +134,7 @@ export class DecisionRecord implements AttemptRecord {
       predictedTpotMs: decision.predictedTpotMs,
       choiceToFirstTokenMs: hindsight?.ttftMs ?? null,
       regretMs: hindsight?.regretMs ?? null,
-      bestWorker: best === null ? null : (this.#workerIds.get(best) ?? null),
+      bestWorker: best === null ? null : (this.workerIds.get(best) ?? null),
       actualPromptTokens: usage?.promptTokens ?? null,
       actualCachedTokens: usage?.cachedTokens ?? null,
       account: this.account,
@@ -113,24 +149,34 @@ export class DecisionRecord implements AttemptRecord {
   }
 
   #named({ worker, ...terms }: CandidateCost): object {
-    return { worker: this.#workerIds.get(worker) ?? null, ...terms };
+    return { worker: this.workerIds.get(worker) ?? null, ...terms };
   }
 }
 
 /** A ring of the last `max` records. */
 export class DecisionLog {
-  readonly #max: number;
+  readonly max: number;
+  readonly #observer: DecisionObserver | null;
   readonly #ring: DecisionRecord[] = [];
   #next = 0;
+  #added = 0;
 
-  constructor(max: number) {
-    this.#max = max;
+  constructor(max: number, observer: DecisionObserver | null = null) {
+    this.max = max;
+    this.#observer = observer;
+  }
+
+  /** Records that it keeps now. */
+  get size(): number {
+    return this.#ring.length;
   }
 
   add(record: DecisionRecord): void {
-    if (this.#max === 0) return;
+    this.#added += 1;
+    record.number(this.#added, this.#observer);
+    if (this.max === 0) return;
     this.#ring[this.#next] = record;
-    this.#next = (this.#next + 1) % this.#max;
+    this.#next = (this.#next + 1) % this.max;
   }
 
   /** Newest first. */

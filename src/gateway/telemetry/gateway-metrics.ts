@@ -130,6 +130,11 @@ export class GatewayMetrics {
     registerCluster(this.registry, cluster);
   }
 
+  async limitedByName(): Promise<Readonly<Record<string, number>>> {
+    const { values } = await this.limited.get();
+    return Object.fromEntries(values.map(({ labels, value }) => [String(labels.limit), value]));
+  }
+
   /** The label of a model that a worker lists or has listed. */
   modelLabel(model: string): string {
     return this.#models.of(model);

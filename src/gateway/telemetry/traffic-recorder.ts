@@ -56,7 +56,8 @@ export async function openTrafficRecorder(
 export class TrafficRecorder {
   readonly #file: LineFile;
   readonly #lines: RequestRecorder;
-  readonly #startMs: number;
+  /** Arrival 0, on the clock of `RecordedExchange.startedMs`. */
+  readonly startMs: number;
   readonly #options: TrafficRecorderOptions;
   #waiting: Buffer[] = [];
   /** Bytes of lines that wait or are being written. */
@@ -72,7 +73,7 @@ export class TrafficRecorder {
   constructor(file: LineFile, lines: RequestRecorder, startMs: number, options: TrafficRecorderOptions) {
     this.#file = file;
     this.#lines = lines;
-    this.#startMs = startMs;
+    this.startMs = startMs;
     this.#options = options;
   }
 
@@ -111,7 +112,7 @@ export class TrafficRecorder {
     const prompts = hashContents(contents, this.#options.hasher, [this.#lines.blockTokens], guess, namespace);
     const choices = prompts.length * request.sequences;
     const outputTokens = record?.outputTokens ?? 0;
-    const arrivalMs = Math.max(0, startedMs - this.#startMs);
+    const arrivalMs = Math.max(0, startedMs - this.startMs);
     const cancelled = record?.outcome !== 'done';
     for (let choice = 0; choice < choices; choice++) {
       const { isl: guessed, hashes } = prompts[Math.floor(choice / request.sequences)]!;

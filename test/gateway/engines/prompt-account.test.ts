@@ -16,7 +16,8 @@ function decisionOf(isl: number, overlapTokens: number, bestOverlapTokens: numbe
     isl,
     predictedTtftMs: null,
     predictedTpotMs: null,
-    candidates: () => [],
+    candidateCount: 0,
+  candidates: () => [],
   };
 }
 

@@ -15,6 +15,7 @@ const decision: Decision = {
   isl: 1,
   predictedTtftMs: null,
   predictedTpotMs: null,
+  candidateCount: 0,
   candidates: () => [],
 };
 
