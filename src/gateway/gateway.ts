@@ -1,18 +1,16 @@
 // Assembles a gateway from its configuration, starts it and shuts it down.
 
-import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { addressesIn } from './address-range.ts';
-import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
+import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
-import { type ReferencedFiles, readReferencedFiles, type TlsIdentity } from './config/referenced-files.ts';
+import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
 import { AnswerBudget } from './exchange/answer-budget.ts';
 import { AnswerDeadlines } from './exchange/answer-deadlines.ts';
@@ -28,9 +26,9 @@ import { Access, describeAccess } from './http/access.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
-import { healthFacts } from './http/health-answers.ts';
-import { HealthListenError, HealthThread } from './http/health-thread.ts';
+import type { HealthThread } from './http/health-thread.ts';
 import { KeyLimits } from './http/key-limits.ts';
+import { addressOf, closeServer, listen, listenForOperators, startHealthThread, urlOf } from './http/listening.ts';
 import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
 import { builtPage, PageAssets } from './http/page-assets.ts';
 import { createGatewayServer } from './http/server.ts';
@@ -46,11 +44,6 @@ import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
 import { until } from './until.ts';
 
-/** Connections waiting to be accepted; large enough for a burst of a thousand. */
-const backlogMax = 4096;
-const idleSweepMs = 50;
-/** Time for clients to receive the end of a broken-off answer. */
-const farewellMsMax = 200;
 /** Share of each turn of the event loop for arriving requests. */
 const intakeSliceMsMax = 4;
 
@@ -246,7 +239,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     apply(config, files);
     // The operators' listener first: if its port is taken, no client has been served.
     if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
-    if (config.healthPort !== 'none') health = await healthThread(context, config.healthPort, files.tls);
+    if (config.healthPort !== 'none') health = await startHealthThread(context, config.healthPort, files.tls);
     await listen(server, config);
   } catch (error) {
     await peers?.close();
@@ -324,53 +317,6 @@ function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl
   if (warning !== null) log.warn(warning);
 }
 
-/** @throws ConfigError with advice if the address can't be used */
-async function listenForOperators(server: Server | TlsServer, host: string, port: number): Promise<void> {
-  try {
-    await listen(server, { host, port });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'EADDRINUSE' ? 'is taken' : `can't be used (${message})`;
-    const hint =
-      'set adminPort (--admin-port) to a free port, to 0 for any, or to none: then operators use the port of clients, with a key';
-    throw new ConfigError('adminPort', `${host}:${port}, the address of operators, ${reason}: ${hint}`);
-  }
-}
-
-function listen(server: Server | TlsServer, { host, port }: Pick<GatewayConfig, 'host' | 'port'>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, backlog: backlogMax }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-/** @throws ConfigError with advice if the address can't be used */
-async function healthThread(context: GatewayContext, port: number, tls: TlsIdentity | null): Promise<HealthThread> {
-  const { config, log } = context;
-  const { host } = config;
-  try {
-    return await HealthThread.start({ host, port, tls, facts: () => healthFacts(context), log });
-  } catch (error) {
-    if (!(error instanceof HealthListenError)) throw error;
-    const reason = error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.message})`;
-    throw new ConfigError(
-      'healthPort',
-      `${host}:${port}, the address of health probes, ${reason}: set healthPort (--health-port) to a free port, to 0 for any, or to none`,
-    );
-  }
-}
-
-function addressOf(server: Server | TlsServer, host: string): string {
-  return urlOf(server instanceof TlsServer, host, (server.address() as AddressInfo).port);
-}
-
-function urlOf(secure: boolean, host: string, port: number): string {
-  return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
 async function whenReady(engines: readonly Engine[], engineCount: number, timeoutMs: number): Promise<void> {
   const ready = (): number => engines.filter(({ state }) => state === 'ready').length;
   if (await until(() => ready() >= engineCount, timeoutMs)) return;
@@ -380,27 +326,3 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
 }
 
 /** @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive */
-function closeServer(
-  server: Server | TlsServer,
-  slots: ConnectionSlots,
-  graceMs: number,
-  graceOver: () => void,
-): Promise<void> {
-  return new Promise((resolve) => {
-    const sweep = setInterval(() => {
-      // A connection becomes idle only after its answer has ended.
-      server.closeIdleConnections();
-      slots.closeSilent();
-    }, idleSweepMs);
-    // Node's server does not track connections before their first byte, or before the end of their TLS handshake.
-    let timer = setTimeout(() => {
-      graceOver();
-      timer = setTimeout(() => slots.closeAll(), farewellMsMax);
-    }, graceMs);
-    server.close(() => {
-      clearInterval(sweep);
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}

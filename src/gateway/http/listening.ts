@@ -1,0 +1,96 @@
+// Opens and closes the listeners.
+
+import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { ConfigError, type GatewayConfig } from '../config/config.ts';
+import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { ConnectionSlots } from './connection-slots.ts';
+import type { GatewayContext } from './gateway-context.ts';
+import { healthFacts } from './health-answers.ts';
+import { HealthListenError, HealthThread } from './health-thread.ts';
+
+/** Connections waiting to be accepted; large enough for a burst of a thousand. */
+const backlogMax = 4096;
+const idleSweepMs = 50;
+/** Time for clients to receive the end of a broken-off answer. */
+const farewellMsMax = 200;
+
+/** @throws ConfigError with advice if the address can't be used */
+export async function listenForOperators(server: Server | TlsServer, host: string, port: number): Promise<void> {
+  try {
+    await listen(server, { host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? 'is taken' : `can't be used (${message})`;
+    const hint =
+      'set adminPort (--admin-port) to a free port, to 0 for any, or to none: then operators use the port of clients, with a key';
+    throw new ConfigError('adminPort', `${host}:${port}, the address of operators, ${reason}: ${hint}`);
+  }
+}
+
+export function listen(
+  server: Server | TlsServer,
+  { host, port }: Pick<GatewayConfig, 'host' | 'port'>,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: backlogMax }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** @throws ConfigError with advice if the address can't be used */
+export async function startHealthThread(
+  context: GatewayContext,
+  port: number,
+  tls: TlsIdentity | null,
+): Promise<HealthThread> {
+  const { config, log } = context;
+  const { host } = config;
+  try {
+    return await HealthThread.start({ host, port, tls, facts: () => healthFacts(context), log });
+  } catch (error) {
+    if (!(error instanceof HealthListenError)) throw error;
+    const reason = error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.message})`;
+    throw new ConfigError(
+      'healthPort',
+      `${host}:${port}, the address of health probes, ${reason}: set healthPort (--health-port) to a free port, to 0 for any, or to none`,
+    );
+  }
+}
+
+export function addressOf(server: Server | TlsServer, host: string): string {
+  return urlOf(server instanceof TlsServer, host, (server.address() as AddressInfo).port);
+}
+
+export function urlOf(secure: boolean, host: string, port: number): string {
+  return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+export function closeServer(
+  server: Server | TlsServer,
+  slots: ConnectionSlots,
+  graceMs: number,
+  graceOver: () => void,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const sweep = setInterval(() => {
+      // A connection becomes idle only after its answer has ended.
+      server.closeIdleConnections();
+      slots.closeSilent();
+    }, idleSweepMs);
+    // Node's server does not track connections before their first byte, or before the end of their TLS handshake.
+    let timer = setTimeout(() => {
+      graceOver();
+      timer = setTimeout(() => slots.closeAll(), farewellMsMax);
+    }, graceMs);
+    server.close(() => {
+      clearInterval(sweep);
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
