@@ -17,7 +17,7 @@ function decisionOf(isl: number, overlapTokens: number, bestOverlapTokens: numbe
     predictedTtftMs: null,
     predictedTpotMs: null,
     candidateCount: 0,
-  candidates: () => [],
+    candidates: () => [],
   };
 }
 
