@@ -11,20 +11,30 @@ export interface HeldPiece {
   readonly sequence: Uint32Array;
 }
 
+/**
+ * Part of the table between two entries in a row. In the table's own order they would all go to one part of a smaller
+ * table, where each insertion has to pass the others.
+ */
+const goldenRatio = 0.618;
+
 export class HeldCopy {
   /** Entries of the copy: handles with all their copies. */
   readonly entryCount: number;
   readonly #slots: Uint32Array;
   readonly #stride: number;
+  readonly #slotCount: number;
+  readonly #step: number;
   /** Handle (two words) and number of further copies. */
   readonly #further: number[] = [];
-  #at = 0;
+  #passed = 0;
   #furtherAt = 0;
 
   /** Copies the table in one step. O(blocks held), as one memory copy */
   constructor({ handles, copies }: Holdings) {
     this.#slots = handles.slots.slice();
     this.#stride = handles.stride;
+    this.#slotCount = this.#slots.length / this.#stride;
+    this.#step = Math.floor(this.#slotCount * goldenRatio) | 1;
     let furtherCount = 0;
     for (let at = copies.next(0); at >= 0; at = copies.next(at + copies.stride)) {
       const count = copies.slots[at + 2]!;
@@ -44,9 +54,9 @@ export class HeldCopy {
     const sequence = new Uint32Array(2 * entriesMax);
     let words = 0;
     const slots = this.#slots;
-    while (words < hashes.length && this.#at < slots.length) {
-      const at = this.#at;
-      this.#at += this.#stride;
+    while (words < hashes.length && this.#passed < this.#slotCount) {
+      const at = ((this.#passed * this.#step) % this.#slotCount) * this.#stride;
+      this.#passed++;
       if ((slots[at]! | slots[at + 1]!) === 0) continue;
       hashes[words] = slots[at]!;
       hashes[words + 1] = slots[at + 1]!;

@@ -14,8 +14,8 @@ import type { PeerCopy } from './peer-copy.ts';
 /** Pause after an attempt without a copy; doubles each time. */
 const pauseMsMin = 1000;
 const pauseMsMax = 60_000;
-/** Blocks may be chosen to be slow to insert: copies that take longer than this for each block are given up. */
-const blockUsMax = 20;
+/** Blocks may be chosen to be slow to insert: a copy that takes more processor time than this for each is given up. */
+const blockUsMax = 50;
 const timedBlocksMin = 16_384;
 
 export interface AdoptionContext {
@@ -69,18 +69,19 @@ export class FeedAdoption {
   async #apply(copy: PeerCopy): Promise<boolean> {
     const { budget, signal, listener } = this.#context;
     let blocks = 0;
-    let spentMs = 0;
+    let spentUs = 0;
     for await (const piece of copy.pieces()) {
       if (piece === null || signal.aborted) return false;
       for (const part of inParts(piece)) {
         if (budget.spent) await budget.nextTurn();
         if (signal.aborted) return false;
-        const startMs = performance.now();
+        const before = process.cpuUsage();
         scrambleHandles(part);
         listener.event(part);
-        spentMs += performance.now() - startMs;
+        const { user, system } = process.cpuUsage(before);
+        spentUs += user + system;
         blocks += part.hashes.length / 2;
-        if (blocks > timedBlocksMin && spentMs * 1000 > blockUsMax * blocks) return false;
+        if (blocks > timedBlocksMin && spentUs > blockUsMax * blocks) return false;
       }
     }
     return true;
