@@ -78,7 +78,10 @@ export function readAnswer(bytes: Uint8Array): FramedAnswer | null {
   if (textBytes > answerTextBytesMax || textBytes % 4 !== 0 || 4 + textBytes > bytes.length) return null;
   const { data } = answer.safeParse(parsed(bytes.subarray(4, 4 + textBytes)));
   if (data === undefined) return null;
-  return { answer: data, words: new Uint32Array(bytes.slice(4 + textBytes).buffer) };
+  // Not `slice`: that of a Buffer does not copy.
+  const words = new Uint32Array((bytes.length - 4 - textBytes) / 4);
+  new Uint8Array(words.buffer).set(bytes.subarray(4 + textBytes));
+  return { answer: data, words };
 }
 
 function parsed(bytes: Uint8Array): unknown {

@@ -51,7 +51,11 @@ function client(server: HoldingsServer, lose: () => boolean = () => false): Hold
   return new HoldingsClient({
     replicas: () => ['a'],
     isFinding: () => false,
-    ask: (_replica, bytes) => (lose() ? Promise.resolve(null) : server.answer(bytes)),
+    // As they arrive from a socket: at any place of a larger buffer.
+    ask: async (_replica, bytes) => {
+      const answer = lose() ? null : await server.answer(bytes);
+      return answer === null ? null : Buffer.concat([Buffer.from('x'), answer]).subarray(1);
+    },
   });
 }
 
