@@ -11,6 +11,7 @@ import {
   spanOverE2eMin,
   toJson,
 } from '../lab/index.ts';
+import { findingOf } from '../report/finding.ts';
 import { htmlFigure, htmlHeading, htmlPage, htmlParagraph, htmlTable } from '../report/html-page.ts';
 import { linePlot } from '../report/svg-plot.ts';
 import { type Column, formatNumber, formatTable } from '../report/text-table.ts';
@@ -155,7 +156,13 @@ function whatFails({ speed, judged, probes }: Capacity): string {
 /** Mean TTFT at the rates that met the SLO. */
 function probesPlot(workload: string, found: readonly Found[]): string {
   return linePlot({
-    title: `${workload}: TTFT up to the capacity`,
+    title: findingOf(
+      'capacity',
+      found.map(({ policy, capacity: { speed, ownRatePerS } }) => ({ name: policy, value: speed * ownRatePerS })),
+      (value) => `${formatNumber(value, 1)} requests/s`,
+      'higher',
+    ),
+    subtitle: `${workload}: mean TTFT up to the capacity`,
     xLabel: 'requests a second',
     yLabel: 'mean TTFT, s',
     yLog: true,

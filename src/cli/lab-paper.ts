@@ -11,10 +11,11 @@ import {
   resultTable,
   tableNotes,
   toJson,
-  ttftCdfPlot,
+  ttftQuantilePlot,
 } from '../lab/index.ts';
+import { findingOf } from '../report/finding.ts';
 import { linePlot, type Series } from '../report/svg-plot.ts';
-import { formatTable } from '../report/text-table.ts';
+import { formatNumber, formatTable } from '../report/text-table.ts';
 import { addClusterFlags, type ClusterFlags, runSpec } from './lab-cluster-flags.ts';
 import { sayingErrors } from './lab-error.ts';
 import {
@@ -188,15 +189,23 @@ async function showSweep({ workload, what, blockSize }: Sweep, outcome: RunResul
       name: policy,
       points: concurrencies.map((concurrency, row) => [concurrency, of(outcome[row]![at]!) ?? Number.NaN] as const),
     }));
+  const most = concurrencies.at(-1)!;
+  const finding = (what: string, lines: readonly Series[], unit: string): string => {
+    const last = lines.map(({ name, points }) => ({ name, value: points.at(-1)![1] }));
+    return findingOf(`${what} at ${most} in flight`, last, (value) => `${formatNumber(value, 2)} ${unit}`, 'lower');
+  };
+  const ttft = series(({ measured }) => (measured.ttftMs.mean === null ? null : measured.ttftMs.mean / 1000));
+  const itl = series(({ measured }) => measured.itlMs.mean);
   const common = { xLabel: 'requests in flight', marks: true };
   await save(
     flags,
     `${workload}-block-${blockSize}-ttft`,
     linePlot({
       ...common,
-      title: `${what}, block ${blockSize}: mean TTFT`,
+      title: finding('mean TTFT', ttft, 's'),
+      subtitle: `${what}, block ${blockSize}`,
       yLabel: 'mean TTFT, s',
-      series: series(({ measured }) => (measured.ttftMs.mean === null ? null : measured.ttftMs.mean / 1000)),
+      series: ttft,
     }),
   );
   await save(
@@ -204,9 +213,10 @@ async function showSweep({ workload, what, blockSize }: Sweep, outcome: RunResul
     `${workload}-block-${blockSize}-itl`,
     linePlot({
       ...common,
-      title: `${what}, block ${blockSize}: mean ITL`,
+      title: finding('mean ITL', itl, 'ms'),
+      subtitle: `${what}, block ${blockSize}`,
       yLabel: 'mean ITL, ms',
-      series: series(({ measured }) => measured.itlMs.mean),
+      series: itl,
     }),
   );
 }
@@ -223,8 +233,8 @@ async function showContrast(runs: readonly PolicyRuns[], flags: Flags): Promise<
   printRuns(runs);
   const { workload } = runs[0]!.runs[0]!;
   const file = workload.name.replace(/[^a-zA-Z0-9]+/g, '-');
-  await save(flags, `${file}-ttft`, ttftCdfPlot(`${workload.name}: distribution of TTFT`, runs));
-  await save(flags, `${file}-hit-rate`, hitRatePlot(`${workload.name}: prefix hit rate`, runs));
+  await save(flags, `${file}-ttft`, ttftQuantilePlot(workload.name, runs));
+  await save(flags, `${file}-hit-rate`, hitRatePlot(workload.name, runs));
 }
 
 async function save({ plots }: Flags, name: string, svg: string): Promise<void> {

@@ -20,7 +20,7 @@ export {
 } from './pooled-probe.ts';
 export { hasSlowDown, reportPage } from './report-page.ts';
 export type { PolicyRuns, ReportLoad, ReportSection } from './report-section.ts';
-export { hitRatePlot, ttftCdfPlot } from './result-plots.ts';
+export { hitRatePlot, ttftQuantilePlot } from './result-plots.ts';
 export { type ResultTable, ratioNote, resultTable, tableNotes } from './result-table.ts';
 export type { SummaryJson } from './run-figures.ts';
 export { type RunResult, resultOf } from './run-result.ts';

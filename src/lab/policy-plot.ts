@@ -1,7 +1,7 @@
 // Picture of a comparison: for each policy its mean TTFT relative to the reference, and its worst row.
 
 import { linearScale, logScale, type Scale } from '../report/svg-scale.ts';
-import { svgImage, svgLabel, svgLine, widestPixels } from '../report/svg-text.ts';
+import { ink, svgImage, svgLabel, svgLine, svgTitle, widestPixels } from '../report/svg-text.ts';
 import { formatNumber } from '../report/text-table.ts';
 import type { ReportSection } from './report-section.ts';
 import { type PolicySummary, policySummaries, summaryGroups } from './summary-table.ts';
@@ -11,8 +11,6 @@ const barHeight = 20;
 const top = 78;
 const bottomMargin = 26;
 const gap = 56;
-const highlighted = '#0072b2';
-const plain = '#b4bcc4';
 
 interface Panel {
   readonly title: string;
@@ -55,9 +53,9 @@ export function policyPlot(sections: readonly ReportSection[], reference: string
   const panelWidth = (width - nameWidth - gap * panels.length) / panels.length;
   const title = titleOf(ranked, reference);
   return svgImage(width, bottom + bottomMargin, title, [
-    svgLabel(16, 22, title, 'start', ' font-weight="600" font-size="14"'),
+    ...svgTitle(16, width, title, '').parts,
     ...ranked.map(({ policy }, row) =>
-      svgLabel(nameWidth - 6, rowMiddle(row), policy, 'end', policy === highlight ? ' font-weight="600"' : ''),
+      svgLabel(nameWidth - 6, rowMiddle(row), policy, 'end', policy === highlight ? 'font-weight="600"' : ''),
     ),
     ...panels.flatMap((panel, at) =>
       drawPanel(panel, ranked, nameWidth + at * (panelWidth + gap), panelWidth, bottom, highlight),
@@ -81,26 +79,26 @@ function drawPanel(
 ): string[] {
   const x = scaleOf(Math.max(1, ...ranked.map(figureOf)), left, left + panelWidth);
   return [
-    svgLabel(left, 44, title, 'start', ' font-weight="600"'),
-    svgLabel(left, 59, subtitle, 'start', ' fill="#666666"'),
+    svgLabel(left, 46, title, 'start', 'font-weight="600"'),
+    svgLabel(left, 62, subtitle, 'start', ink.soft),
     ...gridOf(x, bottom),
     ...ranked.flatMap((score, row) => {
       const end = x.at(figureOf(score));
-      const fill = score.policy === highlight ? highlighted : plain;
+      const colour = score.policy === highlight ? ink.highlight : ink.bar;
       const y = top + row * barHeight + 3;
       return [
-        `<rect x="${left.toFixed(1)}" y="${y}" width="${(end - left).toFixed(1)}" height="${barHeight - 6}" fill="${fill}"/>`,
+        `<rect x="${left.toFixed(1)}" y="${y}" width="${(end - left).toFixed(1)}" height="${barHeight - 6}" ${colour}/>`,
         svgLabel(end + 5, rowMiddle(row), formatNumber(figureOf(score), 2)),
       ];
     }),
-    svgLine(x.at(1), top - 6, x.at(1), bottom, '#555555'),
+    svgLine(x.at(1), top - 6, x.at(1), bottom, ink.axis),
   ];
 }
 
 function gridOf(x: Scale, bottom: number): string[] {
   return x.ticks.flatMap(({ at, label }) => [
-    svgLine(at, top, at, bottom, '#e6e6e6'),
-    svgLabel(at, bottom + 14, label, 'middle', ' fill="#666666"'),
+    svgLine(at, top, at, bottom, ink.grid),
+    svgLabel(at, bottom + 14, label, 'middle', ink.soft),
   ]);
 }
 

@@ -12,7 +12,7 @@ import {
 import { describeRuns } from './describe-runs.ts';
 import { fleetTables, slowDownNote } from './fleet-tables.ts';
 import type { ReportLoad, ReportSection } from './report-section.ts';
-import { hitRatePlot, ttftCdfPlot, ttftOverLoadPlot, ttftOverTimePlot, workerLoadPlot } from './result-plots.ts';
+import { hitRatePlot, ttftOverLoadPlot, ttftOverTimePlot, ttftQuantilePlot, workerLoadPlot } from './result-plots.ts';
 import { meanOver, ratioNote, resultTable, tableNotes } from './result-table.ts';
 import { summaryGroups, summaryNote, summaryTable } from './summary-table.ts';
 import { overallVerdict, verdict } from './verdict.ts';
@@ -53,11 +53,9 @@ function sectionHtml({ title, loads }: ReportSection, reference: string): string
   if (loads.length > 1) html.push(htmlFigure(overLoads(title, loads)));
   const { policies } = loads.at(-1)!;
   html.push(
-    ...(policies[0]!.runs[0]!.slowDown === null
-      ? []
-      : [htmlFigure(ttftOverTimePlot(`${title}: p99 TTFT over time`, policies))]),
-    htmlFigure(ttftCdfPlot(`${title}: distribution of TTFT`, policies)),
-    htmlFigure(hitRatePlot(`${title}: hit rate`, policies)),
+    ...(policies[0]!.runs[0]!.slowDown === null ? [] : [htmlFigure(ttftOverTimePlot(title, policies))]),
+    htmlFigure(ttftQuantilePlot(title, policies)),
+    htmlFigure(hitRatePlot(title, policies)),
   );
   const workerLoads = policies.map(({ policy, runs }) => htmlFigure(workerLoadPlot(`${title}, ${policy}`, runs[0]!)));
   return [...html, htmlDetails('Load of each worker over time', workerLoads)];
@@ -72,5 +70,5 @@ function overLoads(title: string, loads: readonly ReportLoad[]): string {
       return [rate, (meanOver(runs, ({ measured }) => measured.ttftMs.mean) ?? Number.NaN) / 1000] as const;
     }),
   }));
-  return ttftOverLoadPlot(`${title}: TTFT over load`, 'requests a second', series);
+  return ttftOverLoadPlot(title, 'requests a second', series);
 }

@@ -19,19 +19,24 @@ export function htmlPage(title: string, body: readonly string[]): string {
 }
 
 const style = `
-body{font:14px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1240px;margin:2rem auto;padding:0 1rem}
-h2{margin-top:2.5rem;border-bottom:1px solid #ddd}
+:root{color-scheme:light dark;--ground:light-dark(#fff,#0d1117);--text:light-dark(#14202c,#e8eef5);
+--soft:light-dark(#455667,#a9b7c6);--line:light-dark(#dbe2ea,#27313d);--strong:light-dark(#b6c2cf,#3a4757);
+--mark:light-dark(#e6f1fb,#12273b)}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--ground);max-width:1240px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem;letter-spacing:-.02em}
+h2{margin-top:2.5rem;padding-bottom:.2rem;border-bottom:1px solid var(--line);font-size:1.2rem}
 table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;margin:.5rem 0}
-th,td{padding:.12rem .38rem;border-bottom:1px solid #eee;text-align:right;white-space:nowrap}
+th,td{padding:.18rem .38rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th{color:var(--soft);font-weight:600}
 th.left,td.left{text-align:left}
-thead tr:last-child th{border-bottom:1px solid #999}
-th.group{text-align:center;font-weight:normal;color:#555;border-bottom:none}
-th:first-child,td:first-child{position:sticky;left:0;background:#fff}
-p.verdict{font-size:16px;font-weight:600}
+thead tr:last-child th{border-bottom:1px solid var(--strong)}
+th.group{text-align:center;font-weight:normal;border-bottom:none}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--ground)}
+p.verdict{font-size:17px;font-weight:600;padding:.5rem .8rem;background:var(--mark);border-radius:8px}
 .scroll{overflow-x:auto}
-figure{display:inline-block;margin:.5rem .5rem .5rem 0;vertical-align:top}
+figure{display:inline-block;margin:.8rem .8rem .8rem 0;vertical-align:top}
 svg{max-width:100%;height:auto}
-p.note{color:#555}`.trim();
+p.note{color:var(--soft);font-size:13px}`.trim();
 
 export function htmlHeading(text: string): string {
   return `<h2>${escapeXml(text)}</h2>`;

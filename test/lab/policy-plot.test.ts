@@ -55,9 +55,9 @@ describe('policyPlot', () => {
   });
 
   it('draws equal values with equal bars, and the highlighted policy in colour', () => {
-    const [own] = widths(svg, '#0072b2');
-    expect(widths(svg, '#0072b2')).toHaveLength(2);
-    expect(widths(svg, '#b4bcc4')[0]).toBeCloseTo(own!, 0);
+    const [own] = widths(svg, '#0b63b8');
+    expect(widths(svg, '#0b63b8')).toHaveLength(2);
+    expect(widths(svg, '#9fb0c0')[0]).toBeCloseTo(own!, 0);
   });
 
   it('is null without the reference, or with it alone', () => {

@@ -56,6 +56,48 @@ describe('linePlot', () => {
     expect(svg.replace('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:/);
   });
 
+  it('shows a line under another one that coincides with it', () => {
+    const apart = [0, 5, 10].map((x) => [x, x] as const);
+    const together = [0, 5, 10].map((x) => [x, 10 - x] as const);
+    const svg = linePlot({
+      title: 't',
+      xLabel: 'x',
+      yLabel: 'y',
+      series: [
+        { name: 'one', points: together },
+        { name: 'two', points: apart },
+        { name: 'three', points: together },
+      ],
+    });
+    const dashed = svg.split('\n').filter((part) => part.includes('stroke-dasharray'));
+    expect(dashed).toHaveLength(1);
+    expect(dashed[0]).toContain('class="l2"');
+  });
+
+  it('sets the names of lines beside their ends, in the colours of the lines and never over each other', () => {
+    const ends = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(ends, (values) => {
+        const series = values.map((value, at) => ({
+          name: `line${at}`,
+          points: [[0, 0.5] as const, [1, value] as const],
+        }));
+        const svg = linePlot({ title: 't', xLabel: 'x', yLabel: 'y', series });
+        const labels = [...svg.matchAll(/y="([\d.]+)"[^>]*class="f(\d+)"[^>]*>line(\d+)</g)];
+        expect(labels).toHaveLength(values.length);
+        for (const [, , colour, name] of labels) expect(colour).toBe(name);
+        const heights = labels.map(([, y]) => Number(y)).sort((a, b) => a - b);
+        for (const [at, y] of heights.entries()) if (at > 0) expect(y - heights[at - 1]!).toBeGreaterThan(14.8);
+      }),
+    );
+  });
+
+  it('has other colours for readers that prefer dark pages', () => {
+    const svg = linePlot({ title: 't', xLabel: '', yLabel: '', series: [{ name: 'one', points }] });
+    const [, dark] = /@media \(prefers-color-scheme: dark\)\{(.*)\}<\/style>/.exec(svg)!;
+    for (const [, name] of svg.matchAll(/class="(\w+)"/g)) expect(dark).toContain(`.${name}{`);
+  });
+
   it('marks points on request, and says if there are none', () => {
     const series = [{ name: 'one', points }];
     expect(linePlot({ title: 't', xLabel: '', yLabel: '', series, marks: true }).match(/<circle/g)).toHaveLength(2);
@@ -70,12 +112,14 @@ describe('barChart', () => {
       { name: 'half', value: 0.25 },
       { name: 'whole', value: 0.5 },
     ];
-    const svg = barChart({ title: 't', xLabel: 'x', bars, references: [{ name: 'bound', value: 0.6 }] });
+    const references = [{ name: 'bound', value: 0.6 }];
+    const svg = barChart({ title: 't', xLabel: 'x', bars, references, format: (value) => `${value * 100} %` });
     const [half, whole] = [...svg.matchAll(/<rect x="[\d.]+"[^>]* width="([\d.]+)"/g)].map(([, width]) =>
       Number(width),
     );
     expect(whole! / half!).toBeCloseTo(2, 1);
-    expect(svg).toContain('>bound<');
+    expect(svg).toContain('>bound 60 %<');
+    expect(svg).toContain('>25 %<');
   });
 });
 
