@@ -6,4 +6,4 @@ export { bytesSplit, encode, placeChunks } from './tokens/chunks';
 export { addPair, addSplits, placeMerges } from './tokens/merges';
 export { chooseScanner, splitsAt } from './tokens/scanners';
 export { addWord, placeVocabulary } from './tokens/vocabulary';
-export { placeWords } from './tokens/words';
+export { placeWords, waitingWordBytes } from './tokens/words';

@@ -3,7 +3,7 @@
 import { byteId, find, hashOf, tokenStart } from './vocabulary';
 
 /** Rank of a pair that does not merge: after all others. */
-const noMerge: u32 = u32.MAX_VALUE;
+export const noMerge: u32 = u32.MAX_VALUE;
 /** Words with more bytes use a heap to find the next merge, shorter ones a scan of all pairs. */
 const scannedBytesMax: usize = 192;
 
@@ -81,7 +81,7 @@ export function addSplits(id: u32): u32 {
 }
 
 /** Rank of the merge of two neighbours. */
-@inline function rankOf(left: u32, right: u32): u32 {
+@inline export function rankOf(left: u32, right: u32): u32 {
   const key = (<u64>left << 44) | (<u64>right << 24);
   let slot = pairHash(left, right) & pairMask;
   while (true) {
@@ -92,11 +92,11 @@ export function addSplits(id: u32): u32 {
   }
 }
 
-@inline function product(rank: u32): u32 {
+@inline export function product(rank: u32): u32 {
   return products == 0 ? rank : load<u32>(products + (rank << 2));
 }
 
-@inline function byteRank(at: usize): u32 {
+@inline export function byteRank(at: usize): u32 {
   return load<u32>(byteRanks + (((<u32>load<u8>(at) << 8) | <u32>load<u8>(at, 1)) << 2));
 }
 
@@ -152,7 +152,7 @@ function mergeByScan(at: usize, end: usize, out: usize): usize {
   return out;
 }
 
-@inline function keyOf(rank: u32, symbol: u32): u32 {
+@inline export function keyOf(rank: u32, symbol: u32): u32 {
   return rank == noMerge ? noMerge : (rank << 8) | symbol;
 }
 

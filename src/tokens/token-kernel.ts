@@ -36,7 +36,8 @@ interface Kernel {
   ): void;
   addPair(left: number, right: number, rank: number): void;
   addSplits(id: number): number;
-  placeWords(shorts: number, shortSets: number, longs: number, longSlots: number): void;
+  placeWords(shorts: number, shortSets: number, longs: number, longSlots: number, waiting: number): void;
+  waitingWordBytes(): number;
   placeChunks(slots: number, sets: number, ring: number, units: number): void;
   encode(at: number, end: number, out: number): number;
   bytesSplit(): number;
@@ -67,8 +68,11 @@ const slackBytes = 64;
 /** Scratch memory of the kernel per byte of a word. */
 const symbolBytes = 32;
 
-/** Sets of two slots of 32 bytes: 512 KB, which fit the processor's second cache. */
-const shortSets = 8192;
+/**
+ * Sets of two slots of 32 bytes: 2 MB. A word that is not there costs a merge or several accesses to larger tables, so
+ * this is better than 512 KB, even if nothing of it is in the processor's caches when a text begins.
+ */
+const shortSets = 32_768;
 const longSlots = 16_384;
 /** Sets of four slots, 32 bytes each. */
 const chunkSets = 8192;
@@ -101,7 +105,9 @@ export class TokenKernel {
     placeVocabulary(layout, parts.vocabulary);
     const textBytes = TokenKernel.textCharsMax * codeUnitBytesMax;
     placeMerges(layout, parts.vocabulary, parts.merges, textBytes);
-    this.#kernel.placeWords(layout.take(shortSets * 64), shortSets, layout.take(longSlots * 128), longSlots);
+    const [shortsAt, longsAt] = [layout.take(shortSets * 64), layout.take(longSlots * 128)];
+    const waitingAt = layout.take(this.#kernel.waitingWordBytes());
+    this.#kernel.placeWords(shortsAt, shortSets, longsAt, longSlots, waitingAt);
     this.#textAt = layout.take(textBytes + slackBytes);
     this.#idsAt = layout.take(textBytes * 4 + slackBytes);
     // The ring is last, since the kernel grows the memory as it fills the ring.
