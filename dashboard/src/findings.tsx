@@ -1,6 +1,6 @@
 // Faults in plain words, with what to do about them.
 
-import { useNames } from './context.ts';
+import { useNamedText, useNames } from './context.ts';
 import type { Finding } from './data.ts';
 import { linkTo } from './route.ts';
 import { type Level, StateMark } from './state-mark.tsx';
@@ -13,6 +13,7 @@ const levels: Readonly<Record<Finding['severity'], readonly [Level, string]>> = 
 
 export function Findings({ findings }: { readonly findings: readonly Finding[] }) {
   const nameOf = useNames();
+  const named = useNamedText();
   return (
     <ul class="findings">
       {findings.map((finding) => {
@@ -27,9 +28,9 @@ export function Findings({ findings }: { readonly findings: readonly Finding[] }
                     <a href={linkTo('fleet', finding.worker)}>{nameOf(finding.worker)}</a>:{' '}
                   </>
                 )}
-                {finding.message}
+                {named(finding.message)}
               </p>
-              {finding.advice !== null && <p class="advice">What to do: {finding.advice}</p>}
+              {finding.advice !== null && <p class="advice">What to do: {named(finding.advice)}</p>}
             </div>
           </li>
         );

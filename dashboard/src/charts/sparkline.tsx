@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { colourOf, useTheme } from '../theme.ts';
 
 interface Props {
-  /** Oldest first; null: no value. */
+  /** Oldest first; null: no value, and the line goes on to the next one. */
   readonly values: readonly (number | null)[];
   /** Name of a colour of the style sheet. */
   readonly colour: string;
@@ -63,35 +63,21 @@ function draw(
     }
     return;
   }
-  for (const run of runsOf(values)) {
-    context.beginPath();
-    for (const [at, value] of run) context.lineTo(inset + at * step, y(value));
-    context.lineWidth = lineWidth;
-    context.lineJoin = 'round';
-    context.stroke();
-    context.globalAlpha = 0.14;
-    context.lineTo(inset + run.at(-1)![0] * step, height);
-    context.lineTo(inset + run[0]![0] * step, height);
-    context.fill();
-    context.globalAlpha = 1;
-  }
+  const known = values.flatMap((value, at) => (value === null ? [] : [[at, value] as const]));
+  if (known.length === 0) return;
+  context.beginPath();
+  for (const [at, value] of known) context.lineTo(inset + at * step, y(value));
+  context.lineWidth = lineWidth;
+  context.lineJoin = 'round';
+  context.stroke();
+  context.globalAlpha = 0.14;
+  context.lineTo(inset + known.at(-1)![0] * step, height);
+  context.lineTo(inset + known[0]![0] * step, height);
+  context.fill();
+  context.globalAlpha = 1;
   const last = values.at(-1) ?? null;
   if (last === null) return;
   context.beginPath();
   context.arc(inset + (values.length - 1) * step, y(last), 2.4, 0, 2 * Math.PI);
   context.fill();
-}
-
-/** The stretches in which every value is known. */
-function runsOf(values: readonly (number | null)[]): (readonly [number, number])[][] {
-  const runs: (readonly [number, number])[][] = [];
-  let run: (readonly [number, number])[] = [];
-  for (const [at, value] of values.entries()) {
-    if (value !== null) run.push([at, value]);
-    if ((value === null || at === values.length - 1) && run.length > 0) {
-      runs.push(run);
-      run = [];
-    }
-  }
-  return runs;
 }

@@ -14,6 +14,9 @@ export interface ChartLine {
   readonly dashed?: boolean;
 }
 
+/** Points without a value that a line passes over. */
+const bridgedMax = 12;
+
 interface Props {
   readonly title: string;
   readonly lines: readonly ChartLine[];
@@ -170,7 +173,7 @@ function optionsFor(props: Props, width: number, onPoint: (index: number | null)
 function plotData(lines: readonly ChartLine[], endMs: number, stepMs: number, stacked: boolean): uPlot.AlignedData {
   const length = lengthOf(lines);
   const times = Array.from({ length }, (_, at) => (endMs - (length - 1 - at) * stepMs) / 1000);
-  if (!stacked) return [times, ...lines.map(({ values }) => [...values])];
+  if (!stacked) return [times, ...lines.map(({ values }) => bridged(values))];
   const sums: (number | null)[][] = lines.map(() => []);
   for (let at = 0; at < length; at++) {
     let sum: number | null = null;
@@ -181,6 +184,18 @@ function plotData(lines: readonly ChartLine[], endMs: number, stepMs: number, st
     }
   }
   return [times, ...sums];
+}
+
+/** uPlot draws on over what is undefined, and stops at null: short pauses between requests are no gap. */
+function bridged(values: readonly (number | null)[]): (number | null | undefined)[] {
+  const result: (number | null | undefined)[] = [...values];
+  let from = 0;
+  for (let at = 0; at <= result.length; at++) {
+    if (at < result.length && result[at] === null) continue;
+    if (from > 0 && at < result.length && at - from <= bridgedMax) result.fill(undefined, from, at);
+    from = at + 1;
+  }
+  return result;
 }
 
 function lengthOf(lines: readonly ChartLine[]): number {

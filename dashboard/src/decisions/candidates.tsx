@@ -10,7 +10,7 @@ import { type CostBar, costBar } from './cost-bars.ts';
 /** More are folded away. */
 const shownMax = 12;
 /** Bars end at this many times the lowest cost. */
-const cutAt = 6;
+const cutAt = 12;
 
 export function Candidates({ decision }: { readonly decision: DecisionInFull }) {
   const { all, promptTokens, costUnit } = decision;
@@ -67,6 +67,7 @@ export function Candidates({ decision }: { readonly decision: DecisionInFull }) 
         </table>
       </div>
       <p class="faint">
+        {hasCost && factorsText(bars[0]!)}
         Holds: prompt tokens in its cache or promised to it. Computes: the rest. Waits: the time until what is booked
         there is computed. KV full and TTFT: as predicted with this request.
       </p>
@@ -144,13 +145,9 @@ function CostBarCell({ bar, cost, most }: CellProps) {
       </div>
       {bar.factors.length > 0 && (
         <span class="factors faint" aria-hidden="true">
-          {bar.factors
-            .filter(({ value }) => Math.abs(value - 1) > 0.005)
-            .map(({ name, label, value }) => (
-              <span key={name}>
-                × {factor(value)} {label}
-              </span>
-            ))}
+          {bar.factors.map(({ name, value }) => (
+            <span key={name}>× {factor(value)}</span>
+          ))}
         </span>
       )}
     </>
@@ -168,6 +165,12 @@ function PartLegend({ bar }: { readonly bar: CostBar }) {
       ))}
     </ul>
   );
+}
+
+/** What the numbers below the bars are. */
+function factorsText({ factors }: CostBar): string {
+  if (factors.length === 0) return '';
+  return `A bar is the sum of its parts, × ${factors.map(({ label }) => label).join(', × ')}. `;
 }
 
 function explain({ parts, factors }: CostBar, cost: number | null): string {

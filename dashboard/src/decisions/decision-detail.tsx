@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { useNames, usePage } from '../context.ts';
+import { useNamedText, useNames, usePage } from '../context.ts';
 import type { DecisionInFull } from '../data.ts';
 import { clock, duration, nothing, plural } from '../format.ts';
 import { ApiError, api } from '../live/api.ts';
@@ -70,9 +70,10 @@ function Attempt({ decision }: { readonly decision: DecisionInFull }) {
   const { requestId, promptTokens, outputTokens, durationMs, bestWorker } = decision;
   const [level, word] = outcomeOf(outcome);
   const nameOf = useNames();
+  const named = useNamedText();
   return (
     <>
-      <p class="why">{why}</p>
+      <p class="why">{named(why)}</p>
       {error !== null && (
         <p class="bad">
           {status !== null && `${status}: `}

@@ -12,6 +12,8 @@ interface Props {
   readonly nameOf: (id: string) => string;
 }
 
+/** Below this share of the blocks in use, imbalance does no harm. */
+const idleShare = 0.15;
 /** More columns have no names, and are sorted, so that their outline shows how even the load is. */
 const namedMax = 12;
 
@@ -27,7 +29,7 @@ export function Balance({ workers, fleet, nameOf }: Props) {
     <section class="panel balance" aria-labelledby="balance">
       <header>
         <h2 id="balance">Balance</h2>
-        <p class="soft">{verdictOf(imbalance)}</p>
+        <p class="soft">{verdictOf(imbalance, Math.max(0, ...usages))}</p>
       </header>
       <ol class={isDense ? 'columns dense' : 'columns'} aria-label="KV blocks in use, by worker">
         {joined.map((worker, at) => {
@@ -62,8 +64,9 @@ export function Balance({ workers, fleet, nameOf }: Props) {
   );
 }
 
-function verdictOf(imbalance: number | null): string {
+function verdictOf(imbalance: number | null, fullest: number): string {
   if (imbalance === null) return 'Nothing is in flight.';
+  if (fullest < idleShare) return `Little is in use: at most ${percent(fullest)} of a worker's blocks.`;
   if (imbalance < 1.25) return `Even: the busiest worker has ${times(imbalance)} the mean.`;
   if (imbalance < 2) return `Fairly even: the busiest worker has ${times(imbalance)} the mean.`;
   return `Uneven: the busiest worker has ${times(imbalance)} the mean.`;

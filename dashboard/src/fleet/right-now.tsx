@@ -1,7 +1,7 @@
 // Two sentences that a newcomer looks for: which worker is busiest and why, where the last request went and why.
 
 import { useEffect, useState } from 'preact/hooks';
-import { useNames, usePage } from '../context.ts';
+import { useNamedText, useNames, usePage } from '../context.ts';
 import type { DecisionInFull } from '../data.ts';
 import { ago, plural, short } from '../format.ts';
 import { api } from '../live/api.ts';
@@ -15,6 +15,7 @@ export function RightNow() {
   const { store } = usePage();
   const fleet = useStore(store, ({ snapshot }) => snapshot?.fleet ?? null);
   const nameOf = useNames();
+  const named = useNamedText();
   const last = useLastDecision();
   const busiest = fleet?.busiest ?? null;
   return (
@@ -27,7 +28,7 @@ export function RightNow() {
             <p>None: nothing is in flight.</p>
           ) : (
             <p>
-              <a href={linkTo('fleet', busiest.worker)}>{nameOf(busiest.worker)}</a>: {busiest.why}
+              <a href={linkTo('fleet', busiest.worker)}>{nameOf(busiest.worker)}</a>: {named(busiest.why)}
             </p>
           )}
         </div>
@@ -39,7 +40,7 @@ export function RightNow() {
             <p>
               <a href={linkTo('decisions', last.requestId)}>{nameOf(last.worker)}</a>, {agoOf(last.timeMs)}, for{' '}
               {plural(last.promptTokens, 'prompt token')}
-              {last.predictedCachedTokens > 0 && ` (${short(last.predictedCachedTokens)} cached)`}: {last.why}
+              {last.predictedCachedTokens > 0 && ` (${short(last.predictedCachedTokens)} cached)`}: {named(last.why)}
             </p>
           )}
         </div>
