@@ -111,6 +111,7 @@ async function serveOn(options: DemoOptions): Promise<void> {
         `-d '{"model":"${cluster.model}","prompt":"Hello","max_tokens":16,"stream":true}'`,
     );
     print('');
+    print(`See it work: ${cluster.operators}/dashboard/`);
     print(`Also: ${cluster.operators}/workers  /loads  /decisions  /metrics`);
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([stopped, cluster.died]);
