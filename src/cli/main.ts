@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // The `kvoyant` program: finds the subcommand and loads only its modules.
 
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { addHelpNotes, layOutHelp } from './help-layout.ts';
+import { version } from './version.ts';
 
 const subcommands: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: {
@@ -13,6 +13,10 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
   check: {
     summary: 'check a configuration file, and show the resulting settings',
     load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  top: {
+    summary: 'watch a running gateway in the terminal: its workers, their load and pace',
+    load: async () => (await import('./top.ts')).topCommand(),
   },
   doctor: {
     summary: 'examine engines: tokens, block size, prefix cache, KV events',
@@ -59,8 +63,3 @@ addHelpNotes(program, {
 layOutHelp(program);
 if (first === '') program.help({ error: true });
 await program.parseAsync();
-
-async function version(): Promise<string> {
-  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
-}

@@ -2,18 +2,31 @@
 // files.
 
 import { Command, Option } from 'commander';
+import { policyNames } from '../core/index.ts';
 import { resolveConfig } from '../gateway/config/config.ts';
 import { followFiles } from '../gateway/config/config-reload.ts';
 import { referencedPaths } from '../gateway/config/referenced-files.ts';
-import { ConfigError, type Gateway, type GatewayConfig, startGateway } from '../gateway/index.ts';
+import { examineWorkers } from '../gateway/doctor/examine.ts';
+import {
+  ConfigError,
+  type EngineSpec,
+  type Gateway,
+  type GatewayConfig,
+  type GatewayOptions,
+  startGateway,
+} from '../gateway/index.ts';
 import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
 import { loadSettings, type SettingSources } from './setting-sources.ts';
 import { unknownVariables } from './unknown-variables.ts';
+import { version } from './version.ts';
+import { runWhatIf } from './what-if.ts';
 
 /** Interval between two checks of the files. */
 const fileIntervalMs = 1000;
+/** How long an engine may take to answer the doctor. */
+const examineMsMax = 60_000;
 /** Exit code if answers were cut off at the end of the grace period. */
 const brokenOffExitCode = 3;
 
@@ -59,6 +72,8 @@ async function serve(command: Command): Promise<void> {
   for (const notice of unknownVariables(process.env)) console.error(`kvoyant: ${notice}`);
   const gateway = await start(command, sources);
   const { policy } = gateway.config;
+  // First: it is what people look for.
+  if (gateway.config.adminPort !== 'none') console.log(`kvoyant's page: ${gateway.adminUrl}/dashboard/`);
   console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);
   if (gateway.healthUrl !== null) console.log(`kvoyant for health probes at ${gateway.healthUrl} (health, ready)`);
   console.log(`kvoyant listening on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`);
@@ -77,6 +92,12 @@ async function serve(command: Command): Promise<void> {
   process.once('SIGINT', stop);
 }
 
+/** Settings for the doctor of the page, which examines one engine. */
+function alone(engine: EngineSpec, config: GatewayConfig): GatewayOptions {
+  const { tokenizer, tokenizeMsMax, blockSize, workerCaFile, allowLinkLocal } = config;
+  return { workers: [engine], tokenizer, tokenizeMsMax, blockSize, workerCaFile, allowLinkLocal, logLevel: 'silent' };
+}
+
 /** Rehearses; an error is only reported, since the gateway starts without a rehearsal too. */
 async function rehearseIfPossible(config: GatewayConfig): Promise<void> {
   try {
@@ -92,7 +113,12 @@ async function start(command: Command, sources: SettingSources): Promise<Gateway
     // Before the rehearsal, so that wrong settings are reported at once.
     const config = resolveConfig(settings);
     if (config.rehearse) await rehearseIfPossible(config);
-    return await startGateway(settings, { lateBooking: command.getOptionValue('lateBooking') === true });
+    return await startGateway(settings, {
+      lateBooking: command.getOptionValue('lateBooking') === true,
+      version: await version(),
+      whatIf: { run: runWhatIf, policies: policyNames },
+      examine: (engine) => examineWorkers(alone(engine, config), examineMsMax),
+    });
   } catch (error) {
     if (error instanceof ConfigError) command.error(error.faults.map(({ message }) => `error: ${message}`).join('\n'));
     const { code, message } = error as NodeJS.ErrnoException;

@@ -1,6 +1,7 @@
 // Runs the doctor for one worker at a time, and keeps its latest findings.
 
 import { RequestError } from '../../wire/openai-error.ts';
+import type { EngineSpec } from '../config/engine-spec.ts';
 import type { Finding as Fault } from '../engines/canary-report.ts';
 import { advice } from './findings.ts';
 import type { DoctorState } from './page-data.ts';
@@ -17,14 +18,14 @@ export interface Exam {
   readonly notes: readonly string[];
 }
 
-/** Examines the engine at this address, and no other. @returns one exam per worker of it */
-export type Examine = (url: string) => Promise<readonly Exam[]>;
+/** Examines this engine, and no other. @returns one exam per worker of it */
+export type Examine = (engine: EngineSpec) => Promise<readonly Exam[]>;
 
 export interface DoctorSources {
   /** Null: this process has no doctor. */
   readonly examine: Examine | null;
-  /** Address of the worker's engine; null: there is no such worker. */
-  urlOf(worker: string): string | null;
+  /** The worker's engine; null: there is no such worker. */
+  engineOf(worker: string): EngineSpec | null;
   nowMs(): number;
   changed(state: DoctorState): void;
 }
@@ -47,7 +48,7 @@ export class DoctorDesk {
 
   /** @throws RequestError 400, 404 for a wrong worker, 409 if an examination is running */
   ask(asked: unknown): DoctorState {
-    const { examine, urlOf, nowMs } = this.#sources;
+    const { examine, engineOf, nowMs } = this.#sources;
     const { worker } = (typeof asked === 'object' && asked !== null ? asked : {}) as Record<string, unknown>;
     if (typeof worker !== 'string')
       throw new RequestError(400, 'invalid_value', 'worker must be the id of a worker', 'worker');
@@ -55,21 +56,22 @@ export class DoctorDesk {
     if (this.#state.kind === 'running') {
       throw new RequestError(409, 'doctor_running', `one worker at a time: ${this.#state.worker} is being examined`);
     }
-    const url = urlOf(worker);
-    if (url === null) throw new RequestError(404, 'worker_not_found', `there is no worker ${JSON.stringify(worker)}`);
+    const engine = engineOf(worker);
+    if (engine === null)
+      throw new RequestError(404, 'worker_not_found', `there is no worker ${JSON.stringify(worker)}`);
     this.#become({ kind: 'running', worker, startedMs: nowMs() });
-    void this.#examine(examine, worker, url);
+    void this.#examine(examine, worker, engine);
     return this.#state;
   }
 
-  async #examine(examine: Examine, worker: string, url: string): Promise<void> {
+  async #examine(examine: Examine, worker: string, engine: EngineSpec): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no result within ${examineMsMax / 1000} s`)), examineMsMax);
       timer.unref();
     });
     try {
-      const exams = await Promise.race([examine(url), late]);
+      const exams = await Promise.race([examine(engine), late]);
       const exam = exams.find((one) => one.worker === worker) ?? exams[0];
       if (exam === undefined) throw new Error('the engine has no workers');
       this.#become({ kind: 'done', worker, timeMs: this.#sources.nowMs(), ...report(exam) });

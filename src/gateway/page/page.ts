@@ -101,8 +101,8 @@ export class Page implements DecisionObserver {
     };
     this.doctor = new DoctorDesk({
       examine: sources.examine,
-      urlOf: (id) =>
-        engines.find(({ url, workers }) => url === id || workers.some((one) => one.id === id))?.url ?? null,
+      engineOf: (id) =>
+        engines.find(({ url, workers }) => url === id || workers.some((one) => one.id === id))?.spec ?? null,
       nowMs: () => Date.now(),
       changed: (state) => this.viewers.send(eventText('doctor', state)),
     });
@@ -117,9 +117,9 @@ export class Page implements DecisionObserver {
       },
       workers: () =>
         [...pools].flatMap(({ router }) =>
-          router.loads().map(({ capacityBlocks, blockSize, prefillTokensPerS }) => ({
+          router.loads().map(({ capacityBlocks, blockSize, tokenGapMs }) => ({
             ...{ kvTokens: capacityBlocks * blockSize, blockSize },
-            prefillTokensPerS: prefillTokensPerS > 0 ? prefillTokensPerS : null,
+            msPerToken: tokenGapMs > 0 ? tokenGapMs : null,
           })),
         ),
       happened: (minutes) => this.#happened(minutes),

@@ -26,7 +26,7 @@ export interface WhatIfWorker {
   readonly kvTokens: number;
   readonly blockSize: number;
   /** Observed; null: not yet. */
-  readonly prefillTokensPerS: number | null;
+  readonly msPerToken: number | null;
 }
 
 export interface WhatIfAnswer {
