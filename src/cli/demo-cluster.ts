@@ -1,4 +1,4 @@
-// Processes of one demo run: one with the simulated engines, one with the gateway.
+// Processes of one demo run: one with the simulated engines, one for each gateway.
 
 import { servedModel, waitUntilReady } from './demo-gateway.ts';
 import { DemoProgram } from './demo-program.ts';
@@ -14,14 +14,16 @@ export interface ClusterOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly gatewayFlags: readonly string[];
+  /** Gateways in front of the same engines. Default 1. */
+  readonly gatewayCount?: number;
   /** Aborts the start. The caller stops a cluster that has started. */
   readonly signal: AbortSignal;
 }
 
 export interface Cluster {
-  readonly gateway: string;
-  /** URL of the gateway's routes for operators. */
-  readonly operators: string;
+  readonly gateways: readonly string[];
+  /** URLs of the gateways' routes for operators. */
+  readonly operators: readonly string[];
   readonly engines: readonly string[];
   readonly model: string;
   /** Rejects if one of the processes ends by itself. */
@@ -55,7 +57,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 async function launch(
   start: (name: string, args: readonly string[]) => DemoProgram,
-  { workers, speedup, seed, port, gatewayFlags }: ClusterOptions,
+  { workers, speedup, seed, port, gatewayFlags, gatewayCount = 1 }: ClusterOptions,
 ): Promise<Omit<Cluster, 'stop'>> {
   const sim = start('sim-worker', [
     'sim-worker',
@@ -63,19 +65,24 @@ async function launch(
     ...['--speedup', String(speedup), '--seed', String(seed)],
   ]);
   const engines = (await sim.lines(/listening on (http:\/\/[\w.]+:\d+)/, workers, startTimeoutMs)).map((m) => m[1]!);
-  const serve = start('serve', [
-    'serve',
-    ...engines.flatMap((url) => ['--worker', url]),
-    ...['--tokenizer', 'builtin', '--port', String(port), '--admin-port', '0', '--log-level', 'warn'],
-    // Measure only the requests of the workload.
-    ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
-  ]);
-  const [listening] = await serve.lines(/listening on (http:\/\/[\w.]+:\d+)/, 1, startTimeoutMs);
-  const [forOperators] = await serve.lines(/for operators at (http:\/\/[\w.]+:\d+)/, 1, startTimeoutMs);
-  const gateway = listening![1]!;
-  const operators = forOperators![1]!;
-  const died = Promise.race([sim.died, serve.died]);
+  const programs = Array.from({ length: gatewayCount }, (_, at) =>
+    start('serve', [
+      'serve',
+      ...engines.flatMap((url) => ['--worker', url]),
+      ...['--tokenizer', 'builtin', '--port', String(at === 0 ? port : 0), '--admin-port', '0', '--log-level', 'warn'],
+      // Measure only the requests of the workload.
+      ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
+    ]),
+  );
+  const said = async (pattern: RegExp): Promise<string[]> => {
+    const lines = await Promise.all(programs.map((program) => program.lines(pattern, 1, startTimeoutMs)));
+    return lines.map(([match]) => match![1]!);
+  };
+  const gateways = await said(/listening on (http:\/\/[\w.]+:\d+)/);
+  const operators = await said(/for operators at (http:\/\/[\w.]+:\d+)/);
+  const died = Promise.race([sim.died, ...programs.map((program) => program.died)]);
   died.catch(() => {});
-  await Promise.race([waitUntilReady(operators, workers, startTimeoutMs), died]);
-  return { gateway, operators, engines, model: await servedModel(gateway), died };
+  const ready = Promise.all(operators.map((one) => waitUntilReady(one, workers, startTimeoutMs)));
+  await Promise.race([ready, died]);
+  return { gateways, operators, engines, model: await servedModel(gateways[0]!), died };
 }

@@ -2,8 +2,9 @@
 
 import { difference, type PromptTokens, prefixHitRate, readPromptTokens } from '../load/engine-counters.ts';
 import { completionBody, type LoadRequest } from '../load/load-request.ts';
-import { OpenAiClient } from '../load/openai-client.ts';
+
 import { type LoadProgress, runOpenLoop } from '../load/run-load.ts';
+import { SpreadClient } from '../load/spread-client.ts';
 import { imbalance } from '../report/imbalance.ts';
 import { describeFailures, type RunSummary, summarizeRun } from '../report/run-summary.ts';
 import type { TextRequest } from '../trace/text-request.ts';
@@ -35,19 +36,22 @@ export interface RowOptions extends ClusterOptions {
   readonly requests: readonly TextRequest[];
   readonly signal: AbortSignal;
   readonly onProgress: (progress: LoadProgress) => void;
+  /** Waits for what else must be so before the first request. */
+  readonly settled?: (cluster: Cluster) => Promise<void>;
 }
 
 export async function runRow(options: RowOptions): Promise<RowResult> {
   const cluster = await startCluster(options);
   try {
+    await options.settled?.(cluster);
     return await Promise.race([measure(cluster, options), cluster.died]);
   } finally {
     await cluster.stop();
   }
 }
 
-async function measure({ gateway, operators, engines, model }: Cluster, options: RowOptions): Promise<RowResult> {
-  const client = new OpenAiClient(gateway);
+async function measure({ gateways, operators, engines, model }: Cluster, options: RowOptions): Promise<RowResult> {
+  const client = new SpreadClient(gateways);
   const completion = (index: number, arrivalMs: number, prompt: string, maxTokens: number): LoadRequest => ({
     index,
     arrivalMs: arrivalMs / options.speedup,
@@ -57,14 +61,14 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
   try {
     const warmUp = Array.from({ length: warmUpRequests }, (_, i) => completion(i, 0, `warm-up ${i}`, 2));
     const warmUpProblems = describeFailures(await runOpenLoop(client, warmUp, { signal: options.signal }));
-    await loadsAtRest(operators, restTimeoutMs);
+    await loadsOfAll(operators);
     const before = await Promise.all(engines.map(readPromptTokens));
     const requests = options.requests.map((one, i) => completion(i, one.arrivalMs, one.prompt, one.maxTokens));
     const watch = await MachineWatch.start(engines, options.speedup);
     const records = await runOpenLoop(client, requests, options);
     const machine = await watch.end();
     options.signal.throwIfAborted();
-    const loadsAfter = await loadsAtRest(operators, restTimeoutMs);
+    const loadsAfter = await loadsOfAll(operators);
     const after = await Promise.all(engines.map(readPromptTokens));
     const counted = after.map((tokens, i) => difference(tokens, before[i]!));
     const run = summarizeRun(records);
@@ -85,6 +89,12 @@ async function measure({ gateway, operators, engines, model }: Cluster, options:
   } finally {
     await client.close();
   }
+}
+
+/** At rest, of every gateway. */
+async function loadsOfAll(operators: readonly string[]): Promise<Loads> {
+  const all = await Promise.all(operators.map((one) => loadsAtRest(one, restTimeoutMs)));
+  return { workers: all.flatMap(({ workers }) => workers) };
 }
 
 /** Differences between the usage of the streams and the counters of the engines, which count the same tokens. */

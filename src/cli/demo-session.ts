@@ -104,15 +104,16 @@ async function serveOn(options: DemoOptions): Promise<void> {
   const cluster = await startCluster({ ...options, port, gatewayFlags: rowFlags.foresee });
   try {
     print('');
-    print(`Serving on ${cluster.gateway}, policy foresee, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
+    const [gateway] = cluster.gateways;
+    print(`Serving on ${gateway}, policy foresee, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
     print('');
     print(
-      `  curl -N ${cluster.gateway}/v1/completions -H 'content-type: application/json' ` +
+      `  curl -N ${gateway}/v1/completions -H 'content-type: application/json' ` +
         `-d '{"model":"${cluster.model}","prompt":"Hello","max_tokens":16,"stream":true}'`,
     );
     print('');
-    print(`See it work: ${cluster.operators}/dashboard/`);
-    print(`Also: ${cluster.operators}/workers  /loads  /decisions  /metrics`);
+    print(`See it work: ${cluster.operators[0]}/dashboard/`);
+    print(`Also: ${cluster.operators[0]}/workers  /loads  /decisions  /metrics`);
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([stopped, cluster.died]);
   } finally {

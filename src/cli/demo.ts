@@ -5,6 +5,7 @@ import { open, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Progress } from '../report/progress.ts';
+import { runReplicasDemo } from './demo-replicas.ts';
 import { type DemoOptions, runDemo } from './demo-session.ts';
 import { demoRowNames, type RowName, type WorkloadName, workloadNames } from './demo-workloads.ts';
 import { addHelpNotes } from './help-layout.ts';
@@ -26,7 +27,12 @@ export function demoCommand(): Command {
       'Runs two workloads over simulated engines under several routing policies and prints a table for each. Then it ' +
         'keeps serving until Ctrl-C.',
     )
-    .addArgument(new Argument('[workload]', 'run only this one').choices(workloadNames))
+    .addArgument(
+      new Argument('[workload]', 'run only this one; cluster: the burst through one and three gateways').choices([
+        ...workloadNames,
+        'cluster',
+      ]),
+    )
     .option('--once', 'end after the tables, with exit code 1 if a request failed or a load is not zero')
     .option('--json <file>', 'write the figures to this file')
     .option(
@@ -49,25 +55,26 @@ export function demoCommand(): Command {
         .default(1)
         .hideHelp(),
     )
-    .action(async (workload: WorkloadName | undefined, flags: Flags) => {
+    .action(async (workload: WorkloadName | 'cluster' | undefined, flags: Flags) => {
       process.exitCode = await demo(workload, flags);
     });
   return addHelpNotes(command, {
     examples: [
       ['Both workloads in two minutes, then a gateway to play with:', 'kvoyant demo'],
+      ['Three gateways that share over NATS, and three that do not:', 'kvoyant demo cluster'],
       ['One of them, with all its rows and the figures in a file:', 'kvoyant demo burst --once --json figures.json'],
     ],
   });
 }
 
-async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<number> {
+async function demo(workload: WorkloadName | 'cluster' | undefined, flags: Flags): Promise<number> {
   const interrupt = new AbortController();
   const onSignal = (): void => interrupt.abort();
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   const options: DemoOptions = {
     ...flags,
     script: fileURLToPath(new URL('./main.js', import.meta.url)),
-    workloads: workload === undefined ? workloadNames : [workload],
+    workloads: workload === undefined || workload === 'cluster' ? workloadNames : [workload],
     serveOn: flags.once !== true,
     signal: interrupt.signal,
     print: (line) => process.stdout.write(`${line}\n`),
@@ -78,7 +85,7 @@ async function demo(workload: WorkloadName | undefined, flags: Flags): Promise<n
   };
   try {
     if (flags.json !== undefined) await checkWritable(flags.json);
-    return await runDemo(options);
+    return await (workload === 'cluster' ? runReplicasDemo(options) : runDemo(options));
   } catch (error) {
     options.progress.clear();
     if (interrupt.signal.aborted) return 130;

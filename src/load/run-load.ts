@@ -3,7 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import type { RequestRecord } from '../report/request-record.ts';
 import type { LoadRequest } from './load-request.ts';
-import type { OpenAiClient } from './openai-client.ts';
+import type { LoadClient } from './spread-client.ts';
 
 export interface LoadProgress {
   readonly sent: number;
@@ -24,7 +24,7 @@ export interface LoadOptions {
  * @returns one record for each request, in the order given
  */
 export async function runOpenLoop(
-  client: OpenAiClient,
+  client: LoadClient,
   requests: readonly LoadRequest[],
   options: LoadOptions = {},
 ): Promise<RequestRecord[]> {
@@ -40,7 +40,7 @@ export async function runOpenLoop(
 }
 
 class TrackedSends {
-  readonly #client: OpenAiClient;
+  readonly #client: LoadClient;
   readonly #requests: readonly LoadRequest[];
   readonly #options: LoadOptions;
   readonly #pending: Promise<RequestRecord>[] = [];
@@ -48,7 +48,7 @@ class TrackedSends {
   #done = 0;
   #failed = 0;
 
-  constructor(client: OpenAiClient, requests: readonly LoadRequest[], options: LoadOptions) {
+  constructor(client: LoadClient, requests: readonly LoadRequest[], options: LoadOptions) {
     this.#client = client;
     this.#requests = requests;
     this.#options = options;
