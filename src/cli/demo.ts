@@ -84,6 +84,9 @@ async function demo(workload: WorkloadName | 'cluster' | undefined, flags: Flags
     },
   };
   try {
+    if (workload === 'cluster' && (flags.rows !== undefined || flags.json !== undefined)) {
+      throw new Error('cluster has its own rows and prints one table: leave --rows and --json out');
+    }
     if (flags.json !== undefined) await checkWritable(flags.json);
     return await (workload === 'cluster' ? runReplicasDemo(options) : runDemo(options));
   } catch (error) {

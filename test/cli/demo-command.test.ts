@@ -23,7 +23,7 @@ function refusal(...args: string[]): string {
 
 describe('kvoyant demo', () => {
   it.each([
-    [['other'], "'other' is invalid for argument 'workload'. Allowed choices are burst, pr1731"],
+    [['other'], "'other' is invalid for argument 'workload'. Allowed choices are burst, pr1731, cluster"],
     [['--speedup', '0'], '--speedup must be a number from 0.1 to 1000'],
     [['--speedup', 'fast'], '--speedup must be a number'],
     [['--port', '70000'], '--port must be an integer from 0 to 65535'],
@@ -47,6 +47,16 @@ describe('kvoyant demo', () => {
     expect(process.exitCode).toBe(1);
     process.exitCode = undefined;
     expect(written.join('')).toContain('--json must be a file that can be written: ENOENT');
+  });
+
+  it('refuses rows for the demo of replicas, which has its own', async () => {
+    const written: string[] = [];
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
+    await demoCommand().parseAsync(['cluster', '--rows', 'kv'], { from: 'user' });
+    stderr.mockRestore();
+    expect(process.exitCode).toBe(1);
+    process.exitCode = undefined;
+    expect(written.join('')).toContain('cluster has its own rows and prints one table: leave --rows and --json out');
   });
 
   it('explains every flag except the one for tests', () => {

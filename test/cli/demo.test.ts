@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DemoFigures } from '../../src/cli/demo-session.ts';
 import type { Summary } from '../../src/report/summary.ts';
+import { natsProgram } from '../gateway/peers/nats-server.ts';
 
 const programPath = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const smallRun = ['--speedup', '50', '--workers', '4', '--seed', '7'];
@@ -59,6 +60,23 @@ async function answers(address: string): Promise<boolean> {
 }
 
 describe('kvoyant demo', () => {
+  it.skipIf(natsProgram() === null)(
+    'sends the burst through one gateway, three that share, and three that do not',
+    async () => {
+      const program = demo('cluster', '--scale', '0.0625', ...smallRun);
+      let printed = '';
+      program.stdout!.setEncoding('utf8').on('data', (text: string) => {
+        printed += text;
+      });
+      const [code] = await once(program, 'exit');
+      expect(printed).not.toContain('PROBLEM');
+      expect(code).toBe(0);
+      for (const row of ['one gateway', 'three, sharing', 'three, not sharing']) {
+        expect(printed).toMatch(new RegExp(`^${row} .* 0$`, 'm'));
+      }
+    },
+  );
+
   it('runs real requests through gateway and engines: none fails, no load remains, equal prefixes meet', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kvoyant-demo-'));
     const file = join(folder, 'figures.json');
