@@ -71,6 +71,8 @@ const replica = (...more: string[]): Promise<Program> =>
       '--log-level',
       'warn',
       '--no-rehearse',
+      '--admin-port',
+      '0',
       '--shutdown-notice-ms',
       '400',
     ],
