@@ -14,8 +14,11 @@ import type { LinkListener, LinkStatus, PeerChannel, PeerLink } from './peer-lin
 import { readPins, SessionPins, sessionName } from './session-pins.ts';
 
 const tickMs = 50;
-/** Between two messages about bookings: one turn of the event loop may follow the other in microseconds. */
-const flushGapMs = 2;
+/**
+ * Least time between two messages about bookings. The first change is told at the end of its turn of the event loop;
+ * under load a message, whose cost is that of a system call, has the changes of several turns.
+ */
+const flushGapMs = 5;
 /** Between two rounds of the limits by key. */
 const limitsMs = 250;
 

@@ -162,6 +162,25 @@ describe.skipIf(natsProgram() === null)('a link over NATS', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('needs no subjects but those of its cluster', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kvoyant-nats-'));
+    const conf = join(folder, 'nats.conf');
+    const permissions = '{ publish: "kvoyant.test.>", subscribe: "kvoyant.test.>" }';
+    writeFileSync(conf, `authorization { users = [{ user: kv, password: pw, permissions: ${permissions} }] }\n`);
+    const nats = await server('-c', conf);
+    const login = { natsUser: 'kv', natsPassword: 'pw' };
+    const [one, two] = [link(nats.url, 'a', login), link(nats.url, 'b', login)];
+    const heard = listener(bytes('answer'));
+    one.open(listener());
+    two.open(heard);
+    await connected(one, two);
+    await eventually(async () => text((await one.ask('b', bytes('?'), 500)) ?? new Uint8Array()) === 'answer');
+    for (const channel of ['load', 'pins', 'limits'] as const) one.publish(channel, bytes('x'));
+    await eventually(() => heard.messages.length === 3);
+    expect([one.status.reason, two.status.reason]).toEqual([null, null]);
+    rmSync(folder, { recursive: true });
+  });
+
   it('survives a listener that throws', async () => {
     const { url } = await server();
     const bad = listener();
