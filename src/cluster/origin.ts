@@ -121,7 +121,7 @@ export class Origin {
   /** Workers or pools of this replica have come or gone: counts every load where its worker is now. */
   resolve(pools: Pools, nowMs: number): void {
     for (const place of this.#places) {
-      const router = pools.get(place.pool) ?? null;
+      const router = routerOf(pools, place);
       const index = router?.shared.find(place.worker);
       const isSame =
         router === place.router &&
@@ -193,4 +193,15 @@ export class Origin {
     if (how === 'computed') shared.computed(promised.prompt, nowMs);
     else shared.withdraw(promised.prompt);
   }
+}
+
+/**
+ * A worker is in one pool of each replica, but the pool may have another name there: it is that of the first engine that
+ * joined.
+ */
+function routerOf(pools: Pools, { pool, worker }: Pick<Place, 'pool' | 'worker'>): Router | null {
+  const named = pools.get(pool) ?? null;
+  if (named?.shared.find(worker) !== undefined) return named;
+  for (const router of pools.values()) if (router.shared.find(worker) !== undefined) return router;
+  return named;
 }

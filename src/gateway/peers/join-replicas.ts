@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import type { GatewayConfig } from '../config/config.ts';
+import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import { NatsLink } from './nats-link.ts';
 import { Peers, type PeersOptions } from './peers.ts';
@@ -16,7 +16,14 @@ export interface JoinOptions extends Omit<PeersOptions, 'config' | 'link' | 'rep
 /** Nothing is sent before `open`. @returns null: this gateway is the only one, and pays nothing for others */
 export function joinReplicas({ config, feedCommons, ...options }: JoinOptions): Peers | null {
   if (config.nats.length === 0) return null;
-  const { cluster } = config;
+  const { cluster, workers, nats } = config;
+  const loopback = workers.filter(({ url }) => isLoopback(hostOf(url))).map(({ url }) => url);
+  if (loopback.length > 0 && !nats.every((server) => isLoopback(hostOf(server)))) {
+    options.log.warn(
+      { workers: loopback },
+      'replicas know workers by their addresses: on another machine these name other engines, so give all the same, real ones',
+    );
+  }
   // Never the same again, so that a replica that starts anew is not taken for its predecessor.
   const replica = randomBytes(8).toString('hex');
   const link = new NatsLink({ access: config, cluster, replica, log: options.log });
@@ -28,6 +35,12 @@ export function joinReplicas({ config, feedCommons, ...options }: JoinOptions): 
 /** The address of a listener as other machines can know it. */
 export function shownAddress(url: string): string {
   return url.replace(/\/\/(0\.0\.0\.0|\[::\])(?=:|$)/, `//${hostname()}`);
+}
+
+/** @param address with or without a scheme */
+function hostOf(address: string): string {
+  const { hostname: host } = new URL(address.includes('://') ? address : `nats://${address}`);
+  return host.replace(/^\[|\]$/g, '');
 }
 
 function version(): string {

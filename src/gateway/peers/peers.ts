@@ -191,10 +191,19 @@ export class Peers implements LinkListener {
     }
     for (const pool of present) {
       if (this.#pools.has(pool)) continue;
-      this.#pools.set(pool, pool.name);
-      this.#replica.addPool(pool.name, pool.router);
+      const name = this.#freeName(pool.name);
+      this.#pools.set(pool, name);
+      this.#replica.addPool(name, pool.router);
       pool.sessions.sharing = { nameOf: sessionName, placed: (name, worker) => this.#pins.placed(name, worker.id) };
     }
+  }
+
+  /** A pool keeps the name of a model that its engines may have unloaded, and another pool may serve now. */
+  #freeName(name: string): string {
+    const taken = new Set(this.#pools.values());
+    let free = name;
+    for (let number = 2; taken.has(free); number++) free = `${name} ${number}`;
+    return free;
   }
 
   #settleLimits(nowMs: number): void {

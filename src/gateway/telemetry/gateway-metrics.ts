@@ -147,6 +147,17 @@ const loadGauges: readonly (readonly [name: string, help: string, read: (load: W
   ['kvoyant_active_blocks', 'KV blocks of the requests in flight.', (load) => load.activeBlocks],
   ['kvoyant_active_prefill_tokens', 'Prompt tokens booked but not computed yet.', (load) => load.activePrefillTokens],
   ['kvoyant_running_requests', 'Bookings in flight.', (load) => load.runningRequests],
+  [
+    'kvoyant_others_blocks',
+    'KV blocks of the requests that other replicas have in flight.',
+    (load) => load.othersBlocks,
+  ],
+  [
+    'kvoyant_others_prefill_tokens',
+    'Prompt tokens that other replicas have booked, not computed yet.',
+    (load) => load.othersPrefillTokens,
+  ],
+  ['kvoyant_others_requests', 'Bookings that other replicas have in flight.', (load) => load.othersRequests],
   ['kvoyant_held_blocks', 'Blocks in the prefix index.', (load) => load.heldBlocks],
   ['kvoyant_capacity_blocks', 'KV cache capacity in blocks.', (load) => load.capacityBlocks],
   ['kvoyant_prefill_tokens_per_second', 'Observed prefill speed.', (load) => load.prefillTokensPerS],
