@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPolicy, type Policy, type PolicyBooking, type RouteRequest, Router } from '../../../src/core/index.ts';
+import { noLoad } from '../../../src/core/shared-load.ts';
 import { announced, hasher, promptOf, range } from '../router-harness.ts';
 
 const blockSize = 4;
@@ -225,6 +226,26 @@ describe('a plan for requests that arrive together', () => {
       router.addWorker({ id: 'w', blockSize, capacityBlocks: 1000, source: 'events' });
       expect([router.plansBursts, router.plan(requests, 0)]).toEqual([false, inOrder]);
     }
+  });
+
+  it('does not move a request away from its prefix while other routers have requests at the workers', () => {
+    const atFirst: Policy = { ...createPolicy('kv'), choose: () => ({ position: 0, reason: 'cost' }) };
+    const router = new Router({ policy: atFirst, seed: 1, joint: true, hasher });
+    const [a, b] = ['a', 'b'].map((id) =>
+      router.addWorker({ id, blockSize, capacityBlocks: 10_000, source: 'events' }),
+    );
+    const held = { blocks: range(0, 100), tail: 1 };
+    router.applyKvEvent(a!, announced(tokensOf(held, 0), blockSize), 0);
+    // More prefill than the whole prompt has.
+    router.route(requestOf({ blocks: range(200, 500), tail: 1 }, 1), 0, a!);
+    const planned = (): (number | null)[] =>
+      router.plan([requestOf(held, 2), requestOf(held, 3)], 0).map(({ worker }) => worker);
+    expect(planned()).toContain(b);
+    const others = { ...noLoad, runningRequests: 1 };
+    router.shared.change(b!, noLoad, others, 0);
+    expect(planned()).toEqual([a, a]);
+    router.shared.change(b!, others, noLoad, 0);
+    expect(planned()).toContain(b);
   });
 
   it("books the policy's choice if the planned worker is no longer a candidate", () => {
