@@ -52,6 +52,7 @@ export const rooms = {
     ['page'],
     ['inference'],
     ['http'],
+    ['fronts'],
     ['gateway.ts'],
     ['doctor'],
     ['index.ts'],

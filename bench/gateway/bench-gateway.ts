@@ -48,6 +48,8 @@ export interface Measurement {
   readonly perS: number;
   /** Null if it can't be measured. */
   readonly cpuMsPerRequest: number | null;
+  /** Of it, that of the process that was started, without its descendants. */
+  readonly ownCpuMsPerRequest: number | null;
   readonly residentMb: number | null;
   readonly ttftP50Ms: number;
   readonly ttftP99Ms: number;
@@ -137,6 +139,8 @@ async function measureOne(contender: Contender | null, circumstances: Circumstan
           failed,
           perS: requests / seconds,
           cpuMsPerRequest: cpuS === null ? null : (1000 * cpuS) / requests,
+          ownCpuMsPerRequest:
+            before === null || after === null ? null : (1000 * (after.ownCpuS - before.ownCpuS)) / requests,
           residentMb: after === null ? null : after.residentBytes / 1e6,
           ttftP50Ms: p50,
           ttftP99Ms: p99,

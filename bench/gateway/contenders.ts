@@ -20,6 +20,12 @@ export function everythingOn({ name, dist }: Build, nodeFlags: readonly string[]
   return kvoyant(`${name}, default policy`, dist, ['--tokenizer', 'builtin'], true, nodeFlags);
 }
 
+/** The same with several processes for connections. */
+export function threaded({ name, dist }: Build, count: number): Contender {
+  const flags = ['--tokenizer', 'builtin', '--threads', String(count)];
+  return kvoyant(`${name}, ${count} threads`, dist, flags, true, []);
+}
+
 /** Round robin by request count: nothing is tokenized, no events are read. */
 export function withoutTokens({ name, dist }: Build, nodeFlags: readonly string[] = []): Contender {
   return kvoyant(`${name}, round robin`, dist, ['--tokenizer', 'none', '--policy', 'round-robin'], false, nodeFlags);

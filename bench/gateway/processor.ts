@@ -27,6 +27,8 @@ export function leaveRouterCore(): void {
 export interface ProcessFigures {
   /** Processor time of the process and its live descendants, user and system. */
   readonly cpuS: number;
+  /** That of the process alone. */
+  readonly ownCpuS: number;
   /** Their resident memory. */
   readonly residentBytes: number;
 }
@@ -35,17 +37,20 @@ export interface ProcessFigures {
 export function processFigures(pid: number): ProcessFigures | null {
   let cpuS = 0;
   let residentBytes = 0;
+  let ownCpuS = 0;
   try {
     for (const member of familyOf(pid)) {
       const fields = statOf(member);
       // utime and stime.
-      cpuS += (Number(fields[11]) + Number(fields[12])) / ticksPerS;
+      const memberS = (Number(fields[11]) + Number(fields[12])) / ticksPerS;
+      cpuS += memberS;
+      if (member === pid) ownCpuS = memberS;
       residentBytes += Number(fields[21]) * 4096;
     }
   } catch {
     return null;
   }
-  return { cpuS, residentBytes };
+  return { cpuS, ownCpuS, residentBytes };
 }
 
 /** The process and its descendants. */

@@ -2,7 +2,7 @@
 
 import { Server as TlsServer } from 'node:https';
 import { fileURLToPath } from 'node:url';
-import { type DestinationStream, type Logger, pino } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { Tokenizer } from '../tokens/tokenizer.ts';
@@ -21,8 +21,11 @@ import { PeerGate } from './feeds/peer-gate.ts';
 import { EngineMonitor } from './fleet/engine-monitor.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './fleet/worker-discovery.ts';
+import { frontSettings } from './fronts/front-settings.ts';
+import { Fronts } from './fronts/fronts.ts';
 import { AcceptHold } from './http/accept-hold.ts';
 import { Access, describeAccess } from './http/access.ts';
+import { handleClient } from './http/client-door.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
 import { descriptorWarning } from './http/descriptor-limit.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
@@ -40,6 +43,7 @@ import { joinReplicas, shownAddress } from './peers/join-replicas.ts';
 import { Pools } from './pools/pools.ts';
 import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
+import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
 import { until } from './until.ts';
@@ -105,7 +109,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const live = new LiveConfig(resolveConfig(options));
   const config = live.current;
   const files = await readReferencedFiles(config);
-  const log = createLog(config, surroundings.logTo);
+  const log = createLog(config, null, surroundings.logTo);
   const tokenizer = await tokenizerOf(config, log);
   const pools = new Pools(config, tokenizer, surroundings.lateBooking);
   const hasher = new BlockHasher();
@@ -116,7 +120,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     config,
     pools,
     feedCommons,
-    address: () => (server.listening ? shownAddress(addressOf(server, config.host)) : ''),
+    address: () => {
+      const url = clientsUrl();
+      return url === null ? '' : shownAddress(url);
+    },
     uses: (nowMs) => keyLimits.uses(nowMs),
     log,
   });
@@ -151,14 +158,22 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
   const answerBudget = new AnswerBudget();
   const door = {
-    connections: () => slots.counts(),
-    bodyBytes: () => bodyBudget.heldBytes,
-    answerBytes: () => answerBudget.heldBytes,
+    connections: () => fronts?.figures().connections ?? slots.counts(),
+    bodyBytes: () => bodyBudget.heldBytes + (fronts?.figures().bodyBytes ?? 0),
+    answerBytes: () => answerBudget.heldBytes + (fronts?.figures().answerBytes ?? 0),
+    threads: () => fronts?.count ?? 0,
   };
   const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   let health: HealthThread | null = null;
+  let fronts: Fronts | null = null;
+  /** Null before it listens. */
+  const clientsUrl = (): string | null => {
+    if (fronts !== null) return fronts.listening ? urlOf(files.tls !== null, config.host, fronts.port) : null;
+    return server.listening ? addressOf(server, config.host) : null;
+  };
+  let loaded = files;
   const page = new Page({
     pools,
     engines: fleet.engines,
@@ -209,10 +224,15 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     },
     log,
   };
-  const server = createGatewayServer(context, files.tls);
+  const server = createGatewayServer(context, files.tls, (request, response) =>
+    handleClient(context, request, response),
+  );
   const adminPort = operatorPort(config, [...config.workers, ...files.workers]);
   const operators = adminPort === null ? null : createOperatorServer(context, operatorSlots, files.tls);
-  const apply = (current: GatewayConfig, { workers, apiKeys, tls }: ReferencedFiles): void => {
+  const apply = (current: GatewayConfig, referenced: ReferencedFiles): void => {
+    const { workers, apiKeys, tls } = referenced;
+    loaded = referenced;
+    fronts?.apply();
     log.level = current.logLevel;
     isTrusted = addressesIn(current.trustedProxies);
     publisherGate.allow(current.kvPublishers);
@@ -240,9 +260,18 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     // The operators' listener first: if its port is taken, no client has been served.
     if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
     if (config.healthPort !== 'none') health = await startHealthThread(context, config.healthPort, files.tls);
-    await listen(server, config);
+    if (config.threads > 1) {
+      fronts = await Fronts.start(context, {
+        count: config.threads,
+        settings: () => frontSettings(live.current, loaded),
+        engineCa: files.workerCa,
+        onDeath: () => metrics.threadDeaths.inc(),
+      });
+      await fronts.listen(config.host, config.port);
+    } else await listen(server, config);
   } catch (error) {
     await peers?.close();
+    await fronts?.close(0);
     await health?.close();
     operators?.close();
     page.close();
@@ -255,14 +284,32 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   }
   const adminUrl = operators === null ? null : addressOf(operators, config.adminHost);
   announce(log, config, config.apiKeys.length + files.apiKeys.length, adminUrl);
+  const url = clientsUrl()!;
+  /** @returns how many answers were broken off */
+  const closeClients = async (graceMs: number): Promise<number> => {
+    let brokenOffAnswers = 0;
+    const breakOff = (): void => {
+      brokenOffAnswers = context.deadlines.breakOff(graceMs);
+      if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs: graceMs }, 'answers broken off');
+    };
+    if (fronts === null) await closeServer(server, slots, graceMs, breakOff);
+    else {
+      // Answers of fronts are theirs; those that the owner gives through fronts are broken off here.
+      const timer = setTimeout(breakOff, graceMs);
+      const ofFronts = await fronts.close(graceMs);
+      clearTimeout(timer);
+      brokenOffAnswers += ofFronts;
+    }
+    return brokenOffAnswers;
+  };
   const reloads = new ReloadQueue();
   let closing: Promise<Closed> | null = null;
   return {
     get config() {
       return live.current;
     },
-    url: addressOf(server, config.host),
-    adminUrl: adminUrl ?? addressOf(server, config.host),
+    url,
+    adminUrl: adminUrl ?? url,
     healthUrl: health === null ? null : urlOf(files.tls !== null, config.host, health.port),
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
@@ -275,11 +322,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         const { shutdownNoticeMs, shutdownGraceMs } = live.current;
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
-        let brokenOffAnswers = 0;
-        await closeServer(server, slots, shutdownGraceMs, () => {
-          brokenOffAnswers = context.deadlines.breakOff(shutdownGraceMs);
-          if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs }, 'answers broken off');
-        });
+        const brokenOffAnswers = await closeClients(shutdownGraceMs);
         page.close();
         // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
@@ -307,10 +350,6 @@ async function tokenizerOf({ tokenizer }: GatewayConfig, log: Logger): Promise<T
   return loadTokenizer(tokenizer, { onNotice: (notice) => log.warn({ tokenizer }, notice), templateOptional: true });
 }
 
-function createLog({ logLevel }: GatewayConfig, logTo?: DestinationStream): Logger {
-  return pino({ level: logLevel, base: null }, logTo ?? pino.destination({ dest: 2, sync: true }));
-}
-
 function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl: string | null): void {
   for (const { loud, message } of describeAccess(config, keyCount, adminUrl)) log[loud ? 'warn' : 'info'](message);
   const warning = descriptorWarning(config.connectionsMax);
@@ -324,5 +363,3 @@ async function whenReady(engines: readonly Engine[], engineCount: number, timeou
   const reasons = missing.map(({ url, state, reason }) => `${url} is ${state}: ${reason ?? 'not reached yet'}`);
   throw new Error(`${ready()} of ${engineCount} engines are ready after ${timeoutMs} ms; ${reasons.join('; ')}`);
 }
-
-/** @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive */

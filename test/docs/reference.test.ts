@@ -56,8 +56,12 @@ it('docs/metrics.md has every metric', async () => {
   expectTable(
     'metrics.md',
     await metricsTable(
-      new GatewayMetrics(new Pools(config), [], { connections: () => ({}), bodyBytes: () => 0, answerBytes: () => 0 })
-        .registry,
+      new GatewayMetrics(new Pools(config), [], {
+        connections: () => ({}),
+        bodyBytes: () => 0,
+        answerBytes: () => 0,
+        threads: () => 0,
+      }).registry,
     ),
   );
 });

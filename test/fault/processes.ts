@@ -63,6 +63,13 @@ export class Program {
     return new URL(this.#url).port;
   }
 
+  /** Ids of the processes that it has started. */
+  childPids(): number[] {
+    const { pid } = this.#child!;
+    const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return list === '' ? [] : list.split(' ').map(Number);
+  }
+
   /** Resident memory. */
   residentBytes(): number {
     return this.#statusBytes('VmRSS');

@@ -96,6 +96,13 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     faults.push(fault('adminHost', [], message));
   }
   faults.push(...natsFaults(config));
+  if (config.threads > 1 && (config.tokenizer === 'engine' || config.tokenizer === 'none')) {
+    const message = `more than 1 needs a tokenizer here, since each thread tokenizes: set tokenizer to builtin or a tokenizer.json, not ${config.tokenizer}`;
+    faults.push(fault('threads', [], message));
+  }
+  if (config.threads > 1 && config.record !== null) {
+    faults.push(fault('threads', [], 'more than 1 does not go with record: only one thread can write the recording'));
+  }
   if (config.lateBinding && !config.queue) faults.push(fault('lateBinding', [], 'needs the queue: set queue as well'));
   if (faults.length > 0) throw configError(faults);
   return config;

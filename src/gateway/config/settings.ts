@@ -136,6 +136,11 @@ export const settings = {
     'n',
     "port of the operators' listener: auto (the first above port that no worker here has; any if port is 0), none, or 0 to 65535",
   ),
+  threads: fixed(
+    integer(1, 64, 1),
+    'n',
+    'event loops that hold connections, read, tokenize and relay; 1: one does everything; more: each in a process of its own, beside the one that chooses and books',
+  ),
   healthPort: fixed(
     wordOrInteger(['none'], 0, 65_535),
     'n',

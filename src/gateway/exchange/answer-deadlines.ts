@@ -34,6 +34,11 @@ export class AnswerDeadlines {
     exchange.response.once('close', () => this.#open.delete(exchange));
   }
 
+  /** The answer's deadlines are kept elsewhere. */
+  forget(exchange: Exchange): void {
+    this.#open.delete(exchange);
+  }
+
   /** Ends every unfinished answer at shutdown. @returns how many */
   breakOff(shutdownGraceMs: number): number {
     let count = 0;

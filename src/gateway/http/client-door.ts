@@ -5,7 +5,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { announcedBytes, bodyTooLarge } from '../exchange/request-body.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
-import { requestLine } from '../telemetry/request-log.ts';
+import { type EndedRequest, requestLine } from '../telemetry/request-log.ts';
 import { answerModel, answerModels } from './admin-routes.ts';
 import { clientRoute, isClientPath } from './client-routes.ts';
 import { answerPreflight, foreignOrigin, markForOrigin } from './cross-origin.ts';
@@ -46,7 +46,7 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     fail(context, exchange, error);
   }
   try {
-    account(context, exchange);
+    account(context, exchange, statusOf(exchange));
   } catch (error) {
     // The client already has its answer.
     context.log.error({ requestId: exchange.id, err: error }, 'request missing from metrics and log');
@@ -67,7 +67,7 @@ async function serveAdmitted(context: GatewayContext, exchange: Exchange, path: 
 }
 
 /** Answers `Expect: 100-continue`: the client may send its body. */
-function invite({ request, response }: Exchange): void {
+export function invite({ request, response }: Pick<Exchange, 'request' | 'response'>): void {
   if (request.httpVersion === '1.1' && /\b100-continue\b/i.test(request.headers.expect ?? '')) response.writeContinue();
 }
 
@@ -87,11 +87,20 @@ function answer(context: GatewayContext, exchange: Exchange, path: string): void
   }
 }
 
-function account({ config, metrics, log }: GatewayContext, exchange: Exchange): void {
-  const { response, model, gone, limit } = exchange;
-  const status = !gone ? response.statusCode : limit === null ? 499 : limit === 'shutdownGraceMs' ? 503 : 504;
+/** As it counts in metrics and log: 499 if the client left, 503 or 504 if a limit ended the answer. */
+export function statusOf({ response, gone, limit }: Exchange): number {
+  return !gone ? response.statusCode : limit === null ? 499 : limit === 'shutdownGraceMs' ? 503 : 504;
+}
+
+/** Counts and logs a request of a client. */
+export function account(
+  { config, metrics, log }: Pick<GatewayContext, 'config' | 'metrics' | 'log'>,
+  ended: EndedRequest,
+  status: number,
+): void {
+  const { model } = ended;
   if (status === 499) metrics.aborted.inc();
   metrics.requests.inc({ model: model === null ? unknownModel : metrics.modelLabel(model), status: String(status) });
   const level = config.logRequests ? 'info' : 'debug';
-  if (log.isLevelEnabled(level)) log[level](requestLine(exchange, status, performance.now()), 'request');
+  if (log.isLevelEnabled(level)) log[level](requestLine(ended, status, performance.now()), 'request');
 }

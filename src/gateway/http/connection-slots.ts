@@ -68,6 +68,10 @@ export class ConnectionSlots {
     return counts;
   }
 
+  get empty(): boolean {
+    return this.#slots.size === 0;
+  }
+
   /**
    * Gives a new connection a slot, closing another one if necessary.
    * @returns false if the new one was closed instead

@@ -1,12 +1,18 @@
 // Reports a failed request to its client, and to the log if the gateway is at fault.
 
 import type { ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
 import type { Exchange } from '../exchange/exchange.ts';
 import { asRequestError, replyError } from '../exchange/http-reply.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
-import type { GatewayContext } from './gateway-context.ts';
 
-export function fail({ log, metrics }: GatewayContext, exchange: Exchange, cause: unknown): void {
+/** Where failures are counted and logged. */
+export interface FailureNotes {
+  readonly log: Logger;
+  readonly metrics: { readonly limited: { inc(labels: { readonly limit: string }): void } };
+}
+
+export function fail({ log, metrics }: FailureNotes, exchange: Exchange, cause: unknown): void {
   const { response } = exchange;
   const error = asRequestError(cause);
   if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });

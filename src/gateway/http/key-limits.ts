@@ -10,6 +10,9 @@ const inFlightRetryS = 1;
 
 export type KeyLimitSettings = Pick<GatewayConfig, 'inFlightPerKeyMax' | 'requestsPerMinutePerKeyMax'>;
 
+/** What limits the requests of a key. */
+export type LimitedKey = Pick<ApiKey, 'name' | 'inFlightMax' | 'requestsPerMinuteMax'>;
+
 /** The part of a limit that is this replica's, if there are others. */
 export interface LimitShares {
   allowance(key: string | null, max: number, of: 'inFlight' | 'lastMinute'): number;
@@ -54,7 +57,7 @@ export class KeyLimits {
    * @throws RequestError 429 if a limit is reached; `work` is then not called
    */
   async within<T>(
-    key: ApiKey | null,
+    key: LimitedKey | null,
     settings: KeyLimitSettings,
     nowMs: number,
     work: () => T | Promise<T>,
@@ -68,7 +71,7 @@ export class KeyLimits {
   }
 
   /** @returns the counts that include the request @throws RequestError 429 */
-  #admit(key: ApiKey | null, settings: KeyLimitSettings, nowMs: number): Use {
+  #admit(key: LimitedKey | null, settings: KeyLimitSettings, nowMs: number): Use {
     const use = this.#useOf(key?.name ?? null, Math.floor(nowMs / minuteMs));
     const inFlightMax = key?.inFlightMax ?? settings.inFlightPerKeyMax;
     const perMinuteMax = key?.requestsPerMinuteMax ?? settings.requestsPerMinutePerKeyMax;

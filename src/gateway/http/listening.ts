@@ -70,6 +70,10 @@ export function urlOf(secure: boolean, host: string, port: number): string {
   return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/**
+ * Resolves when all connections are closed. A server that does not listen is only rid of its connections.
+ * @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive
+ */
 export function closeServer(
   server: Server | TlsServer,
   slots: ConnectionSlots,
@@ -77,20 +81,23 @@ export function closeServer(
   graceOver: () => void,
 ): Promise<void> {
   return new Promise((resolve) => {
+    const done = (): void => {
+      clearInterval(sweep);
+      clearTimeout(timer);
+      resolve();
+    };
+    const { listening } = server;
     const sweep = setInterval(() => {
       // A connection becomes idle only after its answer has ended.
       server.closeIdleConnections();
       slots.closeSilent();
+      if (!listening && slots.empty) done();
     }, idleSweepMs);
     // Node's server does not track connections before their first byte, or before the end of their TLS handshake.
     let timer = setTimeout(() => {
       graceOver();
       timer = setTimeout(() => slots.closeAll(), farewellMsMax);
     }, graceMs);
-    server.close(() => {
-      clearInterval(sweep);
-      clearTimeout(timer);
-      resolve();
-    });
+    if (listening) server.close(done);
   });
 }

@@ -6,10 +6,9 @@ import type { Socket } from 'node:net';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { TlsIdentity } from '../config/referenced-files.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
-import { handleClient } from './client-door.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import { take } from './http-failure.ts';
+import { type FailureNotes, take } from './http-failure.ts';
 
 /** Time for a client to complete the TLS handshake. */
 const handshakeMsMax = 10_000;
@@ -22,8 +21,15 @@ const headersMsMax = 60_000;
 /** Longer than the idle timeout of common proxies, so that they close first. */
 const idleConnectionMsMax = 75_000;
 
-/** @param tls null if clients connect without TLS */
-export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | null): Server | TlsServer {
+/** What the listener of clients needs of a gateway. */
+export type ListenerContext = Pick<GatewayContext, 'config' | 'slots' | 'acceptHold'> & Pick<FailureNotes, 'metrics'>;
+
+/** @param tls null if clients connect without TLS @param serve answers one request */
+export function createGatewayServer(
+  context: ListenerContext,
+  tls: TlsIdentity | null,
+  serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Server | TlsServer {
   const { headerBytesMax, requestMsMax } = context.config;
   const { slots } = context;
   const options = {
@@ -52,7 +58,7 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseMalformed(context, error, socket));
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    slots.answerInTurn(request, response, () => take(handleClient(context, request, response), response));
+    slots.answerInTurn(request, response, () => take(serve(request, response), response));
   };
   // With `checkContinue` the client is asked for its body only after the request is admitted.
   server.on('request', handle).on('checkContinue', handle);
@@ -60,7 +66,7 @@ export function createGatewayServer(context: GatewayContext, tls: TlsIdentity | 
 }
 
 /** Malformed and oversized requests get the same error envelope as all others. */
-function refuseMalformed({ metrics }: GatewayContext, failure: NodeJS.ErrnoException, socket: Socket): void {
+function refuseMalformed({ metrics }: ListenerContext, failure: NodeJS.ErrnoException, socket: Socket): void {
   if (failure.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -100,15 +100,25 @@ export function recordOf(
   return record;
 }
 
-export function upstreamHeaders(exchange: Exchange, { engine, rank }: Worker): string[] {
-  const headers = requestHeaders(exchange.request.rawHeaders, engine.spec.apiKey ?? null);
+/** The key of an engine, and the rank to ask for; null: none. */
+export interface EngineAddress {
+  readonly apiKey: string | null;
+  readonly rank: number | null;
+}
+
+export function addressOf({ engine, rank }: Worker): EngineAddress {
+  return { apiKey: engine.spec.apiKey ?? null, rank: engine.workers.length > 1 ? rank : null };
+}
+
+export function upstreamHeaders(exchange: Exchange, { apiKey, rank }: EngineAddress): string[] {
+  const headers = requestHeaders(exchange.request.rawHeaders, apiKey);
   headers.push('x-request-id', exchange.id);
-  if (engine.workers.length > 1) headers.push('x-data-parallel-rank', String(rank));
+  if (rank !== null) headers.push('x-data-parallel-rank', String(rank));
   return headers;
 }
 
 /** Response headers that name the worker. */
-export function answerHeaders(exchange: Exchange, { worker, routed }: Placed): string[] {
+export function answerHeaders(exchange: Pick<Requester, 'id'>, { worker, routed }: Placed): string[] {
   const overlapTokens = String(routed.decision.overlapTokens);
   return [
     ...['x-request-id', exchange.id],

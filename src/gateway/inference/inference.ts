@@ -14,22 +14,19 @@ import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-con
 import { readContents } from '../prompts/prompt-tokens.ts';
 import { hashing } from './admission-applicant.ts';
 import { type Booked, bookOf } from './attempt-book.ts';
-import { type Attempt, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
+import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
-import { readOverrides } from './routing-overrides.ts';
+import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
 
 /** The parts of a request that are the same in every attempt. */
-interface Intake extends Booked {
-  /** As the client sent it, except for a limited priority and an added request for usage. */
-  readonly body: Buffer;
-  /** The gateway asked for the usage; the client did not. */
-  readonly hidesUsage: boolean;
+interface Intake extends Booked, ReadRequest {
   readonly request: InferenceRequest;
+  readonly overrides: RoutingOverrides;
   readonly contents: readonly PromptContent[];
 }
 
@@ -61,22 +58,47 @@ function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, 
   }
 }
 
-/** @returns null if the client is gone */
-async function readIntake(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
-  const { config, pools, tokenizerFailures } = context;
-  const body = await readBody(exchange.request, config.bodyBytesMax, exchange.lease);
-  if (body === null) return null;
-  const turn = context.intakeSlices.take();
+/** A request as its client sent it, without its prompts' tokens. */
+export interface ReadRequest {
+  readonly request: InferenceRequest;
+  readonly overrides: RoutingOverrides;
+  /** As the client sent it, except for a limited priority and an added request for usage. */
+  readonly body: Buffer;
+  /** The gateway asked for the usage; the client did not. */
+  readonly hidesUsage: boolean;
+}
+
+/** Parses a body. @returns null if the client is gone @throws RequestError */
+export async function readRequest(
+  { config, intakeSlices }: Pick<InferenceContext, 'config' | 'intakeSlices'>,
+  exchange: Exchange,
+  api: InferenceApi,
+  body: Buffer,
+): Promise<ReadRequest | null> {
+  const turn = intakeSlices.take();
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   makeRoomForJson(body, exchange.lease);
-  const requested = readInferenceRequest(api, body, async () => context.intakeSlices.take() ?? undefined);
+  const requested = readInferenceRequest(api, body, async () => intakeSlices.take() ?? undefined);
   const request = requested instanceof Promise ? await requested : requested;
   if (exchange.gone) return null;
   const rights = rightsOf(exchange.key, config.host);
   const overrides = readOverrides(exchange, request, rights);
   exchange.mustName(request.model);
   if (request.repeatsModel) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
+  const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
+  const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
+  return { request, overrides, body: asking ?? limited, hidesUsage: asking !== null };
+}
+
+/** @returns null if the client is gone */
+async function readIntake(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
+  const { config, pools, tokenizerFailures } = context;
+  const body = await readBody(exchange.request, config.bodyBytesMax, exchange.lease);
+  if (body === null) return null;
+  const read = await readRequest(context, exchange, api, body);
+  if (read === null) return null;
+  const { request } = read;
   const { pool, model } = pools.resolve(request.model);
   exchange.asksFor(model);
   const tokenizing = new TokenizerTurn();
@@ -87,20 +109,15 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   if (exchange.gone) return null;
   // Resolved again: workers may have come and gone during tokenization.
   const resolved = pools.resolve(request.model);
-  const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
-  const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
   const taken = asTaken(resolved, request, contents);
   return {
     ...resolved,
+    ...read,
     known: leastKnown(taken),
     hashed: hashing(resolved, request, taken, context.hasher),
-    body: asking ?? limited,
-    hidesUsage: asking !== null,
-    request,
     contents: taken,
     choices: taken.length * request.sequences,
     learn: ({ promptTokens }) => resolved.pool.learnLengths(taken, promptTokens),
-    overrides,
   };
 }
 
@@ -150,7 +167,7 @@ function relayTo(
     stream: request.stream,
     method: 'POST',
     path: exchange.path + exchange.query,
-    headers: upstreamHeaders(exchange, worker),
+    headers: upstreamHeaders(exchange, addressOf(worker)),
     body: intake.body,
     extraHeaders: answerHeaders(exchange, placed),
   };

@@ -2,7 +2,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { Engine } from '../engines/engine.ts';
+import type { AnsweringEngine } from '../engines/answering-engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamFailure } from '../engines/upstream.ts';
 import type { UpstreamController, UpstreamHandler } from '../engines/upstream-handler.ts';
@@ -68,7 +68,7 @@ export interface RelayWatch {
 }
 
 export interface RelayTarget {
-  readonly engine: Engine;
+  readonly engine: AnsweringEngine;
   readonly method: string;
   readonly path: string;
   readonly headers: string[];

@@ -6,7 +6,7 @@ import type { ResolvedModel } from '../pools/pools.ts';
 import { unclaimed } from '../prompts/prompt-content.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import { hashing, type Placeable } from './admission-applicant.ts';
-import { type Attempt, answerBySome, answerHeaders, recordOf, upstreamHeaders } from './attempts.ts';
+import { type Attempt, addressOf, answerBySome, answerHeaders, recordOf, upstreamHeaders } from './attempts.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import type { ClientRights } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
@@ -56,7 +56,7 @@ async function send(
     stream: false,
     method: 'POST',
     path: exchange.path + exchange.query,
-    headers: upstreamHeaders(exchange, worker),
+    headers: upstreamHeaders(exchange, addressOf(worker)),
     body,
     extraHeaders: answerHeaders(exchange, attempt.placed),
   };

@@ -55,6 +55,15 @@ export class PoolTokens {
     return { text: this.#textFrom(), chat: this.#chatFrom() };
   }
 
+  /** Whether the tokenizer alone tells the ids of every prompt: no engine is known to need others. */
+  get isOwn(): boolean {
+    const { text, chat } = this.inForce();
+    if (text !== 'tokenizer' || chat !== 'tokenizer') return false;
+    if (this.#config.trustTokenizer) return true;
+    for (const { tokenizer } of this.#engines()) if ((tokenizer.differing?.length ?? 0) > 0) return false;
+    return true;
+  }
+
   /** Whether `inForce` has changed since the last call. */
   changed(): boolean {
     const { text, chat } = this.inForce();

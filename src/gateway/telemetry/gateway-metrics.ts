@@ -24,6 +24,8 @@ export interface DoorFigures {
   connections(): Readonly<Record<string, number>>;
   bodyBytes(): number;
   answerBytes(): number;
+  /** Processes that hold connections; 0: the gateway's own does. */
+  threads(): number;
 }
 
 export class GatewayMetrics {
@@ -39,6 +41,8 @@ export class GatewayMetrics {
   /** By the name of the limit. */
   readonly limited: Counter<'limit'>;
   readonly recordedLines: Counter<'fate'>;
+  readonly threadRequests: Counter<'by'>;
+  readonly threadDeaths: Counter;
   readonly promptTokens: Counter;
   readonly outputTokens: Counter;
   readonly predictedCachedTokens: Counter;
@@ -95,6 +99,16 @@ export class GatewayMetrics {
       'limit',
     ]);
     this.recordedLines = counter('kvoyant_recorded_lines_total', 'Lines of the traffic recording, by fate.', ['fate']);
+    this.threadRequests = counter(
+      'kvoyant_thread_requests_total',
+      'Requests at the connection processes: read and relayed there (thread), or passed on to the gateway (owner).',
+      ['by'],
+    );
+    this.threadDeaths = counter(
+      'kvoyant_thread_deaths_total',
+      'Processes for connections that died; each was replaced.',
+      [],
+    );
     this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
     this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
     const compared = 'of requests whose engine reports its cached tokens.';
@@ -309,7 +323,15 @@ function registerEngines(registry: Registry, engines: readonly Engine[]): void {
   });
 }
 
-function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes }: DoorFigures): void {
+function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes, threads }: DoorFigures): void {
+  new Gauge({
+    name: 'kvoyant_threads',
+    help: 'Processes that hold client connections (setting threads); 0: one process does everything.',
+    registers: [registry],
+    collect() {
+      this.set(threads());
+    },
+  });
   new Gauge({
     name: 'kvoyant_client_connections',
     help: 'Open client connections: unproven (no request admitted yet), idle or busy.',

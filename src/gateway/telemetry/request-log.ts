@@ -1,12 +1,26 @@
 // The log line of a request: who, where, why, how much, how long. Never prompts, answers or keys.
 
-import type { Exchange } from '../exchange/exchange.ts';
+import type { AttemptRecord } from '../exchange/attempt-record.ts';
 
 /** Paths come from clients: longer ones are cut. */
 const pathLengthMax = 256;
 
-export function requestLine(exchange: Exchange, status: number, nowMs: number): object {
-  const { id, request, path, model, key, limit, startedMs, record } = exchange;
+/** A request that has ended; an exchange is one. */
+export interface EndedRequest {
+  readonly id: string;
+  readonly request: { readonly method?: string | undefined };
+  readonly path: string;
+  readonly model: string | null;
+  readonly key: { readonly name: string } | null;
+  /** The limit that ended it, or null. */
+  readonly limit: string | null;
+  /** On the clock of `requestLine`. */
+  readonly startedMs: number;
+  readonly record: AttemptRecord | null;
+}
+
+export function requestLine(ended: EndedRequest, status: number, nowMs: number): object {
+  const { id, request, path, model, key, limit, startedMs, record } = ended;
   const line = {
     requestId: id,
     method: request.method,

@@ -1,0 +1,136 @@
+// A front's side of the channel: the models it may serve, its engines, its requests that the owner places.
+
+import type { Duplex } from 'node:stream';
+import { FrontEngine } from './front-engine.ts';
+import type {
+  AskedRequest,
+  AttemptOrder,
+  FrontMessage,
+  FrontModel,
+  FrontModels,
+  FrontSettings,
+  OwnerMessage,
+  SentAccount,
+  SentError,
+} from './front-messages.ts';
+import { MessageChannel } from './message-channel.ts';
+
+/** A request that waits for orders of the owner. */
+export interface Ordered {
+  attempt(order: AttemptOrder): void;
+  move(number: number, silenceMs: number, message: string): void;
+  break(number: number, silent: boolean, message: string): void;
+  over(error: SentError | null): void;
+}
+
+export interface OwnerLinkCallbacks {
+  start(settings: FrontSettings, ownerSocket: string): void;
+  settings(settings: FrontSettings): void;
+  stop(graceMs: number): void;
+  /** The owner is gone. */
+  lost(reason: string): void;
+}
+
+export class OwnerLink {
+  readonly #channel: MessageChannel<OwnerMessage, FrontMessage>;
+  readonly #callbacks: OwnerLinkCallbacks;
+  readonly #requests = new Map<number, Ordered>();
+  readonly #engines = new Map<number, FrontEngine>();
+  /** Engines heard since the last frame. */
+  readonly #heard = new Set<number>();
+  #models: FrontModels = {};
+  #nextRequest = 1;
+  #frames = 0;
+
+  constructor(socket: Duplex, callbacks: OwnerLinkCallbacks) {
+    this.#callbacks = callbacks;
+    this.#channel = new MessageChannel(socket, {
+      receive: (message) => this.#receive(message),
+      lost: (reason) => callbacks.lost(reason),
+    });
+    this.#channel.onFlush = () => {
+      this.#frames += 1;
+      for (const engine of this.#heard) this.#channel.post({ kind: 'heard', engine });
+      this.#heard.clear();
+    };
+  }
+
+  /** Number of frames so far: messages posted at the same number leave together. */
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Null: the owner must serve the model's requests. */
+  model(name: string): FrontModel | null {
+    return Object.hasOwn(this.#models, name) ? this.#models[name]! : null;
+  }
+
+  engine(id: number): FrontEngine {
+    const engine = this.#engines.get(id);
+    if (engine === undefined) throw new Error(`the owner has not introduced engine ${id}`);
+    return engine;
+  }
+
+  /** Asks for a worker. @returns the request's number */
+  ask(asked: AskedRequest, ordered: Ordered): number {
+    const request = this.#nextRequest++;
+    this.#requests.set(request, ordered);
+    this.#channel.post({ kind: 'asked', request, asked });
+    return request;
+  }
+
+  ended(request: number | null, account: SentAccount): void {
+    this.#channel.post({ kind: 'ended', request, account });
+  }
+
+  post(message: FrontMessage): void {
+    this.#channel.post(message);
+  }
+
+  drained(): Promise<void> {
+    return this.#channel.drained();
+  }
+
+  #receive(message: OwnerMessage): void {
+    switch (message.kind) {
+      case 'start':
+        this.#callbacks.start(message.settings, message.ownerSocket);
+        return;
+      case 'settings':
+        this.#callbacks.settings(message.settings);
+        return;
+      case 'models':
+        this.#models = message.models;
+        return;
+      case 'engine':
+        this.#engines.set(message.engine, new FrontEngine(message.spec, () => this.#hear(message.engine)));
+        return;
+      case 'engine-gone':
+        void this.#engines.get(message.engine)?.upstream.close();
+        this.#engines.delete(message.engine);
+        return;
+      case 'attempt':
+        this.#requests.get(message.request)?.attempt(message.order);
+        return;
+      case 'move':
+        this.#requests.get(message.request)?.move(message.number, message.silenceMs, message.message);
+        return;
+      case 'break':
+        this.#requests.get(message.request)?.break(message.number, message.silent, message.message);
+        return;
+      case 'over': {
+        const ordered = this.#requests.get(message.request);
+        this.#requests.delete(message.request);
+        ordered?.over(message.error);
+        return;
+      }
+      case 'stop':
+        this.#callbacks.stop(message.graceMs);
+    }
+  }
+
+  #hear(engine: number): void {
+    this.#heard.add(engine);
+    this.#channel.wake();
+  }
+}
