@@ -12,6 +12,8 @@ import { environment, print } from './measure.ts';
 import { measureHop, runOwner } from './threads.ts';
 
 const coresMin = 4;
+/** Before this process leaves the router's core. */
+const cores = os.availableParallelism();
 
 if (process.send !== undefined) runOwner();
 else {
@@ -33,8 +35,7 @@ else {
     const ofOwn = ownCpuMsPerRequest.toFixed(2);
     console.log(`${router}, ${text}, ${shape}, ${streams} streams: ${ofOwn} ms a request in the process that places`);
   }
-  if (os.availableParallelism() < coresMin) {
-    const cores = os.availableParallelism();
+  if (cores < coresMin) {
     console.log(
       `throughput of 2 threads against 1 is left out: it needs ${coresMin} cores, and this machine has ${cores}`,
     );

@@ -10,7 +10,7 @@ import { InferenceWatch } from '../inference/inference-watch.ts';
 import { type AttemptFailure, relay } from '../inference/relay.ts';
 import type { FrontContext } from './front-context.ts';
 import type { AskedRequest, AttemptOrder, SentError, TokensMessage } from './front-messages.ts';
-import type { Ordered } from './owner-link.ts';
+import type { Ordered, Waiting } from './owner-link.ts';
 import { errorOf, sentError, sentOutcome } from './sent-error.ts';
 import { toSharedMs } from './shared-clock.ts';
 
@@ -122,13 +122,12 @@ export class FrontRequest implements Ordered {
 }
 
 /** Reports an attempt to the owner by messages. */
-class RemoteReport implements AttemptReport {
+class RemoteReport implements AttemptReport, Waiting {
   readonly #context: FrontContext;
   readonly #request: number;
   readonly #order: AttemptOrder;
-  /** The last message about tokens, and the frame it leaves with; the first one stays alone, since its time counts. */
-  #tokens: TokensMessage | null = null;
-  #frame = -1;
+  /** Tokens of each choice that wait for the next report. The first one does not wait: it ends a prefill. */
+  #waiting: TokensMessage[] = [];
   #begun = false;
 
   constructor(context: FrontContext, request: number, order: AttemptOrder) {
@@ -149,20 +148,29 @@ class RemoteReport implements AttemptReport {
   tokens(choice: number, count: number, nowMs: number): void {
     const { owner } = this.#context;
     const sharedMs = toSharedMs(nowMs);
-    if (this.#tokens?.choice === choice && this.#frame === owner.frames) {
-      this.#tokens.count += count;
-      this.#tokens.sharedMs = sharedMs;
+    const waiting = this.#waiting.find((message) => message.choice === choice);
+    if (waiting !== undefined) {
+      waiting.count += count;
+      waiting.sharedMs = sharedMs;
       return;
     }
     const message: TokensMessage = { kind: 'tokens', request: this.#request, choice, count, sharedMs };
-    owner.post(message);
-    this.#tokens = this.#begun ? message : null;
-    this.#frame = owner.frames;
-    this.#begun = true;
+    if (!this.#begun) {
+      this.#begun = true;
+      owner.post(message);
+      return;
+    }
+    if (this.#waiting.length === 0) owner.soon(this);
+    this.#waiting.push(message);
+  }
+
+  post(): void {
+    for (const message of this.#waiting) this.#context.owner.post(message);
+    this.#waiting = [];
   }
 
   totalTokens(count: number): void {
-    this.#tokens = null;
+    this.post();
     this.#context.owner.post({ kind: 'total', request: this.#request, count });
   }
 
@@ -171,6 +179,7 @@ class RemoteReport implements AttemptReport {
   }
 
   settled(end: AttemptEnd): void {
+    this.post();
     const { status, streamError, outputTokens, usage } = end;
     const sent = { outcome: sentOutcome(end.outcome), status, streamError, outputTokens, usage };
     this.#context.owner.post({ kind: 'settled', request: this.#request, end: sent });

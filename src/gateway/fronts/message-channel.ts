@@ -1,7 +1,7 @@
 // Messages between two processes over a socket: all of one turn of the event loop in one write.
 //
 // A frame is four bytes of length and the list of messages as V8 serializes it. While the other side does not read, no
-// frame is written and messages wait; so whoever posts often joins them (see `onFlush`).
+// frame is written and messages wait;
 
 import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';
@@ -28,8 +28,6 @@ export class MessageChannel<In, Out> {
   #received: Buffer[] = [];
   #receivedBytes = 0;
   #flushed: (() => void) | null = null;
-  /** Called before a frame is written: the last chance to post what was joined until now. */
-  onFlush: (() => void) | null = null;
 
   constructor(socket: Duplex, callbacks: ChannelCallbacks<In>) {
     this.#socket = socket;
@@ -46,11 +44,6 @@ export class MessageChannel<In, Out> {
   post(message: Out): void {
     if (this.#lost) return;
     this.#waiting.push(message);
-    this.#schedule();
-  }
-
-  /** Makes sure that `onFlush` is called soon. */
-  wake(): void {
     this.#schedule();
   }
 
@@ -76,7 +69,6 @@ export class MessageChannel<In, Out> {
   #flush(): void {
     this.#scheduled = false;
     if (this.#lost) return;
-    this.onFlush?.();
     if (this.#waiting.length === 0) return;
     const body = serialize(this.#waiting);
     this.#waiting = [];

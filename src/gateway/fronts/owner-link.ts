@@ -23,6 +23,14 @@ export interface Ordered {
   over(error: SentError | null): void;
 }
 
+/** Something that is posted together with others, a little later. */
+export interface Waiting {
+  post(): void;
+}
+
+/** Between two reports of tokens and of engines that were heard. */
+const reportIntervalMs = 20;
+
 export interface OwnerLinkCallbacks {
   start(settings: FrontSettings, ownerSocket: string): void;
   settings(settings: FrontSettings): void;
@@ -36,11 +44,13 @@ export class OwnerLink {
   readonly #callbacks: OwnerLinkCallbacks;
   readonly #requests = new Map<number, Ordered>();
   readonly #engines = new Map<number, FrontEngine>();
-  /** Engines heard since the last frame. */
+  /** Engines heard since the last report. */
   readonly #heard = new Set<number>();
+  /** What else waits for the next report. */
+  readonly #waiting = new Set<Waiting>();
+  #reports = false;
   #models: FrontModels = {};
   #nextRequest = 1;
-  #frames = 0;
 
   constructor(socket: Duplex, callbacks: OwnerLinkCallbacks) {
     this.#callbacks = callbacks;
@@ -48,16 +58,6 @@ export class OwnerLink {
       receive: (message) => this.#receive(message),
       lost: (reason) => callbacks.lost(reason),
     });
-    this.#channel.onFlush = () => {
-      this.#frames += 1;
-      for (const engine of this.#heard) this.#channel.post({ kind: 'heard', engine });
-      this.#heard.clear();
-    };
-  }
-
-  /** Number of frames so far: messages posted at the same number leave together. */
-  get frames(): number {
-    return this.#frames;
   }
 
   /** Null: the owner must serve the model's requests. */
@@ -85,6 +85,12 @@ export class OwnerLink {
 
   post(message: FrontMessage): void {
     this.#channel.post(message);
+  }
+
+  /** Calls `post` of `waiting` at the next report. */
+  soon(waiting: Waiting): void {
+    this.#waiting.add(waiting);
+    this.#reportLater();
   }
 
   drained(): Promise<void> {
@@ -131,6 +137,19 @@ export class OwnerLink {
 
   #hear(engine: number): void {
     this.#heard.add(engine);
-    this.#channel.wake();
+    this.#reportLater();
+  }
+
+  /** Tokens come one by one, from many streams: the owner is told of them together. */
+  #reportLater(): void {
+    if (this.#reports) return;
+    this.#reports = true;
+    setTimeout(() => {
+      this.#reports = false;
+      for (const engine of this.#heard) this.#channel.post({ kind: 'heard', engine });
+      this.#heard.clear();
+      for (const waiting of this.#waiting) waiting.post();
+      this.#waiting.clear();
+    }, reportIntervalMs);
   }
 }

@@ -87,14 +87,19 @@ export function closeServer(
       resolve();
     };
     const { listening } = server;
+    let farewell = false;
     const sweep = setInterval(() => {
       // A connection becomes idle only after its answer has ended.
-      server.closeIdleConnections();
-      slots.closeSilent();
+      if (!farewell) {
+        server.closeIdleConnections();
+        slots.closeSilent();
+      }
       if (!listening && slots.empty) done();
     }, idleSweepMs);
     // Node's server does not track connections before their first byte, or before the end of their TLS handshake.
     let timer = setTimeout(() => {
+      // Node calls a connection idle as soon as its answer has ended, whether or not its bytes have left.
+      farewell = true;
       graceOver();
       timer = setTimeout(() => slots.closeAll(), farewellMsMax);
     }, graceMs);
