@@ -100,6 +100,16 @@ export class Replica {
     this.#resolvedFor = -1;
   }
 
+  /** Takes everything back that the others' load has changed here. The replica must not be used afterwards. */
+  end(nowMs: number): void {
+    for (const origin of this.#origins.values()) origin.drop(nowMs);
+    for (const [name, { shared }] of this.#pools) {
+      this.#own.removePool(name);
+      shared.ownScale = 1;
+      shared.routersHeard = 1;
+    }
+  }
+
   /** Messages about what has changed since the last call, in order. Empty: nothing has. */
   flush(nowMs: number): Uint8Array[] {
     if (!this.#own.isChanged) return [];
@@ -249,6 +259,7 @@ export class Replica {
     const { replicas, expected } = this.#census(nowMs);
     for (const { shared } of this.#pools.values()) {
       if (shared.ownScale !== expected / replicas) shared.ownScale = expected / replicas;
+      shared.routersHeard = replicas;
     }
   }
 

@@ -3,6 +3,7 @@
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
 import { Bookings } from './bookings.ts';
+import { Agreement } from './choice/agreement.ts';
 import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { FreeWorkers } from './choice/free-workers.ts';
@@ -59,6 +60,7 @@ export class Router {
   readonly #placements: Placements;
   readonly #freeWorkers: FreeWorkers;
   readonly #plan: BurstPlan;
+  readonly #agreement: Agreement;
   readonly #onRoomChange: () => void;
   readonly #counters = { routed: 0, refused: 0 };
 
@@ -72,7 +74,9 @@ export class Router {
     const predictions = new Predictions(this.#speed, options);
     this.#placements = new Placements(this.#workers, this.#ledger, this.#held, predictions, counted);
     this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
-    const parts = { ...options, state: this.#state, placements: this.#placements, speed: this.#speed };
+    this.#agreement = new Agreement(this.#workers, options.policy);
+    const agreement = this.#agreement;
+    const parts = { ...options, state: this.#state, placements: this.#placements, speed: this.#speed, agreement };
     this.#plan = new BurstPlan(this.#placements, this.#workers, parts);
     this.plansBursts = this.#plan.enabled;
     this.lateBinding = options.lateBinding ? new LateBinding(parts, options.lateBinding) : null;
@@ -198,7 +202,8 @@ export class Router {
   #chooseAndBook(request: RouteRequest, nowMs: number, planned: WorkerIndex | null): Routed {
     const { candidates } = this.#placements;
     const asked = policyRequestOf(request, nowMs);
-    const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
+    const chosen = this.#policy.choose(asked, candidates, this.#random, this.#state);
+    const choice = this.#agreement.agree(chosen, candidates, request.prompts[0]!, nowMs, false);
     const { position, reason } = asPlanned(choice, candidates, planned);
     this.#placements.predictions.fillChosen(candidates, position, request.prompts, nowMs);
     const decision = new RecordedDecision(this.#policy.name, reason, asked.isl, candidates, position);

@@ -176,6 +176,11 @@ export class SharedLoad {
     for (const prompt of this.#prompts[worker] ?? []) this.withdraw(prompt);
   }
 
+  /** Routers that are heard, this one included. */
+  set routersHeard(routers: number) {
+    this.#workers.routersHeard = routers;
+  }
+
   /** Factor on this router's own load where it is compared with a limit: its share of routers that are not heard. */
   get ownScale(): number {
     return this.#workers.ownScale;

@@ -1,8 +1,10 @@
 // Events of a simulation, and their order at the same time.
 
 import type { BlockHashes, Booking, KvEvent, WorkerIndex } from '../core/types.ts';
+import type { NetworkEvent } from './router-network.ts';
 
 export type LabEvent =
+  | NetworkEvent
   /** The slow-down of a worker begins or ends. */
   | { readonly kind: 'pace'; readonly worker: WorkerIndex; readonly factor: number }
   | { readonly kind: 'step-end'; readonly worker: WorkerIndex }
@@ -17,9 +19,11 @@ export const eventRank: Readonly<Record<LabEvent['kind'], number>> = {
   pace: 0,
   'step-end': 1,
   'kv-events': 2,
-  booking: 3,
-  admission: 4,
-  arrival: 5,
+  'router-message': 3,
+  'router-tick': 4,
+  booking: 5,
+  admission: 6,
+  arrival: 7,
 };
 
 export interface Placed {

@@ -9,6 +9,7 @@ import {
   type Policy,
   type PolicyOptions,
 } from '../core/index.ts';
+import { oneRouter, type RoutersSpec, routersKeys, withSetting } from './routers-spec.ts';
 
 export interface PolicySpec {
   /** As written: `kv`, `kv:form=1731:temperature=0.5`, `kv:credit=off`. */
@@ -36,6 +37,7 @@ export interface PolicySpec {
   readonly told: boolean;
   /** What the router does with a worker that slows down. `drained`: sends it nothing until it has recovered. */
   readonly slowWorker: 'kept' | 'drained';
+  readonly routers: RoutersSpec;
 }
 
 type Settable = Readonly<Record<string, 'number' | readonly string[]>>;
@@ -81,9 +83,15 @@ export function parsePolicySpec(text: string): PolicySpec {
   let kvEvents = true;
   let told = false;
   let slowWorker: PolicySpec['slowWorker'] = 'kept';
+  let routers = oneRouter;
   for (const setting of settings) {
     const [key = '', value = ''] = setting.split('=', 2);
-    if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
+    const shared = withSetting(routers, key, {
+      amount: (max) => amount(text, key, value, max),
+      word: (words) => oneOf(text, key, value, words),
+    });
+    if (shared !== null) routers = shared;
+    else if (key === 'credit') inFlightCredit = oneOf(text, key, value, ['on', 'off']) === 'on';
     else if (key === 'event-delay-ms') eventDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'book-delay-ms') bookDelayMs = amount(text, key, value, delayMsMax);
     else if (key === 'joint') joint = oneOf(text, key, value, ['on', 'off']) === 'on';
@@ -111,6 +119,7 @@ export function parsePolicySpec(text: string): PolicySpec {
     kvEvents,
     told,
     slowWorker,
+    routers,
   };
 }
 
@@ -153,6 +162,7 @@ const conditions: readonly string[] = [
   'late-binding-ms',
   'late-binding-wrong-by',
   'slow-worker',
+  ...routersKeys,
 ];
 
 function amount(text: string, key: string, value: string, max: number): number {

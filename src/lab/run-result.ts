@@ -11,6 +11,7 @@ import { rateScaleBound, ttftBoundMs } from './latency-bound.ts';
 import type { LoadSeriesData } from './load-series.ts';
 import { type PredictionFigures, predictionFigures } from './prediction-figures.ts';
 import type { RequestLog } from './request-log.ts';
+import type { SharingFigures } from './router-network.ts';
 import { orNull, rounded, type SummaryJson, summaryJson } from './run-figures.ts';
 import { engineOptions, type RunSpec, type RunSpecJson, toJson } from './run-spec.ts';
 import { firstMeasured } from './simulation.ts';
@@ -67,6 +68,8 @@ export interface RunResult {
   readonly prediction: PredictionFigures | null;
   /** Null: no worker slowed down. */
   readonly slowDown: SlowDownFigures | null;
+  /** Absent: one router, or routers that share nothing. */
+  readonly sharing?: SharingFigures;
   readonly load: LoadSeriesData;
 }
 
@@ -162,6 +165,7 @@ export function resultOf(workload: Workload, spec: RunSpec, simulated: Simulatio
     ttftOverTime: ttftOverTime(log, first),
     prediction: predictionFigures(log, first),
     slowDown: slowDownFigures(log, first, slowTimeOf(workload, spec.fleet?.slowDown)),
+    ...(simulated.sharing === null ? {} : { sharing: simulated.sharing }),
     load: simulated.load.data(),
   };
 }

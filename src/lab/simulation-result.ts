@@ -6,6 +6,7 @@ import type { WorkerIndex } from '../core/types.ts';
 import type { Engine, EngineStep } from '../sim/index.ts';
 import type { LoadSeries } from './load-series.ts';
 import type { RequestLog } from './request-log.ts';
+import type { SharingFigures } from './router-network.ts';
 
 /** Observers of a simulation. */
 export interface SimulationWatch {
@@ -23,7 +24,10 @@ export interface SimulationResult {
   readonly log: RequestLog;
   readonly load: LoadSeries;
   readonly engines: readonly Engine[];
+  /** The first router. */
   readonly router: Router;
+  /** Null: one router, or routers that share nothing. */
+  readonly sharing: SharingFigures | null;
   /** End time of the last step. */
   readonly endNs: number;
   /** Whether more than `missesMax` requests missed the SLO. */

@@ -1,15 +1,13 @@
-// Simulates a cluster in virtual time: the gateway's router and simulated engines, as discrete events.
+// Simulates a cluster in virtual time: the gateway's router, or several, and simulated engines, as discrete events.
 //
-// Time is in integer nanoseconds. Order of simultaneous events: ends of steps (by worker), KV events, bookings,
-// arrivals; then every idle engine with work starts a step. A step's KV events reach the router before its tokens.
-// Simultaneous arrivals are planned together if the router plans bursts.
+// Time is in integer nanoseconds. Order of simultaneous events: ends of steps (by worker), KV events, messages between
+// routers, bookings, arrivals; then every idle engine with work starts a step, and routers send what they have booked. A
+// step's KV events reach the routers before its tokens. Simultaneous arrivals at a router are planned together if it
+// plans bursts.
 
-import { Admission, type Applicant } from '../core/admission/admission.ts';
 import { assert } from '../core/assert.ts';
-import type { Planned } from '../core/choice/burst-plan.ts';
-import type { Routed } from '../core/choice/decision.ts';
-import { Router } from '../core/router.ts';
-import type { BlockHashes, Booking, KvEvent, Refused, WorkerIndex } from '../core/types.ts';
+import type { Router } from '../core/router.ts';
+import type { BlockHashes, Booking, KvEvent, WorkerIndex } from '../core/types.ts';
 import { Engine, type EngineStep } from '../sim/index.ts';
 import type { Workload } from '../trace/workload.ts';
 import { ArrivalGate } from './arrival-gate.ts';
@@ -18,18 +16,13 @@ import { EventQueue } from './event-queue.ts';
 import { slowTimeOf } from './fleet.ts';
 import { speedOf, toldSpeeds, workerEngineOptions } from './fleet-engines.ts';
 import { eventRank, type LabEvent, type Placed } from './lab-event.ts';
+import { LabRouter, type Placing } from './lab-router.ts';
 import { LoadSeries } from './load-series.ts';
-import { policyOf } from './policy-spec.ts';
 import { RequestLog } from './request-log.ts';
+import { RouterNetwork } from './router-network.ts';
 import { engineOptions, type RunSpec } from './run-spec.ts';
 import type { SimulationLimits, SimulationResult, SimulationWatch } from './simulation-result.ts';
 import { SloWatch } from './slo-watch.ts';
-
-/** A request of the workload, as the admission queue sees it. */
-interface Routable extends Applicant {
-  readonly index: number;
-  readonly hashes: BlockHashes;
-}
 
 interface LabWorker {
   readonly engine: Engine;
@@ -66,7 +59,11 @@ class Simulation {
   /** By worker; policies that know the speeds read them. */
   readonly #toldSpeeds: number[];
   readonly #slo: SloWatch;
-  readonly #router: Router;
+  readonly #routers: readonly LabRouter[];
+  /** Null: the routers share nothing, or there is only one. */
+  readonly #network: RouterNetwork | null;
+  /** The router of each request that has arrived. */
+  readonly #via: LabRouter[] = [];
   readonly #workers: LabWorker[];
   readonly #queue = new EventQueue<LabEvent>();
   readonly #log: RequestLog;
@@ -76,13 +73,8 @@ class Simulation {
   /** 1: the worker ended a step or got a request at this time. */
   readonly #touched: Uint8Array;
   readonly #gate: ArrivalGate;
-  /** Null: no admission queue. */
-  readonly #admission: Admission<Routable> | null;
-  /** Requests that have arrived now and are not routed yet. */
-  #arrived: Routable[] = [];
   /** Whether workers differ in KV capacity. */
   readonly #isSized: boolean;
-  #roomChanged = false;
   #nowNs = 0;
   #endNs = 0;
 
@@ -99,33 +91,21 @@ class Simulation {
     const { policy } = spec;
     const { speeds, engine } = toldSpeeds(spec);
     this.#toldSpeeds = speeds;
-    this.#router = new Router({
-      policy: policyOf(policy, { speeds, engine }),
-      seed: spec.seed,
-      inFlightCredit: policy.inFlightCredit,
-      bookAt: booksLate(spec) ? 'told' : 'choice',
-      ...(policy.joint !== null && { joint: policy.joint }),
-      ...(policy.lateBinding !== null && { lateBinding: policy.lateBinding }),
-      onRoomChange: () => {
-        this.#roomChanged = true;
-      },
-    });
-    const queuedMax = policy.queuedMax ?? (policy.lateBinding === null ? null : Number.MAX_SAFE_INTEGER);
-    this.#admission = queuedMax === null ? null : new Admission(this.#router, { waitingMax: queuedMax });
     this.#touched = new Uint8Array(spec.workers);
-    const source = policy.kvEvents ? 'events' : 'approximate';
-    this.#workers = Array.from({ length: spec.workers }, (_, index) => {
-      const options = workerEngineOptions(spec, index);
-      const capacityBlocks = options.blocks - 1;
-      this.#router.addWorker({ id: `${index}`, blockSize: spec.blockSize, capacityBlocks, source });
-      return {
-        engine: new Engine(options),
-        slowness: 1,
-        step: null,
-        stepEnd: { kind: 'step-end', worker: index },
-        requests: [],
-      };
+    this.#workers = Array.from({ length: spec.workers }, (_, index) => ({
+      engine: new Engine(workerEngineOptions(spec, index)),
+      slowness: 1,
+      step: null,
+      stepEnd: { kind: 'step-end', worker: index },
+      requests: [],
+    }));
+    const capacities = this.#workers.map((_, index) => {
+      return { blockSize: spec.blockSize, capacityBlocks: workerEngineOptions(spec, index).blocks - 1 };
     });
+    this.#routers = Array.from({ length: policy.routers.routers }, (_, at) => {
+      return new LabRouter(policy, spec.seed + at * 7919, { speeds, engine }, booksLate(spec), capacities);
+    });
+    this.#network = this.#networkOf(spec);
     this.#isSized = spec.fleet?.kvTokens !== undefined;
     const slow = slowTimeOf(workload, spec.fleet?.slowDown);
     if (slow !== null) {
@@ -143,18 +123,31 @@ class Simulation {
       this.#nowNs = this.#queue.nextAt;
       if (this.#load.nextNs < this.#nowNs) this.#load.sampleTo(this.#nowNs, (worker) => this.#readLoad(worker));
       while (this.#queue.nextAt === this.#nowNs) this.#apply(this.#queue.pop()!);
-      this.#routeArrived();
-      if (this.#roomChanged) this.#drain();
+      for (const router of this.#routers) {
+        router.routeArrived(this.#nowMs, this.#settle);
+        if (router.roomChanged) router.drain(this.#nowMs, this.#settle);
+      }
+      this.#network?.flush(this.#nowNs);
       this.#startSteps();
     }
     return {
       log: this.#log,
       load: this.#load,
       engines: this.#workers.map(({ engine }) => engine),
-      router: this.#router,
+      router: this.#routers[0]!.router,
+      sharing: this.#network?.figures(this.#nowNs) ?? null,
       endNs: this.#endNs,
       stoppedEarly: this.#slo.isLost,
     };
+  }
+
+  #networkOf({ policy, seed }: RunSpec): RouterNetwork | null {
+    const { routers } = policy;
+    if (!routers.sharing || routers.routers === 1) return null;
+    const { requests } = this.#workload;
+    const span = { fromNs: Math.round(requests[0]!.arrivalMs * 1e6), untilNs: requests.at(-1)!.arrivalMs * 1e6 };
+    const all = this.#routers.map(({ router }) => router);
+    return new RouterNetwork(routers, all, seed, span, (timeNs, event) => this.#push(timeNs, event));
   }
 
   #push(timeNs: number, event: LabEvent): void {
@@ -174,11 +167,15 @@ class Simulation {
         this.#admit(event.request);
         break;
       case 'booking':
-        if (booksLate(this.#spec)) this.#router.count(event.routed.booking, this.#nowMs);
+        if (booksLate(this.#spec)) this.#routerOf(event.request).count(event.routed.booking, this.#nowMs);
         this.#submit(event.request, event.routed);
         break;
       case 'kv-events':
-        for (const kvEvent of event.events) this.#router.applyKvEvent(event.worker, kvEvent, this.#nowMs);
+        this.#applyEvents(event.worker, event.events);
+        break;
+      case 'router-message':
+      case 'router-tick':
+        this.#network!.apply(event, this.#nowNs, this.#queue.size - this.#network!.pending + 1);
         break;
       case 'pace':
         this.#pace(event.worker, event.factor);
@@ -194,7 +191,7 @@ class Simulation {
     this.#workers[worker]!.slowness = factor;
     const { told, slowWorker } = this.#spec.policy;
     if (told) this.#toldSpeeds[worker] = speedOf(this.#spec, worker) / factor;
-    if (slowWorker === 'drained') this.#router.setRoutable(worker, factor === 1);
+    if (slowWorker === 'drained') for (const { router } of this.#routers) router.setRoutable(worker, factor === 1);
   }
 
   #admit(request: number): void {
@@ -204,33 +201,24 @@ class Simulation {
     const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
     const { isl, osl } = requests[request]!;
     const asked = { prompts: [{ isl, hashes: [hashes] }], ...this.#tooSmallFor(isl + osl) };
-    this.#arrived.push({ index: request, hashes, priority: 0, lane: '', request: () => asked });
-    if (!this.#router.plansBursts) this.#routeArrived();
+    const via = this.#routerFor(request, hashes);
+    this.#via[request] = via;
+    via.arrived({ index: request, hashes, priority: 0, lane: '', request: () => asked });
+    if (!via.router.plansBursts) via.routeArrived(this.#nowMs, this.#settle);
   }
 
-  #routeArrived(): void {
-    if (this.#arrived.length === 0) return;
-    const arrived = this.#arrived;
-    this.#arrived = [];
-    const plan =
-      arrived.length === 1
-        ? alone
-        : this.#router.plan(
-            arrived.map(({ request }) => request()),
-            this.#nowMs,
-          );
-    for (const { index, worker } of plan) this.#route(arrived[index]!, worker);
+  #routerFor(request: number, { count, sequence }: BlockHashes): LabRouter {
+    const { spread } = this.#spec.policy.routers;
+    const at = spread === 'prefix' && count > 0 ? sequence[0]! : request;
+    return this.#routers[at % this.#routers.length]!;
   }
 
-  #route(routable: Routable, planned: WorkerIndex | null): void {
-    if (this.#admission === null) {
-      this.#settle(routable, this.#router.route(routable.request(), this.#nowMs, planned));
-      return;
-    }
-    const entry = this.#admission.enter(routable, this.#nowMs, planned);
-    if (entry.kind === 'waiting') this.#roomChanged = true;
-    else if (entry.kind === 'full') this.#fail(routable.index, 'refused');
-    else this.#settle(routable, entry);
+  #routerOf(request: number): Router {
+    return this.#via[request]!.router;
+  }
+
+  #applyEvents(worker: WorkerIndex, events: readonly KvEvent[]): void {
+    for (const { router } of this.#routers) for (const event of events) router.applyKvEvent(worker, event, this.#nowMs);
   }
 
   /** Workers of a mixed fleet that can't hold the request are excluded, like workers with a context limit. */
@@ -244,17 +232,8 @@ class Simulation {
     return excluded.size === this.#workers.length ? {} : { excluded };
   }
 
-  /** Places the waiting requests for which there is room now. */
-  #drain(): void {
-    this.#roomChanged = false;
-    for (const { applicant, outcome } of this.#admission?.drain(this.#nowMs) ?? []) {
-      if (outcome.kind === 'failed') throw outcome.error;
-      this.#settle(applicant, outcome);
-    }
-  }
-
-  #settle({ index: request, hashes }: Routable, routed: Routed | Refused): void {
-    if (routed.kind === 'refused') {
+  readonly #settle = ({ routable: { index: request, hashes }, outcome: routed }: Placing): void => {
+    if (routed === 'full' || routed.kind === 'refused') {
       this.#fail(request, 'refused');
       return;
     }
@@ -269,13 +248,13 @@ class Simulation {
     const delayNs = Math.round(this.#spec.policy.bookDelayMs * 1e6);
     if (delayNs === 0) this.#submit(request, placed);
     else this.#push(this.#nowNs + delayNs, { kind: 'booking', request, routed: placed });
-  }
+  };
 
   #submit(request: number, { worker, booking, hashes }: Placed): void {
     const { isl, osl } = this.#workload.requests[request]!;
     const { engine, requests } = this.#workers[worker]!;
     if (isl + osl > engine.contextTokensMax) {
-      this.#router.release(booking, 'failed', this.#nowMs);
+      this.#routerOf(request).release(booking, 'failed', this.#nowMs);
       this.#fail(request, 'too-long');
       return;
     }
@@ -326,7 +305,7 @@ class Simulation {
     if (events.length === 0 || !this.#spec.policy.kvEvents) return;
     const delayNs = Math.round(this.#spec.policy.eventDelayMs * 1e6);
     if (delayNs > 0) this.#push(this.#nowNs + delayNs, { kind: 'kv-events', worker, events });
-    else for (const event of events) this.#router.applyKvEvent(worker, event, this.#nowMs);
+    else this.#applyEvents(worker, events);
   }
 
   #firstToken(request: number, cachedTokens: number): void {
@@ -334,8 +313,9 @@ class Simulation {
     this.#log.lastTokenNs[request] = this.#nowNs;
     this.#log.cachedTokens[request] = cachedTokens;
     const booking = this.#bookings[request]!;
-    this.#log.regretMs[request] = this.#router.firstToken(booking, this.#nowMs)?.regretMs ?? Number.NaN;
-    this.#router.outputTokens(booking, 1, this.#nowMs);
+    const router = this.#routerOf(request);
+    this.#log.regretMs[request] = router.firstToken(booking, this.#nowMs)?.regretMs ?? Number.NaN;
+    router.outputTokens(booking, 1, this.#nowMs);
     this.#slo.firstToken(request);
   }
 
@@ -347,11 +327,11 @@ class Simulation {
       for (let i = 1; i < tokens; i++) gapsMs.record(0);
     }
     lastTokenNs[request] = this.#nowNs;
-    this.#router.outputTokens(this.#bookings[request]!, tokens, this.#nowMs);
+    this.#routerOf(request).outputTokens(this.#bookings[request]!, tokens, this.#nowMs);
   }
 
   #finish(request: number): void {
-    this.#router.release(this.#bookings[request]!, 'done', this.#nowMs);
+    this.#routerOf(request).release(this.#bookings[request]!, 'done', this.#nowMs);
     this.#log.setFate(request, 'done');
     this.#slo.done(request);
     this.#end(request);
@@ -377,8 +357,6 @@ class Simulation {
     return { unfinished: engine.waitingCount + engine.runningCount, kvUsage: engine.kvUsage };
   }
 }
-
-const alone: readonly Planned[] = [{ index: 0, worker: null }];
 
 /** Round robin reads no load, so late booking makes no difference to it. */
 function booksLate({ policy }: RunSpec): boolean {

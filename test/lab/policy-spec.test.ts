@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { labPolicyNames } from '../../src/core/index.ts';
 import { parsePolicySpec } from '../../src/lab/index.ts';
 import { policyOf } from '../../src/lab/policy-spec.ts';
+import { oneRouter } from '../../src/lab/routers-spec.ts';
 
 describe('parsePolicySpec', () => {
   it('reads options of the policy and of its router', () => {
@@ -20,6 +21,21 @@ describe('parsePolicySpec', () => {
       kvEvents: true,
       told: false,
       slowWorker: 'kept',
+      routers: oneRouter,
+    });
+    const many =
+      'foresee:routers=4:sharing=off:spread=prefix:chains=whole:router-delay-ms=50:router-loss=0.01:router-restarts=on';
+    expect(parsePolicySpec(many)).toMatchObject({
+      options: {},
+      routers: {
+        routers: 4,
+        sharing: false,
+        spread: 'prefix',
+        chains: 'whole',
+        delayMs: 50,
+        loss: 0.01,
+        restarts: true,
+      },
     });
     expect(['kv:joint=on', 'kv:joint=off'].map((text) => parsePolicySpec(text).joint)).toEqual([true, false]);
     expect(parsePolicySpec('kv:events=none:slow-worker=drained')).toMatchObject({

@@ -22,6 +22,7 @@ import type { SpeedModel } from '../ledger/speed-model.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import { Random } from '../random.ts';
 import type { RouteRequest, WorkerIndex } from '../types.ts';
+import type { Agreement } from './agreement.ts';
 import type { Candidates } from './candidates.ts';
 import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
@@ -68,6 +69,7 @@ export interface BurstPlanOptions {
   readonly state: unknown;
   readonly seed: number;
   readonly speed: SpeedModel;
+  readonly agreement: Agreement;
   /** Default: as the policy says. */
   readonly joint?: boolean;
 }
@@ -82,11 +84,12 @@ export class BurstPlan {
   /** Separate from the router's, so that planning has no effect on later choices. */
   readonly #random: Random;
   readonly #load = new PlannedLoad();
+  readonly #agreement: Agreement;
   #nowMs = 0;
   #othersAreHere = false;
 
   constructor(placements: Placements, workers: WorkerTable, options: BurstPlanOptions) {
-    const { policy, state, seed, speed, joint } = options;
+    const { policy, state, seed, speed, joint, agreement } = options;
     this.enabled = policy.bursts !== undefined && (joint ?? policy.bursts === 'planned');
     this.#placements = placements;
     this.#workers = workers;
@@ -94,6 +97,7 @@ export class BurstPlan {
     this.#state = state;
     this.#speed = speed;
     this.#random = new Random(seed);
+    this.#agreement = agreement;
   }
 
   /** Books nothing and tells the policy nothing. O(requests x (blocks + workers)) */
@@ -114,8 +118,11 @@ export class BurstPlan {
     try {
       for (const one of plannable) {
         this.#placements.fill(one.request, this.#nowMs, this.#load);
+        const { candidates } = this.#placements;
         const asked = policyRequestOf(one.request, nowMs);
-        this.#put(one, this.#policy.choose(asked, this.#placements.candidates, this.#random, this.#state).position);
+        const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
+        const prompt = one.request.prompts[0]!;
+        this.#put(one, this.#agreement.agree(choice, candidates, prompt, nowMs, true).position);
       }
       this.#improve(plannable);
     } finally {

@@ -8,9 +8,20 @@ import { type CandidateCost, type Candidates, expand } from './candidates.ts';
  * `only`: there was no other candidate. `temperature`: drawn by temperature. `turn`: round robin. `draw`: drawn without
  * comparing all costs (random, power of two). `affinity`: a rule that precedes the cost assigns the prompt's prefix to
  * it. `slo`: the worker with the lowest cost is predicted to miss the request's SLO, and this one to meet it.
+ * `agreed`: several costs are nearly the lowest, and other routers would take this worker too (see agreement.ts).
  * `joint`: a plan for requests that arrived together chose this worker instead of the policy's own choice.
  */
-export type DecisionReason = 'cost' | 'tie' | 'only' | 'temperature' | 'turn' | 'draw' | 'affinity' | 'slo' | 'joint';
+export type DecisionReason =
+  | 'cost'
+  | 'tie'
+  | 'only'
+  | 'temperature'
+  | 'turn'
+  | 'draw'
+  | 'affinity'
+  | 'slo'
+  | 'agreed'
+  | 'joint';
 
 export interface Decision {
   readonly policy: string;

@@ -39,6 +39,10 @@ export class WorkerTable {
   othersRequests: Float64Array = new Float64Array(8);
   /** Factor on the own load where it is compared with a limit. Above 1 while other routers are not heard. */
   ownScale = 1;
+  /** Routers of these workers that are heard, this one included. */
+  routersHeard = 1;
+  /** Hash of each worker's id: the same in every router. */
+  idHash: Uint32Array = new Uint32Array(8);
   readonly #ids: string[] = [];
   readonly #sources: IndexSource[] = [];
   readonly #byId = new Map<string, WorkerIndex>();
@@ -52,6 +56,7 @@ export class WorkerTable {
     this.#ids[worker] = spec.id;
     this.#sources[worker] = spec.source;
     this.#byId.set(spec.id, worker);
+    this.idHash[worker] = hashOf(spec.id);
     this.live[worker] = 1;
     this.routable[worker] = 1;
     this.incarnation[worker]!++;
@@ -149,12 +154,20 @@ export class WorkerTable {
     this.ownBlocks = grown(this.ownBlocks, new Int32Array(length));
     this.activePrefillTokens = grown(this.activePrefillTokens, new Float64Array(length));
     this.runningRequests = grown(this.runningRequests, new Int32Array(length));
+    this.idHash = grown(this.idHash, new Uint32Array(length));
     this.othersActiveTokens = grown(this.othersActiveTokens, new Float64Array(length));
     this.othersOwnTokens = grown(this.othersOwnTokens, new Float64Array(length));
     this.othersPrefillTokens = grown(this.othersPrefillTokens, new Float64Array(length));
     this.othersPrefillPairs = grown(this.othersPrefillPairs, new Float64Array(length));
     this.othersRequests = grown(this.othersRequests, new Float64Array(length));
   }
+}
+
+/** FNV-1a of the UTF-16 code units. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 function grown<T extends { set(from: T): void }>(from: T, to: T): T {
