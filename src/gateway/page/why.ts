@@ -33,6 +33,8 @@ function opening(reason: Decision['reason'], candidates: number): string {
       return 'A rule of the policy assigns prompts with this beginning to it.';
     case 'slo':
       return 'The worker with the lowest cost would have missed what the client asked for (SLO); this one was predicted to meet it.';
+    case 'agreed':
+      return 'Several new prompts arrived at once; among the workers with little to do it is the one that every replica takes for this beginning.';
     case 'joint':
       return 'Several requests arrived together, and the plan for all of them put this one here.';
   }
