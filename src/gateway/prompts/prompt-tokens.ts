@@ -89,20 +89,18 @@ function asTokens(tokens: Uint32Array): PromptContent {
 }
 
 /**
- * A chat's bytes cover everything that its template may read, so equal beginnings have equal bytes. A chat with very
- * many values is taken as it was written: serializing it again would take too long.
+ * A chat's bytes cover everything that its template may read. They are taken as they were written, without the bracket
+ * at the end, so a chat begins with the bytes of the chat that it continues. Images are an exception where that is quick.
  */
 function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent & { readonly kind: 'bytes' } {
   if (prompt.kind === 'text') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
   const { messages, tools } = prompt.chat;
   const { otherParts } = factsOf(prompt.chat);
-  if (!messages.isShort || tools?.isShort === false) {
-    return { kind: 'bytes', bytes: Buffer.from(`${tools?.text ?? ''}\n${messages.text}`), otherParts };
+  if (otherParts === 0 || !messages.isShort || tools?.isShort === false) {
+    const written = messages.text.slice(0, -1);
+    return { kind: 'bytes', bytes: Buffer.from(tools ? `${tools.text}\n${written}` : written), otherParts };
   }
-  const parts = [
-    ...listOf(tools),
-    ...listOf(messages).map((message) => (otherParts === 0 ? message : withDigests(message))),
-  ];
+  const parts = [...listOf(tools), ...listOf(messages).map(withDigests)];
   return { kind: 'bytes', bytes: Buffer.from(parts.map(writeJson).join('\n')), otherParts };
 }
 
