@@ -22,6 +22,7 @@ export class HttpFormatError extends Error {
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const httpName = Buffer.from('HTTP/1.');
 const headEnd = Buffer.from('\r\n\r\n');
 
 type State =
@@ -192,6 +193,7 @@ export class HttpAnswerReader {
     const end = head.indexOf(headEnd, Math.max(0, known - headEnd.length + 1));
     checkHeadBytes(end === -1 ? head.length : end);
     if (end === -1) {
+      if (!beginsLikeHead(head)) throw new HttpFormatError(noStatusLine);
       if (/(?:^|[^\r])\n/.test(head.toString('latin1')))
         throw new HttpFormatError('a line of the head does not end with CRLF');
       return bytes.length;
@@ -341,6 +343,11 @@ function checkHeadBytes(bytes: number): void {
   throw new HttpFormatError(`the headers of an answer exceed ${HttpAnswerReader.headBytesMax} bytes`);
 }
 
+/** Another protocol shows in its first bytes, long before a head would end. */
+function beginsLikeHead(bytes: Buffer): boolean {
+  return httpName.subarray(0, bytes.length).equals(bytes.subarray(0, httpName.length));
+}
+
 interface Head {
   readonly status: number;
   /** The x of HTTP/1.x. */
@@ -348,6 +355,7 @@ interface Head {
   readonly headers: AnswerHeaders;
 }
 
+const noStatusLine = 'an answer does not begin with the status line of HTTP/1.x';
 const statusLine = /^HTTP\/1\.([01]) (\d{3})(?: [^\r\n]*)?$/;
 const headerLine = /^([!#$%&'*+.^`|~\w-]+):[ \t]*([^\0\r\n]*)$/;
 
@@ -355,7 +363,7 @@ const headerLine = /^([!#$%&'*+.^`|~\w-]+):[ \t]*([^\0\r\n]*)$/;
 function parseHead(text: string): Head {
   const lines = text.split('\r\n');
   const [, minor, status] = statusLine.exec(lines[0]!) ?? [];
-  if (status === undefined) throw new HttpFormatError('an answer does not begin with the status line of HTTP/1.x');
+  if (status === undefined) throw new HttpFormatError(noStatusLine);
   const headers: AnswerHeaders = Object.create(null) as AnswerHeaders;
   for (let at = 1; at < lines.length; at++) {
     const [, name, rest] = headerLine.exec(lines[at]!) ?? [];

@@ -116,6 +116,7 @@ describe('HttpAnswerReader', () => {
   it.each([
     ['no status line', 'hello\r\n\r\n'],
     ['another protocol', 'HTTP/2 200 OK\r\n\r\n'],
+    ['another protocol, long before the end of a head', 'SSH-2.0-OpenSSH_9.6\r\n'],
     ['a short status', 'HTTP/1.1 20 OK\r\n\r\n'],
     ['100, which nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\n'],
     ['101, which nobody asked for', 'HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],

@@ -21,6 +21,7 @@ import {
   readPrefixCacheHits,
 } from './engine-metrics.ts';
 import type { HealthAnswer } from './engine-pulse.ts';
+import { EngineQuestion } from './engine-question.ts';
 import { type JsonLimits, JsonShape } from './json-shape.ts';
 import { type ModelEntry, readModels } from './listed-models.ts';
 import { MetricsLines } from './metrics-lines.ts';
@@ -168,8 +169,18 @@ export class EngineProbe {
     // A text has at most as many tokens as bytes, plus a few special ones.
     const commasMax = Math.min(body.length + tokensBeside, answeredTokensMax);
     const shape = { ...answerShape, stringsMax: tokensBeside, commasMax };
-    const { status, text } = await this.#send({ method: 'POST', path: '/tokenize', body, bytesMax, shape }, signal);
-    return { status, body: jsonOrNull(text) };
+    let abort: (() => void) | undefined;
+    try {
+      const question = { method: 'POST', path: '/tokenize', body, bytesMax, shape } as const;
+      const { status, text } = await this.#send(question, (giveUp) => {
+        abort = () => giveUp(signal.reason as Error);
+        if (signal.aborted) abort();
+        else signal.addEventListener('abort', abort);
+      });
+      return { status, body: jsonOrNull(text) };
+    } finally {
+      if (abort !== undefined) signal.removeEventListener('abort', abort);
+    }
   }
 
   /** Loads or unloads a LoRA adapter. @returns the engine's answer, whatever its status */
@@ -201,54 +212,75 @@ export class EngineProbe {
   /** Whatever the status. @throws ProbeError if no usable answer comes */
   async #answered(question: Question, timeoutMs: number): Promise<{ readonly status: number; readonly text: string }> {
     const { path } = question;
+    let timer: NodeJS.Timeout | undefined;
     try {
-      return await this.#send(question, AbortSignal.timeout(timeoutMs));
+      return await this.#send(question, (giveUp) => {
+        timer = setTimeout(() => giveUp(new TimedOut()), timeoutMs);
+      });
     } catch (error) {
       if (error instanceof ProbeError) throw error;
       const { name, code, message } = error as Error & { code?: string };
       const reason = name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : message || code;
       throw new ProbeError(`${path}: ${reason}`, 0, code ?? name);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  /** @throws ProbeError if an answer has begun and can't be used; undici's error if none has */
+  /**
+   * @param limit called with a function that ends the question with an error
+   * @throws ProbeError if an answer has begun and can't be used; the connection's error if none has
+   */
   async #send(
     { method, path, body = '', headers, bytesMax, names, shape: limits }: Question,
-    signal: AbortSignal,
+    limit: (giveUp: (reason: Error) => void) => void,
   ): Promise<{ readonly status: number; readonly text: string }> {
-    const response = await this.#upstream.dispatcher.request({
-      origin: this.#url.origin,
-      path: this.#upstream.path(path),
-      method,
-      headers: { ...this.#headers, ...headers, ...(body !== '' && { 'content-type': 'application/json' }) },
-      body: body === '' ? null : body,
-      signal,
-    });
-    const { statusCode: status } = response;
     const chunks: Buffer[] = [];
     const lines = names === undefined ? null : new MetricsLines(names);
     const shape = limits === undefined ? null : new JsonShape(limits);
     let bytes = 0;
+    const question = new EngineQuestion((chunk, status) => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) throw new ProbeError(`${path} answers more than ${bytesMax} bytes`, status);
+      const excess = shape?.push(chunk) ?? null;
+      if (excess !== null) throw new ProbeError(`${path} answers with ${excess}`, status);
+      if (lines === null) chunks.push(Buffer.from(chunk));
+      else lines.push(chunk);
+    });
+    let isGivenUp = false;
+    const answered = question.ask(this.#upstream, {
+      method,
+      path,
+      headers: Object.entries({
+        ...this.#headers,
+        ...headers,
+        ...(body !== '' && { 'content-type': 'application/json' }),
+      }).flat(),
+      body: body === '' ? null : Buffer.from(body),
+    });
+    limit((reason) => {
+      isGivenUp = true;
+      question.giveUp(reason);
+    });
     try {
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > bytesMax) throw new ProbeError(`${path} answers more than ${bytesMax} bytes`, status);
-        const excess = shape?.push(chunk) ?? null;
-        if (excess !== null) throw new ProbeError(`${path} answers with ${excess}`, status);
-        if (lines === null) chunks.push(chunk);
-        else lines.push(chunk);
-      }
+      await answered;
     } catch (error) {
-      if (error instanceof ProbeError || !signal.aborted) throw error;
-      throw new ProbeError(`${path} did not finish its answer in time`, status, 'TimeoutError');
+      if (error instanceof ProbeError || !isGivenUp || question.status === 0) throw error;
+      throw new ProbeError(`${path} did not finish its answer in time`, question.status, 'TimeoutError');
     }
-    const encoding = response.headers['content-encoding'];
+    const { status } = question;
+    const encoding = question.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       throw new ProbeError(`${path} answers with the encoding ${quoted(encoding)}, which was not asked for`, status);
     }
     if (bytes >= turnBytesMin) await parseTurn();
     return { status, text: lines === null ? Buffer.concat(chunks, bytes).toString('utf8') : lines.end() };
   }
+}
+
+/** No complete answer came in time. */
+class TimedOut extends Error {
+  override readonly name = 'TimeoutError';
 }
 
 function jsonOrNull(text: string): unknown {

@@ -41,7 +41,7 @@ export interface UpstreamTls {
 
 export class Upstream {
   readonly #basePath: string;
-  /** Sends clients' requests to an engine without TLS; null: undici sends all. */
+  /** Sends requests to an engine without TLS; null: undici sends them. */
   readonly #client: HttpClient | null;
   readonly #pool: Pool;
   /** Without keep-alive: one connection per request. */
@@ -78,11 +78,6 @@ export class Upstream {
     };
     this.#pool = new Pool(origin, { ...options, pipelining: 1 });
     this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
-  }
-
-  /** For control requests. */
-  get dispatcher(): Dispatcher {
-    return this.#pool;
   }
 
   path(path: string): string {
