@@ -1,0 +1,11 @@
+// The registry of a gateway's metrics, for whatever is derived from their names.
+
+import type { Registry } from 'prom-client';
+import { resolveConfig } from '../../src/gateway/config/config.ts';
+import { Pools } from '../../src/gateway/pools/pools.ts';
+import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
+
+export function allMetrics(): Registry {
+  const door = { connections: () => ({}), bodyBytes: () => 0, answerBytes: () => 0, threads: () => 0 };
+  return new GatewayMetrics(new Pools(resolveConfig({ workers: ['http://127.0.0.1:1'] })), [], door).registry;
+}
