@@ -140,10 +140,12 @@ describe('decisions', () => {
 
   it('show a retry as two attempts', async () => {
     const engines = await harness.engines(2);
-    let failures = 0;
+    // Every time: a connection that was used before is replaced once without counting as an attempt.
+    let failing: (typeof engines)[number] | null = null;
     for (const engine of engines) {
       engine.behaviour = (request) => {
-        if (failures++ === 0) request.socket.resetAndDestroy();
+        failing ??= engine;
+        if (failing === engine) request.socket.resetAndDestroy();
         else streamTokens(request, 2);
       };
     }
