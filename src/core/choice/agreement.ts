@@ -4,8 +4,8 @@
 // lowest cost is rarely the same for both, and then two workers compute the prefix. So during a burst of prompts of
 // which no worker holds more than the chosen one, the router takes the worker with the highest hash of its id and the
 // first block that none of them holds, among those that have hardly more prefill booked. Every router draws the same
-// hash. Lab: `gsp-64x16` within 250 ms over four routers, prefill of the busiest worker against one router: 1.03,
-// without this rule 1.17.
+// hash. Requests that a router plans together are a part of a burst of which it has heard nothing yet: there the booked
+// prefill of its own plan does not count, since it differs between the routers. docs/cluster.md has what it is worth.
 
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { Prompt } from '../types.ts';
@@ -53,7 +53,7 @@ export class Agreement {
     for (let i = 0; i < count; i++) {
       if (overlapTokens[i]! >= overlap) least = Math.min(least, activePrefillTokens[i]!);
     }
-    const bound = least + slack * uncachedTokens[position]!;
+    const bound = planned ? Number.POSITIVE_INFINITY : least + slack * uncachedTokens[position]!;
     let agreed = position;
     let highest = -1;
     for (let i = 0; i < count; i++) {

@@ -5,9 +5,9 @@
 // 1. The policy places the requests one after the other, those with the fewest uncached tokens first. Each placement
 //    counts as load for the next one.
 // 2. Rounds of improvement: each request moves to the worker where it adds least to the total waiting time, if that is
-//    strictly less than at its present worker. While other routers have requests at the workers, it does not move to
-//    where it must compute much more: this plan has only a part of the burst, every router would make such moves, and
-//    the prefix would be computed once for each of them.
+//    strictly less than at its present worker. While other routers are heard, it does not move to where it must compute
+//    much more: this plan has only a part of the burst, every router would make such moves, and the prefix would be
+//    computed once for each of them.
 // 3. Each worker gets its requests in the order with the lowest mean time (work-order.ts).
 //
 // Total waiting time of a worker with backlog B, n planned requests and planned prefill W: n x B + W x (n + 1) / 2,
@@ -31,7 +31,7 @@ import { orderOfWork } from './work-order.ts';
 /** Requests planned together. Further ones are routed one by one after them. */
 const plannedTogetherMax = 1024;
 const roundsMax = 3;
-/** Further tokens to compute that a move may cost while other routers have requests at the workers. */
+/** Further tokens to compute that a move may cost while other routers are heard. */
 const movedTokensMax = 256;
 /** Candidates compared in all rounds of one plan. Bounds the time: beyond it, the plan is kept as it is. */
 const improvedCandidatesMax = 32_768;
@@ -86,7 +86,7 @@ export class BurstPlan {
   readonly #load = new PlannedLoad();
   readonly #agreement: Agreement;
   #nowMs = 0;
-  #othersAreHere = false;
+  #othersAreHeard = false;
 
   constructor(placements: Placements, workers: WorkerTable, options: BurstPlanOptions) {
     const { policy, state, seed, speed, joint, agreement } = options;
@@ -105,7 +105,7 @@ export class BurstPlan {
     if (!this.enabled) return requests.map((_, index) => ({ index, worker: null }));
     this.#nowMs = nowMs;
     this.#load.reserve(this.#workers.count);
-    this.#othersAreHere = this.#workers.othersRequests.some((requests) => requests > 0);
+    this.#othersAreHeard = this.#workers.routersHeard > 1;
     const alone: Planned[] = [];
     const plannable: Plannable[] = [];
     for (const [index, request] of requests.entries()) {
@@ -181,7 +181,7 @@ export class BurstPlan {
   /** The row where the request adds least; `from` unless another is strictly better and has room. */
   #cheapest(from: number): number {
     const { count, kvUsage, uncachedTokens } = this.#placements.candidates;
-    const tokensMax = this.#othersAreHere ? uncachedTokens[from]! + movedTokensMax : Number.POSITIVE_INFINITY;
+    const tokensMax = this.#othersAreHeard ? uncachedTokens[from]! + movedTokensMax : Number.POSITIVE_INFINITY;
     let best = from;
     let least = this.#added(from);
     for (let i = 0; i < count; i++) {
