@@ -306,6 +306,13 @@ export class Router {
     return this.#workers.indexes().map((worker) => this.load(worker));
   }
 
+  /** By worker index: active prompt blocks that several requests in flight contain. For displays: O(bookings) */
+  sharedBlocks(): Int32Array {
+    const blocks = new Int32Array(this.#workers.count);
+    this.#ledger.addSharedBlocks(blocks);
+    return blocks;
+  }
+
   /** Bookings that have not ended. */
   get liveBookings(): number {
     return this.#ledger.liveBookings;

@@ -183,6 +183,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     leaving: (engine) => fleet.leaving(engine),
     stopping: () => stopping,
+    threads: () => config.threads,
+    routers: () => peers?.view.replicas ?? 1,
     limited: () => metrics.limitedByName(),
     recordingStartMs: () => (recorder === null ? null : performance.timeOrigin + recorder.startMs),
     runWhatIf: surroundings.whatIf?.run ?? null,

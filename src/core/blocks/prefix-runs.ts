@@ -107,6 +107,14 @@ export class PrefixRuns {
   }
 
   /** Walks the tree and checks its structure. @throws Error naming the broken invariant */
+  /** Adds to `out[w]` the number of blocks that more than one chain of w has. O(runs x their workers) */
+  addSharedBlocks(out: Int32Array): void {
+    for (const run of this.#runs) {
+      if (!run) continue;
+      for (let i = 0; i < run.workers.length; i++) if (run.counts[i]! > 1) out[run.workers[i]!]! += run.end - run.start;
+    }
+  }
+
   assertConsistent(): void {
     let seen = 0;
     for (const run of this.#runs) {

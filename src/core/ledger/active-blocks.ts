@@ -115,6 +115,11 @@ export class ActiveBlocks {
     this.#runs.addLeadingRuns(hashes, out);
   }
 
+  /** Adds to `out[w]` the active prompt blocks that several requests in flight on w contain. O(bookings) */
+  addSharedBlocks(out: Int32Array): void {
+    this.#runs.addSharedBlocks(out);
+  }
+
   /** Opens a record for a new booking. Its load is not counted before `count`. */
   open(
     worker: WorkerIndex,

@@ -1,6 +1,6 @@
 // The fleet as it is now: each worker's load, speed, trust and health, and what they add up to.
 
-import type { WorkerLoad } from '../../core/index.ts';
+import type { Router, WorkerLoad } from '../../core/index.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
 import type { Pool } from '../pools/pool.ts';
@@ -33,14 +33,18 @@ export interface FleetSources {
   leaving(engine: Engine): boolean;
 }
 
-/** Joined workers by pool and id, then engines that have not joined. O(workers) */
+/** Joined workers by pool and id, then engines that have not joined. O(workers + bookings) */
 export function workersOf(sources: FleetSources, nowMs: number): WorkerState[] {
   const { pools, engines } = sources;
-  for (const { router } of pools) router.advance(nowMs);
+  const shared = new Map<Router, Int32Array>();
+  for (const { router } of pools) {
+    router.advance(nowMs);
+    shared.set(router, router.sharedBlocks());
+  }
   const states = engines.flatMap((engine) => {
     const pool = pools.poolOf(engine);
     if (engine.workers.length === 0) return [unjoined(engine, sources)];
-    return engine.workers.map((worker) => stateOf(worker, pool, sources, nowMs));
+    return engine.workers.map((worker) => stateOf(worker, pool, sources, shared, nowMs));
   });
   return states.sort((a, b) => compare(a.pool ?? '\uffff', b.pool ?? '\uffff') || compare(a.id, b.id));
 }
@@ -140,7 +144,13 @@ function workersOfAll(some: number, all: number): string {
   return some === all ? (all === 1 ? 'the worker' : `all ${all} workers`) : `${some} of ${all} workers`;
 }
 
-function stateOf(worker: Worker, pool: Pool | undefined, sources: FleetSources, nowMs: number): WorkerState {
+function stateOf(
+  worker: Worker,
+  pool: Pool | undefined,
+  sources: FleetSources,
+  shared: ReadonlyMap<Router, Int32Array>,
+  nowMs: number,
+): WorkerState {
   const { id, clientId, rank, engine, membership } = worker;
   const trust: WorkerTrust = worker.trust(nowMs);
   return {
@@ -150,7 +160,10 @@ function stateOf(worker: Worker, pool: Pool | undefined, sources: FleetSources, 
     rank,
     pool: pool?.name ?? null,
     trust: trustStateOf(trust),
-    load: membership === null ? null : loadOf(membership.router.load(membership.index)),
+    load:
+      membership === null
+        ? null
+        : loadOf(membership.router.load(membership.index), shared.get(membership.router)?.[membership.index] ?? 0),
     speed: membership === null ? null : speedOf(membership.router, membership.index, nowMs),
     rates: {
       requestsPerS: orNull(sources.history.requestsPerS(id)) ?? 0,
@@ -198,11 +211,11 @@ function ofEngine(
   };
 }
 
-function loadOf(load: WorkerLoad): WorkerLoadState {
+function loadOf(load: WorkerLoad, sharedBlocks: number): WorkerLoadState {
   return {
     activeBlocks: load.activeBlocks,
     promptBlocks: load.activeBlocks - load.ownBlocks,
-    sharedBlocks: 0,
+    sharedBlocks,
     outputBlocks: load.ownBlocks,
     otherRoutersBlocks: Math.round(load.othersBlocks),
     capacityBlocks: load.capacityBlocks,

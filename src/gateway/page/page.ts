@@ -53,6 +53,10 @@ export interface PageSources {
   readonly tokenizerName: string;
   leaving(engine: Engine): boolean;
   stopping(): boolean;
+  /** Threads that serve clients. */
+  threads(): number;
+  /** Routers that share this fleet, this one included. */
+  routers(): number;
   /** Requests and connections refused or ended by a limit, by limit. */
   limited(): Promise<Readonly<Record<string, number>>>;
   /** Unix time of the recording's arrival 0; null: none is on. */
@@ -291,7 +295,7 @@ export class Page implements DecisionObserver {
   }
 
   #router(): RouterState {
-    const { config, version, tokenizerName, stopping } = this.#sources;
+    const { config, version, tokenizerName, stopping, threads, routers } = this.#sources;
     const { policy, pageViewersMax } = config();
     return {
       version,
@@ -299,10 +303,10 @@ export class Page implements DecisionObserver {
       costUnit: costUnitOf(policy),
       startedMs: this.#startedMs,
       stopping: stopping(),
-      threads: 1,
+      threads: threads(),
       recording: this.#recording(),
       tokenizer: tokenizerName,
-      routers: 1,
+      routers: routers(),
       viewers: this.viewers.count,
       viewersMax: pageViewersMax,
       limited: this.#limited,

@@ -37,6 +37,17 @@ it('equals its naive twin under any order of inserts and removals', () => {
         // Compressed: at most two runs per chain, however often it was split.
         expect(runs.runCount).toBeLessThanOrEqual(2 * live.length);
       }
+      const shared = new Int32Array(3);
+      runs.addSharedBlocks(shared);
+      for (const worker of [0, 1, 2]) {
+        const prefixes = live
+          .filter((l) => l.worker === worker)
+          .map((l) => l.chain.map((_, i) => l.chain.slice(0, i + 1).join()));
+        const common = [...blocksOf(worker)].filter(
+          (block) => prefixes.filter((all) => all.includes(block)).length > 1,
+        );
+        expect(shared[worker]).toBe(common.length);
+      }
       for (const query of queries) {
         const out = new Int32Array(3);
         runs.addLeadingRuns(hash(query), out);
