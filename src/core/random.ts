@@ -25,6 +25,16 @@ export class Random {
     this.#d = next() | 1;
   }
 
+  /** Draws the same numbers as this one from here on. */
+  copy(): Random {
+    const copy = new Random(0);
+    copy.#a = this.#a;
+    copy.#b = this.#b;
+    copy.#c = this.#c;
+    copy.#d = this.#d;
+    return copy;
+  }
+
   /** Uniform in 0 .. 2^32 - 1. */
   uint32(): number {
     const x = Math.imul(this.#b, 5);

@@ -3,13 +3,13 @@
 import { assert } from './assert.ts';
 import { BlockHasher } from './blocks/block-hash.ts';
 import { Bookings } from './bookings.ts';
-import { Agreement } from './choice/agreement.ts';
+import { Agreement, type ChoicePurpose } from './choice/agreement.ts';
 import { asPlanned, BurstPlan, type Planned } from './choice/burst-plan.ts';
 import { type Decision, RecordedDecision, type Routed } from './choice/decision.ts';
 import { FreeWorkers } from './choice/free-workers.ts';
 import { LateBinding } from './choice/late-binding.ts';
 import { hashesOf, Placements } from './choice/placements.ts';
-import { type Policy, policyRequestOf } from './choice/policy.ts';
+import { type Policy, type PolicyRequest, policyRequestOf } from './choice/policy.ts';
 import { Predictions } from './choice/predictions.ts';
 import { HeldBlocks, nothingApplied } from './held/held-blocks.ts';
 import type { HeldCopy } from './held/held-copy.ts';
@@ -183,6 +183,15 @@ export class Router {
     return held ?? this.#chooseAndBook(request, nowMs, planned);
   }
 
+  /**
+   * Chooses without booking. Changes nothing: `route` with the same request would make the same choice next. Not counted.
+   */
+  choose(request: RouteRequest, nowMs: number): Decision | Refused {
+    const reason = this.#fillCandidates(request, nowMs);
+    if (reason !== null) return { kind: 'refused', reason };
+    return this.#decide(request, nowMs, null, this.#random.copy(), 'shown').decision;
+  }
+
   /** Plans requests that arrived together; books nothing. @returns each once, in the order to route them in now */
   plan(requests: readonly RouteRequest[], nowMs: number): Planned[] {
     this.advance(nowMs);
@@ -191,22 +200,44 @@ export class Router {
 
   /** Fills the candidates. @returns null, or why there are none */
   #fill(request: RouteRequest, nowMs: number): Refused | null {
+    const reason = this.#fillCandidates(request, nowMs);
+    if (reason === null) return null;
+    this.#counters.refused++;
+    return { kind: 'refused', reason };
+  }
+
+  #fillCandidates(request: RouteRequest, nowMs: number): Refused['reason'] | null {
     assert(request.prompts.length > 0, 'a request has a prompt');
     this.advance(nowMs);
-    if (request.id !== undefined && this.#bookings.has(request.id)) return this.#refuse('duplicate-id');
+    if (request.id !== undefined && this.#bookings.has(request.id)) return 'duplicate-id';
     const routable = this.#placements.fill(request, nowMs);
     const { count } = this.#placements.candidates;
-    return count > 0 ? null : this.#refuse(routable === 0 ? 'no-worker' : 'all-excluded');
+    return count > 0 ? null : routable === 0 ? 'no-worker' : 'all-excluded';
+  }
+
+  #decide(
+    request: RouteRequest,
+    nowMs: number,
+    planned: WorkerIndex | null,
+    random: Random,
+    purpose: ChoicePurpose,
+  ): { readonly decision: Decision; readonly asked: PolicyRequest; readonly position: number } {
+    const { candidates } = this.#placements;
+    const asked = policyRequestOf(request, nowMs);
+    const chosen = this.#policy.choose(asked, candidates, random, this.#state);
+    const choice = this.#agreement.agree(chosen, candidates, request.prompts[0]!, nowMs, purpose);
+    const { position, reason } = asPlanned(choice, candidates, planned);
+    this.#placements.predictions.fillChosen(candidates, position, request.prompts, nowMs);
+    return {
+      decision: new RecordedDecision(this.#policy.name, reason, asked.isl, candidates, position),
+      asked,
+      position,
+    };
   }
 
   #chooseAndBook(request: RouteRequest, nowMs: number, planned: WorkerIndex | null): Routed {
     const { candidates } = this.#placements;
-    const asked = policyRequestOf(request, nowMs);
-    const chosen = this.#policy.choose(asked, candidates, this.#random, this.#state);
-    const choice = this.#agreement.agree(chosen, candidates, request.prompts[0]!, nowMs, false);
-    const { position, reason } = asPlanned(choice, candidates, planned);
-    this.#placements.predictions.fillChosen(candidates, position, request.prompts, nowMs);
-    const decision = new RecordedDecision(this.#policy.name, reason, asked.isl, candidates, position);
+    const { decision, asked, position } = this.#decide(request, nowMs, planned, this.#random, 'booked');
     const bookings: Booking[] = [];
     try {
       for (const prompt of request.prompts) {
@@ -338,11 +369,6 @@ export class Router {
     bookings.push(record.booking);
     this.#bookings.opened(record, nowMs);
     return record;
-  }
-
-  #refuse(reason: Refused['reason']): Refused {
-    this.#counters.refused++;
-    return { kind: 'refused', reason };
   }
 }
 

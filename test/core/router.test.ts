@@ -1,7 +1,7 @@
 // The life of bookings in the router: in-flight credit, release on every path, answers in one piece, refusals.
 
 import { describe, expect, it } from 'vitest';
-import { createPolicy, type Prompt, type Routed, Router } from '../../src/core/index.ts';
+import { createPolicy, type Prompt, policyNames, type Routed, Router } from '../../src/core/index.ts';
 import { announced, promptOf, range, routerOf } from './router-harness.ts';
 
 const prompt = range(0, 40);
@@ -376,4 +376,35 @@ it('the same seed and calls give the same decisions', () => {
   const decisions = run();
   expect(run()).toEqual(decisions);
   expect(new Set(decisions).size).toBeGreaterThan(4);
+});
+
+it.each(policyNames)('%s: choosing without booking says what booking then does, and changes nothing', (name) => {
+  const run = (chooses: boolean): number[] => {
+    const router = new Router({ policy: createPolicy(name), seed: 3 });
+    for (let i = 0; i < 6; i++) router.addWorker({ id: `w${i}`, blockSize: 4, capacityBlocks: 99, source: 'events' });
+    return range(0, 120).map((i) => {
+      const request = { prompts: [promptOf(range(100 * (i % 9), 100 * (i % 9) + 30), 4)], temperature: 0.5 };
+      const before = router.loads();
+      const chosen = chooses ? [router.choose(request, i), router.choose(request, i)] : [];
+      if (chooses) expect(router.loads()).toEqual(before);
+      const routed = router.route(request, i);
+      if (routed.kind !== 'routed') throw new Error(routed.reason);
+      for (const one of chosen) {
+        if ('kind' in one) throw new Error(one.reason);
+        expect(one.worker).toBe(routed.decision.worker);
+        expect(one.candidates()).toEqual(routed.decision.candidates());
+      }
+      return routed.decision.worker;
+    });
+  };
+  expect(run(true)).toEqual(run(false));
+});
+
+it('choosing refuses where booking would, and counts nothing', () => {
+  const { router } = routerOf(1);
+  const request = { prompts: [promptOf(prompt, 4)] };
+  expect(router.choose({ ...request, excluded: new Set([0]) }, 0)).toEqual({ kind: 'refused', reason: 'all-excluded' });
+  router.setRoutable(0, false);
+  expect(router.choose(request, 0)).toEqual({ kind: 'refused', reason: 'no-worker' });
+  expect(router.counters()).toMatchObject({ routed: 0, refused: 0 });
 });

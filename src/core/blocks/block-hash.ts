@@ -105,6 +105,27 @@ export class BlockHasher {
     return this.#words.slice(outWords + 2, outWords + 2 + 2 * count);
   }
 
+  /**
+   * Like `chain`, for blocks of which only the block hashes are known.
+   * @param blockHashes two words (low, high) per block
+   */
+  chainBlockHashes(blockHashes: Uint32Array, parent: Uint32Array): Uint32Array {
+    const count = blockHashes.length / 2;
+    assert(Number.isInteger(count), 'a block hash has two words');
+    const sequence = new Uint32Array(2 * count);
+    const words = this.#words;
+    words.set(parent.subarray(0, 2));
+    for (let i = 0; i < 2 * count; i += 2) {
+      words[2] = blockHashes[i]!;
+      words[3] = blockHashes[i + 1]!;
+      // The result is the parent of the next block.
+      this.#kernel.bytesTo(0, 16, 16);
+      words[0] = sequence[i] = words[4]!;
+      words[1] = sequence[i + 1] = words[5]!;
+    }
+    return sequence;
+  }
+
   #hashText(text: string): Uint32Array {
     const bytes = this.#utf8.encode(text);
     const out = (bytes.length + 7) & ~7;

@@ -20,6 +20,9 @@ const slack = 1;
 /** New tokens below which a prompt is worth computing twice. */
 const newTokensMin = 256;
 
+/** What a choice is made for: a booking, a plan of a burst, or only to be shown. */
+export type ChoicePurpose = 'booked' | 'planned' | 'shown';
+
 export class Agreement {
   readonly #workers: WorkerTable;
   readonly #isOn: boolean;
@@ -34,9 +37,8 @@ export class Agreement {
 
   /**
    * The choice, or the worker that all routers take. Only while other routers are heard. O(candidates)
-   * @param planned whether this is only a plan
    */
-  agree(choice: Choice, candidates: Candidates, prompt: Prompt, nowMs: number, planned: boolean): Choice {
+  agree(choice: Choice, candidates: Candidates, prompt: Prompt, nowMs: number, purpose: ChoicePurpose): Choice {
     if (!this.#isOn || this.#workers.routersHeard === 1) return choice;
     if (choice.reason !== 'cost' && choice.reason !== 'tie') return choice;
     const { count, worker, activePrefillTokens, overlapTokens, uncachedTokens, blockSize } = candidates;
@@ -46,8 +48,9 @@ export class Agreement {
     const { sequence, count: blocks, blockTokens } = hashesOf(prompt, blockSize[position]!);
     const block = Math.floor(overlap / blockTokens);
     if (block >= blocks) return choice;
+    const planned = purpose === 'planned';
     const isBurst = planned || nowMs - this.#newMs <= burstMs;
-    if (!planned) this.#newMs = nowMs;
+    if (purpose === 'booked') this.#newMs = nowMs;
     if (!isBurst) return choice;
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < count; i++) {

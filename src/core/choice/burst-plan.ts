@@ -122,7 +122,7 @@ export class BurstPlan {
         const asked = policyRequestOf(one.request, nowMs);
         const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
         const prompt = one.request.prompts[0]!;
-        this.#put(one, this.#agreement.agree(choice, candidates, prompt, nowMs, true).position);
+        this.#put(one, this.#agreement.agree(choice, candidates, prompt, nowMs, 'planned').position);
       }
       this.#improve(plannable);
     } finally {

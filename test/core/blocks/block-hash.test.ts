@@ -51,6 +51,24 @@ describe('block hash', () => {
     );
   });
 
+  it('chains block hashes that someone else computed to the same sequence hashes', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 0xffffffff }), { maxLength: 300 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.constantFrom({}, { salt: 's' }, { lora: 'l', salt: 's' }),
+        (tokens, size, namespace) => {
+          const count = Math.floor(tokens.length / size);
+          const bytes = new Uint8Array(Uint32Array.from(tokens).buffer);
+          const blocks = Array.from({ length: count }, (_, i) => xxh64(bytes.slice(4 * size * i, 4 * size * (i + 1))));
+          const own = new Uint32Array(new BigUint64Array(blocks).buffer);
+          const { sequence } = hasher.hash(Uint32Array.from(tokens), size, namespace);
+          expect(hasher.chainBlockHashes(own, hasher.root(size, namespace))).toEqual(sequence);
+        },
+      ),
+    );
+  });
+
   it('separates LoRA, salt and block size; an empty string is no namespace', () => {
     const tokens = Uint32Array.from({ length: 32 }, (_, i) => i);
     const of = (size: number, namespace?: { lora?: string | null; salt?: string | null }): string =>
