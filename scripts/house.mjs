@@ -51,6 +51,7 @@ export const rooms = {
     ['fleet'],
     ['page'],
     ['inference'],
+    ['selection'],
     ['http'],
     ['fronts'],
     ['gateway.ts'],

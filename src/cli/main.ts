@@ -10,6 +10,10 @@ const subcommands: Readonly<Record<string, { readonly summary: string; load(): P
     summary: 'route OpenAI API requests over inference engines',
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
+  select: {
+    summary: 'choose workers for proxies of your own, and keep the ledger: the router without the proxy',
+    load: async () => (await import('./select.ts')).selectCommand(),
+  },
   check: {
     summary: 'check a configuration file, and show the resulting settings',
     load: async () => (await import('./check.ts')).checkCommand(),

@@ -63,21 +63,28 @@ export function serveCommand(): Command {
   });
 }
 
-async function serve(command: Command): Promise<void> {
+/** @param relays false: only the routes of the selection service are answered, besides those of operators */
+export async function serve(command: Command, relays = true): Promise<void> {
   const sources: SettingSources = {
     file: (command.getOptionValue('config') as string | undefined) ?? null,
     environment: process.env,
     flags: settingsGiven(command),
   };
   for (const notice of unknownVariables(process.env)) console.error(`kvoyant: ${notice}`);
-  const gateway = await start(command, sources);
+  const load = async (): Promise<GatewayOptions> => ({
+    ...(await loadSettings(sources)),
+    ...(!relays && { selection: true }),
+  });
+  const gateway = await start(command, load, relays);
   const { policy } = gateway.config;
   // First: it is what people look for.
   if (gateway.config.adminPort !== 'none') console.log(`kvoyant's page: ${gateway.adminUrl}/dashboard/`);
   console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);
   if (gateway.healthUrl !== null) console.log(`kvoyant for health probes at ${gateway.healthUrl} (health, ready)`);
-  console.log(`kvoyant listening on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`);
-  const reload = (): void => void gateway.reload(() => loadSettings(sources));
+  console.log(
+    `kvoyant ${relays ? 'listening' : 'selecting'} on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`,
+  );
+  const reload = (): void => void gateway.reload(load);
   const watched = (): string[] => [
     ...(sources.file === null ? [] : [sources.file]),
     ...referencedPaths(gateway.config),
@@ -107,14 +114,16 @@ async function rehearseIfPossible(config: GatewayConfig): Promise<void> {
   }
 }
 
-async function start(command: Command, sources: SettingSources): Promise<Gateway> {
+async function start(command: Command, load: () => Promise<GatewayOptions>, relays: boolean): Promise<Gateway> {
   try {
-    const settings = await loadSettings(sources);
+    const settings = await load();
     // Before the rehearsal, so that wrong settings are reported at once.
     const config = resolveConfig(settings);
-    if (config.rehearse) await rehearseIfPossible(config);
+    // The rehearsal is of relayed requests.
+    if (config.rehearse && relays) await rehearseIfPossible(config);
     return await startGateway(settings, {
       lateBooking: command.getOptionValue('lateBooking') === true,
+      relays,
       version: await version(),
       whatIf: { run: runWhatIf, policies: policyNames },
       examine: (engine) => examineWorkers(alone(engine, config), examineMsMax),

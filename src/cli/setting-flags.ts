@@ -15,6 +15,7 @@ const groups: Readonly<Partial<Record<SettingName, string>>> = {
   nats: 'Replicas:',
   injectUsage: 'Records:',
   probeIntervalMs: 'Health of the engines:',
+  selection: 'Selection service:',
   shutdownNoticeMs: 'Stop, log and start:',
 };
 

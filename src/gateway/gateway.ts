@@ -42,6 +42,7 @@ import type { RunWhatIf } from './page/what-if-desk.ts';
 import { joinReplicas, shownAddress } from './peers/join-replicas.ts';
 import { Pools } from './pools/pools.ts';
 import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
+import { Selection } from './selection/selection.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
@@ -89,6 +90,8 @@ export interface GatewaySurroundings {
   readonly resolve?: Resolve;
   /** Counts requests as load only from their first token; experiments use it to measure the gain of earlier booking. */
   readonly lateBooking?: boolean;
+  /** False: requests of clients are not relayed (`kvoyant select`). Default true. */
+  readonly relays?: boolean;
   /** Destination of the log; default: stderr. */
   readonly logTo?: DestinationStream;
   /** Shown by the page. */
@@ -191,6 +194,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     whatIfPolicies: surroundings.whatIf?.policies ?? [],
     examine: surroundings.examine ?? null,
   });
+  let selection: Selection | null = null;
   const context: GatewayContext = {
     get config() {
       return live.current;
@@ -224,8 +228,13 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     get recorder() {
       return recorder;
     },
+    relays: surroundings.relays ?? true,
+    get selection() {
+      return selection;
+    },
     log,
   };
+  if (config.selection) selection = new Selection(context);
   const server = createGatewayServer(context, files.tls, (request, response) =>
     handleClient(context, request, response),
   );
@@ -328,6 +337,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         page.close();
         // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
+        selection?.close();
         context.deadlines.close();
         await peers?.close();
         await discovery.close();

@@ -9,9 +9,10 @@ export interface JsonOptions {
   /** Accept `NaN`, `Infinity` and `-Infinity` as numbers, as Python does. Default false. */
   readonly constants?: boolean;
   /**
-   * Keep a list of integers from 0 to 2^32 - 1 as a typed array, which counts as bytes, not as values. Default false.
+   * Keep lists of integers from 0 to 2^32 - 1 as typed arrays, which count as bytes, not as values: all, or where the
+   * function says so. It gets the number of containers around the list, and each object's current member.
    */
-  readonly tokenLists?: boolean;
+  readonly tokenLists?: boolean | ((depth: number, names: readonly string[]) => boolean);
 }
 
 /** A member of the outermost object: its value and the position of its text. */
@@ -144,12 +145,18 @@ export class JsonReader {
       return text === null ? false : this.#found(text);
     }
     if (code === openObjectCode || code === openArrayCode) {
+      const mayBeTokens = code === openArrayCode && this.#keepsTokens();
       this.#open(code === openObjectCode ? new Map() : []);
-      if (code === openArrayCode && this.#options.tokenLists) this.#tokens = new TokenList();
+      if (mayBeTokens) this.#tokens = new TokenList();
       return false;
     }
     if (code === closeArrayCode && this.#next === 'value-or-end') return this.#close();
     return this.#found(this.#readScalar());
+  }
+
+  #keepsTokens(): boolean {
+    const { tokenLists } = this.#options;
+    return typeof tokenLists === 'function' ? tokenLists(this.#containers.length, this.#names) : tokenLists === true;
   }
 
   #readScalar(): Json {

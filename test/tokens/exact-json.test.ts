@@ -133,6 +133,22 @@ describe('a value', () => {
   });
 });
 
+it('keeps lists of token ids only where it is told to', () => {
+  const text = '{"a":[1,2],"b":{"a":[3,4]},"c":[{"a":[5,6]}]}';
+  const kept = (tokenLists: (depth: number, names: readonly string[]) => boolean) => parseJson(text, { tokenLists });
+  const lists = (read: Json): unknown[] => {
+    const object = read as ReadonlyMap<string, ReadonlyMap<string, Json>>;
+    const inList = (object.get('c') as unknown as ReadonlyMap<string, Json>[])[0];
+    return [object.get('a'), object.get('b')!.get('a'), inList!.get('a')];
+  };
+  expect(lists(kept((depth, names) => depth === 1 && names[0] === 'a'))).toEqual([Uint32Array.of(1, 2), [3, 4], [5, 6]]);
+  expect(lists(kept((depth, names) => depth === 3 && names[0] === 'c' && names[2] === 'a'))).toEqual([
+    [1, 2],
+    [3, 4],
+    Uint32Array.of(5, 6),
+  ]);
+});
+
 describe('the members of the outermost object', () => {
   it('are returned with their texts', () => {
     const text = ' { "a" : [1, {"a": 2}] ,"b":"x\\"}", "c" : 1.0 , "a":\n {"q":[]}}  ';

@@ -17,13 +17,15 @@ export interface ApiKey {
   readonly priorities: readonly [number, number] | null;
   /** Whether its requests may name a worker and set routing weights. */
   readonly routing: boolean;
+  /** Whether it may use the routes of the selection service. */
+  readonly selection: boolean;
 }
 
 export type ApiKeyResult =
   | { readonly kind: 'key'; readonly key: ApiKey }
   | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
 
-const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax', 'priorities', 'routing'];
+const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax', 'priorities', 'routing', 'selection'];
 const limitMax = 1_000_000_000;
 
 /** @param value `NAME:KEY`, or an object with `name`, `key` and further fields; the key may be its hash */
@@ -52,6 +54,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
     requestsPerMinuteMax = null,
     priorities = null,
     routing = false,
+    selection = false,
   } = given as Partial<ApiKeyFields>;
   if (typeof name !== 'string' || !keyNameForm.test(name)) {
     return wrong(`name ${keyNameRule}`, 'name');
@@ -71,6 +74,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
     return wrong(`priorities of ${name} must be the lowest and the highest, such as [0, 10]`, 'priorities');
   }
   if (typeof routing !== 'boolean') return wrong(`routing of ${name} must be true or false`, 'routing');
+  if (typeof selection !== 'boolean') return wrong(`selection of ${name} must be true or false`, 'selection');
   return {
     kind: 'key',
     key: {
@@ -81,6 +85,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
       requestsPerMinuteMax: requestsPerMinuteMax as number | null,
       priorities,
       routing,
+      selection,
     },
   };
 }
@@ -93,6 +98,7 @@ interface ApiKeyFields {
   readonly requestsPerMinuteMax: unknown;
   readonly priorities: unknown;
   readonly routing: unknown;
+  readonly selection: unknown;
 }
 
 export const keyNameForm: RegExp = /^[\w.@-]{1,64}$/;

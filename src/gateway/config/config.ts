@@ -86,6 +86,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen to admit everyone`),
     );
   }
+  if (config.selection) faults.push(...selectionFaults(config));
   const bodiesBytesMin = largestBodiesMin * config.bodyBytesMax;
   if (config.bodiesBytesMax !== 'auto' && config.bodiesBytesMax < bodiesBytesMin) {
     const message = `must be at least ${bodiesBytesMin}, ${largestBodiesMin} times bodyBytesMax`;
@@ -138,6 +139,21 @@ const natsSettings: readonly SettingName[] = [
   'natsCertFile',
   'natsKeyFile',
 ];
+
+/** @returns faults of a configuration with the selection service */
+function selectionFaults(config: GatewayConfig): ConfigFault[] {
+  const { host, adminKey, apiKeys, apiKeysFile, reservationMs, reservationMsMax } = config;
+  const faults: ConfigFault[] = [];
+  const mayHaveKey = adminKey !== null || apiKeysFile !== null || apiKeys.some(({ selection }) => selection);
+  if (!isLoopback(host) && !mayHaveKey) {
+    const message = `needs a key, since ${host} is open to other machines: set adminKey, or an API key with selection: true`;
+    faults.push(fault('selection', [], message));
+  }
+  if (reservationMs > reservationMsMax) {
+    faults.push(fault('reservationMs', [], `must be at most reservationMsMax (${reservationMsMax})`));
+  }
+  return faults;
+}
 
 /** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {

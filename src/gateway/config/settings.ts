@@ -260,6 +260,31 @@ export const settings = {
   probeIntervalMs: fixed(integer(10, 3_600_000, 1000), 'ms', 'time between two probes of an engine that is not ready'),
   canary: fixed(flag(true), '', 'check the tokens, cache and KV events of each worker with two small requests'),
   canaryIntervalMs: fixed(integer(1000, 86_400_000, 600_000), 'ms', 'time between two such checks of an idle worker'),
+  selection: fixed(
+    flag(false),
+    '',
+    'also answer the routes of the selection service: choices and reservations for programs that send requests to engines themselves',
+  ),
+  reservationMs: live(
+    integer(1000, 86_400_000, 600_000),
+    'ms',
+    'time without a call after which a reservation ends, unless it states its own',
+  ),
+  reservationMsMax: live(
+    integer(1000, 86_400_000, 3_600_000),
+    'ms',
+    'longest such time that a reservation may state, and that of reservations of a connection',
+  ),
+  reservationsMax: live(
+    integer(1, 1_000_000, 65_536),
+    'n',
+    'reservations at a time, waiting ones included; more are refused with 429',
+  ),
+  reservationsPerConnectionMax: live(
+    integer(1, 1_000_000, 4096),
+    'n',
+    'reservations that one connection may hold; more are refused with 429',
+  ),
   shutdownNoticeMs: live(
     integer(0, 600_000, 0),
     'ms',

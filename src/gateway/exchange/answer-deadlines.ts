@@ -14,6 +14,8 @@ type Limit = keyof DeadlineSettings | 'shutdownGraceMs';
 interface Progress {
   bytes: number;
   sinceMs: number;
+  /** Ends at shutdown only. */
+  lasting: boolean;
 }
 
 export class AnswerDeadlines {
@@ -30,13 +32,19 @@ export class AnswerDeadlines {
 
   /** Watches until the response closes: an answer that its client does not read still holds memory and a connection. */
   watch(exchange: Exchange): void {
-    this.#open.set(exchange, { bytes: 0, sinceMs: exchange.startedMs });
+    this.#open.set(exchange, { bytes: 0, sinceMs: exchange.startedMs, lasting: false });
     exchange.response.once('close', () => this.#open.delete(exchange));
   }
 
   /** The answer's deadlines are kept elsewhere. */
   forget(exchange: Exchange): void {
     this.#open.delete(exchange);
+  }
+
+  /** The answer is a connection: it may last and be silent as long as its client likes. */
+  lasts(exchange: Exchange): void {
+    const progress = this.#open.get(exchange);
+    if (progress !== undefined) progress.lasting = true;
   }
 
   /** Ends every unfinished answer at shutdown. @returns how many */
@@ -57,6 +65,7 @@ export class AnswerDeadlines {
   #sweep(nowMs: number): void {
     const { totalMsMax, streamIdleMsMax } = this.#settings();
     for (const [exchange, progress] of this.#open) {
+      if (progress.lasting) continue;
       const { response } = exchange;
       // A client that does not read also stops the progress: its bytes are not written.
       const bytes = response.socket?.bytesWritten ?? 0;

@@ -64,14 +64,7 @@ export class Exchange {
   /** Records the model. @throws RequestError 403 if the client's key does not allow it */
   asksFor(model: string): void {
     this.#model = model;
-    const { key } = this;
-    if (key === null || key.models === null || key.models.includes(model)) return;
-    throw new RequestError(
-      403,
-      'model_not_allowed',
-      `the key ${key.name} does not allow the model ${JSON.stringify(model)}`,
-      'model',
-    );
+    mustAllow(this.key, model);
   }
 
   /**
@@ -79,9 +72,7 @@ export class Exchange {
    * unknown
    */
   mustName(model: string | null): void {
-    if (model !== null || this.key === null || this.key.models === null) return;
-    const message = `the key ${this.key.name} is limited to certain models: the request must name one`;
-    throw new RequestError(400, 'missing_model', message, 'model');
+    mustName(this.key, model);
   }
 
   /** The limit that ended the request, or null. */
@@ -115,6 +106,20 @@ export class Exchange {
     this.#gone = true;
     this.#onGone?.();
   }
+}
+
+/** @param key null: none was needed @throws RequestError 403 if the key does not allow the model */
+export function mustAllow(key: ApiKey | null, model: string): void {
+  if (key === null || key.models === null || key.models.includes(model)) return;
+  const message = `the key ${key.name} does not allow the model ${JSON.stringify(model)}`;
+  throw new RequestError(403, 'model_not_allowed', message, 'model');
+}
+
+/** @throws RequestError 400 if a request with this key must name a model, and does not */
+export function mustName(key: ApiKey | null, model: string | null): void {
+  if (model !== null || key === null || key.models === null) return;
+  const message = `the key ${key.name} is limited to certain models: the request must name one`;
+  throw new RequestError(400, 'missing_model', message, 'model');
 }
 
 /** The part of an exchange that choosing a worker and booking need. */

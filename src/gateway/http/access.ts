@@ -65,6 +65,30 @@ export class Access {
   }
 
   /**
+   * Authorizes a request to the selection service and records its API key: one with the right, or the admin key. Without
+   * any keys, only from this machine.
+   * @param host address of the listener
+   * @throws RequestError 401, 403
+   */
+  admitSelector(exchange: Exchange, host: string): void {
+    const secret = secretOf(exchange);
+    if (secret !== null) {
+      if (this.#admin?.accepts(secret) === true) return;
+      exchange.key = this.#keyring.find(secret);
+      if (exchange.key?.selection === true) return;
+      if (exchange.key !== null) {
+        const message = `the key ${exchange.key.name} may not use the selection service: it needs selection: true`;
+        throw new RequestError(403, 'selection_not_allowed', message);
+      }
+    }
+    if (secret !== null || this.#admin !== null || !this.#keyring.open || !isLoopback(host)) {
+      throw unauthorized('invalid_api_key', 'an API key with selection: true, or the admin key, is required');
+    }
+    const reason = whyForeign(exchange, host);
+    if (reason !== null) throw new RequestError(403, 'selection_only_local', `without a key ${reason}`);
+  }
+
+  /**
    * Authorizes an operator's request at the clients' port, which always needs a key.
    * @throws RequestError 401 without the right key; 403 if no operator key is set, or the key does not suffice
    */

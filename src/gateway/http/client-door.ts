@@ -1,8 +1,8 @@
 // Handles a request at the clients' port: access, routing, limits, errors and metrics.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { announcedBytes, bodyTooLarge } from '../exchange/request-body.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
 import { type EndedRequest, requestLine } from '../telemetry/request-log.ts';
@@ -14,6 +14,8 @@ import { fail } from './http-failure.ts';
 import { answerOperator, isOperatorPath } from './operator-routes.ts';
 import { passThrough } from './passthrough.ts';
 import { forMethod, notFound } from './route-table.ts';
+import { isSelectionPath, serveSelection } from './selection-door.ts';
+import { invite, withBody } from './with-body.ts';
 import { withExchange } from './with-exchange.ts';
 
 export function handleClient(
@@ -23,13 +25,23 @@ export function handleClient(
 ): Promise<void> {
   return withExchange(context, request, response, async (exchange) => {
     const { path } = exchange;
-    if (isClientPath(path)) return serveClient(context, exchange, path);
+    if (context.selection !== null && isSelectionPath(path)) {
+      return serveSelection(context, context.selection, exchange, path);
+    }
+    if (isClientPath(path)) {
+      if (!context.relays) throw notRelayed(path);
+      return serveClient(context, exchange, path);
+    }
     if (!isOperatorPath(path)) throw notFound(path);
     context.access.admitOperatorAmongClients(exchange);
     context.slots.letIn(request);
     invite(exchange);
     await answerOperator(context, exchange, path);
   });
+}
+
+function notRelayed(path: string): RequestError {
+  return new RequestError(404, 'not_relayed', `kvoyant select relays nothing: ${path} is a route of kvoyant serve`);
 }
 
 async function serveClient(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
@@ -41,7 +53,9 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     if (!allowed && !access.needsKey) throw foreignOrigin();
     access.admitClient(exchange);
     slots.letIn(exchange.request);
-    await keyLimits.within(exchange.key, config, performance.now(), () => serveAdmitted(context, exchange, path));
+    await keyLimits.within(exchange.key, config, performance.now(), () =>
+      withBody(context, exchange, () => answer(context, exchange, path)),
+    );
   } catch (error) {
     fail(context, exchange, error);
   }
@@ -51,24 +65,6 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     // The client already has its answer.
     context.log.error({ requestId: exchange.id, err: error }, 'request missing from metrics and log');
   }
-}
-
-async function serveAdmitted(context: GatewayContext, exchange: Exchange, path: string): Promise<void> {
-  const { bodyBytesMax } = context.config;
-  const lease = context.bodyBudget.lease();
-  exchange.lease = lease;
-  try {
-    if (announcedBytes(exchange.request) > bodyBytesMax) throw bodyTooLarge(bodyBytesMax);
-    invite(exchange);
-    await answer(context, exchange, path);
-  } finally {
-    lease.release();
-  }
-}
-
-/** Answers `Expect: 100-continue`: the client may send its body. */
-export function invite({ request, response }: Pick<Exchange, 'request' | 'response'>): void {
-  if (request.httpVersion === '1.1' && /\b100-continue\b/i.test(request.headers.expect ?? '')) response.writeContinue();
 }
 
 function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {

@@ -42,6 +42,8 @@ interface Slot {
   readonly waiting: (() => void)[];
   /** The connection closes after the requests in `waiting`. */
   closing: boolean;
+  /** Its request goes on as long as its client likes. */
+  lasting: boolean;
 }
 
 export class ConnectionSlots {
@@ -85,7 +87,7 @@ export class ConnectionSlots {
     if (!this.#makeRoom(client, settings)) return refuse(socket);
     const slot: Slot = {
       ...{ socket, ends: endsOf(socket), client, trusted: settings.isTrusted(remoteAddress) },
-      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [], closing: false },
+      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [], closing: false, lasting: false },
     };
     this.#slots.set(slot.ends, slot);
     if (!slot.trusted) this.#unproven.add(client, slot);
@@ -130,6 +132,18 @@ export class ConnectionSlots {
     if (slot?.state !== 'unproven') return;
     if (hasBody(request)) request.once('end', () => this.#enter(slot, 'busy'));
     else this.#enter(slot, 'busy');
+  }
+
+  /** Like `letIn`, for a request that goes on as long as its client likes: it need not arrive in time. */
+  letLast(request: IncomingMessage): void {
+    const slot = this.#find(request.socket);
+    if (slot === null) return;
+    slot.lasting = true;
+    if (slot.state === 'unproven') this.#enter(slot, 'busy');
+  }
+
+  lasts(socket: Socket): boolean {
+    return this.#find(socket)?.lasting ?? false;
   }
 
   /** Closes connections that have never sent anything. */

@@ -6,6 +6,7 @@ import type { BodyBudget } from '../exchange/body-budget.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { InferenceContext } from '../inference/inference-context.ts';
 import type { Peers } from '../peers/peers.ts';
+import type { Selection } from '../selection/selection.ts';
 import type { AcceptHold } from './accept-hold.ts';
 import type { Access } from './access.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
@@ -28,4 +29,8 @@ export interface GatewayContext extends InferenceContext {
   readonly slots: ConnectionSlots;
   readonly acceptHold: AcceptHold;
   readonly pageAssets: PageAssets;
+  /** False: requests of clients are not relayed to engines. */
+  readonly relays: boolean;
+  /** Null: its routes are off. */
+  readonly selection: Selection | null;
 }

@@ -66,7 +66,9 @@ export function createGatewayServer(
 }
 
 /** Malformed and oversized requests get the same error envelope as all others. */
-function refuseMalformed({ metrics }: ListenerContext, failure: NodeJS.ErrnoException, socket: Socket): void {
+function refuseMalformed({ metrics, slots }: ListenerContext, failure: NodeJS.ErrnoException, socket: Socket): void {
+  // Reported once only.
+  if (failure.code === 'ERR_HTTP_REQUEST_TIMEOUT' && slots.lasts(socket)) return;
   if (failure.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -1,6 +1,6 @@
 // Places an inference request on a worker, at once or after a wait in the queue, and hands its bookings to a lease.
 
-import type { Routed, WorkerIndex } from '../../core/index.ts';
+import type { Applicant, Routed, WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Requester } from '../exchange/exchange.ts';
 import { BookingLease } from '../pools/booking-lease.ts';
@@ -24,15 +24,24 @@ export function place(
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
 ): Placed | null | Promise<Placed | null> {
-  const { pool, model, request, overrides } = intake;
   const applicant = applicantOf(intake, tried);
-  return pool.desk.place(applicant, requester, metrics.admission, (routed) => {
-    const { policy, reason, worker: index } = routed.decision;
-    const worker = pool.worker(index);
-    metrics.decisions.inc({ policy, reason });
-    if (page.wantsPrompts()) page.prompts(pool.name, model, applicant.request().prompts, routed.decision);
-    pool.sessions.placed(overrides.session, worker, performance.now());
-    // Must come last: the desk releases the bookings if anything throws before the lease owns them.
-    return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
-  });
+  return intake.pool.desk.place(applicant, requester, metrics.admission, (routed) =>
+    handOver({ metrics, page }, intake, applicant, routed),
+  );
+}
+
+/** Hands the bookings to a lease. If it throws, its caller still owns them. */
+export function handOver(
+  { metrics, page }: Pick<InferenceContext, 'metrics' | 'page'>,
+  { pool, model, request, overrides }: Placeable,
+  applicant: Applicant,
+  routed: Routed,
+): Placed {
+  const { policy, reason, worker: index } = routed.decision;
+  const worker = pool.worker(index);
+  metrics.decisions.inc({ policy, reason });
+  if (page.wantsPrompts()) page.prompts(pool.name, model, applicant.request().prompts, routed.decision);
+  pool.sessions.placed(overrides.session, worker, performance.now());
+  // Must come last: whoever has routed the request releases the bookings if anything throws before the lease owns them.
+  return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
 }

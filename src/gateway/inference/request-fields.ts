@@ -1,60 +1,21 @@
 // The fields of a request body, with exact JSON text, each checked when it is read.
 
+import { writeJson } from '../../tokens/chat-question.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import { type JsonMember, type JsonOptions, JsonReader } from '../../tokens/json-reader.ts';
-import { isJsonObject, type Json, JsonError, JsonFloat } from '../../tokens/json-values.ts';
+import { isJsonObject, type Json, JsonError, JsonFloat, type JsonObject } from '../../tokens/json-values.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 
 /** A field's parsed value is kept beside its text only if it has at most this many values. */
 const keptValuesMax = 5000;
 
-export class RequestFields {
-  readonly #text: string;
-  readonly #reader: JsonReader;
-
-  constructor(body: Buffer, options: JsonOptions) {
-    this.#text = body.toString('utf8');
-    this.#reader = new JsonReader(this.#text, options);
-  }
-
-  /**
-   * Parses up to `unitsMax` more units.
-   * @returns true once all is parsed
-   * @throws RequestError 400 if the body is not a JSON object, or exceeds a limit
-   */
-  read(unitsMax: number): boolean {
-    try {
-      if (!this.#reader.read(unitsMax)) return false;
-    } catch (error) {
-      if (!(error instanceof JsonError)) throw error;
-      if (error.limit !== null) throw new RequestError(400, 'json_limit', `the body: ${error.message}`);
-      throw new RequestError(400, 'invalid_json', `the body is not JSON: ${error.message}`);
-    }
-    if (isJsonObject(this.#reader.value)) return true;
-    throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
-  }
-
-  has(name: string): boolean {
-    return this.#member(name) !== undefined;
-  }
-
-  /** Whether the body has the field more than once. */
-  repeats(name: string): boolean {
-    return this.#reader.repeated.has(name);
-  }
-
-  /** Null if absent. A list of token ids may be a typed array if `tokenLists` was set. */
-  value(name: string): Json {
-    return this.#member(name)?.value ?? null;
-  }
-
+/** The fields of a JSON object. */
+export abstract class Fields {
+  abstract names(): Iterable<string>;
+  /** Null if absent. A list of token ids may be a typed array if it was read so. */
+  abstract value(name: string): Json;
   /** Null if absent or null. */
-  json(name: string): JsonText | null {
-    const member = this.#member(name);
-    if (member === undefined || member.value === null) return null;
-    const text = this.#text.slice(member.start, member.end);
-    return member.values <= keptValuesMax ? new JsonText(text, member.value) : new JsonText(text);
-  }
+  abstract json(name: string): JsonText | null;
 
   integer(name: string, min: number, max: number): number | null {
     const given = this.value(name);
@@ -78,6 +39,83 @@ export class RequestFields {
     if (value === null) return null;
     if (typeof value !== 'boolean') throw invalid(name, `${name} must be true or false`);
     return value;
+  }
+}
+
+/** The fields of an object inside a body. */
+export class ObjectFields extends Fields {
+  readonly #object: JsonObject;
+
+  constructor(object: JsonObject) {
+    super();
+    this.#object = object;
+  }
+
+  names(): Iterable<string> {
+    return this.#object.keys();
+  }
+
+  value(name: string): Json {
+    return this.#object.get(name) ?? null;
+  }
+
+  json(name: string): JsonText | null {
+    const value = this.value(name);
+    return value === null ? null : new JsonText(writeJson(value), value);
+  }
+}
+
+export class RequestFields extends Fields {
+  readonly #text: string;
+  readonly #reader: JsonReader;
+
+  constructor(body: Buffer, options: JsonOptions) {
+    super();
+    this.#text = body.toString('utf8');
+    this.#reader = new JsonReader(this.#text, options);
+  }
+
+  /**
+   * Parses up to `unitsMax` more units.
+   * @returns true once all is parsed
+   * @throws RequestError 400 if the body is not a JSON object, or exceeds a limit
+   */
+  read(unitsMax: number): boolean {
+    try {
+      if (!this.#reader.read(unitsMax)) return false;
+    } catch (error) {
+      if (!(error instanceof JsonError)) throw error;
+      if (error.limit !== null) throw new RequestError(400, 'json_limit', `the body: ${error.message}`);
+      throw new RequestError(400, 'invalid_json', `the body is not JSON: ${error.message}`);
+    }
+    if (isJsonObject(this.#reader.value)) return true;
+    throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
+  }
+
+  names(): Iterable<string> {
+    return this.#reader.members.keys();
+  }
+
+  has(name: string): boolean {
+    return this.#member(name) !== undefined;
+  }
+
+  /** Whether the body has the field more than once. */
+  repeats(name: string): boolean {
+    return this.#reader.repeated.has(name);
+  }
+
+  /** Null if absent. A list of token ids may be a typed array if `tokenLists` was set. */
+  value(name: string): Json {
+    return this.#member(name)?.value ?? null;
+  }
+
+  /** Null if absent or null. */
+  json(name: string): JsonText | null {
+    const member = this.#member(name);
+    if (member === undefined || member.value === null) return null;
+    const text = this.#text.slice(member.start, member.end);
+    return member.values <= keptValuesMax ? new JsonText(text, member.value) : new JsonText(text);
   }
 
   #member(name: string): JsonMember | undefined {

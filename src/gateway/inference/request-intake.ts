@@ -6,7 +6,7 @@ import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/
 import type { RequestError } from '../../wire/openai-error.ts';
 import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '../prompts/prompt-input.ts';
 import { priorityMax, priorityMin } from './client-rights.ts';
-import { invalid, RequestFields } from './request-fields.ts';
+import { type Fields, invalid, RequestFields } from './request-fields.ts';
 
 export type InferenceApi = 'chat' | 'completions';
 
@@ -118,7 +118,8 @@ function readSession(fields: RequestFields): string | null {
   return null;
 }
 
-function readChat(fields: RequestFields): ChatPrompt {
+/** @throws RequestError 400 naming the field */
+export function readChat(fields: Fields): ChatPrompt {
   const messages = fields.value('messages');
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalid('messages', 'messages must be a non-empty array');
@@ -154,7 +155,7 @@ function readChat(fields: RequestFields): ChatPrompt {
  * Adds the fields that engines pass to the template as if they were in `chat_template_kwargs`. An effort of reasoning
  * enables thinking.
  */
-function readTemplateVariables(fields: RequestFields): JsonText | null {
+function readTemplateVariables(fields: Fields): JsonText | null {
   const given = fields.value('chat_template_kwargs');
   if (given !== null && !isJsonObject(given)) {
     throw invalid('chat_template_kwargs', 'chat_template_kwargs must be an object');
@@ -214,7 +215,8 @@ function isTokenList(value: Json | Uint32Array): value is Uint32Array {
   return value instanceof Uint32Array;
 }
 
-function readTokens(ids: JsonList, name: string): TokensPrompt {
+/** @param name of the field, for errors @throws RequestError 400 */
+export function readTokens(ids: JsonList, name: string): TokensPrompt {
   if (ids.length === 0) throw invalid(name, `${name} is empty`);
   const tokens = new Uint32Array(ids.length);
   for (const [i, given] of ids.entries()) {

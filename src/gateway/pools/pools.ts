@@ -24,6 +24,7 @@ export class Pools implements Iterable<Pool> {
   readonly #lateBooking: boolean;
   #pools: Pool[] = [];
   readonly #poolOf = new Map<Engine, Pool>();
+  #onLeft: (engine: Engine) => void = () => undefined;
 
   /** @param lateBooking for experiments: requests count as load from their first token */
   constructor(config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
@@ -49,6 +50,12 @@ export class Pools implements Iterable<Pool> {
     const pool = this.#poolOf.get(engine);
     this.#poolOf.delete(engine);
     for (const { membership } of engine.workers) if (membership !== null) pool?.remove(membership.index);
+    this.#onLeft(engine);
+  }
+
+  /** Calls back in the step in which an engine's workers and their bookings have left. Replaces the previous callback. */
+  onLeft(callback: (engine: Engine) => void): void {
+    this.#onLeft = callback;
   }
 
   /** Undefined if the engine has not joined. */

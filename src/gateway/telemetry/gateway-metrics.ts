@@ -11,6 +11,7 @@ import { type ClusterFigures, registerCluster } from './cluster-metrics.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
 import { routerGauge } from './router-values.ts';
+import { SelectionMetrics } from './selection-metrics.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
@@ -52,6 +53,7 @@ export class GatewayMetrics {
   readonly ttftS: BucketHistogram;
   readonly itlS: BucketHistogram;
   readonly admission: AdmissionMetrics;
+  readonly selection: SelectionMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
   /** @param cluster null: there are no other replicas */
@@ -133,6 +135,7 @@ export class GatewayMetrics {
       latencyBucketsS,
     );
     this.admission = new AdmissionMetrics(this.registry, pools);
+    this.selection = new SelectionMetrics(this.registry);
     registerLoads(this.registry, pools);
     registerPredictions(this.registry, pools);
     registerFeeds(this.registry, engines);

@@ -92,6 +92,7 @@ describe('limits of a key', () => {
       requestsPerMinuteMax: null,
       priorities: null,
       routing: false,
+      selection: false,
     });
     const settings = { ...none, inFlightPerKeyMax: 1 };
     // Requests that do not end.

@@ -1,0 +1,160 @@
+// The routes of the selection service, at the clients' port: access, limits, bodies, answers.
+
+import { RequestError } from '../../wire/openai-error.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { replyError, replyJson } from '../exchange/http-reply.ts';
+import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { readBody } from '../exchange/request-body.ts';
+import type { Fields } from '../inference/request-fields.ts';
+import { serveLines } from '../selection/line-connection.ts';
+import { openApi } from '../selection/openapi.ts';
+import { answered, type OperationName, operateAll } from '../selection/operations.ts';
+import { queryValues, readObject } from '../selection/read-fields.ts';
+import { Holder } from '../selection/reservation-table.ts';
+import type { Caller, Selection } from '../selection/selection.ts';
+import { answerLoads } from './admin-routes.ts';
+import type { GatewayContext } from './gateway-context.ts';
+import { unescapeId } from './path-id.ts';
+import { forMethod, type Methods, notFound } from './route-table.ts';
+import { withBody } from './with-body.ts';
+
+interface Call {
+  readonly context: GatewayContext;
+  readonly selection: Selection;
+  readonly exchange: Exchange;
+}
+
+type Answer = (call: Call) => void | Promise<void>;
+
+const loadsPath = '/loads';
+const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
+  ['/select', { POST: withFields('select', ({ selection }, caller, fields) => selection.select(caller, fields)) }],
+  ['/reserve', { POST: withFields('reserve', ({ selection }, caller, fields) => selection.reserve(caller, fields)) }],
+  ['/overlap', { POST: withFields('overlap', ({ selection }, caller, fields) => selection.overlap(caller, fields)) }],
+  [
+    '/potential-loads',
+    {
+      POST: withFields('potential-loads', ({ selection }, caller, fields) => selection.potentialLoads(caller, fields)),
+    },
+  ],
+  ['/batch', { POST: answerBatch }],
+  ['/connection', { POST: answerLines }],
+  [loadsPath, { GET: ({ context, exchange }) => answerLoads(context, exchange) }],
+  ['/openapi.json', { GET: ({ exchange }) => replyJson(exchange.response, 200, openApi()) }],
+] satisfies [string, Methods<Answer>][]);
+
+const reservationsPrefix = '/reservations/';
+
+export function isSelectionPath(path: string): boolean {
+  return routes.has(path) || path.startsWith(reservationsPrefix);
+}
+
+/** @throws RequestError if nothing has been sent and the caller must get an error */
+export async function serveSelection(
+  context: GatewayContext,
+  selection: Selection,
+  exchange: Exchange,
+  path: string,
+): Promise<void> {
+  const { config, slots, keyLimits } = context;
+  admit(context, exchange, path);
+  slots.letIn(exchange.request);
+  const { method = 'GET' } = exchange.request;
+  const route = forMethod(routes.get(path) ?? reservationRoutes(path), method, path);
+  await keyLimits.within(exchange.key, config, performance.now(), () =>
+    withBody(context, exchange, () => route({ context, selection, exchange })),
+  );
+}
+
+function admit({ access, config }: GatewayContext, exchange: Exchange, path: string): void {
+  try {
+    access.admitSelector(exchange, config.host);
+  } catch (error) {
+    // Operators have this route too.
+    if (path !== loadsPath) throw error;
+    access.admitOperatorAmongClients(exchange);
+  }
+}
+
+function reservationRoutes(path: string): Methods<Answer> {
+  const [escapedId = '', action, ...more] = path.slice(reservationsPrefix.length).split('/');
+  if (escapedId === '' || more.length > 0) throw notFound(path);
+  const id = unescapeId(escapedId);
+  switch (action) {
+    case undefined:
+      return {
+        GET: (call) => reply(call, 'show', (caller) => call.selection.show(caller, id)),
+        DELETE: (call) =>
+          reply(call, 'delete', (caller) => call.selection.delete(caller, id, queryValues(call.exchange.query))),
+      };
+    case 'first-token':
+      return { POST: (call) => reply(call, 'first-token', (caller) => call.selection.firstToken(caller, id)) };
+    case 'output':
+      return { POST: withFields('output', ({ selection }, caller, fields) => selection.output(caller, id, fields)) };
+    default:
+      throw notFound(path);
+  }
+}
+
+/** An operation with a JSON body. */
+function withFields(
+  name: OperationName,
+  work: (call: Call, caller: Caller, fields: Fields) => Promise<object>,
+): Answer {
+  return async (call) => {
+    const fields = await readFields(call);
+    if (fields !== null) await reply(call, name, (caller) => work(call, caller, fields));
+  };
+}
+
+/** @returns null if the caller is gone @throws RequestError 400, 413, 503 */
+async function readFields({ context, exchange }: Call): Promise<Fields | null> {
+  const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
+  if (body === null) return null;
+  const turn = context.intakeSlices.take();
+  if (turn !== null) await turn;
+  if (exchange.gone) return null;
+  makeRoomForJson(body, exchange.lease);
+  return readObject(body, context.intakeSlices);
+}
+
+async function reply(
+  { context, selection, exchange }: Call,
+  name: OperationName,
+  work: (caller: Caller) => object | Promise<object>,
+): Promise<void> {
+  const caller = callerOf(exchange, null);
+  exchange.whenGone(() => selection.release(caller));
+  const { status, body, error } = await answered(context, caller, name, () => work(caller));
+  if (exchange.gone) return;
+  const headers = { 'x-request-id': exchange.id };
+  if (error === null) replyJson(exchange.response, status, body, headers);
+  else replyError(exchange.response, error, headers);
+}
+
+async function answerBatch(call: Call): Promise<void> {
+  const { context, selection, exchange } = call;
+  const fields = await readFields(call);
+  if (fields === null) return;
+  const caller = callerOf(exchange, null);
+  exchange.whenGone(() => selection.release(caller));
+  const answers = await operateAll(context, selection, caller, fields);
+  if (exchange.gone) return;
+  const results = answers.map(({ status, body }) => ({ status, body }));
+  replyJson(exchange.response, 200, { results }, { 'x-request-id': exchange.id });
+}
+
+async function answerLines({ context, selection, exchange }: Call): Promise<void> {
+  if (exchange.request.httpVersion !== '1.1') {
+    throw new RequestError(505, 'http_version', 'this needs HTTP/1.1');
+  }
+  context.slots.letLast(exchange.request);
+  context.deadlines.lasts(exchange);
+  const caller = callerOf(exchange, new Holder());
+  exchange.whenGone(() => selection.release(caller));
+  await serveLines(context, selection, exchange, caller);
+}
+
+function callerOf({ key, id }: Exchange, holder: Caller['holder']): Caller {
+  return { key, requestId: id, holder, waiting: new Set() };
+}

@@ -1,0 +1,189 @@
+// One connection of many operations: a line of JSON each way for each. What it reserves ends with it.
+//
+// The request's body brings the operations, and the answer's body their answers, both as NDJSON and at the same time.
+// Operations are started in the order of their lines; answers come as they are ready, each with the tag of its line.
+
+import type { BodyLease } from '../exchange/body-budget.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { parsedBytes } from '../exchange/json-weight.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import { type Fields, invalid } from '../inference/request-fields.ts';
+import { answered, type OperationAnswer, operate } from './operations.ts';
+import { readObject } from './read-fields.ts';
+import type { Caller, Selection } from './selection.ts';
+import type { SelectionContext } from './selection-context.ts';
+
+/**
+ * Operations of one connection that are not answered yet; more are refused. The connection is read on, since the next
+ * line may delete what the others wait for.
+ */
+export const openOperationsMax = 256;
+/** How often a silent peer is asked whether it is still there. */
+const keepAliveMs = 15_000;
+const tagCharsMax = 64;
+/** Time for a client to read the end of its answers while it still sends. */
+const lingerMsMax = 1000;
+/** A line may have this many chunks, plus one for every `pieceBytesMin` bytes: each costs time, however small. */
+const freePieces = 1024;
+const pieceBytesMin = 64;
+const newline = 0x0a;
+
+type Tag = string | number | null;
+
+/**
+ * Serves the connection until either side closes it.
+ * @throws RequestError before anything is answered
+ */
+export async function serveLines(
+  context: SelectionContext,
+  selection: Selection,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const { request, response } = exchange;
+  request.socket.setKeepAlive(true, keepAliveMs);
+  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-request-id': exchange.id });
+  // At once, so that the client knows that it may go on.
+  response.flushHeaders();
+  const open = new Set<Promise<void>>();
+  const drained = (): Promise<void> => new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+  try {
+    for await (const line of linesOf(context, exchange)) {
+      if (exchange.gone) break;
+      if (line instanceof LimitReached) {
+        context.metrics.limited.inc({ limit: line.limit });
+        write(exchange, null, { status: line.status, body: line.body(), error: line });
+        // Where the next line begins is unknown.
+        break;
+      }
+      const isOne = open.size < openOperationsMax;
+      const running = operateLine(context, selection, exchange, caller, line, isOne).finally(() =>
+        open.delete(running),
+      );
+      open.add(running);
+      // A client that does not read its answers is not read either.
+      if (response.writableNeedDrain) await drained();
+    }
+    if (!exchange.gone) await Promise.all(open);
+  } finally {
+    selection.release(caller);
+    response.end();
+    // The client may still be sending. Closing at once could lose the end of its answers.
+    if (!request.complete) setTimeout(() => request.socket.destroy(), lingerMsMax).unref();
+  }
+}
+
+/** The lines of a request's body; an error in place of a line that is too long, which is then the last one. */
+async function* linesOf(
+  { config, intakeSlices }: SelectionContext,
+  { request, lease }: Exchange,
+): AsyncGenerator<Buffer | LimitReached> {
+  const begun = new BegunLine(config.bodyBytesMax, lease);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      let from = 0;
+      for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, from)) {
+        begun.add(chunk.subarray(from, end));
+        from = end + 1;
+        const line = begun.end();
+        if (isBlank(line)) continue;
+        // Many small lines may come in one chunk.
+        const turn = intakeSlices.take();
+        if (turn !== null) await turn;
+        yield line;
+      }
+      if (from < chunk.length) begun.add(chunk.subarray(from));
+    }
+    const last = begun.end();
+    if (!isBlank(last)) yield last;
+  } catch (error) {
+    if (error instanceof LimitReached) yield error;
+    // Otherwise the client went away; what it had begun to write is dropped.
+  }
+}
+
+/** A line of which the end has not come yet. */
+class BegunLine {
+  readonly #bytesMax: number;
+  readonly #lease: BodyLease | null;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(bytesMax: number, lease: BodyLease | null) {
+    this.#bytesMax = bytesMax;
+    this.#lease = lease;
+  }
+
+  /** @throws LimitReached */
+  add(piece: Buffer): void {
+    this.#bytes += piece.length;
+    if (this.#bytes > this.#bytesMax) {
+      const message = `a line exceeds the limit of ${this.#bytesMax} bytes`;
+      throw new LimitReached('bodyBytesMax', 413, 'line_too_large', message);
+    }
+    if (this.#pieces.length > freePieces + this.#bytes / pieceBytesMin) {
+      throw new LimitReached('bodyPiecesMax', 400, 'body_in_pieces', 'a line arrives in too many chunks');
+    }
+    // Never gives back, as the next line is likely to be as long.
+    this.#lease?.growTo(this.#bytes);
+    this.#pieces.push(piece);
+  }
+
+  /** @returns the line; the next one begins */
+  end(): Buffer {
+    const line = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#bytes = 0;
+    return line;
+  }
+}
+
+function isBlank(line: Buffer): boolean {
+  return line.length === 0 || (line.length < 3 && line.toString('latin1').trim() === '');
+}
+
+/** @param isOne false: too many are open */
+async function operateLine(
+  context: SelectionContext,
+  selection: Selection,
+  exchange: Exchange,
+  caller: Caller,
+  line: Buffer,
+  isOne: boolean,
+): Promise<void> {
+  let tag: Tag = null;
+  let answer: OperationAnswer;
+  const memory = context.bodyBudget.lease();
+  try {
+    memory.growTo(line.length + parsedBytes(line));
+    const reading = readObject(line, context.intakeSlices);
+    const fields = reading instanceof Promise ? await reading : reading;
+    tag = tagOf(fields);
+    if (!isOne) throw tooManyOpen();
+    answer = await operate(context, selection, caller, fields);
+  } catch (error) {
+    answer = await answered(context, caller, 'unknown', () => {
+      throw error;
+    });
+  } finally {
+    memory.release();
+  }
+  write(exchange, tag, answer);
+}
+
+function tagOf(fields: Fields): Tag {
+  const tag = fields.value('tag');
+  if (tag === null || (typeof tag === 'string' && tag.length <= tagCharsMax)) return tag;
+  if (typeof tag === 'number') return tag;
+  throw invalid('tag', `tag must be an integer, or a text of at most ${tagCharsMax} characters`);
+}
+
+function tooManyOpen(): LimitReached {
+  const message = `the connection has ${openOperationsMax} operations that are not answered yet (openOperationsMax)`;
+  return new LimitReached('openOperationsMax', 429, 'too_many_open', message);
+}
+
+function write({ response, gone }: Exchange, tag: Tag, { status, body }: OperationAnswer): void {
+  if (gone || response.writableEnded) return;
+  response.write(`${JSON.stringify({ ...(tag !== null && { tag }), status, body })}\n`);
+}

@@ -1,0 +1,162 @@
+// One operation by its name: alone, in a batch, or as a line of a connection. Its answer is a status and a body.
+
+import type { JsonText } from '../../tokens/exact-json.ts';
+import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/json-values.ts';
+import type { RequestError } from '../../wire/openai-error.ts';
+import { asRequestError } from '../exchange/http-reply.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import { Fields, invalid, ObjectFields } from '../inference/request-fields.ts';
+import { reservationIdOf } from './read-fields.ts';
+import type { Caller, Selection } from './selection.ts';
+import type { SelectionContext } from './selection-context.ts';
+import { batchOperationsMax } from './shapes.ts';
+
+export const operationNames = [
+  'select',
+  'reserve',
+  'first-token',
+  'output',
+  'delete',
+  'show',
+  'overlap',
+  'potential-loads',
+] as const;
+export type OperationName = (typeof operationNames)[number];
+
+export interface OperationAnswer {
+  readonly status: number;
+  readonly body: object;
+  /** Null: it succeeded. */
+  readonly error: RequestError | null;
+}
+
+/** Runs a piece of work as one operation. Counts it. Never rejects. */
+export async function answered(
+  { metrics, log }: SelectionContext,
+  caller: Caller,
+  operation: OperationName | 'unknown',
+  work: () => object | Promise<object>,
+): Promise<OperationAnswer> {
+  let answer: OperationAnswer;
+  try {
+    answer = { status: 200, body: await work(), error: null };
+  } catch (cause) {
+    const error = asRequestError(cause);
+    if (error !== cause)
+      log.error({ requestId: caller.requestId, err: cause }, 'operation failed by a fault of the gateway');
+    if (error instanceof LimitReached) metrics.limited.inc({ limit: error.limit });
+    answer = { status: error.status, body: error.body(), error };
+  }
+  metrics.selection.operations.inc({ operation, status: String(answer.status) });
+  return answer;
+}
+
+/** Fields that name the operation, and are none of its own. */
+const naming: readonly string[] = ['op', 'tag'];
+const namingWithId: readonly string[] = [...naming, 'id'];
+
+/** Runs the operation that an object names in `op`. Never rejects. */
+export function operate(
+  context: SelectionContext,
+  selection: Selection,
+  caller: Caller,
+  fields: Fields,
+): Promise<OperationAnswer> {
+  const op = fields.value('op');
+  const name = operationNames.find((one) => one === op);
+  return answered(context, caller, name ?? 'unknown', () => {
+    switch (name) {
+      case 'select':
+        return selection.select(caller, new Without(fields, naming));
+      case 'reserve':
+        return selection.reserve(caller, new Without(fields, naming));
+      case 'overlap':
+        return selection.overlap(caller, new Without(fields, naming));
+      case 'potential-loads':
+        return selection.potentialLoads(caller, new Without(fields, naming));
+      case 'output':
+        return selection.output(caller, reservationIdOf(fields), new Without(fields, namingWithId));
+      case 'first-token':
+        none(fields);
+        return selection.firstToken(caller, reservationIdOf(fields));
+      case 'show':
+        none(fields);
+        return selection.show(caller, reservationIdOf(fields));
+      case 'delete':
+        return selection.delete(caller, reservationIdOf(fields), plainOf(new Without(fields, namingWithId)));
+      case undefined:
+        throw invalid('op', `op must be one of ${operationNames.join(', ')}`);
+    }
+  });
+}
+
+/**
+ * Runs the operations of a batch, started in their order. @returns their answers in the same order
+ * @throws RequestError 400 if the body is no batch, 413 if it has too many
+ */
+export async function operateAll(
+  context: SelectionContext,
+  selection: Selection,
+  caller: Caller,
+  fields: Fields,
+): Promise<readonly OperationAnswer[]> {
+  for (const name of fields.names())
+    if (name !== 'operations') throw invalid(name, `${name} is not a field of a batch`);
+  const list = fields.value('operations');
+  if (!Array.isArray(list) || list.length === 0) throw invalid('operations', 'operations must be a list');
+  if (list.length > batchOperationsMax) {
+    const message = `operations has ${list.length} operations; at most ${batchOperationsMax} go in a batch`;
+    throw new LimitReached('batchOperationsMax', 413, 'batch_too_large', message);
+  }
+  const started: Promise<OperationAnswer>[] = [];
+  for (const [at, operation] of (list as JsonList).entries()) {
+    const turn = context.intakeSlices.take();
+    if (turn !== null) await turn;
+    if (!isJsonObject(operation)) {
+      const wrong = (): never => {
+        throw invalid(`operations[${at}]`, `operations[${at}] must be an object`);
+      };
+      started.push(answered(context, caller, 'unknown', wrong));
+    } else started.push(operate(context, selection, caller, new ObjectFields(operation)));
+  }
+  return Promise.all(started);
+}
+
+/** The fields of an object without some. */
+class Without extends Fields {
+  readonly #fields: Fields;
+  readonly #without: readonly string[];
+
+  constructor(fields: Fields, without: readonly string[]) {
+    super();
+    this.#fields = fields;
+    this.#without = without;
+  }
+
+  names(): Iterable<string> {
+    return [...this.#fields.names()].filter((name) => !this.#without.includes(name));
+  }
+
+  value(name: string): Json {
+    return this.#fields.value(name);
+  }
+
+  json(name: string): JsonText | null {
+    return this.#fields.json(name);
+  }
+}
+
+function none(fields: Fields): void {
+  for (const name of fields.names()) {
+    if (!namingWithId.includes(name)) throw invalid(name, `${name} is not a field of this operation`);
+  }
+}
+
+function plainOf(fields: Fields): Record<string, unknown> {
+  const values: [string, unknown][] = [];
+  for (const name of fields.names()) {
+    const value = fields.value(name);
+    if (value !== null) values.push([name, value instanceof JsonFloat ? value.value : value]);
+  }
+  return Object.fromEntries(values);
+}

@@ -1,0 +1,352 @@
+// The operations of the selection service: choices without a booking, and reservations with one.
+
+import { randomUUID } from 'node:crypto';
+import type { Decision, Outcome } from '../../core/index.ts';
+import { RequestError } from '../../wire/openai-error.ts';
+import type { ApiKey } from '../config/api-keys.ts';
+import type { Engine } from '../engines/engine.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import { applicantOf, type Placeable } from '../inference/admission-applicant.ts';
+import { type Fields, invalid } from '../inference/request-fields.ts';
+import { chosen, named, reservationAnswer, reservedAnswer, whereIs } from './answers.ts';
+import { deletedFirst, ended, noWorker } from './errors.ts';
+import { makeReservation } from './make-reservation.ts';
+import { type PlacedPrompt, readPrompt } from './prompts.ts';
+import { checked, checkedValue } from './read-fields.ts';
+import type { Reservation } from './reservation.ts';
+import { type EndKind, type Entry, earlyDeletesMax, type Holder, ReservationTable } from './reservation-table.ts';
+import type { SelectionContext } from './selection-context.ts';
+import * as shapes from './shapes.ts';
+import { WaitingReservation } from './waiting-reservation.ts';
+
+/** Reservations ended in one turn of the event loop, when many end at once. */
+const endedPerTurnMax = 256;
+/** Time until a caller may find room again: a guess. */
+const retryAfterS = 1;
+
+/** Who calls. */
+export interface Caller {
+  /** Null: the admin key, or none is needed. */
+  readonly key: ApiKey | null;
+  readonly requestId: string;
+  /** Holds what it reserves; null: the leases do alone. */
+  readonly holder: Holder<Reservation> | null;
+  /** Reservations of this caller that are being made, to be cancelled when it goes. */
+  readonly waiting: Set<WaitingReservation>;
+}
+
+type EntryOf = Entry<Reservation>;
+
+export class Selection {
+  readonly #context: SelectionContext;
+  readonly #table = new ReservationTable<Reservation>();
+  /** Those that are being made, by the table's key. */
+  readonly #waiting = new Map<string, WaitingReservation>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(context: SelectionContext) {
+    this.#context = context;
+    context.metrics.selection.figures = () => ({ live: this.#table.live, waiting: this.#table.waiting });
+    context.pools.onLeft((engine) => this.#left(engine));
+    this.#timer = setInterval(() => this.#leak(), 1000);
+    this.#timer.unref();
+  }
+
+  /** Ends every reservation: the gateway stops. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const waiting of this.#waiting.values()) waiting.cancel('caller-gone');
+    for (const entry of [...this.#table.all()]) this.#end(entry, 'connection-closed', 'aborted');
+  }
+
+  async select(caller: Caller, fields: Fields): Promise<object> {
+    const body = checked(shapes.selectBody, fields);
+    const prompt = await this.#read(caller, body, fields);
+    const decision = this.#choose(placeable(prompt, body, 0), excludedOf(prompt, body.excluded));
+    const { pool } = prompt;
+    const candidates = decision.candidates().map((candidate) => named(candidate, pool.workerIds));
+    return { ...chosen(pool.worker(decision.worker), prompt.model, decision), candidates };
+  }
+
+  async reserve(caller: Caller, fields: Fields): Promise<object> {
+    const body = checked(shapes.reserveBody, fields);
+    const { config } = this.#context;
+    const id = body.id ?? randomUUID();
+    const leaseMs = leaseOf(body.leaseS, caller.holder !== null, config);
+    const nowMs = performance.now();
+    const entry = this.#begin(caller, id, nowMs);
+    const waiting = new WaitingReservation(id, nowMs);
+    this.#waiting.set(entry.key, waiting);
+    caller.waiting.add(waiting);
+    try {
+      const prompt = await this.#read(caller, body, fields, waiting);
+      const made = await makeReservation(this.#context, waiting, {
+        intake: { ...placeable(prompt, body, body.priority), choices: body.n, learn: () => undefined },
+        excluded: excludedOf(prompt, body.excluded),
+        isl: prompt.isl,
+        waitMs: body.waitMs,
+        hold: (reservation) => this.#table.hold(entry, reservation, leaseMs, performance.now()),
+      });
+      return reservedAnswer(made, leaseMs, body.terms);
+    } finally {
+      this.#table.drop(entry);
+      this.#waiting.delete(entry.key);
+      caller.waiting.delete(waiting);
+      waiting.end();
+    }
+  }
+
+  async firstToken(caller: Caller, id: string): Promise<object> {
+    const { entry, held } = await this.#live(caller, id);
+    const nowMs = performance.now();
+    this.#table.touch(entry, nowMs);
+    held.firstToken(nowMs);
+    return reservationAnswer(entry, held);
+  }
+
+  async output(caller: Caller, id: string, fields: Fields): Promise<object> {
+    const { tokens, choice } = checked(shapes.outputBody, fields);
+    const { entry, held } = await this.#live(caller, id);
+    if (choice >= held.outputTokens.length) {
+      throw invalid('choice', `choice must be below n, which is ${held.outputTokens.length}`);
+    }
+    const nowMs = performance.now();
+    this.#table.touch(entry, nowMs);
+    held.output(choice, tokens, nowMs);
+    return reservationAnswer(entry, held);
+  }
+
+  /** Does not begin the lease again: whoever only looks need not be its owner. */
+  async show(caller: Caller, id: string): Promise<object> {
+    const { entry, held } = await this.#live(caller, id);
+    return reservationAnswer(entry, held);
+  }
+
+  /** Idempotent. Does not wait: what is being made is cancelled. */
+  delete(caller: Caller, id: string, given: unknown): object {
+    const { outcome, promptTokens, cachedTokens, outputTokens } = checkedValue(shapes.deleteBody, given);
+    checkedValue(shapes.reservationId, id);
+    if (cachedTokens !== undefined && cachedTokens > (promptTokens ?? 0)) {
+      throw invalid('cachedTokens', 'cachedTokens must be at most promptTokens');
+    }
+    const nowMs = performance.now();
+    const found = this.#table.find(keyOf(caller, id), nowMs);
+    switch (found.kind) {
+      case 'live':
+        this.#end(found.entry, 'released', outcome, {
+          usage:
+            promptTokens === undefined
+              ? null
+              : { promptTokens, cachedTokens: cachedTokens ?? null, completionTokens: outputTokens ?? 0 },
+        });
+        return { id, deleted: 'now' };
+      case 'waiting':
+        this.#waiting.get(found.entry.key)?.cancel('deleted');
+        return { id, deleted: 'now' };
+      case 'ended':
+        return { id, deleted: 'before' };
+      case 'unknown':
+        if (!this.#table.deleteEarly(keyOf(caller, id), nowMs)) this.#limited('earlyDeletesMax');
+        return { id, deleted: 'early' };
+    }
+  }
+
+  async overlap(caller: Caller, fields: Fields): Promise<object> {
+    const body = checked(shapes.promptBody, fields);
+    const prompt = await this.#read(caller, body, fields);
+    const { pool, model, isl } = prompt;
+    const { router } = pool;
+    const request = applicantOf(placeable(prompt, plainChoice, 0), new Set()).request();
+    const decision = router.choose(request, performance.now());
+    const found = new Map('kind' in decision ? [] : decision.candidates().map((one) => [one.worker, one]));
+    const excluded = pool.excludedFor(model);
+    const workers = [...pool.workers]
+      .filter(({ membership }) => !excluded.has(membership!.index))
+      .map((worker) => {
+        const { index } = worker.membership!;
+        const { blockSize, routable } = router.load(index);
+        const hashes = request.prompts[0]!.hashes.find((one) => one.blockSize === blockSize)!;
+        const announcedBlocks = router.announcedBlocks(index, hashes);
+        const candidate = found.get(index);
+        const overlapBlocks = candidate?.overlapBlocks ?? announcedBlocks;
+        return {
+          ...whereIs(worker),
+          ...{ routable, blockSize, blocks: hashes.count, announcedBlocks, overlapBlocks },
+          overlapTokens: candidate?.overlapTokens ?? Math.floor(overlapBlocks * hashes.blockTokens),
+          promisedBlocks: candidate?.promisedBlocks ?? 0,
+        };
+      });
+    return { model, isl, workers };
+  }
+
+  async potentialLoads(caller: Caller, fields: Fields): Promise<object> {
+    const body = checked(shapes.selectBody, fields);
+    const prompt = await this.#read(caller, body, fields);
+    const decision = this.#choose(placeable(prompt, body, 0), excludedOf(prompt, body.excluded));
+    const workers = decision.candidates().map((one) => ({
+      ...whereIs(prompt.pool.worker(one.worker)),
+      activeBlocks: one.activeBlocks,
+      activePrefillTokens: one.activePrefillTokens,
+      runningRequests: one.runningRequests,
+      potentialBlocks: one.activeBlocks + one.newBlocks,
+      potentialPrefillTokens: one.activePrefillTokens + one.uncachedTokens,
+      kvUsage: one.kvUsage,
+    }));
+    return { model: prompt.model, isl: prompt.isl, workers };
+  }
+
+  /** The caller is gone: cancels what it waits for, and ends what it holds, some in each turn of the event loop. */
+  release(caller: Caller): void {
+    for (const waiting of [...caller.waiting]) waiting.cancel('caller-gone');
+    const { holder } = caller;
+    if (holder === null) return;
+    const endSome = (): void => {
+      let count = 0;
+      for (const entry of holder.entries) {
+        if (entry.state !== 'live') continue;
+        this.#end(entry, 'connection-closed', 'aborted');
+        if (++count === endedPerTurnMax) {
+          setImmediate(endSome);
+          return;
+        }
+      }
+    };
+    endSome();
+  }
+
+  #read(
+    caller: Caller,
+    body: shapes.PromptBody,
+    fields: Fields,
+    waiting: WaitingReservation | null = null,
+  ): Promise<PlacedPrompt> {
+    return readPrompt(this.#context, caller.key, body, fields, caller.requestId, (end) => waiting?.whenGone(end));
+  }
+
+  #choose(intake: Placeable, excluded: ReadonlySet<number>): Decision {
+    const { router } = intake.pool;
+    const decision = router.choose(applicantOf(intake, excluded).request(), performance.now());
+    if ('kind' in decision) throw noWorker(intake, excluded);
+    return decision;
+  }
+
+  /** @throws RequestError 409, 410, 429 */
+  #begin(caller: Caller, id: string, nowMs: number): EntryOf {
+    const { config } = this.#context;
+    const begun = this.#table.begin(keyOf(caller, id), caller.holder, config, nowMs);
+    switch (begun.kind) {
+      case 'begun':
+        return begun.entry;
+      case 'in-use':
+        throw new RequestError(409, 'reservation_exists', `there is a reservation ${JSON.stringify(id)}`, 'id');
+      case 'deleted':
+        throw deletedFirst(id);
+      case 'full': {
+        const message = `there are ${config[begun.limit]} reservations (${begun.limit})`;
+        throw new LimitReached(begun.limit, 429, 'too_many_reservations', message, retryAfterS);
+      }
+    }
+  }
+
+  /** @throws RequestError 404, 410 */
+  async #live(caller: Caller, id: string): Promise<{ readonly entry: EntryOf; readonly held: Reservation }> {
+    const key = keyOf(caller, id);
+    // A call may overtake the answer to its reservation.
+    await this.#waiting.get(key)?.settled;
+    const nowMs = performance.now();
+    const found = this.#table.find(key, nowMs);
+    if (found.kind === 'live') {
+      if (!this.#table.isDue(found.entry, nowMs)) return found;
+      this.#end(found.entry, 'leaked', 'aborted');
+      throw ended(id, 'leaked');
+    }
+    if (found.kind === 'ended') throw ended(id, found.how);
+    throw new RequestError(404, 'reservation_not_found', `there is no reservation ${JSON.stringify(id)}`, 'id');
+  }
+
+  #end(
+    entry: EntryOf,
+    how: EndKind,
+    outcome: Outcome,
+    { usage }: { readonly usage: Parameters<Reservation['end']>[2] } = { usage: null },
+  ): void {
+    const held = this.#table.end(entry, how, performance.now());
+    if (held === null) return;
+    this.#context.metrics.selection.ended.inc({ end: how === 'released' ? outcome : how });
+    try {
+      held.end(how, outcome, usage);
+    } catch (error) {
+      this.#context.log.error({ requestId: held.id, err: error }, 'reservation ended by a fault of the gateway');
+    }
+  }
+
+  /** Ends the leases that are over. */
+  #leak(): void {
+    const overdue = this.#table.due(performance.now(), endedPerTurnMax);
+    for (const entry of overdue) this.#end(entry, 'leaked', 'aborted');
+    if (overdue.length > 0) setImmediate(() => this.#leak());
+  }
+
+  /** The router has ended the bookings already. */
+  #left(engine: Engine): void {
+    for (const entry of this.#table.all()) {
+      if (entry.held?.placed.worker.engine === engine) this.#end(entry, 'worker-removed', 'aborted');
+    }
+  }
+
+  #limited(limit: string): void {
+    this.#context.metrics.limited.inc({ limit });
+    this.#context.log.debug({ limit, earlyDeletesMax }, 'an early deletion is forgotten');
+  }
+}
+
+const plainChoice = { n: 1, stream: true };
+
+/** Ids belong to the key that made them: other callers can neither see nor end them. */
+function keyOf({ key }: Caller, id: string): string {
+  return `${key?.name ?? ''} ${id}`;
+}
+
+/** Part of a request that the placing needs. */
+function placeable(
+  prompt: PlacedPrompt,
+  body: Pick<shapes.SelectBody, 'n' | 'stream'> & Partial<shapes.SelectBody>,
+  priority: number,
+): Placeable {
+  const { overlapWeight, temperature, slo } = body;
+  return {
+    ...prompt,
+    request: { maxOutputTokens: body.max_tokens ?? null, sequences: body.n, stream: body.stream },
+    overrides: {
+      ...{ priority, pin: null, session: null },
+      ...(overlapWeight !== undefined && { overlapWeight }),
+      ...(temperature !== undefined && { temperature }),
+      ...(slo !== undefined && { slo: sloOf(slo) }),
+    },
+  };
+}
+
+function sloOf({ ttftMs, tpotMs }: NonNullable<shapes.SelectBody['slo']>): { ttftMs?: number; tpotMs?: number } {
+  return { ...(ttftMs !== undefined && { ttftMs }), ...(tpotMs !== undefined && { tpotMs }) };
+}
+
+/** Ids of no worker are ignored: a worker may leave at any time. */
+function excludedOf({ pool }: PlacedPrompt, ids: readonly string[]): ReadonlySet<number> {
+  return new Set(
+    ids.flatMap((id) => {
+      const index = pool.find(id)?.membership?.index;
+      return index === undefined ? [] : [index];
+    }),
+  );
+}
+
+/** @throws RequestError 400 */
+function leaseOf(
+  leaseS: number | undefined,
+  isHeld: boolean,
+  { reservationMs, reservationMsMax }: { readonly reservationMs: number; readonly reservationMsMax: number },
+): number {
+  if (leaseS === undefined) return isHeld ? reservationMsMax : Math.min(reservationMs, reservationMsMax);
+  if (leaseS * 1000 <= reservationMsMax) return leaseS * 1000;
+  throw invalid('leaseS', `leaseS must be at most ${reservationMsMax / 1000} (reservationMsMax)`);
+}
