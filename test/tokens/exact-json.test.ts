@@ -141,7 +141,11 @@ it('keeps lists of token ids only where it is told to', () => {
     const inList = (object.get('c') as unknown as ReadonlyMap<string, Json>[])[0];
     return [object.get('a'), object.get('b')!.get('a'), inList!.get('a')];
   };
-  expect(lists(kept((depth, names) => depth === 1 && names[0] === 'a'))).toEqual([Uint32Array.of(1, 2), [3, 4], [5, 6]]);
+  expect(lists(kept((depth, names) => depth === 1 && names[0] === 'a'))).toEqual([
+    Uint32Array.of(1, 2),
+    [3, 4],
+    [5, 6],
+  ]);
   expect(lists(kept((depth, names) => depth === 3 && names[0] === 'c' && names[2] === 'a'))).toEqual([
     [1, 2],
     [3, 4],
