@@ -89,8 +89,12 @@ export class LabRouter {
       return;
     }
     const entry = this.#admission.enter(routable, nowMs, planned);
-    if (entry.kind === 'waiting') this.roomChanged = true;
-    else settle({ routable, outcome: entry.kind === 'full' ? 'full' : entry });
+    if (entry.kind !== 'waiting') {
+      settle({ routable, outcome: entry.kind === 'full' ? 'full' : entry });
+      return;
+    }
+    this.roomChanged = true;
+    if (entry.displaced !== null) settle({ routable: entry.displaced.applicant, outcome: 'full' });
   }
 }
 

@@ -1,4 +1,5 @@
-// Naive twin of the admission queue: one sorted list of waiting requests, scanned from the front.
+// Naive twin of the admission queue: one list of waiting requests, and for each choice the rounds of deficit round robin
+// are counted anew.
 
 export interface NaiveWorker {
   capacity: number;
@@ -15,7 +16,21 @@ export interface NaiveApplicant {
   /** Workers that may take it. */
   readonly workers: readonly number[];
   readonly blocks: number;
+  readonly tenant: string;
+  readonly weight: number;
+  readonly tokens: number;
 }
+
+/** What a tenant with one priority has got since it began to wait. */
+interface NaiveFlow {
+  readonly key: string;
+  readonly priority: number;
+  readonly weight: number;
+  readonly sinceRound: number;
+  spent: number;
+}
+
+const keyOf = ({ priority, tenant }: NaiveApplicant): string => `${priority} ${tenant}`;
 
 /** A placed request; null: no worker was left for it. */
 export type NaivePlaced = readonly [name: number, worker: number | null];
@@ -26,46 +41,114 @@ export class NaiveAdmission {
   waiting: NaiveApplicant[] = [];
   readonly #waitingMax: number;
   readonly #passedMax: number;
+  readonly #quantum: number;
+  /** In the order in which they began to wait. */
+  #flows: NaiveFlow[] = [];
+  readonly #rounds = new Map<number, number>();
 
-  constructor(workers: NaiveWorker[], waitingMax: number, passedMax: number) {
+  constructor(workers: NaiveWorker[], waitingMax: number, passedMax: number, quantum: number) {
     this.workers = workers;
     this.#waitingMax = waitingMax;
     this.#passedMax = passedMax;
+    this.#quantum = quantum;
   }
 
-  enter(applicant: NaiveApplicant): 'waiting' | 'full' | NaivePlaced {
+  /** `displaced`: the name of the request that it displaced. */
+  enter(applicant: NaiveApplicant): 'waiting' | 'full' | NaivePlaced | { readonly displaced: number } {
     if (this.waiting.length === 0) {
       const placed = this.#attempt(applicant, new Set());
       if (placed.kind === 'placed') return [applicant.name, placed.worker];
     }
-    if (this.waiting.length >= this.#waitingMax) return 'full';
-    // Names ascend with arrival.
+    const excess = this.waiting.length >= this.#waitingMax ? this.#excess(applicant) : null;
+    if (excess === 'full') return 'full';
+    if (excess !== null) this.withdraw(excess.name);
     this.waiting.push(applicant);
-    this.waiting.sort((a, b) => a.priority - b.priority || a.name - b.name);
-    return 'waiting';
+    if (!this.#flows.some(({ key }) => key === keyOf(applicant))) {
+      const { priority, weight } = applicant;
+      const sinceRound = (this.#rounds.get(priority) ?? 1) - 1;
+      this.#flows.push({ key: keyOf(applicant), priority, weight, sinceRound, spent: 0 });
+    }
+    return excess === null ? 'waiting' : { displaced: excess.name };
   }
 
   drain(): NaivePlaced[] {
     const placed: NaivePlaced[] = [];
     const closed = new Set<number>();
     const blocked = new Map<string, number>();
-    for (const applicant of [...this.waiting]) {
+    const passed: NaiveApplicant[] = [];
+    for (;;) {
+      const applicant = this.#next(passed, (lane) => (blocked.get(lane) ?? 0) > this.#passedMax);
+      if (applicant === null) return placed;
       const before = blocked.get(applicant.lane) ?? 0;
-      if (before > this.#passedMax) continue;
       const attempt = this.#attempt(applicant, closed);
       if (attempt.kind === 'placed') {
         placed.push([applicant.name, attempt.worker]);
+        if (attempt.worker !== null) {
+          const flow = this.#flowOf(applicant);
+          flow.spent += applicant.tokens;
+          const round = this.#roundOf(flow, flow.spent);
+          this.#rounds.set(flow.priority, Math.max(this.#rounds.get(flow.priority) ?? 1, round));
+        }
         this.withdraw(applicant.name);
         continue;
       }
+      passed.push(applicant);
       blocked.set(applicant.lane, attempt.nearest === null ? Number.POSITIVE_INFINITY : before + 1);
       if (attempt.nearest !== null) closed.add(attempt.nearest);
     }
-    return placed;
   }
 
   withdraw(name: number): void {
     this.waiting = this.waiting.filter((other) => other.name !== name);
+    this.#flows = this.#flows.filter(({ key }) => this.waiting.some((one) => keyOf(one) === key));
+    for (const priority of this.#rounds.keys()) {
+      if (!this.waiting.some((one) => one.priority === priority)) this.#rounds.delete(priority);
+    }
+  }
+
+  /** @param passed blocked ones: the others come as if these had gone */
+  #next(passed: readonly NaiveApplicant[], isShut: (lane: string) => boolean): NaiveApplicant | null {
+    const open = this.waiting.filter((one) => !passed.includes(one) && !isShut(one.lane));
+    const priority = Math.min(...open.map((one) => one.priority));
+    let next: NaiveApplicant | null = null;
+    let nextRound = Number.POSITIVE_INFINITY;
+    for (const flow of this.#flows) {
+      if (flow.priority !== priority) continue;
+      // Names ascend with arrival.
+      const [head] = open.filter((one) => keyOf(one) === flow.key).sort((a, b) => a.name - b.name);
+      if (head === undefined) continue;
+      const asIfGone = passed.filter((one) => keyOf(one) === flow.key).reduce((sum, { tokens }) => sum + tokens, 0);
+      const round = this.#roundOf(flow, flow.spent + asIfGone + head.tokens);
+      if (round >= nextRound) continue;
+      next = head;
+      nextRound = round;
+    }
+    return next;
+  }
+
+  #flowOf(applicant: NaiveApplicant): NaiveFlow {
+    return this.#flows.find(({ key }) => key === keyOf(applicant))!;
+  }
+
+  #roundOf({ sinceRound, weight }: NaiveFlow, tokens: number): number {
+    let round = sinceRound;
+    for (let granted = 0; granted < tokens; granted += this.#quantum * weight) round += 1;
+    return round;
+  }
+
+  #excess(newcomer: NaiveApplicant): NaiveApplicant | 'full' {
+    const weights = new Map(this.waiting.map(({ tenant, weight }) => [tenant, weight]));
+    const share = (tenant: string, more = 0): number =>
+      (this.waiting.filter((one) => one.tenant === tenant).length + more) / (weights.get(tenant) ?? newcomer.weight);
+    const shares = [...weights.keys()].map((tenant) => [share(tenant), tenant] as const);
+    const most = Math.max(...shares.map(([one]) => one));
+    if (share(newcomer.tenant, 1) >= most) return 'full';
+    const candidates = shares.filter(([one]) => one === most).map(([, tenant]) => tenant);
+    const last = this.waiting
+      .filter(({ tenant }) => candidates.includes(tenant))
+      .sort((a, b) => a.priority - b.priority || a.name - b.name)
+      .at(-1)!;
+    return last.priority < newcomer.priority ? 'full' : last;
   }
 
   #attempt(

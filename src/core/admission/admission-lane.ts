@@ -1,17 +1,34 @@
-// Lane: the requests that wait for the same workers, as a binary heap by priority, due time, then arrival. Any entry
-// can be removed.
+// Lane: the requests of one tenant with one priority that wait for the same workers, as a binary heap by due time, then
+// arrival. Any entry can be removed.
 
 import type { Urgency } from './due-time.ts';
+
+/** What is known of a request when it begins to wait. */
+export interface PlaceFields {
+  readonly lane: string;
+  /** Lower values go first. */
+  readonly priority: number;
+  /** Whose share its tokens are taken from. */
+  readonly tenant: string;
+  /** Share of that tenant, relative to others. */
+  readonly weight: number;
+  readonly arrival: number;
+  /** Blocks that the request needs if it shares none with other requests. */
+  readonly blocks: number;
+  /** Tokens that its tenant is charged for it. */
+  readonly tokens: number;
+}
 
 /** One waiting request. */
 export class LanePlace<T> {
   readonly item: T;
   readonly lane: string;
-  /** Lower values go first. */
   readonly priority: number;
+  readonly tenant: string;
+  readonly weight: number;
   readonly arrival: number;
-  /** Blocks that the request needs if it shares none with other requests. */
   readonly blocks: number;
+  readonly tokens: number;
   /** Due time under late binding, otherwise 0. Changes only while the request is in no lane. */
   dueMs = 0;
   /** Values that the due time is computed from. Null without late binding. */
@@ -19,16 +36,19 @@ export class LanePlace<T> {
   /** Position in the heap. -1 after removal. */
   at = -1;
 
-  constructor(item: T, lane: string, priority: number, arrival: number, blocks: number) {
+  constructor(item: T, fields: PlaceFields) {
     this.item = item;
-    this.lane = lane;
-    this.priority = priority;
-    this.arrival = arrival;
-    this.blocks = blocks;
+    this.lane = fields.lane;
+    this.priority = fields.priority;
+    this.tenant = fields.tenant;
+    this.weight = fields.weight;
+    this.arrival = fields.arrival;
+    this.blocks = fields.blocks;
+    this.tokens = fields.tokens;
   }
 
+  /** Within a tenant and a priority. */
   isBefore(other: LanePlace<T>): boolean {
-    if (this.priority !== other.priority) return this.priority < other.priority;
     return this.dueMs === other.dueMs ? this.arrival < other.arrival : this.dueMs < other.dueMs;
   }
 }
@@ -42,6 +62,16 @@ export class AdmissionLane<T> {
 
   get first(): LanePlace<T> | undefined {
     return this.#heap[0];
+  }
+
+  /** O(n) */
+  get last(): LanePlace<T> | undefined {
+    let last: LanePlace<T> | undefined;
+    for (let at = this.#heap.length >>> 1; at < this.#heap.length; at++) {
+      const place = this.#heap[at]!;
+      if (last?.isBefore(place) ?? true) last = place;
+    }
+    return last;
   }
 
   /** O(log n) */

@@ -1,19 +1,21 @@
 // Admission queue: places a request on a worker, or holds it while no worker has room.
 //
-// Waiting requests are placed by priority, then arrival. A blocked request reserves one worker, the one that lacks the
-// fewest blocks for it: requests behind it are not placed there, so they cannot overtake it for ever, but they may be
-// placed on other workers. Each request is chosen and booked on its own, so that the next one sees its load.
+// Waiting requests are placed by priority, then fairly over tenants (fair-queue.ts), then by arrival. A blocked request
+// reserves one worker, the one that lacks the fewest blocks for it: requests behind it are not placed there, so they
+// cannot overtake it for ever, but they may be placed on other workers. Each request is chosen and booked on its own, so
+// that the next one sees its load.
 //
 // With late binding (`RouterOptions.lateBinding`) a request is also held while the worker that the policy chooses for
-// it has more prefill queued than it can start soon. Requests of equal priority are then ordered by due time
+// it has more prefill queued than it can start soon. Requests of one tenant and priority are then ordered by due time
 // (due-time.ts).
 
 import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { Router } from '../router.ts';
 import type { Refused, RouteRequest, WorkerIndex } from '../types.ts';
-import { AdmissionLane, LanePlace } from './admission-lane.ts';
+import { LanePlace } from './admission-lane.ts';
 import { dueMs } from './due-time.ts';
+import { FairQueue } from './fair-queue.ts';
 import { ReleaseRate } from './release-rate.ts';
 
 /** Blocked requests of one lane that later ones may overtake. Bounds the work of one drain. */
@@ -22,12 +24,21 @@ const passedMax = 4;
 const passedLateMax = 64;
 const retryAfterSMin = 1;
 const retryAfterSMax = 60;
+/**
+ * A request's answer counts for its tenant as the tokens that it may have, but at most as this many: most answers are much
+ * shorter than they may be.
+ */
+const answerTokensMax = 256;
 
 export interface Applicant {
   /** Lower values go first. */
   readonly priority: number;
   /** Applicants that may go to the same workers share a lane. A blocked lane does not block other lanes. */
   readonly lane: string;
+  /** Waiting requests of different tenants share the workers fairly. Default: all are of one tenant. */
+  readonly tenant?: string;
+  /** The tenant's share relative to others, above 0. Default 1. */
+  readonly weight?: number;
   /** Called at every attempt, because workers and block sizes may have changed since the last one. */
   request(): RouteRequest;
 }
@@ -38,9 +49,16 @@ export type Waiting<A extends Applicant> = LanePlace<A>;
 export type Entry<A extends Applicant> =
   | Routed
   | Refused
-  | { readonly kind: 'waiting'; readonly waiting: Waiting<A> }
+  /** `displaced`: another tenant's request, turned away from the full queue for this one. */
+  | { readonly kind: 'waiting'; readonly waiting: Waiting<A>; readonly displaced: Displaced<A> | null }
   /** The queue is full. `retryAfterS`: estimated time until all waiting requests and this one find room. */
   | { readonly kind: 'full'; readonly retryAfterS: number };
+
+export interface Displaced<A extends Applicant> {
+  readonly applicant: A;
+  /** Estimated time until all waiting requests find room. */
+  readonly retryAfterS: number;
+}
 
 /** A request that has left the queue, and its outcome. */
 export interface Admitted<A extends Applicant> {
@@ -63,7 +81,7 @@ type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding'>;
 export class Admission<A extends Applicant> {
   readonly #router: AdmittingRouter;
   readonly #waitingMax: number;
-  readonly #lanes = new Map<string, AdmissionLane<A>>();
+  readonly #queue = new FairQueue<A>();
   readonly #rate = new ReleaseRate();
   #waiting = 0;
   #waitingBlocks = 0;
@@ -95,9 +113,19 @@ export class Admission<A extends Applicant> {
       const outcome = this.#router.admit(request, nowMs, noneClosed, planned);
       if (outcome.kind !== 'held') return outcome;
     }
+    const { lane, priority, tenant = '', weight = 1 } = applicant;
     const blocks = wholeBlocks(request);
-    if (this.#waiting >= this.#waitingMax) return { kind: 'full', retryAfterS: this.#retryAfterS(blocks, nowMs) };
-    const place = new LanePlace(applicant, applicant.lane, applicant.priority, this.#arrivals++, blocks);
+    const tokens = chargedTokens(request);
+    const place = new LanePlace(applicant, { lane, priority, tenant, weight, arrival: this.#arrivals, blocks, tokens });
+    let displaced: Displaced<A> | null = null;
+    if (this.#waiting >= this.#waitingMax) {
+      const retryAfterS = this.#retryAfterS(blocks, nowMs);
+      const excess = this.#queue.excess(place);
+      if (excess === null) return { kind: 'full', retryAfterS };
+      this.withdraw(excess);
+      displaced = { applicant: excess.item, retryAfterS };
+    }
+    this.#arrivals += 1;
     const { lateBinding } = this.#router;
     if (lateBinding !== null) {
       const prefillMs = lateBinding.leastPrefillMs(request, nowMs);
@@ -105,14 +133,22 @@ export class Admission<A extends Applicant> {
       place.urgency = { arrivalMs: nowMs, prefillMs, sloTtftMs };
       place.dueMs = dueMs(place.urgency, nowMs);
     }
-    this.#add(place);
-    return { kind: 'waiting', waiting: place };
+    this.#queue.add(place);
+    this.#waiting += 1;
+    this.#waitingBlocks += blocks;
+    return { kind: 'waiting', waiting: place, displaced };
+  }
+
+  /** Waiting requests by tenant. O(tenants) */
+  waitingByTenant(): ReadonlyMap<string, number> {
+    return this.#queue.counts();
   }
 
   /** Removes a request from the queue. O(log waiting) @returns whether it was waiting */
   withdraw(place: Waiting<A>): boolean {
     if (place.at < 0) return false;
-    this.#take(place);
+    this.#queue.remove(place);
+    this.#left(place);
     return true;
   }
 
@@ -124,15 +160,18 @@ export class Admission<A extends Applicant> {
     const passedOf = new Map<string, number>();
     const closed = new Set<WorkerIndex>();
     const shut = new Set<string>();
-    for (let place = this.#first(shut); place !== undefined; place = this.#first(shut)) {
+    for (let place = this.#queue.first(shut); place !== undefined; place = this.#queue.first(shut)) {
       const { lane, item: applicant } = place;
       if (this.#putOff(place, nowMs)) continue;
       const outcome = this.#attempt(applicant, nowMs, closed);
-      this.#take(place);
       if (outcome.kind !== 'held') {
+        if (outcome.kind === 'routed') this.#queue.serve(place);
+        else this.#queue.remove(place);
+        this.#left(place);
         admitted.push({ applicant, outcome });
         continue;
       }
+      this.#queue.setAside(place);
       passed.push(place);
       const count = (passedOf.get(lane) ?? 0) + 1;
       passedOf.set(lane, count);
@@ -140,7 +179,7 @@ export class Admission<A extends Applicant> {
         shut.add(lane);
       if (outcome.nearest !== null) closed.add(outcome.nearest);
     }
-    for (const place of passed) this.#add(place);
+    for (const place of passed) this.#queue.putBack(place);
     return admitted;
   }
 
@@ -148,9 +187,7 @@ export class Admission<A extends Applicant> {
   #putOff(place: LanePlace<A>, nowMs: number): boolean {
     const due = place.urgency === null ? 0 : dueMs(place.urgency, nowMs);
     if (due <= place.dueMs) return false;
-    this.#take(place);
-    place.dueMs = due;
-    this.#add(place);
+    this.#queue.postpone(place, due);
     return true;
   }
 
@@ -166,34 +203,8 @@ export class Admission<A extends Applicant> {
     }
   }
 
-  /** The first waiting request of all lanes that are not shut. O(lanes) */
-  #first(shut: ReadonlySet<string>): LanePlace<A> | undefined {
-    let first: LanePlace<A> | undefined;
-    for (const [name, lane] of this.#lanes) {
-      if (shut.has(name)) continue;
-      const place = lane.first!;
-      if (first === undefined || place.isBefore(first)) first = place;
-    }
-    return first;
-  }
-
-  #add(place: LanePlace<A>): void {
-    let lane = this.#lanes.get(place.lane);
-    if (lane === undefined) {
-      lane = new AdmissionLane();
-      this.#lanes.set(place.lane, lane);
-    }
-    lane.push(place);
-    this.#waiting++;
-    this.#waitingBlocks += place.blocks;
-  }
-
-  /** Removes a request and, if it was the last one, its lane. */
-  #take(place: LanePlace<A>): void {
-    const lane = this.#lanes.get(place.lane)!;
-    lane.remove(place);
-    if (lane.size === 0) this.#lanes.delete(place.lane);
-    this.#waiting--;
+  #left(place: LanePlace<A>): void {
+    this.#waiting -= 1;
     this.#waitingBlocks -= place.blocks;
   }
 
@@ -219,4 +230,11 @@ function wholeBlocks({ prompts, sequences = 1 }: RouteRequest): number {
     blocks += first.count + sequences * blocksOf(tailTokensOf(isl, first), first.blockSize);
   }
   return blocks;
+}
+
+/** Prompt tokens, cached ones included, since the worker is not chosen yet, and those of the answers. */
+function chargedTokens({ prompts, sequences = 1, maxOutputTokens = answerTokensMax }: RouteRequest): number {
+  let tokens = 0;
+  for (const { isl } of prompts) tokens += isl + sequences * Math.min(maxOutputTokens, answerTokensMax);
+  return Math.max(1, tokens);
 }

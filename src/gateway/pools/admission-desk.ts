@@ -34,9 +34,10 @@ export interface DeskOptions {
 
 /**
  * How a request left the queue. `placed`: a worker took it. `refused`: no worker can take it any more. `expired`: it
- * waited too long. `gone`: its client disconnected. `full`: the queue had no place for it.
+ * waited too long. `gone`: its client disconnected. `full`: the queue had no place for it. `displaced`: the queue was full,
+ * and its place went to a tenant with fewer requests in it.
  */
-export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full';
+export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full' | 'displaced';
 
 /** Receives the queue's events. */
 export interface QueueObserver {
@@ -48,6 +49,7 @@ export interface QueueObserver {
 /** A queued request. */
 interface Guest extends Applicant {
   settle(outcome: Admitted<Guest>['outcome']): void;
+  displace(retryAfterS: number): void;
 }
 
 /** A request that is ready to be placed. */
@@ -81,6 +83,10 @@ export class AdmissionDesk {
 
   get waitingBlocks(): number {
     return this.#admission.waitingBlocks;
+  }
+
+  waitingByTenant(): ReadonlyMap<string, number> {
+    return this.#admission.waitingByTenant();
   }
 
   /** To be called on every `onRoomChange` of the router. Drains the queue in a microtask, after the current step. */
@@ -164,7 +170,7 @@ export class AdmissionDesk {
     planned: WorkerIndex | null,
   ): T | null | Promise<T | null> {
     const nowMs = performance.now();
-    const guest: Guest = { ...applicant, settle: () => undefined };
+    const guest: Guest = { ...applicant, settle: () => undefined, displace: () => undefined };
     const entry = this.#options.queue
       ? this.#admission.enter(guest, nowMs, planned)
       : this.#router.route(applicant.request(), nowMs, planned);
@@ -177,6 +183,7 @@ export class AdmissionDesk {
         observer.full();
         throw queueFull(this.#options.queuedRequestsMax, entry.retryAfterS);
       case 'waiting':
+        entry.displaced?.applicant.displace(entry.displaced.retryAfterS);
         return this.#wait(guest, entry.waiting, exchange, observer, booked);
     }
   }
@@ -227,6 +234,13 @@ export class AdmissionDesk {
           }
           left('refused');
           return null;
+        });
+      };
+      // The admission has removed it already.
+      guest.displace = (retryAfterS) => {
+        end(() => {
+          left('displaced');
+          throw queueFull(this.#options.queuedRequestsMax, retryAfterS);
         });
       };
       exchange.whenGone(() => {

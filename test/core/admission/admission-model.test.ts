@@ -2,13 +2,21 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { quantumTokens } from '../../../src/core/admission/fair-queue.ts';
 import type { Waiting } from '../../../src/core/index.ts';
 import { NaiveAdmission, type NaivePlaced } from '../../model/naive-admission.ts';
-import { applicant, harnessOf, type Named } from './admission-harness.ts';
+import { applicant, blockSize, harnessOf, type Named } from './admission-harness.ts';
 
 const workerCount = 3;
 const everyWorker = [0, 1, 2];
 const lanes = [everyWorker, [0], [1, 2]];
+
+/** Name and weight. */
+const tenants = [
+  ['', 1],
+  ['light', 1],
+  ['heavy', 3],
+] as const;
 
 const pick = fc.nat(1000);
 const command = fc.oneof(
@@ -19,6 +27,8 @@ const command = fc.oneof(
       blocks: fc.integer({ min: 1, max: 14 }),
       priority: fc.integer({ min: -1, max: 1 }),
       lane: fc.nat(lanes.length - 1),
+      tenant: fc.nat(tenants.length - 1),
+      answerTokens: fc.constantFrom(1, 200, 256),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), pick }) },
@@ -69,6 +79,7 @@ describe('Admission', () => {
           })),
           8,
           4,
+          quantumTokens,
         );
         const waiting = new Map<number, Waiting<Named>>();
         const blocksOf = new Map<number, number>();
@@ -96,13 +107,23 @@ describe('Admission', () => {
               const workers = lanes[step.lane]!;
               const excluded = new Set(everyWorker.filter((worker) => !workers.includes(worker)));
               const lane = `${step.lane}`;
-              const { priority, blocks } = step;
-              const entry = admission.enter(applicant(name, blocks, { priority, lane, excluded }), 0);
-              const expected = twin.enter({ name, priority, lane, workers, blocks });
+              const { priority, blocks, answerTokens } = step;
+              const [tenant, weight] = tenants[step.tenant]!;
+              const asked = applicant(name, blocks, { priority, lane, excluded, maxOutputTokens: answerTokens });
+              const entry = admission.enter({ ...asked, tenant, weight }, 0);
+              const tokens = blocks * blockSize + answerTokens;
+              const expected = twin.enter({ name, priority, lane, workers, blocks, tenant, weight, tokens });
               blocksOf.set(name, blocks);
-              if (entry.kind === 'waiting') waiting.set(name, entry.waiting);
+              if (entry.kind === 'waiting') {
+                waiting.set(name, entry.waiting);
+                const displaced = entry.displaced?.applicant.name;
+                expect(expected).toEqual(displaced === undefined ? 'waiting' : { displaced });
+                if (displaced !== undefined) waiting.delete(displaced);
+                break;
+              }
               if (entry.kind === 'routed') live.set(name, entry);
               if (typeof expected === 'string') expect(entry.kind).toBe(expected);
+              else if ('displaced' in expected) expect.fail('the request waits');
               else {
                 expect(entry.kind === 'routed' ? entry.decision.worker : entry.kind).toBe(expected[1] ?? 'refused');
                 note([expected]);
