@@ -20,6 +20,8 @@ const concerned: readonly SettingName[] = [
   'tokenizeMsMax',
   'blockSize',
   'workerCaFile',
+  'workerCertFile',
+  'workerKeyFile',
   'logLevel',
 ];
 

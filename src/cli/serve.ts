@@ -5,7 +5,6 @@ import { Command, Option } from 'commander';
 import { policyNames } from '../core/index.ts';
 import { resolveConfig } from '../gateway/config/config.ts';
 import { followFiles } from '../gateway/config/config-reload.ts';
-import { referencedPaths } from '../gateway/config/referenced-files.ts';
 import { examineWorkers } from '../gateway/doctor/examine.ts';
 import {
   ConfigError,
@@ -85,10 +84,7 @@ export async function serve(command: Command, relays = true): Promise<void> {
     `kvoyant ${relays ? 'listening' : 'selecting'} on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`,
   );
   const reload = (): void => void gateway.reload(load);
-  const watched = (): string[] => [
-    ...(sources.file === null ? [] : [sources.file]),
-    ...referencedPaths(gateway.config),
-  ];
+  const watched = (): string[] => [...(sources.file === null ? [] : [sources.file]), ...gateway.referencedPaths];
   const unfollow = followFiles(watched, fileIntervalMs, reload);
   const stop = (): void => {
     unfollow();
@@ -101,8 +97,9 @@ export async function serve(command: Command, relays = true): Promise<void> {
 
 /** Settings for the doctor of the page, which examines one engine. */
 function alone(engine: EngineSpec, config: GatewayConfig): GatewayOptions {
-  const { tokenizer, tokenizeMsMax, blockSize, workerCaFile, allowLinkLocal } = config;
-  return { workers: [engine], tokenizer, tokenizeMsMax, blockSize, workerCaFile, allowLinkLocal, logLevel: 'silent' };
+  const { tokenizer, tokenizeMsMax, blockSize, workerCaFile, workerCertFile, workerKeyFile, allowLinkLocal } = config;
+  const tls = { workerCaFile, workerCertFile, workerKeyFile };
+  return { workers: [engine], tokenizer, tokenizeMsMax, blockSize, ...tls, allowLinkLocal, logLevel: 'silent' };
 }
 
 /** Rehearses; an error is only reported, since the gateway starts without a rehearsal too. */

@@ -66,6 +66,8 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'tlsCertFile',
   'tlsKeyFile',
   'workerCaFile',
+  'workerCertFile',
+  'workerKeyFile',
   'kvPublishers',
 ]);
 

@@ -12,6 +12,7 @@ import { ReloadQueue, reload } from './config/config-reload.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
+import { upstreamTls } from './engines/upstream.ts';
 import { AnswerBudget } from './exchange/answer-budget.ts';
 import { AnswerDeadlines } from './exchange/answer-deadlines.ts';
 import { BodyBudget, bodiesBytesMax } from './exchange/body-budget.ts';
@@ -55,6 +56,8 @@ const intakeSliceMsMax = 4;
 export interface Gateway {
   /** As of the last reload. */
   readonly config: GatewayConfig;
+  /** Files that the configuration names, and that a reload reads again. */
+  readonly referencedPaths: readonly string[];
   /** Without a trailing slash. */
   readonly url: string;
   /** Base URL of operator routes, without a trailing slash; equals `url` if operators have no listener of their own. */
@@ -112,6 +115,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const live = new LiveConfig(resolveConfig(options));
   const config = live.current;
   const files = await readReferencedFiles(config);
+  let loaded = files;
   const log = createLog(config, null, surroundings.logTo);
   const tokenizer = await tokenizerOf(config, log);
   const pools = new Pools(config, tokenizer, surroundings.lateBooking);
@@ -133,7 +137,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   keyLimits.shares = peers?.shares ?? null;
   const fleet = new Fleet({
     create: (spec) => {
-      const engine = new Engine(spec, files.workerCa, config.allowLinkLocal);
+      const tls = loaded.engineTls.of(spec);
+      if (tls === null) throw new Error('the configuration no longer names the files of its certificates');
+      const engine = new Engine(spec, tls, config.allowLinkLocal);
       const context = { config, tokenizer, pools, hasher, feedCommons, log };
       return { engine, monitor: new EngineMonitor(engine, context) };
     },
@@ -176,7 +182,6 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     if (fronts !== null) return fronts.listening ? urlOf(files.tls !== null, config.host, fronts.port) : null;
     return server.listening ? addressOf(server, config.host) : null;
   };
-  let loaded = files;
   const page = new Page({
     pools,
     engines: fleet.engines,
@@ -243,6 +248,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const apply = (current: GatewayConfig, referenced: ReferencedFiles): void => {
     const { workers, apiKeys, tls } = referenced;
     loaded = referenced;
+    for (const { spec, upstream } of fleet.engines) {
+      const renewed = referenced.engineTls.of(spec);
+      if (renewed !== null) upstream.renew(upstreamTls(spec, renewed, config.allowLinkLocal));
+    }
     fronts?.apply();
     log.level = current.logLevel;
     isTrusted = addressesIn(current.trustedProxies);
@@ -275,7 +284,6 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       fronts = await Fronts.start(context, {
         count: config.threads,
         settings: () => frontSettings(live.current, loaded),
-        engineCa: files.workerCa,
         onDeath: () => metrics.threadDeaths.inc(),
       });
       await fronts.listen(config.host, config.port);
@@ -318,6 +326,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   return {
     get config() {
       return live.current;
+    },
+    get referencedPaths() {
+      return loaded.paths;
     },
     url,
     adminUrl: adminUrl ?? url,

@@ -14,6 +14,25 @@ export function tlsIdentity(name: 'first' | 'second'): { readonly cert: string; 
   return { cert: readFileSync(pathOf(`${name}.pem`), 'utf8'), key: readFileSync(pathOf(`${name}-key.pem`), 'utf8') };
 }
 
+/**
+ * Certificates that clients show, made by `tls/make-clients.sh`. `forged` is by another authority, `server` may not be
+ * shown by clients, `tricky` has several common names, and one name that reads like two.
+ */
+export type ClientCertificate = 'alice' | 'bob' | 'forged' | 'server' | 'tricky' | 'expired';
+
+/** The authority of all but `forged`, and that of `forged`. */
+export const clientAuthorityFile: string = pathOf('clients/authority.pem');
+export const strangerFile: string = pathOf('clients/stranger.pem');
+
+export function clientFiles(name: ClientCertificate): { readonly certFile: string; readonly keyFile: string } {
+  return { certFile: pathOf(`clients/${name}.pem`), keyFile: pathOf(`clients/${name}-key.pem`) };
+}
+
+export function clientIdentity(name: ClientCertificate): { readonly cert: string; readonly key: string } {
+  const { certFile, keyFile } = clientFiles(name);
+  return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+}
+
 /** As settings of a gateway. */
 export function tlsSettings(name: 'first' | 'second'): { readonly tlsCertFile: string; readonly tlsKeyFile: string } {
   return { tlsCertFile: pathOf(`${name}.pem`), tlsKeyFile: pathOf(`${name}-key.pem`) };

@@ -77,9 +77,13 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('workers', [], 'names no worker: add one, or set workersFile, or set adminKey to add workers later'),
     );
   }
-  if ((config.tlsCertFile === null) !== (config.tlsKeyFile === null)) {
-    const missing = config.tlsCertFile === null ? 'tlsCertFile' : 'tlsKeyFile';
-    faults.push(fault(missing, [], 'is missing: TLS needs both a certificate and its key'));
+  for (const pair of [
+    ['tlsCertFile', 'tlsKeyFile'],
+    ['workerCertFile', 'workerKeyFile'],
+  ] as const) {
+    const missing = pair.filter((name) => config[name] === null);
+    if (missing.length === 1)
+      faults.push(fault(missing[0]!, [], 'is missing: TLS needs both a certificate and its key'));
   }
   if (!isLoopback(config.host) && !config.allowOpen && config.apiKeys.length === 0 && config.apiKeysFile === null) {
     faults.push(

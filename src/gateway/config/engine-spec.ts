@@ -23,6 +23,10 @@ export interface EngineSpec {
   readonly dns?: true;
   /** Name in the engine's certificate, if it differs from the address. */
   readonly serverName?: string;
+  /** Paths of PEM files for TLS to this engine instead of those for all: its authorities, our certificate and its key. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
 }
 
 export type EngineSpecResult =
@@ -40,6 +44,9 @@ const keys = [
   'running-max',
   'model',
   'server-name',
+  'ca-file',
+  'cert-file',
+  'key-file',
 ] as const;
 type Key = (typeof keys)[number];
 
@@ -58,7 +65,13 @@ const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = 
   runningRequestsMax: 'running-max',
   model: 'model',
   serverName: 'server-name',
+  caFile: 'ca-file',
+  certFile: 'cert-file',
+  keyFile: 'key-file',
 };
+
+/** Fields that name files, which only a configuration may do. */
+export const engineFileFields: readonly (keyof EngineSpec)[] = ['caFile', 'certFile', 'keyFile'];
 
 export const engineFields: readonly string[] = ['url', ...Object.keys(fields)];
 
@@ -90,7 +103,7 @@ export function readEngineSpec(value: unknown): EngineSpecResult {
     if (result.kind === 'wrong') return { ...result, field };
     spec = result.spec;
   }
-  return { kind: 'spec', spec };
+  return withoutTlsFault(spec);
 }
 
 export function parseEngineSpec(text: string): EngineSpecResult {
@@ -107,7 +120,18 @@ export function parseEngineSpec(text: string): EngineSpecResult {
     if (result.kind === 'wrong') return result;
     spec = result.spec;
   }
-  return { kind: 'spec', spec };
+  return withoutTlsFault(spec);
+}
+
+function withoutTlsFault(spec: EngineSpec): EngineSpecResult {
+  const { url, certFile, keyFile } = spec;
+  const field = engineFileFields.find((name) => spec[name] !== undefined) as keyof typeof fields | undefined;
+  if (field !== undefined && url.startsWith('http:')) {
+    return { ...wrong(`${fields[field]} of ${url} needs an address with https://`), field };
+  }
+  if ((certFile === undefined) === (keyFile === undefined)) return right(spec);
+  const [given, missing] = certFile === undefined ? ['keyFile', 'cert-file'] : ['certFile', 'key-file'];
+  return { ...wrong(`${missing} of ${url} is missing: a certificate needs its key`), field: given! };
 }
 
 const numbers: ReadonlySet<Key> = new Set<Key>(['blocks', 'block-size', 'running-max']);
@@ -151,6 +175,12 @@ function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResul
       return right({ ...spec, model: value });
     case 'server-name':
       return right({ ...spec, serverName: value });
+    case 'ca-file':
+      return right({ ...spec, caFile: value });
+    case 'cert-file':
+      return right({ ...spec, certFile: value });
+    case 'key-file':
+      return right({ ...spec, keyFile: value });
     default:
       return wrong(`${JSON.stringify(nameIn(key))} of ${url} is unknown; allowed are ${keys.join(', ')}`);
   }

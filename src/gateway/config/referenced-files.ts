@@ -1,42 +1,32 @@
 // Contents of the files that a configuration refers to: more workers, more keys, certificates.
 
-import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { ApiKey } from './api-keys.ts';
 import { ConfigError, type ConfigFault, type GatewayConfig, readKeyList, readWorkerList } from './config.ts';
 import type { EngineSpec } from './engine-spec.ts';
+import { type EngineTlsFiles, engineTlsPaths, readEngineTls } from './engine-tls.ts';
 import { linkLocalFault } from './link-local.ts';
+import { readIdentity, readPem, type TlsIdentity } from './pem-files.ts';
 import { YamlFile, YamlFileError } from './yaml-file.ts';
-
-export interface TlsIdentity {
-  readonly cert: string;
-  readonly key: string;
-}
 
 export interface ReferencedFiles {
   readonly workers: readonly EngineSpec[];
   readonly apiKeys: readonly ApiKey[];
   /** Null: no TLS. */
   readonly tls: TlsIdentity | null;
-  readonly workerCa: string | null;
-}
-
-export function referencedPaths(config: GatewayConfig): string[] {
-  const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile } = config;
-  return [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, workerCaFile].filter((path) => path !== null);
+  readonly engineTls: EngineTlsFiles;
+  /** Of all these files. */
+  readonly paths: readonly string[];
 }
 
 /** @throws ConfigError with the setting, and the line of the file if it has lines */
 export async function readReferencedFiles(config: GatewayConfig): Promise<ReferencedFiles> {
-  const [workers, apiKeys, tls, workerCa] = await Promise.all([
+  const [workers, apiKeys, tls] = await Promise.all([
     listIn('workersFile', config.workersFile, readWorkerList),
     listIn('apiKeysFile', config.apiKeysFile, readKeyList),
     readTls(config),
-    config.workerCaFile === null ? null : readPem('workerCaFile', config.workerCaFile),
   ]);
   const linkLocal = config.allowLinkLocal ? [] : workers.map(linkLocalFault).filter((message) => message !== null);
   if (linkLocal[0] !== undefined) throw new ConfigError('workersFile', linkLocal[0]);
-  if (workerCa !== null) checkContext('workerCaFile', { ca: workerCa });
   await checkNatsFiles(config);
   const known = new Set(config.workers.map(({ url }) => url));
   const names = new Set(config.apiKeys.map(({ name }) => name));
@@ -44,7 +34,16 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
     if (names.has(name)) throw new ConfigError('apiKeysFile', `names ${name} twice`);
     names.add(name);
   }
-  return { workers: workers.filter(({ url }) => !known.has(url)), apiKeys, tls, workerCa };
+  const engineTls = await readEngineTls(config, [...config.workers, ...workers]);
+  const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile } = config;
+  const paths = [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile].filter((path) => path !== null);
+  return {
+    workers: workers.filter(({ url }) => !known.has(url)),
+    apiKeys,
+    tls,
+    engineTls,
+    paths: [...new Set([...paths, ...engineTlsPaths(config, [...config.workers, ...workers])])],
+  };
 }
 
 async function listIn<T>(
@@ -78,9 +77,7 @@ async function listIn<T>(
 
 async function readTls({ tlsCertFile, tlsKeyFile }: GatewayConfig): Promise<TlsIdentity | null> {
   if (tlsCertFile === null || tlsKeyFile === null) return null;
-  const [cert, key] = await Promise.all([readPem('tlsCertFile', tlsCertFile), readPem('tlsKeyFile', tlsKeyFile)]);
-  checkContext('tlsCertFile', { cert, key });
-  return { cert, key };
+  return readIdentity(['tlsCertFile', tlsCertFile], ['tlsKeyFile', tlsKeyFile]);
 }
 
 /** They are read at each connection to NATS; a missing one is an error of the configuration only at the start. */
@@ -88,21 +85,5 @@ async function checkNatsFiles(config: GatewayConfig): Promise<void> {
   for (const setting of ['natsCredsFile', 'natsNkeyFile', 'natsCaFile', 'natsCertFile', 'natsKeyFile'] as const) {
     const path = config[setting];
     if (path !== null) await readPem(setting, path);
-  }
-}
-
-async function readPem(setting: keyof GatewayConfig, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError(setting, `${path} can't be read: ${(error as Error).message}`);
-  }
-}
-
-function checkContext(setting: keyof GatewayConfig, context: { cert?: string; key?: string; ca?: string }): void {
-  try {
-    createSecureContext(context);
-  } catch (error) {
-    throw new ConfigError(setting, `can't be used: ${(error as Error).message}`);
   }
 }

@@ -49,7 +49,7 @@ export type LogLevel = (typeof logLevels)[number];
 
 const workerOptions =
   'kv-events=[bind:]tcp://HOST:PORT, kv-replay=tcp://HOST:PORT, kv-topic=PREFIX, api-key=KEY, blocks=N, ' +
-  'block-size=N, running-max=N, model=NAME, server-name=NAME';
+  'block-size=N, running-max=N, model=NAME, server-name=NAME, ca-file=PATH, cert-file=PATH, key-file=PATH';
 
 export const settings = {
   workers: live(
@@ -151,7 +151,9 @@ export const settings = {
   viewKey: live(secret, '', 'key for read access to the routes of operators (GET, including metrics)'),
   tlsCertFile: live(path, 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
   tlsKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
-  workerCaFile: fixed(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
+  workerCaFile: live(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
+  workerCertFile: live(path, 'path', 'certificate chain (PEM) shown to https engines, for those that ask for one'),
+  workerKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
   bodyBytesMax: live(
     integer(1024, 1_073_741_824, 33_554_432),
     'n',

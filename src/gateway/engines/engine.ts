@@ -4,6 +4,7 @@ import type { BlocksStored, Router, WorkerIndex } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 import type { SkipReason } from '../../wire/kv-events.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import type { EngineTls } from '../config/engine-tls.ts';
 import type { KvFeed } from '../feeds/kv-feed.ts';
 import { approximateTrust, feedTrust, unfitTrust, type WorkerTrust } from '../feeds/worker-trust.ts';
 import type { FeedSource } from './announced-feeds.ts';
@@ -16,7 +17,7 @@ import { reasonOf } from './health-words.ts';
 import type { ModelEntry } from './listed-models.ts';
 import { WorkerAccount } from './prompt-account.ts';
 import type { TokenizerVerdict } from './tokenizer-verdict.ts';
-import { Upstream } from './upstream.ts';
+import { Upstream, upstreamTls } from './upstream.ts';
 import { isCapacityKnown, type ToldOfCache, type WorkerTraits } from './worker-traits.ts';
 
 export class Engine {
@@ -42,14 +43,14 @@ export class Engine {
   #inFlight = 0;
 
   /**
-   * @param ca certificate authorities in PEM; null: those that Node trusts
+   * @param tls of connections to it
    * @param linkLocal whether its name may resolve to a link-local address
    */
-  constructor(spec: EngineSpec, ca: string | null = null, linkLocal = false) {
+  constructor(spec: EngineSpec, tls: EngineTls = { ca: null, identity: null }, linkLocal = false) {
     this.spec = spec;
     this.url = spec.url;
     this.clientId = clientIdOf(spec.url);
-    this.upstream = new Upstream(spec.url, { ca, serverName: spec.serverName ?? null, linkLocal });
+    this.upstream = new Upstream(spec.url, upstreamTls(spec, tls, linkLocal));
     this.probe = new EngineProbe(spec.url, this.upstream, spec.apiKey);
   }
 

@@ -2,7 +2,10 @@
 
 import { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
+import type { EngineSpec } from '../config/engine-spec.ts';
+import type { EngineTls } from '../config/engine-tls.ts';
 import { ConnectTimeout, HttpClient, UnsendableRequest } from './http-client.ts';
 import { routableOnly } from './routable-lookup.ts';
 import type { UpstreamHandler, UpstreamRequest } from './upstream-handler.ts';
@@ -30,22 +33,32 @@ const unreachableCodes: ReadonlySet<string | undefined> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-export interface UpstreamTls {
-  /** Certificate authorities in PEM; null: those that Node trusts. */
-  readonly ca: string | null;
+export interface UpstreamTls extends EngineTls {
   /** Name that the certificate must have; null: the address's. */
   readonly serverName: string | null;
   /** Whether a name may lead to a link-local address. */
   readonly linkLocal?: boolean;
 }
 
+export function upstreamTls(spec: EngineSpec, tls: EngineTls, linkLocal: boolean): UpstreamTls {
+  return { ...tls, serverName: spec.serverName ?? null, linkLocal };
+}
+
+interface UpstreamPools {
+  readonly kept: Pool;
+  /** Without keep-alive: one connection per request. */
+  readonly fresh: Pool;
+}
+
 export class Upstream {
   readonly #basePath: string;
   /** Sends requests to an engine without TLS; null: undici sends them. */
   readonly #client: HttpClient | null;
-  readonly #pool: Pool;
-  /** Without keep-alive: one connection per request. */
-  readonly #fresh: Pool;
+  #pools: UpstreamPools;
+  /** Replaced ones, until their last answer has ended. */
+  readonly #retired = new Set<UpstreamPools>();
+  readonly #origin: string;
+  #tls: UpstreamTls;
   /** Errors of connections that had answered at least one request. */
   readonly #ofUsedConnections = new WeakSet<Error>();
 
@@ -53,7 +66,11 @@ export class Upstream {
    * @param url base address; its path is prefixed to every request's path
    * @param carrier `undici` for tests that compare both clients
    */
-  constructor(url: string, tls: UpstreamTls = { ca: null, serverName: null }, carrier: 'own' | 'undici' = 'own') {
+  constructor(
+    url: string,
+    tls: UpstreamTls = { ca: null, identity: null, serverName: null },
+    carrier: 'own' | 'undici' = 'own',
+  ) {
     const { origin, pathname, protocol, hostname, port } = new URL(url);
     const isOwn = carrier === 'own' && protocol === 'http:';
     this.#client = !isOwn
@@ -67,17 +84,24 @@ export class Upstream {
           onUsedConnectionError: (error) => this.#ofUsedConnections.add(error),
         });
     this.#basePath = pathname.replace(/\/+$/, '');
-    const options: Pool.Options = {
-      connect: this.#connector(tls),
-      // Deadlines are set elsewhere; the pool must not cut slow answers.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: idleSocketMsMax,
-      keepAliveMaxTimeout: idleSocketMsMax,
-      connections: null,
-    };
-    this.#pool = new Pool(origin, { ...options, pipelining: 1 });
-    this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
+    this.#origin = origin;
+    this.#tls = tls;
+    this.#pools = this.#open(tls);
+  }
+
+  /** New connections use other certificates; answers under way end on those that they have. */
+  renew(tls: UpstreamTls): void {
+    if (isDeepStrictEqual(tls, this.#tls)) return;
+    this.#tls = tls;
+    const retired = this.#pools;
+    this.#retired.add(retired);
+    this.#pools = this.#open(tls);
+    const done = (): unknown => this.#retired.delete(retired);
+    Promise.all([retired.kept.close(), retired.fresh.close()]).then(done, done);
+  }
+
+  get tls(): UpstreamTls {
+    return this.#tls;
   }
 
   path(path: string): string {
@@ -88,7 +112,7 @@ export class Upstream {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler, fresh = false): void {
     const sent = { ...request, path: this.path(request.path) };
     if (this.#client !== null) this.#client.dispatch(sent, handler, fresh);
-    else (fresh ? this.#fresh : this.#pool).dispatch(sent as Dispatcher.DispatchOptions, handler);
+    else (fresh ? this.#pools.fresh : this.#pools.kept).dispatch(sent as Dispatcher.DispatchOptions, handler);
   }
 
   /** Whether the client sent something that HTTP does not allow, so that the request can't be forwarded. */
@@ -109,14 +133,32 @@ export class Upstream {
 
   async close(): Promise<void> {
     this.#client?.close();
-    await Promise.all([this.#pool.destroy(), this.#fresh.destroy()]);
+    const all = [this.#pools, ...this.#retired];
+    await Promise.all(all.flatMap(({ kept, fresh }) => [kept.destroy(), fresh.destroy()]));
   }
 
-  #connector({ ca, serverName, linkLocal = false }: UpstreamTls): buildConnector.connector {
+  #open(tls: UpstreamTls): UpstreamPools {
+    const options: Pool.Options = {
+      connect: this.#connector(tls),
+      // Deadlines are set elsewhere; the pool must not cut slow answers.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: idleSocketMsMax,
+      keepAliveMaxTimeout: idleSocketMsMax,
+      connections: null,
+    };
+    return {
+      kept: new Pool(this.#origin, { ...options, pipelining: 1 }),
+      fresh: new Pool(this.#origin, { ...options, pipelining: 0 }),
+    };
+  }
+
+  #connector({ ca, identity, serverName, linkLocal = false }: UpstreamTls): buildConnector.connector {
     const connect = buildConnector({
       timeout: connectMsMax,
       ...(!linkLocal && { lookup: routableOnly(lookup) }),
       ...(ca !== null && { ca }),
+      ...(identity !== null && identity),
       ...(serverName !== null && { servername: serverName }),
     });
     return (options, callback) => {

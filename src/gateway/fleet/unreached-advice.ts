@@ -11,6 +11,23 @@ const untrusted: ReadonlySet<string> = new Set([
   'CERT_UNTRUSTED',
 ]);
 
+const nameCertificate =
+  'name one with worker-cert-file and worker-key-file, or cert-file=PATH and key-file=PATH of this worker';
+
+/** Alerts by which an engine refuses our certificate, or asks for one. */
+const refusedCertificate: ReadonlySet<string> = new Set([
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED',
+  'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED',
+  // What OpenSSL sends before TLS 1.3 to a client without a certificate.
+  'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
+]);
+
 /** Null: the error needs no advice. @param url as configured */
 export function unreachedAdvice(url: string, { status, code }: ProbeError): string | null {
   return status === 0 ? connectionAdvice(new URL(url), code ?? '') : answerAdvice(url, status);
@@ -38,6 +55,9 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
       return 'its certificate has expired';
   }
   if (untrusted.has(code)) return 'its certificate is not trusted: name its authority with worker-ca-file';
+  if (refusedCertificate.has(code)) {
+    return `it wants a certificate of an authority that it trusts: ${nameCertificate}`;
+  }
   if (isTls && (code === 'EPROTO' || code.startsWith('ERR_SSL_'))) {
     return `what listens at ${host} does not speak TLS: write http:// instead of https://`;
   }
@@ -45,8 +65,9 @@ function connectionAdvice({ protocol, host, hostname }: URL, code: string): stri
     return `what listens at ${host} does not speak HTTP: use another port, or https:// if it speaks TLS`;
   }
   if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
-    const orTls = isTls ? '' : ', or https:// if it speaks TLS';
-    return `${host} closes the connection without an answer: use another port${orTls}`;
+    // With TLS 1.3 the alert comes after the handshake, and is lost when the connection closes.
+    const or = isTls ? `; or it wants a certificate: ${nameCertificate}` : ', or https:// if it speaks TLS';
+    return `${host} closes the connection without an answer: use another port${or}`;
   }
   return null;
 }

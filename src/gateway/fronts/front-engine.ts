@@ -12,8 +12,8 @@ export class FrontEngine {
   #heardCount = 0;
 
   /** @param onHeard called whenever bytes of an answer come */
-  constructor({ url, ca, serverName, linkLocal }: FrontEngineSpec, onHeard: () => void) {
-    this.upstream = new Upstream(url, { ca, serverName, linkLocal });
+  constructor({ url, tls }: FrontEngineSpec, onHeard: () => void) {
+    this.upstream = new Upstream(url, tls);
     this.#onHeard = onHeard;
   }
 

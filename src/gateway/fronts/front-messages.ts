@@ -7,7 +7,8 @@ import type { Prompt } from '../../core/index.ts';
 import type { UsageReading } from '../../wire/completion-chunk.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
-import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { TlsIdentity } from '../config/pem-files.ts';
+import type { UpstreamTls } from '../engines/upstream.ts';
 import type { Unobserved } from '../inference/attempt-report.ts';
 import type { EngineAddress } from '../inference/attempts.ts';
 import type { AttemptFailure } from '../inference/relay.ts';
@@ -129,9 +130,7 @@ export type FrontModels = Readonly<Record<string, FrontModel>>;
 
 export interface FrontEngineSpec {
   readonly url: string;
-  readonly ca: string | null;
-  readonly serverName: string | null;
-  readonly linkLocal: boolean;
+  readonly tls: UpstreamTls;
 }
 
 /** An attempt that the front is to make. */

@@ -26,7 +26,6 @@ export interface FrontEvents {
   ended(front: FrontProcess, reason: string): void;
   /** The number of an engine, the same for all fronts. */
   engineId(engine: Engine): number;
-  engineCa(): string | null;
 }
 
 export class FrontProcess implements OrderedFront {
@@ -104,11 +103,17 @@ export class FrontProcess implements OrderedFront {
     const id = this.#events.engineId(engine);
     this.#engines.set(engine, id);
     this.#engineOf.set(id, engine);
-    const { url, serverName = null } = engine.spec;
-    const ca = this.#events.engineCa();
-    const spec = { url, ca, serverName, linkLocal: this.#context.config.allowLinkLocal };
-    this.post({ kind: 'engine', engine: id, spec });
+    this.#introduce(engine, id);
     return id;
+  }
+
+  /** Certificates have changed. */
+  renewEngines(): void {
+    for (const [engine, id] of this.#engines) this.#introduce(engine, id);
+  }
+
+  #introduce(engine: Engine, id: number): void {
+    this.post({ kind: 'engine', engine: id, spec: { url: engine.url, tls: engine.upstream.tls } });
   }
 
   /** Forgets engines that have left. */

@@ -32,8 +32,6 @@ export interface FrontsOptions {
   readonly count: number;
   /** As of the last reload. */
   settings(): FrontSettings;
-  /** Certificate authorities of engines. */
-  readonly engineCa: string | null;
   /** A front has died. */
   onDeath(): void;
 }
@@ -120,7 +118,10 @@ export class Fronts {
 
   /** Settings have changed. */
   apply(): void {
-    for (const front of this.#fronts) front.post({ kind: 'settings', settings: this.#options.settings() });
+    for (const front of this.#fronts) {
+      front.post({ kind: 'settings', settings: this.#options.settings() });
+      front.renewEngines();
+    }
   }
 
   /** Answers may finish within the grace period. @returns how many were broken off */
@@ -156,7 +157,6 @@ export class Fronts {
         started: () => this.#open.add(front),
         ended: (_, reason) => this.#ended(front, reason, performance.now() - bornMs),
         engineId: (engine) => this.#engineId(engine),
-        engineCa: () => this.#options.engineCa,
       },
       { kind: 'start', settings: this.#options.settings(), ownerSocket: this.#ownerSocket },
     );

@@ -108,9 +108,13 @@ export class OwnerLink {
       case 'models':
         this.#models = message.models;
         return;
-      case 'engine':
-        this.#engines.set(message.engine, new FrontEngine(message.spec, () => this.#hear(message.engine)));
+      case 'engine': {
+        const { engine, spec } = message;
+        const known = this.#engines.get(engine);
+        if (known !== undefined) known.upstream.renew(spec.tls);
+        else this.#engines.set(engine, new FrontEngine(spec, () => this.#hear(engine)));
         return;
+      }
       case 'engine-gone':
         void this.#engines.get(message.engine)?.upstream.close();
         this.#engines.delete(message.engine);

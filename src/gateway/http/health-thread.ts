@@ -2,7 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { TlsIdentity } from '../config/pem-files.ts';
 import type { HealthFacts } from './health-answers.ts';
 import { HealthBoard } from './health-board.ts';
 

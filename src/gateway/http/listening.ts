@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ConfigError, type GatewayConfig } from '../config/config.ts';
-import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { TlsIdentity } from '../config/pem-files.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { healthFacts } from './health-answers.ts';

@@ -5,7 +5,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { Socket } from 'node:net';
 import { type GatewayConfig, isLoopback } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
-import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { TlsIdentity } from '../config/pem-files.ts';
 import { AcceptHold } from './accept-hold.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import { ConnectionSlots } from './connection-slots.ts';

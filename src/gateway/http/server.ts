@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { TlsIdentity } from '../config/referenced-files.ts';
+import type { TlsIdentity } from '../config/pem-files.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import type { GatewayContext } from './gateway-context.ts';

@@ -1,7 +1,7 @@
 // Operator routes that add, change, drain and remove workers while the gateway runs.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import { type EngineSpec, readEngineSpec } from '../config/engine-spec.ts';
+import { type EngineSpec, engineFileFields, readEngineSpec } from '../config/engine-spec.ts';
 import { linkLocalFault } from '../config/link-local.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -22,6 +22,7 @@ const drainSuffix = '/drain';
 export async function addWorker(context: GatewayContext, exchange: Exchange): Promise<void> {
   const given = await readJson(exchange);
   const spec = specOf(context, given);
+  refuseFiles(spec);
   if (spec.dns === true) throw invalid('dns+ workers can only be set in the configuration', 'url');
   const { fleet } = context;
   const present = fleet.find(spec.url);
@@ -84,6 +85,7 @@ async function changeWorker(context: GatewayContext, exchange: Exchange, engine:
   if (typeof changes !== 'object' || changes === null || Array.isArray(changes)) {
     throw invalid('the body must be a JSON object', null);
   }
+  refuseFiles(changes);
   if ('url' in changes) throw invalid("a worker's address can't be changed; add another worker instead", 'url');
   const merged = Object.entries({ ...engine.spec, ...changes }).filter(([, value]) => value !== null);
   const spec = specOf(context, Object.fromEntries(merged));
@@ -114,6 +116,12 @@ function engineOf(context: GatewayContext, id: string): Engine {
   const engine = findEngine(context, id);
   if (engine === undefined) throw new RequestError(404, 'worker_not_found', `there is no worker ${JSON.stringify(id)}`);
   return engine;
+}
+
+/** Files of this machine are named by its configuration only. */
+function refuseFiles(given: object): void {
+  const field = engineFileFields.find((name) => name in given);
+  if (field !== undefined) throw invalid(`${field} can only be set in the configuration`, field);
 }
 
 function specOf({ config }: GatewayContext, value: unknown): EngineSpec {
