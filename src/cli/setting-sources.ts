@@ -65,6 +65,7 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'viewKey',
   'tlsCertFile',
   'tlsKeyFile',
+  'clientCaFile',
   'workerCaFile',
   'workerCertFile',
   'workerKeyFile',

@@ -260,7 +260,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
     }
     if (tls !== null) health?.renew(tls);
-    context.access.configure([...current.apiKeys, ...apiKeys], current);
+    context.access.configure([...current.apiKeys, ...apiKeys], current, tls?.ca ?? null);
     const specs = [...current.workers, ...workers];
     fleet.want(
       'config',

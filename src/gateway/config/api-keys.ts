@@ -1,13 +1,16 @@
 // Clients' API keys: how they are read, which models each one may use, and its limits.
 
 import { createHmac, randomBytes } from 'node:crypto';
+import { certificateName, certificateNameRule } from './certificate-names.ts';
 import { hashSecret, isSecretHash, SecretCheck, secretForm } from './secret-hash.ts';
 
 export interface ApiKey {
   /** Name of the key in logs. */
   readonly name: string;
-  /** Result of `hashSecret`; the key itself is not kept. */
-  readonly hash: string;
+  /** Result of `hashSecret`; the key itself is not kept. Null: only a certificate opens it. */
+  readonly hash: string | null;
+  /** Names of certificates with the same rights, in the form of `certificateName`. */
+  readonly certificates: readonly string[];
   /** Models that the key may use; null: all. */
   readonly models: readonly string[] | null;
   /** Null: the limit set for every key; 0: no limit. */
@@ -25,7 +28,18 @@ export type ApiKeyResult =
   | { readonly kind: 'key'; readonly key: ApiKey }
   | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
 
-const fields = ['name', 'key', 'models', 'inFlightMax', 'requestsPerMinuteMax', 'priorities', 'routing', 'selection'];
+const fields = [
+  'name',
+  'key',
+  'certificates',
+  'models',
+  'inFlightMax',
+  'requestsPerMinuteMax',
+  'priorities',
+  'routing',
+  'selection',
+];
+const certificatesMax = 64;
 const limitMax = 1_000_000_000;
 
 /** @param value `NAME:KEY`, or an object with `name`, `key` and further fields; the key may be its hash */
@@ -49,6 +63,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
   const {
     name,
     key,
+    certificates = [],
     models = null,
     inFlightMax = null,
     requestsPerMinuteMax = null,
@@ -59,7 +74,11 @@ export function readApiKey(value: unknown): ApiKeyResult {
   if (typeof name !== 'string' || !keyNameForm.test(name)) {
     return wrong(`name ${keyNameRule}`, 'name');
   }
-  if (typeof key !== 'string' || !(isSecretHash(key) || secretForm.test(key))) {
+  const names = Array.isArray(certificates) ? certificates.map(certificateName) : [null];
+  if (names.includes(null)) return wrong(`each of certificates of ${name} ${certificateNameRule}`, 'certificates');
+  if (names.length > certificatesMax) return wrong(`certificates of ${name} has more than ${certificatesMax} names`);
+  const certified = key === undefined && names.length > 0;
+  if (!certified && (typeof key !== 'string' || !(isSecretHash(key) || secretForm.test(key)))) {
     return wrong(`key of ${name} must have 16 to 256 visible characters, or be sha256:SALT:DIGEST`, 'key');
   }
   if (models !== null && !(Array.isArray(models) && models.every((model) => typeof model === 'string'))) {
@@ -79,7 +98,8 @@ export function readApiKey(value: unknown): ApiKeyResult {
     kind: 'key',
     key: {
       name,
-      hash: hashSecret(key),
+      hash: certified ? null : hashSecret(key as string),
+      certificates: names as readonly string[],
       models: models as readonly string[] | null,
       inFlightMax: inFlightMax as number | null,
       requestsPerMinuteMax: requestsPerMinuteMax as number | null,
@@ -93,6 +113,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
 interface ApiKeyFields {
   readonly name: unknown;
   readonly key: unknown;
+  readonly certificates: unknown;
   readonly models: unknown;
   readonly inFlightMax: unknown;
   readonly requestsPerMinuteMax: unknown;
@@ -120,18 +141,31 @@ export class ApiKeyring {
   /** Remembered secrets; beyond it the oldest is forgotten. */
   static readonly rememberedMax: number = 4096;
 
+  readonly #keys: readonly ApiKey[];
   readonly #checks: readonly { readonly key: ApiKey; readonly check: SecretCheck }[];
+  readonly #ofCertificate: ReadonlyMap<string, ApiKey>;
   /** Keyed by a digest that is useless outside this process. */
   readonly #known = new Map<string, ApiKey>();
   readonly #pepper: Buffer = randomBytes(32);
 
   constructor(keys: readonly ApiKey[]) {
-    this.#checks = keys.map((key) => ({ key, check: new SecretCheck(key.hash) }));
+    this.#keys = keys;
+    this.#checks = keys.flatMap((key) => (key.hash === null ? [] : [{ key, check: new SecretCheck(key.hash) }]));
+    this.#ofCertificate = new Map(keys.flatMap((key) => key.certificates.map((name) => [name, key] as const)));
   }
 
   /** True: no key is needed. */
   get open(): boolean {
-    return this.#checks.length === 0;
+    return this.#keys.length === 0;
+  }
+
+  /** The first of these names of a certificate that a key has; null: none. */
+  certified(names: readonly string[]): { readonly name: string; readonly key: ApiKey } | null {
+    for (const name of names) {
+      const key = this.#ofCertificate.get(name);
+      if (key !== undefined) return { name, key };
+    }
+    return null;
   }
 
   find(secret: string): ApiKey | null {

@@ -46,6 +46,12 @@ function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
       'are missing, and a reload must not open the gateway to clients without a key: restart to do so',
     );
   }
+  if (before.clientCaFile !== null && next.clientCaFile === null) {
+    throw new ConfigError(
+      'clientCaFile',
+      'is missing, and a reload must not change how clients prove who they are: restart to do so',
+    );
+  }
   if (before.adminKey !== null && next.adminKey === null) {
     throw new ConfigError(
       'adminKey',

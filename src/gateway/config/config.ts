@@ -20,7 +20,7 @@ export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys'>>
   readonly workers?: readonly (string | EngineSpec)[];
   readonly apiKeys?: readonly (
     | string
-    | { readonly name: string; readonly key: string; readonly [more: string]: unknown }
+    | { readonly name: string; readonly key?: string; readonly [more: string]: unknown }
   )[];
 };
 
@@ -67,6 +67,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('apiKeys', [index], `names ${name} twice`),
     ),
   ];
+  faults.push(...certificateFaults(config));
   for (const [index, spec] of config.workers.entries()) {
     const message = config.allowLinkLocal ? null : linkLocalFault(spec);
     if (message !== null) faults.push(fault('workers', [index], message));
@@ -85,7 +86,8 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     if (missing.length === 1)
       faults.push(fault(missing[0]!, [], 'is missing: TLS needs both a certificate and its key'));
   }
-  if (!isLoopback(config.host) && !config.allowOpen && config.apiKeys.length === 0 && config.apiKeysFile === null) {
+  const isKeyed = config.apiKeys.length > 0 || config.apiKeysFile !== null || config.clientCertRequired;
+  if (!isLoopback(config.host) && !config.allowOpen && !isKeyed) {
     faults.push(
       fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen to admit everyone`),
     );
@@ -111,6 +113,29 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
   if (config.lateBinding && !config.queue) faults.push(fault('lateBinding', [], 'needs the queue: set queue as well'));
   if (faults.length > 0) throw configError(faults);
   return config;
+}
+
+function certificateFaults(config: GatewayConfig): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const { apiKeys, clientCaFile } = config;
+  if (clientCaFile !== null && config.tlsCertFile === null) {
+    faults.push(fault('clientCaFile', [], 'needs TLS: set tlsCertFile and tlsKeyFile as well'));
+  }
+  if (config.clientCertRequired && clientCaFile === null) {
+    faults.push(fault('clientCertRequired', [], 'needs clientCaFile: set it as well'));
+  }
+  for (const message of certificateKeyFaults(apiKeys, clientCaFile)) faults.push(fault('apiKeys', [], message));
+  return faults;
+}
+
+/** Faults of keys that certificates stand for. */
+export function certificateKeyFaults(apiKeys: readonly ApiKey[], clientCaFile: string | null): string[] {
+  const names = apiKeys.flatMap(({ certificates }) => certificates);
+  const useless = clientCaFile === null && names.length > 0;
+  return [
+    ...(useless ? [`${names[0]} has no use without clientCaFile: set it as well`] : []),
+    ...repeated(names).map(([, name]) => `names the certificate ${name} twice`),
+  ];
 }
 
 /** Settings of NATS that contradict each other. */

@@ -31,8 +31,8 @@ export class LiveConfig {
   }
 }
 
-/** A new certificate takes effect at once; whether clients use TLS at all is decided at the start. */
+/** New certificates take effect at once; whether clients use TLS, and are asked for theirs, is decided at the start. */
 function switchesTls(name: SettingName, before: GatewayConfig, next: GatewayConfig): boolean {
-  if (name !== 'tlsCertFile' && name !== 'tlsKeyFile') return false;
+  if (name !== 'tlsCertFile' && name !== 'tlsKeyFile' && name !== 'clientCaFile') return false;
   return (before[name] === null) !== (next[name] === null);
 }

@@ -11,6 +11,12 @@ export interface TlsIdentity {
   readonly key: string;
 }
 
+/** What a listener shows its clients. */
+export interface ListenerTls extends TlsIdentity {
+  /** Authorities of the certificates that clients are asked for, in PEM; absent: they are not asked. */
+  readonly ca?: string;
+}
+
 /** The bundle of a Linux distribution has 200 KiB. */
 const pemBytesMax = 4 * 1024 * 1024;
 const certificateForm = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]*-----END (?:TRUSTED )?CERTIFICATE-----/g;

@@ -1,18 +1,25 @@
 // Contents of the files that a configuration refers to: more workers, more keys, certificates.
 
 import type { ApiKey } from './api-keys.ts';
-import { ConfigError, type ConfigFault, type GatewayConfig, readKeyList, readWorkerList } from './config.ts';
+import {
+  ConfigError,
+  type ConfigFault,
+  certificateKeyFaults,
+  type GatewayConfig,
+  readKeyList,
+  readWorkerList,
+} from './config.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { type EngineTlsFiles, engineTlsPaths, readEngineTls } from './engine-tls.ts';
 import { linkLocalFault } from './link-local.ts';
-import { readIdentity, readPem, type TlsIdentity } from './pem-files.ts';
+import { type ListenerTls, readAuthorities, readIdentity, readPem } from './pem-files.ts';
 import { YamlFile, YamlFileError } from './yaml-file.ts';
 
 export interface ReferencedFiles {
   readonly workers: readonly EngineSpec[];
   readonly apiKeys: readonly ApiKey[];
   /** Null: no TLS. */
-  readonly tls: TlsIdentity | null;
+  readonly tls: ListenerTls | null;
   readonly engineTls: EngineTlsFiles;
   /** Of all these files. */
   readonly paths: readonly string[];
@@ -34,9 +41,11 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
     if (names.has(name)) throw new ConfigError('apiKeysFile', `names ${name} twice`);
     names.add(name);
   }
+  const [certificateFault] = certificateKeyFaults([...config.apiKeys, ...apiKeys], config.clientCaFile);
+  if (certificateFault !== undefined) throw new ConfigError('apiKeysFile', certificateFault);
   const engineTls = await readEngineTls(config, [...config.workers, ...workers]);
-  const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile } = config;
-  const paths = [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile].filter((path) => path !== null);
+  const { workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, clientCaFile } = config;
+  const paths = [workersFile, apiKeysFile, tlsCertFile, tlsKeyFile, clientCaFile].filter((path) => path !== null);
   return {
     workers: workers.filter(({ url }) => !known.has(url)),
     apiKeys,
@@ -75,9 +84,10 @@ async function listIn<T>(
   }
 }
 
-async function readTls({ tlsCertFile, tlsKeyFile }: GatewayConfig): Promise<TlsIdentity | null> {
+async function readTls({ tlsCertFile, tlsKeyFile, clientCaFile }: GatewayConfig): Promise<ListenerTls | null> {
   if (tlsCertFile === null || tlsKeyFile === null) return null;
-  return readIdentity(['tlsCertFile', tlsCertFile], ['tlsKeyFile', tlsKeyFile]);
+  const identity = await readIdentity(['tlsCertFile', tlsCertFile], ['tlsKeyFile', tlsKeyFile]);
+  return clientCaFile === null ? identity : { ...identity, ca: await readAuthorities('clientCaFile', clientCaFile) };
 }
 
 /** They are read at each connection to NATS; a missing one is an error of the configuration only at the start. */

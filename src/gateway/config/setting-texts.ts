@@ -58,7 +58,11 @@ function shownValue(name: SettingName, config: GatewayConfig): unknown {
     case 'workers':
       return config.workers.map((worker) => ({ ...worker, ...(worker.apiKey !== undefined && { apiKey: masked }) }));
     case 'apiKeys':
-      return config.apiKeys.map(({ name: keyName, hash: _, ...rest }) => ({ name: keyName, key: masked, ...rest }));
+      return config.apiKeys.map(({ name: keyName, hash, ...rest }) => ({
+        name: keyName,
+        ...(hash !== null && { key: masked }),
+        ...rest,
+      }));
     default:
       return settingOf(name).kind === 'secret' && config[name] !== null ? masked : config[name];
   }

@@ -151,6 +151,12 @@ export const settings = {
   viewKey: live(secret, '', 'key for read access to the routes of operators (GET, including metrics)'),
   tlsCertFile: live(path, 'path', 'certificate chain (PEM) shown to clients; with it they must use https'),
   tlsKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
+  clientCaFile: live(
+    path,
+    'path',
+    'certificate authorities (PEM) of clients: names in their certificates may then stand for API keys',
+  ),
+  clientCertRequired: fixed(flag(false), '', 'refuse clients without a certificate of these authorities'),
   workerCaFile: live(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
   workerCertFile: live(path, 'path', 'certificate chain (PEM) shown to https engines, for those that ask for one'),
   workerKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),

@@ -47,7 +47,7 @@ export async function handleAtFront(
   if (api === undefined) {
     invite({ request, response });
     context.slots.letIn(request);
-    await context.ownerDoor.pass(request, response, rawHeaders, null);
+    await context.ownerDoor.pass(request, response, rawHeaders, null, context.access.provenName(request));
     return;
   }
   const exchange = new Exchange(request, response);
@@ -97,7 +97,7 @@ async function serve(
     if (tokenized === null) {
       served.passed = true;
       context.deadlines.forget(exchange);
-      await context.ownerDoor.pass(request, response, rawHeaders, body);
+      await context.ownerDoor.pass(request, response, rawHeaders, body, access.provenName(request));
       return;
     }
     await answer(context, exchange, tokenized, served);

@@ -82,7 +82,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     log,
   };
   const server = createGatewayServer(
-    { config, slots, acceptHold, metrics: context.metrics },
+    { config, slots, acceptHold, access: context.access, metrics: context.metrics },
     first.tls,
     (request, response) => handleAtFront(context, request, response),
   );
@@ -91,7 +91,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     log.level = config.logLevel;
     isTrusted = addressesIn(config.trustedProxies);
     if (next.tls !== null && server instanceof TlsServer) server.setSecureContext(next.tls);
-    context.access.configure(next.apiKeys, config);
+    context.access.configure(next.apiKeys, config, next.tls?.ca ?? null);
   };
   settings(first);
   // It gets its connections from the owner; this starts its checks for requests that take too long to arrive.

@@ -7,7 +7,7 @@ import type { Prompt } from '../../core/index.ts';
 import type { UsageReading } from '../../wire/completion-chunk.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
-import type { TlsIdentity } from '../config/pem-files.ts';
+import type { ListenerTls } from '../config/pem-files.ts';
 import type { UpstreamTls } from '../engines/upstream.ts';
 import type { Unobserved } from '../inference/attempt-report.ts';
 import type { EngineAddress } from '../inference/attempts.ts';
@@ -116,7 +116,7 @@ export type FrontMessage =
 export interface FrontSettings {
   readonly config: GatewayConfig;
   readonly apiKeys: readonly ApiKey[];
-  readonly tls: TlsIdentity | null;
+  readonly tls: ListenerTls | null;
 }
 
 /** A model whose requests a front may read by itself. */

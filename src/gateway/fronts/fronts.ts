@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../engines/engine.ts';
+import { takeProven } from '../http/client-certificates.ts';
 import { handleClient } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { take } from '../http/http-failure.ts';
@@ -59,6 +60,8 @@ export class Fronts {
     this.#inner = createHttpServer({ requestTimeout: 0, maxHeaderSize: 2 * context.config.headerBytesMax });
     this.#inner.on('request', (request, response) => {
       context.metrics.threadRequests.inc({ by: 'owner' });
+      const proven = takeProven(request);
+      if (proven !== null) context.access.certificates.vouch(request, proven);
       take(handleClient(context, request, response), response);
     });
     // Its only clients are the fronts, which keep their connections.

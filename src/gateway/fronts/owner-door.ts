@@ -3,6 +3,7 @@
 import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { replyError } from '../exchange/http-reply.ts';
+import { provenHeader, provenValue } from '../http/client-certificates.ts';
 
 /** Kept by the two connections themselves, or no longer true once the body has been read. */
 const ofTheConnection: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'expect', 'proxy-connection']);
@@ -21,19 +22,22 @@ export class OwnerDoor {
    * Resolves when the answer has ended, however it did.
    * @param rawHeaders as the client sent them
    * @param body as read; null: it is still to be read
+   * @param proven name in the client's certificate that counts, or `''`; null: it has shown none
    */
   pass(
     request: IncomingMessage,
     response: ServerResponse,
     rawHeaders: readonly string[],
     body: Buffer | null,
+    proven: string | null,
   ): Promise<void> {
     return new Promise((resolve) => {
       const headers = without(
         rawHeaders,
-        (name) => ofTheConnection.has(name) || (body !== null && ofTheBody.has(name)),
+        (name) => name === provenHeader || ofTheConnection.has(name) || (body !== null && ofTheBody.has(name)),
       );
       if (body !== null) headers.push('content-length', String(body.length));
+      if (proven !== null) headers.push(provenHeader, provenValue(proven));
       const { method = 'GET', url = '/' } = request;
       const passed = httpRequest({ socketPath: this.#socketPath, agent: this.#agent, method, path: url, headers });
       response.once('close', () => {

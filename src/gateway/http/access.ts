@@ -1,5 +1,6 @@
 // Access control: clients by API key, operators by their keys or because they are on this machine.
 
+import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
 import { type GatewayConfig, isLoopback } from '../config/config.ts';
@@ -7,19 +8,21 @@ import { SecretCheck } from '../config/secret-hash.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { PageSession } from '../page/page-data.ts';
+import { ClientCertificates } from './client-certificates.ts';
 import { LoginTries } from './login-tries.ts';
 import { cookieName, type PageSessionEntry, PageSessions, readCookie, sessionCookie } from './page-sessions.ts';
 
 /** Methods that change nothing on any route. */
 const views: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
-export interface OperatorKeys {
+export interface AccessSettings {
   /** Hash of the key for all operator routes; null if there is none. */
   readonly adminKey: string | null;
   /** Hash of the key for GET only; null if there is none. */
   readonly viewKey: string | null;
   /** Address of the operators' listener. */
   readonly adminHost: string;
+  readonly clientCertRequired: boolean;
 }
 
 /** Browsers send it with writes of the page's own scripts only. */
@@ -35,8 +38,17 @@ export class Access {
   #admin: SecretCheck | null = null;
   #view: SecretCheck | null = null;
   #adminHost = '';
+  #certRequired = false;
+  readonly certificates: ClientCertificates = new ClientCertificates();
 
-  configure(apiKeys: readonly ApiKey[], { adminKey, viewKey, adminHost }: OperatorKeys): void {
+  /** @param authorities of clients' certificates, in PEM; null: they are not asked for any */
+  configure(
+    apiKeys: readonly ApiKey[],
+    { adminKey, viewKey, adminHost, clientCertRequired }: AccessSettings,
+    authorities: string | null = null,
+  ): void {
+    this.certificates.trust(authorities);
+    this.#certRequired = clientCertRequired;
     this.#keyring = new ApiKeyring(apiKeys);
     this.#admin = adminKey === null ? null : new SecretCheck(adminKey);
     this.#view = viewKey === null ? null : new SecretCheck(viewKey);
@@ -55,13 +67,38 @@ export class Access {
 
   /** Authorizes a request to the OpenAI API and records its key. @throws RequestError 401 without a known key */
   admitClient(exchange: Exchange): void {
+    this.#mustBeCertified(exchange);
     if (this.#keyring.open) return;
     const secret = secretOf(exchange);
-    if (secret === null)
+    exchange.key = this.#keyOf(exchange, secret);
+    if (exchange.key === null && secret === null)
       throw unauthorized('invalid_api_key', 'an API key is required: authorization: Bearer KEY, or x-api-key: KEY');
-    exchange.key = this.#keyring.find(secret);
     if (exchange.key === null) throw unauthorized('invalid_api_key', 'the API key is unknown');
     withholdKeys(exchange);
+  }
+
+  /** The name in the client's certificate that counts, or `''` if none does; null: it has shown no certificate. */
+  provenName(request: IncomingMessage): string | null {
+    const names = this.certificates.of(request);
+    return names === null ? null : (this.#keyring.certified(names)?.name ?? '');
+  }
+
+  /** By a known secret, else by the certificate: many clients can't leave out the secret, and send any. */
+  #keyOf({ request }: Exchange, secret: string | null): ApiKey | null {
+    const key = secret === null ? null : this.#keyring.find(secret);
+    if (key !== null) return key;
+    const names = this.certificates.of(request);
+    return names === null ? null : (this.#keyring.certified(names)?.key ?? null);
+  }
+
+  /** TLS refuses such clients by itself; this finds connections whose certificate no longer counts. */
+  #mustBeCertified({ request, response }: Exchange): void {
+    if (!this.#certRequired || this.certificates.of(request) !== null) return;
+    response.setHeader('connection', 'close');
+    throw unauthorized(
+      'certificate_needed',
+      'a certificate is required, and the authorities have changed: connect again',
+    );
   }
 
   /**
@@ -71,15 +108,14 @@ export class Access {
    * @throws RequestError 401, 403
    */
   admitSelector(exchange: Exchange, host: string): void {
+    this.#mustBeCertified(exchange);
     const secret = secretOf(exchange);
-    if (secret !== null) {
-      if (this.#admin?.accepts(secret) === true) return;
-      exchange.key = this.#keyring.find(secret);
-      if (exchange.key?.selection === true) return;
-      if (exchange.key !== null) {
-        const message = `the key ${exchange.key.name} may not use the selection service: it needs selection: true`;
-        throw new RequestError(403, 'selection_not_allowed', message);
-      }
+    if (secret !== null && this.#admin?.accepts(secret) === true) return;
+    exchange.key = this.#keyOf(exchange, secret);
+    if (exchange.key?.selection === true) return;
+    if (exchange.key !== null) {
+      const message = `the key ${exchange.key.name} may not use the selection service: it needs selection: true`;
+      throw new RequestError(403, 'selection_not_allowed', message);
     }
     if (secret !== null || this.#admin !== null || !this.#keyring.open || !isLoopback(host)) {
       throw unauthorized('invalid_api_key', 'an API key with selection: true, or the admin key, is required');
@@ -93,6 +129,7 @@ export class Access {
    * @throws RequestError 401 without the right key; 403 if no operator key is set, or the key does not suffice
    */
   admitOperatorAmongClients(exchange: Exchange): void {
+    this.#mustBeCertified(exchange);
     if (this.#admitByKey(exchange)) return;
     if (this.#admin === null && this.#view === null) {
       throw new RequestError(
@@ -219,18 +256,21 @@ export class Access {
 
 /** Describes access for the start of the log; `loud` if other machines have access without a key. */
 export function describeAccess(
-  { host, adminKey, viewKey }: GatewayConfig,
+  { host, adminKey, viewKey, clientCertRequired }: GatewayConfig,
   keyCount: number,
   adminUrl: string | null,
 ): readonly { readonly loud: boolean; readonly message: string }[] {
   const everyone = isLoopback(host) ? 'everyone on this machine' : 'EVERYONE WHO REACHES THE ADDRESS';
+  const holders = 'everyone with a certificate of clientCaFile';
   const quiet = (message: string) => ({ loud: false, message });
   const subject = 'workers, loads, decisions and metrics';
   const at = adminUrl === null ? '' : ` at ${adminUrl}`;
   return [
-    keyCount === 0
-      ? { loud: !isLoopback(host), message: `no API keys are set: ${everyone} may use every model` }
-      : quiet(`the OpenAI API is open to ${keyCount} API keys`),
+    keyCount === 0 && clientCertRequired
+      ? quiet(`no API keys are set: ${holders} may use every model`)
+      : keyCount === 0
+        ? { loud: !isLoopback(host), message: `no API keys are set: ${everyone} may use every model` }
+        : quiet(`the OpenAI API is open to ${keyCount} API keys`),
     { loud: !isLoopback(host), message: `/health and /ready are open to ${everyone}` },
     ...(adminKey !== null ? [quiet(`${subject}: with the admin key${at && `, also${at}`}`)] : []),
     ...(adminKey === null && adminUrl !== null ? [quiet(`${subject}: this machine only, without a key,${at}`)] : []),

@@ -33,6 +33,7 @@ interface Slot {
   readonly ends: string;
   readonly client: string;
   readonly trusted: boolean;
+  readonly acceptedMs: number;
   state: SlotState;
   /** Time of the last state change. */
   sinceMs: number;
@@ -87,7 +88,15 @@ export class ConnectionSlots {
     if (!this.#makeRoom(client, settings)) return refuse(socket);
     const slot: Slot = {
       ...{ socket, ends: endsOf(socket), client, trusted: settings.isTrusted(remoteAddress) },
-      ...{ state: 'unproven', sinceMs: this.#nowMs(), answering: false, waiting: [], closing: false, lasting: false },
+      ...{
+        acceptedMs: this.#nowMs(),
+        state: 'unproven',
+        sinceMs: this.#nowMs(),
+        answering: false,
+        waiting: [],
+        closing: false,
+        lasting: false,
+      },
     };
     this.#slots.set(slot.ends, slot);
     if (!slot.trusted) this.#unproven.add(client, slot);
@@ -144,6 +153,11 @@ export class ConnectionSlots {
 
   lasts(socket: Socket): boolean {
     return this.#find(socket)?.lasting ?? false;
+  }
+
+  /** When the connection was accepted; null: it has left. @param socket the TLS socket, if there is one */
+  acceptedMs(socket: Socket): number | null {
+    return this.#find(socket)?.acceptedMs ?? null;
   }
 
   /** Closes connections that have never sent anything. */

@@ -3,8 +3,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { TlsIdentity } from '../config/pem-files.ts';
+import type { ListenerTls } from '../config/pem-files.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -22,16 +23,17 @@ const headersMsMax = 60_000;
 const idleConnectionMsMax = 75_000;
 
 /** What the listener of clients needs of a gateway. */
-export type ListenerContext = Pick<GatewayContext, 'config' | 'slots' | 'acceptHold'> & Pick<FailureNotes, 'metrics'>;
+export type ListenerContext = Pick<GatewayContext, 'config' | 'slots' | 'acceptHold' | 'access'> &
+  Pick<FailureNotes, 'metrics'>;
 
 /** @param tls null if clients connect without TLS @param serve answers one request */
 export function createGatewayServer(
   context: ListenerContext,
-  tls: TlsIdentity | null,
+  tls: ListenerTls | null,
   serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
 ): Server | TlsServer {
-  const { headerBytesMax, requestMsMax } = context.config;
-  const { slots } = context;
+  const { headerBytesMax, requestMsMax, clientCertRequired } = context.config;
+  const { slots, access } = context;
   const options = {
     noDelay: true,
     keepAlive: true,
@@ -43,7 +45,13 @@ export function createGatewayServer(
   const server =
     tls === null
       ? createServer(options)
-      : createTlsServer({ ...options, ...tls, handshakeTimeout: Math.min(handshakeMsMax, requestMsMax) });
+      : createTlsServer({
+          ...{ ...options, ...tls, handshakeTimeout: Math.min(handshakeMsMax, requestMsMax) },
+          ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: clientCertRequired }),
+        });
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    access.certificates.note(socket, slots.acceptedMs(socket));
+  });
   server.keepAliveTimeout = idleConnectionMsMax;
   receiveInSlices(
     server,
