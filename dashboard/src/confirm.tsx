@@ -1,7 +1,7 @@
 // A question before an action that changes what the router does.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 interface Props {
   readonly title: string;
@@ -17,7 +17,8 @@ export function Confirm({ title, children, action, isDanger = false, onConfirm, 
   const dialog = useRef<HTMLDialogElement>(null);
   const [fault, setFault] = useState<string | null>(null);
   const [isBusy, setIsBusy] = useState(false);
-  useEffect(() => {
+  // Before the browser paints: a key that is pressed at once must find the dialog open.
+  useLayoutEffect(() => {
     const element = dialog.current!;
     const before = document.activeElement;
     element.showModal();

@@ -1,6 +1,6 @@
 // Which view the address shows: `#/decisions/ID?worker=W` and the like, so that every view has a link.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useState } from 'preact/hooks';
 
 export const viewNames = ['fleet', 'decisions', 'prefixes', 'truth', 'what-if'] as const;
 export type ViewName = (typeof viewNames)[number];
@@ -41,11 +41,13 @@ export function replaceRoute(link: string): void {
 }
 
 export function useRoute(): Route {
-  const [route, setRoute] = useState(() => parseRoute(location.hash));
-  useEffect(() => {
-    const update = (): void => setRoute(parseRoute(location.hash));
+  const [hash, setHash] = useState(location.hash);
+  // Before the browser paints: an address that changes while the page is loading must not be missed.
+  useLayoutEffect(() => {
+    const update = (): void => setHash(location.hash);
+    update();
     addEventListener('hashchange', update);
     return () => removeEventListener('hashchange', update);
   }, []);
-  return route;
+  return useMemo(() => parseRoute(hash), [hash]);
 }

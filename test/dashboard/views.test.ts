@@ -131,6 +131,25 @@ describe.skipIf(chromiumPath === null)('the page', () => {
     }
   });
 
+  it('misses neither an address that changes while it loads, nor a key right after a click', async () => {
+    const gateway = await FakeGateway.start({ workers: 4, decisionsPerS: 0 });
+    const { page } = await openPage(browser);
+    try {
+      await page.addInitScript("addEventListener('DOMContentLoaded', () => { location.hash = '#/decisions'; })");
+      await page.goto(`${gateway.url}/dashboard/`);
+      await page.locator('[data-at="2"]').waitFor();
+      await page.evaluate("location.hash = '#/fleet'");
+      await page.locator('.card .actions button').first().waitFor();
+      const opened =
+        'document.querySelector(".card .actions button").click(), ' +
+        'Promise.resolve().then(() => document.querySelector("dialog:modal") !== null)';
+      expect(await page.evaluate(opened)).toBe(true);
+    } finally {
+      await page.context().close();
+      await gateway.close();
+    }
+  });
+
   it('shows a login where a key is needed, and says what is wrong with it', async () => {
     const gateway = await FakeGateway.start({ workers: 2, decisionsPerS: 0, key: 'open sesame' });
     const { page } = await openPage(browser);

@@ -110,6 +110,22 @@ describe('the snapshot', () => {
 });
 
 describe('decisions', () => {
+  it('that were in flight when a page fetched them are told to it when they end', async () => {
+    const engine = await harness.engine();
+    const gate = held(engine);
+    const gateway = await harness.gateway({ workers: [engine.url] });
+    const answer = post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
+    await eventually(() => gate.requests.length === 1);
+    const stream = await watch(gateway);
+    const [listed] = (await get<DecisionList>(gateway, '/page/decisions')).decisions;
+    expect(listed!.outcome).toBeNull();
+    gate.release();
+    await answer;
+    await stream.until('decisions', ({ decisions }) =>
+      decisions.some(({ seq, outcome }) => seq === listed!.seq && outcome === 'done'),
+    );
+  });
+
   it('are listed as /decisions lists them, and one is shown in full with its reason', async () => {
     const engines = await harness.engines(2);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });

@@ -1,6 +1,6 @@
 // The live connection: joins the gateway's event stream, notices silence, and comes back by itself.
 
-import type { StreamEvents } from '../data.ts';
+import type { DecisionBatch, StreamEvents } from '../data.ts';
 import { ApiError, api } from './api.ts';
 import { addDecisions, noDecisions } from './decision-feed.ts';
 import type { Store } from './store.ts';
@@ -14,6 +14,8 @@ const retryMsMax = 10_000;
 export class Stream {
   readonly #store: Store;
   #source: EventSource | null = null;
+  /** Batches that came before the older decisions; null: those have come. Bounded by the time that an answer may take. */
+  #early: DecisionBatch[] | null = null;
   #retryMs = firstRetryMs;
   #timer = 0;
   #lastEventMs = 0;
@@ -47,17 +49,26 @@ export class Stream {
     try {
       const session = await api.session();
       this.#store.change({ session });
-      if (!session.open) return;
-      const [list, whatIf, doctor] = await Promise.all([
-        api.decisions('limit=500'),
-        api.whatIf().catch(() => null),
-        api.doctor().catch(() => null),
-      ]);
-      const feed = addDecisions(noDecisions, { decisions: list.decisions, leftOut: 0, perS: 0 });
-      this.#store.change({ decisions: feed, whatIf, doctor });
-      this.#open();
+      if (session.open) this.#open();
     } catch (error) {
-      this.#lost(error instanceof ApiError ? error.message : 'the gateway did not answer');
+      this.#lost(faultOf(error));
+    }
+  }
+
+  /**
+   * Fetches the decisions from before the stream's opening. It is asked once the stream is open, so that none falls
+   * between the two.
+   */
+  async #lookBack(source: EventSource): Promise<void> {
+    try {
+      const { decisions } = await api.decisions('limit=500');
+      if (this.#source !== source) return;
+      const early = this.#early ?? [];
+      this.#early = null;
+      const feed = addDecisions(noDecisions, { decisions, leftOut: 0, perS: 0 });
+      this.#store.change({ decisions: early.reduce(addDecisions, feed) });
+    } catch (error) {
+      if (this.#source === source) this.#lost(faultOf(error));
     }
   }
 
@@ -66,6 +77,8 @@ export class Stream {
     const source = new EventSource('/page/stream');
     this.#source = source;
     this.#lastEventMs = Date.now();
+    this.#early = [];
+    source.onopen = () => void this.#lookBack(source);
     const on = <Name extends keyof StreamEvents>(name: Name, take: (data: StreamEvents[Name]) => void): void => {
       source.addEventListener(name, (event) => {
         if (this.#source !== source) return;
@@ -75,7 +88,10 @@ export class Stream {
     };
     on('snapshot', (snapshot) => this.#store.change({ snapshot, snapshotMs: Date.now() }));
     on('sparklines', (sparklines) => this.#store.change({ sparklines }));
-    on('decisions', (batch) => this.#store.change({ decisions: addDecisions(this.#store.state.decisions, batch) }));
+    on('decisions', (batch) => {
+      if (this.#early === null) this.#store.change({ decisions: addDecisions(this.#store.state.decisions, batch) });
+      else this.#early.push(batch);
+    });
     on('what-if', (whatIf) => this.#store.change({ whatIf }));
     on('doctor', (doctor) => this.#store.change({ doctor }));
     on('bye', ({ reason, retryMs }) => {
@@ -113,4 +129,8 @@ export class Stream {
     this.#timer = window.setTimeout(() => this.#connect(), this.#retryMs * (0.75 + Math.random() / 2));
     this.#retryMs = Math.min(retryMsMax, this.#retryMs * 2);
   }
+}
+
+function faultOf(error: unknown): string {
+  return error instanceof ApiError ? error.message : 'the gateway did not answer';
 }

@@ -40,13 +40,18 @@ export class DecisionFeed {
     this.#await(record);
   }
 
+  /** A page fetches this decision: it shall learn how it ends. */
+  listed(record: DecisionRecord): void {
+    if (this.#on && record.outcome === null) this.#await(record);
+  }
+
   firstToken(record: DecisionRecord): void {
     if (this.#on && this.#awaited.has(record)) this.#change(record);
   }
 
   ended(record: DecisionRecord): void {
     if (!this.#on) return;
-    // Those that are shown must not stay in flight for ever; they are bounded by `newPerBatchMax`.
+    // Those that are shown must not stay in flight for ever; they are bounded by `awaitedMax`.
     if (this.#awaited.delete(record)) this.#changed.add(record);
     else if (record.outcome === 'failed' || record.attempt > 1 || surpriseOf(record) !== null) this.#change(record);
   }

@@ -187,7 +187,9 @@ export class Page implements DecisionObserver {
       if (model !== null && record.model !== model) continue;
       if (retry && record.attempt === 1) continue;
       const short = shortOf(record);
-      if (!surprise || short.surprise !== null) decisions.push(short);
+      if (surprise && short.surprise === null) continue;
+      decisions.push(short);
+      this.#feed.listed(record);
     }
     return { decisions, kept: log.size, keptMax: log.max };
   }
