@@ -24,6 +24,7 @@ export function runOwner(): void {
       const order = {
         ...{ number: 1, engine: 1, address: { apiKey: null, rank: null }, mayGiveUp: true },
         extraHeaders: ['x-request-id', message.asked.requestId, 'x-kvoyant-worker', 'engine-0123456789ab#0'],
+        traceHeaders: null,
       };
       channel.post({ kind: 'attempt', request: message.request, order });
     },
@@ -80,5 +81,6 @@ function askedRequest(request: number, blocks: number): AskedRequest {
     request: { maxOutputTokens: 100, sequences: 1, stream: true },
     overrides: { priority: 0, pin: null, session: null },
     prompts: [{ isl: 16 * blocks, hashes }],
+    trace: null,
   };
 }

@@ -47,7 +47,7 @@ export const rooms = {
     ['engines', 'exchange'],
     ['prompts'],
     ['pools'],
-    ['proof', 'telemetry', 'peers'],
+    ['proof', 'telemetry', 'tracing', 'peers'],
     ['fleet'],
     ['page'],
     ['inference'],

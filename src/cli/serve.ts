@@ -122,6 +122,7 @@ async function start(command: Command, load: () => Promise<GatewayOptions>, rela
       lateBooking: command.getOptionValue('lateBooking') === true,
       relays,
       version: await version(),
+      otel: true,
       whatIf: { run: runWhatIf, policies: policyNames },
       examine: (engine) => examineWorkers(alone(engine, config), examineMsMax),
     });

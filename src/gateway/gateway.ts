@@ -21,6 +21,7 @@ import { FeedCommons } from './feeds/feed-commons.ts';
 import { PeerGate } from './feeds/peer-gate.ts';
 import { EngineMonitor } from './fleet/engine-monitor.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { whenReady } from './fleet/when-ready.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './fleet/worker-discovery.ts';
 import { frontSettings } from './fronts/front-settings.ts';
 import { Fronts } from './fronts/fronts.ts';
@@ -48,7 +49,7 @@ import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
-import { until } from './until.ts';
+import { type Collector, openCollector } from './tracing/collector.ts';
 
 /** Share of each turn of the event loop for arriving requests. */
 const intakeSliceMsMax = 4;
@@ -99,6 +100,8 @@ export interface GatewaySurroundings {
   readonly logTo?: DestinationStream;
   /** Shown by the page. */
   readonly version?: string;
+  /** Whether telemetry goes to the collector that the process's `OTEL_*` variables name; default: no. */
+  readonly otel?: boolean;
   /** Folder of the built page; default: where the build puts it. */
   readonly pageFolder?: string;
   /** Runs the lab for the page's what-if, with the policies that may be asked for. */
@@ -114,6 +117,7 @@ export interface GatewaySurroundings {
 export async function startGateway(options: GatewayOptions, surroundings: GatewaySurroundings = {}): Promise<Gateway> {
   const live = new LiveConfig(resolveConfig(options));
   const config = live.current;
+  const { version = '' } = surroundings;
   const files = await readReferencedFiles(config);
   let loaded = files;
   const log = createLog(config, null, surroundings.logTo);
@@ -177,6 +181,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   let recorder: TrafficRecorder | null = null;
   let health: HealthThread | null = null;
   let fronts: Fronts | null = null;
+  let collector: Collector | null = null;
   /** Null before it listens. */
   const clientsUrl = (): string | null => {
     if (fronts !== null) return fronts.listening ? urlOf(files.tls !== null, config.host, fronts.port) : null;
@@ -187,7 +192,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     engines: fleet.engines,
     decisions: () => context.decisions,
     config: () => live.current,
-    version: surroundings.version ?? '',
+    version,
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     leaving: (engine) => fleet.leaving(engine),
     stopping: () => stopping,
@@ -215,6 +220,9 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     access: new Access(),
     keyLimits,
     peers,
+    get tracing() {
+      return collector?.tracing ?? null;
+    },
     deadlines: new AnswerDeadlines(
       () => live.current,
       (limit) => metrics.limited.inc({ limit }),
@@ -274,6 +282,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       log,
       onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
     });
+    if (surroundings.otel === true) collector = await openCollector(process.env, version, metrics, log);
     peers?.open();
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
@@ -283,12 +292,13 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     if (config.threads > 1) {
       fronts = await Fronts.start(context, {
         count: config.threads,
-        settings: () => frontSettings(live.current, loaded),
+        settings: () => frontSettings(live.current, loaded, context.tracing !== null),
         onDeath: () => metrics.threadDeaths.inc(),
       });
       await fronts.listen(config.host, config.port);
     } else await listen(server, config);
   } catch (error) {
+    await collector?.close();
     await peers?.close();
     await fronts?.close(0);
     await health?.close();
@@ -356,6 +366,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await fleet.close();
         await tokenizer?.close();
         await recorder?.close();
+        await collector?.close();
         await health?.close();
         log.info({ brokenOffAnswers }, 'stopped');
         return { brokenOffAnswers };
@@ -377,12 +388,4 @@ function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl
   for (const { loud, message } of describeAccess(config, keyCount, adminUrl)) log[loud ? 'warn' : 'info'](message);
   const warning = descriptorWarning(config.connectionsMax);
   if (warning !== null) log.warn(warning);
-}
-
-async function whenReady(engines: readonly Engine[], engineCount: number, timeoutMs: number): Promise<void> {
-  const ready = (): number => engines.filter(({ state }) => state === 'ready').length;
-  if (await until(() => ready() >= engineCount, timeoutMs)) return;
-  const missing = engines.filter(({ state }) => state !== 'ready');
-  const reasons = missing.map(({ url, state, reason }) => `${url} is ${state}: ${reason ?? 'not reached yet'}`);
-  throw new Error(`${ready()} of ${engineCount} engines are ready after ${timeoutMs} ms; ${reasons.join('; ')}`);
 }

@@ -6,6 +6,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { AttemptRecord } from './attempt-record.ts';
 import type { BodyLease } from './body-budget.ts';
+import type { RequestTrace } from './request-trace.ts';
 
 /** A client's request id is kept if it is visible ASCII and at most this long. */
 const requestIdLengthMax = 256;
@@ -34,6 +35,8 @@ export class Exchange {
   query = '';
   /** The latest attempt of an inference request. */
   record: AttemptRecord | null = null;
+  /** Null: it is not traced. */
+  trace: RequestTrace | null = null;
   /** The relay of an engine's answer; null if the gateway answers itself. */
   answer: RelayedAnswer | null = null;
   #model: string | null = null;
@@ -123,7 +126,7 @@ export function mustName(key: ApiKey | null, model: string | null): void {
 }
 
 /** The part of an exchange that choosing a worker and booking need. */
-export type Requester = Pick<Exchange, 'id' | 'startedMs' | 'gone' | 'whenGone' | 'record'>;
+export type Requester = Pick<Exchange, 'id' | 'startedMs' | 'gone' | 'whenGone' | 'record' | 'trace'>;
 
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];

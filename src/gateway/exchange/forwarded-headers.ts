@@ -36,18 +36,25 @@ const withheldFromClients: ReadonlySet<string> = new Set(['location', 'content-l
 /**
  * Headers for the engine, as alternating names and values, without request ids. Replaces the client's key by the
  * engine's.
+ * @param traceHeaders replace the client's `traceparent` and `tracestate`; null: the client's are passed on
  */
-export function requestHeaders(rawHeaders: readonly string[], engineApiKey: string | null): string[] {
+export function requestHeaders(
+  rawHeaders: readonly string[],
+  engineApiKey: string | null,
+  traceHeaders: readonly string[] | null = null,
+): string[] {
   const named = connectionTokens(rawHeaders);
   const headers: string[] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
     if (hopByHop.has(name) || replacedInRequests.has(name) || name.startsWith(ownPrefix) || named.has(name)) continue;
     if (llmdSlo.test(name)) continue;
+    if (traceHeaders !== null && (name === 'traceparent' || name === 'tracestate')) continue;
     if ((name === 'authorization' || name === 'x-api-key') && engineApiKey !== null) continue;
     headers.push(name, rawHeaders[i + 1]!);
   }
   if (engineApiKey !== null) headers.push('authorization', `Bearer ${engineApiKey}`);
+  if (traceHeaders !== null) headers.push(...traceHeaders);
   return headers;
 }
 

@@ -18,6 +18,8 @@ import type { OwnerLink } from './owner-link.ts';
 export interface FrontContext extends FailureNotes {
   /** As of the last reload. */
   readonly config: GatewayConfig;
+  /** The owner traces requests. */
+  readonly traces: boolean;
   readonly access: Access;
   readonly slots: ConnectionSlots;
   readonly deadlines: AnswerDeadlines;

@@ -14,7 +14,7 @@ import type { InferenceApi } from '../inference/request-intake.ts';
 import { hashContents, type LengthGuess, type PromptContent } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
 import type { FrontContext } from './front-context.ts';
-import type { AskedRequest, FrontModel } from './front-messages.ts';
+import type { AskedRequest, FrontModel, SentTrace } from './front-messages.ts';
 import { FrontRequest } from './front-request.ts';
 import { toSharedMs } from './shared-clock.ts';
 
@@ -29,6 +29,9 @@ interface Tokenized extends ReadRequest {
   readonly contents: readonly PromptContent[];
   readonly model: string;
   readonly facts: FrontModel;
+  /** When its tokens were asked for and known; as of `performance.now()`. */
+  readonly readMs: number;
+  readonly tokensMs: number;
 }
 
 /** Prompts that are known in tokens need no guess. */
@@ -54,13 +57,13 @@ export async function handleAtFront(
   exchange.path = path;
   exchange.query = split === -1 ? '' : target.slice(split);
   context.deadlines.watch(exchange);
-  const served: Served = { number: null, passed: false };
+  const served: Served = { number: null, passed: false, admitted: false };
   try {
     await serve(context, exchange, api, rawHeaders, served);
   } catch (error) {
     fail(context, exchange, error);
   }
-  if (!served.passed) account(context, exchange, served.number);
+  if (!served.passed) account(context, exchange, served);
 }
 
 /** How a request was served: by whom it is counted. */
@@ -69,6 +72,8 @@ interface Served {
   number: number | null;
   /** The owner served it and counts it. */
   passed: boolean;
+  /** Its key is valid. */
+  admitted: boolean;
 }
 
 async function serve(
@@ -82,6 +87,7 @@ async function serve(
   const { request, response } = exchange;
   if (!markForOrigin(exchange, config.corsOrigins) && !access.needsKey) throw foreignOrigin();
   access.admitClient(exchange);
+  served.admitted = true;
   slots.letIn(request);
   const lease = bodyBudget.lease();
   exchange.lease = lease;
@@ -118,10 +124,11 @@ async function tokenize(context: FrontContext, exchange: Exchange, read: ReadReq
   const noteFailure = (): void => {
     failed = true;
   };
+  const readMs = performance.now();
   const reading = readContents(prompts, context.tokenizer, noteFailure, turn);
   const contents = reading instanceof Promise ? await reading : reading;
   if (failed || contents.some(({ kind }) => kind !== 'tokens')) return null;
-  return { ...read, contents, model, facts };
+  return { ...read, contents, model, facts, readMs, tokensMs: performance.now() };
 }
 
 async function answer(context: FrontContext, exchange: Exchange, read: Tokenized, served: Served): Promise<void> {
@@ -143,8 +150,9 @@ async function answer(context: FrontContext, exchange: Exchange, read: Tokenized
   }
 }
 
-function askedOf({ hasher }: FrontContext, exchange: Exchange, read: Tokenized): AskedRequest {
+function askedOf({ hasher, traces }: FrontContext, exchange: Exchange, read: Tokenized): AskedRequest {
   const { request, overrides, contents, model, facts } = read;
+  const times = { readMs: toSharedMs(read.readMs), tokensMs: toSharedMs(read.tokensMs) };
   const { maxOutputTokens, sequences, stream, cacheSalt, recomputed } = request;
   const namespace = { lora: facts.lora, salt: cacheSalt };
   const prompts = hashContents(contents, hasher, facts.blockSizes, noGuess, namespace);
@@ -157,10 +165,20 @@ function askedOf({ hasher }: FrontContext, exchange: Exchange, read: Tokenized):
     request: { maxOutputTokens, sequences, stream },
     overrides,
     prompts: recomputed ? prompts.map((prompt) => ({ ...prompt, recomputed })) : prompts,
+    trace: traces ? { ...traceOf(exchange), ...times } : null,
   };
 }
 
-function account({ owner }: FrontContext, exchange: Exchange, number: number | null): void {
+function traceOf(exchange: Exchange): SentTrace {
+  return {
+    method: exchange.request.method ?? '',
+    path: exchange.path,
+    traceparent: exchange.header('traceparent'),
+    tracestate: exchange.header('tracestate'),
+  };
+}
+
+function account({ owner, traces }: FrontContext, exchange: Exchange, { number, admitted }: Served): void {
   const { id, startedMs, request, path, model, key, limit } = exchange;
   owner.ended(number, {
     requestId: id,
@@ -171,5 +189,6 @@ function account({ owner }: FrontContext, exchange: Exchange, number: number | n
     key: key?.name ?? null,
     limit,
     status: statusOf(exchange),
+    trace: traces && number === null && admitted ? traceOf(exchange) : null,
   });
 }

@@ -67,6 +67,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     get config() {
       return config;
     },
+    traces: first.traces,
     access: new Access(),
     slots,
     deadlines: new AnswerDeadlines(() => config, onLimit),

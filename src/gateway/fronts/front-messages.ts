@@ -26,6 +26,14 @@ export interface SentError {
   readonly limit: string | null;
 }
 
+/** What the owner needs to trace a request; front and owner need not agree on whether it is sampled. */
+export interface SentTrace {
+  readonly method: string;
+  readonly path: string;
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
+}
+
 /** A request to place: all its prompts are known in tokens. */
 export interface AskedRequest {
   readonly requestId: string;
@@ -37,6 +45,8 @@ export interface AskedRequest {
   readonly overrides: RoutingOverrides;
   /** With hashes of the block sizes that the front was told. */
   readonly prompts: readonly Prompt[];
+  /** With the times at which its tokens were asked for and known; null: requests are not traced. */
+  readonly trace: (SentTrace & { readonly readMs: number; readonly tokensMs: number }) | null;
 }
 
 /** `RelayOutcome` as it crosses. */
@@ -70,6 +80,8 @@ export interface SentAccount {
   readonly key: string | null;
   readonly limit: string | null;
   readonly status: number;
+  /** Null: requests are not traced, or the owner has begun the trace. */
+  readonly trace: SentTrace | null;
 }
 
 /** What a front holds now. */
@@ -117,6 +129,8 @@ export interface FrontSettings {
   readonly config: GatewayConfig;
   readonly apiKeys: readonly ApiKey[];
   readonly tls: ListenerTls | null;
+  /** The owner traces requests. */
+  readonly traces: boolean;
 }
 
 /** A model whose requests a front may read by itself. */
@@ -141,6 +155,8 @@ export interface AttemptOrder {
   readonly address: EngineAddress;
   /** Added to the answer's headers. */
   readonly extraHeaders: readonly string[];
+  /** Replace the client's headers of its trace; null: those are passed on. */
+  readonly traceHeaders: readonly string[] | null;
   /** Another worker is left to try. */
   readonly mayGiveUp: boolean;
 }

@@ -4,10 +4,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Engine } from '../engines/engine.ts';
+import type { RequestTrace } from '../exchange/request-trace.ts';
 import { account } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { connectionMessage, ownerDescriptor } from './front-handover.ts';
-import type { FrontFigures, FrontMessage, OwnerMessage } from './front-messages.ts';
+import type { FrontFigures, FrontMessage, OwnerMessage, SentAccount } from './front-messages.ts';
 import { MessageChannel } from './message-channel.ts';
 import { type OrderedFront, OwnedRequest } from './owned-request.ts';
 import { errorOf } from './sent-error.ts';
@@ -194,13 +195,24 @@ export class FrontProcess implements OrderedFront {
       ...{ key: key === null ? null : { name: key }, record: owned?.record ?? null },
     };
     account(this.#context, ended, status);
+    const trace = owned === null ? this.#traceOf(told) : owned.trace;
+    trace?.ended(status, limit);
+  }
+
+  /** Of a request that ended before it was placed. */
+  #traceOf({ trace, requestId, sharedMs, key }: SentAccount): RequestTrace | null {
+    if (trace === null) return null;
+    return this.#context.tracing?.begin({ ...trace, id: requestId, startedMs: toOwnMs(sharedMs), key }) ?? null;
   }
 
   #end(reason: string): void {
     if (this.#fault !== null) return;
     this.#fault = `the process of its connection died: ${reason}`;
     this.#channel.close();
-    for (const request of this.#requests.values()) request.orphaned(this.#fault);
+    for (const request of this.#requests.values()) {
+      request.orphaned(this.#fault);
+      request.trace?.ended(500, null);
+    }
     this.#requests.clear();
     this.#connections = 0;
     this.#figures = { connections: {}, bodyBytes: 0, answerBytes: 0 };

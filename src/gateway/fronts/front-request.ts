@@ -95,7 +95,7 @@ export class FrontRequest implements Ordered {
         stream: request.stream,
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
-        headers: upstreamHeaders(this.#exchange, order.address),
+        headers: upstreamHeaders(this.#exchange, order.address, order.traceHeaders),
         body,
         extraHeaders: order.extraHeaders,
       };

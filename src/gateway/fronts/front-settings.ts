@@ -5,8 +5,12 @@ import { largestBodiesMin } from '../config/config.ts';
 import type { ReferencedFiles } from '../config/referenced-files.ts';
 import type { FrontSettings } from './front-messages.ts';
 
-/** Connections are spread evenly, so equal shares serve as one limit would. */
-export function frontSettings(config: GatewayConfig, { apiKeys, tls }: ReferencedFiles): FrontSettings {
+/** Connections are spread evenly, so equal shares serve as one limit would. @param traces the owner traces requests */
+export function frontSettings(
+  config: GatewayConfig,
+  { apiKeys, tls }: ReferencedFiles,
+  traces: boolean,
+): FrontSettings {
   const share = (whole: number): number => Math.ceil(whole / config.threads);
   const { connectionsMax, unprovenPerAddressMax, bodiesBytesMax, bodyBytesMax } = config;
   // Any body that one process takes must fit.
@@ -20,5 +24,6 @@ export function frontSettings(config: GatewayConfig, { apiKeys, tls }: Reference
     },
     apiKeys: [...config.apiKeys, ...apiKeys],
     tls,
+    traces,
   };
 }

@@ -7,6 +7,7 @@ import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { AttemptRecord } from '../exchange/attempt-record.ts';
 import type { Requester } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
+import type { RequestTrace } from '../exchange/request-trace.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { type AttemptBook, type Booked, bookOf } from '../inference/attempt-book.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders } from '../inference/attempts.ts';
@@ -71,6 +72,7 @@ export class OwnedRequest implements Requester {
   readonly id: string;
   readonly startedMs: number;
   record: AttemptRecord | null = null;
+  readonly trace: RequestTrace | null;
   readonly #context: GatewayContext;
   readonly #front: OrderedFront;
   readonly #number: number;
@@ -86,6 +88,17 @@ export class OwnedRequest implements Requester {
     this.#asked = asked;
     this.id = asked.requestId;
     this.startedMs = toOwnMs(asked.sharedMs);
+    this.trace = this.#begin();
+  }
+
+  #begin(): RequestTrace | null {
+    const { trace: sent, model, request, key } = this.#asked;
+    if (this.#context.tracing === null || sent === null) return null;
+    const { id, startedMs } = this;
+    const trace = this.#context.tracing.begin({ ...sent, id, startedMs, key: key?.name ?? null });
+    trace.asks({ ...request, model });
+    trace.tokenized(toOwnMs(sent.readMs), toOwnMs(sent.tokensMs), 'tokens');
+    return trace;
   }
 
   get gone(): boolean {
@@ -222,6 +235,7 @@ export class OwnedRequest implements Requester {
       engine: this.#front.engineId(engine),
       address: addressOf(worker),
       extraHeaders: answerHeaders(this, placed),
+      traceHeaders: this.trace?.headers ?? null,
       mayGiveUp: book.mayGiveUp('full'),
     };
     return new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine, Membership, Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson, replyText } from '../exchange/http-reply.ts';
+import { openMetrics, openMetricsType, prefersOpenMetrics } from '../telemetry/open-metrics.ts';
 import { clusterViewState } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { type HealthAnswer, type HealthFacts, healthFacts } from './health-answers.ts';
@@ -34,8 +35,13 @@ export function answerHealthWith(of: (facts: HealthFacts) => HealthAnswer) {
   };
 }
 
-export async function answerMetrics({ metrics: { registry } }: GatewayContext, { response }: Exchange): Promise<void> {
-  replyText(response, 200, registry.contentType, await registry.metrics());
+/** In OpenMetrics, with exemplars, if the scraper prefers it. */
+export async function answerMetrics({ metrics: { registry } }: GatewayContext, exchange: Exchange): Promise<void> {
+  const { response } = exchange;
+  response.setHeader('vary', 'accept');
+  if (prefersOpenMetrics(exchange.header('accept'))) {
+    replyText(response, 200, openMetricsType, await openMetrics(registry));
+  } else replyText(response, 200, registry.contentType, await registry.metrics());
 }
 
 /** Lists all workers in any state. An engine that has not joined yet is listed in place of its workers. */

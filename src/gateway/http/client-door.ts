@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import type { RequestTrace } from '../exchange/request-trace.ts';
 import { answerInference } from '../inference/inference.ts';
 import { unknownModel } from '../telemetry/gateway-metrics.ts';
 import { type EndedRequest, requestLine } from '../telemetry/request-log.ts';
@@ -53,6 +54,7 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     if (!allowed && !access.needsKey) throw foreignOrigin();
     access.admitClient(exchange);
     slots.letIn(exchange.request);
+    exchange.trace = beginTrace(context, exchange, path);
     await keyLimits.within(exchange.key, config, performance.now(), () =>
       withBody(context, exchange, () => answer(context, exchange, path)),
     );
@@ -60,11 +62,24 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     fail(context, exchange, error);
   }
   try {
-    account(context, exchange, statusOf(exchange));
+    const status = statusOf(exchange);
+    account(context, exchange, status);
+    exchange.trace?.ended(status, exchange.limit);
   } catch (error) {
     // The client already has its answer.
     context.log.error({ requestId: exchange.id, err: error }, 'request missing from metrics and log');
   }
+}
+
+/** Requests that reach engines are traced, if a collector is configured. */
+function beginTrace({ tracing }: GatewayContext, exchange: Exchange, path: string): RequestTrace | null {
+  if (tracing === null) return null;
+  const { id, startedMs, key } = exchange;
+  const { method = 'GET' } = exchange.request;
+  const kind = clientRoute(path)?.[method]?.kind;
+  if (kind !== 'inference' && kind !== 'pass') return null;
+  const [traceparent, tracestate] = [exchange.header('traceparent'), exchange.header('tracestate')];
+  return tracing.begin({ id, startedMs, path, method, key: key?.name ?? null, traceparent, tracestate });
 }
 
 function answer(context: GatewayContext, exchange: Exchange, path: string): void | Promise<void> {

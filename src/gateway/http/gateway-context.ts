@@ -7,6 +7,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { InferenceContext } from '../inference/inference-context.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { Selection } from '../selection/selection.ts';
+import type { Tracing } from '../tracing/collector.ts';
 import type { AcceptHold } from './accept-hold.ts';
 import type { Access } from './access.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
@@ -21,6 +22,8 @@ export interface GatewayContext extends InferenceContext {
   readonly keyLimits: KeyLimits;
   /** Null: there are no other replicas. */
   readonly peers: Peers | null;
+  /** Null: no traces are sent. */
+  readonly tracing: Tracing | null;
   readonly deadlines: AnswerDeadlines;
   /** The gateway has been told to stop: requests in flight finish, readiness is off. */
   readonly stopping: boolean;

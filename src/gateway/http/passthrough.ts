@@ -30,6 +30,7 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const resolved = context.pools.resolve(reading.model);
   const { model } = resolved;
   exchange.asksFor(model);
+  exchange.trace?.asks({ model, stream: null, maxOutputTokens: null, sequences: 1 });
   const rights = rightsOf(exchange.key, context.config.host);
   const isJson = readModel === readJsonModel;
   const sent = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
@@ -70,7 +71,7 @@ async function passToSome(
 
 async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, body: Buffer): Promise<RelayOutcome> {
   const { method, rawHeaders } = exchange.request;
-  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null);
+  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null, exchange.trace?.headers ?? null);
   headers.push('x-request-id', exchange.id);
   const target = {
     engine,

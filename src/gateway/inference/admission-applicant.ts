@@ -2,6 +2,7 @@
 
 import type { Applicant, BlockHasher, Prompt, RouteRequest, WorkerIndex } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
+import type { RequestTrace } from '../exchange/request-trace.ts';
 import { noWorkers, type ResolvedModel } from '../pools/pools.ts';
 import { withSecondChoices } from '../pools/second-choices.ts';
 import { hashContents, type PromptContent } from '../prompts/prompt-content.ts';
@@ -33,9 +34,14 @@ export function hashing(
 
 /**
  * @param tried workers that must not be tried again
+ * @param trace told of each choice, which begins with the request of `request()`
  * @throws RequestError 400 if the request is pinned to an unknown worker
  */
-export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>): Applicant {
+export function applicantOf(
+  intake: Placeable,
+  tried: ReadonlySet<WorkerIndex>,
+  trace: RequestTrace | null = null,
+): Applicant {
   const { pool, model, request, overrides } = intake;
   const { priority, pin, session, ...weights } = overrides;
   if (pin !== null && pool.find(pin) === undefined) throw unknownPin(pin, model);
@@ -57,6 +63,7 @@ export function applicantOf(intake: Placeable, tried: ReadonlySet<WorkerIndex>):
     priority,
     lane: JSON.stringify([model, pin, ...tried]),
     request: (): RouteRequest => {
+      trace?.choosing();
       const affinity = pool.sessions.affinity(session, performance.now());
       return {
         prompts: hashed(),

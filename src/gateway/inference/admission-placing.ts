@@ -3,6 +3,8 @@
 import type { Applicant, Routed, WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Requester } from '../exchange/exchange.ts';
+import type { RequestTrace } from '../exchange/request-trace.ts';
+import type { QueueObserver } from '../pools/admission-desk.ts';
 import { BookingLease } from '../pools/booking-lease.ts';
 import { applicantOf, type Placeable } from './admission-applicant.ts';
 import type { InferenceContext } from './inference-context.ts';
@@ -24,10 +26,14 @@ export function place(
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
 ): Placed | null | Promise<Placed | null> {
-  const applicant = applicantOf(intake, tried);
-  return intake.pool.desk.place(applicant, requester, metrics.admission, (routed) =>
-    handOver({ metrics, page }, intake, applicant, routed),
-  );
+  const { trace } = requester;
+  trace?.placing();
+  const applicant = applicantOf(intake, tried, trace);
+  const observer = trace === null ? metrics.admission : tracedQueue(metrics.admission, trace);
+  return intake.pool.desk.place(applicant, requester, observer, (routed) => {
+    trace?.placed();
+    return handOver({ metrics, page }, intake, applicant, routed);
+  });
 }
 
 /** Hands the bookings to a lease. If it throws, its caller still owns them. */
@@ -44,4 +50,14 @@ export function handOver(
   pool.sessions.placed(overrides.session, worker, performance.now());
   // Must come last: whoever has routed the request releases the bookings if anything throws before the lease owns them.
   return { routed, worker, lease: new BookingLease(pool.router, routed, request.sequences, worker.engine) };
+}
+
+function tracedQueue(observer: QueueObserver, trace: RequestTrace): QueueObserver {
+  return {
+    full: () => observer.full(),
+    left: (outcome, waitedMs) => {
+      observer.left(outcome, waitedMs);
+      trace.waited(waitedMs);
+    },
+  };
 }

@@ -28,6 +28,8 @@ export interface AttemptBookOptions {
   readonly choices: number;
   /** Arrival of the request. */
   readonly startedMs: number;
+  /** Null if the request is not traced, or not sampled. */
+  readonly traceId: string | null;
   /** The engine that answers. */
   readonly engine: Engine;
   /** Account of the worker that answers. */
@@ -59,6 +61,7 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
   const record = recordOf(context, requester, booked, attempt);
   return new AttemptBook({
     ...{ lease, record, metrics, log, choices, engine, account, startedMs: requester.startedMs },
+    traceId: requester.trace?.traceId ?? null,
     mayMove: (silenceMs) =>
       free &&
       hasFaster(pool, excluded(), worker, routed.decision.isl, silenceMs) &&
@@ -89,11 +92,11 @@ export class AttemptBook implements AttemptReport {
   }
 
   tokens(choice: number, count: number, nowMs: number): void {
-    const { lease, record, metrics, startedMs } = this.#options;
+    const { lease, record, metrics, startedMs, traceId } = this.#options;
     lease.tokens(choice, count, nowMs);
     if (record.ttftMs === null) {
       record.firstToken(nowMs - startedMs, lease.hindsight);
-      metrics.ttftS.record((nowMs - startedMs) / 1000);
+      metrics.ttftS.record((nowMs - startedMs) / 1000, 1, traceId);
       this.#options.onFirstToken();
     } else if (this.#options.choices === 1 && count > 0) {
       metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);

@@ -97,6 +97,7 @@ export function recordOf(
   );
   decisions.add(record);
   exchange.record = record;
+  record.trace = exchange.trace?.attempt(record, worker.engine.url) ?? null;
   return record;
 }
 
@@ -110,8 +111,13 @@ export function addressOf({ engine, rank }: Worker): EngineAddress {
   return { apiKey: engine.spec.apiKey ?? null, rank: engine.workers.length > 1 ? rank : null };
 }
 
-export function upstreamHeaders(exchange: Exchange, { apiKey, rank }: EngineAddress): string[] {
-  const headers = requestHeaders(exchange.request.rawHeaders, apiKey);
+/** @param traceHeaders as in `requestHeaders` */
+export function upstreamHeaders(
+  exchange: Exchange,
+  { apiKey, rank }: EngineAddress,
+  traceHeaders: readonly string[] | null,
+): string[] {
+  const headers = requestHeaders(exchange.request.rawHeaders, apiKey, traceHeaders);
   headers.push('x-request-id', exchange.id);
   if (rank !== null) headers.push('x-data-parallel-rank', String(rank));
   return headers;

@@ -104,8 +104,12 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   const tokenizing = new TokenizerTurn();
   exchange.whenGone(() => tokenizing.end());
   const noteTokens = (error: TokenizerError): void => tokenizerFailures.note(error, exchange.id, performance.now());
+  const { trace } = exchange;
+  trace?.asks({ ...request, model });
+  const readMs = trace === null ? 0 : performance.now();
   const reading = readContents(request.prompts, pool.tokens.forModel(model), noteTokens, tokenizing);
   const contents = reading instanceof Promise ? await reading : reading;
+  trace?.tokenized(readMs, performance.now(), leastKnown(contents));
   if (exchange.gone) return null;
   // Resolved again: workers may have come and gone during tokenization.
   const resolved = pools.resolve(request.model);
@@ -167,7 +171,7 @@ function relayTo(
     stream: request.stream,
     method: 'POST',
     path: exchange.path + exchange.query,
-    headers: upstreamHeaders(exchange, addressOf(worker)),
+    headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body: intake.body,
     extraHeaders: answerHeaders(exchange, placed),
   };

@@ -51,16 +51,17 @@ async function send(
   attempt: Attempt,
 ): Promise<RelayOutcome> {
   const { worker, lease } = attempt.placed;
+  // First: the trace's headers are those of the attempt.
+  const record = recordOf(context, exchange, intake, attempt);
   const target = {
     engine: worker.engine,
     stream: false,
     method: 'POST',
     path: exchange.path + exchange.query,
-    headers: upstreamHeaders(exchange, addressOf(worker)),
+    headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body,
     extraHeaders: answerHeaders(exchange, attempt.placed),
   };
-  const record = recordOf(context, exchange, intake, attempt);
   return relay(exchange, answer, target, new UnreadWatch(lease, record, exchange.startedMs));
 }
 

@@ -10,6 +10,8 @@ export class WaitingReservation implements Requester {
   readonly id: string;
   readonly startedMs: number;
   record: Requester['record'] = null;
+  /** The request itself goes from its caller to the engine, unseen. */
+  readonly trace = null;
   /** Resolves once it is made or has failed. */
   readonly settled: Promise<void>;
   #settle: () => void = () => undefined;

@@ -4,6 +4,7 @@ import type { CandidateCost, Decision, FirstToken, Outcome } from '../../core/in
 import type { Usage } from '../../wire/completion-chunk.ts';
 import type { PromptAccount } from '../engines/prompt-account.ts';
 import type { AttemptRecord } from '../exchange/attempt-record.ts';
+import type { AttemptTrace } from '../exchange/request-trace.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
 import type { PromptContent } from '../prompts/prompt-content.ts';
 
@@ -38,6 +39,8 @@ export class DecisionRecord implements AttemptRecord {
   /** Ids of the candidates by index, as of the decision. */
   readonly workerIds: ReadonlyMap<number, string>;
   #observer: DecisionObserver | null = null;
+  /** Told of what happens; null: the attempt is not traced. */
+  trace: AttemptTrace | null = null;
   #hasEnded = false;
   /** Null while in flight. */
   outcome: Outcome | null = null;
@@ -101,6 +104,7 @@ export class DecisionRecord implements AttemptRecord {
     this.ttftMs = ttftMs;
     this.hindsight = hindsight;
     this.#observer?.firstToken(this);
+    this.trace?.firstToken();
   }
 
   /** The attempt is over and all fields are set. Further calls do nothing. */
@@ -108,6 +112,7 @@ export class DecisionRecord implements AttemptRecord {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#observer?.ended(this);
+    this.trace?.ended();
   }
 
   /** The form in `GET /decisions`. */

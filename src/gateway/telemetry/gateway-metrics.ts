@@ -44,6 +44,8 @@ export class GatewayMetrics {
   readonly recordedLines: Counter<'fate'>;
   readonly threadRequests: Counter<'by'>;
   readonly threadDeaths: Counter;
+  readonly spans: Counter<'fate'>;
+  readonly metricExports: Counter<'fate'>;
   readonly promptTokens: Counter;
   readonly outputTokens: Counter;
   readonly predictedCachedTokens: Counter;
@@ -110,6 +112,16 @@ export class GatewayMetrics {
       'kvoyant_thread_deaths_total',
       'Processes for connections that died; each was replaced.',
       [],
+    );
+    this.spans = counter(
+      'kvoyant_trace_spans_total',
+      'Spans for the OpenTelemetry collector, by fate: sent, failed (no collector took them) or dropped (too many waiting).',
+      ['fate'],
+    );
+    this.metricExports = counter(
+      'kvoyant_metric_exports_total',
+      'Exports of these metrics to the OpenTelemetry collector, by fate: sent or failed.',
+      ['fate'],
     );
     this.promptTokens = counter('kvoyant_prompt_tokens_total', 'Prompt tokens that engines reported.', []);
     this.outputTokens = counter('kvoyant_output_tokens_total', 'Output tokens counted or reported.', []);
