@@ -72,7 +72,8 @@ export async function serve(command: Command, relays = true): Promise<void> {
   for (const notice of unknownVariables(process.env)) console.error(`kvoyant: ${notice}`);
   const load = async (): Promise<GatewayOptions> => ({
     ...(await loadSettings(sources)),
-    ...(!relays && { selection: true }),
+    // Threads are for relayed requests.
+    ...(!relays && { selection: true, threads: 1 }),
   });
   const gateway = await start(command, load, relays);
   const { policy } = gateway.config;

@@ -124,6 +124,47 @@ it('a closed connection releases what it holds', async () => {
   await eventually(() => live(gateway) === 0);
 });
 
+it('reserves nothing for a connection that closes while a long line is read', async () => {
+  const gateway = await started();
+  const { hostname, port } = new URL(gateway.url);
+  const socket = connect(Number(port), hostname)
+    .on('error', () => undefined)
+    .resume();
+  // Long enough to be parsed over many turns of the event loop.
+  const line = `${JSON.stringify({ op: 'reserve', id: 'late', tokens: Array.from({ length: 400_000 }, (_, i) => i) })}\n`;
+  const head = 'POST /connection HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n';
+  socket.write(`${head}${line.length.toString(16)}\r\n${line}\r\n`);
+  const counted = async (): Promise<string> => (await fetch(`${gateway.adminUrl}/metrics`)).text();
+  await eventually(async () => (await counted()).includes('kvoyant_request_body_bytes 0') === false);
+  socket.destroy();
+  await eventually(async () => (await counted()).includes('kvoyant_selection_operations_total{operation="reserve"'));
+  expect(live(gateway)).toBe(0);
+  expect((await call(gateway, 'GET', '/reservations/late')).status).toBe(404);
+});
+
+it('ends the reservations of a worker that is removed', async () => {
+  const engines = await harness.engines(2);
+  const gateway = await harness.gateway({
+    ...{ workers: engines.map(({ url }) => url), selection: true, workerDrainMsMax: 50 },
+  });
+  const excluded = [`${engines[1]!.url}#0`];
+  for (let i = 0; i < 600; i += 100) {
+    const operations = Array.from({ length: 100 }, (_, j) => ({ op: 'reserve', id: `r${i + j}`, tokens, excluded }));
+    expect((await call(gateway, 'POST', '/batch', { operations })).status).toBe(200);
+  }
+  expect(live(gateway)).toBe(600);
+  const removed = await fetch(`${gateway.adminUrl}/workers/${encodeURIComponent(engines[0]!.url)}`, {
+    method: 'DELETE',
+  });
+  expect(removed.status).toBeLessThan(300);
+  await eventually(() => live(gateway) === 0);
+  expect(await call(gateway, 'POST', '/reservations/r7/first-token')).toMatchObject({
+    status: 410,
+    body: { error: { code: 'reservation_worker_removed' } },
+  });
+  expect((await call(gateway, 'DELETE', '/reservations/r599')).body.deleted).toBe('before');
+});
+
 it('needs a key with the right once there are keys', async () => {
   const key = (name: string) => `${name}-secret-00000000001`;
   const apiKeys = [`user:${key('user')}`, { name: 'proxy', key: key('proxy'), selection: true }];

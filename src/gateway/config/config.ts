@@ -171,12 +171,15 @@ const natsSettings: readonly SettingName[] = [
 
 /** @returns faults of a configuration with the selection service */
 function selectionFaults(config: GatewayConfig): ConfigFault[] {
-  const { host, adminKey, apiKeys, apiKeysFile, reservationMs, reservationMsMax } = config;
+  const { host, adminKey, apiKeys, apiKeysFile, reservationMs, reservationMsMax, threads } = config;
   const faults: ConfigFault[] = [];
   const mayHaveKey = adminKey !== null || apiKeysFile !== null || apiKeys.some(({ selection }) => selection);
   if (!isLoopback(host) && !mayHaveKey) {
     const message = `needs a key, since ${host} is open to other machines: set adminKey, or an API key with selection: true`;
     faults.push(fault('selection', [], message));
+  }
+  if (threads > 1) {
+    faults.push(fault('threads', [], 'more than 1 does not go with selection: one process holds the reservations'));
   }
   if (reservationMs > reservationMsMax) {
     faults.push(fault('reservationMs', [], `must be at most reservationMsMax (${reservationMsMax})`));

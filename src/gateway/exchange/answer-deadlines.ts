@@ -50,9 +50,10 @@ export class AnswerDeadlines {
   /** Ends every unfinished answer at shutdown. @returns how many */
   breakOff(shutdownGraceMs: number): number {
     let count = 0;
-    for (const exchange of [...this.#open.keys()]) {
+    for (const [exchange, { lasting }] of [...this.#open]) {
       if (exchange.gone || exchange.response.writableEnded) continue;
-      count += 1;
+      // A connection has no end of its own that it would miss.
+      if (!lasting) count += 1;
       this.#end(exchange, 'shutdownGraceMs', shutdownGraceMs);
     }
     return count;

@@ -2,7 +2,7 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { replyError, replyJson } from '../exchange/http-reply.ts';
+import { replyError, replyJson, replyText } from '../exchange/http-reply.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { Fields } from '../inference/request-fields.ts';
@@ -11,7 +11,7 @@ import { openApi } from '../selection/openapi.ts';
 import { answered, type OperationName, operateAll } from '../selection/operations.ts';
 import { queryValues, readObject } from '../selection/read-fields.ts';
 import { Holder } from '../selection/reservation-table.ts';
-import type { Caller, Selection } from '../selection/selection.ts';
+import { Caller, type Selection } from '../selection/selection.ts';
 import { answerLoads } from './admin-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
@@ -123,7 +123,7 @@ async function reply(
   name: OperationName,
   work: (caller: Caller) => object | Promise<object>,
 ): Promise<void> {
-  const caller = callerOf(exchange, null);
+  const caller = new Caller(exchange.key, exchange.id, null);
   exchange.whenGone(() => selection.release(caller));
   const { status, body, error } = await answered(context, caller, name, () => work(caller));
   if (exchange.gone) return;
@@ -136,12 +136,12 @@ async function answerBatch(call: Call): Promise<void> {
   const { context, selection, exchange } = call;
   const fields = await readFields(call);
   if (fields === null) return;
-  const caller = callerOf(exchange, null);
+  const caller = new Caller(exchange.key, exchange.id, null);
   exchange.whenGone(() => selection.release(caller));
-  const answers = await operateAll(context, selection, caller, fields);
+  const results = await operateAll(context, selection, caller, fields);
   if (exchange.gone) return;
-  const results = answers.map(({ status, body }) => ({ status, body }));
-  replyJson(exchange.response, 200, { results }, { 'x-request-id': exchange.id });
+  const text = `{"results":[${results.join()}]}`;
+  replyText(exchange.response, 200, 'application/json', text, { 'x-request-id': exchange.id });
 }
 
 async function answerLines({ context, selection, exchange }: Call): Promise<void> {
@@ -150,11 +150,7 @@ async function answerLines({ context, selection, exchange }: Call): Promise<void
   }
   context.slots.letLast(exchange.request);
   context.deadlines.lasts(exchange);
-  const caller = callerOf(exchange, new Holder());
+  const caller = new Caller(exchange.key, exchange.id, new Holder());
   exchange.whenGone(() => selection.release(caller));
   await serveLines(context, selection, exchange, caller);
-}
-
-function callerOf({ key, id }: Exchange, holder: Caller['holder']): Caller {
-  return { key, requestId: id, holder, waiting: new Set() };
 }

@@ -22,6 +22,10 @@ export function ended(id: string, how: EndKind): RequestError {
   return new RequestError(410, code, `the reservation ${JSON.stringify(id)} has ended: ${endings[how]}`, 'id');
 }
 
+export function callerGone(): RequestError {
+  return new RequestError(503, 'caller_gone', 'the caller went away before the reservation was made');
+}
+
 export function noWorker(intake: Placeable, excluded: ReadonlySet<number>): RequestError {
   if (excluded.size === 0) return unplaceable(intake);
   return noWorkers(`none that serves ${JSON.stringify(intake.model)} is ready and not excluded`);

@@ -3,7 +3,7 @@
 // The request's body brings the operations, and the answer's body their answers, both as NDJSON and at the same time.
 // Operations are started in the order of their lines; answers come as they are ready, each with the tag of its line.
 
-import type { BodyLease } from '../exchange/body-budget.ts';
+import type { BodyBudget, BodyLease } from '../exchange/body-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parsedBytes } from '../exchange/json-weight.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
@@ -26,6 +26,8 @@ const lingerMsMax = 1000;
 /** A line may have this many chunks, plus one for every `pieceBytesMin` bytes: each costs time, however small. */
 const freePieces = 1024;
 const pieceBytesMin = 64;
+/** Answers of one connection that its client has not read; then it is closed. */
+const unreadAnswersBytesMax = 8 * 1024 * 1024;
 const newline = 0x0a;
 
 type Tag = string | number | null;
@@ -52,7 +54,7 @@ export async function serveLines(
       if (exchange.gone) break;
       if (line instanceof LimitReached) {
         context.metrics.limited.inc({ limit: line.limit });
-        write(exchange, null, { status: line.status, body: line.body(), error: line });
+        write(context, exchange, null, { status: line.status, body: line.body(), error: line });
         // Where the next line begins is unknown.
         break;
       }
@@ -75,10 +77,10 @@ export async function serveLines(
 
 /** The lines of a request's body; an error in place of a line that is too long, which is then the last one. */
 async function* linesOf(
-  { config, intakeSlices }: SelectionContext,
-  { request, lease }: Exchange,
+  { config, intakeSlices, bodyBudget }: SelectionContext,
+  { request }: Exchange,
 ): AsyncGenerator<Buffer | LimitReached> {
-  const begun = new BegunLine(config.bodyBytesMax, lease);
+  const begun = new BegunLine(config.bodyBytesMax, bodyBudget);
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       let from = 0;
@@ -99,19 +101,23 @@ async function* linesOf(
   } catch (error) {
     if (error instanceof LimitReached) yield error;
     // Otherwise the client went away; what it had begun to write is dropped.
+  } finally {
+    begun.drop();
   }
 }
 
 /** A line of which the end has not come yet. */
 class BegunLine {
   readonly #bytesMax: number;
-  readonly #lease: BodyLease | null;
+  readonly #budget: BodyBudget;
+  /** Null while the line is within one chunk. */
+  #lease: BodyLease | null = null;
   #pieces: Buffer[] = [];
   #bytes = 0;
 
-  constructor(bytesMax: number, lease: BodyLease | null) {
+  constructor(bytesMax: number, budget: BodyBudget) {
     this.#bytesMax = bytesMax;
-    this.#lease = lease;
+    this.#budget = budget;
   }
 
   /** @throws LimitReached */
@@ -124,17 +130,25 @@ class BegunLine {
     if (this.#pieces.length > freePieces + this.#bytes / pieceBytesMin) {
       throw new LimitReached('bodyPiecesMax', 400, 'body_in_pieces', 'a line arrives in too many chunks');
     }
-    // Never gives back, as the next line is likely to be as long.
-    this.#lease?.growTo(this.#bytes);
+    if (this.#pieces.length > 0) {
+      this.#lease ??= this.#budget.lease();
+      this.#lease.growTo(this.#bytes);
+    }
     this.#pieces.push(piece);
   }
 
   /** @returns the line; the next one begins */
   end(): Buffer {
     const line = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+    this.drop();
+    return line;
+  }
+
+  drop(): void {
     this.#pieces = [];
     this.#bytes = 0;
-    return line;
+    this.#lease?.release();
+    this.#lease = null;
   }
 }
 
@@ -168,7 +182,7 @@ async function operateLine(
   } finally {
     memory.release();
   }
-  write(exchange, tag, answer);
+  write(context, exchange, tag, answer);
 }
 
 function tagOf(fields: Fields): Tag {
@@ -183,7 +197,15 @@ function tooManyOpen(): LimitReached {
   return new LimitReached('openOperationsMax', 429, 'too_many_open', message);
 }
 
-function write({ response, gone }: Exchange, tag: Tag, { status, body }: OperationAnswer): void {
+function write({ metrics }: SelectionContext, exchange: Exchange, tag: Tag, { status, body }: OperationAnswer): void {
+  const { response, gone } = exchange;
   if (gone || response.writableEnded) return;
-  response.write(`${JSON.stringify({ ...(tag !== null && { tag }), status, body })}\n`);
+  const text = `${JSON.stringify({ ...(tag !== null && { tag }), status, body })}\n`;
+  if (response.writableLength + text.length <= unreadAnswersBytesMax) {
+    response.write(text);
+    return;
+  }
+  metrics.limited.inc({ limit: 'unreadAnswersBytesMax' });
+  exchange.abandon('unreadAnswersBytesMax');
+  response.destroy();
 }

@@ -7,7 +7,7 @@ import { handOver, type Placed, place } from '../inference/admission-placing.ts'
 import { type Booked, bookOf } from '../inference/attempt-book.ts';
 import { releaseAll } from '../pools/release-all.ts';
 import type { Made } from './answers.ts';
-import { deletedFirst, noWorker } from './errors.ts';
+import { callerGone, deletedFirst, noWorker } from './errors.ts';
 import { Reservation, reservationBytes } from './reservation.ts';
 import type { SelectionContext } from './selection-context.ts';
 import type { WaitingReservation } from './waiting-reservation.ts';
@@ -96,7 +96,7 @@ function notMade({ id, cancelled }: WaitingReservation, { intake, excluded }: Wa
     case 'waited':
       return full();
     case 'caller-gone':
-      return new RequestError(503, 'caller_gone', 'the caller went away before the reservation was made');
+      return callerGone();
     case null:
       return noWorker(intake, excluded);
   }

@@ -1,15 +1,15 @@
 // One operation by its name: alone, in a batch, or as a line of a connection. Its answer is a status and a body.
 
 import type { JsonText } from '../../tokens/exact-json.ts';
-import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/json-values.ts';
+import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { Fields, invalid, ObjectFields } from '../inference/request-fields.ts';
-import { reservationIdOf } from './read-fields.ts';
+import { plainFields, reservationIdOf } from './read-fields.ts';
 import type { Caller, Selection } from './selection.ts';
 import type { SelectionContext } from './selection-context.ts';
-import { batchOperationsMax } from './shapes.ts';
+import { batchOperationsMax, deleteBody } from './shapes.ts';
 
 export const operationNames = [
   'select',
@@ -83,15 +83,22 @@ export function operate(
         none(fields);
         return selection.show(caller, reservationIdOf(fields));
       case 'delete':
-        return selection.delete(caller, reservationIdOf(fields), plainOf(new Without(fields, namingWithId)));
+        return selection.delete(
+          caller,
+          reservationIdOf(fields),
+          plainFields(deleteBody, new Without(fields, namingWithId)),
+        );
       case undefined:
         throw invalid('op', `op must be one of ${operationNames.join(', ')}`);
     }
   });
 }
 
+/** Bytes of a batch's answers after which no further operation of it is begun. */
+const batchAnswersBytesMax = 16 * 1024 * 1024;
+
 /**
- * Runs the operations of a batch, started in their order. @returns their answers in the same order
+ * Runs the operations of a batch, begun in their order. @returns the JSON texts of their answers in the same order
  * @throws RequestError 400 if the body is no batch, 413 if it has too many
  */
 export async function operateAll(
@@ -99,7 +106,7 @@ export async function operateAll(
   selection: Selection,
   caller: Caller,
   fields: Fields,
-): Promise<readonly OperationAnswer[]> {
+): Promise<readonly string[]> {
   for (const name of fields.names())
     if (name !== 'operations') throw invalid(name, `${name} is not a field of a batch`);
   const list = fields.value('operations');
@@ -108,18 +115,33 @@ export async function operateAll(
     const message = `operations has ${list.length} operations; at most ${batchOperationsMax} go in a batch`;
     throw new LimitReached('batchOperationsMax', 413, 'batch_too_large', message);
   }
-  const started: Promise<OperationAnswer>[] = [];
+  let bytes = 0;
+  // Each as soon as it is there: a hundred long answers would block the event loop together.
+  const asText = async (running: Promise<OperationAnswer>): Promise<string> => {
+    const { status, body } = await running;
+    const text = JSON.stringify({ status, body });
+    bytes += text.length;
+    return text;
+  };
+  const started: Promise<string>[] = [];
+  const begin = (at: number, operation: Json): Promise<OperationAnswer> => {
+    if (bytes > batchAnswersBytesMax) return refused(tooLong());
+    if (isJsonObject(operation)) return operate(context, selection, caller, new ObjectFields(operation));
+    return refused(invalid(`operations[${at}]`, `operations[${at}] must be an object`));
+  };
+  const refused = (error: RequestError): Promise<OperationAnswer> =>
+    answered(context, caller, 'unknown', () => Promise.reject(error));
   for (const [at, operation] of (list as JsonList).entries()) {
     const turn = context.intakeSlices.take();
     if (turn !== null) await turn;
-    if (!isJsonObject(operation)) {
-      const wrong = (): never => {
-        throw invalid(`operations[${at}]`, `operations[${at}] must be an object`);
-      };
-      started.push(answered(context, caller, 'unknown', wrong));
-    } else started.push(operate(context, selection, caller, new ObjectFields(operation)));
+    started.push(asText(begin(at, operation)));
   }
   return Promise.all(started);
+}
+
+function tooLong(): LimitReached {
+  const message = 'the answers before this one are too long: it was not run (batchAnswersBytesMax)';
+  return new LimitReached('batchAnswersBytesMax', 413, 'answers_too_large', message);
 }
 
 /** The fields of an object without some. */
@@ -133,8 +155,8 @@ class Without extends Fields {
     this.#without = without;
   }
 
-  names(): Iterable<string> {
-    return [...this.#fields.names()].filter((name) => !this.#without.includes(name));
+  *names(): Iterable<string> {
+    for (const name of this.#fields.names()) if (!this.#without.includes(name)) yield name;
   }
 
   value(name: string): Json {
@@ -150,13 +172,4 @@ function none(fields: Fields): void {
   for (const name of fields.names()) {
     if (!namingWithId.includes(name)) throw invalid(name, `${name} is not a field of this operation`);
   }
-}
-
-function plainOf(fields: Fields): Record<string, unknown> {
-  const values: [string, unknown][] = [];
-  for (const name of fields.names()) {
-    const value = fields.value(name);
-    if (value !== null) values.push([name, value instanceof JsonFloat ? value.value : value]);
-  }
-  return Object.fromEntries(values);
 }

@@ -23,6 +23,11 @@ type Given = PromptInput | { readonly kind: 'hashes'; readonly isl: number; read
 
 const forms = ['tokens', 'text', 'messages', 'blockHashes'] as const;
 const blockSizeMax = 65_536;
+/** Hashes of a list, which takes a hundred times as long as base64 of them. */
+const listedHashesMax = 65_536;
+/** Of signed and of unsigned integers of 64 bits. */
+const hashMin = -(2n ** 63n);
+const hashMax = 2n ** 64n - 1n;
 
 /** What the choice needs of a prompt, besides what the caller asks of the choice. */
 export type PlacedPrompt = ResolvedModel & Pick<Placeable, 'known' | 'hashed'> & { readonly isl: number };
@@ -148,11 +153,14 @@ function hashesIn(value: Json, name: string): Uint32Array {
   const read: ArrayLike<Json> | null =
     Array.isArray(value) || value instanceof Uint32Array ? (value as JsonList) : null;
   if (read === null) throw invalid(name, `${name} must be an array of 64-bit integers, or base64 of them`);
+  if (read.length > listedHashesMax) {
+    throw invalid(name, `${name} lists more than ${listedHashesMax} hashes (listedHashesMax); base64 takes more`);
+  }
   const all = new BigInt64Array(read.length);
   for (let i = 0; i < read.length; i++) {
     const hash = read[i]!;
     const isHash = (typeof hash === 'number' && Number.isSafeInteger(hash)) || typeof hash === 'bigint';
-    if (!isHash || hash < -(2n ** 63n) || hash >= 2n ** 64n) {
+    if (!isHash || hash < hashMin || hash > hashMax) {
       throw invalid(`${name}[${i}]`, `${name}[${i}] is not a 64-bit integer`);
     }
     all[i] = BigInt(hash);

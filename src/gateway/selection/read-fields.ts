@@ -5,11 +5,14 @@ import { isJsonObject, type Json, JsonFloat } from '../../tokens/json-values.ts'
 import { RequestError } from '../../wire/openai-error.ts';
 import type { TurnSlices } from '../exchange/turn-slices.ts';
 import { type Fields, invalid, RequestFields } from '../inference/request-fields.ts';
+import { excludedMax } from './shapes.ts';
 
 /** A smaller body is parsed in one go. */
 const inlineBytesMax = 131_072;
 /** Units of a larger body parsed per turn of the event loop: about 4 ms. */
 const unitsPerTurn = 16_384;
+/** Items of a list, or members of an object, that are checked: the check is one step. */
+const checkedItemsMax: number = excludedMax;
 
 /** Fields whose values are large or exact: they are read where they are used. */
 const opaque: ReadonlySet<string> = new Set([
@@ -43,14 +46,21 @@ async function readInTurns(fields: RequestFields, slices: TurnSlices): Promise<F
 }
 
 /** @throws RequestError 400 naming the field */
-export function checked<T>(shape: z.ZodType<T>, fields: Fields): T {
-  const entries: [string, unknown][] = [];
+export function checked<T>(shape: z.ZodObject & z.ZodType<T>, fields: Fields): T {
+  return checkedValue<T>(shape, plainFields(shape, fields));
+}
+
+/** The values of an object's fields. @throws RequestError 400 at the first field that the shape lacks */
+export function plainFields({ shape }: z.ZodObject, fields: Fields): Readonly<Record<string, unknown>> {
+  const values: Record<string, unknown> = {};
   for (const name of fields.names()) {
+    // Here already: a body may have a million names.
+    if (!Object.hasOwn(shape, name)) throw invalid(name, `${name} is not a field of this operation`);
     const value = fields.value(name);
     // As for clients' requests, null is no value.
-    if (value !== null) entries.push([name, opaque.has(name) ? value : plain(value)]);
+    if (value !== null) values[name] = opaque.has(name) ? value : plain(value, name);
   }
-  return checkedValue(shape, Object.fromEntries(entries));
+  return values;
 }
 
 /** @throws RequestError 400 naming the field */
@@ -66,9 +76,10 @@ export function checkedValue<T>(shape: z.ZodType<T>, value: unknown): T {
   throw invalid(name, `${name}: ${issue?.message ?? 'is not valid'}`);
 }
 
-/** A number from 0 up in a query. */
+/** Values of a query; those of digits only are numbers. @throws RequestError 400 */
 export function queryValues(query: string): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
+  // Without a prototype, so that no name is special.
+  const values = Object.create(null) as Record<string, unknown>;
   for (const [name, text] of new URLSearchParams(query)) {
     if (Object.hasOwn(values, name)) throw invalid(name, `the query has ${name} twice`);
     values[name] = /^\d{1,15}$/.test(text) ? Number(text) : text;
@@ -89,9 +100,13 @@ function fieldName(path: readonly PropertyKey[]): string {
     .join('');
 }
 
-/** Plain JavaScript values. Small by then: what is large is read elsewhere. */
-function plain(value: Json): unknown {
+/** Plain JavaScript values. What may be large is read elsewhere. @throws RequestError 400 */
+function plain(value: Json, field: string): unknown {
   if (value instanceof JsonFloat) return value.value;
-  if (isJsonObject(value)) return Object.fromEntries([...value].map(([name, member]) => [name, plain(member)]));
-  return Array.isArray(value) ? (value as Json[]).map(plain) : value;
+  const itemCount = isJsonObject(value) ? value.size : Array.isArray(value) ? value.length : 0;
+  if (itemCount > checkedItemsMax) throw invalid(field, `${field} has more than ${checkedItemsMax} items`);
+  if (isJsonObject(value)) {
+    return Object.fromEntries([...value].map(([name, member]) => [name, plain(member, field)]));
+  }
+  return Array.isArray(value) ? (value as Json[]).map((item) => plain(item, field)) : value;
 }

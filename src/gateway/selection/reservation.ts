@@ -35,6 +35,8 @@ export class Reservation {
   readonly model: string;
   /** Of each sequence, as reported so far. */
   readonly outputTokens: number[];
+  /** Its bookings have ended with the worker; the rest of it is about to. */
+  workerRemoved = false;
   readonly #book: AttemptBook;
   readonly #memory: BodyLease;
   #decodes = false;

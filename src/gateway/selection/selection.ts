@@ -9,7 +9,7 @@ import { LimitReached } from '../exchange/limit-reached.ts';
 import { applicantOf, type Placeable } from '../inference/admission-applicant.ts';
 import { type Fields, invalid } from '../inference/request-fields.ts';
 import { chosen, named, reservationAnswer, reservedAnswer, whereIs } from './answers.ts';
-import { deletedFirst, ended, noWorker } from './errors.ts';
+import { callerGone, deletedFirst, ended, noWorker } from './errors.ts';
 import { makeReservation } from './make-reservation.ts';
 import { type PlacedPrompt, readPrompt } from './prompts.ts';
 import { checked, checkedValue } from './read-fields.ts';
@@ -24,15 +24,23 @@ const endedPerTurnMax = 256;
 /** Time until a caller may find room again: a guess. */
 const retryAfterS = 1;
 
-/** Who calls. */
-export interface Caller {
+/** Who calls: one request, or one connection. */
+export class Caller {
   /** Null: the admin key, or none is needed. */
   readonly key: ApiKey | null;
   readonly requestId: string;
   /** Holds what it reserves; null: the leases do alone. */
   readonly holder: Holder<Reservation> | null;
   /** Reservations of this caller that are being made, to be cancelled when it goes. */
-  readonly waiting: Set<WaitingReservation>;
+  readonly waiting: Set<WaitingReservation> = new Set();
+  /** It can reserve nothing any more: nobody would release that. */
+  gone = false;
+
+  constructor(key: ApiKey | null, requestId: string, holder: Holder<Reservation> | null) {
+    this.key = key;
+    this.requestId = requestId;
+    this.holder = holder;
+  }
 }
 
 type EntryOf = Entry<Reservation>;
@@ -71,6 +79,8 @@ export class Selection {
   async reserve(caller: Caller, fields: Fields): Promise<object> {
     const body = checked(shapes.reserveBody, fields);
     const { config } = this.#context;
+    // An operation may be read after its connection has closed.
+    if (caller.gone) throw callerGone();
     const id = body.id ?? randomUUID();
     const leaseMs = leaseOf(body.leaseS, caller.holder !== null, config);
     const nowMs = performance.now();
@@ -126,7 +136,10 @@ export class Selection {
   delete(caller: Caller, id: string, given: unknown): object {
     const { outcome, promptTokens, cachedTokens, outputTokens } = checkedValue(shapes.deleteBody, given);
     checkedValue(shapes.reservationId, id);
-    if (cachedTokens !== undefined && cachedTokens > (promptTokens ?? 0)) {
+    if (promptTokens === undefined && (cachedTokens ?? outputTokens) !== undefined) {
+      throw invalid('promptTokens', 'cachedTokens and outputTokens need promptTokens: they are the usage together');
+    }
+    if (cachedTokens !== undefined && cachedTokens > promptTokens!) {
       throw invalid('cachedTokens', 'cachedTokens must be at most promptTokens');
     }
     const nowMs = performance.now();
@@ -197,6 +210,7 @@ export class Selection {
 
   /** The caller is gone: cancels what it waits for, and ends what it holds, some in each turn of the event loop. */
   release(caller: Caller): void {
+    caller.gone = true;
     for (const waiting of [...caller.waiting]) waiting.cancel('caller-gone');
     const { holder } = caller;
     if (holder === null) return;
@@ -256,12 +270,19 @@ export class Selection {
     const nowMs = performance.now();
     const found = this.#table.find(key, nowMs);
     if (found.kind === 'live') {
-      if (!this.#table.isDue(found.entry, nowMs)) return found;
-      this.#end(found.entry, 'leaked', 'aborted');
-      throw ended(id, 'leaked');
+      const how = this.#overWith(found.entry, found.held, nowMs);
+      if (how === null) return found;
+      this.#end(found.entry, how, 'aborted');
+      throw ended(id, how);
     }
     if (found.kind === 'ended') throw ended(id, found.how);
     throw new RequestError(404, 'reservation_not_found', `there is no reservation ${JSON.stringify(id)}`, 'id');
+  }
+
+  /** How a live reservation has ended already, though it is not removed yet; null: it has not. */
+  #overWith(entry: EntryOf, held: Reservation, nowMs: number): EndKind | null {
+    if (held.workerRemoved) return 'worker-removed';
+    return this.#table.isDue(entry, nowMs) ? 'leaked' : null;
   }
 
   #end(
@@ -287,11 +308,15 @@ export class Selection {
     if (overdue.length > 0) setImmediate(() => this.#leak());
   }
 
-  /** The router has ended the bookings already. */
+  /** The router has ended the bookings already; the reservations end some in each turn of the event loop. */
   #left(engine: Engine): void {
-    for (const entry of this.#table.all()) {
-      if (entry.held?.placed.worker.engine === engine) this.#end(entry, 'worker-removed', 'aborted');
-    }
+    const ofEngine = [...this.#table.all()].filter(({ held }) => held?.placed.worker.engine === engine);
+    for (const { held } of ofEngine) held!.workerRemoved = true;
+    const endSome = (): void => {
+      for (const entry of ofEngine.splice(-endedPerTurnMax)) this.#end(entry, 'worker-removed', 'aborted');
+      if (ofEngine.length > 0) setImmediate(endSome);
+    };
+    endSome();
   }
 
   #limited(limit: string): void {

@@ -132,7 +132,6 @@ export const deleteBody = z.strictObject({
   cachedTokens: z.int().min(0).max(tokensMax).optional(),
   outputTokens: z.int().min(0).max(tokensMax).optional(),
 });
-export const noBody = z.strictObject({});
 
 export type PromptBody = z.infer<typeof promptBody>;
 export type SelectBody = z.infer<typeof selectBody>;
