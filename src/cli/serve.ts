@@ -78,7 +78,8 @@ export async function serve(command: Command, relays = true): Promise<void> {
   const gateway = await start(command, load, relays);
   const { policy } = gateway.config;
   // First: it is what people look for.
-  if (gateway.config.adminPort !== 'none') console.log(`kvoyant's page: ${gateway.adminUrl}/dashboard/`);
+  if (gateway.adminUrl.startsWith('http') && gateway.config.adminPort !== 'none')
+    console.log(`kvoyant's page: ${gateway.adminUrl}/dashboard/`);
   console.log(`kvoyant for operators at ${gateway.adminUrl} (metrics, workers, loads, decisions)`);
   if (gateway.healthUrl !== null) console.log(`kvoyant for health probes at ${gateway.healthUrl} (health, ready)`);
   console.log(

@@ -9,6 +9,7 @@ import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { addressesIn } from './address-range.ts';
 import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
+import { unixPathOf } from './config/listen-address.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
@@ -159,15 +160,16 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   );
   const acceptHold = new AcceptHold(() => performance.now());
   let isTrusted = addressesIn(config.trustedProxies);
+  const unix = unixPathOf(config.host) !== null;
   const slots = new ConnectionSlots(
     () => {
       const { connectionsMax, unprovenPerAddressMax } = live.current;
-      return { connectionsMax, unprovenPerAddressMax, isTrusted };
+      return { connectionsMax, unprovenPerAddressMax, unix, isTrusted };
     },
     (limit) => metrics.limited.inc({ limit }),
     () => performance.now(),
   );
-  const operatorSlots = operatorConnections(() => performance.now());
+  const operatorSlots = operatorConnections(config, () => performance.now());
   const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
   const answerBudget = new AnswerBudget();
   const door = {
@@ -248,7 +250,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     log,
   };
   if (config.selection) selection = new Selection(context);
-  const server = createGatewayServer(context, files.tls, (request, response) =>
+  const server = createGatewayServer(context, unix ? null : files.tls, (request, response) =>
     handleClient(context, request, response),
   );
   const adminPort = operatorPort(config, [...config.workers, ...files.workers]);
@@ -287,7 +289,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
     // The operators' listener first: if its port is taken, no client has been served.
-    if (operators !== null) await listenForOperators(operators, config.adminHost, adminPort!);
+    if (operators !== null) await listenForOperators(operators, config, adminPort!);
     if (config.healthPort !== 'none') health = await startHealthThread(context, config.healthPort, files.tls);
     if (config.threads > 1) {
       fronts = await Fronts.start(context, {
@@ -295,7 +297,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         settings: () => frontSettings(live.current, loaded, context.tracing !== null),
         onDeath: () => metrics.threadDeaths.inc(),
       });
-      await fronts.listen(config.host, config.port);
+      await fronts.listen(config);
     } else await listen(server, config);
   } catch (error) {
     await collector?.close();

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ApiKey } from './api-keys.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { linkLocalFault } from './link-local.ts';
+import { isThisMachine, unixPathOf } from './listen-address.ts';
 import { engines, keys, type SettingType } from './setting-type.ts';
 import { type SettingName, settingNames, settingOf, type settings } from './settings.ts';
 
@@ -67,7 +68,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       fault('apiKeys', [index], `names ${name} twice`),
     ),
   ];
-  faults.push(...certificateFaults(config));
+  faults.push(...certificateFaults(config), ...socketFaults(config));
   for (const [index, spec] of config.workers.entries()) {
     const message = config.allowLinkLocal ? null : linkLocalFault(spec);
     if (message !== null) faults.push(fault('workers', [index], message));
@@ -87,7 +88,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
       faults.push(fault(missing[0]!, [], 'is missing: TLS needs both a certificate and its key'));
   }
   const isKeyed = config.apiKeys.length > 0 || config.apiKeysFile !== null || config.clientCertRequired;
-  if (!isLoopback(config.host) && !config.allowOpen && !isKeyed) {
+  if (!isThisMachine(config.host) && !config.allowOpen && !isKeyed) {
     faults.push(
       fault('host', [], `${config.host} is open to other machines: set apiKeys, or allowOpen to admit everyone`),
     );
@@ -98,7 +99,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     const message = `must be at least ${bodiesBytesMin}, ${largestBodiesMin} times bodyBytesMax`;
     faults.push(fault('bodiesBytesMax', [], message));
   }
-  if (!isLoopback(config.adminHost) && config.adminKey === null && config.viewKey === null) {
+  if (!isThisMachine(config.adminHost) && config.adminKey === null && config.viewKey === null) {
     const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;
     faults.push(fault('adminHost', [], message));
   }
@@ -113,6 +114,17 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
   if (config.lateBinding && !config.queue) faults.push(fault('lateBinding', [], 'needs the queue: set queue as well'));
   if (faults.length > 0) throw configError(faults);
   return config;
+}
+
+/** Settings that make no sense at a unix socket. */
+function socketFaults({ host, adminHost, adminPort, healthPort, clientCaFile }: GatewayConfig): ConfigFault[] {
+  if (unixPathOf(host) === null) return [];
+  const faults: ConfigFault[] = [];
+  if (host === adminHost && adminPort !== 'none')
+    faults.push(fault('adminHost', [], `is ${host}, where clients connect`));
+  if (healthPort !== 'none') faults.push(fault('healthPort', [], `needs an address as host, not ${host}`));
+  if (clientCaFile !== null) faults.push(fault('clientCaFile', [], `needs an address as host: ${host} has no TLS`));
+  return faults;
 }
 
 function certificateFaults(config: GatewayConfig): ConfigFault[] {
@@ -174,7 +186,7 @@ function selectionFaults(config: GatewayConfig): ConfigFault[] {
   const { host, adminKey, apiKeys, apiKeysFile, reservationMs, reservationMsMax, threads } = config;
   const faults: ConfigFault[] = [];
   const mayHaveKey = adminKey !== null || apiKeysFile !== null || apiKeys.some(({ selection }) => selection);
-  if (!isLoopback(host) && !mayHaveKey) {
+  if (!isThisMachine(host) && !mayHaveKey) {
     const message = `needs a key, since ${host} is open to other machines: set adminKey, or an API key with selection: true`;
     faults.push(fault('selection', [], message));
   }
@@ -185,11 +197,6 @@ function selectionFaults(config: GatewayConfig): ConfigFault[] {
     faults.push(fault('reservationMs', [], `must be at most reservationMsMax (${reservationMsMax})`));
   }
   return faults;
-}
-
-/** Whether only this machine can reach the address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** Reads the list in a file of workers. @throws ConfigError */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { isAddressRange } from '../address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
+import { listenAddressFault, plainHost } from './listen-address.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
 
 /**
@@ -57,6 +58,27 @@ export function text(initial: string): SettingType<string> {
 export const nullableText: SettingType<string | null> = { kind: 'text', initial: null, schema: textSchema.nullable() };
 
 export const path: SettingType<string | null> = nullableText;
+
+/** An address, or `unix:/PATH`. */
+export function listenAddress(initial: string): SettingType<string> {
+  const schema = textSchema.transform((value, context) => {
+    const host = plainHost(value);
+    const message = listenAddressFault(host);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+    return host;
+  });
+  return { kind: 'text', initial, schema };
+}
+
+/** Permissions as three octal digits; YAML reads them as a number. */
+export function permissions(initial: string): SettingType<string> {
+  const error = 'must be three digits from 0 to 7, such as 660';
+  const schema = z
+    .union([z.string(), z.number()], { error })
+    .transform(String)
+    .pipe(z.string().regex(/^[0-7]{3}$/, { error }));
+  return { kind: 'text', initial, schema };
+}
 
 export function flag(initial: boolean): SettingType<boolean> {
   return { kind: 'switch', initial, schema: z.boolean({ error: 'must be true or false' }) };

@@ -5,6 +5,7 @@ import { Socket } from 'node:net';
 import { BlockHasher } from '../../core/index.ts';
 import { loadTokenizer } from '../../tokens/load-tokenizer.ts';
 import { addressesIn } from '../address-range.ts';
+import { unixPathOf } from '../config/listen-address.ts';
 import { AnswerBudget, answersBytesMax } from '../exchange/answer-budget.ts';
 import { AnswerDeadlines } from '../exchange/answer-deadlines.ts';
 import { BodyBudget, bodiesBytesMax } from '../exchange/body-budget.ts';
@@ -53,10 +54,11 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
   const acceptHold = new AcceptHold(nowMs);
   const onLimit = (limit: string): void => owner.post({ kind: 'limited', limit });
   let isTrusted = addressesIn(config.trustedProxies);
+  const unix = unixPathOf(config.host) !== null;
   const slots = new ConnectionSlots(
     () => {
       const { connectionsMax, unprovenPerAddressMax } = config;
-      return { connectionsMax, unprovenPerAddressMax, isTrusted };
+      return { connectionsMax, unprovenPerAddressMax, unix, isTrusted };
     },
     onLimit,
     nowMs,

@@ -2,6 +2,7 @@
 
 import type { GatewayConfig } from '../config/config.ts';
 import { largestBodiesMin } from '../config/config.ts';
+import { unixPathOf } from '../config/listen-address.ts';
 import type { ReferencedFiles } from '../config/referenced-files.ts';
 import type { FrontSettings } from './front-messages.ts';
 
@@ -23,7 +24,7 @@ export function frontSettings(
       bodiesBytesMax: bodiesBytesMax === 'auto' ? 'auto' : Math.max(bodiesBytesMin, share(bodiesBytesMax)),
     },
     apiKeys: [...config.apiKeys, ...apiKeys],
-    tls,
+    tls: unixPathOf(config.host) === null ? tls : null,
     traces,
   };
 }

@@ -10,6 +10,7 @@ import { takeProven } from '../http/client-certificates.ts';
 import { handleClient } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { take } from '../http/http-failure.ts';
+import { type ListenPlace, listen } from '../http/listening.ts';
 import { until } from '../until.ts';
 import { figuresIntervalMs } from './front-handover.ts';
 import type { FrontFigures, FrontSettings } from './front-messages.ts';
@@ -26,8 +27,6 @@ const silenceMsMax = 30_000;
 const youngMs = 2000;
 /** Time for a front to end beyond the grace period of its answers. */
 const stopMsMax = 2000;
-/** Connections waiting to be accepted. */
-const backlogMax = 4096;
 
 export interface FrontsOptions {
   readonly count: number;
@@ -91,8 +90,9 @@ export class Fronts {
     return this.#acceptor.listening;
   }
 
+  /** 0 at a unix socket. */
   get port(): number {
-    return (this.#acceptor.address() as AddressInfo).port;
+    return (this.#acceptor.address() as Partial<AddressInfo>).port ?? 0;
   }
 
   /** Process ids of the fronts. */
@@ -115,8 +115,8 @@ export class Fronts {
     return { connections, bodyBytes, answerBytes };
   }
 
-  listen(host: string, port: number): Promise<void> {
-    return listening(this.#acceptor, () => this.#acceptor.listen({ host, port, backlog: backlogMax }));
+  listen(place: ListenPlace): Promise<void> {
+    return listen(this.#acceptor, place);
   }
 
   /** Settings have changed. */

@@ -3,7 +3,8 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
-import { type GatewayConfig, isLoopback } from '../config/config.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import { isLoopback, isThisMachine, unixPathOf } from '../config/listen-address.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
@@ -117,7 +118,7 @@ export class Access {
       const message = `the key ${exchange.key.name} may not use the selection service: it needs selection: true`;
       throw new RequestError(403, 'selection_not_allowed', message);
     }
-    if (secret !== null || this.#admin !== null || !this.#keyring.open || !isLoopback(host)) {
+    if (secret !== null || this.#admin !== null || !this.#keyring.open || !isThisMachine(host)) {
       throw unauthorized('invalid_api_key', 'an API key with selection: true, or the admin key, is required');
     }
     const reason = whyForeign(exchange, host);
@@ -260,7 +261,9 @@ export function describeAccess(
   keyCount: number,
   adminUrl: string | null,
 ): readonly { readonly loud: boolean; readonly message: string }[] {
-  const everyone = isLoopback(host) ? 'everyone on this machine' : 'EVERYONE WHO REACHES THE ADDRESS';
+  const local = isThisMachine(host);
+  const onMachine = unixPathOf(host) === null ? 'everyone on this machine' : 'everyone who may open the socket';
+  const everyone = local ? onMachine : 'EVERYONE WHO REACHES THE ADDRESS';
   const holders = 'everyone with a certificate of clientCaFile';
   const quiet = (message: string) => ({ loud: false, message });
   const subject = 'workers, loads, decisions and metrics';
@@ -269,9 +272,9 @@ export function describeAccess(
     keyCount === 0 && clientCertRequired
       ? quiet(`no API keys are set: ${holders} may use every model`)
       : keyCount === 0
-        ? { loud: !isLoopback(host), message: `no API keys are set: ${everyone} may use every model` }
+        ? { loud: !local, message: `no API keys are set: ${everyone} may use every model` }
         : quiet(`the OpenAI API is open to ${keyCount} API keys`),
-    { loud: !isLoopback(host), message: `/health and /ready are open to ${everyone}` },
+    { loud: !local, message: `/health and /ready are open to ${everyone}` },
     ...(adminKey !== null ? [quiet(`${subject}: with the admin key${at && `, also${at}`}`)] : []),
     ...(adminKey === null && adminUrl !== null ? [quiet(`${subject}: this machine only, without a key,${at}`)] : []),
     ...(adminKey === null && adminUrl === null && viewKey === null ? [quiet(`${subject}: open to nobody`)] : []),
@@ -316,7 +319,8 @@ function whyForeign(exchange: Exchange, adminHost: string): string | null {
 /** @returns null if the request comes from this machine without a proxy, and names it */
 function whyElsewhere({ request }: Exchange, adminHost: string): string | null {
   const { headers, socket } = request;
-  if (!isLoopback(socket.remoteAddress ?? '')) return 'only requests from the same machine are allowed';
+  if (unixPathOf(adminHost) === null && !isLoopback(socket.remoteAddress ?? ''))
+    return 'only requests from the same machine are allowed';
   const carried = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
   if (carried !== undefined) return `requests through a proxy are not allowed (header ${carried})`;
   const name = hostName(headers.host ?? '');

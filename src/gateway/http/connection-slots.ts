@@ -13,10 +13,14 @@ import { UnprovenClients } from './unproven-clients.ts';
 const graceMs = 1000;
 /** Requests pipelined on one connection. */
 const pipelinedRequestsMax = 32;
+/** Stands for the address of those that connect to a unix socket. */
+const unixClient = 'unix';
 
 export interface SlotSettings {
   readonly connectionsMax: number;
   readonly unprovenPerAddressMax: number;
+  /** All connections come over a unix socket, and so from one address. */
+  readonly unix: boolean;
   /** Trusted proxies are never closed to make room: they carry many clients. */
   isTrusted(remoteAddress: string): boolean;
 }
@@ -29,7 +33,7 @@ export type SlotState = 'unproven' | 'idle' | 'busy';
 /** A connection's slot, from its acceptance until its socket closes. */
 interface Slot {
   readonly socket: Socket;
-  /** Addresses and ports of both ends: the same for a socket and the TLS socket on top of it. */
+  /** Addresses and ports of both ends: the same for a socket and the TLS socket on top of it. Unix sockets: a number. */
   readonly ends: string;
   readonly client: string;
   readonly trusted: boolean;
@@ -53,6 +57,7 @@ export class ConnectionSlots {
   readonly #nowMs: () => number;
   /** By `ends`. */
   readonly #slots = new Map<string, Slot>();
+  #nextSocket = 0;
   readonly #bySocket = new WeakMap<Socket, Slot>();
   readonly #unproven = new UnprovenClients<Slot>();
   /** Longest idle first. */
@@ -80,14 +85,19 @@ export class ConnectionSlots {
    * @returns false if the new one was closed instead
    */
   admit(socket: Socket): boolean {
-    const { remoteAddress } = socket;
-    // Already disconnected.
-    if (remoteAddress === undefined) return refuse(socket);
     const settings = this.#settings();
-    const client = clientOf(remoteAddress);
+    const remoteAddress = settings.unix ? unixClient : socket.remoteAddress;
+    // Already disconnected.
+    if (remoteAddress === undefined || socket.destroyed) return refuse(socket);
+    const client = settings.unix ? unixClient : clientOf(remoteAddress);
     if (!this.#makeRoom(client, settings)) return refuse(socket);
     const slot: Slot = {
-      ...{ socket, ends: endsOf(socket), client, trusted: settings.isTrusted(remoteAddress) },
+      ...{
+        socket,
+        ends: settings.unix ? `${unixClient} ${this.#nextSocket++}` : endsOf(socket),
+        client,
+        trusted: settings.isTrusted(remoteAddress),
+      },
       ...{
         acceptedMs: this.#nowMs(),
         state: 'unproven',
@@ -99,6 +109,8 @@ export class ConnectionSlots {
       },
     };
     this.#slots.set(slot.ends, slot);
+    // There is no TLS on a unix socket, so requests come with this very socket.
+    if (settings.unix) this.#bySocket.set(socket, slot);
     if (!slot.trusted) this.#unproven.add(client, slot);
     socket.once('close', () => this.#leave(slot));
     return true;

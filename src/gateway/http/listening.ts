@@ -2,13 +2,15 @@
 
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { ConfigError, type GatewayConfig } from '../config/config.ts';
+import { unixPathOf } from '../config/listen-address.ts';
 import type { TlsIdentity } from '../config/pem-files.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { healthFacts } from './health-answers.ts';
 import { HealthListenError, HealthThread } from './health-thread.ts';
+import { listenAtSocket } from './unix-socket.ts';
 
 /** Connections waiting to be accepted; large enough for a burst of a thousand. */
 const backlogMax = 4096;
@@ -17,10 +19,16 @@ const idleSweepMs = 50;
 const farewellMsMax = 200;
 
 /** @throws ConfigError with advice if the address can't be used */
-export async function listenForOperators(server: Server | TlsServer, host: string, port: number): Promise<void> {
+export async function listenForOperators(
+  server: Server | TlsServer,
+  { adminHost: host, socketMode }: Pick<GatewayConfig, 'adminHost' | 'socketMode'>,
+  port: number,
+): Promise<void> {
   try {
-    await listen(server, { host, port });
+    await listen(server, { host, port, socketMode });
   } catch (error) {
+    if (unixPathOf(host) !== null)
+      throw new ConfigError('adminHost', `${host} can't be used: ${(error as Error).message}`);
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? 'is taken' : `can't be used (${message})`;
     const hint =
@@ -29,11 +37,14 @@ export async function listenForOperators(server: Server | TlsServer, host: strin
   }
 }
 
-export function listen(
-  server: Server | TlsServer,
-  { host, port }: Pick<GatewayConfig, 'host' | 'port'>,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
+export type ListenPlace = Pick<GatewayConfig, 'host' | 'port' | 'socketMode'>;
+
+export async function listen(server: NetServer, { host, port, socketMode }: ListenPlace): Promise<void> {
+  const path = unixPathOf(host);
+  if (path !== null) {
+    return await listenAtSocket(server, { path, mode: Number.parseInt(socketMode, 8), backlog: backlogMax });
+  }
+  return await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: backlogMax }, () => {
       server.off('error', reject);
@@ -63,10 +74,13 @@ export async function startHealthThread(
 }
 
 export function addressOf(server: Server | TlsServer, host: string): string {
-  return urlOf(server instanceof TlsServer, host, (server.address() as AddressInfo).port);
+  const { port = 0 } = server.address() as Partial<AddressInfo>;
+  return urlOf(server instanceof TlsServer, host, port);
 }
 
+/** A unix socket has no URL: `unix:/PATH` stands for it. */
 export function urlOf(secure: boolean, host: string, port: number): string {
+  if (unixPathOf(host) !== null) return host;
   return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 

@@ -3,8 +3,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
-import { type GatewayConfig, isLoopback } from '../config/config.ts';
+import type { GatewayConfig } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
+import { isLoopback, isThisMachine, unixPathOf } from '../config/listen-address.ts';
 import type { TlsIdentity } from '../config/pem-files.ts';
 import { AcceptHold } from './accept-hold.ts';
 import { receiveInSlices } from './connection-slices.ts';
@@ -22,8 +23,12 @@ const requestMsMax = 30_000;
 const portMax = 65_535;
 
 /** @param nowMs a monotonic clock */
-export function operatorConnections(nowMs: () => number): ConnectionSlots {
-  const settings = { connectionsMax, unprovenPerAddressMax, isTrusted: () => false };
+export function operatorConnections(
+  { adminHost }: Pick<GatewayConfig, 'adminHost'>,
+  nowMs: () => number,
+): ConnectionSlots {
+  const unix = unixPathOf(adminHost) !== null;
+  const settings = { connectionsMax, unprovenPerAddressMax, unix, isTrusted: () => false };
   return new ConnectionSlots(
     () => settings,
     () => undefined,
@@ -46,7 +51,7 @@ export function createOperatorServer(
     maxHeaderSize: context.config.headerBytesMax,
   };
   const server =
-    tls === null || isLoopback(context.config.adminHost)
+    tls === null || isThisMachine(context.config.adminHost)
       ? createServer(options)
       : createTlsServer({ ...options, ...tls, handshakeTimeout: requestMsMax });
   receiveInSlices(server, new AcceptHold(nowMs), nowMs, (socket) => slots.admit(socket));

@@ -1,7 +1,7 @@
 // The routing rights of a client: which priorities it may use, and whether it may pin workers and change weights.
 
 import type { ApiKey } from '../config/api-keys.ts';
-import { isLoopback } from '../config/config.ts';
+import { isThisMachine } from '../config/listen-address.ts';
 
 export interface ClientRights {
   /** Lower goes first. */
@@ -19,11 +19,11 @@ const all: ClientRights = { priorityMin, priorityMax, routing: true };
 const none: ClientRights = { priorityMin: 0, priorityMax: 0, routing: false };
 
 /**
- * Without API keys, clients have all rights if the gateway listens on loopback only, and none otherwise.
+ * Without API keys, clients have all rights if only this machine can reach the gateway, and none otherwise.
  * @param host the address the gateway listens on
  */
 export function rightsOf(key: ApiKey | null, host: string): ClientRights {
-  if (key === null) return isLoopback(host) ? all : none;
+  if (key === null) return isThisMachine(host) ? all : none;
   const [min, max] = key.priorities ?? [0, 0];
   return { priorityMin: min, priorityMax: max, routing: key.routing };
 }

@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { type GatewayConfig, isLoopback } from '../config/config.ts';
+import type { GatewayConfig } from '../config/config.ts';
+import { isLoopback } from '../config/listen-address.ts';
 import type { FeedCommons } from '../feeds/feed-commons.ts';
 import { NatsLink } from './nats-link.ts';
 import { Peers, type PeersOptions } from './peers.ts';

@@ -34,7 +34,7 @@ class FakeSocket extends EventEmitter {
 
 let nowMs = 0;
 let limits: string[] = [];
-let settings = { connectionsMax: 4, unprovenPerAddressMax: 100, isTrusted: addressesIn(['10.0.0.99']) };
+let settings = { connectionsMax: 4, unprovenPerAddressMax: 100, unix: false, isTrusted: addressesIn(['10.0.0.99']) };
 let slots: ConnectionSlots;
 
 beforeEach(() => {
