@@ -1,10 +1,12 @@
 // Reads the model that a JSON body names, and refuses bodies that another reader could understand differently.
 
+import { type BodyLength, lengthOfJson } from './body-length.ts';
 import { memberCount, skipSpace } from './json-members.ts';
 
 export type ModelReading =
   /** Null: the body names none. */
-  { readonly kind: 'model'; readonly model: string | null } | { readonly kind: 'wrong'; readonly message: string };
+  | { readonly kind: 'model'; readonly model: string | null; readonly length: BodyLength }
+  | { readonly kind: 'wrong'; readonly message: string };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Longest model name, in characters. */
@@ -26,10 +28,11 @@ export function readJsonModel(body: Buffer, contentType: string | null): ModelRe
     return wrong('the body must be a JSON object');
   if (namesTwice(body, 'model')) return wrong('the body names the model twice');
   const { model = null } = value as { model?: unknown };
-  if (model === null) return { kind: 'model', model };
+  const length = lengthOfJson(value as Record<string, unknown>);
+  if (model === null) return { kind: 'model', model, length };
   if (typeof model !== 'string') return wrong('model must be a string');
   if (model.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} characters`);
-  return { kind: 'model', model };
+  return { kind: 'model', model, length };
 }
 
 /**

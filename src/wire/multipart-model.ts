@@ -1,6 +1,7 @@
 // Reads the model that a multipart form (RFC 7578) names, and refuses forms that another reader could understand
 // differently.
 
+import { type BodyLength, noLength } from './body-length.ts';
 import { type ModelReading, modelLengthMax } from './json-model.ts';
 
 /** Limits on the parts of a form and on the header bytes of one part. */
@@ -22,6 +23,7 @@ export function readMultipartModel(body: Buffer, contentType: string | null): Mo
   let at = delimiter.length - 2;
   if (!isAt(body, 0, `--${boundary}`)) return wrong('the form must begin with its boundary');
   const models: Buffer[] = [];
+  const length = { ...noLength };
   for (let parts = 0; ; parts++) {
     if (isAt(body, at, '--')) break;
     if (parts === partsMax) return wrong(`the form has more than ${partsMax} parts`);
@@ -34,11 +36,14 @@ export function readMultipartModel(body: Buffer, contentType: string | null): Mo
     // Empty content shares the line end of its headers.
     const end = body.indexOf(delimiter, start - 2);
     if (end === -1) return wrong('the form does not end with its boundary');
-    if (name.toLowerCase() === 'model') models.push(body.subarray(start, Math.max(start, end)));
+    const content = body.subarray(start, Math.max(start, end));
+    if (name.toLowerCase() === 'model') models.push(content);
+    else if (name === 'file') length.fileBytes += content.length;
+    else length.textBytes += content.length;
     at = end + delimiter.length;
   }
   if (models.length > 1) return wrong('the form names the model twice');
-  return models.length === 0 ? { kind: 'model', model: null } : textOf(models[0]!);
+  return models.length === 0 ? { kind: 'model', model: null, length } : textOf(models[0]!, length);
 }
 
 /** @returns null if the name can't be read, or is ambiguous */
@@ -51,10 +56,10 @@ function nameOf(head: string): string | null {
   return dispositionForm.exec(values[0]!)?.[1] ?? null;
 }
 
-function textOf(content: Buffer): ModelReading {
+function textOf(content: Buffer, length: BodyLength): ModelReading {
   if (content.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} bytes`);
   try {
-    return { kind: 'model', model: utf8.decode(content) };
+    return { kind: 'model', model: utf8.decode(content), length };
   } catch {
     return wrong('model is not UTF-8');
   }

@@ -68,6 +68,7 @@ export interface SentEnd {
   readonly streamError: string | null;
   readonly outputTokens: number | null;
   readonly usage: UsageReading;
+  readonly responseId: string | null;
 }
 
 /** A request that has ended, for metrics and log. */

@@ -89,7 +89,13 @@ export class FrontRequest implements Ordered {
         paused: (paused) => owner.post({ kind: paused ? 'paused' : 'resumed', request: this.#number }),
       });
       const report = new RemoteReport(this.#context, this.#number, order);
-      const watch = new InferenceWatch({ report, memory, choices: this.#choices, onToken: () => undefined });
+      const watch = new InferenceWatch({
+        report,
+        memory,
+        choices: this.#choices,
+        api: request.api,
+        onToken: () => undefined,
+      });
       const target = {
         engine,
         stream: request.stream,
@@ -180,8 +186,8 @@ class RemoteReport implements AttemptReport, Waiting {
 
   settled(end: AttemptEnd): void {
     this.post();
-    const { status, streamError, outputTokens, usage } = end;
-    const sent = { outcome: sentOutcome(end.outcome), status, streamError, outputTokens, usage };
+    const { status, streamError, outputTokens, usage, responseId } = end;
+    const sent = { outcome: sentOutcome(end.outcome), status, streamError, outputTokens, usage, responseId };
     this.#context.owner.post({ kind: 'settled', request: this.#request, end: sent });
   }
 }

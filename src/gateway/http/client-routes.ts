@@ -13,8 +13,11 @@ export type ModelReader = (body: Buffer, contentType: string | null) => ModelRea
 export interface PassRoute {
   readonly kind: 'pass';
   readonly readModel: ModelReader;
-  /** Whether it generates: then it is booked by its length and placed by the policy, else at the least busy engine. */
-  readonly books: boolean;
+  /**
+   * What the engine computes: then the request is booked by its length and placed by the policy. Null: nothing worth
+   * booking, so it goes to the least busy engine.
+   */
+  readonly computes: 'prefill' | 'answer' | null;
 }
 
 export type ClientRoute =
@@ -24,36 +27,37 @@ export type ClientRoute =
   | { readonly kind: 'models' }
   | { readonly kind: 'model'; readonly escapedId: string };
 
-const json: ClientRoute = { kind: 'pass', readModel: readJsonModel, books: false };
-const form: ClientRoute = { kind: 'pass', readModel: readMultipartModel, books: false };
-const generating: ClientRoute = { kind: 'pass', readModel: readJsonModel, books: true };
+const light: ClientRoute = { kind: 'pass', readModel: readJsonModel, computes: null };
+const pooling: ClientRoute = { kind: 'pass', readModel: readJsonModel, computes: 'prefill' };
+const generating: ClientRoute = { kind: 'pass', readModel: readJsonModel, computes: 'answer' };
+const listening: ClientRoute = { kind: 'pass', readModel: readMultipartModel, computes: 'answer' };
 
 const routes: ReadonlyMap<string, Readonly<Record<string, ClientRoute>>> = new Map([
   ['/v1/chat/completions', { POST: { kind: 'inference', api: 'chat' } }],
   ['/v1/completions', { POST: { kind: 'inference', api: 'completions' } }],
   ['/v1/models', { GET: { kind: 'models' } }],
-  ['/v1/responses', { POST: generating }],
-  ['/v1/messages', { POST: generating }],
-  ['/v1/messages/count_tokens', { POST: json }],
-  ['/v1/embeddings', { POST: json }],
-  ['/v2/embed', { POST: json }],
-  ['/rerank', { POST: json }],
-  ['/v1/rerank', { POST: json }],
-  ['/v2/rerank', { POST: json }],
-  ['/score', { POST: json }],
-  ['/v1/score', { POST: json }],
-  ['/classify', { POST: json }],
-  ['/v1/classify', { POST: json }],
-  ['/pooling', { POST: json }],
-  ['/v1/pooling', { POST: json }],
-  ['/tokenize', { POST: json }],
-  ['/v1/tokenize', { POST: json }],
-  ['/detokenize', { POST: json }],
-  ['/v1/detokenize', { POST: json }],
-  ['/v1/audio/transcriptions', { POST: form }],
-  ['/v1/audio/translations', { POST: form }],
-  ['/v1/audio/speech', { POST: json }],
-  ['/v1/images/generations', { POST: json }],
+  ['/v1/responses', { POST: { kind: 'inference', api: 'responses' } }],
+  ['/v1/messages', { POST: { kind: 'inference', api: 'messages' } }],
+  ['/v1/messages/count_tokens', { POST: light }],
+  ['/v1/embeddings', { POST: pooling }],
+  ['/v2/embed', { POST: pooling }],
+  ['/rerank', { POST: pooling }],
+  ['/v1/rerank', { POST: pooling }],
+  ['/v2/rerank', { POST: pooling }],
+  ['/score', { POST: pooling }],
+  ['/v1/score', { POST: pooling }],
+  ['/classify', { POST: pooling }],
+  ['/v1/classify', { POST: pooling }],
+  ['/pooling', { POST: pooling }],
+  ['/v1/pooling', { POST: pooling }],
+  ['/tokenize', { POST: light }],
+  ['/v1/tokenize', { POST: light }],
+  ['/detokenize', { POST: light }],
+  ['/v1/detokenize', { POST: light }],
+  ['/v1/audio/transcriptions', { POST: listening }],
+  ['/v1/audio/translations', { POST: listening }],
+  ['/v1/audio/speech', { POST: generating }],
+  ['/v1/images/generations', { POST: generating }],
 ] satisfies [string, Record<string, ClientRoute>][]);
 
 const modelsPrefix = '/v1/models/';

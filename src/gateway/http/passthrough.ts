@@ -1,5 +1,5 @@
-// Relays the engines' other routes: generating ones to a worker chosen by the policy, the rest to the engine with the
-// fewest requests in flight.
+// Relays the engines' other routes: those that compute to a worker chosen by the policy, the rest to the engine with
+// the fewest requests in flight.
 
 import { readJsonModel } from '../../wire/json-model.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
@@ -12,8 +12,8 @@ import { readBody } from '../exchange/request-body.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
+import { answerMeasured } from '../inference/measured-inference.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
-import { answerUnread } from '../inference/unread-inference.ts';
 import { noWorkers } from '../pools/pools.ts';
 import type { PassRoute } from './client-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -34,11 +34,12 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const rights = rightsOf(exchange.key, context.config.host);
   const isJson = readModel === readJsonModel;
   const sent = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
+  const requested = { body: sent, length: reading.length, prefillOnly: route.computes === 'prefill' };
   const answer = new ClientAnswer(exchange, null);
   await failingInto(answer, exchange, context.log, () =>
-    route.books
-      ? answerUnread(context, exchange, answer, resolved, sent, rights)
-      : passToSome(context, exchange, answer, model, sent),
+    route.computes === null
+      ? passToSome(context, exchange, answer, model, sent)
+      : answerMeasured(context, exchange, answer, resolved, requested, rights),
   );
 }
 

@@ -15,6 +15,10 @@ export interface Placeable extends ResolvedModel {
   /** How much is known of its prompts; the least of several. */
   readonly known: PromptContent['kind'];
   readonly overrides: RoutingOverrides;
+  /** The engine may act by itself: once one has begun, the request is not sent to another. */
+  readonly actsOnce?: boolean;
+  /** The request can only go to the worker that holds the response that it continues. */
+  readonly isHeld?: boolean;
   /** The prompts, hashed for each block size. */
   hashed(blockSizes: readonly number[]): readonly Prompt[];
 }
@@ -79,7 +83,11 @@ export function applicantOf(
 }
 
 /** The error for a request that no worker can take. */
-export function unplaceable({ model, overrides: { pin } }: Placeable): RequestError {
+export function unplaceable({ model, overrides: { pin }, isHeld }: Placeable): RequestError {
+  if (isHeld) {
+    const message = 'the worker that holds the previous response is not ready';
+    return new RequestError(503, 'holder_not_ready', message, 'previous_response_id');
+  }
   if (pin === null) return noWorkers(`none that serves ${JSON.stringify(model)} is ready`);
   return new RequestError(503, 'pinned_worker_not_ready', `the worker ${JSON.stringify(pin)} is not ready`, pinHeader);
 }

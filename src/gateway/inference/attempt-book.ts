@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { WorkerIndex } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
-import type { Engine } from '../engines/engine.ts';
+import type { Engine, Worker } from '../engines/engine.ts';
 import { accountOf, type WorkerAccount } from '../engines/prompt-account.ts';
 import type { PromptCheck } from '../engines/traffic-findings.ts';
 import type { Requester } from '../exchange/exchange.ts';
@@ -39,6 +39,16 @@ export interface AttemptBookOptions {
   onFirstToken(): void;
   /** Called with the usage that the engine reports at the end. */
   onUsage(usage: Usage): void;
+  /** Called with the id under which the engine keeps the response. */
+  onResponse(id: string, usage: Usage | null): void;
+  /** Null: the prompt is the client's own, not converted by the gateway. */
+  readonly conversion: Conversion | null;
+}
+
+/** The conversion of a request into a chat. */
+export interface Conversion {
+  /** @param matches the engine counted as many tokens */
+  counted(matches: boolean): void;
 }
 
 /** What the book of an attempt needs of its request. */
@@ -47,6 +57,9 @@ export interface Booked extends Placeable {
   readonly choices: number;
   /** Learns from the usage that the engine reports. */
   learn(usage: Usage): void;
+  readonly conversion?: Conversion | null;
+  /** The worker keeps a response. */
+  keeps?(id: string, worker: Worker, usage: Usage | null): void;
 }
 
 /** Adds the attempt to the log of decisions and opens its book. */
@@ -58,20 +71,25 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
   const { engine, account } = worker;
   const excluded = (): ReadonlySet<WorkerIndex> => new Set([...pool.excludedFor(model), ...tried]);
   const free = number < attemptsMax && overrides.pin === null;
+  const repeatable = free && booked.actsOnce !== true;
   const record = recordOf(context, requester, booked, attempt);
   return new AttemptBook({
     ...{ lease, record, metrics, log, choices, engine, account, startedMs: requester.startedMs },
     traceId: requester.trace?.traceId ?? null,
     mayMove: (silenceMs) =>
-      free &&
+      repeatable &&
       hasFaster(pool, excluded(), worker, routed.decision.isl, silenceMs) &&
       retryBudget.take(performance.now()),
     // A refusal by a full engine is cheap, so it may always be retried. A failure may be the request's own fault, so
     // those retries have a budget.
     mayGiveUp: (failure) =>
-      free && hasUntried(pool, excluded()) && (failure === 'full' || retryBudget.take(performance.now())),
+      free &&
+      hasUntried(pool, excluded()) &&
+      (failure === 'full' || failure === 'absent' || (repeatable && retryBudget.take(performance.now()))),
     onFirstToken: () => engine.health.begun(),
     onUsage: (usage) => booked.learn(usage),
+    onResponse: (id, usage) => booked.keeps?.(id, worker, usage),
+    conversion: booked.conversion ?? null,
   });
 }
 
@@ -121,7 +139,7 @@ export class AttemptBook implements AttemptReport {
   }
 
   settled(end: AttemptEnd): void {
-    const { lease, record, metrics, onUsage, startedMs } = this.#options;
+    const { lease, record, metrics, onUsage, onResponse, startedMs } = this.#options;
     const { outcome, status } = end;
     const nowMs = performance.now();
     const error = faultOf(outcome) ?? (outcome.kind === 'answered' ? end.streamError : null);
@@ -143,6 +161,7 @@ export class AttemptBook implements AttemptReport {
       if (record.outcome === 'done' && status === 200) this.#check(usage);
       onUsage(usage);
     }
+    if (end.responseId !== null && record.outcome === 'done' && status === 200) onResponse(end.responseId, usage);
     record.end();
   }
 
@@ -150,9 +169,12 @@ export class AttemptBook implements AttemptReport {
    * Compares the predicted with the actual tokens. With several choices engines report the cached tokens of only one.
    */
   #check({ promptTokens, cachedTokens }: Usage): void {
-    const { record, account, metrics, choices } = this.#options;
+    const { record, account, metrics, choices, conversion } = this.#options;
     if (record.known !== 'tokens' || choices !== 1) return;
-    if (promptTokens !== record.decision.isl) {
+    const matches = promptTokens === record.decision.isl;
+    conversion?.counted(matches);
+    if (!matches) {
+      if (conversion !== null) return;
       account.tokenMismatches += 1;
       this.#note('miscounted');
       return;

@@ -53,6 +53,8 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
     case 'full':
       engine.health.full(performance.now());
       return new RequestError(503, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
+    case 'absent':
+      return new RequestError(404, 'response_not_found', 'no engine holds the response', 'previous_response_id');
     case 'stalled':
     case 'silent':
       return new RequestError(504, 'upstream_silent', 'the engine went silent before it answered');

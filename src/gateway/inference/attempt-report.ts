@@ -15,6 +15,8 @@ export interface AttemptEnd {
   /** Counted in the stream; null: the answer came in one piece. */
   readonly outputTokens: number | null;
   readonly usage: UsageReading;
+  /** Id under which the engine may keep the response; null: it told none. */
+  readonly responseId: string | null;
 }
 
 /**

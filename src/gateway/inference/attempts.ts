@@ -10,7 +10,10 @@ import { type Placeable, unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
 import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
 import type { InferenceContext } from './inference-context.ts';
-import type { RelayOutcome } from './relay.ts';
+import type { AttemptFailure, RelayOutcome } from './relay.ts';
+
+/** Failures of an engine that has done nothing for the request. */
+const neverBegan: ReadonlySet<AttemptFailure> = new Set<AttemptFailure>(['unreachable', 'full', 'absent']);
 
 export interface Attempt {
   readonly placed: Placed;
@@ -45,6 +48,7 @@ export async function answerBySome(
     failure = noteFailure(context, placed.worker.engine, outcome);
     // A stalled engine is alive: if no other takes the request, it may be tried again.
     if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
+    if (intake.actsOnce && !neverBegan.has(outcome.failure)) break;
     deaths.note(outcome);
   }
   if (exchange.gone) return;

@@ -1,12 +1,15 @@
 // Watches one attempt of an inference request: decides when its answer is tied to the client, and reports its tokens.
 
+import { readWholeAnswer, type WholeAnswer } from '../../wire/answer-dialect.ts';
 import { ByteCollector } from '../../wire/byte-collector.ts';
-import { readBodyUsage, type UsageReading } from '../../wire/completion-chunk.ts';
+import { readBodyUsage } from '../../wire/completion-chunk.ts';
 import type { Call } from '../engines/engine-calls.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
+import { type AnswerApi, dialectOf } from './answer-api.ts';
 import type { AttemptReport } from './attempt-report.ts';
 import type { AnswerForm } from './client-answer.ts';
+import { EventObserver } from './event-observer.ts';
 import { hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
@@ -19,6 +22,9 @@ export interface InferenceWatchOptions {
   readonly memory: AnswerLease;
   /** Prompts times sequences. */
   readonly choices: number;
+  readonly api: AnswerApi;
+  /** Any engine may hold the response that the request continues: one that does not answers with 404. */
+  readonly asksAround?: boolean;
   /** A token of the call has come. */
   onToken(call: Call, nowMs: number): void;
 }
@@ -27,7 +33,7 @@ export class InferenceWatch implements RelayWatch {
   readonly #options: InferenceWatchOptions;
   readonly #report: AttemptReport;
   #status = 0;
-  #observer: StreamObserver | null = null;
+  #observer: StreamObserver | EventObserver | null = null;
   /** The answer so far, if it comes in one piece; null if it is not collected. */
   #body: ByteCollector | null = null;
   #nowMs = 0;
@@ -55,7 +61,10 @@ export class InferenceWatch implements RelayWatch {
       tokens: (choice: number, count: number) => this.#tokens(choice, count),
       totalTokens: (count: number) => this.#report.totalTokens(count),
     };
-    this.#observer = new StreamObserver(this.#options.choices, listener, this.#options.memory);
+    const { api, choices, memory } = this.#options;
+    const dialect = dialectOf(api);
+    this.#observer =
+      dialect === null ? new StreamObserver(choices, listener, memory) : new EventObserver(dialect, listener, memory);
     return hold;
   }
 
@@ -78,18 +87,22 @@ export class InferenceWatch implements RelayWatch {
   }
 
   settled(outcome: RelayOutcome): void {
+    const observer = this.#observer;
+    const whole = observer === null ? this.#whole(outcome) : null;
     this.#report.settled({
       outcome,
       status: this.#status,
-      streamError: this.#observer?.error ?? null,
-      outputTokens: this.#observer?.outputTokens ?? null,
-      usage: this.#observer === null ? this.#bodyUsage(outcome) : this.#observer.usage,
+      streamError: observer?.error ?? null,
+      outputTokens: observer?.outputTokens ?? null,
+      usage: whole?.usage ?? observer?.usage ?? 'absent',
+      responseId: whole?.responseId ?? (observer instanceof EventObserver ? observer.responseId : null),
     });
   }
 
   /** 429 and 503 mean full, other 5xx mean failed; 4xx is the client's own error. */
   #refused(status: number): Verdict {
-    const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : null;
+    const isAbsent = status === 404 && this.#options.asksAround === true;
+    const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : isAbsent ? 'absent' : null;
     if (failure === null || !this.#report.mayGiveUp(failure)) return pass;
     return { kind: 'give-up', failure, error: new Error(`the engine answered with status ${status}`) };
   }
@@ -109,7 +122,7 @@ export class InferenceWatch implements RelayWatch {
   }
 
   /** @returns why the rest of the stream can't be read, or null */
-  #observe(observer: StreamObserver, chunk: Buffer): Error | null {
+  #observe(observer: StreamObserver | EventObserver, chunk: Buffer): Error | null {
     this.#nowMs = performance.now();
     try {
       observer.push(chunk);
@@ -141,8 +154,10 @@ export class InferenceWatch implements RelayWatch {
     this.#lastTokenMs = this.#nowMs;
   }
 
-  #bodyUsage(outcome: RelayOutcome): UsageReading {
-    if (this.#body === null || outcome.kind !== 'answered') return 'absent';
-    return readBodyUsage(this.#body.take());
+  #whole(outcome: RelayOutcome): WholeAnswer | null {
+    if (this.#body === null || outcome.kind !== 'answered') return null;
+    const dialect = dialectOf(this.#options.api);
+    const body = this.#body.take();
+    return dialect === null ? { usage: readBodyUsage(body), responseId: null } : readWholeAnswer(dialect, body);
   }
 }

@@ -1,5 +1,6 @@
 // Handles an inference request: reads, tokenizes, places and relays it, with retries.
 
+import { factsOf } from '../../tokens/chat-facts.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
@@ -9,11 +10,13 @@ import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { readBody } from '../exchange/request-body.ts';
+import type { Pool } from '../pools/pool.ts';
 import type { ResolvedModel } from '../pools/pools.ts';
-import { leastKnown, type PromptContent, truncated } from '../prompts/prompt-content.ts';
+import type { HeldResponse } from '../pools/response-holders.ts';
+import { leastKnown, type PromptContent, truncated, unclaimed } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
 import { hashing } from './admission-applicant.ts';
-import { type Booked, bookOf } from './attempt-book.ts';
+import { type Booked, bookOf, type Conversion } from './attempt-book.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
@@ -28,6 +31,8 @@ interface Intake extends Booked, ReadRequest {
   readonly request: InferenceRequest;
   readonly overrides: RoutingOverrides;
   readonly contents: readonly PromptContent[];
+  /** The engine that holds the response that it continues is not known. */
+  readonly asksAround: boolean;
 }
 
 /** Answers one request. @throws RequestError if nothing has been sent and the client must get an error */
@@ -87,8 +92,13 @@ export async function readRequest(
   exchange.mustName(request.model);
   if (request.repeatsModel) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
   const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
-  const asking = config.injectUsage && request.stream ? askForUsage(limited) : null;
+  const asking = config.injectUsage && request.stream && isChunked(api) ? askForUsage(limited) : null;
   return { request, overrides, body: asking ?? limited, hidesUsage: asking !== null };
+}
+
+/** Whether its usage has to be asked for; other APIs always tell it. */
+function isChunked(api: InferenceApi): boolean {
+  return api === 'chat' || api === 'completions';
 }
 
 /** @returns null if the client is gone */
@@ -107,22 +117,78 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
   const { trace } = exchange;
   trace?.asks({ ...request, model });
   const readMs = trace === null ? 0 : performance.now();
-  const reading = readContents(request.prompts, pool.tokens.forModel(model), noteTokens, tokenizing);
+  const conversion = conversionOf(context, pool, request);
+  const tokens = conversion === 'given-up' ? null : pool.tokens.forModel(model);
+  const reading = readContents(request.prompts, tokens, noteTokens, tokenizing);
   const contents = reading instanceof Promise ? await reading : reading;
   trace?.tokenized(readMs, performance.now(), leastKnown(contents));
   if (exchange.gone) return null;
   // Resolved again: workers may have come and gone during tokenization.
   const resolved = pools.resolve(request.model);
-  const taken = asTaken(resolved, request, contents);
+  const held = heldResponse(resolved, exchange, request);
+  const taken = asTaken(resolved, request, held === null ? contents : contents.map((one) => following(held, one)));
+  const key = exchange.key?.name ?? null;
   return {
     ...resolved,
     ...read,
+    ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
+    asksAround: request.previousResponse !== null && held === null,
+    actsOnce: request.usesTools,
+    conversion: conversion === 'given-up' ? null : conversion,
+    keeps: (id, worker, usage) => {
+      const usedTokens = usage === null ? 0 : usage.promptTokens + usage.completionTokens;
+      resolved.pool.responses.remember(id, { worker, model, key, tokens: usedTokens });
+    },
     known: leastKnown(taken),
     hashed: hashing(resolved, request, taken, context.hasher),
     contents: taken,
     choices: taken.length * request.sequences,
     learn: ({ promptTokens }) => resolved.pool.learnLengths(taken, promptTokens),
   };
+}
+
+/** Null: the prompt is the client's own. `given-up`: engines convert such requests otherwise. */
+function conversionOf(
+  { metrics }: Pick<InferenceContext, 'metrics'>,
+  pool: Pool,
+  { api, converted, prompts, usesTools }: InferenceRequest,
+): Conversion | null | 'given-up' {
+  const [prompt] = prompts;
+  if (!converted || prompt?.kind !== 'chat') return null;
+  const kind = [api, ...factsOf(prompt.chat).features].join(' ');
+  if (!pool.conversions.converts(kind)) return 'given-up';
+  // Each of the engine's own turns counts its prompt again.
+  const counted = (matches: boolean): void => {
+    if (usesTools) return;
+    pool.conversions.note(kind, matches);
+    metrics.conversionChecks.inc({ api, result: matches ? 'equal' : 'different' });
+  };
+  return { counted };
+}
+
+/** @returns null if the request continues no response, or it is unknown which engine holds it @throws RequestError 404 */
+function heldResponse(
+  { pool, model }: ResolvedModel,
+  exchange: Exchange,
+  { previousResponse: id }: InferenceRequest,
+): HeldResponse | null {
+  if (id === null) return null;
+  const key = exchange.key?.name ?? null;
+  if (pool.responses.isForeign(id, key)) {
+    const message = `there is no response ${JSON.stringify(id)}`;
+    throw new RequestError(404, 'response_not_found', message, 'previous_response_id');
+  }
+  const held = pool.responses.find(id, key);
+  return held?.worker.engine.lists(model) ? held : null;
+}
+
+function pinnedTo({ worker }: HeldResponse, { overrides }: ReadRequest): Pick<Intake, 'overrides' | 'isHeld'> {
+  return { overrides: { ...overrides, pin: worker.id }, isHeld: true };
+}
+
+/** The prompt begins with the response that it continues, whose tokens only the engine knows. */
+function following({ tokens }: HeldResponse, content: PromptContent): PromptContent {
+  return content.kind === 'beginning' ? unclaimed({ ...content, restTokens: content.restTokens + tokens }) : content;
 }
 
 /** The prompts as the engine will see them: truncated if the request asks for it. */
@@ -165,7 +231,8 @@ function relayTo(
   const { request, choices } = intake;
   const report = bookOf(context, exchange, intake, attempt);
   const onToken = engine.calls.token.bind(engine.calls);
-  const watch = new InferenceWatch({ report, memory, choices, onToken });
+  const { asksAround } = intake;
+  const watch = new InferenceWatch({ report, memory, choices, api: request.api, asksAround, onToken });
   const target = {
     engine,
     stream: request.stream,

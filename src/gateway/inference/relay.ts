@@ -13,9 +13,10 @@ import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
 /**
  * Why an attempt got no answer. `cut`: the connection ended before the first token. `silent`: the engine is dead; it
  * sent nothing and /health failed. `stalled`: it is alive, but another engine is likely to be faster. `full`: it
- * refused the request as overloaded. `error`: it reported a failure. The rest are failures of the connection.
+ * refused the request as overloaded. `absent`: it does not hold the response that the request continues. `error`: it
+ * reported a failure. The rest are failures of the connection.
  */
-export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'stalled' | 'full' | 'error';
+export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'stalled' | 'full' | 'absent' | 'error';
 
 /** How an attempt ended. */
 export type RelayOutcome =

@@ -66,11 +66,14 @@ export class ObjectFields extends Fields {
 }
 
 export class RequestFields extends Fields {
+  /** Length of the body. */
+  readonly bytes: number;
   readonly #text: string;
   readonly #reader: JsonReader;
 
   constructor(body: Buffer, options: JsonOptions) {
     super();
+    this.bytes = body.length;
     this.#text = body.toString('utf8');
     this.#reader = new JsonReader(this.#text, options);
   }

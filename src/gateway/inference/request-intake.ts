@@ -6,9 +6,10 @@ import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/
 import type { RequestError } from '../../wire/openai-error.ts';
 import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '../prompts/prompt-input.ts';
 import { priorityMax, priorityMin } from './client-rights.ts';
+import { readMessages, readResponses } from './converted-request.ts';
 import { type Fields, invalid, RequestFields } from './request-fields.ts';
 
-export type InferenceApi = 'chat' | 'completions';
+export type InferenceApi = 'chat' | 'completions' | 'responses' | 'messages';
 
 export interface InferenceRequest {
   readonly api: InferenceApi;
@@ -32,6 +33,12 @@ export interface InferenceRequest {
   readonly statesPriority: boolean;
   /** Key shared by related requests, prefixed with the field's name; null if the client gave none. */
   readonly session: string | null;
+  /** The prompt is a chat that the gateway made of it, as engines do. */
+  readonly converted: boolean;
+  /** Id of the response that it continues, which one engine holds; null: it continues none. */
+  readonly previousResponse: string | null;
+  /** The engine may act by itself (built-in tools): sending the request to a second engine could repeat that. */
+  readonly usesTools: boolean;
 }
 
 /** Prompts times sequences of one request. */
@@ -73,7 +80,18 @@ async function readInTurns(
 }
 
 function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest {
-  const prompts = api === 'chat' ? [readChat(fields)] : readPrompts(fields);
+  switch (api) {
+    case 'chat':
+      return readGeneration(api, fields, [readChat(fields)]);
+    case 'completions':
+      return readGeneration(api, fields, readPrompts(fields));
+    case 'responses':
+    case 'messages':
+      return readConverted(api, fields);
+  }
+}
+
+function readGeneration(api: 'chat' | 'completions', fields: RequestFields, prompts: PromptInput[]): InferenceRequest {
   const sequences = fields.integer('n', 1, choicesMax) ?? 1;
   if (prompts.length * sequences > choicesMax) {
     throw invalid('n', `${prompts.length} prompts of ${sequences} choices exceed the limit of ${choicesMax} choices`);
@@ -82,19 +100,50 @@ function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest 
     (api === 'chat' ? fields.integer('max_completion_tokens', 0, tokenIdMax) : null) ??
     fields.integer('max_tokens', 0, tokenIdMax);
   return {
+    ...readCommon(fields),
     api,
-    model: fields.text('model'),
-    repeatsModel: fields.repeats('model'),
     prompts,
     sequences,
-    stream: fields.flag('stream') ?? false,
     maxOutputTokens: limit ?? (api === 'completions' ? completionTokensDefault : null),
-    cacheSalt: fields.text('cache_salt'),
     truncatedTo: readTruncation(fields),
     recomputed: wantsPromptLogprobs(api, fields),
+    session: readSession(fields),
+    converted: false,
+    previousResponse: null,
+    usesTools: false,
+  };
+}
+
+function readConverted(api: 'responses' | 'messages', fields: RequestFields): InferenceRequest {
+  const isResponses = api === 'responses';
+  const { prompt, previousResponse, usesTools } = isResponses ? readResponses(fields) : readMessages(fields);
+  const truncation = fields.value('truncation');
+  return {
+    ...readCommon(fields),
+    api,
+    prompts: [prompt],
+    sequences: 1,
+    maxOutputTokens: fields.integer(isResponses ? 'max_output_tokens' : 'max_tokens', 0, tokenIdMax),
+    truncatedTo: isResponses && fields.has('truncation') && truncation !== 'disabled' ? 'context' : null,
+    recomputed: false,
+    session: isResponses ? readSession(fields) : readUserId(fields),
+    converted: prompt.kind === 'chat',
+    previousResponse,
+    usesTools,
+  };
+}
+
+/** What all APIs name alike. */
+function readCommon(
+  fields: RequestFields,
+): Pick<InferenceRequest, 'model' | 'repeatsModel' | 'stream' | 'cacheSalt' | 'priority' | 'statesPriority'> {
+  return {
+    model: fields.text('model'),
+    repeatsModel: fields.repeats('model'),
+    stream: fields.flag('stream') ?? false,
+    cacheSalt: fields.text('cache_salt'),
     priority: fields.integer('priority', priorityMin, priorityMax) ?? 0,
     statesPriority: fields.has('priority'),
-    session: readSession(fields),
   };
 }
 
@@ -119,6 +168,13 @@ function readSession(fields: RequestFields): string | null {
 }
 
 /** @throws RequestError 400 naming the field */
+/** Agents put their session into Anthropic's `metadata.user_id`. */
+function readUserId(fields: RequestFields): string | null {
+  const metadata = fields.value('metadata');
+  const id = isJsonObject(metadata) ? (metadata.get('user_id') ?? null) : null;
+  return typeof id === 'string' && id !== '' ? `user_id:${id}` : null;
+}
+
 export function readChat(fields: Fields): ChatPrompt {
   const messages = fields.value('messages');
   if (!Array.isArray(messages) || messages.length === 0) {

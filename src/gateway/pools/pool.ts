@@ -11,6 +11,8 @@ import { PartTokens } from '../prompts/part-tokens.ts';
 import { PoolTokens } from '../prompts/pool-tokens.ts';
 import { islOf, type LengthGuess, type PromptContent, promptBytes } from '../prompts/prompt-content.ts';
 import { AdmissionDesk } from './admission-desk.ts';
+import { ConversionTrust } from './conversion-trust.ts';
+import { ResponseHolders } from './response-holders.ts';
 import { SessionAffinity } from './session-affinity.ts';
 
 export class Pool {
@@ -22,6 +24,8 @@ export class Pool {
   readonly tokens: PoolTokens;
   readonly byteRatio: ByteRatio = new ByteRatio();
   readonly partTokens: PartTokens = new PartTokens();
+  readonly conversions: ConversionTrust = new ConversionTrust();
+  readonly responses: ResponseHolders = new ResponseHolders();
   readonly #workers = new Map<WorkerIndex, Worker>();
   #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
   /** Per model, the workers that do not list it. */
@@ -146,6 +150,7 @@ export class Pool {
   remove(index: WorkerIndex): void {
     this.router.removeWorker(index);
     this.sessions.workerGone(this.worker(index));
+    this.responses.workerGone(this.worker(index));
     this.#workers.delete(index);
     this.membersChanged();
   }

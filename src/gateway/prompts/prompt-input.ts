@@ -24,4 +24,22 @@ export interface EmbeddingsPrompt {
   readonly bytes: number;
 }
 
-export type PromptInput = ChatPrompt | TextPrompt | TokensPrompt | EmbeddingsPrompt;
+/** What only the engine can turn into a chat: it is known by its bytes, which its continuation begins with. */
+export interface WrittenPrompt {
+  readonly kind: 'written';
+  readonly text: string;
+}
+
+/** What follows a response that only the engine knows. */
+export interface ContinuationPrompt {
+  readonly kind: 'continuation';
+  readonly bytes: number;
+}
+
+export type PromptInput =
+  | ChatPrompt
+  | TextPrompt
+  | TokensPrompt
+  | EmbeddingsPrompt
+  | WrittenPrompt
+  | ContinuationPrompt;

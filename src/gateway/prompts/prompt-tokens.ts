@@ -43,6 +43,8 @@ function readContent(
 ): PromptContent | Promise<PromptContent> {
   if (prompt.kind === 'tokens') return prompt;
   if (prompt.kind === 'embeddings') return unclaimed({ restTokens: Math.ceil(prompt.bytes / embeddingBytes) });
+  if (prompt.kind === 'continuation') return unclaimed({ restBytes: prompt.bytes });
+  if (prompt.kind === 'written') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
   if (tokenizer === null) return asBytes(prompt);
   const recover = (error: unknown): PromptContent => {
     if (!(error instanceof TokenizerError)) throw error;

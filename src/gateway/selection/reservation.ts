@@ -82,6 +82,7 @@ export class Reservation {
         streamError: null,
         outputTokens: this.#decodes && reported > 0 ? reported : null,
         usage: usage ?? 'absent',
+        responseId: null,
       });
     } finally {
       this.#memory.release();

@@ -39,6 +39,7 @@ export class GatewayMetrics {
   readonly tokenizerFailures: Counter<'code'>;
   readonly unobservedStreams: Counter;
   readonly malformedUsages: Counter;
+  readonly conversionChecks: Counter;
   /** By the name of the limit. */
   readonly limited: Counter<'limit'>;
   readonly recordedLines: Counter<'fate'>;
@@ -98,6 +99,11 @@ export class GatewayMetrics {
       'kvoyant_malformed_usages_total',
       'Impossible usages reported by engines; ignored.',
       [],
+    );
+    this.conversionChecks = counter(
+      'kvoyant_conversion_checks_total',
+      'Responses and messages whose prompt tokens were counted, by API and whether the engine counted as many.',
+      ['api', 'result'],
     );
     this.limited = counter('kvoyant_limited_total', 'Requests and connections refused or ended by a limit, by limit.', [
       'limit',

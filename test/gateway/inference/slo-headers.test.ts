@@ -77,7 +77,7 @@ describe('the SLO of a request', () => {
     const engine = await harness.engine();
     const gateway = await harness.gateway({ workers: [engine.url] });
     const headers = { 'x-slo-ttft-ms': '250', 'x-llm-d-slo-tpot-ms': 'x' };
-    expect((await post(gateway, '/v1/embeddings', { model: 'fake', input: 'x' }, headers)).status).toBe(200);
+    expect((await post(gateway, '/v1/messages/count_tokens', { model: 'fake', input: 'x' }, headers)).status).toBe(200);
     expect(Object.keys(engine.requests[0]!.headers).filter((name) => name.includes('slo'))).toEqual([]);
   });
 });
