@@ -101,6 +101,9 @@ describe("the program's help", () => {
     expect(longest(said)).toBeLessThanOrEqual(80);
     expect(said).toContain('\nQueue:\n');
     expect(longest(run('--help').said)).toBeLessThanOrEqual(80);
+    // Every command stands under a theme.
+    expect(run('--help').said).not.toContain('\nCommands:');
+    expect(run('--help').said).toMatch(/Commands that serve:\n {2}serve /);
   });
 
   it.each([
