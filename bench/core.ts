@@ -15,7 +15,7 @@ import {
   workerCount,
 } from './core-workload.ts';
 import { announceOne } from './decision.ts';
-import { environment, quantiles, timeEach } from './measure.ts';
+import { environment, quantiles, timeEach, yardstick } from './measure.ts';
 
 export interface CoreSizes {
   readonly queries: number;
@@ -43,16 +43,6 @@ export interface CoreReport {
   readonly wrongCases: readonly string[];
   readonly figures: readonly CoreFigure[];
   readonly scale: readonly ScaleFigure[];
-}
-
-/** A thousand dependent steps of integer arithmetic, without memory: the speed of the core at that moment. */
-function yardstick(): number {
-  let z = 1;
-  for (let i = 0; i < 1000; i++) {
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z ^= z >>> 15;
-  }
-  return z;
 }
 
 /** Nanoseconds a block of each event. */

@@ -78,24 +78,36 @@ function bodiesOf(workload: Workload, count: number, random: Random): Buffer[] {
   });
 }
 
-const stages = ['weight', 'parse', 'template and tokens', 'block hashes'] as const;
+export const stages = ['weight', 'parse', 'template and tokens', 'block hashes'] as const;
 const sharedCount = 10;
 
-/** @param requests of each workload @param rounds each with new bodies, to the same tokenizer; the last one is printed */
-export async function benchIntake(requests: number, rounds: number): Promise<void> {
+/** CPU microseconds of the stages of each request of one workload. */
+export interface IntakeFigures {
+  readonly workload: string;
+  /** Mean of a prompt. */
+  readonly tokens: number;
+  /** In the order of `stages`. */
+  readonly stageUs: readonly Float64Array[];
+}
+
+/**
+ * All texts are new except for one of ten shared halves.
+ * @param requests of each workload @param rounds each with new bodies, to the same tokenizer; the last one is returned
+ */
+export async function measureRequestIntake(requests: number, rounds: number): Promise<IntakeFigures[]> {
   const cpuUs = (): number => {
     const { user, system } = process.cpuUsage();
     return user + system;
   };
-  console.log(environment());
-  console.log('CPU microseconds a request, all texts new except for one of ten shared halves\n');
+  const figures: IntakeFigures[] = [];
   for (const workload of [prose(), technical()]) {
     const tokenizer = new BuiltinTokenizer(await loadVocabulary());
     const hasher = new BlockHasher();
+    const stageUs = stages.map(() => new Float64Array(requests));
+    let tokens = 0;
     for (let round = 1; round <= rounds; round++) {
       const bodies = bodiesOf(workload, sharedCount + requests, new Random(round));
-      const sums = stages.map(() => 0);
-      let tokens = 0;
+      tokens = 0;
       for (const [index, body] of bodies.entries()) {
         const times = [cpuUs()];
         parsedBytes(body);
@@ -110,11 +122,24 @@ export async function benchIntake(requests: number, rounds: number): Promise<voi
         // The first requests see their shared half for the first time.
         if (index < sharedCount) continue;
         tokens += ids.length;
-        for (const [stage] of stages.entries()) sums[stage]! += times[stage + 1]! - times[stage]!;
+        for (const [stage, us] of stageUs.entries()) us[index - sharedCount] = times[stage + 1]! - times[stage]!;
       }
-      if (round < rounds) continue;
-      const figures = stages.map((stage, index) => `${stage} ${(sums[index]! / requests).toFixed(0)}`);
-      console.log(`${workload.name}, ${Math.round(tokens / requests)} tokens: ${figures.join(', ')}`);
     }
+    figures.push({ workload: workload.name, tokens: Math.round(tokens / requests), stageUs });
   }
+  return figures;
+}
+
+/** See `measureRequestIntake`. */
+export async function benchIntake(requests: number, rounds: number): Promise<void> {
+  console.log(environment());
+  console.log('CPU microseconds a request, all texts new except for one of ten shared halves\n');
+  for (const { workload, tokens, stageUs } of await measureRequestIntake(requests, rounds)) {
+    const means = stages.map((stage, index) => `${stage} ${mean(stageUs[index]!).toFixed(0)}`);
+    console.log(`${workload}, ${tokens} tokens: ${means.join(', ')}`);
+  }
+}
+
+function mean(samples: Float64Array): number {
+  return samples.reduce((sum, one) => sum + one, 0) / samples.length;
 }

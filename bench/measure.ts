@@ -26,6 +26,16 @@ export function timeEach(calls: number, once: (call: number) => void): Float64Ar
   return samples;
 }
 
+/** A thousand dependent steps of integer arithmetic, without memory: the speed of the core at that moment. */
+export function yardstick(): number {
+  let z = 1;
+  for (let i = 0; i < 1000; i++) {
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z ^= z >>> 15;
+  }
+  return z;
+}
+
 export function environment(): string {
   let commit = 'no commit';
   try {

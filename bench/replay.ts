@@ -1,27 +1,35 @@
 // Bench of the lab's speed on a trace: `npm run bench:replay -- [FILE] [POLICY..]`.
 
 import { createHash } from 'node:crypto';
-import { parsePolicySpec, resultOf, runSpecDefaults, simulate } from '../src/lab/index.ts';
+import { parsePolicySpec, type RunResult, resultOf, runSpecDefaults, simulate } from '../src/lab/index.ts';
 import { generateWorkload } from '../src/trace/generate-workload.ts';
 import { readWorkload } from '../src/trace/read-workload.ts';
 import type { Workload } from '../src/trace/workload.ts';
 import { environment } from './measure.ts';
 
+/** Times one simulation with 8 workers. */
+export function timeReplay(
+  workload: Workload,
+  policy: string,
+): { readonly result: RunResult; readonly seconds: number; readonly cpuSeconds: number } {
+  const kvTokens = workload.kvTokensPerWorker ?? runSpecDefaults.kvTokens;
+  const spec = { ...runSpecDefaults, policy: parsePolicySpec(policy), kvTokens };
+  const cpu = process.cpuUsage();
+  const startNs = process.hrtime.bigint();
+  const result = resultOf(workload, spec, simulate(workload, spec));
+  const seconds = Number(process.hrtime.bigint() - startNs) / 1e9;
+  const { user, system } = process.cpuUsage(cpu);
+  return { result, seconds, cpuSeconds: (user + system) / 1e6 };
+}
+
 /** Uses 8 workers with the workload's KV capacity. Prints one line per policy, with a checksum of its figures. */
 export function benchReplay(workload: Workload, policies: readonly string[]): void {
-  const { name, requests, kvTokensPerWorker } = workload;
+  const { name, requests } = workload;
   const blocks = requests.reduce((sum, { isl }) => sum + Math.floor(isl / runSpecDefaults.blockSize), 0);
   console.log(`${name}: ${requests.length} requests, ${blocks} prompt blocks; ${environment()}`);
   console.log(`${'policy'.padEnd(24)} ${['seconds', 'RSS, MiB', 'hit rate', 'TTFT, s'].join('  ')}  checksum`);
   for (const text of policies) {
-    const spec = {
-      ...runSpecDefaults,
-      policy: parsePolicySpec(text),
-      kvTokens: kvTokensPerWorker ?? runSpecDefaults.kvTokens,
-    };
-    const startNs = process.hrtime.bigint();
-    const result = resultOf(workload, spec, simulate(workload, spec));
-    const seconds = Number(process.hrtime.bigint() - startNs) / 1e9;
+    const { result, seconds } = timeReplay(workload, text);
     const figures = [
       seconds.toFixed(2).padStart(7),
       (process.memoryUsage.rss() / 2 ** 20).toFixed(0).padStart(8),

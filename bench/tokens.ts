@@ -136,6 +136,30 @@ async function different([ours, theirs]: Match, prompts: readonly string[]): Pro
   return count;
 }
 
+export interface TokensFigure {
+  readonly name: string;
+  /** Microseconds a prompt. */
+  readonly figure: Quantiles;
+}
+
+/** New prompts of each kind through the built-in tokenizer and its twin, without other packages. @param promptsMax of each kind */
+export async function measureOwnTokens(promptsMax: number): Promise<TokensFigure[]> {
+  const vocabulary = await loadVocabulary();
+  const cutter = new BuiltinTokenizer(vocabulary);
+  const figures: TokensFigure[] = [];
+  for (const kind of Object.keys(corpora)) {
+    const prompts = promptsOf(kind, promptsMax, cutter);
+    const warmUp = Math.min(20, prompts.length >> 1);
+    const ours = new BuiltinTokenizer(vocabulary);
+    const builtin: Contestant = { name: 'cl100k, ours', encode: (text) => ours.encode(text) };
+    for (const contestant of [builtin, twinOf(vocabulary)]) {
+      await time(contestant, prompts.slice(0, warmUp));
+      figures.push({ name: `${kind}, ${contestant.name}`, figure: await time(contestant, prompts.slice(warmUp)) });
+    }
+  }
+  return figures;
+}
+
 /**
  * Half seen before: one message, whose first half is one of ten. Cold: new texts, for tokenizers that have seen other
  * texts. Warm: the same texts again, with each tokenizer's caches.
