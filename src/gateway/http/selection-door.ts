@@ -71,8 +71,16 @@ function admit({ access, config }: GatewayContext, exchange: Exchange, path: str
     access.admitSelector(exchange, config.host);
   } catch (error) {
     // Operators have this route too.
-    if (path !== loadsPath) throw error;
+    if (path !== loadsPath || !isOperator(access, exchange)) throw error;
+  }
+}
+
+function isOperator(access: GatewayContext['access'], exchange: Exchange): boolean {
+  try {
     access.admitOperatorAmongClients(exchange);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 description of the selection service, made from the shapes that bodies and answers are checked by.
 
 import { z } from 'zod';
-import { operationNames } from './operations.ts';
+import type { OperationName } from './operations.ts';
 import * as shapes from './shapes.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -23,6 +23,7 @@ const answers = {
   BatchResults: shapes.batchResults,
   Line: shapes.line,
   Error: shapes.errorBody,
+  Description: shapes.description,
 };
 
 let made: Json | null = null;
@@ -54,60 +55,62 @@ function describe(): Json {
     },
     security: [{ bearer: [] }, {}],
     paths: {
-      '/select': { post: operation('select', 'Choose a worker; book nothing.', 'SelectBody', 'Selected', [429]) },
+      '/select': {
+        post: operation('select', 'Choose a worker; book nothing.', ofPrompt, 'SelectBody', 'Selected'),
+      },
       '/reserve': {
         post: operation(
           'reserve',
           'Choose a worker and book the request there, in one step.',
+          [...ofPrompt, 409, 410],
           'ReserveBody',
           'Reserved',
-          [409, 410, 429],
         ),
       },
       '/reservations/{id}/first-token': {
         parameters: [idParameter],
-        post: operation('firstToken', 'The first token has come. Idempotent.', null, 'Reservation', [404, 410]),
+        post: operation('firstToken', 'The first token has come. Idempotent.', ofReservation, null, 'Reservation'),
       },
       '/reservations/{id}/output': {
         parameters: [idParameter],
-        post: operation('output', 'Output tokens so far. Idempotent.', 'OutputBody', 'Reservation', [404, 410]),
+        post: operation(
+          'output',
+          'Output tokens so far. Idempotent.',
+          [...ofReservation, 413],
+          'OutputBody',
+          'Reservation',
+        ),
       },
       '/reservations/{id}': {
         parameters: [idParameter],
-        get: operation('show', 'Look at a reservation.', null, 'Reservation', [404, 410]),
+        get: operation('show', 'Look at a reservation.', ofReservation, null, 'Reservation'),
         delete: {
           ...operation(
             'delete',
             'The request has ended. Idempotent; may come before the reservation.',
+            [400],
             null,
             'Deleted',
-            [],
           ),
           parameters: queryParameters(),
         },
       },
       '/overlap': {
-        post: operation('overlap', 'What each worker holds of a prompt.', 'PromptBody', 'Overlaps', []),
+        post: operation('overlap', 'What each worker holds of a prompt.', ofPrompt, 'PromptBody', 'Overlaps'),
       },
       '/potential-loads': {
         post: operation(
           'potentialLoads',
           'The load of each worker, were the request placed there.',
+          ofPrompt,
           'SelectBody',
           'PotentialLoads',
-          [],
         ),
       },
-      '/loads': { get: operation('loads', 'The load of each worker now.', null, 'Loads', []) },
-      '/batch': { post: operation('batch', 'Up to a hundred operations.', 'BatchBody', 'BatchResults', []) },
+      '/loads': { get: operation('loads', 'The load of each worker now.', [], null, 'Loads') },
+      '/batch': { post: operation('batch', 'Up to a hundred operations.', [400, 413], 'BatchBody', 'BatchResults') },
       '/connection': { post: lines() },
-      '/openapi.json': {
-        get: {
-          operationId: 'openApi',
-          summary: 'This description.',
-          responses: { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: {} } } } },
-        },
-      },
+      '/openapi.json': { get: operation('openApi', 'This description.', [], null, 'Description') },
     },
     components: {
       schemas,
@@ -137,18 +140,26 @@ const errorTexts: Readonly<Record<number, string>> = {
   409: 'The id is in use.',
   410: 'The reservation has ended; code and message say how.',
   413: 'The body is too large.',
-  429: 'Every worker is full, or a limit is reached.',
+  429: 'A limit is reached, of the key or of the service, or every worker is full.',
   503: 'No worker can take it, or memory is used up.',
+  505: 'This needs HTTP/1.1.',
 };
 
+/** Statuses of errors that every route has. */
+const ofEveryRoute = [401, 403, 429];
+/** Those of routes that take a prompt, and of those that name a reservation. */
+const ofPrompt = [400, 404, 413, 503];
+const ofReservation = [400, 404, 410];
+
+/** @param errors statuses, besides those of every route */
 function operation(
   id: string,
   summary: string,
+  errors: readonly number[],
   body: string | null,
   answer: string,
-  more: readonly number[],
-): Json & { readonly responses: unknown } {
-  const statuses = [...new Set([400, 401, 403, 404, 413, 503, ...more])].sort((a, b) => a - b);
+): Json & { readonly responses: Json } {
+  const statuses = [...ofEveryRoute, ...errors].sort((a, b) => a - b);
   return {
     operationId: id,
     summary,
@@ -158,13 +169,19 @@ function operation(
       ...Object.fromEntries(
         statuses.map((status) => [status, { description: errorTexts[status], content: json(ref('Error')) }]),
       ),
+      default: { description: 'Any other error, such as a limit of the listener.', content: json(ref('Error')) },
     },
   };
 }
 
 function lines(): Json {
-  const { responses, ...described } = operation('connection', 'One connection of many operations.', null, 'Line', []);
-  const errors = responses as Json;
+  const { responses, ...described } = operation(
+    'connection',
+    'One connection of many operations.',
+    [505],
+    null,
+    'Line',
+  );
   const ndjson = (name: string): Json => ({
     'application/x-ndjson': { schema: { type: 'string' }, 'x-line-schema': ref(name) },
   });
@@ -175,25 +192,45 @@ function lines(): Json {
       'as they are ready. Both go on until one side ends. What was reserved here then ends.',
     requestBody: { required: true, content: ndjson('Operation') },
     responses: {
-      ...errors,
+      ...responses,
       200: { description: 'A line for each operation.', content: ndjson('Line') },
     },
   };
 }
 
-/** An operation of a batch or a line: its name, its id, and the fields of its body. */
+/** An operation of a batch or a line: its name, its id, and the fields of its body or query. */
 function operationSchema(): Json {
-  return {
-    type: 'object',
-    properties: {
-      op: { enum: operationNames },
-      id: { type: 'string', description: 'Of the reservation.' },
-      tag: { type: ['string', 'integer'], description: 'On a connection: comes back with the answer.' },
-    },
-    required: ['op'],
-    description: 'Besides these the fields of the body, or of the query, of the route of the same name.',
+  const tag = { type: ['string', 'integer'], description: 'On a connection: comes back with the answer.' };
+  const id = schemaOf(shapes.reservationId, 'input');
+  const fieldsOf: Readonly<Record<OperationName, z.ZodObject>> = {
+    select: shapes.selectBody,
+    reserve: shapes.reserveBody,
+    'first-token': shapes.noFields,
+    output: shapes.outputBody,
+    delete: shapes.deleteBody,
+    show: shapes.noFields,
+    overlap: shapes.promptBody,
+    'potential-loads': shapes.selectBody,
   };
+  const oneOf = Object.entries(fieldsOf).map(([name, shape]) => {
+    const { properties, required = [] } = schemaOf(shape, 'input') as {
+      readonly properties: Json;
+      readonly required?: readonly string[];
+    };
+    const named = namesReservation.has(name);
+    return {
+      type: 'object',
+      title: name,
+      properties: { op: { const: name }, tag, ...(named && { id }), ...properties },
+      required: ['op', ...(named ? ['id'] : []), ...required],
+      additionalProperties: false,
+    };
+  });
+  return { oneOf, discriminator: { propertyName: 'op' } };
 }
+
+/** Operations on a reservation that there is. */
+const namesReservation: ReadonlySet<string> = new Set(['first-token', 'output', 'delete', 'show']);
 
 function queryParameters(): Json[] {
   const { properties } = schemaOf(shapes.deleteBody, 'input') as { readonly properties: Json };

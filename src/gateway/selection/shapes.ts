@@ -133,6 +133,8 @@ export const deleteBody = z.strictObject({
   outputTokens: z.int().min(0).max(tokensMax).optional(),
 });
 
+export const noFields = z.strictObject({});
+
 export type PromptBody = z.infer<typeof promptBody>;
 export type SelectBody = z.infer<typeof selectBody>;
 export type ReserveBody = z.infer<typeof reserveBody>;
@@ -217,9 +219,15 @@ export const potentialLoads = z.strictObject({
   ),
 });
 /** As at the port of operators. */
-export const loads = z.object({
-  workers: z.array(z.looseObject({ id: z.string() })),
-  queues: z.array(z.looseObject({})),
+export const loads = z.strictObject({
+  view: z.string().meta({ description: 'Whether the loads are shared with other routers.' }),
+  workers: z.array(
+    z.looseObject({
+      ...{ id: z.string(), url: z.string(), rank: z.int(), state: z.string(), routable: z.boolean() },
+      ...{ activeBlocks: z.number(), activePrefillTokens: z.number(), runningRequests: z.number() },
+    }),
+  ),
+  queues: z.array(z.strictObject({ pool: z.string(), waiting: z.int(), waitingBlocks: z.number() })),
 });
 export const errorBody = z.strictObject({
   error: z.strictObject({
@@ -229,6 +237,8 @@ export const errorBody = z.strictObject({
     code: z.string(),
   }),
 });
+/** OpenAPI 3.1 */
+export const description = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) });
 export const batchResults = z.strictObject({
   results: z
     .array(
