@@ -2,7 +2,13 @@
 // differently.
 
 import { type BodyLength, noLength } from './body-length.ts';
+import type { Span } from './json-members.ts';
 import { type ModelReading, modelLengthMax } from './json-model.ts';
+
+/** `span`: where the form names it; null: it does not. */
+export type FormModelReading =
+  | (ModelReading & { readonly kind: 'model'; readonly span: Span | null })
+  | (ModelReading & { readonly kind: 'wrong' });
 
 /** Limits on the parts of a form and on the header bytes of one part. */
 const partsMax = 64;
@@ -15,14 +21,14 @@ const dispositionForm =
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Linear in the body, without copying it. @param contentType of the request, or null */
-export function readMultipartModel(body: Buffer, contentType: string | null): ModelReading {
+export function readMultipartModel(body: Buffer, contentType: string | null): FormModelReading {
   const match = typeForm.exec(contentType ?? '');
   const boundary = match?.[1] ?? match?.[2];
   if (boundary === undefined) return wrong('the content-type must be multipart/form-data with a boundary');
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
   let at = delimiter.length - 2;
   if (!isAt(body, 0, `--${boundary}`)) return wrong('the form must begin with its boundary');
-  const models: Buffer[] = [];
+  const models: Span[] = [];
   const length = { ...noLength };
   for (let parts = 0; ; parts++) {
     if (isAt(body, at, '--')) break;
@@ -36,14 +42,15 @@ export function readMultipartModel(body: Buffer, contentType: string | null): Mo
     // Empty content shares the line end of its headers.
     const end = body.indexOf(delimiter, start - 2);
     if (end === -1) return wrong('the form does not end with its boundary');
-    const content = body.subarray(start, Math.max(start, end));
-    if (name.toLowerCase() === 'model') models.push(content);
-    else if (name === 'file') length.fileBytes += content.length;
-    else length.textBytes += content.length;
+    const span = { start, end: Math.max(start, end) };
+    const bytes = span.end - span.start;
+    if (name.toLowerCase() === 'model') models.push(span);
+    else if (name === 'file') length.fileBytes += bytes;
+    else length.textBytes += bytes;
     at = end + delimiter.length;
   }
   if (models.length > 1) return wrong('the form names the model twice');
-  return models.length === 0 ? { kind: 'model', model: null, length } : textOf(models[0]!, length);
+  return models.length === 0 ? { kind: 'model', model: null, span: null, length } : textOf(body, models[0]!, length);
 }
 
 /** @returns null if the name can't be read, or is ambiguous */
@@ -56,10 +63,11 @@ function nameOf(head: string): string | null {
   return dispositionForm.exec(values[0]!)?.[1] ?? null;
 }
 
-function textOf(content: Buffer, length: BodyLength): ModelReading {
+function textOf(body: Buffer, span: Span, length: BodyLength): FormModelReading {
+  const content = body.subarray(span.start, span.end);
   if (content.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} bytes`);
   try {
-    return { kind: 'model', model: utf8.decode(content), length };
+    return { kind: 'model', model: utf8.decode(content), span, length };
   } catch {
     return wrong('model is not UTF-8');
   }
@@ -69,6 +77,6 @@ function isAt(body: Buffer, at: number, text: string): boolean {
   return body.toString('latin1', at, at + text.length) === text;
 }
 
-function wrong(message: string): ModelReading {
+function wrong(message: string): FormModelReading {
   return { kind: 'wrong', message };
 }
