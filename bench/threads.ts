@@ -22,7 +22,7 @@ export function runOwner(): void {
     receive: (message) => {
       if (message.kind !== 'asked') return;
       const order = {
-        ...{ number: 1, engine: 1, address: { apiKey: null, rank: null }, mayGiveUp: true },
+        ...{ number: 1, engine: 1, address: { apiKey: null, rank: null }, model: 'bench', mayGiveUp: true },
         extraHeaders: ['x-request-id', message.asked.requestId, 'x-kvoyant-worker', 'engine-0123456789ab#0'],
         traceHeaders: null,
       };

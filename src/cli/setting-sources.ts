@@ -1,6 +1,7 @@
 // Merges settings from file, environment and flags. Flags override variables, variables override the file.
 
-import { ConfigError, type ConfigFault, type GatewayOptions, resolveConfig } from '../gateway/config/config.ts';
+import { ConfigError, type GatewayOptions, resolveConfig } from '../gateway/config/config.ts';
+import type { ConfigFault } from '../gateway/config/config-fault.ts';
 import { readReferencedFiles } from '../gateway/config/referenced-files.ts';
 import { environmentName, flagName, settingFromText } from '../gateway/config/setting-texts.ts';
 import { isSetting, type SettingName, settingNames, settingOf } from '../gateway/config/settings.ts';

@@ -4,13 +4,12 @@ import { Server as TlsServer } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import type { DestinationStream, Logger } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
-import { loadTokenizer } from '../tokens/load-tokenizer.ts';
-import type { Tokenizer } from '../tokens/tokenizer.ts';
 import { addressesIn } from './address-range.ts';
 import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
 import { ReloadQueue, reload } from './config/config-reload.ts';
 import { unixPathOf } from './config/listen-address.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
+import { configOfPool } from './config/pool-entry.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
 import { Engine } from './engines/engine.ts';
 import { upstreamTls } from './engines/upstream.ts';
@@ -45,6 +44,7 @@ import type { RunWhatIf } from './page/what-if-desk.ts';
 import { joinReplicas, shownAddress } from './peers/join-replicas.ts';
 import { Pools } from './pools/pools.ts';
 import { TokenizerFailures } from './prompts/tokenizer-failures.ts';
+import { Tokenizers } from './prompts/tokenizers.ts';
 import { Selection } from './selection/selection.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
@@ -122,8 +122,14 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
   const files = await readReferencedFiles(config);
   let loaded = files;
   const log = createLog(config, null, surroundings.logTo);
-  const tokenizer = await tokenizerOf(config, log);
-  const pools = new Pools(config, tokenizer, surroundings.lateBooking);
+  const tokenizers = await Tokenizers.load(config, (spec, notice) => log.warn({ tokenizer: spec }, notice));
+  const tokenizer = tokenizers.of(config.tokenizer);
+  const pools = new Pools(
+    config,
+    (spec) => tokenizers.of(spec),
+    () => live.current,
+    surroundings.lateBooking,
+  );
   const hasher = new BlockHasher();
   const publisherGate = new PeerGate(config.kvPublishers, log);
   const feedCommons = new FeedCommons(() => performance.now(), publisherGate);
@@ -145,7 +151,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       const tls = loaded.engineTls.of(spec);
       if (tls === null) throw new Error('the configuration no longer names the files of its certificates');
       const engine = new Engine(spec, tls, config.allowLinkLocal);
-      const context = { config, tokenizer, pools, hasher, feedCommons, log };
+      const ofPool = configOfPool({ ...config, pools: live.current.pools }, spec.pool);
+      const context = { config: ofPool, tokenizer: tokenizers.of(ofPool.tokenizer), pools, hasher, feedCommons, log };
       return { engine, monitor: new EngineMonitor(engine, context) };
     },
     drainMsMax: () => live.current.workerDrainMsMax,
@@ -310,7 +317,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     context.deadlines.close();
     await discovery.close();
     await fleet.close();
-    await tokenizer?.close();
+    await tokenizers.close();
     throw error;
   }
   const adminUrl = operators === null ? null : addressOf(operators, config.adminHost);
@@ -348,7 +355,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
-    reload: (load) => reloads.run(() => (stopping ? Promise.resolve(null) : reload(live, load, apply, log))),
+    reload: (load) =>
+      reloads.run(() =>
+        stopping ? Promise.resolve(null) : reload(live, load, (next) => tokenizers.prepare(next), apply, log),
+      ),
     close: () => {
       closing ??= (async () => {
         stopping = true;
@@ -366,7 +376,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await discovery.close();
         await Promise.all([...pools].map((pool) => pool.tokens.close()));
         await fleet.close();
-        await tokenizer?.close();
+        await tokenizers.close();
         await recorder?.close();
         await collector?.close();
         await health?.close();
@@ -376,14 +386,6 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return closing;
     },
   };
-}
-
-/**
- * Null if engines tokenize, or nothing does. An unusable chat template is not an error: engines have their own.
- */
-async function tokenizerOf({ tokenizer }: GatewayConfig, log: Logger): Promise<Tokenizer | null> {
-  if (tokenizer === 'engine' || tokenizer === 'none') return null;
-  return loadTokenizer(tokenizer, { onNotice: (notice) => log.warn({ tokenizer }, notice), templateOptional: true });
 }
 
 function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl: string | null): void {

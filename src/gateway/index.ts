@@ -2,10 +2,10 @@
 
 export {
   ConfigError,
-  type ConfigFault,
   type GatewayConfig,
   type GatewayOptions,
 } from './config/config.ts';
+export type { ConfigFault } from './config/config-fault.ts';
 export type { EngineSpec } from './config/engine-spec.ts';
 export type { ConfigChanges } from './config/live-config.ts';
 export { type LogLevel, logLevels } from './config/settings.ts';

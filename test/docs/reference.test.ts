@@ -40,8 +40,8 @@ describe('docs/configuration.md', () => {
     for (const field of engineFields) expect(section, field).toContain(`\`${field}\``);
   });
 
-  it('shows only valid example files', () => {
-    const examples = [...page('configuration.md').matchAll(/```yaml\n(# kvoyant\.yaml\n[\s\S]*?)```/g)];
+  it.each(['configuration.md', 'models.md'])('shows only valid example files, as does %s', (name) => {
+    const examples = [...page(name).matchAll(/```yaml\n(# kvoyant\.yaml\n[\s\S]*?)```/g)];
     expect(examples.length).toBeGreaterThan(0);
     for (const [, text] of examples) {
       const options = YamlFile.parse('example', text!).value as object;

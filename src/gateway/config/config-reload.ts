@@ -6,10 +6,14 @@ import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } f
 import type { ConfigChanges, LiveConfig } from './live-config.ts';
 import { type ReferencedFiles, readReferencedFiles } from './referenced-files.ts';
 
-/** @returns null if the configuration is invalid; then nothing has changed */
+/**
+ * @param prepare loads what the configuration needs besides its files; rejects with an error that has a code if it can't
+ * @returns null if the configuration is invalid; then nothing has changed
+ */
 export async function reload(
   live: LiveConfig,
   load: () => GatewayOptions | Promise<GatewayOptions>,
+  prepare: (next: GatewayConfig) => Promise<void>,
   apply: (config: GatewayConfig, files: ReferencedFiles) => void,
   log: Logger,
 ): Promise<ConfigChanges | null> {
@@ -19,9 +23,11 @@ export async function reload(
     next = resolveConfig(await load());
     files = await readReferencedFiles(next);
     refuseOpening(live.current, next);
+    await prepare(live.after(next));
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    const reasons = error.faults.map(({ setting, message }) => `${setting} ${message}`.trim());
+    if (!(error instanceof ConfigError) && (error as { code?: unknown }).code === undefined) throw error;
+    const faults = error instanceof ConfigError ? error.faults : [{ setting: '', message: (error as Error).message }];
+    const reasons = faults.map(({ setting, message }) => `${setting} ${message}`.trim());
     log.error({ reasons }, 'configuration refused; nothing changed');
     return null;
   }

@@ -2,9 +2,13 @@
 
 import { z } from 'zod';
 import type { ApiKey } from './api-keys.ts';
+import type { ConfigFault } from './config-fault.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { linkLocalFault } from './link-local.ts';
 import { isThisMachine, unixPathOf } from './listen-address.ts';
+import type { ModelRouteOption } from './model-route.ts';
+import type { PoolEntry } from './pool-entry.ts';
+import { repeated, routeFaults } from './route-faults.ts';
 import { engines, keys, type SettingType } from './setting-type.ts';
 import { type SettingName, settingNames, settingOf, type settings } from './settings.ts';
 
@@ -14,23 +18,18 @@ export type GatewayConfig = {
 };
 
 /**
- * The caller's settings. Everything but the workers has a default. Workers and keys may be texts as on the command
- * line.
+ * The caller's settings. Everything but the workers has a default. Workers, pools, models and keys may be texts as on
+ * the command line.
  */
-export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys'>> & {
+export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys' | 'pools' | 'models'>> & {
   readonly workers?: readonly (string | EngineSpec)[];
+  readonly pools?: readonly (string | PoolEntry)[];
+  readonly models?: readonly (string | ModelRouteOption)[];
   readonly apiKeys?: readonly (
     | string
     | { readonly name: string; readonly key?: string; readonly [more: string]: unknown }
   )[];
 };
-
-/** A fault in a setting. `path` leads to the faulty part of a list or an object. */
-export interface ConfigFault {
-  readonly setting: string;
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
 
 /** Invalid settings; `setting` and `message` are those of the first fault. */
 export class ConfigError extends Error {
@@ -73,7 +72,7 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     const message = config.allowLinkLocal ? null : linkLocalFault(spec);
     if (message !== null) faults.push(fault('workers', [index], message));
   }
-  faults.push(...sharedTopics(config.workers));
+  faults.push(...sharedTopics(config.workers), ...routeFaults(config));
   if (config.workers.length === 0 && config.workersFile === null && config.adminKey === null) {
     faults.push(
       fault('workers', [], 'names no worker: add one, or set workersFile, or set adminKey to add workers later'),
@@ -250,9 +249,4 @@ function sharedTopics(workers: readonly EngineSpec[]): ConfigFault[] {
       `${url} has ${topic} at ${kvEvents}, like another worker: their events can't be told apart`,
     );
   });
-}
-
-/** Each value that has occurred before, with its index. */
-function repeated(values: readonly string[]): (readonly [number, string])[] {
-  return values.flatMap((value, index) => (values.indexOf(value) < index ? [[index, value] as const] : []));
 }

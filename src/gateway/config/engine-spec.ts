@@ -1,6 +1,7 @@
 // The configuration of one engine: `URL[,key=value...]`, or the same as an object.
 
 import { statedEndpointFault } from '../feeds/feed-address.ts';
+import { isPoolName, poolNameRule } from './pool-name.ts';
 
 export interface EngineSpec {
   /** Base address, without a trailing slash. */
@@ -19,6 +20,8 @@ export interface EngineSpec {
   readonly runningRequestsMax?: number;
   /** The model it serves; absent: the engine is asked. */
   readonly model?: string;
+  /** The pool that it joins, one of `pools`; absent: that of its models. */
+  readonly pool?: string;
   /** The host name stands for several engines, one per address. */
   readonly dns?: true;
   /** Name in the engine's certificate, if it differs from the address. */
@@ -43,6 +46,7 @@ const keys = [
   'block-size',
   'running-max',
   'model',
+  'pool',
   'server-name',
   'ca-file',
   'cert-file',
@@ -64,6 +68,7 @@ const fields: Readonly<Record<Exclude<keyof EngineSpec, 'url' | 'dns'>, Key>> = 
   blockSize: 'block-size',
   runningRequestsMax: 'running-max',
   model: 'model',
+  pool: 'pool',
   serverName: 'server-name',
   caFile: 'ca-file',
   certFile: 'cert-file',
@@ -173,6 +178,9 @@ function withSetting(spec: EngineSpec, key: Key, value: string): EngineSpecResul
     }
     case 'model':
       return right({ ...spec, model: value });
+    case 'pool':
+      if (!isPoolName(value)) return wrong(`pool of ${url} ${poolNameRule}`);
+      return right({ ...spec, pool: value });
     case 'server-name':
       return right({ ...spec, serverName: value });
     case 'ca-file':

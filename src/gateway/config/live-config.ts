@@ -1,6 +1,7 @@
 // The current configuration: a reload changes the settings that can change at run time and reports the others.
 
 import type { GatewayConfig } from './config.ts';
+import type { PoolEntry } from './pool-entry.ts';
 import { type SettingName, settingNames, settings } from './settings.ts';
 
 /** Outcome of a reload, in names of settings. */
@@ -21,14 +22,35 @@ export class LiveConfig {
     return this.#config;
   }
 
+  /** The configuration that `replace` would make current. */
+  after(next: GatewayConfig): GatewayConfig {
+    return this.#changed(next).config;
+  }
+
   replace(next: GatewayConfig): ConfigChanges {
+    const { config, changes } = this.#changed(next);
+    this.#config = config;
+    return changes;
+  }
+
+  #changed(next: GatewayConfig): { readonly config: GatewayConfig; readonly changes: ConfigChanges } {
     const before = this.#config;
-    const differing = settingNames.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(next[name]));
+    const differs = (name: SettingName, one: GatewayConfig, other: GatewayConfig): boolean =>
+      JSON.stringify(one[name]) !== JSON.stringify(other[name]);
+    const applied = { ...next, pools: keptPools(before.pools, next.pools) };
+    const differing = settingNames.filter((name) => differs(name, before, applied));
     const isLive = (name: SettingName): boolean => settings[name].reload === 'live' && !switchesTls(name, before, next);
     const changed = differing.filter(isLive);
-    this.#config = { ...before, ...Object.fromEntries(changed.map((name) => [name, next[name]])) };
-    return { changed, needRestart: differing.filter((name) => !isLive(name)) };
+    const config = { ...before, ...Object.fromEntries(changed.map((name) => [name, applied[name]])) };
+    const needRestart = differing.filter((name) => !isLive(name));
+    if (differs('pools', applied, next)) needRestart.push('pools');
+    return { config, changes: { changed, needRestart } };
   }
+}
+
+/** Pools come and go with a reload, but a pool keeps its settings. */
+function keptPools(before: readonly PoolEntry[], next: readonly PoolEntry[]): readonly PoolEntry[] {
+  return next.map((entry) => before.find(({ name }) => name === entry.name) ?? entry);
 }
 
 /** New certificates take effect at once; whether clients use TLS, and are asked for theirs, is decided at the start. */

@@ -1,18 +1,13 @@
 // Contents of the files that a configuration refers to: more workers, more keys, certificates.
 
 import type { ApiKey } from './api-keys.ts';
-import {
-  ConfigError,
-  type ConfigFault,
-  certificateKeyFaults,
-  type GatewayConfig,
-  readKeyList,
-  readWorkerList,
-} from './config.ts';
+import { ConfigError, certificateKeyFaults, type GatewayConfig, readKeyList, readWorkerList } from './config.ts';
+import type { ConfigFault } from './config-fault.ts';
 import type { EngineSpec } from './engine-spec.ts';
 import { type EngineTlsFiles, engineTlsPaths, readEngineTls } from './engine-tls.ts';
 import { linkLocalFault } from './link-local.ts';
 import { type ListenerTls, readAuthorities, readIdentity, readPem } from './pem-files.ts';
+import { unknownPoolFault } from './route-faults.ts';
 import { YamlFile, YamlFileError } from './yaml-file.ts';
 
 export interface ReferencedFiles {
@@ -33,6 +28,10 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
     readTls(config),
   ]);
   const linkLocal = config.allowLinkLocal ? [] : workers.map(linkLocalFault).filter((message) => message !== null);
+  for (const spec of workers) {
+    const message = unknownPoolFault(spec, config.pools);
+    if (message !== null) throw new ConfigError('workersFile', message);
+  }
   if (linkLocal[0] !== undefined) throw new ConfigError('workersFile', linkLocal[0]);
   await checkNatsFiles(config);
   const known = new Set(config.workers.map(({ url }) => url));

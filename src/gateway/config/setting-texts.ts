@@ -1,6 +1,7 @@
 // Settings as text: names of flags and variables, parsing of values, values with their secrets masked.
 
 import type { GatewayConfig } from './config.ts';
+import { valueFromText } from './setting-type.ts';
 import { type SettingName, settingNames, settingOf } from './settings.ts';
 
 /** Default value of a setting. */
@@ -23,27 +24,7 @@ export function environmentName(setting: SettingName): string {
 
 /** Parses the text of a flag or variable. Invalid text is returned as it is, for the configuration check to refuse. */
 export function settingFromText(setting: SettingName, text: string): unknown {
-  const { kind } = settingOf(setting);
-  switch (kind) {
-    case 'text':
-    case 'secret':
-      return text;
-    case 'number':
-      return numberFrom(text);
-    case 'auto':
-      return numberFrom(text);
-    case 'switch':
-      if (/^(1|true|yes|on)$/i.test(text)) return true;
-      return /^(0|false|no|off|)$/i.test(text) ? false : text;
-    case 'list':
-    case 'secret-list':
-      return text.split(/\s+/).filter(Boolean);
-  }
-}
-
-function numberFrom(text: string): number | string {
-  const number = text.trim() === '' ? Number.NaN : Number(text);
-  return Number.isNaN(number) ? text : number;
+  return valueFromText(settingOf(setting).kind, text);
 }
 
 /** The configuration with secrets masked. */

@@ -84,12 +84,22 @@ export function flag(initial: boolean): SettingType<boolean> {
   return { kind: 'switch', initial, schema: z.boolean({ error: 'must be true or false' }) };
 }
 
-type Read<T> =
+/** `field`, `at`: the faulty part of the item. */
+export type Read<T> =
   | { readonly kind: 'right'; readonly value: T }
-  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
+  | {
+      readonly kind: 'wrong';
+      readonly message: string;
+      readonly field?: string;
+      readonly at?: readonly (string | number)[];
+    };
+
+export function wrong(message: string, ...at: readonly (string | number)[]): Read<never> {
+  return { kind: 'wrong', message, at };
+}
 
 /** A list whose items are parsed one by one; a fault names the item and its field. */
-function listOf<T>(read: (item: unknown) => Read<T>, countMax: number): z.ZodType<readonly T[]> {
+export function listOf<T>(read: (item: unknown) => Read<T>, countMax: number): z.ZodType<readonly T[]> {
   return z
     .array(z.unknown(), { error: 'must be a list' })
     .max(countMax, { error: `must not have more than ${countMax} items` })
@@ -97,8 +107,8 @@ function listOf<T>(read: (item: unknown) => Read<T>, countMax: number): z.ZodTyp
       items.flatMap((item, index) => {
         const result = read(item);
         if (result.kind === 'right') return [result.value];
-        const at = result.field === undefined ? [index] : [index, result.field];
-        context.addIssue({ code: 'custom', path: at, message: result.message });
+        const { message, field, at = field === undefined ? [] : [field] } = result;
+        context.addIssue({ code: 'custom', path: [index, ...at], message });
         return [];
       }),
     );
@@ -205,3 +215,26 @@ export const secret: SettingType<string | null> = {
     .transform(hashSecret)
     .nullable(),
 };
+
+/** Parses the text of a flag, a variable or an option. Invalid text is returned as it is, for a check to refuse. */
+export function valueFromText(kind: SettingKind, text: string): unknown {
+  switch (kind) {
+    case 'text':
+    case 'secret':
+      return text;
+    case 'number':
+    case 'auto':
+      return numberFrom(text);
+    case 'switch':
+      if (/^(1|true|yes|on)$/i.test(text)) return true;
+      return /^(0|false|no|off|)$/i.test(text) ? false : text;
+    case 'list':
+    case 'secret-list':
+      return text.split(/\s+/).filter(Boolean);
+  }
+}
+
+function numberFrom(text: string): number | string {
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(number) ? text : number;
+}

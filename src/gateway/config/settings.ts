@@ -1,7 +1,9 @@
 // Every setting, one row each. From this table come the configuration's type and check, the flags, the environment
 // variables, the help and the reference page.
 
-import { policyNames } from '../../core/index.ts';
+import { poolSettings } from './pool-settings.ts';
+import { modelRoutes, poolList } from './route-settings.ts';
+import { fixed, live, type Setting } from './setting-row.ts';
 import {
   addressRanges,
   browserOrigins,
@@ -11,47 +13,22 @@ import {
   keys,
   listenAddress,
   natsServers,
-  nonNegative,
   nullableText,
   oneOf,
   path,
   permissions,
-  type SettingType,
   secret,
   sentSecret,
   subjectName,
-  text,
   wordOrInteger,
 } from './setting-type.ts';
-
-export interface Setting<T = unknown> extends SettingType<T> {
-  readonly description: string;
-  /** `live`: a reload changes it. `restart`: only a restart changes it, and a reload says so. */
-  readonly reload: 'live' | 'restart';
-  /** Placeholder for the value in the help; empty for a switch or a secret. */
-  readonly value: string;
-}
-
-const live = <T>(type: SettingType<T>, value: string, description: string): Setting<T> => ({
-  ...type,
-  value,
-  description,
-  reload: 'live',
-});
-
-const fixed = <T>(type: SettingType<T>, value: string, description: string): Setting<T> => ({
-  ...type,
-  value,
-  description,
-  reload: 'restart',
-});
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 const workerOptions =
   'kv-events=[bind:]tcp://HOST:PORT, kv-replay=tcp://HOST:PORT, kv-topic=PREFIX, api-key=KEY, blocks=N, ' +
-  'block-size=N, running-max=N, model=NAME, server-name=NAME, ca-file=PATH, cert-file=PATH, key-file=PATH';
+  'block-size=N, running-max=N, model=NAME, pool=NAME, server-name=NAME, ca-file=PATH, cert-file=PATH, key-file=PATH';
 
 export const settings = {
   workers: live(
@@ -60,6 +37,16 @@ export const settings = {
     `an engine: [dns+]URL[,OPTION=VALUE]..., with the options ${workerOptions}; dns+ adds an engine for each address of the host name; repeatable, separated by blanks in the environment`,
   ),
   workersFile: live(path, 'path', 'YAML file with more engines'),
+  pools: live(
+    poolList,
+    'spec',
+    'a pool of engines with settings of its own: NAME[,OPTION=VALUE]..., where engines join it by their option pool; repeatable',
+  ),
+  models: live(
+    modelRoutes,
+    'route',
+    'a name that clients may ask for: NAME=MODEL, or in a file also pools, split, fallback and shadow; repeatable',
+  ),
   dnsIntervalMs: fixed(integer(10, 3_600_000, 5000), 'ms', 'time between two lookups of dns+ host names'),
   allowLinkLocal: fixed(flag(false), '', 'allow workers at link-local addresses, where clouds serve credentials'),
   workerDrainMsMax: live(
@@ -67,57 +54,7 @@ export const settings = {
     'ms',
     'time for a removed worker to finish its answers; then the remaining ones are cut',
   ),
-  tokenizer: fixed(
-    text('engine'),
-    'spec',
-    'what turns prompts into token ids: engine (its /tokenize), the path of a Hugging Face tokenizer.json, builtin (cl100k_base), or none',
-  ),
-  tokenizeMsMax: fixed(
-    integer(1, 60_000, 2000),
-    'ms',
-    'time to wait for token ids from an engine; then the prompt is routed by its bytes',
-  ),
-  trustTokenizer: fixed(flag(false), '', 'use engines even if their /tokenize disagrees with the tokenizer'),
-  blockSize: fixed(
-    wordOrInteger(['auto'], 1, 65_536),
-    'tokens',
-    'tokens per KV block: auto (as the engine says, else 16), or 1 to 65536',
-  ),
-  defaultCapacityBlocks: fixed(
-    integer(1, 100_000_000, 8192),
-    'n',
-    'KV blocks of a worker that does not report its number',
-  ),
-  policy: fixed(oneOf(policyNames, 'foresee'), 'name', 'how a worker is chosen'),
-  overlapWeight: fixed(
-    nonNegative(1e6, 1),
-    'w',
-    'kv: cost of a token of prefill relative to a token of occupied cache',
-  ),
-  temperature: fixed(
-    nonNegative(1e6, 0),
-    't',
-    'kv: 0 takes the lowest cost; a higher value spreads requests at random',
-  ),
-  seed: fixed(integer(0, 4_294_967_295, 0), 'n', 'seed of all random draws'),
-  inFlightCredit: fixed(flag(true), '', 'count blocks promised by requests in flight as overlap'),
-  sessionCreditTokens: fixed(
-    nonNegative(1e6, 256),
-    'tokens',
-    "kv: credit, in tokens, of a session's last worker; 0: none",
-  ),
-  queue: fixed(flag(true), '', 'queue requests while every worker that may take them is known to be full'),
-  queuedRequestsMax: fixed(integer(0, 1_000_000, 4096), 'n', 'requests that may wait; more are refused with 429'),
-  queueWaitMsMax: fixed(
-    integer(1, 3_600_000, 120_000),
-    'ms',
-    'time that a request may wait for a worker with room; then it is refused with 503',
-  ),
-  lateBinding: fixed(
-    flag(false),
-    '',
-    'also queue requests while the worker chosen for them has more prefill queued than it can start soon',
-  ),
+  ...poolSettings,
   host: fixed(
     listenAddress('127.0.0.1'),
     'address',

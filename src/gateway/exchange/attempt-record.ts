@@ -4,6 +4,11 @@ import type { Decision, FirstToken, Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 
 export interface AttemptRecord {
+  /** As the engine lists it. */
+  readonly model: string;
+  readonly pool: string;
+  /** Null: the client named the model itself. */
+  readonly route: { readonly way: string } | null;
   readonly worker: string;
   /** Worker name shown to the client. */
   readonly workerClientId: string;

@@ -2,7 +2,6 @@
 
 import type { Logger } from 'pino';
 import type { BlockHasher } from '../../core/index.ts';
-import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { AnswerBudget } from '../exchange/answer-budget.ts';
 import type { AnswerDeadlines } from '../exchange/answer-deadlines.ts';
@@ -12,6 +11,7 @@ import type { Access } from '../http/access.ts';
 import type { ConnectionSlots } from '../http/connection-slots.ts';
 import type { FailureNotes } from '../http/http-failure.ts';
 import type { RetryBudget } from '../inference/retry-budget.ts';
+import type { Tokenizers } from '../prompts/tokenizers.ts';
 import type { OwnerDoor } from './owner-door.ts';
 import type { OwnerLink } from './owner-link.ts';
 
@@ -29,7 +29,7 @@ export interface FrontContext extends FailureNotes {
   /** Of this front alone: each sees its own requests, and the shares add up. */
   readonly retryBudget: RetryBudget;
   readonly hasher: BlockHasher;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizers: Tokenizers;
   readonly owner: OwnerLink;
   readonly ownerDoor: OwnerDoor;
   readonly log: Logger;

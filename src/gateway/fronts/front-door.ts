@@ -116,7 +116,8 @@ async function serve(
 async function tokenize(context: FrontContext, exchange: Exchange, read: ReadRequest): Promise<Tokenized | null> {
   const { model, prompts, truncatedTo } = read.request;
   const facts = model === null ? null : context.owner.model(model);
-  if (model === null || facts === null || truncatedTo !== null) return null;
+  const tokenizer = facts === null ? null : context.tokenizers.of(facts.tokenizer);
+  if (model === null || facts === null || tokenizer === null || truncatedTo !== null) return null;
   exchange.asksFor(model);
   const turn = new TokenizerTurn();
   exchange.whenGone(() => turn.end());
@@ -125,7 +126,7 @@ async function tokenize(context: FrontContext, exchange: Exchange, read: ReadReq
     failed = true;
   };
   const readMs = performance.now();
-  const reading = readContents(prompts, context.tokenizer, noteFailure, turn);
+  const reading = readContents(prompts, tokenizer, noteFailure, turn);
   const contents = reading instanceof Promise ? await reading : reading;
   if (failed || contents.some(({ kind }) => kind !== 'tokens')) return null;
   return { ...read, contents, model, facts, readMs, tokensMs: performance.now() };

@@ -3,7 +3,6 @@
 import { Server as TlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import { BlockHasher } from '../../core/index.ts';
-import { loadTokenizer } from '../../tokens/load-tokenizer.ts';
 import { addressesIn } from '../address-range.ts';
 import { unixPathOf } from '../config/listen-address.ts';
 import { AnswerBudget, answersBytesMax } from '../exchange/answer-budget.ts';
@@ -16,6 +15,7 @@ import { ConnectionSlots } from '../http/connection-slots.ts';
 import { closeServer } from '../http/listening.ts';
 import { createGatewayServer } from '../http/server.ts';
 import { RetryBudget } from '../inference/retry-budget.ts';
+import { Tokenizers } from '../prompts/tokenizers.ts';
 import { createLog } from '../telemetry/gateway-log.ts';
 import type { FrontContext } from './front-context.ts';
 import { handleAtFront } from './front-door.ts';
@@ -49,7 +49,8 @@ const owner = new OwnerLink(new Socket({ fd: ownerDescriptor }), {
 async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
   let { config } = first;
   const log = createLog(config, { pid: process.pid });
-  const tokenizer = await loadTokenizer(config.tokenizer, { onNotice: () => undefined, templateOptional: true });
+  // The owner tells what is to be told of them.
+  const tokenizers = await Tokenizers.load(config, () => undefined);
   const nowMs = (): number => performance.now();
   const acceptHold = new AcceptHold(nowMs);
   const onLimit = (limit: string): void => owner.post({ kind: 'limited', limit });
@@ -78,7 +79,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     intakeSlices: new TurnSlices(intakeSliceMsMax, nowMs, { hold: acceptHold.asker() }),
     retryBudget: new RetryBudget(),
     hasher: new BlockHasher(),
-    tokenizer,
+    tokenizers,
     owner,
     ownerDoor: new OwnerDoor(ownerSocket),
     metrics: { limited: { inc: ({ limit }) => onLimit(limit) } },
@@ -95,6 +96,8 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     isTrusted = addressesIn(config.trustedProxies);
     if (next.tls !== null && server instanceof TlsServer) server.setSecureContext(next.tls);
     context.access.configure(next.apiKeys, config, next.tls?.ca ?? null);
+    // Until then, requests that need a new one are the owner's.
+    tokenizers.prepare(config).catch((error: unknown) => log.error({ err: error }, 'a tokenizer is missing here'));
   };
   settings(first);
   // It gets its connections from the owner; this starts its checks for requests that take too long to arrive.
@@ -123,7 +126,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     clearInterval(figures);
     context.deadlines.close();
     context.ownerDoor.close();
-    await tokenizer.close();
+    await tokenizers.close();
     owner.post({ kind: 'stopped', brokenOffAnswers });
     await owner.drained();
     process.exit(0);

@@ -136,6 +136,8 @@ export interface FrontSettings {
 
 /** A model whose requests a front may read by itself. */
 export interface FrontModel {
+  /** The setting `tokenizer` of every pool that its requests may go to. */
+  readonly tokenizer: string;
   readonly lora: string | null;
   readonly blockSizes: readonly number[];
 }
@@ -154,6 +156,8 @@ export interface AttemptOrder {
   readonly number: number;
   readonly engine: number;
   readonly address: EngineAddress;
+  /** As the engine lists it. */
+  readonly model: string;
   /** Added to the answer's headers. */
   readonly extraHeaders: readonly string[];
   /** Replace the client's headers of its trace; null: those are passed on. */

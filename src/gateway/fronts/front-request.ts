@@ -2,6 +2,7 @@
 
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { renamedJson } from '../exchange/renamed-body.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from '../inference/attempt-report.ts';
 import { upstreamHeaders } from '../inference/attempts.ts';
 import type { ClientAnswer } from '../inference/client-answer.ts';
@@ -102,7 +103,7 @@ export class FrontRequest implements Ordered {
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
         headers: upstreamHeaders(this.#exchange, order.address, order.traceHeaders),
-        body,
+        body: renamedJson(body, request.model, order.model),
         extraHeaders: order.extraHeaders,
       };
       await relay(this.#exchange, this.#answer, target, watch);

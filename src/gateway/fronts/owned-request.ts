@@ -11,6 +11,7 @@ import type { RequestTrace } from '../exchange/request-trace.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { type AttemptBook, type Booked, bookOf } from '../inference/attempt-book.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders } from '../inference/attempts.ts';
+import { drawKey, overRoutes } from '../inference/over-routes.ts';
 import type { RelayOutcome } from '../inference/relay.ts';
 import type { AskedRequest, AttemptOrder, OwnerMessage, SentEnd, SentError } from './front-messages.ts';
 import { outcomeOf, sentError } from './sent-error.ts';
@@ -208,11 +209,10 @@ export class OwnedRequest implements Requester {
     }
   }
 
-  #answer(): Promise<void> {
-    const { pools } = this.#context;
-    const { model, request, overrides, prompts } = this.#asked;
-    const booked: Booked = {
-      ...pools.resolve(model),
+  async #answer(): Promise<void> {
+    const { request, overrides, prompts } = this.#asked;
+    const resolve = (): Booked => ({
+      ...this.#context.pools.resolve(this.#asked.model, drawKey(overrides, this.id)),
       request,
       overrides,
       known: 'tokens',
@@ -220,8 +220,16 @@ export class OwnedRequest implements Requester {
       hashed: (blockSizes) => prompts.map((prompt) => ofSizes(prompt, blockSizes)),
       // Lengths are learnt from prompts that are not known in tokens.
       learn: () => undefined,
-    };
-    return answerBySome(this.#context, this, booked, (attempt) => this.#send(booked, attempt));
+    });
+    let last = resolve();
+    try {
+      await overRoutes(this, last, resolve, (booked, tries) => {
+        last = booked;
+        return answerBySome(this.#context, this, booked, tries, (attempt) => this.#send(booked, attempt));
+      });
+    } finally {
+      this.#context.metrics.routes.count(last);
+    }
   }
 
   #send(booked: Booked, attempt: Attempt): Promise<RelayOutcome> {
@@ -234,8 +242,9 @@ export class OwnedRequest implements Requester {
       number,
       engine: this.#front.engineId(engine),
       address: addressOf(worker),
-      extraHeaders: answerHeaders(this, placed),
       traceHeaders: this.trace?.headers ?? null,
+      extraHeaders: answerHeaders(this, booked, placed),
+      model: booked.model,
       mayGiveUp: book.mayGiveUp('full'),
     };
     return new Promise((resolve, reject) => {

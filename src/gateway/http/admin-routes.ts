@@ -8,23 +8,25 @@ import { openMetrics, openMetricsType, prefersOpenMetrics } from '../telemetry/o
 import { clusterViewState } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { type HealthAnswer, type HealthFacts, healthFacts } from './health-answers.ts';
+import { offeredModels } from './offered-models.ts';
 import { unescapeId } from './path-id.ts';
 
-/** Lists the models that the client's key allows. */
+/** Lists the models and names of `models` that the client's key allows. */
 export function answerModels({ pools }: GatewayContext, { key, response }: Exchange): void {
-  const opened = [...pools.models().values()].filter(({ id }) => key === null || (key.models?.includes(id) ?? true));
-  const data = opened.map(({ description }) => description);
+  const data = [...offeredModels(pools).values()].filter(
+    ({ id }) => key === null || (key.models?.includes(id) ?? true),
+  );
   replyJson(response, 200, { object: 'list', data });
 }
 
 /** @throws RequestError 404 if no worker lists the model, or the client's key does not allow it */
 export function answerModel({ pools }: GatewayContext, { key, response }: Exchange, escapedId: string): void {
   const id = unescapeId(escapedId);
-  const model = pools.models().get(id);
+  const model = offeredModels(pools).get(id);
   if (model === undefined || !(key?.models?.includes(id) ?? true)) {
     throw new RequestError(404, 'model_not_found', `the model ${JSON.stringify(id)} does not exist`, 'model');
   }
-  replyJson(response, 200, model.description);
+  replyJson(response, 200, model);
 }
 
 /** The answer of one path of `healthAnswers`. */
@@ -115,6 +117,8 @@ function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, '
     tokensFrom: pool?.tokens.inForce() ?? null,
     requestsInFlight: engine.inFlight,
     pool: pool?.name ?? null,
+    /** Names of `models` that lead here. */
+    routes: pools.routesTo(engine),
     draining: engine.draining,
     /** Gets no new requests and has none in flight: it may be stopped. */
     drained: engine.draining && engine.inFlight === 0,

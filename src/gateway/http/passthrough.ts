@@ -8,13 +8,18 @@ import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { renamedForm, renamedJson } from '../exchange/renamed-body.ts';
 import { readBody } from '../exchange/request-body.ts';
-import { attemptsMax, Deaths, noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
+import { noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
+import { routeHeaders } from '../inference/attempts.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { answerMeasured } from '../inference/measured-inference.ts';
+import { drawKey, overRoutes } from '../inference/over-routes.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
-import { noWorkers } from '../pools/pools.ts';
+import { sessionOf } from '../inference/routing-overrides.ts';
+import type { Tries } from '../inference/tries.ts';
+import { noWorkers, type ResolvedModel } from '../pools/pools.ts';
 import type { PassRoute } from './client-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 
@@ -27,20 +32,31 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const reading = readModel(body, exchange.header('content-type'));
   if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
   exchange.mustName(reading.model);
-  const resolved = context.pools.resolve(reading.model);
-  const { model } = resolved;
-  exchange.asksFor(model);
-  exchange.trace?.asks({ model, stream: null, maxOutputTokens: null, sequences: 1 });
   const rights = rightsOf(exchange.key, context.config.host);
+  const key = drawKey({ session: sessionOf(exchange, null) }, exchange.id);
+  const resolve = (): ResolvedModel => context.pools.resolve(reading.model, key);
+  let resolved = resolve();
+  const asked = resolved.route?.asked ?? resolved.model;
+  exchange.asksFor(asked);
+  exchange.trace?.asks({ model: asked, stream: null, maxOutputTokens: null, sequences: 1 });
   const isJson = readModel === readJsonModel;
-  const sent = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
-  const requested = { body: sent, length: reading.length, prefillOnly: route.computes === 'prefill' };
+  const limited = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const answer = new ClientAnswer(exchange, null);
-  await failingInto(answer, exchange, context.log, () =>
-    route.computes === null
-      ? passToSome(context, exchange, answer, model, sent)
-      : answerMeasured(context, exchange, answer, resolved, requested, rights),
-  );
+  const serve = (one: ResolvedModel, tries: Tries): Promise<void> => {
+    resolved = one;
+    const sent = isJson
+      ? renamedJson(limited, reading.model, one.model)
+      : renamedForm(limited, exchange.header('content-type'), reading.model, one.model);
+    const requested = { body: sent, length: reading.length, prefillOnly: route.computes === 'prefill' };
+    return route.computes === null
+      ? passToSome(context, exchange, answer, one, sent, tries)
+      : answerMeasured(context, exchange, answer, one, requested, rights, tries);
+  };
+  try {
+    await failingInto(answer, exchange, context.log, () => overRoutes(exchange, resolved, resolve, serve));
+  } finally {
+    context.metrics.routes.count(resolved);
+  }
 }
 
 /** Tries one engine after another until one answers. @throws RequestError if none does */
@@ -48,29 +64,35 @@ async function passToSome(
   context: GatewayContext,
   exchange: Exchange,
   answer: ClientAnswer,
-  model: string,
+  resolved: ResolvedModel,
   body: Buffer,
+  tries: Tries,
 ): Promise<void> {
   const tried = new Set<Engine>();
   let failure: RequestError | null = null;
-  const deaths = new Deaths();
-  while (tried.size < attemptsMax && !deaths.tooMany && !exchange.gone) {
-    const engine = leastRequests(context.engines, model, tried);
+  while (!tries.over && !exchange.gone) {
+    const engine = leastRequests(resolved, tried);
     if (engine === null) break;
-    if (tried.size > 0) context.metrics.retries.inc();
+    if (tries.next() > 1) context.metrics.retries.inc();
     tried.add(engine);
-    const outcome = await send(exchange, answer, engine, body);
+    const outcome = await send(exchange, answer, resolved, engine, body);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, engine, outcome);
       return;
     }
     failure = noteFailure(context, engine, outcome);
-    deaths.note(outcome);
+    tries.deaths.note(outcome);
   }
   throw failure ?? noWorkers('none is ready');
 }
 
-async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, body: Buffer): Promise<RelayOutcome> {
+async function send(
+  exchange: Exchange,
+  answer: ClientAnswer,
+  resolved: ResolvedModel,
+  engine: Engine,
+  body: Buffer,
+): Promise<RelayOutcome> {
   const { method, rawHeaders } = exchange.request;
   const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null, exchange.trace?.headers ?? null);
   headers.push('x-request-id', exchange.id);
@@ -81,7 +103,7 @@ async function send(exchange: Exchange, answer: ClientAnswer, engine: Engine, bo
     path: exchange.path + exchange.query,
     headers,
     body: body.length === 0 ? null : body,
-    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.clientId],
+    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.clientId, ...routeHeaders(resolved)],
   };
   const leave = engine.enter();
   try {
@@ -100,11 +122,11 @@ const passAll: RelayWatch = {
 };
 
 /** Stalled engines, full ones and those on trial are second choices. */
-function leastRequests(engines: readonly Engine[], model: string, tried: ReadonlySet<Engine>): Engine | null {
+function leastRequests({ pool, model }: ResolvedModel, tried: ReadonlySet<Engine>): Engine | null {
   const nowMs = performance.now();
   let least: Engine | null = null;
   let isSecond = true;
-  for (const engine of engines) {
+  for (const { engine } of pool.workers) {
     if (!engine.takesRequests || tried.has(engine) || !engine.lists(model)) continue;
     const second = engine.isSecondChoice(nowMs);
     const isBetter = second === isSecond ? least === null || engine.inFlight < least.inFlight : isSecond;

@@ -3,6 +3,7 @@
 import { RequestError } from '../../wire/openai-error.ts';
 import { type EngineSpec, engineFileFields, readEngineSpec } from '../config/engine-spec.ts';
 import { linkLocalFault } from '../config/link-local.ts';
+import { unknownPoolFault } from '../config/route-faults.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson } from '../exchange/http-reply.ts';
@@ -129,6 +130,8 @@ function specOf({ config }: GatewayContext, value: unknown): EngineSpec {
   if (result.kind === 'wrong') throw invalid(`the worker ${result.message}`, result.field ?? null);
   const fault = config.allowLinkLocal ? null : linkLocalFault(result.spec);
   if (fault !== null) throw invalid(`the worker ${fault}`, 'url');
+  const unknown = unknownPoolFault(result.spec, config.pools);
+  if (unknown !== null) throw invalid(`the worker's ${unknown}`, 'pool');
   return result.spec;
 }
 

@@ -5,12 +5,14 @@ import type { RequestError } from '../../wire/openai-error.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Exchange, Requester } from '../exchange/exchange.ts';
 import { requestHeaders } from '../exchange/forwarded-headers.ts';
+import type { ResolvedModel } from '../pools/pools.ts';
 import { DecisionRecord } from '../telemetry/decision-log.ts';
 import { type Placeable, unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
-import { attemptsMax, Deaths, noteAnswer, noteFailure } from './attempt-failure.ts';
+import { noteAnswer, noteFailure } from './attempt-failure.ts';
 import type { InferenceContext } from './inference-context.ts';
 import type { AttemptFailure, RelayOutcome } from './relay.ts';
+import type { Tries } from './tries.ts';
 
 /** Failures of an engine that has done nothing for the request. */
 const neverBegan: ReadonlySet<AttemptFailure> = new Set<AttemptFailure>(['unreachable', 'full', 'absent']);
@@ -31,15 +33,16 @@ export async function answerBySome(
   context: InferenceContext,
   exchange: Requester,
   intake: Placeable,
+  tries: Tries,
   send: (attempt: Attempt) => Promise<RelayOutcome>,
 ): Promise<void> {
   const tried = new Set<WorkerIndex>();
   let failure: RequestError | null = null;
-  const deaths = new Deaths();
-  for (let number = 1; number <= attemptsMax && !deaths.tooMany && !exchange.gone; number++) {
+  while (!tries.over && !exchange.gone) {
     const placing = place(context, exchange, intake, tried);
     const placed = placing instanceof Promise ? await placing : placing;
     if (placed === null) break;
+    const number = tries.next();
     const outcome = await attemptWith(context, exchange, placed, number, tried, send);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, placed.worker.engine, outcome);
@@ -48,8 +51,8 @@ export async function answerBySome(
     failure = noteFailure(context, placed.worker.engine, outcome);
     // A stalled engine is alive: if no other takes the request, it may be tried again.
     if (outcome.failure === 'stalled') tried.delete(placed.routed.decision.worker);
-    if (intake.actsOnce && !neverBegan.has(outcome.failure)) break;
-    deaths.note(outcome);
+    if (intake.actsOnce && !neverBegan.has(outcome.failure)) tries.end();
+    tries.deaths.note(outcome);
   }
   if (exchange.gone) return;
   throw failure ?? unplaceable(intake);
@@ -81,7 +84,7 @@ async function attemptWith(
 export function recordOf(
   { decisions }: InferenceContext,
   exchange: Requester,
-  { pool, model, known, overrides }: Placeable,
+  { pool, model, route, known, overrides }: Placeable,
   { placed: { routed, worker }, number }: Attempt,
 ): DecisionRecord {
   const record = new DecisionRecord(
@@ -89,6 +92,8 @@ export function recordOf(
       requestId: exchange.id,
       timeMs: Date.now(),
       model,
+      pool: pool.name,
+      route,
       worker: worker.id,
       workerClientId: worker.clientId,
       attempt: number,
@@ -127,12 +132,32 @@ export function upstreamHeaders(
   return headers;
 }
 
-/** Response headers that name the worker. */
-export function answerHeaders(exchange: Pick<Requester, 'id'>, { worker, routed }: Placed): string[] {
+/** Response headers that name the worker, and what a name of `models` led to. */
+export function answerHeaders(
+  exchange: Pick<Requester, 'id'>,
+  intake: ResolvedModel,
+  { worker, routed }: Placed,
+): string[] {
   const overlapTokens = String(routed.decision.overlapTokens);
   return [
     ...['x-request-id', exchange.id],
     ...['x-kvoyant-worker', worker.clientId],
     ...['x-kvoyant-overlap-tokens', overlapTokens],
+    ...routeHeaders(intake),
   ];
+}
+
+/** None if the client named the model itself and no entry of `models` stands in front of it. */
+export function routeHeaders({ pool, model, route }: ResolvedModel): string[] {
+  if (route === null) return [];
+  return [
+    ...['x-kvoyant-model', headerText(model)],
+    ...['x-kvoyant-pool', headerText(pool.name)],
+    ...['x-kvoyant-route', route.way],
+  ];
+}
+
+/** Names that no header may have are sent percent-encoded. */
+function headerText(name: string): string {
+  return /^[\x21-\x7e]+$/.test(name) ? name : encodeURIComponent(Buffer.from(name).toString());
 }

@@ -9,9 +9,10 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { renamedJson } from '../exchange/renamed-body.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { Pool } from '../pools/pool.ts';
-import type { ResolvedModel } from '../pools/pools.ts';
+import type { Pools, ResolvedModel } from '../pools/pools.ts';
 import type { HeldResponse } from '../pools/response-holders.ts';
 import { leastKnown, type PromptContent, truncated, unclaimed } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
@@ -22,9 +23,11 @@ import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
+import { drawKey, overRoutes } from './over-routes.ts';
 import { type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+import type { Tries } from './tries.ts';
 
 /** The parts of a request that are the same in every attempt. */
 interface Intake extends Booked, ReadRequest {
@@ -35,21 +38,31 @@ interface Intake extends Booked, ReadRequest {
   readonly asksAround: boolean;
 }
 
+/** Times that a prompt is tokenized while its pool changes to one with another tokenizer. */
+const tokenizingsMax = 3;
+
 /** Answers one request. @throws RequestError if nothing has been sent and the client must get an error */
 export async function answerInference(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<void> {
-  const intake = await readIntake(context, exchange, api);
-  if (intake === null) return;
+  const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
+  const read = body === null ? null : await readRequest(context, exchange, api, body);
+  let intake = read === null ? null : await readIntake(context, exchange, read);
+  if (read === null || intake === null) return;
   context.retryBudget.request(performance.now());
-  const { request, hidesUsage } = intake;
+  const { request, hidesUsage } = read;
   const memory = context.answerBudget.lease();
   const holdMsMax = request.stream ? context.config.holdMsMax : null;
   const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory);
+  const serve = (one: Intake, tries: Tries): Promise<void> => {
+    intake = one;
+    return answerBySome(context, exchange, one, tries, (attempt) => send(context, exchange, answer, one, attempt));
+  };
   try {
     await failingInto(answer, exchange, context.log, () =>
-      answerBySome(context, exchange, intake, (attempt) => send(context, exchange, answer, intake, attempt)),
+      overRoutes(exchange, intake!, () => readIntake(context, exchange, read), serve),
     );
   } finally {
     memory.release();
+    context.metrics.routes.count(intake);
     recordTraffic(context, exchange, intake);
   }
 }
@@ -101,30 +114,38 @@ function isChunked(api: InferenceApi): boolean {
   return api === 'chat' || api === 'completions';
 }
 
-/** @returns null if the client is gone */
-async function readIntake(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<Intake | null> {
-  const { config, pools, tokenizerFailures } = context;
-  const body = await readBody(exchange.request, config.bodyBytesMax, exchange.lease);
-  if (body === null) return null;
-  const read = await readRequest(context, exchange, api, body);
-  if (read === null) return null;
-  const { request } = read;
-  const { pool, model } = pools.resolve(request.model);
-  exchange.asksFor(model);
+/** @returns null if the client is gone @throws RequestError */
+async function readIntake(context: InferenceContext, exchange: Exchange, read: ReadRequest): Promise<Intake | null> {
+  const { pools, tokenizerFailures } = context;
+  const { request, overrides } = read;
+  const resolve = (): ResolvedModel => {
+    const drawn = pools.resolve(request.model, drawKey(overrides, exchange.id));
+    return holding(pools, drawn, exchange, request) ?? drawn;
+  };
+  let resolved = resolve();
+  const asked = resolved.route?.asked ?? resolved.model;
+  exchange.asksFor(asked);
+  const { trace } = exchange;
+  trace?.asks({ ...request, model: asked });
   const tokenizing = new TokenizerTurn();
   exchange.whenGone(() => tokenizing.end());
   const noteTokens = (error: TokenizerError): void => tokenizerFailures.note(error, exchange.id, performance.now());
-  const { trace } = exchange;
-  trace?.asks({ ...request, model });
-  const readMs = trace === null ? 0 : performance.now();
-  const conversion = conversionOf(context, pool, request);
-  const tokens = conversion === 'given-up' ? null : pool.tokens.forModel(model);
-  const reading = readContents(request.prompts, tokens, noteTokens, tokenizing);
-  const contents = reading instanceof Promise ? await reading : reading;
-  trace?.tokenized(readMs, performance.now(), leastKnown(contents));
-  if (exchange.gone) return null;
-  // Resolved again: workers may have come and gone during tokenization.
-  const resolved = pools.resolve(request.model);
+  let conversion: ReturnType<typeof conversionOf> = null;
+  let contents: readonly PromptContent[] = [];
+  for (let round = 1; ; round++) {
+    const { pool, model } = resolved;
+    const readMs = trace === null ? 0 : performance.now();
+    conversion = conversionOf(context, pool, request);
+    const tokens = conversion === 'given-up' ? null : pool.tokens.forModel(model);
+    const reading = readContents(request.prompts, tokens, noteTokens, tokenizing);
+    contents = reading instanceof Promise ? await reading : reading;
+    trace?.tokenized(readMs, performance.now(), leastKnown(contents));
+    if (exchange.gone) return null;
+    // Resolved again: workers may have come and gone during tokenization.
+    resolved = resolve();
+    if (round === tokenizingsMax || resolved.pool.tokens.agreesWith(pool.tokens)) break;
+  }
+  const { pool, model } = resolved;
   const held = heldResponse(resolved, exchange, request);
   const taken = asTaken(resolved, request, held === null ? contents : contents.map((one) => following(held, one)));
   const key = exchange.key?.name ?? null;
@@ -132,18 +153,19 @@ async function readIntake(context: InferenceContext, exchange: Exchange, api: In
     ...resolved,
     ...read,
     ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
+    body: renamedJson(read.body, request.model, model),
     asksAround: request.previousResponse !== null && held === null,
     actsOnce: request.usesTools,
     conversion: conversion === 'given-up' ? null : conversion,
     keeps: (id, worker, usage) => {
       const usedTokens = usage === null ? 0 : usage.promptTokens + usage.completionTokens;
-      resolved.pool.responses.remember(id, { worker, model, key, tokens: usedTokens });
+      pool.responses.remember(id, { worker, model, key, tokens: usedTokens });
     },
     known: leastKnown(taken),
     hashed: hashing(resolved, request, taken, context.hasher),
     contents: taken,
     choices: taken.length * request.sequences,
-    learn: ({ promptTokens }) => resolved.pool.learnLengths(taken, promptTokens),
+    learn: ({ promptTokens }) => pool.learnLengths(taken, promptTokens),
   };
 }
 
@@ -164,6 +186,21 @@ function conversionOf(
     metrics.conversionChecks.inc({ api, result: matches ? 'equal' : 'different' });
   };
   return { counted };
+}
+
+/** Of the targets of a name, the one whose pool holds the response that the request continues; null: it is unknown. */
+function holding(
+  pools: Pools,
+  { route }: ResolvedModel,
+  { key }: Exchange,
+  { previousResponse: id }: InferenceRequest,
+): ResolvedModel | null {
+  if (route === null || id === null) return null;
+  for (const target of pools.reachable(route.asked)) {
+    const held = target.pool.responses.find(id, key?.name ?? null);
+    if (held?.model === target.model) return target;
+  }
+  return null;
 }
 
 /** @returns null if the request continues no response, or it is unknown which engine holds it @throws RequestError 404 */
@@ -240,7 +277,7 @@ function relayTo(
     path: exchange.path + exchange.query,
     headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body: intake.body,
-    extraHeaders: answerHeaders(exchange, placed),
+    extraHeaders: answerHeaders(exchange, intake, placed),
   };
   return relay(exchange, answer, target, watch);
 }

@@ -15,6 +15,7 @@ import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { type RelayOutcome, relay } from './relay.ts';
 import { readOverrides } from './routing-overrides.ts';
+import type { Tries } from './tries.ts';
 
 /** Of a file of speech: 16,000 bytes a second, as common codecs use, at 50 tokens a second, as in Whisper. */
 const fileBytesPerToken = 320;
@@ -34,6 +35,7 @@ export function answerMeasured(
   resolved: ResolvedModel,
   request: MeasuredRequest,
   rights: ClientRights,
+  tries: Tries,
 ): Promise<void> {
   context.retryBudget.request(performance.now());
   const { body, length, prefillOnly } = request;
@@ -47,7 +49,9 @@ export function answerMeasured(
     choices: 1,
     learn: (usage) => learn(resolved, length, usage),
   };
-  return answerBySome(context, exchange, intake, (attempt) => send(context, exchange, answer, intake, body, attempt));
+  return answerBySome(context, exchange, intake, tries, (attempt) =>
+    send(context, exchange, answer, intake, body, attempt),
+  );
 }
 
 function contentOf({ textBytes, tokens, otherParts, fileBytes }: BodyLength): PromptContent {
@@ -82,7 +86,7 @@ async function send(
       path: exchange.path + exchange.query,
       headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
       body,
-      extraHeaders: answerHeaders(exchange, attempt.placed),
+      extraHeaders: answerHeaders(exchange, intake, attempt.placed),
     };
     return await relay(exchange, answer, target, watch);
   } finally {

@@ -49,7 +49,8 @@ export function readOverrides(
   };
 }
 
-function sessionOf(exchange: Exchange, ofBody: string | null): string | null {
+/** Separate for each API key; null if there is none. @param ofBody the body's, if it has one */
+export function sessionOf(exchange: Exchange, ofBody: string | null): string | null {
   const header = exchange.header('x-kvoyant-session');
   const session = header === null || header === '' ? ofBody : `session:${header}`;
   return session === null || exchange.key === null ? session : `${exchange.key.name} ${session}`;

@@ -3,6 +3,7 @@
 import { createPolicy, type Policy, Router, type WorkerIndex } from '../../core/index.ts';
 import type { Tokenizer } from '../../tokens/tokenizer.ts';
 import type { GatewayConfig } from '../config/config.ts';
+import type { PoolConfig } from '../config/pool-entry.ts';
 import type { Engine, Worker } from '../engines/engine.ts';
 import type { ModelEntry } from '../engines/listed-models.ts';
 import { isCapacityKnown } from '../engines/worker-traits.ts';
@@ -15,9 +16,17 @@ import { ConversionTrust } from './conversion-trust.ts';
 import { ResponseHolders } from './response-holders.ts';
 import { SessionAffinity } from './session-affinity.ts';
 
+export interface PoolOptions {
+  readonly named?: boolean;
+  /** For experiments: requests count as load from their first token. */
+  readonly lateBooking?: boolean;
+}
+
 export class Pool {
-  /** The first model it served. */
+  /** From the settings, or the first model it served. */
   readonly name: string;
+  /** Its workers' settings name it; else they share a model. */
+  readonly named: boolean;
   readonly router: Router;
   readonly desk: AdmissionDesk;
   readonly sessions: SessionAffinity;
@@ -26,17 +35,25 @@ export class Pool {
   readonly partTokens: PartTokens = new PartTokens();
   readonly conversions: ConversionTrust = new ConversionTrust();
   readonly responses: ResponseHolders = new ResponseHolders();
+  readonly #runningRequestsMax: number | undefined;
   readonly #workers = new Map<WorkerIndex, Worker>();
   #workerIds: ReadonlyMap<WorkerIndex, string> | null = null;
   /** Per model, the workers that do not list it. */
   readonly #excluded = new Map<string, ReadonlySet<WorkerIndex>>();
 
   /**
+   * @param config as this pool has it
    * @param tokenizer null if engines do the tokenizing, or bytes stand in for tokens, as configured
-   * @param lateBooking for experiments: requests count as load from their first token
    */
-  constructor(name: string, config: GatewayConfig, tokenizer: Tokenizer | null = null, lateBooking = false) {
+  constructor(
+    name: string,
+    config: PoolConfig<GatewayConfig>,
+    tokenizer: Tokenizer | null = null,
+    { named = false, lateBooking = false }: PoolOptions = {},
+  ) {
     this.name = name;
+    this.named = named;
+    this.#runningRequestsMax = config.runningRequestsMax;
     this.router = new Router({
       policy: policyOf(config),
       seed: config.seed,
@@ -105,6 +122,18 @@ export class Pool {
     return undefined;
   }
 
+  /** The first model of its first worker. */
+  get firstModel(): string {
+    for (const { engine } of this.#workers.values()) return engine.models[0]?.id ?? this.name;
+    return this.name;
+  }
+
+  /** Whether a worker that lists the model takes new requests. O(workers), and O(1) if the first one does. */
+  takes(model: string): boolean {
+    for (const { engine } of this.#workers.values()) if (engine.takesRequests && engine.lists(model)) return true;
+    return false;
+  }
+
   /** The model's context length, from the same worker; null if it does not say. */
   contextTokens(id: string): number | null {
     const tokens = this.model(id)?.description.max_model_len;
@@ -124,7 +153,7 @@ export class Pool {
 
   add(worker: Worker): WorkerIndex {
     const { blockSize, pageSize, capacityBlocks, source } = worker.traits;
-    const { runningRequestsMax } = worker.engine.spec;
+    const { runningRequestsMax = this.#runningRequestsMax } = worker.engine.spec;
     const index = this.router.addWorker({
       id: worker.id,
       blockSize,

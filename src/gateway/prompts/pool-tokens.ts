@@ -64,6 +64,16 @@ export class PoolTokens {
     return true;
   }
 
+  /** The setting `tokenizer` of the pool. */
+  get source(): string {
+    return this.#config.tokenizer;
+  }
+
+  /** Whether prompts have the same tokens here as in the other pool. */
+  agreesWith(other: PoolTokens): boolean {
+    return other === this || (this.source === other.source && this.isOwn && other.isOwn);
+  }
+
   /** Whether `inForce` has changed since the last call. */
   changed(): boolean {
     const { text, chat } = this.inForce();

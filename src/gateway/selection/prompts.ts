@@ -46,7 +46,7 @@ export async function readPrompt(
 ): Promise<PlacedPrompt> {
   const { pools, hasher, tokenizerFailures } = context;
   const given = givenPrompt(body, fields);
-  const before = resolve(pools, key, body);
+  const before = resolve(pools, key, body, requestId);
   if (given.kind === 'hashes') return ofHashes(before, given, body, hasher);
   let contents: PromptContent[] | Promise<PromptContent[]>;
   if (given.kind === 'tokens') contents = [given];
@@ -59,7 +59,7 @@ export async function readPrompt(
   // Not awaited without need: token ids are placed in the step that read them.
   const known = contents instanceof Promise ? await contents : contents;
   // Resolved again: workers may have come and gone during tokenization.
-  const resolved = contents instanceof Promise ? resolve(pools, key, body) : before;
+  const resolved = contents instanceof Promise ? resolve(pools, key, body, requestId) : before;
   return {
     ...resolved,
     isl: islOf(known[0]!, resolved.pool.lengthGuess),
@@ -68,13 +68,14 @@ export async function readPrompt(
   };
 }
 
-function resolve(pools: Pools, key: ApiKey | null, { model, lora }: PromptBody): ResolvedModel {
+/** @param requestId decides draws between the targets of a name */
+function resolve(pools: Pools, key: ApiKey | null, { model, lora }: PromptBody, requestId: string): ResolvedModel {
   mustName(key, lora ?? model ?? null);
-  const base = pools.resolve(model ?? lora ?? null);
-  mustAllow(key, base.model);
+  const base = pools.resolve(model ?? lora ?? null, requestId);
+  mustAllow(key, base.route?.asked ?? base.model);
   if (lora === undefined) return base;
-  const adapter = pools.resolve(lora);
-  mustAllow(key, adapter.model);
+  const adapter = pools.resolve(lora, requestId);
+  mustAllow(key, adapter.route?.asked ?? adapter.model);
   if (adapter.lora === null || adapter.pool !== base.pool) {
     throw invalid('lora', `lora: ${JSON.stringify(lora)} is not a LoRA adapter of ${JSON.stringify(base.model)}`);
   }

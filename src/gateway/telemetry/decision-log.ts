@@ -6,6 +6,7 @@ import type { PromptAccount } from '../engines/prompt-account.ts';
 import type { AttemptRecord } from '../exchange/attempt-record.ts';
 import type { AttemptTrace } from '../exchange/request-trace.ts';
 import type { WorkerTrust } from '../feeds/worker-trust.ts';
+import type { TakenRoute } from '../pools/pools.ts';
 import type { PromptContent } from '../prompts/prompt-content.ts';
 
 /** Told of each decision in the same synchronous step. Must not throw. */
@@ -24,7 +25,12 @@ export class DecisionRecord implements AttemptRecord {
   readonly requestId: string;
   /** Unix time. */
   readonly timeMs: number;
+  /** As the engine lists it. */
   readonly model: string;
+  /** Name of its pool. */
+  readonly pool: string;
+  /** How the name that the client asked for led there; null: `models` does not have it. */
+  readonly route: TakenRoute | null;
   readonly worker: string;
   /** Worker name shown to the client. */
   readonly workerClientId: string;
@@ -62,6 +68,8 @@ export class DecisionRecord implements AttemptRecord {
       | 'requestId'
       | 'timeMs'
       | 'model'
+      | 'pool'
+      | 'route'
       | 'worker'
       | 'workerClientId'
       | 'attempt'
@@ -75,6 +83,8 @@ export class DecisionRecord implements AttemptRecord {
     this.requestId = fields.requestId;
     this.timeMs = fields.timeMs;
     this.model = fields.model;
+    this.pool = fields.pool;
+    this.route = fields.route;
     this.worker = fields.worker;
     this.workerClientId = fields.workerClientId;
     this.attempt = fields.attempt;
@@ -123,6 +133,9 @@ export class DecisionRecord implements AttemptRecord {
       requestId: this.requestId,
       timeMs: this.timeMs,
       model: this.model,
+      pool: this.pool,
+      asked: this.route?.asked ?? this.model,
+      way: this.route?.way ?? 'direct',
       worker: this.worker,
       workerClientId: this.workerClientId,
       attempt: this.attempt,

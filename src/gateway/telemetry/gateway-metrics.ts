@@ -10,6 +10,7 @@ import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { type ClusterFigures, registerCluster } from './cluster-metrics.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
+import { RouteMetrics } from './route-metrics.ts';
 import { routerGauge } from './router-values.ts';
 import { SelectionMetrics } from './selection-metrics.ts';
 
@@ -57,6 +58,7 @@ export class GatewayMetrics {
   readonly itlS: BucketHistogram;
   readonly admission: AdmissionMetrics;
   readonly selection: SelectionMetrics;
+  readonly routes: RouteMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
   /** @param cluster null: there are no other replicas */
@@ -154,6 +156,7 @@ export class GatewayMetrics {
     );
     this.admission = new AdmissionMetrics(this.registry, pools);
     this.selection = new SelectionMetrics(this.registry);
+    this.routes = new RouteMetrics(this.registry);
     registerLoads(this.registry, pools);
     registerPredictions(this.registry, pools);
     registerFeeds(this.registry, engines);

@@ -36,6 +36,7 @@ export function requestLine(ended: EndedRequest, status: number, nowMs: number):
   const { decision } = record;
   return {
     ...line,
+    ...(record.route !== null && { servedModel: record.model, pool: record.pool, way: record.route.way }),
     worker: record.worker,
     workerClientId: record.workerClientId,
     attempts: record.attempt,

@@ -27,6 +27,8 @@ const record = (requestId: string, attempt = 1): DecisionRecord =>
       requestId,
       timeMs: 0,
       model: 'm',
+      pool: 'm',
+      route: null,
       worker: 'w',
       workerClientId: 'e#0',
       attempt,
