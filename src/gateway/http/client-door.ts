@@ -29,7 +29,7 @@ export function handleClient(
     if (context.selection !== null && isSelectionPath(path)) {
       return serveSelection(context, context.selection, exchange, path);
     }
-    if (isClientPath(path)) {
+    if (isClientPath(path) && !isOperatorPath(path)) {
       if (!context.relays) throw notRelayed(path);
       return serveClient(context, exchange, path);
     }

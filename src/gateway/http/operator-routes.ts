@@ -13,6 +13,7 @@ import { answerCluster } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { healthAnswers } from './health-answers.ts';
 import { answerPageData, pagePrefix } from './page-routes.ts';
+import { changePoolAdapters } from './pool-adapters.ts';
 import { forMethod, type Methods, notFound } from './route-table.ts';
 import { addWorker, answerWorkerAction, workersPrefix } from './worker-routes.ts';
 
@@ -29,6 +30,14 @@ const operatorRoutes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/loads', { GET: answerLoads }],
   ['/cluster', { GET: answerCluster }],
   ['/decisions', { GET: answerDecisions }],
+  [
+    '/v1/load_lora_adapter',
+    { POST: (context, exchange) => changePoolAdapters(context, exchange, 'load_lora_adapter') },
+  ],
+  [
+    '/v1/unload_lora_adapter',
+    { POST: (context, exchange) => changePoolAdapters(context, exchange, 'unload_lora_adapter') },
+  ],
 ] satisfies [string, Methods<Answer>][]);
 
 const decisionsPrefix = '/decisions/';
