@@ -106,7 +106,6 @@ export class PrefixRuns {
     }
   }
 
-  /** Walks the tree and checks its structure. @throws Error naming the broken invariant */
   /** Adds to `out[w]` the number of blocks that more than one chain of w has. O(runs x their workers) */
   addSharedBlocks(out: Int32Array): void {
     for (const run of this.#runs) {
@@ -115,6 +114,7 @@ export class PrefixRuns {
     }
   }
 
+  /** Walks the tree and checks its structure. @throws Error naming the broken invariant */
   assertConsistent(): void {
     let seen = 0;
     for (const run of this.#runs) {

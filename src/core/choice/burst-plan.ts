@@ -3,11 +3,12 @@
 // The plan works on the candidates' columns plus the load it has planned so far (planned-load.ts). It books nothing and
 // tells the policy nothing, so a request that is moved leaves no trace. Three steps:
 // 1. The policy places the requests one after the other, those with the fewest uncached tokens first. Each placement
-//    counts as load for the next one.
+//    counts as load for the next one. While other routers are heard, prompts with new prefixes go where these are dealt
+//    instead (dealt-prefixes.ts), since the others plan parts of the same burst at the same time.
 // 2. Rounds of improvement: each request moves to the worker where it adds least to the total waiting time, if that is
-//    strictly less than at its present worker. While other routers are heard, it does not move to where it must compute
-//    much more: this plan has only a part of the burst, every router would make such moves, and the prefix would be
-//    computed once for each of them.
+//    strictly less than at its present worker. While other routers are heard, it moves only among the workers that its
+//    prefix is dealt to, or to where it need not compute much more: this plan has only a part of the burst, every router
+//    would make such moves, and the prefix would be computed once for each of them.
 // 3. Each worker gets its requests in the order with the lowest mean time (work-order.ts).
 //
 // Total waiting time of a worker with backlog B, n planned requests and planned prefill W: n x B + W x (n + 1) / 2,
@@ -24,6 +25,7 @@ import { Random } from '../random.ts';
 import type { RouteRequest, WorkerIndex } from '../types.ts';
 import type { Agreement } from './agreement.ts';
 import type { Candidates } from './candidates.ts';
+import { DealtPrefixes, type NewPrefix } from './dealt-prefixes.ts';
 import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
 import { orderOfWork } from './work-order.ts';
@@ -51,6 +53,8 @@ class Plannable {
   /** Whether the request may be moved: it has neither affinity nor SLO, which the waiting time does not include. */
   readonly movable: boolean;
   prompt: PlannedPrompt | null = null;
+  /** Set if it is dealt. */
+  prefix: NewPrefix | null = null;
 
   constructor(index: number, request: RouteRequest, leastTokens: number) {
     this.index = index;
@@ -85,6 +89,7 @@ export class BurstPlan {
   readonly #random: Random;
   readonly #load = new PlannedLoad();
   readonly #agreement: Agreement;
+  readonly #dealt: DealtPrefixes;
   #nowMs = 0;
   #othersAreHeard = false;
 
@@ -98,6 +103,7 @@ export class BurstPlan {
     this.#speed = speed;
     this.#random = new Random(seed);
     this.#agreement = agreement;
+    this.#dealt = new DealtPrefixes(workers);
   }
 
   /** Books nothing and tells the policy nothing. O(requests x (blocks + workers)) */
@@ -115,21 +121,54 @@ export class BurstPlan {
       else plannable.push(new Plannable(index, request, leastTokens));
     }
     plannable.sort((a, b) => a.leastTokens - b.leastTokens || a.index - b.index);
+    if (this.#othersAreHeard) this.#deal(plannable);
     try {
       for (const one of plannable) {
         this.#placements.fill(one.request, this.#nowMs, this.#load);
         const { candidates } = this.#placements;
         const asked = policyRequestOf(one.request, nowMs);
         const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
-        const prompt = one.request.prompts[0]!;
-        this.#put(one, this.#agreement.agree(choice, candidates, prompt, nowMs, 'planned').position);
+        this.#put(one, this.#asDealt(one, choice));
       }
       this.#improve(plannable);
     } finally {
       for (const { prompt } of plannable) if (prompt) this.#load.remove(prompt);
       this.#load.clearLoads();
+      this.#dealt.clear();
     }
     return [...this.#inOrder(plannable), ...alone];
+  }
+
+  #deal(plannable: readonly Plannable[]): void {
+    if (!this.#agreement.isOn) return;
+    for (const one of plannable) {
+      if (!one.movable) continue;
+      this.#placements.fill(one.request, this.#nowMs);
+      one.prefix = this.#dealt.add(one.request.prompts[0]!, this.#placements.candidates);
+    }
+    this.#dealt.deal(this.#placements.candidates);
+  }
+
+  /** The row of a worker that the prefix is dealt to; as chosen if the choice is not by cost, or no such has room. */
+  #asDealt({ prefix }: Plannable, { position, reason }: Choice): number {
+    const { worker } = this.#placements.candidates;
+    if (!prefix?.holders.includes(worker[position]!) || (reason !== 'cost' && reason !== 'tie')) return position;
+    return this.#cheapestDealt(prefix, position);
+  }
+
+  /** The row where the request adds least, of the workers that the prefix is dealt to; `from` if they have no room. */
+  #cheapestDealt({ workers }: NewPrefix, from: number): number {
+    const { count, worker, kvUsage } = this.#placements.candidates;
+    let best = from;
+    let least = workers.includes(worker[from]!) ? this.#added(from) : Number.POSITIVE_INFINITY;
+    for (const index of workers) {
+      const row = rowOf(worker, count, index);
+      const added = this.#added(row);
+      if (added >= least || kvUsage[row]! > 1) continue;
+      best = row;
+      least = added;
+    }
+    return best;
   }
 
   /** Fewest tokens that any candidate would have to compute; null if there is no candidate. */
@@ -171,7 +210,7 @@ export class BurstPlan {
         if (looked > improvedCandidatesMax) return;
         const from = this.#lift(one);
         looked += this.#placements.candidates.count;
-        const to = this.#cheapest(from);
+        const to = one.prefix === null ? this.#cheapest(from) : this.#cheapestDealt(one.prefix, from);
         if (to !== from) moved = true;
         this.#put(one, to);
       }
