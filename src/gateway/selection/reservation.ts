@@ -50,6 +50,11 @@ export class Reservation {
     this.#memory = memory;
   }
 
+  /** Of all sequences, as reported so far. */
+  get outputTokensSum(): number {
+    return this.outputTokens.reduce((sum, tokens) => sum + tokens, 0);
+  }
+
   /** Whether it has had its first token. */
   get decodes(): boolean {
     return this.#decodes;
@@ -75,12 +80,13 @@ export class Reservation {
   end(how: EndKind, outcome: Outcome, usage: Usage | null): void {
     try {
       this.placed.lease.release(outcome, performance.now());
-      const reported = this.outputTokens.reduce((sum, tokens) => sum + tokens, 0);
+      const reported = this.outputTokensSum;
       this.#book.settled({
         outcome: relayOutcome(how, outcome),
         status: outcome === 'done' ? 200 : 0,
         streamError: null,
-        outputTokens: this.#decodes && reported > 0 ? reported : null,
+        // The engine's own count is the better one: callers need not report the last tokens.
+        outputTokens: usage === null && reported > 0 ? reported : null,
         usage: usage ?? 'absent',
         responseId: null,
       });

@@ -150,7 +150,11 @@ export class Selection {
           usage:
             promptTokens === undefined
               ? null
-              : { promptTokens, cachedTokens: cachedTokens ?? null, completionTokens: outputTokens ?? 0 },
+              : {
+                  promptTokens,
+                  cachedTokens: cachedTokens ?? null,
+                  completionTokens: outputTokens ?? found.held.outputTokensSum,
+                },
         });
         return { id, deleted: 'now' };
       case 'waiting':
