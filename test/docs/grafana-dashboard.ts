@@ -258,6 +258,72 @@ const rows: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       },
     ],
   ],
+  [
+    'Replicas, threads, telemetry',
+    [
+      {
+        title: 'Replicas heard and expected',
+        about: 'Below expected: a replica or NATS is missing, and own load stands for its load. GET /cluster names it.',
+        unit: 'short',
+        queries: [[`kvoyant_cluster_replicas${own}`, '{{instance}} {{state}}']],
+      },
+      {
+        title: 'Age of the view of other replicas',
+        about: 'Above a second a replica is about to be lost, or this one does not keep up.',
+        unit: 's',
+        queries: [[`kvoyant_cluster_view_age_seconds${own}`, '{{instance}} of {{replica}}']],
+      },
+      {
+        title: 'Messages of replicas that went wrong',
+        about: 'gaps: never came. lost: a replica fell silent. Dropped messages are those of a slow consumer.',
+        unit: 'short',
+        queries: [
+          [perS('kvoyant_cluster_gaps_total', 'instance'), '{{instance}} gaps'],
+          [perS('kvoyant_cluster_lost_total', 'instance'), '{{instance}} lost'],
+          [
+            `sum by (instance, direction) (rate(kvoyant_cluster_messages_total{job=~"$job",instance=~"$instance",direction=~"dropped.*"}[${rate}]))`,
+            '{{instance}} {{direction}}',
+          ],
+        ],
+      },
+      {
+        title: 'Error of the view of load',
+        about: 'How far the view of another replica was from its latest gauge, in tokens.',
+        unit: 'short',
+        queries: [[`kvoyant_cluster_load_error_tokens${own}`, '{{instance}} of {{replica}}']],
+      },
+      {
+        title: 'Requests at the threads',
+        about: 'thread: read and relayed there. owner: passed on to the process that chooses, which costs more.',
+        unit: 'reqps',
+        kind: 'stacked',
+        queries: [[perS('kvoyant_thread_requests_total', 'by'), '{{by}}']],
+      },
+      {
+        title: 'Threads that died',
+        about: 'Each was replaced, and its streams were lost. The log has the reason.',
+        unit: 'short',
+        queries: [
+          [`sum by (instance) (increase(kvoyant_thread_deaths_total${own}[${rate}]))`, '{{instance}} died'],
+          [`kvoyant_threads${own}`, '{{instance}} running'],
+        ],
+      },
+      {
+        title: 'Spans for the OpenTelemetry collector',
+        about: 'failed: no collector took them. dropped: too many were waiting. docs/tracing.md has the bounds.',
+        unit: 'short',
+        kind: 'stacked',
+        queries: [[perS('kvoyant_trace_spans_total', 'fate'), '{{fate}}']],
+      },
+      {
+        title: 'Exports of metrics over OTLP',
+        about: 'Only if a collector is configured.',
+        unit: 'short',
+        kind: 'stacked',
+        queries: [[perS('kvoyant_metric_exports_total', 'fate'), '{{fate}}']],
+      },
+    ],
+  ],
 ];
 
 /** Every query of the dashboard. */

@@ -1,6 +1,11 @@
 // The OpenTelemetry collector: what it gets of the metrics, and that its faults never reach clients.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { debianProgram, runProgram } from '../ops/debian-program.ts';
@@ -99,7 +104,7 @@ describe('exemplars', () => {
   });
 
   const promtool = debianProgram('promtool', 'prometheus');
-  it.skipIf(promtool === null)('leave nothing to criticize in either format', async () => {
+  it.skipIf(promtool === null)('leave nothing to criticize in the plain format', async () => {
     const gateway = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRICS_EXPORTER: 'none' });
     await ask(gateway, sampled);
     expect(runProgram(promtool!, ['check', 'metrics'], await textOf(gateway))).toEqual({ status: 0, output: '' });
@@ -230,3 +235,57 @@ it('says which variables it does not follow, and sends nothing then', async () =
   expect(log.with('the OTLP protocol grpc is not spoken, only http/protobuf; no traces are sent')).toHaveLength(1);
   expect(receiver.headers).toEqual([]);
 });
+
+describe('a real Prometheus', () => {
+  const prometheus = debianProgram('prometheus', 'prometheus');
+
+  it.skipIf(prometheus === null)(
+    'scrapes OpenMetrics and keeps the exemplars',
+    async () => {
+      const gateway = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRICS_EXPORTER: 'none' });
+      await ask(gateway, sampled);
+      const folder = mkdtempSync(join(tmpdir(), 'kvoyant-prometheus-'));
+      const config = {
+        global: { scrape_interval: '1s' },
+        scrape_configs: [{ job_name: 'kvoyant', static_configs: [{ targets: [new URL(gateway.adminUrl).host] }] }],
+      };
+      writeFileSync(join(folder, 'prometheus.json'), JSON.stringify(config));
+      const port = await freePort();
+      const flags = [
+        `--config.file=${folder}/prometheus.json`,
+        `--storage.tsdb.path=${folder}/data`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        '--enable-feature=exemplar-storage',
+      ];
+      const child = spawn(prometheus!, flags, { stdio: 'ignore' });
+      try {
+        const query = async (path: string): Promise<string> =>
+          fetch(`http://127.0.0.1:${port}/api/v1/${path}`).then(
+            (answer) => answer.text(),
+            () => '',
+          );
+        const now = Math.floor(Date.now() / 1000);
+        const asked = `query_exemplars?query=kvoyant_time_to_first_token_seconds_bucket&start=${now - 600}&end=${now + 600}`;
+        await eventually(async () => {
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return (await query(asked)).includes(traceId);
+        }, 60_000);
+        expect(await query('query?query=kvoyant_requests_total')).toContain('"model":"fake"');
+        expect(await query('targets')).toContain('"lastError":""');
+      } finally {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        rmSync(folder, { recursive: true });
+      }
+    },
+    90_000,
+  );
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
