@@ -188,6 +188,7 @@ describe.each(apis)('a stream of %s', (api) => {
     const text = await textOf(response);
     expect(text).toContain(token(api, 'a'));
     expect(text).toContain('upstream_failed');
+    expect(text.includes('event: error')).toBe(api === 'messages');
     await atRest(gateway);
     expect((await decisions(gateway))[0]).toMatchObject({ outcome: 'failed', status: 200 });
   });
@@ -205,7 +206,10 @@ describe.each(apis)('a stream of %s', (api) => {
   it('gets 502, then 503 once no worker is ready, and books nothing', async () => {
     const { gateway, engines } = await started(1);
     await engines[0]!.close();
-    expect((await post(gateway, path, body)).status).toBe(502);
+    const broken = await post(gateway, path, body);
+    expect(broken.status).toBe(502);
+    // In the words of the API.
+    expect((JSON.parse(broken.body) as { type?: string }).type).toBe(api === 'messages' ? 'error' : undefined);
     await eventually(async () => (await post(gateway, path, body)).status === 503);
     await atRest(gateway);
     expect(gateway.router('fake')!.liveBookings).toBe(0);

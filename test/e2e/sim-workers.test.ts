@@ -96,6 +96,29 @@ describe('the official client', () => {
     expect(streamed!.worker).toBe(first!.worker);
   });
 
+  it('gets responses, streamed and whole: what is cached of a conversation is predicted to the token', async () => {
+    const input: OpenAI.Responses.ResponseInput = [{ role: 'user', content: sentence.repeat(4) }];
+    const instructions = 'Be brief, and say nothing that was not asked for.';
+    const first = await client.responses.create({ model, instructions, input, max_output_tokens: 12 });
+    expect(first.usage?.output_tokens).toBe(12);
+    input.push({ role: 'assistant', content: first.output_text }, { role: 'user', content: `And then? ${sentence}` });
+    let text = '';
+    const wish = { model, instructions, input, max_output_tokens: 20, stream: true } as const;
+    for await (const event of await client.responses.create(wish)) {
+      if (event.type === 'response.output_text.delta') text += event.delta;
+    }
+    expect(text).not.toBe('');
+    await eventually(async () => (await decisions()).every(({ outcome }) => outcome === 'done'));
+    const [streamed, whole] = await decisions();
+    expect([whole!.outputTokens, streamed!.outputTokens]).toEqual([12, 20]);
+    for (const decided of [streamed!, whole!]) {
+      expect(decided.isl).toBe(decided.actualPromptTokens);
+      expect(decided.overlapTokens).toBe(decided.actualCachedTokens);
+    }
+    expect(streamed!.overlapTokens).toBeGreaterThan(48);
+    expect(streamed!.worker).toBe(whole!.worker);
+  });
+
   it('gets several choices and several prompts', async () => {
     const answer = await client.completions.create({
       model,

@@ -16,6 +16,7 @@ import {
   streamTokens,
 } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
+import { answerOther, bodyOf, pathOf, streamOf } from './other-apis.ts';
 import { tlsSettings } from './tls-files.ts';
 
 const startMsMax = 60_000;
@@ -215,6 +216,31 @@ describe('two threads', () => {
       const answer = await post(gateway, '/v1/chat/completions', body, bearer(keys.open));
       expect([answer.status, typeof JSON.parse(answer.body).error.code, code]).toEqual([status, 'string', code]);
     }
+  });
+
+  it('pass responses and messages on: booked, events untouched, a response goes on where it is held', async () => {
+    const counts = { promptTokens: 40, cachedTokens: 0, outputTokens: 3 };
+    for (const api of ['responses', 'messages'] as const) {
+      for (const engine of engines) engine.behaviour = (request) => answerOther(api, request, counts, 'resp_t');
+      const body = bodyOf(api, 'hello', { stream: true });
+      const answer = await post(gateway, pathOf[api], body, bearer(keys.open));
+      expect([answer.status, answer.body]).toEqual([200, streamOf(api, counts, 'resp_t')]);
+      const id = answer.headers['x-request-id'] as string;
+      await eventually(async () => {
+        const told = (await getJson(gateway, `/decisions/${id}`)) as { decisions: { outcome: string | null }[] };
+        return told.decisions[0]!.outcome !== null;
+      });
+      expect(await getJson(gateway, `/decisions/${id}`)).toMatchObject({
+        decisions: [{ known: 'tokens', outputTokens: 3, outcome: 'done', actualPromptTokens: 40 }],
+      });
+    }
+    for (const engine of engines) engine.behaviour = (request) => answerOther('responses', request, counts, 'resp_u');
+    const next = bodyOf('responses', 'more', { previous_response_id: 'resp_t' });
+    const before = engines.map(({ requests }) => requests.length);
+    for (let i = 0; i < 4; i++) {
+      expect((await post(gateway, '/v1/responses', next, bearer(keys.open))).status).toBe(200);
+    }
+    expect(engines.map(({ requests }, i) => requests.length - before[i]!).sort()).toEqual([0, 4]);
   });
 
   it('pass everything else on: models, operators, other routes, pages of other origins', async () => {

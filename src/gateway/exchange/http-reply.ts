@@ -1,6 +1,7 @@
 // Replies from the gateway itself.
 
 import type { ServerResponse } from 'node:http';
+import { errorBody } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { hasBody } from './request-body.ts';
 
@@ -59,7 +60,7 @@ export function replyError(
 ): void {
   const afterS = error.retryAfterS ?? (error.status === 503 ? retryAfterS : null);
   const retry: Record<string, string> = afterS === null ? {} : { 'retry-after': String(afterS) };
-  replyJson(response, error.status, error.body(), { ...headers, ...retry });
+  replyJson(response, error.status, errorBody(response.req.url ?? '/', error), { ...headers, ...retry });
 }
 
 /** Hides unexpected errors from the client. */

@@ -3,6 +3,7 @@
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Logger } from 'pino';
 import { ByteCollector, type MemoryHold } from '../../wire/byte-collector.ts';
+import { errorBody, errorEvent } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
 import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
@@ -120,7 +121,8 @@ export class ClientAnswer implements RelayedAnswer {
 
   end(): void {
     this.flushEvent();
-    this.#frames!.end(this.#translates ? errorEvent(engineError(this.#held.take().toString('utf8'))) : null);
+    const { path } = this.#exchange;
+    this.#frames!.end(this.#translates ? errorEvent(path, engineError(this.#held.take().toString('utf8'))) : null);
   }
 
   /** Discards what a given-up engine sent; another one may be tried. */
@@ -144,7 +146,8 @@ export class ClientAnswer implements RelayedAnswer {
     try {
       this.flushEvent();
     } finally {
-      this.#frames!.end(errorEvent(error.body()));
+      const { path } = this.#exchange;
+      this.#frames!.end(errorEvent(path, errorBody(path, error)));
     }
   }
 
@@ -231,11 +234,6 @@ function withoutLength({ 'content-length': _, ...headers }: IncomingHttpHeaders)
 function retryHeaders(status: number, headers: IncomingHttpHeaders): string[] {
   const isFull = status === 429 || status === 503;
   return isFull && headers['retry-after'] === undefined ? ['retry-after', String(fullRetryAfterS)] : [];
-}
-
-/** The leading blank line ends an event that was sent in part. */
-function errorEvent(body: object): Buffer {
-  return Buffer.from(`\n\ndata: ${JSON.stringify(body)}\n\n`);
 }
 
 /** The engine's own error body if it sent one, else a generic error. */
