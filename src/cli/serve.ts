@@ -75,6 +75,13 @@ export async function serve(command: Command, relays = true): Promise<void> {
     // Threads are for relayed requests.
     ...(!relays && { selection: true, threads: 1 }),
   });
+  // From now on SIGHUP must not end the process, and one that comes during the start is not forgotten.
+  let reload: (() => void) | null = null;
+  let asked = false;
+  process.on('SIGHUP', () => {
+    asked = true;
+    reload?.();
+  });
   const gateway = await start(command, load, relays);
   const { policy } = gateway.config;
   // First: it is what people look for.
@@ -85,14 +92,14 @@ export async function serve(command: Command, relays = true): Promise<void> {
   console.log(
     `kvoyant ${relays ? 'listening' : 'selecting'} on ${gateway.url} (policy ${policy}, tokenizer ${gateway.tokenizerName})`,
   );
-  const reload = (): void => void gateway.reload(load);
+  reload = () => void gateway.reload(load);
   const watched = (): string[] => [...(sources.file === null ? [] : [sources.file]), ...gateway.referencedPaths];
   const unfollow = followFiles(watched, fileIntervalMs, reload);
   const stop = (): void => {
     unfollow();
     void gateway.close().then(({ brokenOffAnswers }) => process.exit(brokenOffAnswers === 0 ? 0 : brokenOffExitCode));
   };
-  process.on('SIGHUP', reload);
+  if (asked) reload();
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 }

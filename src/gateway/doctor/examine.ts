@@ -1,14 +1,11 @@
 // Examines engines from outside: a temporary gateway joins them, sends each a canary, and looks closer at failures.
 
 import { type GatewayOptions, resolveConfig } from '../config/config.ts';
-import type { FeedSource } from '../engines/announced-feeds.ts';
-import type { CanaryReport, Finding, Proof } from '../engines/canary-report.ts';
+import type { Finding, Proof } from '../engines/canary-report.ts';
 import { addressInUse } from '../feeds/bound-endpoint.ts';
-import type { FeedStatus } from '../feeds/feed-status.ts';
-import { startGateway } from '../gateway.ts';
-import { until } from '../until.ts';
 import { hasPublisher, topicsHeard } from './feed-listening.ts';
 import { neighbourPorts } from './neighbour-ports.ts';
+import { type WorkerEntry, workersOf } from './temporary-gateway.ts';
 
 export interface WorkerExam {
   /** Its id, or its engine's address if that has not joined. */
@@ -19,19 +16,6 @@ export interface WorkerExam {
   readonly findings: readonly Finding[];
   /** Not faults, but possibly surprising. */
   readonly notes: readonly string[];
-}
-
-/** The fields of `GET /workers` that are used here. */
-interface WorkerEntry {
-  readonly id: string | null;
-  readonly url: string;
-  readonly state: string;
-  readonly reason: string | null;
-  readonly models: readonly string[];
-  readonly rank?: number;
-  readonly canary?: CanaryReport | null;
-  readonly eventsOffered?: FeedSource | null;
-  readonly feed?: FeedStatus | null;
 }
 
 /** Result of an examination beyond the canary. */
@@ -91,37 +75,12 @@ async function notesOn(
 
 /** All workers once every canary has ended, or when the time is over. */
 async function canariesOf(options: GatewayOptions, timeoutMs: number): Promise<WorkerEntry[]> {
-  const gateway = await startGateway({
-    ...options,
-    // Faults are to be reported instead of refused, and nobody else may use this gateway.
-    trustTokenizer: true,
-    canary: true,
-    logLevel: 'silent',
-    host: '127.0.0.1',
-    port: 0,
-    apiKeys: [],
-    apiKeysFile: null,
-    adminHost: '127.0.0.1',
-    adminPort: 0,
-    adminKey: null,
-    viewKey: null,
-    tlsCertFile: null,
-    tlsKeyFile: null,
-    record: null,
-    shutdownNoticeMs: 0,
-    shutdownGraceMs: 0,
-  });
-  try {
-    let workers: WorkerEntry[] = [];
-    await until(async () => {
-      const answer = await fetch(`${gateway.adminUrl}/workers`);
-      ({ workers } = (await answer.json()) as { workers: WorkerEntry[] });
-      return workers.every(isSettled);
-    }, timeoutMs);
-    return workers;
-  } finally {
-    await gateway.close();
-  }
+  // Faults are to be reported instead of refused.
+  return workersOf(
+    { ...options, trustTokenizer: true, canary: true },
+    (workers) => workers.every(isSettled),
+    timeoutMs,
+  );
 }
 
 /** A slow engine may still join; one that is unreachable or not an engine will not. */
