@@ -81,6 +81,11 @@ export class Origin {
     return sum;
   }
 
+  /** Ids of its workers that this replica has not. Their load is not counted. */
+  strangeWorkers(): string[] {
+    return this.#places.filter(({ index }) => index < 0).map(({ worker }) => worker);
+  }
+
   gauge({ table, totals, computing }: Gauge, pools: Pools, nowMs: number): void {
     if (this.table !== table) this.#setTable(table, pools, nowMs);
     this.correctedTokens = 0;

@@ -33,6 +33,9 @@ export interface ReplicaOptions {
  */
 export type Received = 'applied' | 'own' | 'old' | 'version' | 'unreadable' | 'full';
 
+/** Ids in a view. */
+const strangersShownMax = 8;
+
 export interface OriginView {
   readonly origin: string;
   readonly about: string;
@@ -48,6 +51,9 @@ export interface OriginView {
   readonly promisedPrompts: number;
   /** How far the view was from the latest gauge, in tokens of active blocks and prefill. */
   readonly correctedTokens: number;
+  /** Workers of it that this replica has not, so that their load is not counted: number, and the first ids. */
+  readonly strangeWorkers: number;
+  readonly strangeWorkerIds: readonly string[];
   readonly counts: Readonly<Origin['counts']>;
 }
 
@@ -294,6 +300,7 @@ function isNext(origin: Origin, { head }: Message): boolean {
 }
 
 function viewOf(one: Origin, nowMs: number): OriginView {
+  const strangers = one.strangeWorkers();
   return {
     origin: one.name,
     about: one.about,
@@ -305,6 +312,8 @@ function viewOf(one: Origin, nowMs: number): OriginView {
     runningRequests: one.runningRequests,
     promisedPrompts: one.promisedPrompts,
     correctedTokens: one.correctedTokens,
+    strangeWorkers: strangers.length,
+    strangeWorkerIds: strangers.slice(0, strangersShownMax),
     counts: { ...one.counts },
   };
 }

@@ -29,6 +29,11 @@ const originGauges: readonly (readonly [name: string, help: string, read: (view:
     'Requests in flight of another replica, as counted here.',
     (view) => view.runningRequests,
   ],
+  [
+    'kvoyant_cluster_strange_workers',
+    'Workers of another replica that this one has not: their load is not counted.',
+    (view) => view.strangeWorkers,
+  ],
 ];
 
 const originCounters: readonly (readonly [name: string, help: string, read: (view: OriginView) => number])[] = [
