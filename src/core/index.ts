@@ -5,6 +5,7 @@ export {
   type AdmissionOptions,
   type Admitted,
   type Applicant,
+  chargedTokens,
   type Entry,
   type Waiting,
 } from './admission/admission.ts';

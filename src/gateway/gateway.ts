@@ -2,7 +2,7 @@
 
 import { Server as TlsServer } from 'node:https';
 import { fileURLToPath } from 'node:url';
-import type { DestinationStream, Logger } from 'pino';
+import type { DestinationStream } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
 import { addressesIn } from './address-range.ts';
 import { type GatewayConfig, type GatewayOptions, resolveConfig } from './config/config.ts';
@@ -11,6 +11,7 @@ import { unixPathOf } from './config/listen-address.ts';
 import { type ConfigChanges, LiveConfig } from './config/live-config.ts';
 import { configOfPool } from './config/pool-entry.ts';
 import { type ReferencedFiles, readReferencedFiles } from './config/referenced-files.ts';
+import { clientKeys } from './config/tenants.ts';
 import { Engine } from './engines/engine.ts';
 import { upstreamTls } from './engines/upstream.ts';
 import { AnswerBudget } from './exchange/answer-budget.ts';
@@ -26,10 +27,10 @@ import { type Resolve, systemResolve, WorkerDiscovery } from './fleet/worker-dis
 import { frontSettings } from './fronts/front-settings.ts';
 import { Fronts } from './fronts/fronts.ts';
 import { AcceptHold } from './http/accept-hold.ts';
-import { Access, describeAccess } from './http/access.ts';
+import { Access } from './http/access.ts';
+import { announce } from './http/announce.ts';
 import { handleClient } from './http/client-door.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
-import { descriptorWarning } from './http/descriptor-limit.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
 import type { HealthThread } from './http/health-thread.ts';
 import { KeyLimits } from './http/key-limits.ts';
@@ -50,6 +51,8 @@ import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
+import { openUsageFile } from './telemetry/usage-file.ts';
+import { UsageLedger } from './telemetry/usage-ledger.ts';
 import { type Collector, openCollector } from './tracing/collector.ts';
 
 /** Share of each turn of the event loop for arriving requests. */
@@ -186,6 +189,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     threads: () => fronts?.count ?? 0,
   };
   const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
+  keyLimits.observer = metrics.usage;
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
   let health: HealthThread | null = null;
@@ -245,6 +249,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,
     decisions: new DecisionLog(config.decisionsMax, page),
+    usage: new UsageLedger(metrics.usage),
     page,
     pageAssets: new PageAssets(surroundings.pageFolder ?? fileURLToPath(builtPage), () => performance.now()),
     get recorder() {
@@ -277,7 +282,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
     }
     if (tls !== null) health?.renew(tls);
-    context.access.configure([...current.apiKeys, ...apiKeys], current, tls?.ca ?? null);
+    context.access.configure(clientKeys([...current.apiKeys, ...apiKeys], current.tenants), current, tls?.ca ?? null);
     const specs = [...current.workers, ...workers];
     fleet.want(
       'config',
@@ -292,6 +297,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
     });
     if (surroundings.otel === true) collector = await openCollector(process.env, version, metrics, log);
+    context.usage.file = await openUsageFile(config, {
+      log,
+      onLines: (fate, count) => metrics.usage.lines.inc({ fate }, count),
+    });
     peers?.open();
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
@@ -314,6 +323,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     operators?.close();
     page.close();
     await recorder?.close();
+    await context.usage.file?.close();
     context.deadlines.close();
     await discovery.close();
     await fleet.close();
@@ -379,6 +389,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await tokenizers.close();
         await recorder?.close();
         await collector?.close();
+        await context.usage.file?.close();
         await health?.close();
         log.info({ brokenOffAnswers }, 'stopped');
         return { brokenOffAnswers };
@@ -386,10 +397,4 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       return closing;
     },
   };
-}
-
-function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl: string | null): void {
-  for (const { loud, message } of describeAccess(config, keyCount, adminUrl)) log[loud ? 'warn' : 'info'](message);
-  const warning = descriptorWarning(config.connectionsMax);
-  if (warning !== null) log.warn(warning);
 }

@@ -232,8 +232,11 @@ function wholeBlocks({ prompts, sequences = 1 }: RouteRequest): number {
   return blocks;
 }
 
-/** Prompt tokens, cached ones included, since the worker is not chosen yet, and those of the answers. */
-function chargedTokens({ prompts, sequences = 1, maxOutputTokens = answerTokensMax }: RouteRequest): number {
+/**
+ * What a request is expected to take of its tenant's share: prompt tokens, cached ones included, since the worker is not
+ * chosen yet, and those of the answers.
+ */
+export function chargedTokens({ prompts, sequences = 1, maxOutputTokens = answerTokensMax }: RouteRequest): number {
   let tokens = 0;
   for (const { isl } of prompts) tokens += isl + sequences * Math.min(maxOutputTokens, answerTokensMax);
   return Math.max(1, tokens);

@@ -16,6 +16,9 @@ export interface ApiKey {
   /** Null: the limit set for every key; 0: no limit. */
   readonly inFlightMax: number | null;
   readonly requestsPerMinuteMax: number | null;
+  readonly tokensPerMinuteMax: number | null;
+  /** Name of the tenant that it belongs to; null: it is one of its own. */
+  readonly tenant: string | null;
   /** Lowest and highest priority that its requests may ask for; null: none. */
   readonly priorities: readonly [number, number] | null;
   /** Whether its requests may name a worker and set routing weights. */
@@ -32,9 +35,11 @@ const fields = [
   'name',
   'key',
   'certificates',
+  'tenant',
   'models',
   'inFlightMax',
   'requestsPerMinuteMax',
+  'tokensPerMinuteMax',
   'priorities',
   'routing',
   'selection',
@@ -67,6 +72,8 @@ export function readApiKey(value: unknown): ApiKeyResult {
     models = null,
     inFlightMax = null,
     requestsPerMinuteMax = null,
+    tokensPerMinuteMax = null,
+    tenant = null,
     priorities = null,
     routing = false,
     selection = false,
@@ -84,12 +91,15 @@ export function readApiKey(value: unknown): ApiKeyResult {
   if (models !== null && !(Array.isArray(models) && models.every((model) => typeof model === 'string'))) {
     return wrong(`models of ${name} must be a list of names`, 'models');
   }
-  for (const [field, limit] of Object.entries({ inFlightMax, requestsPerMinuteMax })) {
+  for (const [field, limit] of Object.entries({ inFlightMax, requestsPerMinuteMax, tokensPerMinuteMax })) {
     if (limit === null || (Number.isInteger(limit) && (limit as number) >= 0 && (limit as number) <= limitMax))
       continue;
     return wrong(`${field} of ${name} must be an integer from 0 to ${limitMax}`, field);
   }
-  if (priorities !== null && !isRange(priorities)) {
+  if (tenant !== null && !(typeof tenant === 'string' && keyNameForm.test(tenant))) {
+    return wrong(`tenant of ${name} ${keyNameRule}`, 'tenant');
+  }
+  if (priorities !== null && !isPriorityRange(priorities)) {
     return wrong(`priorities of ${name} must be the lowest and the highest, such as [0, 10]`, 'priorities');
   }
   if (typeof routing !== 'boolean') return wrong(`routing of ${name} must be true or false`, 'routing');
@@ -103,6 +113,8 @@ export function readApiKey(value: unknown): ApiKeyResult {
       models: models as readonly string[] | null,
       inFlightMax: inFlightMax as number | null,
       requestsPerMinuteMax: requestsPerMinuteMax as number | null,
+      tokensPerMinuteMax: tokensPerMinuteMax as number | null,
+      tenant,
       priorities,
       routing,
       selection,
@@ -117,6 +129,8 @@ interface ApiKeyFields {
   readonly models: unknown;
   readonly inFlightMax: unknown;
   readonly requestsPerMinuteMax: unknown;
+  readonly tokensPerMinuteMax: unknown;
+  readonly tenant: unknown;
   readonly priorities: unknown;
   readonly routing: unknown;
   readonly selection: unknown;
@@ -125,7 +139,7 @@ interface ApiKeyFields {
 export const keyNameForm: RegExp = /^[\w.@-]{1,64}$/;
 export const keyNameRule = 'must have 1 to 64 letters, digits or any of . _ - @';
 
-function isRange(value: unknown): value is [number, number] {
+export function isPriorityRange(value: unknown): value is [number, number] {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [min, max] = value as unknown[];
   const inBounds = (bound: unknown): boolean => Number.isInteger(bound) && Math.abs(bound as number) < 2 ** 31;
@@ -137,18 +151,18 @@ function wrong(message: string, field?: string): ApiKeyResult {
 }
 
 /** Finds the key of a secret: the first time by checking every key, later by a lookup. */
-export class ApiKeyring {
+export class ApiKeyring<K extends ApiKey = ApiKey> {
   /** Remembered secrets; beyond it the oldest is forgotten. */
   static readonly rememberedMax: number = 4096;
 
-  readonly #keys: readonly ApiKey[];
-  readonly #checks: readonly { readonly key: ApiKey; readonly check: SecretCheck }[];
-  readonly #ofCertificate: ReadonlyMap<string, ApiKey>;
+  readonly #keys: readonly K[];
+  readonly #checks: readonly { readonly key: K; readonly check: SecretCheck }[];
+  readonly #ofCertificate: ReadonlyMap<string, K>;
   /** Keyed by a digest that is useless outside this process. */
-  readonly #known = new Map<string, ApiKey>();
+  readonly #known = new Map<string, K>();
   readonly #pepper: Buffer = randomBytes(32);
 
-  constructor(keys: readonly ApiKey[]) {
+  constructor(keys: readonly K[]) {
     this.#keys = keys;
     this.#checks = keys.flatMap((key) => (key.hash === null ? [] : [{ key, check: new SecretCheck(key.hash) }]));
     this.#ofCertificate = new Map(keys.flatMap((key) => key.certificates.map((name) => [name, key] as const)));
@@ -160,7 +174,7 @@ export class ApiKeyring {
   }
 
   /** The first of these names of a certificate that a key has; null: none. */
-  certified(names: readonly string[]): { readonly name: string; readonly key: ApiKey } | null {
+  certified(names: readonly string[]): { readonly name: string; readonly key: K } | null {
     for (const name of names) {
       const key = this.#ofCertificate.get(name);
       if (key !== undefined) return { name, key };
@@ -168,7 +182,7 @@ export class ApiKeyring {
     return null;
   }
 
-  find(secret: string): ApiKey | null {
+  find(secret: string): K | null {
     const mark = createHmac('sha256', this.#pepper).update(secret).digest('base64');
     const known = this.#known.get(mark);
     if (known !== undefined) return known;

@@ -11,6 +11,7 @@ import type { PoolEntry } from './pool-entry.ts';
 import { repeated, routeFaults } from './route-faults.ts';
 import { engines, keys, type SettingType } from './setting-type.ts';
 import { type SettingName, settingNames, settingOf, type settings } from './settings.ts';
+import { type Tenant, tenantFault } from './tenants.ts';
 
 /** The value of every setting. */
 export type GatewayConfig = {
@@ -21,10 +22,13 @@ export type GatewayConfig = {
  * The caller's settings. Everything but the workers has a default. Workers, pools, models and keys may be texts as on
  * the command line.
  */
-export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys' | 'pools' | 'models'>> & {
+export type GatewayOptions = Partial<
+  Omit<GatewayConfig, 'workers' | 'apiKeys' | 'tenants' | 'pools' | 'models'>
+> & {
   readonly workers?: readonly (string | EngineSpec)[];
   readonly pools?: readonly (string | PoolEntry)[];
   readonly models?: readonly (string | ModelRouteOption)[];
+  readonly tenants?: readonly (string | (Pick<Tenant, 'name'> & Partial<Tenant>))[];
   readonly apiKeys?: readonly (
     | string
     | { readonly name: string; readonly key?: string; readonly [more: string]: unknown }
@@ -68,6 +72,13 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     ),
   ];
   faults.push(...certificateFaults(config), ...socketFaults(config));
+  for (const [index, name] of repeated(config.tenants.map(({ name: one }) => one))) {
+    faults.push(fault('tenants', [index], `names ${name} twice`));
+  }
+  for (const [index, key] of config.apiKeys.entries()) {
+    const message = tenantFault(key, config.tenants);
+    if (message !== null) faults.push(fault('apiKeys', [index], message));
+  }
   for (const [index, spec] of config.workers.entries()) {
     const message = config.allowLinkLocal ? null : linkLocalFault(spec);
     if (message !== null) faults.push(fault('workers', [index], message));

@@ -8,6 +8,7 @@ import { type EngineTlsFiles, engineTlsPaths, readEngineTls } from './engine-tls
 import { linkLocalFault } from './link-local.ts';
 import { type ListenerTls, readAuthorities, readIdentity, readPem } from './pem-files.ts';
 import { unknownPoolFault } from './route-faults.ts';
+import { tenantFault } from './tenants.ts';
 import { YamlFile, YamlFileError } from './yaml-file.ts';
 
 export interface ReferencedFiles {
@@ -36,7 +37,10 @@ export async function readReferencedFiles(config: GatewayConfig): Promise<Refere
   await checkNatsFiles(config);
   const known = new Set(config.workers.map(({ url }) => url));
   const names = new Set(config.apiKeys.map(({ name }) => name));
-  for (const { name } of apiKeys) {
+  for (const key of apiKeys) {
+    const { name } = key;
+    const fault = tenantFault(key, config.tenants);
+    if (fault !== null) throw new ConfigError('apiKeysFile', fault);
     if (names.has(name)) throw new ConfigError('apiKeysFile', `names ${name} twice`);
     names.add(name);
   }

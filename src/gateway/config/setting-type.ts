@@ -6,6 +6,7 @@ import { type ApiKey, readApiKey } from './api-keys.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { listenAddressFault, plainHost } from './listen-address.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
+import { readTenant, type Tenant } from './tenants.ts';
 
 /**
  * How a text becomes a value. `auto`: a number or a word. `list`: separated by blanks. `secret`: never shown; has no
@@ -22,6 +23,7 @@ export interface SettingType<T> {
 
 export const workersMax = 4096;
 const apiKeysMax = 1000;
+const tenantsMax = 1000;
 
 export function integer(min: number, max: number, initial: number): SettingType<number> {
   const error = `must be an integer from ${min} to ${max}`;
@@ -130,6 +132,15 @@ export const keys: SettingType<readonly ApiKey[]> = {
     const result = readApiKey(item);
     return result.kind === 'wrong' ? result : { kind: 'right', value: result.key };
   }, apiKeysMax),
+};
+
+export const tenantList: SettingType<readonly Tenant[]> = {
+  kind: 'list',
+  initial: [],
+  schema: listOf((item): Read<Tenant> => {
+    const result = readTenant(item);
+    return result.kind === 'wrong' ? result : { kind: 'right', value: result.tenant };
+  }, tenantsMax),
 };
 
 export function addressRanges(countMax: number): SettingType<readonly string[]> {

@@ -20,6 +20,7 @@ import {
   secret,
   sentSecret,
   subjectName,
+  tenantList,
   wordOrInteger,
 } from './setting-type.ts';
 
@@ -64,6 +65,11 @@ export const settings = {
   allowOpen: fixed(flag(false), '', 'allow other machines to connect although no API keys are set'),
   apiKeys: live(keys, '', 'API keys of clients, NAME:KEY each; KEY may be its hash'),
   apiKeysFile: live(path, 'path', 'YAML file with more API keys of clients'),
+  tenants: live(
+    tenantList,
+    'spec',
+    'a tenant that keys belong to: NAME[,OPTION=NUMBER]..., with the options weight, in-flight-max, requests-per-minute-max, tokens-per-minute-max; repeatable, separated by blanks in the environment',
+  ),
   corsOrigins: live(
     browserOrigins,
     'origin',
@@ -169,6 +175,12 @@ export const settings = {
     'n',
     'requests of one key per minute; more are refused with 429; 0: no limit',
   ),
+  tokensPerMinutePerKeyMax: live(
+    integer(0, 1_000_000_000, 0),
+    'n',
+    'prompt and output tokens of one key per minute; more are refused with 429; 0: no limit',
+  ),
+  countCachedTokens: live(flag(true), '', 'count prompt tokens that the engine had cached towards tokens per minute'),
   nats: fixed(
     natsServers,
     'url',
@@ -203,6 +215,16 @@ export const settings = {
     path,
     'path',
     'file to which lengths, times and block ids of all requests are appended (no text), for kvoyant lab',
+  ),
+  usageFile: fixed(
+    path,
+    'path',
+    'file to which the tokens of every request are appended by key and model, for billing',
+  ),
+  usageBufferBytesMax: fixed(
+    integer(65_536, 1_073_741_824, 16_777_216),
+    'n',
+    'bytes of that file that may wait for the disk; requests beyond it are summed up by key and model',
   ),
   recordBufferBytesMax: fixed(
     integer(65_536, 1_073_741_824, 16_777_216),

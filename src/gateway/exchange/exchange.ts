@@ -4,8 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
+import type { ClientKey } from '../config/tenants.ts';
 import type { AttemptRecord } from './attempt-record.ts';
 import type { BodyLease } from './body-budget.ts';
+import type { ClientUse } from './client-use.ts';
 import type { RequestTrace } from './request-trace.ts';
 
 /** A client's request id is kept if it is visible ASCII and at most this long. */
@@ -26,7 +28,9 @@ export class Exchange {
   /** As of `performance.now()`. */
   readonly startedMs: number;
   /** The client's API key; null if none was needed. */
-  key: ApiKey | null = null;
+  key: ClientKey | null = null;
+  /** Its use of the client's limits; null before its admission. */
+  use: ClientUse | null = null;
   /** Lease on the body budget; null if the request is not counted. */
   lease: BodyLease | null = null;
   /** Normalized. */
@@ -126,7 +130,7 @@ export function mustName(key: ApiKey | null, model: string | null): void {
 }
 
 /** The part of an exchange that choosing a worker and booking need. */
-export type Requester = Pick<Exchange, 'id' | 'startedMs' | 'gone' | 'whenGone' | 'record' | 'trace'>;
+export type Requester = Pick<Exchange, 'id' | 'startedMs' | 'gone' | 'whenGone' | 'record' | 'trace' | 'use'>;
 
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];

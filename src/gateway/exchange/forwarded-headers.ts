@@ -58,13 +58,17 @@ export function requestHeaders(
   return headers;
 }
 
-/** Headers of an engine's response for the client, in the same form. */
-export function responseHeaders(headers: IncomingHttpHeaders): string[] {
+/**
+ * Headers of an engine's response for the client, in the same form.
+ * @param own names and values of the gateway's, which replace the engine's
+ */
+export function responseHeaders(headers: IncomingHttpHeaders, own: readonly string[] = []): string[] {
   const passed: string[] = [];
   const named = new Set(splitTokens(headers.connection ?? ''));
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
     if (name === 'x-request-id' || name.startsWith(ownPrefix) || withheldFromClients.has(name)) continue;
+    if (own.includes(name)) continue;
     // The gateway decides which origins may read an answer: engines often allow all.
     if (name.startsWith('access-control-')) continue;
     for (const single of typeof value === 'string' ? [value] : value) {

@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { errorBody } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
+import { LimitReached } from './limit-reached.ts';
 import { hasBody } from './request-body.ts';
 
 /** `Retry-After` when no worker is ready: the next probe may find one. */
@@ -60,7 +61,12 @@ export function replyError(
 ): void {
   const afterS = error.retryAfterS ?? (error.status === 503 ? retryAfterS : null);
   const retry: Record<string, string> = afterS === null ? {} : { 'retry-after': String(afterS) };
-  replyJson(response, error.status, errorBody(response.req.url ?? '/', error), { ...headers, ...retry });
+  const limits = error instanceof LimitReached ? error.headers : {};
+  replyJson(response, error.status, errorBody(response.req.url ?? '/', error), {
+    ...headers,
+    ...limits,
+    ...retry,
+  });
 }
 
 /** Hides unexpected errors from the client. */

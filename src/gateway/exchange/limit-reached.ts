@@ -5,9 +5,19 @@ import { RequestError } from '../../wire/openai-error.ts';
 export class LimitReached extends RequestError {
   /** Name of the setting. */
   readonly limit: string;
+  /** Added to the answer. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(limit: string, status: number, code: string, message: string, retryAfterS: number | null = null) {
+  constructor(
+    limit: string,
+    status: number,
+    code: string,
+    message: string,
+    retryAfterS: number | null = null,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(status, code, message, null, retryAfterS);
     this.limit = limit;
+    this.headers = headers;
   }
 }

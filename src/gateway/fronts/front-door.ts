@@ -7,6 +7,7 @@ import { announcedBytes, bodyTooLarge, readBody } from '../exchange/request-body
 import { statusOf } from '../http/client-door.ts';
 import { foreignOrigin, markForOrigin } from '../http/cross-origin.ts';
 import { fail } from '../http/http-failure.ts';
+import { limitedKey } from '../http/key-limits.ts';
 import { invite } from '../http/with-body.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { type ReadRequest, readRequest } from '../inference/inference.ts';
@@ -162,7 +163,7 @@ function askedOf({ hasher, traces }: FrontContext, exchange: Exchange, read: Tok
     requestId: exchange.id,
     sharedMs: toSharedMs(exchange.startedMs),
     model,
-    key: key && { name: key.name, inFlightMax: key.inFlightMax, requestsPerMinuteMax: key.requestsPerMinuteMax },
+    key: key && limitedKey(key),
     request: { maxOutputTokens, sequences, stream },
     overrides,
     prompts: recomputed ? prompts.map((prompt) => ({ ...prompt, recomputed })) : prompts,

@@ -5,10 +5,11 @@
 
 import type { Prompt } from '../../core/index.ts';
 import type { UsageReading } from '../../wire/completion-chunk.ts';
-import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { ListenerTls } from '../config/pem-files.ts';
+import type { ClientKey } from '../config/tenants.ts';
 import type { UpstreamTls } from '../engines/upstream.ts';
+import type { LimitedKey } from '../http/key-limits.ts';
 import type { Unobserved } from '../inference/attempt-report.ts';
 import type { EngineAddress } from '../inference/attempts.ts';
 import type { AttemptFailure } from '../inference/relay.ts';
@@ -24,6 +25,8 @@ export interface SentError {
   readonly retryAfterS: number | null;
   /** The limit that was reached; null: none. */
   readonly limit: string | null;
+  /** That say how much is left of limits. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** What the owner needs to trace a request; front and owner need not agree on whether it is sampled. */
@@ -40,7 +43,7 @@ export interface AskedRequest {
   /** Its arrival. */
   readonly sharedMs: number;
   readonly model: string;
-  readonly key: Pick<ApiKey, 'name' | 'inFlightMax' | 'requestsPerMinuteMax'> | null;
+  readonly key: LimitedKey | null;
   readonly request: Pick<InferenceRequest, 'maxOutputTokens' | 'sequences' | 'stream'>;
   readonly overrides: RoutingOverrides;
   /** With hashes of the block sizes that the front was told. */
@@ -128,7 +131,7 @@ export type FrontMessage =
 /** Settings as they reach a front. */
 export interface FrontSettings {
   readonly config: GatewayConfig;
-  readonly apiKeys: readonly ApiKey[];
+  readonly apiKeys: readonly ClientKey[];
   readonly tls: ListenerTls | null;
   /** The owner traces requests. */
   readonly traces: boolean;

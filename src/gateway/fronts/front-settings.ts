@@ -4,6 +4,7 @@ import type { GatewayConfig } from '../config/config.ts';
 import { largestBodiesMin } from '../config/config.ts';
 import { unixPathOf } from '../config/listen-address.ts';
 import type { ReferencedFiles } from '../config/referenced-files.ts';
+import { clientKeys } from '../config/tenants.ts';
 import type { FrontSettings } from './front-messages.ts';
 
 /** Connections are spread evenly, so equal shares serve as one limit would. @param traces the owner traces requests */
@@ -23,7 +24,7 @@ export function frontSettings(
       unprovenPerAddressMax: share(unprovenPerAddressMax),
       bodiesBytesMax: bodiesBytesMax === 'auto' ? 'auto' : Math.max(bodiesBytesMin, share(bodiesBytesMax)),
     },
-    apiKeys: [...config.apiKeys, ...apiKeys],
+    apiKeys: clientKeys([...config.apiKeys, ...apiKeys], config.tenants),
     tls: unixPathOf(config.host) === null ? tls : null,
     traces,
   };

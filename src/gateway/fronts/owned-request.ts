@@ -5,6 +5,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { AttemptRecord } from '../exchange/attempt-record.ts';
+import type { ClientUse } from '../exchange/client-use.ts';
 import type { Requester } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
@@ -74,6 +75,7 @@ export class OwnedRequest implements Requester {
   readonly startedMs: number;
   record: AttemptRecord | null = null;
   readonly trace: RequestTrace | null;
+  use: ClientUse | null = null;
   readonly #context: GatewayContext;
   readonly #front: OrderedFront;
   readonly #number: number;
@@ -199,11 +201,14 @@ export class OwnedRequest implements Requester {
   async #withinLimits(): Promise<void> {
     const { keyLimits } = this.#context;
     const within = (): Promise<void> =>
-      keyLimits.within(this.#asked.key, this.#context.config, performance.now(), () => this.#answer());
+      keyLimits.within(this.#asked.key, this.#context.config, performance.now(), (use) => {
+        this.use = use;
+        return this.#answer();
+      });
     try {
       await within();
     } catch (error) {
-      if (!(error instanceof LimitReached) || error.limit !== 'inFlightPerKeyMax') throw error;
+      if (!(error instanceof LimitReached) || !error.limit.startsWith('inFlightPer')) throw error;
       await new Promise((resolve) => setTimeout(resolve, settlingMs));
       await within();
     }

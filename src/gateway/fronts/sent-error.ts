@@ -16,19 +16,20 @@ export class RemoteFault extends Error {
 }
 
 export function sentError(error: unknown): SentError {
-  const nothing = { param: null, retryAfterS: null, limit: null };
+  const nothing = { param: null, retryAfterS: null, limit: null, headers: {} };
   if (error instanceof RequestError) {
     const { message, status, code, param, retryAfterS } = error;
-    return { message, status, code, param, retryAfterS, limit: error instanceof LimitReached ? error.limit : null };
+    const { limit, headers } = error instanceof LimitReached ? error : nothing;
+    return { message, status, code, param, retryAfterS, limit, headers };
   }
   if (!(error instanceof Error)) return { ...nothing, message: String(error), status: null, code: null };
   const { code } = error as NodeJS.ErrnoException;
   return { ...nothing, message: error.message, status: null, code: typeof code === 'string' ? code : null };
 }
 
-export function errorOf({ message, status, code, param, retryAfterS, limit }: SentError): Error {
+export function errorOf({ message, status, code, param, retryAfterS, limit, headers }: SentError): Error {
   if (status === null) return new RemoteFault(message, code);
-  if (limit !== null) return new LimitReached(limit, status, code!, message, retryAfterS);
+  if (limit !== null) return new LimitReached(limit, status, code!, message, retryAfterS, headers);
   return new RequestError(status, code!, message, param, retryAfterS);
 }
 

@@ -2,10 +2,11 @@
 
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
-import { type ApiKey, ApiKeyring } from '../config/api-keys.ts';
+import { ApiKeyring } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import { isLoopback, isThisMachine, unixPathOf } from '../config/listen-address.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
+import type { ClientKey } from '../config/tenants.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { PageSession } from '../page/page-data.ts';
@@ -35,7 +36,7 @@ export class Access {
   /** Changes with the operators' keys: who was admitted before has to show a key again. */
   #epoch = 0;
   #keys = '';
-  #keyring: ApiKeyring = new ApiKeyring([]);
+  #keyring: ApiKeyring<ClientKey> = new ApiKeyring([]);
   #admin: SecretCheck | null = null;
   #view: SecretCheck | null = null;
   #adminHost = '';
@@ -44,7 +45,7 @@ export class Access {
 
   /** @param authorities of clients' certificates, in PEM; null: they are not asked for any */
   configure(
-    apiKeys: readonly ApiKey[],
+    apiKeys: readonly ClientKey[],
     { adminKey, viewKey, adminHost, clientCertRequired }: AccessSettings,
     authorities: string | null = null,
   ): void {
@@ -85,7 +86,7 @@ export class Access {
   }
 
   /** By a known secret, else by the certificate: many clients can't leave out the secret, and send any. */
-  #keyOf({ request }: Exchange, secret: string | null): ApiKey | null {
+  #keyOf({ request }: Exchange, secret: string | null): ClientKey | null {
     const key = secret === null ? null : this.#keyring.find(secret);
     if (key !== null) return key;
     const names = this.certificates.of(request);

@@ -55,9 +55,10 @@ async function serveClient(context: GatewayContext, exchange: Exchange, path: st
     access.admitClient(exchange);
     slots.letIn(exchange.request);
     exchange.trace = beginTrace(context, exchange, path);
-    await keyLimits.within(exchange.key, config, performance.now(), () =>
-      withBody(context, exchange, () => answer(context, exchange, path)),
-    );
+    await keyLimits.within(exchange.key, config, performance.now(), (use) => {
+      exchange.use = use;
+      return withBody(context, exchange, () => answer(context, exchange, path));
+    });
   } catch (error) {
     fail(context, exchange, error);
   }

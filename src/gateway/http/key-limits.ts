@@ -1,53 +1,104 @@
-// Limits the requests per API key: in flight at once, and per minute.
+// Limits of API keys and of their tenants: requests in flight, requests per minute, tokens per minute.
+//
+// Tokens are reserved when a request is placed, as far as they can be foreseen, and replaced by those that it has used
+// when it ends. So a limit can be exceeded by what the answers under way are longer than foreseen; then requests wait until
+// it is made up for.
 
-import type { ApiKey } from '../config/api-keys.ts';
 import type { GatewayConfig } from '../config/config.ts';
+import type { ClientKey } from '../config/tenants.ts';
+import type { ClientUse } from '../exchange/client-use.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
+import { rateHeaders } from './rate-headers.ts';
+import { minuteMs, RateWindow } from './rate-window.ts';
 
-const minuteMs = 60_000;
-/** `Retry-After` when too many requests are in flight: a guess, since their end is unknown. */
-const inFlightRetryS = 1;
+/** `Retry-After` when the end of what is in the way is unknown: a guess. */
+const unknownRetryS = 1;
 
-export type KeyLimitSettings = Pick<GatewayConfig, 'inFlightPerKeyMax' | 'requestsPerMinutePerKeyMax'>;
+export type KeyLimitSettings = Pick<
+  GatewayConfig,
+  'inFlightPerKeyMax' | 'requestsPerMinutePerKeyMax' | 'tokensPerMinutePerKeyMax' | 'countCachedTokens'
+>;
 
 /** What limits the requests of a key. */
-export type LimitedKey = Pick<ApiKey, 'name' | 'inFlightMax' | 'requestsPerMinuteMax'>;
+export type LimitedKey = Pick<
+  ClientKey,
+  'name' | 'inFlightMax' | 'requestsPerMinuteMax' | 'tokensPerMinuteMax' | 'ofTenant'
+>;
 
-/** The part of a limit that is this replica's, if there are others. */
+export function limitedKey({
+  name,
+  inFlightMax,
+  requestsPerMinuteMax,
+  tokensPerMinuteMax,
+  ofTenant,
+}: ClientKey): LimitedKey {
+  return { name, inFlightMax, requestsPerMinuteMax, tokensPerMinuteMax, ofTenant };
+}
+
+/** What a limit counts: requests under way, requests of the last 60 s, tokens of the last 60 s. */
+export type LimitedUse = 'inFlight' | 'lastMinute' | 'lastMinuteTokens';
+
+/** The part of a limit that is this replica's, if there are others. `name`: as in `uses`. */
 export interface LimitShares {
-  allowance(key: string | null, max: number, of: 'inFlight' | 'lastMinute'): number;
+  allowance(name: string | null, max: number, of: LimitedUse): number;
+}
+
+/** Told of each refusal. */
+export interface LimitObserver {
+  refused(tenant: string, limit: string): void;
 }
 
 /** Time constant of `asked`. */
 const askedMs = 3000;
 
-/** Counts of two neighbouring minutes; the last 60 s are estimated from both. */
 interface Use {
   inFlight: number;
+  readonly requests: RateWindow;
+  readonly tokens: RateWindow;
+  /** Reserved by requests in flight. */
+  heldTokens: number;
   /** Requests, those refused included, each weighted by its age. */
   asked: number;
   askedAtMs: number;
-  minute: number;
-  countBefore: number;
-  count: number;
+}
+
+/** A key or a tenant, its limits (0: none) and what it uses of them. */
+interface Subject {
+  readonly name: string | null;
+  readonly kind: 'Key' | 'Tenant';
+  readonly use: Use;
+  readonly inFlightMax: number;
+  readonly requestsMax: number;
+  readonly tokensMax: number;
 }
 
 export class KeyLimits {
   /**
-   * By key name; all clients without a key share one entry. Keys come from the configuration, so the map is bounded.
+   * By name of the key, `tenant:NAME` of a tenant; all clients without a key share one entry. Keys and tenants come from
+   * the configuration, so the map is bounded.
    */
   readonly #uses = new Map<string | null, Use>();
+  /** Monotonic. */
+  readonly now: () => number;
   /** Null: there are no other replicas. */
   shares: LimitShares | null = null;
+  observer: LimitObserver | null = null;
 
-  /** Use of the keys that were asked for in the last minutes. */
-  uses(nowMs: number): Map<string | null, { inFlight: number; lastMinute: number; asked: number }> {
-    const uses = new Map<string | null, { inFlight: number; lastMinute: number; asked: number }>();
-    for (const name of this.#uses.keys()) {
-      const use = this.#useOf(name, Math.floor(nowMs / minuteMs));
-      const before = use.countBefore * (1 - (nowMs % minuteMs) / minuteMs);
-      const { inFlight, count } = use;
-      uses.set(name, { inFlight, lastMinute: count + before, asked: askedBy(use, nowMs) });
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+  }
+
+  /** Use of the keys and tenants that were asked for. */
+  uses(nowMs: number): Map<string | null, Record<LimitedUse | 'asked', number>> {
+    const uses = new Map<string | null, Record<LimitedUse | 'asked', number>>();
+    for (const [name, use] of this.#uses) {
+      const { inFlight, requests, tokens, heldTokens } = use;
+      uses.set(name, {
+        inFlight,
+        lastMinute: requests.used(nowMs),
+        lastMinuteTokens: tokens.used(nowMs) + heldTokens,
+        asked: askedBy(use, nowMs),
+      });
     }
     return uses;
   }
@@ -60,77 +111,209 @@ export class KeyLimits {
     key: LimitedKey | null,
     settings: KeyLimitSettings,
     nowMs: number,
-    work: () => T | Promise<T>,
+    work: (use: ClientUse) => T | Promise<T>,
   ): Promise<T> {
-    const use = this.#admit(key, settings, nowMs);
+    const subjects = this.#subjects(key, settings);
+    for (const subject of subjects) this.#admit(subject, tenantOf(key), nowMs);
+    const lease = new UseLease(this, key, subjects, settings.countCachedTokens, nowMs);
     try {
-      return await work();
+      return await work(lease);
     } finally {
-      use.inFlight -= 1;
+      lease.end();
     }
   }
 
-  /** @returns the counts that include the request @throws RequestError 429 */
-  #admit(key: LimitedKey | null, settings: KeyLimitSettings, nowMs: number): Use {
-    const use = this.#useOf(key?.name ?? null, Math.floor(nowMs / minuteMs));
-    const inFlightMax = key?.inFlightMax ?? settings.inFlightPerKeyMax;
-    const perMinuteMax = key?.requestsPerMinuteMax ?? settings.requestsPerMinutePerKeyMax;
-    const { shares } = this;
-    if (shares !== null) {
+  /** @throws LimitReached if `tokens` do not fit under the limit */
+  mustHaveTokens(subject: Subject, tenant: string, tokens: number, nowMs: number): void {
+    const { use, tokensMax: max } = subject;
+    if (max === 0) return;
+    if (tokens > max) {
+      throw this.#refusal(
+        subject,
+        tenant,
+        'tokensPerMinute',
+        `the request has ${tokens} tokens, more than `,
+        null,
+        nowMs,
+      );
+    }
+    const part = this.#partOf(subject, max, 'lastMinuteTokens');
+    const isIdle = use.heldTokens === 0 && use.tokens.used(nowMs) === 0;
+    // A request may be larger than this replica's part; it has none under way then.
+    if (isIdle && part > 0) return;
+    const waitMs =
+      tokens > part ? minuteMs - (nowMs % minuteMs) : use.tokens.waitMs(tokens, use.heldTokens, part, nowMs);
+    if (waitMs === 0) return;
+    const retryS = use.heldTokens + tokens > part ? unknownRetryS : Math.ceil(waitMs / 1000);
+    throw this.#refusal(subject, tenant, 'tokensPerMinute', '', retryS, nowMs);
+  }
+
+  /** What is left of the limits, as headers: of a key and its tenant, whichever has less. */
+  headers(subjects: readonly Subject[], nowMs: number): readonly string[] {
+    return rateHeaders(
+      subjects.flatMap(({ use, requestsMax: max }) => {
+        if (max === 0) return [];
+        return [{ max, remaining: max - use.requests.used(nowMs), resetMs: use.requests.emptyMs(nowMs) }];
+      }),
+      subjects.flatMap(({ use, tokensMax: max }) => {
+        if (max === 0) return [];
+        const resetMs = Math.max(use.tokens.emptyMs(nowMs), use.heldTokens > 0 ? minuteMs : 0);
+        return [{ max, remaining: max - use.tokens.used(nowMs) - use.heldTokens, resetMs }];
+      }),
+    );
+  }
+
+  #subjects(key: LimitedKey | null, settings: KeyLimitSettings): readonly Subject[] {
+    const name = key?.name ?? null;
+    const ofKey: Subject = {
+      name,
+      kind: 'Key',
+      use: this.#useOf(name),
+      inFlightMax: key?.inFlightMax ?? settings.inFlightPerKeyMax,
+      requestsMax: key?.requestsPerMinuteMax ?? settings.requestsPerMinutePerKeyMax,
+      tokensMax: key?.tokensPerMinuteMax ?? settings.tokensPerMinutePerKeyMax,
+    };
+    const tenant = key?.ofTenant ?? null;
+    if (tenant === null) return [ofKey];
+    const { inFlightMax, requestsPerMinuteMax: requestsMax, tokensPerMinuteMax: tokensMax } = tenant;
+    const tenantName = `tenant:${tenant.name}`;
+    const use = this.#useOf(tenantName);
+    return [{ name: tenantName, kind: 'Tenant', use, inFlightMax, requestsMax, tokensMax }, ofKey];
+  }
+
+  /** Changes nothing but what it was asked. @throws LimitReached */
+  #admit(subject: Subject, tenant: string, nowMs: number): void {
+    const { use, inFlightMax, requestsMax } = subject;
+    if (this.shares !== null) {
       use.asked = askedBy(use, nowMs) + 1;
       use.askedAtMs = nowMs;
     }
-    const part = (max: number, of: 'inFlight' | 'lastMinute'): number =>
-      shares === null || max === 0 ? max : shares.allowance(key?.name ?? null, max, of);
-    if (inFlightMax > 0 && use.inFlight >= part(inFlightMax, 'inFlight')) {
-      throw exceeded('inFlightPerKeyMax', `${inFlightMax} requests at a time`, inFlightRetryS);
+    if (inFlightMax > 0 && use.inFlight >= this.#partOf(subject, inFlightMax, 'inFlight')) {
+      throw this.#refusal(subject, tenant, 'inFlight', '', unknownRetryS, nowMs);
     }
-    if (perMinuteMax > 0) {
-      const waitMs = waitFor(use, part(perMinuteMax, 'lastMinute'), nowMs % minuteMs);
-      if (waitMs > 0) {
-        throw exceeded('requestsPerMinutePerKeyMax', `${perMinuteMax} requests a minute`, Math.ceil(waitMs / 1000));
-      }
+    if (requestsMax > 0) {
+      const part = this.#partOf(subject, requestsMax, 'lastMinute');
+      // Below 1: other replicas have used it up.
+      const waitMs = part < 1 ? minuteMs - (nowMs % minuteMs) : use.requests.waitMs(1, 0, part, nowMs);
+      if (waitMs > 0) throw this.#refusal(subject, tenant, 'requestsPerMinute', '', Math.ceil(waitMs / 1000), nowMs);
     }
-    use.inFlight += 1;
-    use.count += 1;
-    return use;
+    // Before the request is read: it would be refused for any tokens.
+    this.mustHaveTokens(subject, tenant, 1, nowMs);
   }
 
-  #useOf(name: string | null, minute: number): Use {
+  #partOf({ name }: Subject, max: number, of: LimitedUse): number {
+    return this.shares === null ? max : this.shares.allowance(name, max, of);
+  }
+
+  #refusal(
+    subject: Subject,
+    tenant: string,
+    what: keyof typeof limitTexts,
+    why: string,
+    retryAfterS: number | null,
+    nowMs: number,
+  ): LimitReached {
+    const limit = `${what}Per${subject.kind}Max`;
+    this.observer?.refused(tenant, limit);
+    const max = { inFlight: 'inFlightMax', requestsPerMinute: 'requestsMax', tokensPerMinute: 'tokensMax' } as const;
+    const of = subject.kind === 'Tenant' ? ` of the tenant ${tenant}` : '';
+    const text = `${why}the limit of ${subject[max[what]]} ${limitTexts[what]}${of}${why === '' ? ' is reached' : ''}`;
+    const headers = pairs(this.headers([subject], nowMs));
+    return new LimitReached(limit, 429, 'rate_limit_exceeded', text, retryAfterS, headers);
+  }
+
+  #useOf(name: string | null): Use {
     let use = this.#uses.get(name);
     if (use === undefined) {
-      use = { inFlight: 0, asked: 0, askedAtMs: 0, minute, countBefore: 0, count: 0 };
+      const [requests, tokens] = [new RateWindow(), new RateWindow()];
+      use = { inFlight: 0, requests, tokens, heldTokens: 0, asked: 0, askedAtMs: 0 };
       this.#uses.set(name, use);
-    }
-    if (use.minute !== minute) {
-      use.countBefore = use.minute === minute - 1 ? use.count : 0;
-      use.count = 0;
-      use.minute = minute;
     }
     return use;
   }
 }
 
-/**
- * Milliseconds until one more request fits; 0 if it fits now. Assumes that requests were spread evenly over the
- * previous minute.
- */
-function waitFor({ countBefore, count }: Use, max: number, passedMs: number): number {
-  const room = max - 1 - count;
-  // Other replicas have used it up.
-  if (max < 1) return minuteMs - passedMs;
-  if (room < 0) {
-    // Not before the next minute, and then only once enough of this minute's requests are 60 s old.
-    return minuteMs - passedMs + minuteMs * Math.max(0, 1 - (max - 1) / count);
+const limitTexts = {
+  inFlight: 'requests at a time',
+  requestsPerMinute: 'requests a minute',
+  tokensPerMinute: 'tokens a minute',
+} as const;
+
+/** The use of one request, which ends with it. */
+class UseLease implements ClientUse {
+  readonly #limits: KeyLimits;
+  readonly #subjects: readonly Subject[];
+  readonly #countsCached: boolean;
+  readonly key: string | null;
+  readonly tenant: string;
+  readonly weight: number;
+  #reserved: number | null = null;
+
+  constructor(
+    limits: KeyLimits,
+    key: LimitedKey | null,
+    subjects: readonly Subject[],
+    countsCached: boolean,
+    nowMs: number,
+  ) {
+    this.#limits = limits;
+    this.#subjects = subjects;
+    this.#countsCached = countsCached;
+    this.key = key?.name ?? null;
+    this.tenant = tenantOf(key);
+    this.weight = key?.ofTenant?.weight ?? 1;
+    for (const { use } of subjects) {
+      use.inFlight += 1;
+      use.requests.add(1, nowMs);
+    }
   }
-  if (countBefore <= room) return 0;
-  return Math.max(0, minuteMs * (1 - room / countBefore) - passedMs);
+
+  get limitsTokens(): boolean {
+    return this.#reserved === null && this.#subjects.some(({ tokensMax }) => tokensMax > 0);
+  }
+
+  reserve(tokens: number): void {
+    if (this.#reserved !== null) return;
+    const nowMs = this.#limits.now();
+    for (const subject of this.#subjects) this.#limits.mustHaveTokens(subject, this.tenant, tokens, nowMs);
+    this.#reserved = tokens;
+    for (const { use } of this.#subjects) use.heldTokens += tokens;
+  }
+
+  used({ prompt, cached, output }: Parameters<ClientUse['used']>[0]): void {
+    const tokens = prompt + output - (this.#countsCached ? 0 : Math.min(prompt, cached ?? 0));
+    const nowMs = this.#limits.now();
+    for (const { use } of this.#subjects) use.tokens.add(tokens, nowMs);
+    this.#release();
+  }
+
+  headers(): readonly string[] {
+    return this.#limits.headers(this.#subjects, this.#limits.now());
+  }
+
+  end(): void {
+    this.#release();
+    for (const { use } of this.#subjects) use.inFlight -= 1;
+  }
+
+  #release(): void {
+    const tokens = this.#reserved ?? 0;
+    this.#reserved = 0;
+    for (const { use } of this.#subjects) use.heldTokens -= tokens;
+  }
+}
+
+/** The tenant of a key's requests: a key without one is its own. */
+function tenantOf(key: LimitedKey | null): string {
+  return key?.ofTenant?.name ?? key?.name ?? '';
 }
 
 function askedBy({ asked, askedAtMs }: Use, nowMs: number): number {
   return asked * Math.exp((askedAtMs - nowMs) / askedMs);
 }
 
-function exceeded(limit: string, what: string, retryAfterS: number): LimitReached {
-  return new LimitReached(limit, 429, 'rate_limit_exceeded', `the limit of ${what} is reached`, retryAfterS);
+function pairs(headers: readonly string[]): Readonly<Record<string, string>> {
+  const record: Record<string, string> = {};
+  for (let i = 0; i < headers.length; i += 2) record[headers[i]!] = headers[i + 1]!;
+  return record;
 }

@@ -2,6 +2,7 @@
 
 import type { Applicant, BlockHasher, Prompt, RouteRequest, WorkerIndex } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
+import type { TenantShare } from '../exchange/client-use.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
 import { noWorkers, type ResolvedModel } from '../pools/pools.ts';
 import { withSecondChoices } from '../pools/second-choices.ts';
@@ -39,12 +40,14 @@ export function hashing(
 /**
  * @param tried workers that must not be tried again
  * @param trace told of each choice, which begins with the request of `request()`
+ * @param share whose request it is; null: nobody's
  * @throws RequestError 400 if the request is pinned to an unknown worker
  */
 export function applicantOf(
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
   trace: RequestTrace | null = null,
+  share: TenantShare | null = null,
 ): Applicant {
   const { pool, model, request, overrides } = intake;
   const { priority, pin, session, ...weights } = overrides;
@@ -65,6 +68,8 @@ export function applicantOf(
   };
   return {
     priority,
+    tenant: share?.tenant ?? '',
+    weight: share?.weight ?? 1,
     lane: JSON.stringify([model, pin, ...tried]),
     request: (): RouteRequest => {
       trace?.choosing();

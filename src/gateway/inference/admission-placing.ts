@@ -1,6 +1,6 @@
 // Places an inference request on a worker, at once or after a wait in the queue, and hands its bookings to a lease.
 
-import type { Applicant, Routed, WorkerIndex } from '../../core/index.ts';
+import { type Applicant, chargedTokens, type Routed, type WorkerIndex } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Requester } from '../exchange/exchange.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
@@ -18,7 +18,7 @@ export interface Placed {
 /**
  * @param tried workers that must not be tried again
  * @returns null if no worker can take the request, or its client is gone
- * @throws RequestError 400 for a pin to an unknown worker; 429 if the queue is full; 503 if it waited too long
+ * @throws RequestError 400 for a pin to an unknown worker; 429 if the queue is full or the client's tokens are used up; 503 if it waited too long
  */
 export function place(
   { metrics, page }: Pick<InferenceContext, 'metrics' | 'page'>,
@@ -26,9 +26,10 @@ export function place(
   intake: Placeable,
   tried: ReadonlySet<WorkerIndex>,
 ): Placed | null | Promise<Placed | null> {
-  const { trace } = requester;
+  const { trace, use } = requester;
   trace?.placing();
-  const applicant = applicantOf(intake, tried, trace);
+  if (use?.limitsTokens) use.reserve(chargedTokens(applicantOf(intake, tried).request()));
+  const applicant = applicantOf(intake, tried, trace, use);
   const observer = trace === null ? metrics.admission : tracedQueue(metrics.admission, trace);
   return intake.pool.desk.place(applicant, requester, observer, (routed) => {
     trace?.placed();

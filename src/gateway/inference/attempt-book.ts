@@ -12,6 +12,7 @@ import { hasFaster } from '../pools/faster-worker.ts';
 import { hasUntried } from '../pools/second-choices.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
+import type { UsageEntry } from '../telemetry/usage-entry.ts';
 import type { Placeable } from './admission-applicant.ts';
 import { attemptsMax } from './attempt-failure.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from './attempt-report.ts';
@@ -37,6 +38,8 @@ export interface AttemptBookOptions {
   mayMove(silenceMs: number): boolean;
   mayGiveUp(failure: AttemptFailure): boolean;
   onFirstToken(): void;
+  /** Called at the end of an attempt that has used something. */
+  onSpent(spent: Spent): void;
   /** Called with the usage that the engine reports at the end. */
   onUsage(usage: Usage): void;
   /** Called with the id under which the engine keeps the response. */
@@ -50,6 +53,9 @@ export interface Conversion {
   /** @param matches the engine counted as many tokens */
   counted(matches: boolean): void;
 }
+
+/** What an attempt has used. */
+type Spent = Pick<UsageEntry, 'promptTokens' | 'cachedTokens' | 'outputTokens' | 'source' | 'outcome'>;
 
 /** What the book of an attempt needs of its request. */
 export interface Booked extends Placeable {
@@ -87,10 +93,24 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
       hasUntried(pool, excluded()) &&
       (failure === 'full' || failure === 'absent' || (repeatable && retryBudget.take(performance.now()))),
     onFirstToken: () => engine.health.begun(),
+    onSpent: (spent) => charge(context, requester, model, spent),
     onUsage: (usage) => booked.learn(usage),
     onResponse: (id, usage) => booked.keeps?.(id, worker, usage),
     conversion: booked.conversion ?? null,
   });
+}
+
+/** Counts it for the client's limits and its bill. */
+export function charge(
+  { usage }: Pick<InferenceContext, 'usage'>,
+  { id: requestId, use }: Pick<Requester, 'id' | 'use'>,
+  model: string,
+  spent: Spent,
+): void {
+  if (use === null) return;
+  const { promptTokens: prompt, cachedTokens: cached, outputTokens: output } = spent;
+  use.used({ prompt, cached, output });
+  usage.add({ ...spent, tenant: use.tenant, key: use.key, model, requestId, requests: 1 });
 }
 
 export class AttemptBook implements AttemptReport {
@@ -162,7 +182,22 @@ export class AttemptBook implements AttemptReport {
       onUsage(usage);
     }
     if (end.responseId !== null && record.outcome === 'done' && status === 200) onResponse(end.responseId, usage);
+    this.#spend(end, usage);
     record.end();
+  }
+
+  /** An attempt without a token for the client, and without a word of the engine, costs nothing. */
+  #spend({ outcome, status, outputTokens }: AttemptEnd, usage: Usage | null): void {
+    const isAnswer = (outputTokens ?? 0) > 0 || (outcome.kind === 'answered' && status === 200);
+    if (usage === null && !isAnswer) return;
+    const { record } = this.#options;
+    this.#options.onSpent({
+      promptTokens: usage?.promptTokens ?? record.decision.isl,
+      cachedTokens: usage?.cachedTokens ?? null,
+      outputTokens: usage?.completionTokens ?? outputTokens ?? 0,
+      source: usage === null ? 'gateway' : 'engine',
+      outcome: record.outcome!,
+    });
   }
 
   /**

@@ -132,9 +132,9 @@ export function upstreamHeaders(
   return headers;
 }
 
-/** Response headers that name the worker, and what a name of `models` led to. */
+/** Response headers that name the worker, what a name of `models` led to, and what is left of the client's limits. */
 export function answerHeaders(
-  exchange: Pick<Requester, 'id'>,
+  exchange: Pick<Requester, 'id' | 'use'>,
   intake: ResolvedModel,
   { worker, routed }: Placed,
 ): string[] {
@@ -144,6 +144,7 @@ export function answerHeaders(
     ...['x-kvoyant-worker', worker.clientId],
     ...['x-kvoyant-overlap-tokens', overlapTokens],
     ...routeHeaders(intake),
+    ...(exchange.use?.headers() ?? []),
   ];
 }
 

@@ -89,7 +89,7 @@ export class ClientAnswer implements RelayedAnswer {
       this.#translates = status !== 200 || formOf(headers) !== 'stream';
     } else {
       response.writeHead(status, STATUS_CODES[status] ?? '', [
-        ...responseHeaders(passed),
+        ...responseHeaders(passed, extraHeaders),
         ...retryHeaders(status, headers),
         ...extraHeaders,
       ]);

@@ -13,6 +13,7 @@ import type { TokenizerFailures } from '../prompts/tokenizer-failures.ts';
 import type { DecisionLog } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { TrafficRecorder } from '../telemetry/traffic-recorder.ts';
+import type { UsageLedger } from '../telemetry/usage-ledger.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
 export interface InferenceContext {
@@ -32,5 +33,6 @@ export interface InferenceContext {
   readonly page: Page;
   /** Null if traffic is not recorded. */
   readonly recorder: TrafficRecorder | null;
+  readonly usage: UsageLedger;
   readonly log: Logger;
 }

@@ -1,31 +1,36 @@
-// Shares of the limits by key: replicas divide a limit among themselves by how much each is asked for.
+// Shares of the limits by key and by tenant: replicas divide a limit among themselves by how much each is asked for.
 //
-// Each replica tells its use of every limited key; all compute the shares from the same figures, so that they add up
+// Each replica tells its use of every key and tenant; all compute the shares from the same figures, so that they add up
 // to the limit. A share that grows is taken one round later than one that shrinks, and what others are known to use is
 // never used twice. Without NATS each replica keeps its last shares.
 
 import { z } from 'zod';
 
-/** Use of one key at one replica. */
+/** Use of one key, or of one tenant, at one replica. */
 export interface KeyUse {
   readonly inFlight: number;
   /** Requests of the last 60 s, as the limit counts them. */
   readonly lastMinute: number;
+  /** Tokens of the last 60 s, with those reserved. */
+  readonly lastMinuteTokens: number;
   /** Requests of the last seconds, those refused included. */
   readonly asked: number;
 }
 
-/** Null: clients without a key. */
+/** Null: clients without a key. A tenant is named `tenant:NAME`. */
 export type KeyName = string | null;
 
 const limitsVersion = 1;
-const keysMax = 1001;
+const keysMax = 4096;
 const nameLengthMax = 512;
 const count = z.number().min(0).max(1e9);
+const tokenCount = z.number().min(0).max(1e15);
 const message = z.object({
   version: z.literal(limitsVersion),
   replica: z.string().min(1).max(64),
   keys: z.array(z.tuple([z.string().max(nameLengthMax).nullable(), count, count, count])).max(keysMax),
+  /** In the order of `keys`; absent from replicas that do not limit tokens. */
+  tokens: z.array(tokenCount).max(keysMax).default([]),
 });
 
 /** Weight of a replica that nobody asks: a small part of the limit stays with it for its first requests. */
@@ -50,8 +55,10 @@ export class KeyShares {
   }
 
   write(uses: ReadonlyMap<KeyName, KeyUse>): Uint8Array {
-    const keys = [...uses].slice(0, keysMax).map(([name, use]) => [name, use.inFlight, use.lastMinute, use.asked]);
-    return new TextEncoder().encode(JSON.stringify({ version: limitsVersion, replica: this.#replica, keys }));
+    const told = [...uses].slice(0, keysMax);
+    const keys = told.map(([name, use]) => [name, use.inFlight, use.lastMinute, use.asked]);
+    const tokens = told.map(([, use]) => use.lastMinuteTokens);
+    return new TextEncoder().encode(JSON.stringify({ version: limitsVersion, replica: this.#replica, keys, tokens }));
   }
 
   /** @param isHere whether this replica is known to be there @returns false: not a message of this version, or a stranger's */
@@ -59,7 +66,8 @@ export class KeyShares {
     const { data } = message.safeParse(parsed(bytes));
     if (data === undefined || !isHere(data.replica)) return false;
     const uses = data.keys.map(
-      ([name, inFlight, lastMinute, asked]) => [name, { inFlight, lastMinute, asked }] as const,
+      ([name, inFlight, lastMinute, asked], at) =>
+        [name, { inFlight, lastMinute, lastMinuteTokens: data.tokens[at] ?? 0, asked }] as const,
     );
     this.#others.set(data.replica, new Map(uses));
     return true;
@@ -88,7 +96,7 @@ export class KeyShares {
   }
 
   /** This replica's part of the limit, at least 1 unless others use it up. */
-  allowance(name: KeyName, max: number, of: 'inFlight' | 'lastMinute'): number {
+  allowance(name: KeyName, max: number, of: 'inFlight' | 'lastMinute' | 'lastMinuteTokens'): number {
     const share = this.#shares.get(name);
     const part = share === undefined ? this.#initialShare : Math.min(share.now, share.before);
     const own = Math.max(1, Math.round(part * max));

@@ -12,6 +12,8 @@ export class WaitingReservation implements Requester {
   record: Requester['record'] = null;
   /** The request itself goes from its caller to the engine, unseen. */
   readonly trace = null;
+  /** Whoever has the selection service is limited in its requests only. */
+  readonly use: null = null;
   /** Resolves once it is made or has failed. */
   readonly settled: Promise<void>;
   #settle: () => void = () => undefined;

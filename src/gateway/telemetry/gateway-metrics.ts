@@ -13,6 +13,7 @@ import { registerPredictions } from './prediction-metrics.ts';
 import { RouteMetrics } from './route-metrics.ts';
 import { routerGauge } from './router-values.ts';
 import { SelectionMetrics } from './selection-metrics.ts';
+import { UsageMetrics } from './usage-metrics.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
@@ -57,6 +58,7 @@ export class GatewayMetrics {
   readonly ttftS: BucketHistogram;
   readonly itlS: BucketHistogram;
   readonly admission: AdmissionMetrics;
+  readonly usage: UsageMetrics;
   readonly selection: SelectionMetrics;
   readonly routes: RouteMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
@@ -155,6 +157,7 @@ export class GatewayMetrics {
       latencyBucketsS,
     );
     this.admission = new AdmissionMetrics(this.registry, pools);
+    this.usage = new UsageMetrics(this.registry, pools);
     this.selection = new SelectionMetrics(this.registry);
     this.routes = new RouteMetrics(this.registry);
     registerLoads(this.registry, pools);

@@ -94,7 +94,7 @@ async function checkHeader(handle: FileHandle, path: string, blockTokens: number
 }
 
 /** @returns offset of the end of the last whole line */
-async function wholeLinesBytes(handle: FileHandle, bytes: number): Promise<number> {
+export async function wholeLinesBytes(handle: FileHandle, bytes: number): Promise<number> {
   const tail = Buffer.alloc(tailBytes);
   for (let end = bytes; end > 0; ) {
     const start = Math.max(0, end - tailBytes);

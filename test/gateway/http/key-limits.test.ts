@@ -4,7 +4,12 @@ import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
 import { KeyLimits } from '../../../src/gateway/http/key-limits.ts';
 
 describe('limits of a key', () => {
-  const none = { inFlightPerKeyMax: 0, requestsPerMinutePerKeyMax: 0 };
+  const none = {
+    inFlightPerKeyMax: 0,
+    requestsPerMinutePerKeyMax: 0,
+    tokensPerMinutePerKeyMax: 0,
+    countCachedTokens: true,
+  };
 
   it('cap concurrent requests, and free a slot as soon as a request ends in any way', async () => {
     const step = fc.constantFrom<'arrives' | 'ends' | 'fails'>('arrives', 'ends', 'fails');
@@ -90,6 +95,8 @@ describe('limits of a key', () => {
       models: null,
       inFlightMax,
       requestsPerMinuteMax: null,
+      tokensPerMinuteMax: null,
+      ofTenant: null,
       priorities: null,
       routing: false,
       selection: false,

@@ -4,7 +4,12 @@ import { KeyLimits } from '../../../src/gateway/http/key-limits.ts';
 import { KeyShares } from '../../../src/gateway/peers/key-shares.ts';
 
 const roundMs = 250;
-const none = { inFlightPerKeyMax: 0, requestsPerMinutePerKeyMax: 0 };
+const none = {
+  inFlightPerKeyMax: 0,
+  requestsPerMinutePerKeyMax: 0,
+  tokensPerMinutePerKeyMax: 0,
+  countCachedTokens: true,
+};
 
 /** Replicas in virtual time: they tell each other their use every round. */
 class Replicas {
@@ -159,7 +164,9 @@ describe('limits by key over several replicas', () => {
 
   it('are not moved by strangers, other versions or nonsense', () => {
     const shares = new KeyShares('a', 2);
-    const told = new KeyShares('b', 2).write(new Map([[null, { inFlight: 1e6, lastMinute: 1e6, asked: 1e6 }]]));
+    const told = new KeyShares('b', 2).write(
+      new Map([[null, { inFlight: 1e6, lastMinute: 1e6, lastMinuteTokens: 1e6, asked: 1e6 }]]),
+    );
     expect(shares.read(told, () => false)).toBe(false);
     for (const text of [
       '',
