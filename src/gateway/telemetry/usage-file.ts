@@ -16,7 +16,7 @@ const flushMs = 250;
 /** How long shutdown waits for a disk that does not respond. */
 const closeMsMax = 5000;
 /** Sums of different keys and models; further ones count as `(other)`. */
-const sumsMax = 4096;
+const usageSumsMax = 4096;
 
 export type UsageFate = 'written' | 'summed' | 'write-failed';
 
@@ -130,7 +130,7 @@ export class UsageFile {
     let { tenant, key, model } = entry;
     let name = JSON.stringify([tenant, key, model, entry.source]);
     let before = this.#sums.get(name);
-    if (before === undefined && this.#sums.size >= sumsMax) {
+    if (before === undefined && this.#sums.size >= usageSumsMax) {
       [tenant, key, model] = [otherLabel, otherLabel, otherLabel];
       name = otherLabel;
       before = this.#sums.get(name);
