@@ -51,7 +51,6 @@ import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
-import { openUsageFile } from './telemetry/usage-file.ts';
 import { UsageLedger } from './telemetry/usage-ledger.ts';
 import { type Collector, openCollector } from './tracing/collector.ts';
 
@@ -297,10 +296,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       onLines: (fate, count) => metrics.recordedLines.inc({ fate }, count),
     });
     if (surroundings.otel === true) collector = await openCollector(process.env, version, metrics, log);
-    context.usage.file = await openUsageFile(config, {
-      log,
-      onLines: (fate, count) => metrics.usage.lines.inc({ fate }, count),
-    });
+    await context.usage.open(config, log);
     peers?.open();
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
@@ -323,7 +319,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     operators?.close();
     page.close();
     await recorder?.close();
-    await context.usage.file?.close();
+    await context.usage.close();
     context.deadlines.close();
     await discovery.close();
     await fleet.close();
@@ -389,7 +385,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         await tokenizers.close();
         await recorder?.close();
         await collector?.close();
-        await context.usage.file?.close();
+        await context.usage.close();
         await health?.close();
         log.info({ brokenOffAnswers }, 'stopped');
         return { brokenOffAnswers };
