@@ -22,9 +22,7 @@ export type GatewayConfig = {
  * The caller's settings. Everything but the workers has a default. Workers, pools, models and keys may be texts as on
  * the command line.
  */
-export type GatewayOptions = Partial<
-  Omit<GatewayConfig, 'workers' | 'apiKeys' | 'tenants' | 'pools' | 'models'>
-> & {
+export type GatewayOptions = Partial<Omit<GatewayConfig, 'workers' | 'apiKeys' | 'tenants' | 'pools' | 'models'>> & {
   readonly workers?: readonly (string | EngineSpec)[];
   readonly pools?: readonly (string | PoolEntry)[];
   readonly models?: readonly (string | ModelRouteOption)[];
