@@ -29,9 +29,12 @@ import { type InferenceApi, type InferenceRequest, readInferenceRequest } from '
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
 import type { Tries } from './tries.ts';
 
+/** A request without its prompts: their text would be kept as long as the answer takes. */
+type PlacedRequest = Omit<InferenceRequest, 'prompts'>;
+
 /** The parts of a request that are the same in every attempt. */
-interface Intake extends Booked, ReadRequest {
-  readonly request: InferenceRequest;
+interface Intake extends Booked, Omit<ReadRequest, 'request'> {
+  readonly request: PlacedRequest;
   readonly overrides: RoutingOverrides;
   readonly contents: readonly PromptContent[];
   /** The engine that holds the response that it continues is not known. */
@@ -152,6 +155,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   return {
     ...resolved,
     ...read,
+    request: withoutPrompts(request),
     ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
     body: renamedJson(read.body, request.model, model),
     asksAround: request.previousResponse !== null && held === null,
@@ -167,6 +171,10 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     choices: taken.length * request.sequences,
     learn: ({ promptTokens }) => pool.learnLengths(taken, promptTokens),
   };
+}
+
+function withoutPrompts({ prompts: _, ...request }: InferenceRequest): PlacedRequest {
+  return request;
 }
 
 /** Null: the prompt is the client's own. `given-up`: engines convert such requests otherwise. */
