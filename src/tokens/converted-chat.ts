@@ -4,6 +4,8 @@ import { isJsonObject, type Json, type JsonList, type JsonObject } from './json-
 
 export interface ConvertedChat {
   readonly messages: JsonList;
+  /** The same for a template that refuses system messages among the others; null: there are none. */
+  readonly merged: JsonList | null;
   /** As in the chat API; null: none are shown to the model. */
   readonly tools: JsonList | null;
   /** The last message is left open, so that the model continues it. */
@@ -20,6 +22,13 @@ export type GrowingMessage = Map<string, Json>;
 
 export function messageOf(role: string, members: Readonly<Record<string, Json>> = {}): GrowingMessage {
   return new Map<string, Json>([['role', role], ...Object.entries(members)]);
+}
+
+export function textPart(text: string): JsonObject {
+  return new Map<string, Json>([
+    ['type', 'text'],
+    ['text', text],
+  ]);
 }
 
 /** A call of a function, as in a message of the chat API. @param args JSON text */

@@ -10,6 +10,7 @@ import {
   NotConverted,
   objectOf,
   textOf,
+  textPart,
   toolOf,
 } from './converted-chat.ts';
 import { isJsonObject, type Json, type JsonList, type JsonObject } from './json-values.ts';
@@ -23,19 +24,43 @@ export interface MessagesBody {
 
 /** @throws NotConverted */
 export function chatOfMessages({ system, messages, tools }: MessagesBody): ConvertedChat {
-  const converted: GrowingMessage[] = [];
-  const instructions = typeof system === 'string' ? system : system === null ? '' : textOfBlocks(system);
-  if (instructions !== '') converted.push(messageOf('system', { content: instructions }));
-  for (const message of listOf(messages)) addMessage(converted, objectOf(message));
-  return { messages: converted, tools: tools === null ? null : listOf(tools).map(chatTool), continuesLast: false };
+  const given = listOf(messages).map(objectOf);
+  const shown = tools === null ? null : listOf(tools).map(chatTool);
+  const instructions = system === null ? '' : typeof system === 'string' ? system : textOfBlocks(system);
+  const reminders = given.filter(isSystem).map(systemText);
+  return {
+    messages: converted(instructions, given),
+    merged: reminders.length === 0 ? null : converted([instructions, ...reminders].join(''), given.filter(isOther)),
+    tools: shown,
+    continuesLast: false,
+  };
+}
+
+function converted(instructions: string, given: readonly JsonObject[]): GrowingMessage[] {
+  const messages: GrowingMessage[] = [];
+  if (instructions !== '') messages.push(messageOf('system', { content: instructions }));
+  for (const message of given) addMessage(messages, message);
+  return messages;
+}
+
+const isSystem = (message: JsonObject): boolean => message.get('role') === 'system';
+const isOther = (message: JsonObject): boolean => !isSystem(message);
+
+/** Of a system message among the others. */
+function systemText(message: JsonObject): string {
+  const content = message.get('content');
+  if (typeof content !== 'string') return textOfBlocks(content ?? null);
+  return content.startsWith(billingHeader) ? '' : content;
 }
 
 const billingHeader = 'x-anthropic-billing-header';
+const changesOfTools: ReadonlySet<Json | undefined> = new Set(['tool_addition', 'tool_removal']);
 
 /** The texts in a row. The billing header, which differs in every request, is not meant for the model. */
 function textOfBlocks(blocks: Json): string {
-  return listOf(blocks)
-    .map(objectOf)
+  const given = listOf(blocks).map(objectOf);
+  if (given.some((block) => changesOfTools.has(block.get('type')))) throw new NotConverted('tools that change');
+  return given
     .filter((block) => block.get('type') === 'text')
     .map((block) => textOf(block.get('text')))
     .filter((text) => !text.startsWith(billingHeader))
@@ -59,8 +84,12 @@ interface Blocks {
 
 function addMessage(messages: GrowingMessage[], message: JsonObject): void {
   const role = textOf(message.get('role'));
-  // Depends on the template: left where it is, or moved to the beginning.
-  if (role !== 'user' && role !== 'assistant') throw new NotConverted('a system message among the others');
+  if (role === 'system') {
+    const text = systemText(message);
+    if (text !== '') messages.push(messageOf('system', { content: text }));
+    return;
+  }
+  if (role !== 'user' && role !== 'assistant') throw new NotConverted(`a message of ${role}`);
   const content = message.get('content');
   if (typeof content === 'string') {
     messages.push(messageOf(role, { content }));
@@ -126,13 +155,6 @@ function addToolResult(messages: GrowingMessage[], block: JsonObject): void {
   if (images.length > 0) messages.push(messageOf('user', { content: images }));
   const references = ofType('tool_reference').map((item) => referencePart(item.get('tool_name') ?? item.get('name')));
   if (references.length > 0) messages.push(messageOf('tool', { tool_call_id: toolCallId, content: references }));
-}
-
-function textPart(text: string): JsonObject {
-  return new Map<string, Json>([
-    ['type', 'text'],
-    ['text', text],
-  ]);
 }
 
 function referencePart(name: Json | undefined): JsonObject {

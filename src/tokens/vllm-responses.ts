@@ -11,6 +11,7 @@ import {
   NotConverted,
   objectOf,
   textOf,
+  textPart,
   toolOf,
 } from './converted-chat.ts';
 import type { Json, JsonList, JsonObject } from './json-values.ts';
@@ -27,7 +28,7 @@ export function chatOfResponses({ instructions, input, tools }: ResponsesBody): 
   const messages: GrowingMessage[] = [];
   if (instructions !== null && instructions !== '')
     messages.push(messageOf('system', { content: textOf(instructions) }));
-  const converted = { tools: shownTools(tools), messages };
+  const converted = { tools: shownTools(tools), messages, merged: null };
   if (typeof input === 'string') {
     messages.push(messageOf('user', { content: input }));
     return { ...converted, continuesLast: false };
@@ -130,14 +131,10 @@ function addToAssistant(messages: GrowingMessage[], name: 'content' | 'reasoning
   else messages.push(messageOf('assistant', { [name]: text }));
 }
 
-/** Without members that the engine drops. */
+/** As in the chat API, without members that the engine drops. */
 function plainPart(part: Json): Json {
   const given = objectOf(part);
-  if (given.get('type') !== 'input_text') return given;
-  return new Map<string, Json>([
-    ['type', 'input_text'],
-    ['text', textOf(given.get('text'))],
-  ]);
+  return given.get('type') === 'input_text' ? textPart(textOf(given.get('text'))) : given;
 }
 
 function isUnfinished(item: JsonObject | undefined): boolean {

@@ -277,11 +277,33 @@ describe.each(apis)('an answer of %s in one piece', (api) => {
   it('what the gateway can not convert is left to the engine, and known by its bytes', async () => {
     const { gateway, engines } = await started(1);
     engines[0]!.behaviour = (request) => answerOther(api, request, counts);
-    const odd = { model: 'fake', input: [{ type: 'item_reference', id: 'x' }], messages: [{ role: 'system' }] };
+    const odd = { model: 'fake', input: [{ type: 'item_reference', id: 'x' }], messages: [{ role: 'tool' }] };
     expect((await post(gateway, pathOf[api], odd)).status).toBe(200);
     expect((await decisions(gateway))[0]).toMatchObject({ known: 'bytes', outcome: 'done' });
     expect(engines[0]!.requests[0]!.body).toBe(JSON.stringify(odd));
   });
+});
+
+it('a template that refuses a system message among the others gets it at the beginning, as vLLM does', async () => {
+  const { gateway, engines } = await started(1);
+  const [engine] = engines as [FakeEngine];
+  engine.tokenize = (question, response) => {
+    const roles = (question['messages'] as { role: string }[]).map(({ role }) => role);
+    if (roles.indexOf('system', 1) !== -1) replyJson(response, 400, { error: { message: 'system must be first' } });
+    else tokenizeCharacters(question, response);
+  };
+  engine.behaviour = (request) => answerOther('messages', request, counts);
+  const messages = [
+    { role: 'user', content: 'a' },
+    { role: 'system', content: 'a reminder' },
+    { role: 'user', content: 'b' },
+  ];
+  const body = { model: 'fake', system: 'Be brief. ', messages, max_tokens: 5 };
+  expect((await post(gateway, '/v1/messages', body)).status).toBe(200);
+  expect(engine.questions.at(-1)).toMatchObject({
+    messages: [{ content: 'Be brief. a reminder' }, { content: 'a' }, { content: 'b' }],
+  });
+  expect((await decisions(gateway))[0]).toMatchObject({ known: 'tokens', outcome: 'done' });
 });
 
 it('a conversion that the engine does not share claims nothing after three wrong counts', async () => {

@@ -78,10 +78,13 @@ function convert(
 }
 
 function chatPrompt(chat: ConvertedChat, chatTemplateKwargs: JsonText | null, addSpecialTokens: boolean): ChatPrompt {
-  const { messages, tools, continuesLast } = chat;
+  const { messages, merged, tools, continuesLast } = chat;
   const hasTools = tools !== null && tools.length > 0;
   return {
     kind: 'chat',
+    ...(merged !== null && {
+      otherwise: chatPrompt({ ...chat, messages: merged, merged: null }, chatTemplateKwargs, addSpecialTokens),
+    }),
     chat: {
       messages: asText(messages),
       facts: chatFacts(messages, hasTools),

@@ -5,6 +5,8 @@ import type { ChatInput } from '../../tokens/tokenizer.ts';
 export interface ChatPrompt {
   readonly kind: 'chat';
   readonly chat: ChatInput;
+  /** What the engine makes of it if its template refuses the chat; absent: nothing. */
+  readonly otherwise?: ChatPrompt;
 }
 
 export interface TextPrompt {

@@ -5,7 +5,7 @@ import { countOtherParts, factsOf } from '../../tokens/chat-facts.ts';
 import { writeJson } from '../../tokens/chat-question.ts';
 import type { JsonText } from '../../tokens/exact-json.ts';
 import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
-import { type EncodedChat, type Tokenizer, TokenizerError } from '../../tokens/tokenizer.ts';
+import { type EncodedChat, type Tokenizer, TokenizerError, type TokenizerErrorCode } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { type PromptContent, unclaimed } from './prompt-content.ts';
@@ -35,6 +35,12 @@ export function readContents(
   return contents.some((content) => content instanceof Promise) ? Promise.all(contents) : (contents as PromptContent[]);
 }
 
+/** The template refuses the chat: known here, or from an engine. */
+const refusals: ReadonlySet<TokenizerErrorCode> = new Set<TokenizerErrorCode>([
+  'chat-template-refused',
+  'engine-refused',
+]);
+
 function readContent(
   prompt: PromptInput,
   tokenizer: PromptTokenizer | null,
@@ -46,8 +52,11 @@ function readContent(
   if (prompt.kind === 'continuation') return unclaimed({ restBytes: prompt.bytes });
   if (prompt.kind === 'written') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
   if (tokenizer === null) return asBytes(prompt);
-  const recover = (error: unknown): PromptContent => {
+  const recover = (error: unknown): PromptContent | Promise<PromptContent> => {
     if (!(error instanceof TokenizerError)) throw error;
+    if (prompt.kind === 'chat' && prompt.otherwise !== undefined && refusals.has(error.code)) {
+      return readContent(prompt.otherwise, tokenizer, onFailure, turn);
+    }
     if (error.code === 'chat-template-overrun')
       throw new RequestError(400, 'template_limit', error.message, error.param);
     // The client is gone.
