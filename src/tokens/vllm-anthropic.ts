@@ -1,6 +1,6 @@
 // Turns a request of Anthropic's messages API into a chat as vLLM does.
 
-import { writeJson } from './chat-question.ts';
+import { compactJson } from './compact-json.ts';
 import {
   type ConvertedChat,
   callOf,
@@ -130,7 +130,7 @@ function addBlock(messages: GrowingMessage[], blocks: Blocks, role: string, bloc
       return;
     case 'tool_use': {
       const input = block.get('input') ?? null;
-      const args = input === null ? '{}' : writeJson(objectOf(input));
+      const args = input === null ? '{}' : compactJson(objectOf(input));
       blocks.calls.push(callOf(textOf(block.get('id')), textOf(block.get('name')), args));
       return;
     }

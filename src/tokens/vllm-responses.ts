@@ -99,8 +99,10 @@ function addCall(messages: GrowingMessage[], call: JsonObject): void {
     messages.push(messageOf('assistant', { tool_calls: [call] }));
     return;
   }
-  const calls = last.get('tool_calls') as JsonList | undefined;
-  last.set('tool_calls', calls === undefined ? [call] : [...calls, call]);
+  const calls = last.get('tool_calls') as Json[] | undefined;
+  // Added in place: a chat may have thousands of calls in a row.
+  if (calls === undefined) last.set('tool_calls', [call]);
+  else calls.push(call);
 }
 
 function addMessage(messages: GrowingMessage[], item: JsonObject): void {

@@ -118,6 +118,17 @@ it('system messages among the others are left there, or moved to the beginning f
   ]);
 });
 
+it('a long body, or one of many values, is known by its bytes', async () => {
+  const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
+  const kindOf = async (input: unknown): Promise<string> =>
+    (await read('responses', JSON.stringify({ input }))).prompts[0]!.kind;
+  // Calls in a row become one message.
+  expect(await kindOf(Array.from({ length: 3000 }, () => call))).toBe('chat');
+  expect(await kindOf(Array.from({ length: 5000 }, () => call))).toBe('written');
+  expect(await kindOf('x'.repeat(2_000_000))).toBe('chat');
+  expect(await kindOf('x'.repeat(2_200_000))).toBe('written');
+});
+
 it('a response that continues another is known by its length only', () => {
   const body = '{"input":"x","previous_response_id":"resp_1"}';
   expect(read('responses', body)).toMatchObject({

@@ -2,7 +2,7 @@
 // known, else as it was written.
 
 import { chatFacts } from '../../tokens/chat-facts.ts';
-import { writeJson } from '../../tokens/chat-question.ts';
+import { compactJson } from '../../tokens/compact-json.ts';
 import { type ConvertedChat, NotConverted } from '../../tokens/converted-chat.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import { isJsonObject, type Json, JsonError, type JsonObject } from '../../tokens/json-values.ts';
@@ -20,8 +20,9 @@ export interface ConvertedRequest {
   readonly usesTools: boolean;
 }
 
-/** A longer body is known by its bytes: writing a chat anew takes about 20 ms for each 4 MiB. */
-const convertedBytesMax = 4 * 1024 * 1024;
+/** A longer body, or one of more values, is known by its bytes: a chat is made and written anew in one go. */
+const convertedBytesMax = 2 * 1024 * 1024;
+const convertedValuesMax = 20_000;
 
 export function readResponses(fields: RequestFields): ConvertedRequest {
   const tools = fields.value('tools');
@@ -68,6 +69,7 @@ function convert(
 ): PromptInput {
   try {
     if (fields.bytes > convertedBytesMax) throw new NotConverted('the body is long');
+    if (fields.values > convertedValuesMax) throw new NotConverted('the body has many values');
     return chatPrompt(chatOf(), variables(fields, effort), addSpecialTokens);
   } catch (error) {
     if (!(error instanceof NotConverted || error instanceof JsonError)) throw error;
@@ -98,7 +100,7 @@ function chatPrompt(chat: ConvertedChat, chatTemplateKwargs: JsonText | null, ad
 }
 
 function asText(value: Json): JsonText {
-  return new JsonText(writeJson(value), value);
+  return new JsonText(compactJson(value), value);
 }
 
 /** An effort enables thinking, unless the client says otherwise. @throws NotConverted */

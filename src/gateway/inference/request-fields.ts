@@ -99,6 +99,13 @@ export class RequestFields extends Fields {
     return this.#reader.members.keys();
   }
 
+  /** Number of values in all members. */
+  get values(): number {
+    let values = 0;
+    for (const member of this.#reader.members.values()) values += member.values;
+    return values;
+  }
+
   has(name: string): boolean {
     return this.#member(name) !== undefined;
   }
