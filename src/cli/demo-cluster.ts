@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly gatewayFlags: readonly string[];
   /** Gateways in front of the same engines. Default 1. */
   readonly gatewayCount?: number;
+  /** Whether the gateways prove their workers with canaries, which add requests. Default false. */
+  readonly canary?: boolean;
   /** Aborts the start. The caller stops a cluster that has started. */
   readonly signal: AbortSignal;
 }
@@ -57,7 +59,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 async function launch(
   start: (name: string, args: readonly string[]) => DemoProgram,
-  { workers, speedup, seed, port, gatewayFlags, gatewayCount = 1 }: ClusterOptions,
+  { workers, speedup, seed, port, gatewayFlags, gatewayCount = 1, canary = false }: ClusterOptions,
 ): Promise<Omit<Cluster, 'stop'>> {
   const sim = start('sim-worker', [
     'sim-worker',
@@ -71,7 +73,8 @@ async function launch(
       ...engines.flatMap((url) => ['--worker', url]),
       ...['--tokenizer', 'builtin', '--port', String(at === 0 ? port : 0), '--admin-port', '0', '--log-level', 'warn'],
       // Measure only the requests of the workload.
-      ...['--no-canary', '--inject-usage', '--seed', String(seed), ...gatewayFlags],
+      ...(canary ? [] : ['--no-canary']),
+      ...['--inject-usage', '--seed', String(seed), ...gatewayFlags],
     ]),
   );
   const said = async (pattern: RegExp): Promise<string[]> => {

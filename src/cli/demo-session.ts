@@ -1,17 +1,15 @@
 // The whole demo: all rows of all workloads, then a gateway that keeps running.
 
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import type { Progress } from '../report/progress.ts';
 import { formatNumber } from '../report/text-table.ts';
 import { wrapText } from '../report/wrap-text.ts';
 import { loadTokenizer } from '../tokens/load-tokenizer.ts';
 import type { TextCodec } from '../trace/text-source.ts';
-import { startCluster } from './demo-cluster.ts';
 import { loadsAreZero } from './demo-gateway.ts';
 import { machineWarning } from './demo-machine.ts';
 import { columnNotes, type RowJson, resultTable, rowJson } from './demo-report.ts';
 import { type RowResult, runRow } from './demo-run.ts';
+import { serveOn } from './demo-serving.ts';
 import { demoWorkloads, noteColumns, notesOf, type RowName, rowFlags, type WorkloadName } from './demo-workloads.ts';
 
 export interface DemoOptions {
@@ -26,6 +24,8 @@ export interface DemoOptions {
   /** Share of each workload's requests. */
   readonly scale: number;
   readonly serveOn: boolean;
+  /** Whether light traffic goes on while it serves. */
+  readonly traffic: boolean;
   readonly port: number;
   readonly signal: AbortSignal;
   readonly print: (line: string) => void;
@@ -96,45 +96,6 @@ async function runWorkload(
 function rowProblems({ problems, loadsAfter }: RowResult): string[] {
   if (loadsAreZero(loadsAfter)) return [...problems];
   return [...problems, `loads are not zero at rest: ${JSON.stringify(loadsAfter.workers)}`];
-}
-
-async function serveOn(options: DemoOptions): Promise<void> {
-  const { print, signal } = options;
-  const port = await freePort(options.port, print);
-  const cluster = await startCluster({ ...options, port, gatewayFlags: rowFlags.foresee });
-  try {
-    print('');
-    const [gateway] = cluster.gateways;
-    print(`Serving on ${gateway}, policy foresee, ${options.workers} simulated engines. Ctrl-C ends it. Try:`);
-    print('');
-    print(
-      `  curl -N ${gateway}/v1/completions -H 'content-type: application/json' ` +
-        `-d '{"model":"${cluster.model}","prompt":"Hello","max_tokens":16,"stream":true}'`,
-    );
-    print('');
-    print(`See it work: ${cluster.operators[0]}/dashboard/`);
-    print(`Also: ${cluster.operators[0]}/workers  /loads  /decisions  /metrics`);
-    const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-    await Promise.race([stopped, cluster.died]);
-  } finally {
-    await cluster.stop();
-  }
-}
-
-/** The port if it is free, otherwise 0. */
-async function freePort(port: number, print: (line: string) => void): Promise<number> {
-  const probe = createServer();
-  try {
-    probe.listen(port, '127.0.0.1');
-    await once(probe, 'listening');
-    probe.close();
-    await once(probe, 'close');
-    return port;
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error) || error.code !== 'EADDRINUSE') throw error;
-    print(`Port ${port} is taken; another one is used.`);
-    return 0;
-  }
 }
 
 function intro({ workers }: DemoOptions): string {

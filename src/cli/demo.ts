@@ -12,6 +12,8 @@ import { addHelpNotes } from './help-layout.ts';
 
 interface Flags {
   readonly once?: true;
+  /** False with `--no-traffic`. */
+  readonly traffic: boolean;
   readonly json?: string;
   readonly rows?: readonly RowName[];
   readonly workers: number;
@@ -25,7 +27,7 @@ export function demoCommand(): Command {
   const command = new Command('demo')
     .description(
       'Runs two workloads over simulated engines under several routing policies and prints a table for each. Then it ' +
-        'keeps serving until Ctrl-C.',
+        'keeps serving, with light traffic to be seen on the page, until Ctrl-C.',
     )
     .addArgument(
       new Argument('[workload]', 'run only this one; cluster: the burst through one and three gateways').choices([
@@ -34,6 +36,7 @@ export function demoCommand(): Command {
       ]),
     )
     .option('--once', 'end after the tables, with exit code 1 if a request failed or a load is not zero')
+    .option('--no-traffic', 'send nothing to the gateway that keeps running')
     .option('--json <file>', 'write the figures to this file')
     .option(
       '--rows <list>',

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type DemoFigures, type DemoOptions, runDemo } from '../../src/cli/demo-session.ts';
 import { Progress } from '../../src/report/progress.ts';
+import { eventually } from '../e2e/harness.ts';
 
 const fakeProgram = fileURLToPath(new URL('./fake-kvoyant.mjs', import.meta.url));
 
@@ -30,6 +31,7 @@ async function session(options: Partial<DemoOptions>, fault = ''): Promise<Sessi
     seed: 1,
     scale: 0.05,
     serveOn: false,
+    traffic: false,
     port: 0,
     signal: new AbortController().signal,
     print: (line) => printed.push(line),
@@ -111,6 +113,17 @@ describe('runDemo', () => {
     expect(printed.join('\n')).toContain(`Port ${port} is taken; another one is used.`);
     expect(printed.join('\n')).toContain('"model":"fake"');
   });
+});
+
+it('keeps light traffic going until the signal, and says so in one line', async () => {
+  const stop = new AbortController();
+  const printed: string[] = [];
+  const code = await runToServing({ signal: stop.signal, traffic: true }, printed, async (url) => {
+    await eventually(async () => Number(await (await fetch(`${url}/served`)).text()) >= 2);
+    stop.abort();
+  });
+  expect(code).toBe(0);
+  expect(printed.filter((line) => /^Light traffic goes on, about 0\.5 requests a second/.test(line))).toHaveLength(1);
 });
 
 /** Runs a session that keeps serving; `use` gets the gateway's address once it is printed. */

@@ -46,6 +46,7 @@ if (command === 'sim-worker') {
     if (url === '/workers') return json(response, { workers: engines.map((one) => ({ url: one, state: 'ready' })) });
     if (url === '/loads') return json(response, { workers: engines.map((id) => ({ id, rank: 0, ...load })) });
     if (url === '/v1/models') return json(response, { data: [{ id: 'fake' }] });
+    if (url === '/served') return response.end(String(served));
     const turn = served++;
     if (fault === 'crash') return undefined;
     if (fault === 'refuse' && turn % 4 === 3) {
