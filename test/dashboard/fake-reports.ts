@@ -63,6 +63,12 @@ export function fakeTruth(history: History, snapshot: Snapshot): Truth {
     promptTokens,
     predictedCachedTokens: cached.map((value, at) => value * (1 + 0.03 * Math.max(0, Math.sin(at / 9)))),
     actualCachedTokens: cached,
+    misses: {
+      workloadMissTokens: promptTokens.map((value, at) => value * (0.24 - 0.06 * Math.sin(at / 17))),
+      routingMissTokens: promptTokens.map((value, at) => value * 0.07 * (1 + 0.5 * Math.sin(at / 6))),
+      promiseMissTokens: promptTokens.map((value, at) => (at % 23 === 0 ? value * 0.02 : 0)),
+      indexMissTokens: promptTokens.map((value, at) => (at % 41 === 0 ? value * 0.01 : 0)),
+    },
     ttftErrorShare: series.ttftP50Ms.map((value) => 0.1 + ((value ?? 0) % 37) / 500),
     ttftBiasShare: series.ttftP50Ms.map((value) => ((value ?? 0) % 29) / 400 - 0.03),
     totals: {

@@ -133,7 +133,8 @@ function optionsFor(props: Props, width: number, onPoint: (index: number | null)
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    // On the right there is room for half of the last time.
+    padding: [8, 22, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: !stacked, size: 6 } },
     scales: {

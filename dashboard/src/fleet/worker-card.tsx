@@ -43,8 +43,8 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
             <Pair name="requests/s" value={short(rates?.requestsPerS ?? null)} title="Requests a second" />
             <Pair
               name="prefill tokens"
-              value={short(load.activePrefillTokens)}
-              title="Prompt tokens that are booked there and not computed yet"
+              value={short(load.activePrefillTokens + load.otherRoutersPrefillTokens)}
+              title={prefillTitle(load.otherRoutersPrefillTokens)}
             />
             <Pair
               name="prefill wait"
@@ -75,6 +75,11 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
       </footer>
     </article>
   );
+}
+
+function prefillTitle(othersTokens: number): string {
+  const title = 'Prompt tokens that are booked there and not computed yet';
+  return othersTokens === 0 ? title : `${title}; ${count(othersTokens)} of them by other routers`;
 }
 
 function Trust({ worker: { trust } }: { readonly worker: WorkerState }) {

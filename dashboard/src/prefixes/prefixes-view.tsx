@@ -9,6 +9,8 @@ import { useStore } from '../live/store.ts';
 import { useFetched } from '../live/use-fetched.ts';
 
 const everyMs = 4000;
+/** As in the style sheet, the gap included. */
+const cellPixels = 11;
 
 export function PrefixesView() {
   const { data, fault } = useFetched('prefixes', everyMs, api.prefixes);
@@ -166,7 +168,7 @@ function Homes({
         {workers.length} of {poolWorkers}
       </span>
       {ids.length <= 64 && (
-        <span class="home-cells" aria-hidden="true">
+        <span class="home-cells" style={{ width: `${ids.length * cellPixels}px` }} aria-hidden="true">
           {ids.map((id) => (
             <span key={id} class={at.has(id) ? 'home full' : 'home'} />
           ))}

@@ -9,6 +9,7 @@ import { duration, percent, plural, short } from '../format.ts';
 import { api } from '../live/api.ts';
 import { useFetched } from '../live/use-fetched.ts';
 import { type Level, StateMark } from '../state-mark.tsx';
+import { fates } from '../words.ts';
 import { Fates } from './fates.tsx';
 import { WorkersTruth } from './workers-truth.tsx';
 
@@ -19,6 +20,8 @@ const levels: Readonly<Record<TrustSummary['level'], readonly [Level, string]>> 
   warning: ['warn', 'The view can be trusted with care.'],
   bad: ['bad', 'The view cannot be trusted now.'],
 };
+
+const missed = fates.filter((fate) => fate.key !== 'cachedTokens');
 
 export function TruthView() {
   const [span, setSpan] = useState<Span>('fine');
@@ -103,7 +106,7 @@ function Figure({ name, value, more }: { readonly name: string; readonly value: 
 }
 
 function Charts({ truth }: { readonly truth: Truth }) {
-  const { endMs, stepMs, promptTokens, predictedCachedTokens, actualCachedTokens } = truth;
+  const { endMs, stepMs, promptTokens, predictedCachedTokens, actualCachedTokens, misses } = truth;
   const time = { endMs, stepMs, height: 170 };
   const share = (tokens: readonly (number | null)[]): (number | null)[] =>
     tokens.map((value, at) => (value === null || !promptTokens[at] ? null : value / promptTokens[at]));
@@ -112,7 +115,7 @@ function Charts({ truth }: { readonly truth: Truth }) {
     { name: 'predicted', values: share(predictedCachedTokens), colour: '--text', dashed: true },
   ];
   return (
-    <div class="charts two-charts">
+    <div class="charts three-charts">
       <TimeChart
         {...time}
         title="Share of prompt tokens from cache"
@@ -120,6 +123,14 @@ function Charts({ truth }: { readonly truth: Truth }) {
         format={percent}
         top={1}
         lines={cached}
+      />
+      <TimeChart
+        {...time}
+        title="Prompt tokens that missed the cache, by kind"
+        note="Share of all prompt tokens. The kinds are explained below."
+        format={percent}
+        stacked
+        lines={missed.map(({ key, name, colour }) => ({ name, values: share(misses[key]), colour }))}
       />
       <TimeChart
         {...time}

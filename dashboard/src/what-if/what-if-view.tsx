@@ -61,7 +61,10 @@ interface FormProps {
 function Form({ state, onFault }: FormProps) {
   const { store } = usePage();
   const mayAct = useStore(store, ({ session }) => session?.mayAct === true);
-  const [policy, setPolicy] = useState(state.kind === 'idle' ? (state.policies[0] ?? '') : askedOf(state));
+  const inForce = useStore(store, ({ snapshot }) => snapshot?.router.policy ?? '');
+  const [chosen, setPolicy] = useState(state.kind === 'idle' ? '' : askedOf(state));
+  // The policy in force would only be compared with itself.
+  const policy = chosen === '' ? (state.policies.find((name) => name !== inForce) ?? '') : chosen;
   const [minutes, setMinutes] = useState(Math.min(10, state.minutesMax));
   const ask = async (event: Event): Promise<void> => {
     event.preventDefault();
@@ -81,7 +84,7 @@ function Form({ state, onFault }: FormProps) {
           <select value={policy} onChange={(event) => setPolicy(event.currentTarget.value)}>
             {state.policies.map((name) => (
               <option key={name} value={name}>
-                {name}
+                {name === inForce ? `${name} (in force)` : name}
               </option>
             ))}
           </select>

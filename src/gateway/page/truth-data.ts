@@ -12,6 +12,13 @@ export interface Truth {
   readonly promptTokens: readonly (number | null)[];
   readonly predictedCachedTokens: readonly (number | null)[];
   readonly actualCachedTokens: readonly (number | null)[];
+  /** Prompt tokens that were not found in the cache, by kind; they are described at `TokenFates`. */
+  readonly misses: Readonly<
+    Record<
+      'workloadMissTokens' | 'routingMissTokens' | 'promiseMissTokens' | 'indexMissTokens',
+      readonly (number | null)[]
+    >
+  >;
   /** Mean of |predicted - actual| / actual TTFT, and of (predicted - actual) / actual. */
   readonly ttftErrorShare: readonly (number | null)[];
   readonly ttftBiasShare: readonly (number | null)[];

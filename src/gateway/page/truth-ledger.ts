@@ -22,7 +22,18 @@ class Sums {
   ttftRequests = 0;
   ttftErrorSum = 0;
   ttftBiasSum = 0;
+  workloadMissTokens = 0;
+  routingMissTokens = 0;
+  promiseMissTokens = 0;
+  indexMissTokens = 0;
 }
+
+const misses = [
+  'workloadMissTokens',
+  'routingMissTokens',
+  'promiseMissTokens',
+  'indexMissTokens',
+] as const satisfies readonly (keyof Sums)[];
 
 const rollups = {
   requests: 'sum',
@@ -32,6 +43,10 @@ const rollups = {
   ttftRequests: 'sum',
   ttftErrorSum: 'sum',
   ttftBiasSum: 'sum',
+  workloadMissTokens: 'sum',
+  routingMissTokens: 'sum',
+  promiseMissTokens: 'sum',
+  indexMissTokens: 'sum',
 } as const satisfies Record<keyof Sums, 'sum'>;
 
 const names = Object.keys(rollups) as (keyof Sums)[];
@@ -78,6 +93,7 @@ export class TruthLedger {
   ended({ usage, decision, account, known, outcome }: DecisionRecord): void {
     if (account !== null) {
       for (const fate of Object.keys(this.#fates) as (keyof typeof account)[]) this.#fates[fate] += account[fate];
+      for (const miss of misses) this.#now[miss] += account[miss];
       const overTokens = account.promiseMissTokens + account.indexMissTokens;
       this.#checks[overTokens > 0 ? 'over' : account.surplusTokens > 0 ? 'under' : 'exact'] += 1;
     }
@@ -133,6 +149,12 @@ export class TruthLedger {
       promptTokens: ifAny(at('promptTokens'), at('requests')),
       predictedCachedTokens: ifAny(at('predictedCachedTokens'), at('requests')),
       actualCachedTokens: ifAny(at('actualCachedTokens'), at('requests')),
+      misses: {
+        workloadMissTokens: ifAny(at('workloadMissTokens'), at('requests')),
+        routingMissTokens: ifAny(at('routingMissTokens'), at('requests')),
+        promiseMissTokens: ifAny(at('promiseMissTokens'), at('requests')),
+        indexMissTokens: ifAny(at('indexMissTokens'), at('requests')),
+      },
       ttftErrorShare: mean(at('ttftErrorSum'), at('ttftRequests')),
       ttftBiasShare: mean(at('ttftBiasSum'), at('ttftRequests')),
     };
