@@ -16,6 +16,7 @@ import { linkTo, useRoute, type ViewName, viewNames } from './route.ts';
 import { chooseTheme, useTheme } from './theme.ts';
 import { TruthView } from './truth/truth-view.tsx';
 import { WhatIfView } from './what-if/what-if-view.tsx';
+import { NameBook } from './worker-names.ts';
 
 const titles: Readonly<Record<ViewName, string>> = {
   fleet: 'Fleet',
@@ -26,7 +27,7 @@ const titles: Readonly<Record<ViewName, string>> = {
 };
 
 export function App({ store, stream }: { readonly store: Store; readonly stream: Stream }) {
-  const context = useMemo(() => ({ store, stream }), [store, stream]);
+  const context = useMemo(() => ({ store, stream, names: new NameBook() }), [store, stream]);
   const session = useStore(store, (state) => state.session);
   return (
     <Page.Provider value={context}>

@@ -1,15 +1,17 @@
 // What every view may use: the store, the stream, and the names of the workers.
 
 import { createContext } from 'preact';
-import { useContext, useMemo } from 'preact/hooks';
+import { useContext } from 'preact/hooks';
+import type { WorkerState } from './data.ts';
 import type { Store } from './live/store.ts';
 import { useStore } from './live/store.ts';
 import type { Stream } from './live/stream.ts';
-import { shortNames } from './worker-names.ts';
+import type { NameBook, NamedFleet } from './worker-names.ts';
 
 export interface PageContext {
   readonly store: Store;
   readonly stream: Stream;
+  readonly names: NameBook;
 }
 
 export const Page = createContext<PageContext | null>(null);
@@ -20,21 +22,22 @@ export function usePage(): PageContext {
 
 /** Text in which workers have their short names. */
 export function useNamedText(): (text: string) => string {
-  const { store } = usePage();
-  const ids = useStore(store, ({ snapshot }) => (snapshot?.workers ?? []).map(({ id }) => id).join('\n'));
-  const nameOf = useNames();
+  const { ids, nameOf } = useFleet();
   return (text) => {
-    if (!text.includes('://') || ids === '') return text;
+    if (!text.includes('://') || ids.length === 0) return text;
     // The longest first: an address may begin another one.
-    const sorted = ids.split('\n').sort((a, b) => b.length - a.length);
-    return sorted.reduce((named, id) => named.replaceAll(id, nameOf(id)), text);
+    return ids.toSorted((a, b) => b.length - a.length).reduce((named, id) => named.replaceAll(id, nameOf(id)), text);
   };
 }
 
-/** Short name of a worker by its id. An id that is not in the fleet any more stays as it is. */
+/** Short name of a worker by its id. */
 export function useNames(): (id: string) => string {
-  const { store } = usePage();
-  const ids = useStore(store, ({ snapshot }) => (snapshot?.workers ?? []).map(({ id }) => id).join('\n'));
-  const names = useMemo(() => shortNames(ids === '' ? [] : ids.split('\n')), [ids]);
-  return (id) => names.get(id) ?? id.replace(/^\w+:\/\//, '');
+  return useFleet().nameOf;
+}
+
+const noWorkers: readonly WorkerState[] = [];
+
+function useFleet(): NamedFleet {
+  const { store, names } = usePage();
+  return useStore(store, ({ snapshot }) => names.of(snapshot?.workers ?? noWorkers));
 }

@@ -31,6 +31,34 @@ export function shortNames(ids: readonly string[]): ReadonlyMap<string, string> 
   return names;
 }
 
+export interface NamedFleet {
+  readonly ids: readonly string[];
+  /** An id that is not in the fleet any more stays as it is. Always the same function for the same fleet. */
+  readonly nameOf: (id: string) => string;
+}
+
+/** Keeps the names of the latest fleet, since each row of a list asks for them. */
+export class NameBook {
+  #workers: readonly { readonly id: string }[] = [];
+  #fleet: NamedFleet = namedFleet([]);
+
+  /** O(1) for the same array, O(workers) for the same ids. */
+  of(workers: readonly { readonly id: string }[]): NamedFleet {
+    if (workers === this.#workers) return this.#fleet;
+    this.#workers = workers;
+    const { ids } = this.#fleet;
+    if (workers.length !== ids.length || workers.some(({ id }, at) => id !== ids[at])) {
+      this.#fleet = namedFleet(workers.map(({ id }) => id));
+    }
+    return this.#fleet;
+  }
+}
+
+function namedFleet(ids: readonly string[]): NamedFleet {
+  const names = shortNames(ids);
+  return { ids, nameOf: (id) => names.get(id) ?? id.replace(/^\w+:\/\//, '') };
+}
+
 function parse(id: string): Place {
   const [, host = id, port = '', rank = ''] =
     /^\w+:\/\/(\[[^\]]+\]|[^:/#]+)(?::(\d+))?[^#]*(?:#(\d+))?$/.exec(id) ?? [];

@@ -7,6 +7,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPage, chromiumPath, launch, openPage } from './browser.ts';
 import { FakeGateway } from './fake-gateway.ts';
+import { smoothness, smoothnessLine } from './frames.ts';
 
 const folder = join(import.meta.dirname, '..', '..', 'dist', 'dashboard');
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -179,11 +180,13 @@ describe.skipIf(chromiumPath === null)('the page', () => {
       await page.goto(`${gateway.url}/dashboard/#/decisions`);
       await page.locator('.row-link').first().waitFor();
       await page.locator('.list .faint', { hasText: 'of them shown' }).waitFor({ timeout: 20 * seconds });
-      await page.waitForTimeout(1500);
+      const lines = [smoothnessLine('decisions', await smoothness(page, 2 * seconds))];
       expect(await page.locator('*').count()).toBeLessThan(1500);
       await page.getByRole('link', { name: 'Fleet', exact: true }).click();
       expect(await page.locator('.cell').count()).toBe(64);
       expect(await page.locator('.cell.down').count()).toBe(1);
+      lines.push(smoothnessLine('fleet', await smoothness(page, 2 * seconds)));
+      console.log(lines.join('\n'));
       expect(complaints).toEqual([]);
     } finally {
       await page.context().close();

@@ -80,7 +80,7 @@ function useHeld(rows: readonly DecisionShort[], box: { readonly current: HTMLDi
   const isReading = hasFocus || (box.current?.scrollTop ?? 0) > rowPixels / 2;
   if (!isReading) held.current = null;
   else held.current ??= rows;
-  const newest = new Map(rows.map((row) => [row.seq, row]));
+  const newest = held.current === null ? null : new Map(rows.map((row) => [row.seq, row]));
   const top = held.current?.[0]?.seq ?? Number.POSITIVE_INFINITY;
   const release = (): void => {
     held.current = null;
@@ -90,7 +90,7 @@ function useHeld(rows: readonly DecisionShort[], box: { readonly current: HTMLDi
   };
   return {
     // Rows that stay where they are still show what became of them.
-    shown: held.current?.map((row) => newest.get(row.seq) ?? row) ?? rows,
+    shown: held.current?.map((row) => newest?.get(row.seq) ?? row) ?? rows,
     fresh: held.current === null ? 0 : rows.filter(({ seq }) => seq > top).length,
     release,
   };
