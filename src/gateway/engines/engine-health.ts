@@ -30,8 +30,10 @@ import { FailureStreak } from './failure-streak.ts';
 
 /** Unanswered probes in a row that make an idle engine count as down. One refused connection or 5xx is enough. */
 export const missedProbesMax = 3;
-/** Between probes of an engine in use. */
+/** Between probes of an engine in use whose KV events' connection would tell at once that its process has ended. */
 const inUseIntervalMs = 5000;
+/** Without such a connection. */
+const unheardIntervalMs = 1500;
 /** The rest after an internal error doubles with each further one, up to this. */
 export const faultRestMsMax = 300_000;
 /** How long other engines are preferred to one that refused a request because it was full. */
@@ -133,9 +135,14 @@ export class EngineHealth {
     return nowMs < this.#restUntilMs ? 'nothing' : 'join';
   }
 
-  /** Until the monitor wakes next. @param probeIntervalMs between attempts to join */
-  waitMs(nowMs: number, probeIntervalMs: number): number {
-    return this.isInUse ? inUseIntervalMs : Math.max(probeIntervalMs, this.#restUntilMs - nowMs);
+  /**
+   * Until the monitor wakes next.
+   * @param probeIntervalMs between attempts to join
+   * @param isListening its KV events are connected
+   */
+  waitMs(nowMs: number, probeIntervalMs: number, isListening = false): number {
+    if (this.isInUse) return isListening ? inUseIntervalMs : unheardIntervalMs;
+    return Math.max(probeIntervalMs, this.#restUntilMs - nowMs);
   }
 
   /** Whether the process, and with it its cache, was found gone since the last call. */

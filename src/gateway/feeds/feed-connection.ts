@@ -13,6 +13,8 @@ const faultPauseMs = 5000;
 export interface ConnectionListener {
   /** A publisher has connected or reconnected. */
   connected(): void;
+  /** The last publisher has disconnected. */
+  disconnected?(): void;
   message(frames: readonly Uint8Array[]): Promise<void>;
 }
 
@@ -106,7 +108,10 @@ export class OutgoingConnection implements FeedConnection {
 
   #ended(reason: string | null, wasReady: boolean): void {
     this.#peer = null;
-    if (wasReady) this.#disconnects += 1;
+    if (wasReady && !this.#isClosed) {
+      this.#disconnects += 1;
+      this.#listener.disconnected?.();
+    }
     const isFault = reason !== null && !/^(read|write) E[A-Z]+$/.test(reason);
     this.#again(reason ?? 'it closed the connection', isFault ? faultPauseMs : this.#redialMs);
   }

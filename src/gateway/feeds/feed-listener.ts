@@ -25,6 +25,8 @@ export interface FeedListener {
    * @param seqMin the last batch that the copy must contain @returns null: nobody has it
    */
   copy?(seqMin: number, signal: AbortSignal): Promise<PeerCopy | null>;
+  /** The last publisher has disconnected; its process may have ended. */
+  disconnected?(): void;
   /** No publisher has been connected for a long time. */
   dead(reason: string): void;
   /** After `dead`: a publisher has connected, and its events start afresh. */

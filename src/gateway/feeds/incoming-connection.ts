@@ -70,6 +70,7 @@ export class IncomingConnection implements FeedConnection, Seat {
 
   disconnected(): void {
     this.#disconnects += 1;
+    this.#listener.disconnected?.();
   }
 
   /**

@@ -55,6 +55,7 @@ export class KvFeed {
     this.#watch = new FeedWatch(commons.deadMs, performance.now());
     const heard = {
       connected: () => this.#connected(),
+      disconnected: () => this.#guard(() => listener.disconnected?.()),
       message: (frames: readonly Uint8Array[]) => this.#message(frames),
     };
     const connection = address.mode === 'bind' ? IncomingConnection : OutgoingConnection;

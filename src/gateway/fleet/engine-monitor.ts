@@ -23,6 +23,8 @@ import { unreachedAdvice } from './unreached-advice.ts';
 const probeIntervalsPerModels = 10;
 /** Between attempts to open a feed that could not be opened. */
 const feedRetryMs = 30_000;
+/** Between two looks because events were disconnected. */
+const lookPauseMs = 1000;
 
 export interface MonitorContext extends CanaryContext {
   readonly config: GatewayConfig;
@@ -47,6 +49,7 @@ export class EngineMonitor {
   readonly #canaries: CanarySchedule;
   #feedRetryDueMs = 0;
   #modelsDueMs = 0;
+  #noLookBeforeMs = 0;
   #modelsAsked = 0;
   readonly #healthLog: HealthLog;
 
@@ -58,7 +61,11 @@ export class EngineMonitor {
     this.#pools = pools;
     this.#log = context.log.child({ engine: engine.url });
     this.#healthLog = new HealthLog(engine, this.#log);
-    this.#workers = new EngineWorkers(engine, { ...context, log: this.#log });
+    this.#workers = new EngineWorkers(engine, {
+      ...context,
+      log: this.#log,
+      onDisconnected: () => this.#lookAfterDisconnect(),
+    });
     this.#pulse = new PulseGuard(engine, {
       onChange: (change) => this.#apply(change),
       onFault: (error) => this.#fault(error),
@@ -75,7 +82,8 @@ export class EngineMonitor {
         this.#fault(error);
       }
       if (this.#closed) return;
-      await this.#sleep(this.engine.health.waitMs(performance.now(), this.#config.probeIntervalMs));
+      const { probeIntervalMs } = this.#config;
+      await this.#sleep(this.engine.health.waitMs(performance.now(), probeIntervalMs, this.#workers.isListening));
     }
   }
 
@@ -220,6 +228,14 @@ export class EngineMonitor {
     if (change === null) return;
     this.#workers.dismiss();
     this.#apply(change, error);
+  }
+
+  /** The events of a killed process end with it; a publisher that comes and goes causes one look a second. */
+  #lookAfterDisconnect(): void {
+    const nowMs = performance.now();
+    if (this.#closed || !this.engine.isInUse || nowMs < this.#noLookBeforeMs) return;
+    this.#noLookBeforeMs = nowMs + lookPauseMs;
+    this.#lookNow();
   }
 
   #lookNow(): void {

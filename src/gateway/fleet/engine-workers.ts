@@ -23,6 +23,8 @@ export interface EngineWorkersContext {
   readonly pools: Pools;
   readonly feedCommons: FeedCommons;
   readonly log: Logger;
+  /** A publisher of its events has disconnected: the engine may be gone. */
+  readonly onDisconnected: () => void;
 }
 
 export class EngineWorkers {
@@ -30,12 +32,19 @@ export class EngineWorkers {
   readonly #pools: Pools;
   readonly #feedCommons: FeedCommons;
   readonly #log: Logger;
+  readonly #onDisconnected: () => void;
 
-  constructor(engine: Engine, { pools, feedCommons, log }: EngineWorkersContext) {
+  constructor(engine: Engine, { pools, feedCommons, log, onDisconnected }: EngineWorkersContext) {
     this.#engine = engine;
     this.#pools = pools;
     this.#feedCommons = feedCommons;
     this.#log = log;
+    this.#onDisconnected = onDisconnected;
+  }
+
+  /** Whether every worker has a publisher of its events, whose end would be noticed at once. */
+  get isListening(): boolean {
+    return this.#engine.workers.every(({ feed }) => feed !== null && feed.status.publishers > 0);
   }
 
   /** @param processGone the previous process has ended, and its cache is lost */
@@ -151,7 +160,7 @@ export class EngineWorkers {
   #openFeed(worker: Worker, address: FeedSource): void {
     let feed: KvFeed | null = null;
     try {
-      const intake = new EventIntake(worker, this.#log, this.#feedCommons.copies);
+      const intake = new EventIntake(worker, this.#log, this.#feedCommons.copies, this.#onDisconnected);
       feed = new KvFeed(address, intake, this.#feedCommons);
       feed.open();
       worker.feed = feed;

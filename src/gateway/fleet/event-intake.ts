@@ -53,15 +53,26 @@ export class EventIntake implements FeedListener {
   #partialBatches = 0;
   #isPartialCounted = false;
   readonly #copies: CopySource | null;
+  readonly #onDisconnected: () => void;
   readonly #breakRate = new LogRate(() => performance.now());
   readonly #failureRate = new LogRate(() => performance.now());
 
   /** @param worker the publisher's worker, which has joined a pool @param copies null: there are no other replicas */
-  constructor(worker: Worker, log: Logger, copies: CopySource | null = null) {
+  constructor(
+    worker: Worker,
+    log: Logger,
+    copies: CopySource | null = null,
+    onDisconnected: () => void = () => undefined,
+  ) {
     this.#worker = worker;
     this.#target = worker;
     this.#log = log;
     this.#copies = copies;
+    this.#onDisconnected = onDisconnected;
+  }
+
+  disconnected(): void {
+    this.#onDisconnected();
   }
 
   batch({ rank }: KvBatchHead): void {
