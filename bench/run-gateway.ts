@@ -1,9 +1,10 @@
-// Runs the gateway bench: `npm run bench:gateway [-- --rounds N --streams 16,64 --text prose --build NAME=DIST --json FILE]`.
+// Runs the gateway bench: `npm run bench:gateway [-- --rounds N --streams 16,64 --text prose --build NAME=DIST --traced SHARE --json FILE]`.
 
 import { parseArgs } from 'node:util';
 import { type Measurement, measureGateways } from './gateway/bench-gateway.ts';
+import { startCollectorSink } from './gateway/collector-sink.ts';
 import { endRoutersWithUs } from './gateway/contender.ts';
-import { bareRelay, buildOf, everythingOn, withoutTokens } from './gateway/contenders.ts';
+import { bareRelay, buildOf, everythingOn, traced, withoutTokens } from './gateway/contenders.ts';
 import { gatewayFigures, gatewayReport, gatewayTable, writeReport } from './gateway/gateway-report.ts';
 import { canPin } from './gateway/processor.ts';
 import { loadFlags, publishedLoad } from './gateway/published-load.ts';
@@ -13,6 +14,8 @@ const { values } = parseArgs({
   options: {
     ...loadFlags,
     only: { type: 'string' },
+    /** Share of requests that are traced, 0 to 1: each makes another contender. */
+    traced: { type: 'string', multiple: true, default: [] },
     'node-flag': { type: 'string', multiple: true, default: [] },
     /** Per answer. Runs with 1 and with 100 give the cost of a request and of a chunk. */
     chunks: { type: 'string', default: '100' },
@@ -21,8 +24,11 @@ const { values } = parseArgs({
 
 const builds = values.build.map(buildOf);
 const nodeFlags = values['node-flag'];
+const sink = await startCollectorSink();
+const shares = values.traced.map(Number);
 const contenders = [
   ...builds.map((build) => everythingOn(build, nodeFlags)),
+  ...builds.flatMap((build) => shares.map((share) => traced(build, share, sink.url, nodeFlags))),
   ...builds.map((build) => withoutTokens(build, nodeFlags)),
   bareRelay,
 ].filter(({ name }) => values.only === undefined || new RegExp(values.only).test(name));

@@ -22,6 +22,8 @@ export interface Contender {
   readonly name: string;
   /** Its version and options, for the report. */
   readonly about: string;
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** The command that serves at `127.0.0.1:port`; `otherPort` is for its other listeners. */
   command(engines: readonly EngineAddress[], port: number, otherPort: number): readonly string[];
 }
@@ -65,7 +67,8 @@ export class RunningContender {
   static async #startOnce(contender: Contender, engines: readonly EngineAddress[]): Promise<RunningContender> {
     const [port, otherPort] = await freePorts();
     const [file, ...rest] = onRouterCore(contender.command(engines, port, otherPort));
-    const child = spawn(file!, rest, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const env = { ...process.env, ...contender.environment };
+    const child = spawn(file!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     if (child.pid !== undefined) runningGroups.add(child.pid);
     let said = '';
     const hear = (bytes: Buffer): void => {

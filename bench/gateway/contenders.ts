@@ -20,6 +20,26 @@ export function everythingOn({ name, dist }: Build, nodeFlags: readonly string[]
   return kvoyant(`${name}, default policy`, dist, ['--tokenizer', 'builtin'], true, nodeFlags);
 }
 
+/** The same with traces of this share of the requests, 0 to 1, and metrics every ten seconds, sent to a collector. */
+export function traced(
+  build: Build,
+  share: number,
+  collectorUrl: string,
+  nodeFlags: readonly string[] = [],
+): Contender {
+  const { name, ...rest } = everythingOn(build, nodeFlags);
+  return {
+    ...rest,
+    name: `${name}, ${100 * share} % traced`,
+    environment: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collectorUrl,
+      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: String(share),
+      OTEL_METRIC_EXPORT_INTERVAL: '10000',
+    },
+  };
+}
+
 /** The same with several processes for connections. */
 export function threaded({ name, dist }: Build, count: number): Contender {
   const flags = ['--tokenizer', 'builtin', '--threads', String(count)];

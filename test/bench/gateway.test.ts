@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { direct, measureGateways } from '../../bench/gateway/bench-gateway.ts';
 import { Bodies, bodyShapes } from '../../bench/gateway/bodies.ts';
-import { bareRelay, everythingOn, withoutTokens } from '../../bench/gateway/contenders.ts';
+import { startCollectorSink } from '../../bench/gateway/collector-sink.ts';
+import { bareRelay, everythingOn, traced, withoutTokens } from '../../bench/gateway/contenders.ts';
 import { gatewayFigures, gatewayTable } from '../../bench/gateway/gateway-report.ts';
 import { TextWriter, textKinds, wordsOf } from '../../bench/gateway/texts.ts';
 import { BlockHasher } from '../../src/core/index.ts';
@@ -13,8 +14,9 @@ const build = { name: 'kvoyant', dist: 'dist' };
 
 it('measures every router with every text without a failure', async () => {
   const said: string[] = [];
+  const sink = await startCollectorSink();
   const measurements = await measureGateways({
-    contenders: [everythingOn(build), withoutTokens(build), bareRelay],
+    contenders: [everythingOn(build), traced(build, 1, sink.url), withoutTokens(build), bareRelay],
     texts: ['prose'],
     engines: 2,
     streams: [3],
@@ -29,7 +31,15 @@ it('measures every router with every text without a failure', async () => {
     pin: false,
     say: (line) => said.push(line),
   });
-  const routers = [direct, 'kvoyant, default policy', 'kvoyant, round robin', bareRelay.name];
+  sink.close();
+  expect(sink.bytes()).toBeGreaterThan(1000);
+  const routers = [
+    direct,
+    'kvoyant, default policy',
+    'kvoyant, default policy, 100 % traced',
+    'kvoyant, round robin',
+    bareRelay.name,
+  ];
   expect([...new Set(measurements.map(({ router }) => router))], said.join('\n')).toEqual(routers);
   expect(measurements).toHaveLength(routers.length * bodyShapes.length);
   for (const { requests, failed, readsPerRequest } of measurements) {

@@ -158,6 +158,8 @@ class RequestSpans implements RequestTrace {
         startTime: this.#toEpochMs + startMs,
         attributes: {
           ...this.#common(),
+          // The engine's own name of it, behind an alias.
+          'gen_ai.request.model': record.model,
           'server.address': hostname,
           'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
           'kvoyant.worker': record.worker,
@@ -191,7 +193,7 @@ class RequestSpans implements RequestTrace {
       'http.response.status_code': status,
       ...(status >= 400 && { 'error.type': limit ?? String(status) }),
       ...(record !== null && usageOf(record)),
-      ...(record !== null && { 'kvoyant.attempts': record.attempt, 'kvoyant.worker': record.worker }),
+      ...(record !== null && servedBy(record)),
       'kvoyant.request_id': id,
       ...(key !== null && { 'kvoyant.key': key }),
       ...(limit !== null && { 'kvoyant.limit': limit }),
@@ -271,6 +273,16 @@ class RequestSpans implements RequestTrace {
 
 /** Messages of errors may quote an engine: longer ones are cut. */
 const messageLengthMax = 256;
+
+function servedBy({ attempt, worker, model, pool, route }: AttemptRecord): Attributes {
+  return {
+    'gen_ai.response.model': model,
+    'kvoyant.pool': pool,
+    ...(route !== null && { 'kvoyant.route': route.way }),
+    'kvoyant.attempts': attempt,
+    'kvoyant.worker': worker,
+  };
+}
 
 function usageOf({ usage, outputTokens, ttftMs }: AttemptRecord): Attributes {
   return {
