@@ -66,6 +66,8 @@ function object(names: readonly string[], of: fc.Arbitrary<string>): fc.Arbitrar
 const sound = fc.constantFrom(
   ['/v1/chat/completions', '"messages":[{"role":"user","content":"hi"}]'] as const,
   ['/v1/completions', '"prompt":"hi"'] as const,
+  ['/v1/responses', '"input":"hi"'] as const,
+  ['/v1/messages', '"messages":[{"role":"user","content":"hi"}]'] as const,
 );
 const call = '{"id":"c","type":"function","function":{"name":"f","arguments":';
 

@@ -109,10 +109,10 @@ it('accepts nothing but the key itself', async () => {
   for (const query of [`?key=${secret}`, `?api_key=${secret}`, `?authorization=Bearer%20${secret}`]) {
     expect(await statusOf(`/v1/completions${query}`, [])).toBe(401);
   }
-  for (const path of ['/v1/embeddings', '/v1/models', '/tokenize', '/v1/load_lora_adapter', '/v1/none']) {
+  for (const path of ['/v1/embeddings', '/v1/models', '/tokenize', '/v1/none']) {
     expect([path, await statusOf(path, [])]).toEqual([path, 401]);
   }
-  for (const path of ['/workers', '/workers/x/drain', '/loads', '/metrics', '/decisions']) {
+  for (const path of ['/workers', '/workers/x/drain', '/loads', '/metrics', '/decisions', '/v1/load_lora_adapter']) {
     for (const headers of [[], keyed]) expect([path, await statusOf(path, headers)]).toEqual([path, 403]);
   }
 });

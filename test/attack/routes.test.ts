@@ -66,7 +66,7 @@ const refusedPaths = [
 ];
 
 const unknownPaths = [
-  ...['/v1/load_lora_adapter', '/v1/unload_lora_adapter', '/%761/load_lora_adapter', '/v1/%6coad_lora_adapter'],
+  ...['/v1/load_lora_adapters', '/V1/load_lora_adapter', '/v1/load_lora_adapter/', '/v2/unload_lora_adapter'],
   ...['/v1/..%2fmetrics', '/v1%2fcompletions', '/v1/completions%2f', '/v1/completions/', '/V1/completions'],
   ...['/v1/Completions', '/v1;x/completions', '/v1/completions;x=1', '/v1/completions%3b', '/v1/completions%3Fx'],
   ...['/v1/completions%2520', '/v1/completions%20', '/v1/', '/v1', '/', '/v2/', '/v1/models/'],
@@ -76,6 +76,11 @@ const unknownPaths = [
   ...['/invocations', '/inference/v1/generate', '/start_profile', '/stop_profile', '/scale_elastic_ep', '/pause'],
   ...['/abort_requests', '/update_weights', '/init_weights_update_group', '/flush_cache', '/generate', '/encode'],
   ...['/kv_event_sources', '/openapi.json', '/docs', '/get_server_info', '/is_sleeping', '/Metrics', '/metrics/'],
+];
+
+/** However they are written, they are for operators. */
+const adapterPaths = [
+  ...['/v1/load_lora_adapter', '/v1/unload_lora_adapter', '/%761/load_lora_adapter', '/v1/%6coad_lora_adapter'],
 ];
 
 describe('paths of requests', () => {
@@ -96,7 +101,8 @@ describe('paths of requests', () => {
   });
 
   it('closes operator paths to clients', async () => {
-    for (const path of ['/metrics', '/%6detrics', '/workers', '/workers/x', '/loads', '/decisions', '/decisions/x']) {
+    const seen = ['/metrics', '/%6detrics', '/workers', '/workers/x', '/loads', '/decisions', '/decisions/x'];
+    for (const path of [...seen, ...adapterPaths]) {
       for (const method of ['GET', 'POST', 'DELETE']) expect([path, await statusOf(method, path)]).toEqual([path, 403]);
     }
   });
