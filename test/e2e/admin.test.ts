@@ -90,7 +90,7 @@ describe('draining a worker', () => {
       expect((await stream(gateway)).headers['x-kvoyant-worker']).toBe(`${clientIdOf(b.url)}#0`);
     for (let i = 0; i < 4; i++) {
       expect((await post(gateway, '/v1/embeddings', { model: 'fake' })).headers['x-kvoyant-worker']).toBe(
-        clientIdOf(b.url),
+        `${clientIdOf(b.url)}#0`,
       );
     }
     expect((await shown(gateway)).map(({ drained }) => drained)).toEqual([false, false]);
