@@ -7,6 +7,7 @@ import { labCompareCommand } from './lab-compare.ts';
 import { labPaperCommand } from './lab-paper.ts';
 import { labRunCommand } from './lab-run.ts';
 import { labStatsCommand } from './lab-stats.ts';
+import { labTenantsCommand } from './lab-tenants.ts';
 
 export function labCommand(): Command {
   const command = new Command('lab')
@@ -15,6 +16,7 @@ export function labCommand(): Command {
     .addCommand(labCompareCommand())
     .addCommand(labCapacityCommand())
     .addCommand(labPaperCommand())
+    .addCommand(labTenantsCommand())
     .addCommand(labStatsCommand());
   return addHelpNotes(command, {
     examples: [

@@ -29,4 +29,5 @@ export { firstMeasured, simulate } from './simulation.ts';
 export type { SimulationLimits, SimulationResult, SimulationWatch } from './simulation-result.ts';
 export { type Slo, sloDefaults } from './slo.ts';
 export { summaryGroups, summaryNote, summaryTable } from './summary-table.ts';
+export { burstSpan, type CalmFigures, calmFigures, withBurst, withoutTenants } from './tenants.ts';
 export { overallVerdict, verdict } from './verdict.ts';

@@ -199,11 +199,11 @@ class Simulation {
     this.#log.setFate(request, 'running');
     const { requests, contentBlockTokens } = this.#workload;
     const hashes = hashPrompt(requests[request]!, request, contentBlockTokens, this.#spec.blockSize);
-    const { isl, osl } = requests[request]!;
+    const { isl, osl, tenant = '' } = requests[request]!;
     const asked = { prompts: [{ isl, hashes: [hashes] }], ...this.#tooSmallFor(isl + osl) };
     const via = this.#routerFor(request, hashes);
     this.#via[request] = via;
-    via.arrived({ index: request, hashes, priority: 0, lane: '', request: () => asked });
+    via.arrived({ index: request, hashes, priority: 0, lane: '', tenant, request: () => asked });
     if (!via.router.plansBursts) via.routeArrived(this.#nowMs, this.#settle);
   }
 

@@ -26,6 +26,8 @@ export interface WorkloadRequest {
   readonly blockIds: Int32Array;
   /** Requests of one conversation or agent run, numbered from 0. */
   readonly session?: number;
+  /** Whose request it is. Absent: nobody is told apart. */
+  readonly tenant?: string;
   /** Closed loop: the request arrives `thinkMs` after the end of an earlier request. */
   readonly after?: Predecessor;
 }
