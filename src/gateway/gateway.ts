@@ -39,6 +39,7 @@ import { createOperatorServer, operatorConnections, operatorPort } from './http/
 import { builtPage, PageAssets } from './http/page-assets.ts';
 import { createGatewayServer } from './http/server.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
+import { ShadowSlots } from './inference/shadow-slots.ts';
 import type { Examine } from './page/doctor-desk.ts';
 import { Page } from './page/page.ts';
 import type { RunWhatIf } from './page/what-if-desk.ts';
@@ -185,7 +186,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     connections: () => fronts?.figures().connections ?? slots.counts(),
     bodyBytes: () => bodyBudget.heldBytes + (fronts?.figures().bodyBytes ?? 0),
     answerBytes: () => answerBudget.heldBytes + (fronts?.figures().answerBytes ?? 0),
-    threads: () => fronts?.count ?? 0,
+    ...{ threads: () => fronts?.count ?? 0, shadows: () => context.shadows },
   };
   const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
   keyLimits.observer = metrics.usage;
@@ -245,6 +246,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),
     retryBudget: new RetryBudget(),
+    shadows: new ShadowSlots(() => live.current),
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
     metrics,
     decisions: new DecisionLog(config.decisionsMax, page),
@@ -373,6 +375,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
         const brokenOffAnswers = await closeClients(shutdownGraceMs);
+        context.shadows.close();
         page.close();
         // Closed last, so that operators can watch the shutdown.
         if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);

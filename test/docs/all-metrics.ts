@@ -6,6 +6,12 @@ import { Pools } from '../../src/gateway/pools/pools.ts';
 import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
 
 export function allMetrics(): Registry {
-  const door = { connections: () => ({}), bodyBytes: () => 0, answerBytes: () => 0, threads: () => 0 };
+  const door = {
+    connections: () => ({}),
+    bodyBytes: () => 0,
+    answerBytes: () => 0,
+    threads: () => 0,
+    shadows: () => ({ count: 0, heldBytes: 0 }),
+  };
   return new GatewayMetrics(new Pools(resolveConfig({ workers: ['http://127.0.0.1:1'] })), [], door).registry;
 }

@@ -181,6 +181,16 @@ export const settings = {
     'prompt and output tokens of one key per minute; more are refused with 429; 0: no limit',
   ),
   countCachedTokens: live(flag(true), '', 'count prompt tokens that the engine had cached towards tokens per minute'),
+  shadowsMax: live(
+    integer(0, 100_000, 64),
+    'n',
+    'copies of requests (shadow of an entry of models) at a time; beyond it no copy is made',
+  ),
+  shadowBytesMax: live(
+    integer(0, 1_073_741_824, 67_108_864),
+    'n',
+    'memory of all copies of requests at a time, twice their bodies; beyond it no copy is made',
+  ),
   nats: fixed(
     natsServers,
     'url',

@@ -15,6 +15,7 @@ import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { TrafficRecorder } from '../telemetry/traffic-recorder.ts';
 import type { UsageLedger } from '../telemetry/usage-ledger.ts';
 import type { RetryBudget } from './retry-budget.ts';
+import type { ShadowSlots } from './shadow-slots.ts';
 
 export interface InferenceContext {
   /** As of the last reload; do not keep a reference. */
@@ -27,6 +28,7 @@ export interface InferenceContext {
   /** Memory for buffered parts of answers. */
   readonly answerBudget: AnswerBudget;
   readonly retryBudget: RetryBudget;
+  readonly shadows: ShadowSlots;
   readonly tokenizerFailures: TokenizerFailures;
   readonly metrics: GatewayMetrics;
   readonly decisions: DecisionLog;

@@ -8,6 +8,7 @@ import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { asRequestError } from '../exchange/http-reply.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
 import { readBody } from '../exchange/request-body.ts';
@@ -27,6 +28,7 @@ import { drawKey, overRoutes } from './over-routes.ts';
 import { type RelayOutcome, relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+import { type ShadowRequest, shadowOf } from './shadow-request.ts';
 import type { Tries } from './tries.ts';
 
 /** A request without its prompts: their text would be kept as long as the answer takes. */
@@ -48,10 +50,28 @@ const tokenizingsMax = 3;
 export async function answerInference(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<void> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   const read = body === null ? null : await readRequest(context, exchange, api, body);
-  let intake = read === null ? null : await readIntake(context, exchange, read);
+  const intake = read === null ? null : await readIntake(context, exchange, read);
   if (read === null || intake === null) return;
+  const shadow = shadowOf(context, exchange, intake, read.request.prompts);
+  const { route } = intake;
+  const key = drawKey(read.overrides, exchange.id);
+  // Prompts are kept for the time of the answer only where another pool may have to turn them into tokens.
+  const mayMove = route !== null && [...context.pools.routes.candidates(route.asked, key)].length > 1;
+  const again = mayMove ? (): Promise<Intake | null> => readIntake(context, exchange, read) : null;
+  return answerIntake(context, exchange, intake, shadow, again);
+}
+
+/** @param again reads the request for the pool that its name leads to now; null: that is always the same */
+async function answerIntake(
+  context: InferenceContext,
+  exchange: Exchange,
+  first: Intake,
+  shadow: ShadowRequest | null,
+  again: (() => Promise<Intake | null>) | null,
+): Promise<void> {
+  let intake = first;
   context.retryBudget.request(performance.now());
-  const { request, hidesUsage } = read;
+  const { request, hidesUsage } = intake;
   const memory = context.answerBudget.lease();
   const holdMsMax = request.stream ? context.config.holdMsMax : null;
   const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory);
@@ -59,12 +79,15 @@ export async function answerInference(context: InferenceContext, exchange: Excha
     intake = one;
     return answerBySome(context, exchange, one, tries, (attempt) => send(context, exchange, answer, one, attempt));
   };
+  let failure: unknown = null;
   try {
-    await failingInto(answer, exchange, context.log, () =>
-      overRoutes(exchange, intake!, () => readIntake(context, exchange, read), serve),
-    );
+    await failingInto(answer, exchange, context.log, () => overRoutes(exchange, first, again, serve));
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
     memory.release();
+    shadow?.realEnded(failure === null ? exchange.response.statusCode : asRequestError(failure).status);
     context.metrics.routes.count(intake);
     recordTraffic(context, exchange, intake);
   }
@@ -119,13 +142,9 @@ function isChunked(api: InferenceApi): boolean {
 
 /** @returns null if the client is gone @throws RequestError */
 async function readIntake(context: InferenceContext, exchange: Exchange, read: ReadRequest): Promise<Intake | null> {
-  const { pools, tokenizerFailures } = context;
-  const { request, overrides } = read;
-  const resolve = (): ResolvedModel => {
-    const drawn = pools.resolve(request.model, drawKey(overrides, exchange.id));
-    return holding(pools, drawn, exchange, request) ?? drawn;
-  };
-  let resolved = resolve();
+  const { tokenizerFailures } = context;
+  const { request } = read;
+  let resolved = resolvedFor(context.pools, exchange, read);
   const asked = resolved.route?.asked ?? resolved.model;
   exchange.asksFor(asked);
   const { trace } = exchange;
@@ -145,7 +164,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     trace?.tokenized(readMs, performance.now(), leastKnown(contents));
     if (exchange.gone) return null;
     // Resolved again: workers may have come and gone during tokenization.
-    resolved = resolve();
+    resolved = resolvedFor(context.pools, exchange, read);
     if (round === tokenizingsMax || resolved.pool.tokens.agreesWith(pool.tokens)) break;
   }
   const { pool, model } = resolved;
@@ -194,6 +213,12 @@ function conversionOf(
     metrics.conversionChecks.inc({ api, result: matches ? 'equal' : 'different' });
   };
   return { counted };
+}
+
+/** A function of its own: a closure in `readIntake` would keep the prompts as long as the answer takes. */
+function resolvedFor(pools: Pools, exchange: Exchange, { request, overrides }: ReadRequest): ResolvedModel {
+  const drawn = pools.resolve(request.model, drawKey(overrides, exchange.id));
+  return holding(pools, drawn, exchange, request) ?? drawn;
 }
 
 /** Of the targets of a name, the one whose pool holds the response that the request continues; null: it is unknown. */

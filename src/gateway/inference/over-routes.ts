@@ -13,14 +13,14 @@ export function drawKey({ session }: Pick<RoutingOverrides, 'session'>, requestI
 }
 
 /**
- * @param again resolves the name anew; null: the client is gone
+ * @param again resolves the name anew, to null if the client is gone; null: it leads to one pool only
  * @param serve rejects with a RequestError if nothing of an answer has been sent
  * @throws what `serve` throws at the last pool
  */
 export async function overRoutes<T extends ResolvedModel & Pick<Placeable, 'isHeld'>>(
   exchange: Pick<Requester, 'gone'>,
   first: T,
-  again: () => T | null | Promise<T | null>,
+  again: (() => T | null | Promise<T | null>) | null,
   serve: (intake: T, tries: Tries) => Promise<void>,
 ): Promise<void> {
   const tries = new Tries();
@@ -32,7 +32,7 @@ export async function overRoutes<T extends ResolvedModel & Pick<Placeable, 'isHe
       return;
     } catch (error) {
       const movable = error instanceof RequestError && error.status >= 502 && intake.route !== null && !intake.isHeld;
-      if (!movable || tries.over || exchange.gone) throw error;
+      if (!movable || again === null || tries.over || exchange.gone) throw error;
       const next = await again();
       const isNew = next !== null && !seen.some(({ pool, model }) => pool === next.pool && model === next.model);
       // Only once the pool has no worker: an error of one that is there is the client's to see.

@@ -44,6 +44,8 @@ export class DecisionRecord implements AttemptRecord {
   readonly slo: { readonly ttftMs?: number; readonly tpotMs?: number } | null;
   /** Ids of the candidates by index, as of the decision. */
   readonly workerIds: ReadonlyMap<number, string>;
+  /** It is of a copy of the request, whose answer nobody gets. */
+  readonly shadow: boolean;
   #observer: DecisionObserver | null = null;
   /** Told of what happens; null: the attempt is not traced. */
   trace: AttemptTrace | null = null;
@@ -79,6 +81,7 @@ export class DecisionRecord implements AttemptRecord {
       | 'slo'
     >,
     workerIds: ReadonlyMap<number, string>,
+    shadow = false,
   ) {
     this.requestId = fields.requestId;
     this.timeMs = fields.timeMs;
@@ -93,6 +96,7 @@ export class DecisionRecord implements AttemptRecord {
     this.trust = fields.trust;
     this.slo = fields.slo;
     this.workerIds = workerIds;
+    this.shadow = shadow;
   }
 
   /** Records that a fault of the gateway ended the attempt. */
@@ -136,6 +140,7 @@ export class DecisionRecord implements AttemptRecord {
       pool: this.pool,
       asked: this.route?.asked ?? this.model,
       way: this.route?.way ?? 'direct',
+      shadow: this.shadow,
       worker: this.worker,
       workerClientId: this.workerClientId,
       attempt: this.attempt,
@@ -191,7 +196,8 @@ export class DecisionLog {
 
   add(record: DecisionRecord): void {
     this.#added += 1;
-    record.number(this.#added, this.#observer);
+    // Observers show what clients see.
+    record.number(this.#added, record.shadow ? null : this.#observer);
     if (this.max === 0) return;
     this.#ring[this.#next] = record;
     this.#next = (this.#next + 1) % this.max;

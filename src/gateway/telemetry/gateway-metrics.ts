@@ -13,6 +13,7 @@ import { registerPredictions } from './prediction-metrics.ts';
 import { RouteMetrics } from './route-metrics.ts';
 import { routerGauge } from './router-values.ts';
 import { SelectionMetrics } from './selection-metrics.ts';
+import { type ShadowFigures, ShadowMetrics } from './shadow-metrics.ts';
 import { UsageMetrics } from './usage-metrics.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
@@ -29,6 +30,7 @@ export interface DoorFigures {
   answerBytes(): number;
   /** Processes that hold connections; 0: the gateway's own does. */
   threads(): number;
+  shadows(): ShadowFigures;
 }
 
 export class GatewayMetrics {
@@ -61,6 +63,7 @@ export class GatewayMetrics {
   readonly usage: UsageMetrics;
   readonly selection: SelectionMetrics;
   readonly routes: RouteMetrics;
+  readonly shadows: ShadowMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
   /** @param cluster null: there are no other replicas */
@@ -160,6 +163,7 @@ export class GatewayMetrics {
     this.usage = new UsageMetrics(this.registry, pools);
     this.selection = new SelectionMetrics(this.registry);
     this.routes = new RouteMetrics(this.registry);
+    this.shadows = new ShadowMetrics(this.registry, door.shadows);
     registerLoads(this.registry, pools);
     registerPredictions(this.registry, pools);
     registerFeeds(this.registry, engines);
