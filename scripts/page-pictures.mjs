@@ -94,11 +94,11 @@ async function photograph(browser, operators, { view, viewport, colorScheme, fil
   page.on('console', (message) => console.log(`${view}: ${message.text()}`));
   page.on('pageerror', (error) => console.log(`${view}: ${error.message}`));
   const hash = views[view] ?? `#/decisions/${encodeURIComponent(await tellingDecision(operators))}`;
-  await page.goto(`${operators}/dashboard/${hash}`);
+  await page.goto(`${operators}/dashboard/${hash}`, { timeout: 120_000 });
   await page.waitForTimeout(2500);
-  if (view === 'what-if' && (await page.getByRole('button', { name: 'Replay' }).isEnabled())) {
+  if (view === 'what-if' && (await page.locator('table.what-if').count()) === 0) {
     await page.getByRole('button', { name: 'Replay' }).click();
-    await page.waitForTimeout(6000);
+    await page.locator('table.what-if').waitFor({ timeout: 120_000 });
   }
   await page.screenshot({ path: file, fullPage });
   await context.close();

@@ -224,7 +224,7 @@ describe('the stream', () => {
     await stream.until('decisions', ({ decisions }) => decisions.some(({ outcome }) => outcome === 'done'));
   });
 
-  it('tells how many decisions are left out of a burst', async () => {
+  it('shows or counts every decision of a burst', async () => {
     const engines = await harness.engines(2);
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
     const stream = await watch(gateway);
@@ -241,7 +241,6 @@ describe('the stream', () => {
       return shown.size + leftOut >= 60;
     });
     expect(leftOut).toBeLessThan(60);
-    expect(leftOut).toBeGreaterThan(0);
   });
 
   it('is refused beyond pageViewersMax, and free again when a page has gone', async () => {
