@@ -158,7 +158,8 @@ function optionsFor(props: Props, width: number, onPoint: (index: number | null)
         return {
           label: line.name,
           stroke: colour,
-          width: 1.8,
+          // An edge would give an empty part of a stack a line of its own.
+          width: stacked ? 0 : 1.8,
           spanGaps: false,
           points: { show: false },
           ...(line.dashed === true && { dash: [5, 3] }),
