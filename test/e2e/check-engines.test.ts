@@ -87,7 +87,9 @@ describe('reaching the engines', () => {
   it('finds the engines of a name, and of a file', async () => {
     const [one, two] = [await fake(), await fake()];
     const workersFile = folder.write('workers.yaml', stringify([two.url]));
-    const reached = await reach([`dns+http://pods.test:${one.port}`], { workersFile });
+    const reached = await reach([`dns+http://pods.test:${one.port},pool=a`], {
+      ...{ workersFile, pools: ['a'], threads: 2, tokenizer: 'builtin', trustTokenizer: true, healthPort: 0 },
+    });
     expect(reached).toMatchObject([
       { worker: `http://127.0.0.1:${one.port}#0`, reached: true },
       { worker: `${two.url}#0`, reached: true },

@@ -29,7 +29,7 @@ export interface WorkerEntry {
 const aboutEngines = [
   ...(['workers', 'workersFile', 'dnsIntervalMs', 'allowLinkLocal', 'workerCaFile', 'workerCertFile'] as const),
   ...(['workerKeyFile', 'tokenizer', 'tokenizeMsMax', 'trustTokenizer', 'blockSize', 'kvPublishers'] as const),
-  ...(['defaultCapacityBlocks', 'probeIntervalMs', 'canary', 'canaryIntervalMs'] as const),
+  ...(['defaultCapacityBlocks', 'probeIntervalMs', 'canary', 'canaryIntervalMs', 'pools'] as const),
 ] satisfies readonly SettingName[];
 
 /**
