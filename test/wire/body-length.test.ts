@@ -52,6 +52,7 @@ it('the length of a form is that of its file and its texts', () => {
   expect(readMultipartModel(Buffer.from(form), 'multipart/form-data; boundary=xx')).toEqual({
     kind: 'model',
     model: 'whisper',
+    span: { start: form.indexOf('whisper'), end: form.indexOf('whisper') + 'whisper'.length },
     length: { ...noLength, fileBytes: 1000, textBytes: 3 },
   });
 });

@@ -114,7 +114,7 @@ export class DealtPrefixes {
     for (const { prefix, hash, units } of parts) {
       const open = shares.filter(({ worker }) => prefix.holders.includes(worker) && !prefix.workers.includes(worker));
       const withRoom = open.filter((share) => share.units + units <= level * share.speed);
-      const taker = withRoom.length > 0 ? highest(withRoom, hash) : leastFilled(open);
+      const taker = highest(withRoom.length > 0 ? withRoom : leastFilled(open), hash);
       taker.units += units;
       prefix.workers.push(taker.worker);
     }
@@ -154,10 +154,10 @@ function partsOf(prefix: NewPrefix, shares: number, units: number, routers: numb
   return Array.from({ length: count }, (_, i) => ({ prefix, hash: mixed(prefix.word + i), units: each }));
 }
 
-/** The lowest level, in units at usual speed, up to which the workers take all parts. */
+/** The lowest level, in units at usual speed, up to which the workers take all parts, and one of them the largest. */
 function levelFor(parts: readonly Part[], shares: readonly Share[]): number {
   const wanted = parts.reduce((sum, { units }) => sum + units, 0);
-  let low = 0;
+  let low = parts.reduce((most, { units }) => Math.max(most, units), 0) - 1;
   // The worker with the least booked takes all of them up to this level, however slow it is.
   let high = wanted * speedSteps;
   while (high - low > 1) {
@@ -174,6 +174,8 @@ function highest(shares: readonly Share[], hash: number): Share {
   return shares.reduce((best, share) => (drawn(share) > drawn(best) ? share : best));
 }
 
-function leastFilled(shares: readonly Share[]): Share {
-  return shares.reduce((least, share) => (share.units * least.speed < least.units * share.speed ? share : least));
+function leastFilled(shares: readonly Share[]): Share[] {
+  const fill = ({ units, speed }: Share): number => units / speed;
+  const least = shares.reduce((lowest, share) => Math.min(lowest, fill(share)), Number.POSITIVE_INFINITY);
+  return shares.filter((share) => fill(share) === least);
 }

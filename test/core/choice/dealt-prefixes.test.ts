@@ -67,7 +67,7 @@ describe('prefixes dealt to workers', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[4, [5, 5, 5, 5, 0, 1], 633078656]] },
     );
   });
 
