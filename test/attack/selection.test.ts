@@ -10,13 +10,18 @@ import { type Attacked, expectServed, finish, startAttacked } from './attacked.t
 
 const reservationsMax = size(20_000, 400);
 const perConnectionMax = size(1000, 50);
-const tokens = Buffer.from(Uint32Array.from({ length: 7000 }, (_, i) => i).buffer).toString('base64');
+const tokensOf = (count: number): string =>
+  Buffer.from(Uint32Array.from({ length: count }, (_, i) => i).buffer).toString('base64');
+const tokens = tokensOf(7000);
+/** Reservations of long prompts would reach the limit of memory before that of their number. */
+const fewTokens = tokensOf(size(100, 7000));
 
 let attacked: Attacked;
 beforeAll(async () => {
   attacked = await startAttacked({
     flags: [
-      ...['--selection', '--reservations-max', `${reservationsMax}`],
+      // Without the queue workers never count as full, so that the limits are reached.
+      ...['--selection', '--no-queue', '--reservations-max', `${reservationsMax}`],
       ...['--reservations-per-connection-max', `${perConnectionMax}`],
       // Time in which reservations of the flood must not leak.
       ...['--reservation-ms', '600000', '--body-bytes-max', `${8 * 1024 * 1024}`],
@@ -115,7 +120,7 @@ it('refuses reservations beyond its limits, alone and on connections', async () 
   let refused = 0;
   for (let i = 0; i < reservationsMax / 50 + 1; i++) {
     const { text } = await batch(
-      Array.from({ length: 50 }, (_, j) => ({ op: 'reserve', id: `f-${i}-${j}`, tokens, waitMs: 0 })),
+      Array.from({ length: 50 }, (_, j) => ({ op: 'reserve', id: `f-${i}-${j}`, tokens: fewTokens, waitMs: 0 })),
     );
     refused += text.split('"code":"too_many_reservations"').length - 1;
   }
