@@ -142,7 +142,8 @@ export class BurstPlan {
   #deal(plannable: readonly Plannable[]): void {
     if (!this.#agreement.isOn) return;
     for (const one of plannable) {
-      if (!one.movable) continue;
+      // A prefix may be dealt to any worker, also to one that this request excludes.
+      if (!one.movable || (one.request.excluded?.size ?? 0) > 0) continue;
       this.#placements.fill(one.request, this.#nowMs);
       one.prefix = this.#dealt.add(one.request.prompts[0]!, this.#placements.candidates);
     }

@@ -107,6 +107,18 @@ describe('prefixes dealt to workers', () => {
     for (const workers of plannedBy(router, range(0, 12)).values()) expect(workers.has(ids[0]!)).toBe(false);
   });
 
+  it('leave requests that exclude workers to the policy', () => {
+    const ids = idsOf(4);
+    const router = routerOf({ ids });
+    const excluded = new Set([0]);
+    const requests = burstOf(range(0, 24).map((i) => i % 6)).map((request, i) =>
+      i >= 6 && i < 18 ? { ...request, excluded } : request,
+    );
+    const plan = router.plan(requests, 0);
+    expect(plan.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual(range(0, 24));
+    for (const { index, worker } of plan) if (index >= 6 && index < 18) expect(worker).not.toBe(0);
+  });
+
   it('are left to the policy while no other router is heard', () => {
     const planned = range(0, 2).map((seed) =>
       plannedBy(routerOf({ ids: idsOf(8), seed, routersHeard: 1 }), range(0, 32)),
