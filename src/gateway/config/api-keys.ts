@@ -2,6 +2,15 @@
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { certificateName, certificateNameRule } from './certificate-names.ts';
+import {
+  fieldsFault,
+  isEntry,
+  isIntegerWithin,
+  isListOfNames,
+  limitMax,
+  type WrongEntry,
+  wrongEntry as wrong,
+} from './entry-fields.ts';
 import { hashSecret, isSecretHash, SecretCheck, secretForm } from './secret-hash.ts';
 
 export interface ApiKey {
@@ -27,9 +36,7 @@ export interface ApiKey {
   readonly selection: boolean;
 }
 
-export type ApiKeyResult =
-  | { readonly kind: 'key'; readonly key: ApiKey }
-  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
+export type ApiKeyResult = { readonly kind: 'key'; readonly key: ApiKey } | WrongEntry;
 
 const fields = [
   'name',
@@ -45,7 +52,6 @@ const fields = [
   'selection',
 ];
 const certificatesMax = 64;
-const limitMax = 1_000_000_000;
 
 /** @param value `NAME:KEY`, or an object with `name`, `key` and further fields; the key may be its hash */
 export function readApiKey(value: unknown): ApiKeyResult {
@@ -54,17 +60,9 @@ export function readApiKey(value: unknown): ApiKeyResult {
     if (split === -1) return wrong('is not of the form NAME:KEY');
     return readApiKey({ name: value.slice(0, split), key: value.slice(split + 1) });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return wrong('must be NAME:KEY or an object with a name and a key');
-  }
-  const given = value as Record<string, unknown>;
-  const unknown = Object.keys(given).find((field) => !fields.includes(field));
-  if (unknown !== undefined) {
-    return wrong(`${JSON.stringify(unknown)} is unknown; allowed are ${fields.join(', ')}`, unknown);
-  }
-  // A blank list of models must not allow all models.
-  const blank = Object.keys(given).find((field) => given[field] === null);
-  if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
+  if (!isEntry(value)) return wrong('must be NAME:KEY or an object with a name and a key');
+  const fault = fieldsFault(value, fields);
+  if (fault !== null) return fault;
   const {
     name,
     key,
@@ -77,7 +75,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
     priorities = null,
     routing = false,
     selection = false,
-  } = given as Partial<ApiKeyFields>;
+  } = value as Partial<ApiKeyFields>;
   if (typeof name !== 'string' || !keyNameForm.test(name)) {
     return wrong(`name ${keyNameRule}`, 'name');
   }
@@ -88,12 +86,11 @@ export function readApiKey(value: unknown): ApiKeyResult {
   if (!certified && (typeof key !== 'string' || !(isSecretHash(key) || secretForm.test(key)))) {
     return wrong(`key of ${name} must have 16 to 256 visible characters, or be sha256:SALT:DIGEST`, 'key');
   }
-  if (models !== null && !(Array.isArray(models) && models.every((model) => typeof model === 'string'))) {
+  if (models !== null && !isListOfNames(models)) {
     return wrong(`models of ${name} must be a list of names`, 'models');
   }
   for (const [field, limit] of Object.entries({ inFlightMax, requestsPerMinuteMax, tokensPerMinuteMax })) {
-    if (limit === null || (Number.isInteger(limit) && (limit as number) >= 0 && (limit as number) <= limitMax))
-      continue;
+    if (limit === null || isIntegerWithin(limit, 0, limitMax)) continue;
     return wrong(`${field} of ${name} must be an integer from 0 to ${limitMax}`, field);
   }
   if (tenant !== null && !(typeof tenant === 'string' && keyNameForm.test(tenant))) {
@@ -110,7 +107,7 @@ export function readApiKey(value: unknown): ApiKeyResult {
       name,
       hash: certified ? null : hashSecret(key as string),
       certificates: names as readonly string[],
-      models: models as readonly string[] | null,
+      models,
       inFlightMax: inFlightMax as number | null,
       requestsPerMinuteMax: requestsPerMinuteMax as number | null,
       tokensPerMinuteMax: tokensPerMinuteMax as number | null,
@@ -144,10 +141,6 @@ export function isPriorityRange(value: unknown): value is [number, number] {
   const [min, max] = value as unknown[];
   const inBounds = (bound: unknown): boolean => Number.isInteger(bound) && Math.abs(bound as number) < 2 ** 31;
   return inBounds(min) && inBounds(max) && (min as number) <= (max as number);
-}
-
-function wrong(message: string, field?: string): ApiKeyResult {
-  return { kind: 'wrong', message, ...(field !== undefined && { field }) };
 }
 
 /** Finds the key of a secret: the first time by checking every key, later by a lookup. */

@@ -3,6 +3,7 @@
 // A target without a pool may name another entry, whose own targets then count. Its own name always means the model
 // itself, so an entry may stand in front of a model.
 
+import { blankFault, isEntry, unknownField } from './entry-fields.ts';
 import { isPoolName, poolNameRule } from './pool-name.ts';
 import { type Read, wrong } from './setting-type.ts';
 
@@ -47,13 +48,13 @@ const fields = ['name', 'model', 'pool', 'split', 'fallback', 'shadow'];
 /** @param item `NAME=MODEL`, or an object with `name` and `model`, `pool` or `split` */
 export function readModelRoute(item: unknown): Read<ModelRoute> {
   if (typeof item === 'string') return readAlias(item);
-  if (!isObject(item)) return wrong('must be NAME=MODEL or an object with a name');
-  const unknown = Object.keys(item).find((field) => !fields.includes(field));
+  if (!isEntry(item)) return wrong('must be NAME=MODEL or an object with a name');
+  const unknown = unknownField(item, fields);
   if (unknown !== undefined) {
     return wrong(`has the unknown field ${JSON.stringify(unknown)}; allowed are ${fields.join(', ')}`, unknown);
   }
-  const blank = Object.keys(item).find((field) => item[field] === null);
-  if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
+  const blank = blankFault(item);
+  if (blank !== null) return wrong(blank.message, blank.field);
   const { name, split, fallback = [], shadow } = item;
   if (!isName(name)) return wrong(`name ${nameRule}`, 'name');
   const of = (field: string): string => `${field} of ${JSON.stringify(name)}`;
@@ -107,9 +108,9 @@ function targetFault(
   isFigure?: (value: unknown) => boolean,
   rule?: string,
 ): string | null {
-  if (!isObject(target)) return 'must be an object with a model or a pool';
+  if (!isEntry(target)) return 'must be an object with a model or a pool';
   const allowed = ['model', 'pool', ...(figure === undefined ? [] : [figure])];
-  const unknown = Object.keys(target).find((field) => !allowed.includes(field));
+  const unknown = unknownField(target, allowed);
   if (unknown !== undefined) {
     return `has the unknown field ${JSON.stringify(unknown)}; allowed are ${allowed.join(', ')}`;
   }
@@ -134,10 +135,6 @@ function isWeight(value: unknown): boolean {
 
 function isShare(value: unknown): boolean {
   return typeof value === 'number' && value > 0 && value <= 1;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function withoutFields(item: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {

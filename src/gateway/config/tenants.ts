@@ -1,6 +1,15 @@
 // Tenants: who the API keys belong to, their shares of the workers, and limits over all their keys.
 
 import { type ApiKey, isPriorityRange, keyNameForm, keyNameRule } from './api-keys.ts';
+import {
+  fieldsFault,
+  isEntry,
+  isIntegerWithin,
+  isListOfNames,
+  limitMax,
+  type WrongEntry,
+  wrongEntry as wrong,
+} from './entry-fields.ts';
 
 export interface Tenant {
   readonly name: string;
@@ -22,12 +31,9 @@ export interface ClientKey extends ApiKey {
   readonly ofTenant: Tenant | null;
 }
 
-export type TenantResult =
-  | { readonly kind: 'tenant'; readonly tenant: Tenant }
-  | { readonly kind: 'wrong'; readonly message: string; readonly field?: string };
+export type TenantResult = { readonly kind: 'tenant'; readonly tenant: Tenant } | WrongEntry;
 
 const weightMax = 1000;
-const limitMax = 1_000_000_000;
 
 const initial: Tenant = {
   name: '',
@@ -51,28 +57,20 @@ const options: Readonly<Record<string, 'weight' | 'inFlightMax' | 'requestsPerMi
 /** @param value `NAME[,OPTION=VALUE]...`, or an object with fields of `Tenant` */
 export function readTenant(value: unknown): TenantResult {
   if (typeof value === 'string') return readText(value);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return wrong('must be NAME[,OPTION=VALUE]... or an object with a name');
-  }
-  const given = value as Record<string, unknown>;
-  const unknown = Object.keys(given).find((field) => !fields.includes(field));
-  if (unknown !== undefined) {
-    return wrong(`${JSON.stringify(unknown)} is unknown; allowed are ${fields.join(', ')}`, unknown);
-  }
-  // A blank limit or list of models must not allow everything.
-  const blank = Object.keys(given).find((field) => given[field] === null);
-  if (blank !== undefined) return wrong(`${blank} is empty: give it a value, or leave it out`, blank);
-  const tenant = { ...initial, ...given } as { readonly [Field in keyof Tenant]: unknown };
+  if (!isEntry(value)) return wrong('must be NAME[,OPTION=VALUE]... or an object with a name');
+  const fault = fieldsFault(value, fields);
+  if (fault !== null) return fault;
+  const tenant = { ...initial, ...value } as { readonly [Field in keyof Tenant]: unknown };
   const { name, weight, models, priorities } = tenant;
   if (typeof name !== 'string' || !keyNameForm.test(name)) return wrong(`name ${keyNameRule}`, 'name');
-  if (!isInteger(weight, 1, weightMax)) {
+  if (!isIntegerWithin(weight, 1, weightMax)) {
     return wrong(`weight of ${name} must be an integer from 1 to ${weightMax}`, 'weight');
   }
   for (const field of ['inFlightMax', 'requestsPerMinuteMax', 'tokensPerMinuteMax'] as const) {
-    if (isInteger(tenant[field], 0, limitMax)) continue;
+    if (isIntegerWithin(tenant[field], 0, limitMax)) continue;
     return wrong(`${field} of ${name} must be an integer from 0 to ${limitMax}`, field);
   }
-  if (models !== null && !(Array.isArray(models) && models.every((model) => typeof model === 'string'))) {
+  if (models !== null && !isListOfNames(models)) {
     return wrong(`models of ${name} must be a list of names`, 'models');
   }
   if (priorities !== null && !isPriorityRange(priorities)) {
@@ -131,12 +129,4 @@ function within(ofKey: ApiKey['priorities'], ofTenant: Tenant['priorities']): Ap
   const [min, max] = ofTenant;
   const limited = (priority: number): number => Math.min(max, Math.max(min, priority));
   return [limited(ofKey[0]), limited(ofKey[1])];
-}
-
-function isInteger(value: unknown, min: number, max: number): boolean {
-  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
-}
-
-function wrong(message: string, field?: string): TenantResult {
-  return { kind: 'wrong', message, ...(field !== undefined && { field }) };
 }
