@@ -2,34 +2,14 @@
 //
 // Needs `npm run build`, and Linux (/proc). `node scripts/page-cost.mjs [WORKERS] [REQUESTS_PER_S] [PAIRS]`
 
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { root } from './set-up.mjs';
+import { engineListening, gatewayListening, startKvoyant, stopAll } from './kvoyant-processes.mjs';
 
 const [workers = 64, requestsPerS = 20, pairs = 6] = process.argv.slice(2).map(Number);
 const windowMs = 10_000;
 const ticksPerS = 100;
-const children = [];
-
-/** Starts kvoyant, to be stopped at the end. @returns its process and the first group of the first `count` matches */
-function kvoyant(args, pattern, count) {
-  const child = spawn(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args]);
-  children.push(child);
-  return new Promise((resolve, reject) => {
-    const found = [];
-    for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on('line', (line) => {
-        const match = pattern.exec(line);
-        if (match !== null && found.push(match[1]) === count) resolve({ child, found });
-      });
-    }
-    child.on('exit', (code) => reject(new Error(`kvoyant ${args[0]} ended with ${code}`)));
-  });
-}
 
 /** Processor seconds so far, of all threads. */
 function processorS({ pid }) {
@@ -75,14 +55,13 @@ const percent = (share) => `${(100 * share).toFixed(2)} %`;
 
 try {
   const engineFlags = ['sim-worker', '--port', '0', '--kv-events-port', '0', '--model', 'sim'];
-  const listening = /listening on (http:\/\/[\w.]+:\d+)/;
-  const { found: urls } = await kvoyant([...engineFlags, '--count', String(workers)], listening, workers);
-  const { child: gateway, found } = await kvoyant(
+  const { found: urls } = await startKvoyant([...engineFlags, '--count', String(workers)], engineListening, workers);
+  const { child: gateway, found } = await startKvoyant(
     [
       ...['serve', ...urls.flatMap((url) => ['--worker', url]), '--tokenizer', 'builtin', '--no-canary'],
       ...['--inject-usage', '--port', '0', '--admin-port', '0', '--log-level', 'warn'],
     ],
-    /(?:for operators at|listening on) (http:\/\/[\w.]+:\d+)/,
+    gatewayListening,
     2,
   );
   const [operators, clients] = found;
@@ -115,5 +94,5 @@ try {
   );
   console.log(`the viewer's share:       ${percent(median(extra))} of a core (median of the differences)`);
 } finally {
-  for (const child of children) child.removeAllListeners('exit').kill('SIGTERM');
+  stopAll();
 }

@@ -3,35 +3,17 @@
 // Needs `npm run build`, `npm ci` in test/, and Chromium. `--all FOLDER` photographs every view instead, at desktop and
 // phone size, dark and light.
 
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { engineListening, gatewayListening, startKvoyant, stopAll } from './kvoyant-processes.mjs';
 import { root } from './set-up.mjs';
 
 const { chromium } = createRequire(join(root, 'test', 'package.json'))('playwright-core');
 const model = 'llama-3.1-8b';
 const warmUpMs = 40_000;
-const children = [];
-
-/** Starts kvoyant, to be stopped at the end. @returns the first group of the first `count` matches */
-function kvoyant(args, pattern, count) {
-  const child = spawn(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args]);
-  children.push(child);
-  return new Promise((resolve, reject) => {
-    const found = [];
-    for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on('line', (line) => {
-        const match = pattern.exec(line);
-        if (match !== null && found.push(match[1]) === count) resolve(found);
-      });
-    }
-    child.on('exit', (code) => reject(new Error(`kvoyant ${args[0]} ended with ${code}`)));
-  });
-}
 
 const words = 'the router keeps a ledger of blocks that every request will need while it is in flight'.split(' ');
 
@@ -110,17 +92,17 @@ const scratch = mkdtempSync(join(tmpdir(), 'kvoyant-pictures-'));
 try {
   mkdirSync(folder, { recursive: true });
   const engineFlags = ['sim-worker', '--port', '0', '--kv-events-port', '0', '--model', model, '--blocks', '3000'];
-  const listening = /listening on (http:\/\/[\w.]+:\d+)/;
-  const fast = await kvoyant([...engineFlags, '--count', '7'], listening, 7);
-  const slow = await kvoyant([...engineFlags, '--count', '1', '--speedup', '0.45'], listening, 1);
-  const [operators, clients] = await kvoyant(
+  const { found: fast } = await startKvoyant([...engineFlags, '--count', '7'], engineListening, 7);
+  const { found: slow } = await startKvoyant([...engineFlags, '--count', '1', '--speedup', '0.45'], engineListening, 1);
+  const { found } = await startKvoyant(
     [
       ...['serve', ...[...fast, ...slow].flatMap((url) => ['--worker', url]), '--tokenizer', 'builtin'],
       ...['--inject-usage', '--port', '0', '--admin-port', '0', '--record', join(scratch, 'traffic.jsonl')],
     ],
-    /(?:for operators at|listening on) (http:\/\/[\w.]+:\d+)/,
+    gatewayListening,
     2,
   );
+  const [operators, clients] = found;
   const stop = new AbortController();
   await sleep(3000);
   const traffic = drive(clients, stop.signal);
@@ -144,6 +126,6 @@ try {
   stop.abort();
   await traffic;
 } finally {
-  for (const child of children) child.removeAllListeners('exit').kill('SIGTERM');
+  stopAll();
   rmSync(scratch, { recursive: true, force: true });
 }
