@@ -4,10 +4,7 @@ import { type AnswerDialect, openingUsage, readEvent } from '../../wire/answer-d
 import type { MemoryHold } from '../../wire/byte-collector.ts';
 import type { UsageReading } from '../../wire/completion-chunk.ts';
 import { SseSplitter } from '../../wire/sse.ts';
-import type { StreamListener } from './stream-observer.ts';
-
-/** A longer event is not kept: parsing it would block the event loop. It may be the last one, with the whole answer. */
-const parsedEventBytesMax = 1024 * 1024;
+import { parsedEventBytesMax, type StreamListener } from './stream-observer.ts';
 
 /** Feed it the body of a `text/event-stream` answer with `push`, in chunks cut anywhere. */
 export class EventObserver {
@@ -22,7 +19,7 @@ export class EventObserver {
   #errorStatus: number | null = null;
   #responseId: string | null = null;
   #ended: boolean;
-  /** The latest event was too long to be read. */
+  /** The latest event was too long to be read. It may be the last one, with the whole answer. */
   #unread = false;
 
   /** @param hold counts the memory of an incomplete event */

@@ -23,7 +23,7 @@ export interface StreamListener {
  * A longer event counts as one token of the first choice and is not kept: parsing it would block the event loop. Prompts
  * echoed with logprobs are that long.
  */
-const parsedEventBytesMax = 1024 * 1024;
+export const parsedEventBytesMax: number = 1024 * 1024;
 /** Templates in a row without a matching event after which this stream learns no more. */
 const idleTemplatesMax = 8;
 
