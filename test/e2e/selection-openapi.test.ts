@@ -245,7 +245,9 @@ describe('the OpenAPI description', () => {
 });
 
 /** Sends operations on one connection. @returns the lines of its answer */
+/** Each operation is sent once the one before is answered: a deletion would cancel what is being made. */
 function connection(operations: readonly object[]): Promise<AnyJson[]> {
+  const left = [...operations];
   return new Promise((resolve, reject) => {
     const request = httpRequest(`${gateway.url}/connection`, {
       method: 'POST',
@@ -257,6 +259,7 @@ function connection(operations: readonly object[]): Promise<AnyJson[]> {
       let text = '';
       response.setEncoding('utf8').on('data', (piece: string) => {
         text += piece;
+        if (piece.endsWith('\n')) sendNext();
       });
       response.on('error', reject).on('end', () =>
         resolve(
@@ -267,8 +270,12 @@ function connection(operations: readonly object[]): Promise<AnyJson[]> {
         ),
       );
     });
-    for (const operation of operations) request.write(`${JSON.stringify(operation)}\n`);
-    request.end();
+    const sendNext = (): void => {
+      const operation = left.shift();
+      if (operation === undefined) request.end();
+      else request.write(`${JSON.stringify(operation)}\n`);
+    };
+    sendNext();
   });
 }
 

@@ -107,6 +107,25 @@ it('a batch runs operations in their order, each with its own status', async () 
   expect((await call(gateway, 'DELETE', '/reservations/x?outcome=aborted')).body.deleted).toBe('now');
 });
 
+it('a batch ends a reservation only after it was made, however long that takes', async () => {
+  const engine = (await harness.engines(1))[0]!;
+  const workers = [{ url: engine.url, runningRequestsMax: 1 }];
+  const gateway = await harness.gateway({ workers, selection: true, queue: true });
+  await call(gateway, 'POST', '/reserve', { tokens, id: 'first' });
+  const operations = [
+    { op: 'reserve', id: 'x', tokens },
+    { op: 'delete', id: 'x' },
+    { op: 'show', id: 'x' },
+  ];
+  const batch = call(gateway, 'POST', '/batch', { operations });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await call(gateway, 'DELETE', '/reservations/first');
+  const { body } = await batch;
+  expect(body.results.map((result: Called) => result.status)).toEqual([200, 200, 410]);
+  expect(body.results[1].body.deleted).toBe('now');
+  expect(live(gateway)).toBe(0);
+});
+
 it('a closed connection releases what it holds', async () => {
   const gateway = await started();
   const { hostname, port } = new URL(gateway.url);

@@ -13,7 +13,7 @@ export const addressInUse = 'the address is in use';
 /** Open connections per address; further ones are closed at once. */
 export const publishersMax = 8192;
 
-/** One feed at the address. */
+/** One feed at the address, or one that waits until another feed with its topic has left. */
 export interface Seat {
   readonly topic: string;
   /** A publisher that may be this feed's has connected. Its feed is unknown until its first message. */
@@ -53,6 +53,8 @@ export class BoundEndpoint {
   readonly #gate: PeerGate;
   /** Longest topic first, so that the longest matching prefix wins. */
   #places: readonly Place[] = [];
+  /** Feeds whose topic another feed has, in the order of joining. */
+  #waiting: readonly Seat[] = [];
   readonly #publishers = new Set<Publisher>();
   /** Connections after the handshake: those open, those open that have sent no feed a message, all ever made. */
   #readyCount = 0;
@@ -91,9 +93,16 @@ export class BoundEndpoint {
     return place === undefined ? 0 : this.#countOf(place);
   }
 
-  /** @returns false if another feed already has this topic here: their messages could not be told apart */
-  join(seat: Seat): boolean {
-    if (this.#places.some(({ seat: { topic } }) => topic === seat.topic)) return false;
+  /** Whether a feed waits because another one has its topic: their messages could not be told apart. */
+  isWaiting(seat: Seat): boolean {
+    return this.#waiting.includes(seat);
+  }
+
+  join(seat: Seat): void {
+    if (this.#places.some(({ seat: { topic } }) => topic === seat.topic)) {
+      this.#waiting = [...this.#waiting, seat];
+      return;
+    }
     const place: Place = { seat, topic: Buffer.from(seat.topic), heard: 0, isUp: false, toldAt: 0 };
     this.#places = [...this.#places, place].sort((a, b) => b.topic.length - a.topic.length);
     this.#unheardPlaces += 1;
@@ -102,10 +111,11 @@ export class BoundEndpoint {
       if (publisher.number > 0) publisher.peer.write(writeSubscription(seat.topic, true));
     }
     this.#review(false);
-    return true;
   }
 
+  /** A feed that waits for this one's topic takes its place. */
   leave(seat: Seat): void {
+    this.#waiting = this.#waiting.filter((one) => one !== seat);
     const place = this.#placeOf(seat);
     if (place === undefined) return;
     this.#places = this.#places.filter((one) => one !== place);
@@ -116,6 +126,10 @@ export class BoundEndpoint {
       if (publisher.number > 0) publisher.peer.write(writeSubscription(seat.topic, false));
     }
     this.#review(false);
+    const next = this.#waiting.find(({ topic }) => topic === seat.topic);
+    if (next === undefined) return;
+    this.#waiting = this.#waiting.filter((one) => one !== next);
+    this.join(next);
   }
 
   /** Closes this seat's publisher connections, so that the publishers reconnect. */

@@ -30,11 +30,12 @@ export class FeedCommons {
     this.#gate = gate;
   }
 
-  /** Opens the address for its first feed. @returns null if another feed already has this topic there */
-  join(endpoint: string, seat: Seat): BoundEndpoint | null {
+  /** Opens the address for its first feed. */
+  join(endpoint: string, seat: Seat): BoundEndpoint {
     const bound = this.#bound.get(endpoint) ?? new BoundEndpoint(endpoint, this, this.#gate);
     this.#bound.set(endpoint, bound);
-    return bound.join(seat) ? bound : null;
+    bound.join(seat);
+    return bound;
   }
 
   /** Removes a feed, and closes the address after its last one. */

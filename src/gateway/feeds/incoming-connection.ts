@@ -6,8 +6,6 @@ import type { FeedCommons } from './feed-commons.ts';
 import type { ConnectionListener, FeedConnection } from './feed-connection.ts';
 import { connectionBytesMax } from './waiting-bytes.ts';
 
-/** Pause between attempts to join while another feed has the same topic at the address. */
-const rejoinMs = 1000;
 /** Memory of a message besides its bytes. */
 const messageOverheadBytes = 256;
 
@@ -18,8 +16,6 @@ export class IncomingConnection implements FeedConnection, Seat {
   readonly #listener: ConnectionListener;
   readonly #commons: FeedCommons;
   #bound: BoundEndpoint | null = null;
-  #isTaken = false;
-  #rejoin: NodeJS.Timeout | undefined;
   #disconnects = 0;
   /** Messages that wait for this feed while the connection delivers other feeds' messages. */
   #queue: (readonly Buffer[])[] = [];
@@ -44,14 +40,13 @@ export class IncomingConnection implements FeedConnection, Seat {
   }
 
   get error(): string | null {
-    if (this.#isTaken) return `another worker's events have the same address and topic ${JSON.stringify(this.topic)}`;
-    return this.#bound?.error ?? null;
+    if (this.#bound === null) return null;
+    if (!this.#bound.isWaiting(this)) return this.#bound.error;
+    return `another worker's events have the same address and topic ${JSON.stringify(this.topic)}`;
   }
 
   open(): void {
     this.#bound = this.#commons.join(this.#endpoint, this);
-    this.#isTaken = this.#bound === null;
-    if (this.#isTaken) this.#rejoin = setTimeout(() => this.open(), rejoinMs);
   }
 
   renew(): void {
@@ -59,7 +54,6 @@ export class IncomingConnection implements FeedConnection, Seat {
   }
 
   close(): void {
-    clearTimeout(this.#rejoin);
     if (this.#bound !== null) this.#commons.leave(this.#endpoint, this);
     this.#bound = null;
   }

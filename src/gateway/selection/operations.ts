@@ -98,7 +98,8 @@ export function operate(
 const batchAnswersBytesMax = 16 * 1024 * 1024;
 
 /**
- * Runs the operations of a batch, begun in their order. @returns the JSON texts of their answers in the same order
+ * Runs the operations of a batch. They begin in their order, those of one reservation each after the one before has
+ * ended. @returns the JSON texts of their answers in the same order
  * @throws RequestError 400 if the body is no batch, 413 if it has too many
  */
 export async function operateAll(
@@ -131,10 +132,17 @@ export async function operateAll(
   };
   const refused = (error: RequestError): Promise<OperationAnswer> =>
     answered(context, caller, 'unknown', () => Promise.reject(error));
+  const lastOf = new Map<Json, Promise<string>>();
   for (const [at, operation] of (list as JsonList).entries()) {
     const turn = context.intakeSlices.take();
     if (turn !== null) await turn;
-    started.push(asText(begin(at, operation)));
+    const id = isJsonObject(operation) ? operation.get('id') : undefined;
+    // A deletion would cancel a reservation of this batch that is being made.
+    const before = id === undefined ? undefined : lastOf.get(id);
+    const run = (): Promise<string> => asText(begin(at, operation));
+    const running = before === undefined ? run() : before.then(run);
+    started.push(running);
+    if (id !== undefined) lastOf.set(id, running);
   }
   return Promise.all(started);
 }

@@ -100,9 +100,24 @@ describe('a bound address with several feeds', () => {
     const second = openFeed('same');
     expect(second.status).toMatchObject({ publishers: 0, state: 'connecting' });
     expect(second.status.error).toMatch(/same address and topic "same"/);
+    const publisher = publisherHere();
+    const next = await publishUntilHeard(publisher, 'same', first, 1);
     first.close();
-    await eventually(() => second.status.error === null);
-    await publishUntilHeard(publisherHere(), 'same', second, 1);
+    expect(second.status.error).toBeNull();
+    // The address stays open, so the publisher has not connected anew.
+    await eventually(async () => {
+      await publish(publisher, 'same', next, 2);
+      return second.status.batches > 0;
+    });
+    expect(second.status).toMatchObject({ publishers: 1, disconnects: 0 });
+  });
+
+  it('lets a feed that waits for a topic leave', async () => {
+    const first = openFeed('same');
+    openFeed('same').close();
+    const third = openFeed('same');
+    first.close();
+    expect(third.status.error).toBeNull();
   });
 
   it('recognizes a topic that is a prefix of two topics', async () => {
