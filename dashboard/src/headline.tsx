@@ -36,11 +36,10 @@ const levels: Readonly<Record<TrustSummary['level'], readonly [Level, string]>> 
 };
 
 function Figures({ fleet, pools }: Snapshot) {
-  const { workers, ready, prefixHitRate, predictedHitRate, requestsPerS, runningRequests, ttftP50Ms, trust } = fleet;
+  const { workers, ready, requestsPerS, runningRequests, ttftP50Ms, trust } = fleet;
   const waiting = pools.reduce((sum, pool) => sum + pool.waiting, 0);
   const missing = workers - ready;
   const [level, word] = levels[trust.level];
-  const predicted = predictedHitRate === null ? '' : `, ${percent(predictedHitRate)} predicted`;
   return (
     <>
       <Figure
@@ -53,7 +52,7 @@ function Figures({ fleet, pools }: Snapshot) {
         }
         level={missing === 0 && workers > 0 ? 'well' : ready === 0 ? 'bad' : 'warn'}
       />
-      <Figure name={`of prompt tokens from cache${predicted}`} value={percent(prefixHitRate)} />
+      <FromCache {...fleet} />
       <Figure
         name={`requests/s, ${short(runningRequests)} in flight${waiting > 0 ? `, ${short(waiting)} queued` : ''}`}
         value={short(requestsPerS)}
@@ -67,6 +66,24 @@ function Figures({ fleet, pools }: Snapshot) {
         title={`${plural(trust.exact, 'worker')} exact, ${trust.catchingUp} catching up, ${trust.degraded} degraded, ${trust.approximate} approximate`}
       />
     </>
+  );
+}
+
+/** Below it, what engines told says little about the fleet. */
+const toldShareMin = 0.9;
+
+function FromCache({ prefixHitRate, predictedHitRate, toldShare }: Snapshot['fleet']) {
+  const name = 'of prompt tokens from cache';
+  if (toldShare === null || toldShare >= toldShareMin) {
+    const predicted = predictedHitRate === null ? '' : `, ${percent(predictedHitRate)} predicted`;
+    return <Figure name={name + predicted} value={percent(prefixHitRate)} />;
+  }
+  return (
+    <Figure
+      name={`${name}, predicted; engines told of ${percent(toldShare)} of requests`}
+      value={percent(predictedHitRate)}
+      title="Streams bring their usage if the client asks for it, or for all with the setting injectUsage."
+    />
   );
 }
 

@@ -91,6 +91,7 @@ export class FakeFleet {
         ttftP50Ms: 312,
         prefixHitRate: 0.6834,
         predictedHitRate: 0.6841,
+        toldShare: 1,
         imbalance: usage(busiest) / mean,
         busiest: {
           worker: busiest.id,

@@ -56,8 +56,10 @@ export interface FleetState {
   readonly ttftP50Ms: number | null;
   /** Cached over prompt tokens of the last minute, as engines report them. */
   readonly prefixHitRate: number | null;
-  /** The same as predicted, of the same requests. */
+  /** The same as predicted, of all requests. */
   readonly predictedHitRate: number | null;
+  /** Share of the requests whose engine reported its cached tokens. */
+  readonly toldShare: number | null;
   /** Busiest worker over the mean, by predicted share of capacity in use. 1: even. Null while nothing is in flight. */
   readonly imbalance: number | null;
   /** Id of the busiest worker, and one sentence that says why. */

@@ -15,6 +15,11 @@ import type { Truth, TruthTotals } from './truth-data.ts';
 
 /** Sums of one point, and since the start. */
 class Sums {
+  /** With and without usage, and what was predicted of them. */
+  endedRequests = 0;
+  endedPromptTokens = 0;
+  endedPredictedTokens = 0;
+  /** Whose engine told how many tokens it had cached; the sums below are of these. */
   requests = 0;
   promptTokens = 0;
   predictedCachedTokens = 0;
@@ -36,6 +41,9 @@ const misses = [
 ] as const satisfies readonly (keyof Sums)[];
 
 const rollups = {
+  endedRequests: 'sum',
+  endedPromptTokens: 'sum',
+  endedPredictedTokens: 'sum',
   requests: 'sum',
   promptTokens: 'sum',
   predictedCachedTokens: 'sum',
@@ -97,6 +105,11 @@ export class TruthLedger {
       const overTokens = account.promiseMissTokens + account.indexMissTokens;
       this.#checks[overTokens > 0 ? 'over' : account.surplusTokens > 0 ? 'under' : 'exact'] += 1;
     }
+    if (outcome === 'done') {
+      this.#now.endedRequests += 1;
+      this.#now.endedPromptTokens += decision.isl;
+      this.#now.endedPredictedTokens += decision.overlapTokens;
+    }
     if (usage === null || usage.cachedTokens === null) return;
     if (outcome === 'done' && known === 'tokens' && account === null && usage.promptTokens !== decision.isl) {
       this.#tokenMismatches += 1;
@@ -119,20 +132,36 @@ export class TruthLedger {
     if (this.#samples % finePerCoarse === 0) this.#ring.rollUp(nothingGiven);
   }
 
-  /** Share of the prompt tokens of the last `seconds`; null: no request has ended. */
-  hitRate(of: 'predictedCachedTokens' | 'actualCachedTokens', seconds: number): number | null {
-    const promptTokens = this.#ring.recentSum('promptTokens', seconds);
-    return promptTokens === 0 ? null : this.#ring.recentSum(of, seconds) / promptTokens;
+  /** Cached share of the prompt tokens of the last `seconds`, as engines told; null: none has. */
+  hitRate(seconds: number): number | null {
+    return this.#recentRatio('actualCachedTokens', 'promptTokens', seconds);
   }
 
-  /** Of the actual tokens; null: no request has ended. */
+  /** The same as predicted, of all requests that were answered whole; null: there is none. */
+  predictedHitRate(seconds: number): number | null {
+    return this.#recentRatio('endedPredictedTokens', 'endedPromptTokens', seconds);
+  }
+
+  /** Share of the requests answered whole whose engine told how many tokens it had cached; null: there is none. */
+  toldShare(seconds: number): number | null {
+    const share = this.#recentRatio('requests', 'endedRequests', seconds);
+    // Broken answers may bring usage as well.
+    return share === null ? null : Math.min(1, share);
+  }
+
+  /** `hitRate` of a time that may be longer than the fine points. */
   hitRateOfMinutes(minutes: number): number | null {
-    if (minutes * 60 <= finePoints) return this.hitRate('actualCachedTokens', minutes * 60);
+    if (minutes * 60 <= finePoints) return this.hitRate(minutes * 60);
     const points = Math.ceil((minutes * 60_000) / coarseStepMs);
     const sum = (name: 'promptTokens' | 'actualCachedTokens'): number =>
       this.#ring.points(name, 'coarse', points).reduce<number>((total, value) => total + (value ?? 0), 0);
     const promptTokens = sum('promptTokens');
     return promptTokens === 0 ? null : sum('actualCachedTokens') / promptTokens;
+  }
+
+  #recentRatio(of: keyof Sums, over: keyof Sums, seconds: number): number | null {
+    const whole = this.#ring.recentSum(over, seconds);
+    return whole === 0 ? null : this.#ring.recentSum(of, seconds) / whole;
   }
 
   series(span: Span): Omit<Truth, 'totals' | 'workers' | 'findings' | 'verdict'> {

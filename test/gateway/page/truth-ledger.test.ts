@@ -44,3 +44,23 @@ it('counts misses by kind in each second, in each ten, and since the start', () 
     }),
   );
 });
+
+it('predicts hit rates of all requests, and says of how many the engines told theirs', () => {
+  const ledger = new TruthLedger();
+  expect([ledger.hitRate(60), ledger.predictedHitRate(60), ledger.toldShare(60)]).toEqual([null, null, null]);
+  const decision = { isl: 100, overlapTokens: 80 };
+  const silent = {
+    usage: null,
+    decision,
+    account: null,
+    known: 'tokens',
+    outcome: 'done',
+  } as unknown as DecisionRecord;
+  for (let i = 0; i < 3; i++) ledger.ended(silent);
+  ledger.sample(1000);
+  expect([ledger.hitRate(60), ledger.predictedHitRate(60), ledger.toldShare(60)]).toEqual([null, 0.8, 0]);
+  ledger.ended({ ...silent, usage: { promptTokens: 100, cachedTokens: 20 } } as DecisionRecord);
+  ledger.ended({ ...silent, outcome: 'failed' } as DecisionRecord);
+  ledger.sample(2000);
+  expect([ledger.hitRate(60), ledger.predictedHitRate(60), ledger.toldShare(60)]).toEqual([0.2, 0.8, 0.25]);
+});
