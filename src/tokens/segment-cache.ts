@@ -1,6 +1,7 @@
 // Caches the ids of text segments, which makes further prompts with the same beginning cheap.
 
 import { ByteLru } from './byte-lru.ts';
+import { ownCopy } from './own-copy.ts';
 
 /** Approximate size of a segment's array, map entry and string headers. */
 const entryOverheadBytes = 256;
@@ -36,9 +37,4 @@ export class SegmentCache {
   set(segment: string, ids: Uint32Array): void {
     if (segment.length <= SegmentCache.segmentCharsMax) this.#segments.set(ownCopy(segment), ids);
   }
-}
-
-/** A slice keeps its whole source text alive; this copy does not. UTF-16, for lone surrogates. */
-function ownCopy(segment: string): string {
-  return Buffer.from(segment, 'utf16le').toString('utf16le');
 }

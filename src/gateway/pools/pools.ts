@@ -119,8 +119,10 @@ export class Pools implements Iterable<Pool> {
    * 400 if none is named and there are several pools
    */
   resolve(asked: string | null, key = ''): ResolvedModel {
-    if (asked !== null && this.routes.find(asked) !== undefined) {
-      const routed = this.#resolveRoute(asked, asked, key);
+    const listed = asked === null ? undefined : this.routes.find(asked);
+    if (listed !== undefined) {
+      // Not the client's own string here and below: a decision record would keep the text of the whole body.
+      const routed = this.#resolveRoute(listed.name, listed.name, key);
       if (routed === null) throw noWorkers(`no worker serves what ${JSON.stringify(asked)} leads to`);
       return routed;
     }
@@ -135,7 +137,7 @@ export class Pools implements Iterable<Pool> {
     if (pool === undefined || entry === undefined) {
       throw new RequestError(404, 'model_not_found', `the model ${JSON.stringify(name)} does not exist`, 'model');
     }
-    return { pool, model: name, lora: entry.parent === null ? null : name, route: null };
+    return { pool, model: entry.id, lora: entry.parent === null ? null : entry.id, route: null };
   }
 
   /** Every pool and model that requests for a name of `models` may reach; those that no worker lists are left out. */

@@ -5,6 +5,7 @@
 // yet where the session's blocks are. It is less than the prefill of a usual chat turn.
 
 import type { Affinity } from '../../core/index.ts';
+import { ownCopy } from '../../tokens/own-copy.ts';
 import type { Worker } from '../engines/engine.ts';
 
 export interface SessionAffinityOptions {
@@ -78,12 +79,12 @@ export class SessionAffinity {
   }
 
   #nameOf(key: string): string {
-    return this.sharing === null ? cut(key) : this.sharing.nameOf(key);
+    return this.sharing === null ? cut(key) : this.sharing.nameOf(cut(key));
   }
 
   #remember(name: string, worker: Worker, nowMs: number): void {
     this.#sessions.delete(name);
-    this.#sessions.set(name, { worker, usedMs: nowMs });
+    this.#sessions.set(ownCopy(name), { worker, usedMs: nowMs });
     this.#forget(nowMs);
   }
 

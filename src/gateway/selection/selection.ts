@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Decision, Outcome } from '../../core/index.ts';
+import { ownCopy } from '../../tokens/own-copy.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ApiKey } from '../config/api-keys.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -81,7 +82,7 @@ export class Selection {
     const { config } = this.#context;
     // An operation may be read after its connection has closed.
     if (caller.gone) throw callerGone();
-    const id = body.id ?? randomUUID();
+    const id = body.id === undefined ? randomUUID() : ownCopy(body.id);
     const leaseMs = leaseOf(body.leaseS, caller.holder !== null, config);
     const nowMs = performance.now();
     const entry = this.#begin(caller, id, nowMs);
@@ -163,7 +164,7 @@ export class Selection {
       case 'ended':
         return { id, deleted: 'before' };
       case 'unknown':
-        if (!this.#table.deleteEarly(keyOf(caller, id), nowMs)) this.#limited('earlyDeletesMax');
+        if (!this.#table.deleteEarly(keyOf(caller, ownCopy(id)), nowMs)) this.#limited('earlyDeletesMax');
         return { id, deleted: 'early' };
     }
   }
