@@ -5,16 +5,19 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../e2e/harness.ts';
 import { getText } from '../fault/processes.ts';
-import { size } from './attack-size.ts';
+import { isFull, size } from './attack-size.ts';
 import { type Attacked, expectServed, finish, startAttacked } from './attacked.ts';
 
 const reservationsMax = size(20_000, 400);
 const perConnectionMax = size(1000, 50);
-const tokensOf = (count: number): string =>
-  Buffer.from(Uint32Array.from({ length: count }, (_, i) => i).buffer).toString('base64');
+/** @param seed prompts of different ones have no block in common */
+const tokensOf = (count: number, seed = 0): string =>
+  Buffer.from(Uint32Array.from({ length: count }, (_, i) => seed * 10_007 + i).buffer).toString('base64');
 const tokens = tokensOf(7000);
 /** Reservations of long prompts would reach the limit of memory before that of their number. */
-const fewTokens = tokensOf(size(100, 7000));
+const fewTokens = tokensOf(100);
+/** Of any size: small, the limit of memory allows 250 reservations of long prompts. */
+const memoryFlags = isFull ? [] : ['--reservations-bytes-max', '3300000'];
 
 let attacked: Attacked;
 beforeAll(async () => {
@@ -22,7 +25,7 @@ beforeAll(async () => {
     flags: [
       // Without the queue workers never count as full, so that the limits are reached.
       ...['--selection', '--no-queue', '--reservations-max', `${reservationsMax}`],
-      ...['--reservations-per-connection-max', `${perConnectionMax}`],
+      ...['--reservations-per-connection-max', `${perConnectionMax}`, ...memoryFlags],
       // Time in which reservations of the flood must not leak.
       ...['--reservation-ms', '600000', '--body-bytes-max', `${8 * 1024 * 1024}`],
     ],
@@ -132,6 +135,29 @@ it('refuses reservations beyond its limits, alone and on connections', async () 
   }
   line.socket.destroy();
   await eventually(async () => (await reservations()) === 0, 30_000);
+});
+
+it('refuses reservations of long prompts beyond their memory, and serves requests and deletions meanwhile', async () => {
+  const idsPerBatch = 50;
+  const ids = (i: number): string[] => Array.from({ length: idsPerBatch }, (_, j) => `m-${i}-${j}`);
+  const deleteAll = (i: number): Promise<{ status: number; text: string }> =>
+    batch(ids(i).map((id) => ({ op: 'delete', id, outcome: 'aborted' })));
+  let batches = 0;
+  for (let isFullUp = false; !isFullUp; batches++) {
+    const operations = ids(batches).map((id, j) => ({ op: 'reserve', id, tokens: tokensOf(7000, batches * 100 + j) }));
+    isFullUp = (await batch(operations)).text.includes('"code":"reservations_too_large_together"');
+  }
+  const held = await reservations();
+  expect(held).toBeLessThan(reservationsMax);
+  expect(await metric('kvoyant_reservation_bytes')).toBeGreaterThan(held * 12_000);
+  // As large as bodies may be that come together.
+  const text = 'x'.repeat(1024 * 1024);
+  const answers = await Promise.all(Array.from({ length: 4 }, () => call('POST', '/select', JSON.stringify({ text }))));
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  await expectServed(attacked);
+  for (let i = 0; i < batches; i++) expect((await deleteAll(i)).status).toBe(200);
+  expect(await reservations()).toBe(0);
+  expect(await metric('kvoyant_reservation_bytes')).toBe(0);
 });
 
 it('forgets early deletions beyond its limit', async () => {

@@ -4,6 +4,7 @@ import type { EndKind } from '../../src/gateway/selection/reservation-table.ts';
 
 export interface NaiveReservation {
   readonly key: string;
+  readonly owner: string | null;
   readonly holder: string | null;
   readonly leaseMs: number;
   state: 'waiting' | 'live' | 'ended';
@@ -42,7 +43,13 @@ export class NaiveReservations {
     return this.all.filter((one) => one.state === state).length;
   }
 
-  begin(key: string, holder: string | null, leaseMs: number, nowMs: number): NaiveReservation | string {
+  begin(
+    key: string,
+    owner: string | null,
+    holder: string | null,
+    leaseMs: number,
+    nowMs: number,
+  ): NaiveReservation | string {
     this.#forget(nowMs);
     if (this.inUse(key) !== undefined) return 'in-use';
     if (this.#earlyDeletes.some((one) => one.key === key)) {
@@ -50,11 +57,15 @@ export class NaiveReservations {
       return 'deleted';
     }
     const open = this.all.filter(({ state }) => state !== 'ended');
-    if (open.length >= this.#limits.reservationsMax) return 'reservationsMax';
+    const max = this.#limits.reservationsMax;
+    const owned = open.filter((one) => one.owner === owner).length;
+    const left = max - (open.length - owned);
+    // Two thirds of what others leave, in whole numbers; callers without a key may take all of it.
+    if (owner === null ? owned >= left : 3 * owned >= 2 * left) return 'reservationsMax';
     const ofHolder = open.filter((one) => holder !== null && one.holder === holder);
     if (ofHolder.length >= this.#limits.reservationsPerConnectionMax) return 'reservationsPerConnectionMax';
     this.#ended = this.#ended.filter((one) => one.key !== key);
-    const begun: NaiveReservation = { key, holder, leaseMs, state: 'waiting', dueMs: Number.POSITIVE_INFINITY };
+    const begun: NaiveReservation = { key, owner, holder, leaseMs, state: 'waiting', dueMs: Number.POSITIVE_INFINITY };
     this.all.push(begun);
     return begun;
   }

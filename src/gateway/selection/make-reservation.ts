@@ -9,6 +9,7 @@ import { releaseAll } from '../pools/release-all.ts';
 import type { Made } from './answers.ts';
 import { callerGone, deletedFirst, noWorker } from './errors.ts';
 import { Reservation, reservationBytes } from './reservation.ts';
+import type { ReservationMemory } from './reservation-memory.ts';
 import type { SelectionContext } from './selection-context.ts';
 import type { WaitingReservation } from './waiting-reservation.ts';
 
@@ -19,6 +20,8 @@ export interface Wanted {
   readonly intake: Booked;
   readonly excluded: ReadonlySet<WorkerIndex>;
   readonly isl: number;
+  /** Name of the caller's API key; null: it has none. */
+  readonly key: string | null;
   /** Longest wait for room; undefined: as the queue is configured. */
   readonly waitMs: number | undefined;
   /** Takes the reservation over, in the step in which it is made. */
@@ -28,23 +31,24 @@ export interface Wanted {
 /** @throws RequestError 410 if it is deleted meanwhile, 429 or 503 if it finds no room */
 export async function makeReservation(
   context: SelectionContext,
+  memory: ReservationMemory,
   waiting: WaitingReservation,
   wanted: Wanted,
 ): Promise<Made> {
-  const { intake, excluded, isl } = wanted;
+  const { intake, excluded, isl, key } = wanted;
   const { pool, model, request } = intake;
   if (waiting.gone) throw notMade(waiting, wanted);
   const sizes = pool.router.blockSizes();
-  const memory = context.bodyBudget.lease();
+  let free: (() => void) | null = null;
   let placed: Placed | null = null;
   let made = false;
   try {
-    memory.growTo(reservationBytes(isl, Math.min(...sizes, isl), pool.workerIds.size));
+    free = memory.take(key, reservationBytes(isl, Math.min(...sizes, isl), pool.workerIds.size));
     placed = wanted.waitMs === 0 ? placeNow(context, wanted) : await placeOrWait(context, waiting, wanted);
     // Also if it was cancelled after its worker was found.
     if (placed === null || waiting.gone) throw notMade(waiting, wanted);
-    const book = bookOf(context, waiting, intake, { placed, number: 1, tried: excluded });
-    const parts = { id: waiting.id, placed, book, memory, model, sequences: request.sequences };
+    const book = bookOf(context, waiting, withoutPrompt(intake), { placed, number: 1, tried: excluded });
+    const parts = { id: waiting.id, placed, book, free, model, sequences: request.sequences };
     const reservation = new Reservation(parts);
     wanted.hold(reservation);
     made = true;
@@ -52,9 +56,19 @@ export async function makeReservation(
   } finally {
     if (!made) {
       placed?.lease.release('failed', performance.now());
-      memory.release();
+      free?.();
     }
   }
+}
+
+/** A reservation lasts: it keeps the hashes that its booking counts, not the token ids that they were made from. */
+function withoutPrompt(intake: Booked): Booked {
+  return {
+    ...intake,
+    hashed: () => {
+      throw new Error('a reservation is placed once');
+    },
+  };
 }
 
 async function placeOrWait(

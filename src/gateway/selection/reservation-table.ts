@@ -2,6 +2,7 @@
 //
 // It books nothing: what a reservation holds is the table's `T`, and whoever asks the table to end one releases that.
 
+import { keyPart } from './key-part.ts';
 import { RememberedIds } from './remembered-ids.ts';
 
 /** Ended reservations that are remembered, so that late calls learn what happened. */
@@ -23,6 +24,8 @@ export class Holder<T> {
 
 export class Entry<T> {
   readonly key: string;
+  /** Name of the API key that made it; null: none. */
+  readonly owner: string | null;
   readonly holder: Holder<T> | null;
   /** `waiting`: its id is in use, but nothing is booked yet. */
   state: 'waiting' | 'live' | 'ended' = 'waiting';
@@ -33,8 +36,9 @@ export class Entry<T> {
   /** The step that its end is searched in; at or before that of `dueMs`. */
   step = 0;
 
-  constructor(key: string, holder: Holder<T> | null) {
+  constructor(key: string, owner: string | null, holder: Holder<T> | null) {
     this.key = key;
+    this.owner = owner;
     this.holder = holder;
   }
 }
@@ -43,7 +47,11 @@ export type Begun<T> =
   | { readonly kind: 'begun'; readonly entry: Entry<T> }
   /** `deleted`: a deletion came first. It is forgotten now, so the id may be used again. */
   | { readonly kind: 'in-use' | 'deleted' }
-  | { readonly kind: 'full'; readonly limit: 'reservationsMax' | 'reservationsPerConnectionMax' };
+  | {
+      readonly kind: 'full';
+      readonly limit: 'reservationsMax' | 'reservationsPerConnectionMax';
+      readonly count: number;
+    };
 
 export type Found<T> =
   | { readonly kind: 'live'; readonly entry: Entry<T>; readonly held: T }
@@ -62,6 +70,7 @@ export class ReservationTable<T> {
   readonly #earlyDeletes = new RememberedIds<true>(earlyDeletesMax, earlyDeleteMsMax);
   /** Live entries by the step in which their end is searched. */
   readonly #steps = new Map<number, Set<Entry<T>>>();
+  readonly #countByOwner = new Map<string | null, number>();
   #step = 0;
   #live = 0;
 
@@ -74,18 +83,22 @@ export class ReservationTable<T> {
   }
 
   /** Takes an id, so that no other reservation can have it. `hold` or `drop` must follow. */
-  begin(key: string, holder: Holder<T> | null, limits: TableLimits, nowMs: number): Begun<T> {
+  begin(key: string, owner: string | null, holder: Holder<T> | null, limits: TableLimits, nowMs: number): Begun<T> {
     if (this.#entries.has(key)) return { kind: 'in-use' };
     if (this.#earlyDeletes.get(key, nowMs) !== null) {
       this.#earlyDeletes.delete(key);
       return { kind: 'deleted' };
     }
-    if (this.#entries.size >= limits.reservationsMax) return { kind: 'full', limit: 'reservationsMax' };
-    if (holder !== null && holder.entries.size >= limits.reservationsPerConnectionMax) {
-      return { kind: 'full', limit: 'reservationsPerConnectionMax' };
+    const owned = this.#countByOwner.get(owner) ?? 0;
+    if (owned >= keyPart(owner, limits.reservationsMax, this.#entries.size - owned)) {
+      return { kind: 'full', limit: 'reservationsMax', count: owned };
     }
-    const entry = new Entry<T>(key, holder);
+    if (holder !== null && holder.entries.size >= limits.reservationsPerConnectionMax) {
+      return { kind: 'full', limit: 'reservationsPerConnectionMax', count: holder.entries.size };
+    }
+    const entry = new Entry<T>(key, owner, holder);
     this.#entries.set(key, entry);
+    this.#countByOwner.set(owner, owned + 1);
     this.#ended.delete(key);
     holder?.entries.add(entry);
     return { kind: 'begun', entry };
@@ -195,6 +208,9 @@ export class ReservationTable<T> {
 
   #remove(entry: Entry<T>): void {
     this.#entries.delete(entry.key);
+    const owned = this.#countByOwner.get(entry.owner)! - 1;
+    if (owned === 0) this.#countByOwner.delete(entry.owner);
+    else this.#countByOwner.set(entry.owner, owned);
     entry.holder?.entries.delete(entry);
   }
 }

@@ -2,7 +2,6 @@
 
 import type { Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
-import type { BodyLease } from '../exchange/body-budget.ts';
 import type { Placed } from '../inference/admission-placing.ts';
 import type { AttemptBook } from '../inference/attempt-book.ts';
 import type { RelayOutcome } from '../inference/relay.ts';
@@ -24,7 +23,8 @@ export interface ReservationParts {
   readonly id: string;
   readonly placed: Placed;
   readonly book: AttemptBook;
-  readonly memory: BodyLease;
+  /** Gives its memory back. */
+  free(): void;
   readonly model: string;
   readonly sequences: number;
 }
@@ -38,16 +38,16 @@ export class Reservation {
   /** Its bookings have ended with the worker; the rest of it is about to. */
   workerRemoved = false;
   readonly #book: AttemptBook;
-  readonly #memory: BodyLease;
+  readonly #free: () => void;
   #decodes = false;
 
-  constructor({ id, placed, book, memory, model, sequences }: ReservationParts) {
+  constructor({ id, placed, book, free, model, sequences }: ReservationParts) {
     this.id = id;
     this.placed = placed;
     this.model = model;
     this.outputTokens = new Array<number>(sequences).fill(0);
     this.#book = book;
-    this.#memory = memory;
+    this.#free = free;
   }
 
   /** Of all sequences, as reported so far. */
@@ -91,7 +91,7 @@ export class Reservation {
         responseId: null,
       });
     } finally {
-      this.#memory.release();
+      this.#free();
     }
   }
 }

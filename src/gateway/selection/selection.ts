@@ -15,6 +15,7 @@ import { makeReservation } from './make-reservation.ts';
 import { type PlacedPrompt, readPrompt } from './prompts.ts';
 import { checked, checkedValue } from './read-fields.ts';
 import type { Reservation } from './reservation.ts';
+import { ReservationMemory, reservationsBytesMax } from './reservation-memory.ts';
 import { type EndKind, type Entry, earlyDeletesMax, type Holder, ReservationTable } from './reservation-table.ts';
 import type { SelectionContext } from './selection-context.ts';
 import * as shapes from './shapes.ts';
@@ -49,13 +50,18 @@ type EntryOf = Entry<Reservation>;
 export class Selection {
   readonly #context: SelectionContext;
   readonly #table = new ReservationTable<Reservation>();
+  readonly #memory: ReservationMemory;
   /** Those that are being made, by the table's key. */
   readonly #waiting = new Map<string, WaitingReservation>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(context: SelectionContext) {
     this.#context = context;
-    context.metrics.selection.figures = () => ({ live: this.#table.live, waiting: this.#table.waiting });
+    this.#memory = new ReservationMemory(() => reservationsBytesMax(context.config));
+    context.metrics.selection.figures = () => {
+      const { live, waiting } = this.#table;
+      return { live, waiting, bytes: this.#memory.heldBytes };
+    };
     context.pools.onLeft((engine) => this.#left(engine));
     this.#timer = setInterval(() => this.#leak(), 1000);
     this.#timer.unref();
@@ -91,10 +97,11 @@ export class Selection {
     caller.waiting.add(waiting);
     try {
       const prompt = await this.#read(caller, body, fields, waiting);
-      const made = await makeReservation(this.#context, waiting, {
-        intake: { ...placeable(prompt, body, body.priority), choices: body.n, learn: () => undefined },
+      const made = await makeReservation(this.#context, this.#memory, waiting, {
+        intake: { ...placeable(prompt, body, body.priority), choices: body.n, learn: learnNothing },
         excluded: excludedOf(prompt, body.excluded),
         isl: prompt.isl,
+        key: caller.key?.name ?? null,
         waitMs: body.waitMs,
         hold: (reservation) => this.#table.hold(entry, reservation, leaseMs, performance.now()),
       });
@@ -252,7 +259,7 @@ export class Selection {
   /** @throws RequestError 409, 410, 429 */
   #begin(caller: Caller, id: string, nowMs: number): EntryOf {
     const { config } = this.#context;
-    const begun = this.#table.begin(keyOf(caller, id), caller.holder, config, nowMs);
+    const begun = this.#table.begin(keyOf(caller, id), caller.key?.name ?? null, caller.holder, config, nowMs);
     switch (begun.kind) {
       case 'begun':
         return begun.entry;
@@ -261,7 +268,8 @@ export class Selection {
       case 'deleted':
         throw deletedFirst(id);
       case 'full': {
-        const message = `there are ${config[begun.limit]} reservations (${begun.limit})`;
+        const of = caller.key === null ? '' : ` of the key ${caller.key.name}`;
+        const message = `there are ${begun.count} reservations${of} (${begun.limit}): delete some`;
         throw new LimitReached(begun.limit, 429, 'too_many_reservations', message, retryAfterS);
       }
     }
@@ -329,6 +337,8 @@ export class Selection {
     this.#context.log.debug({ limit, earlyDeletesMax }, 'an early deletion is forgotten');
   }
 }
+
+function learnNothing(): void {}
 
 const plainChoice = { n: 1, stream: true };
 

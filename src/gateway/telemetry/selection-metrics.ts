@@ -7,13 +7,15 @@ export interface ReservationFigures {
   readonly live: number;
   /** Being made. */
   readonly waiting: number;
+  /** Memory that they take, as estimated. */
+  readonly bytes: number;
 }
 
 export class SelectionMetrics {
   /** By operation and status of its answer, whether alone, in a batch or on a connection. */
   readonly operations: Counter<'operation' | 'status'>;
   readonly ended: Counter<'end'>;
-  figures: () => ReservationFigures = () => ({ live: 0, waiting: 0 });
+  figures: () => ReservationFigures = () => ({ live: 0, waiting: 0, bytes: 0 });
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -36,7 +38,17 @@ export class SelectionMetrics {
       labelNames: ['state'],
       registers,
       collect() {
-        for (const [state, count] of Object.entries(figures())) this.set({ state }, count);
+        const { live, waiting } = figures();
+        this.set({ state: 'live' }, live);
+        this.set({ state: 'waiting' }, waiting);
+      },
+    });
+    new Gauge({
+      name: 'kvoyant_reservation_bytes',
+      help: 'Memory held for reservations, as estimated; at most reservationsBytesMax.',
+      registers,
+      collect() {
+        this.set(figures().bytes);
       },
     });
   }

@@ -20,6 +20,7 @@ const step = fc.oneof(
   fc.record({
     kind: fc.constant('begin' as const),
     key,
+    owner: fc.constantFrom(null, 'p', 'q'),
     holder: fc.constantFrom(...holderNames),
     leaseMs: fc.constantFrom(1, 50, 999, 1000, 1001, 30_000),
     // What becomes of it: made at once, made later, or not at all.
@@ -45,10 +46,10 @@ class Both {
   nowMs = 12_345.6;
   #made = 0;
 
-  begin(key: string, holderName: string, leaseMs: number): NaiveReservation | null {
+  begin(key: string, owner: string | null, holderName: string, leaseMs: number): NaiveReservation | null {
     const holder = this.#holders.get(holderName) ?? null;
-    const begun = this.table.begin(key, holder, limits, this.nowMs);
-    const expected = this.twin.begin(key, holder === null ? null : holderName, leaseMs, this.nowMs);
+    const begun = this.table.begin(key, owner, holder, limits, this.nowMs);
+    const expected = this.twin.begin(key, owner, holder === null ? null : holderName, leaseMs, this.nowMs);
     if (typeof expected === 'string') {
       expect(begun.kind === 'full' ? begun.limit : begun.kind).toBe(expected);
       return null;
@@ -142,7 +143,7 @@ describe('the table of reservations', () => {
         const both = new Both();
         for (const one of steps) {
           if (one.kind === 'begin') {
-            const begun = both.begin(one.key, one.holder, one.leaseMs);
+            const begun = both.begin(one.key, one.owner, one.holder, one.leaseMs);
             if (begun !== null && one.made === 'now') both.make(begun);
             if (begun !== null && one.made === 'never') both.drop(begun);
           } else if (one.kind === 'make') {
@@ -169,15 +170,15 @@ describe('the table of reservations', () => {
     const table = new ReservationTable<string>();
     for (let i = 0; i < earlyDeletesMax; i++) expect(table.deleteEarly(`k${i}`, i / 1000)).toBe(true);
     expect(table.deleteEarly('one more', 20)).toBe(false);
-    expect(table.begin('k0', null, limits, 20).kind).toBe('begun');
-    expect(table.begin('k1', null, limits, 20).kind).toBe('deleted');
-    expect(table.begin('one more', null, limits, 20).kind).toBe('deleted');
+    expect(table.begin('k0', null, null, limits, 20).kind).toBe('begun');
+    expect(table.begin('k1', null, null, limits, 20).kind).toBe('deleted');
+    expect(table.begin('one more', null, null, limits, 20).kind).toBe('deleted');
   });
 
   it('remembers so many ended reservations, and then forgets the oldest', () => {
     const table = new ReservationTable<string>();
     for (let i = 0; i <= endedMax; i++) {
-      const begun = table.begin(`k${i}`, null, limits, i / 1000) as { entry: Entry<string> };
+      const begun = table.begin(`k${i}`, null, null, limits, i / 1000) as { entry: Entry<string> };
       table.hold(begun.entry, 'held', 1000, i / 1000);
       table.end(begun.entry, 'released', i / 1000);
     }
