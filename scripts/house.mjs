@@ -54,6 +54,7 @@ export const rooms = {
     ['selection'],
     ['http'],
     ['fronts'],
+    ['listeners.ts'],
     ['gateway.ts'],
     ['doctor'],
     ['index.ts'],

@@ -1,6 +1,5 @@
 // Assembles a gateway from its configuration, starts it and shuts it down.
 
-import { Server as TlsServer } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import type { DestinationStream } from 'pino';
 import { BlockHasher, type Router } from '../core/index.ts';
@@ -24,22 +23,16 @@ import { EngineMonitor } from './fleet/engine-monitor.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { whenReady } from './fleet/when-ready.ts';
 import { type Resolve, systemResolve, WorkerDiscovery } from './fleet/worker-discovery.ts';
-import { frontSettings } from './fronts/front-settings.ts';
-import { Fronts } from './fronts/fronts.ts';
 import { AcceptHold } from './http/accept-hold.ts';
 import { Access } from './http/access.ts';
 import { announce } from './http/announce.ts';
-import { handleClient } from './http/client-door.ts';
 import { ConnectionSlots } from './http/connection-slots.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
-import type { HealthThread } from './http/health-thread.ts';
 import { KeyLimits } from './http/key-limits.ts';
-import { addressOf, closeServer, listen, listenForOperators, startHealthThread, urlOf } from './http/listening.ts';
-import { createOperatorServer, operatorConnections, operatorPort } from './http/operator-server.ts';
 import { builtPage, PageAssets } from './http/page-assets.ts';
-import { createGatewayServer } from './http/server.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
 import { ShadowSlots } from './inference/shadow-slots.ts';
+import { Listeners } from './listeners.ts';
 import type { Examine } from './page/doctor-desk.ts';
 import { Page } from './page/page.ts';
 import type { RunWhatIf } from './page/what-if-desk.ts';
@@ -142,7 +135,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     pools,
     feedCommons,
     address: () => {
-      const url = clientsUrl();
+      const { url } = listeners;
       return url === null ? '' : shownAddress(url);
     },
     uses: (nowMs) => keyLimits.uses(nowMs),
@@ -179,27 +172,19 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     (limit) => metrics.limited.inc({ limit }),
     () => performance.now(),
   );
-  const operatorSlots = operatorConnections(config, () => performance.now());
   const bodyBudget = new BodyBudget(() => bodiesBytesMax(live.current));
   const answerBudget = new AnswerBudget();
   const door = {
-    connections: () => fronts?.figures().connections ?? slots.counts(),
-    bodyBytes: () => bodyBudget.heldBytes + (fronts?.figures().bodyBytes ?? 0),
-    answerBytes: () => answerBudget.heldBytes + (fronts?.figures().answerBytes ?? 0),
-    ...{ threads: () => fronts?.count ?? 0, shadows: () => context.shadows },
+    connections: () => listeners.connections(),
+    bodyBytes: () => listeners.bodyBytes(),
+    answerBytes: () => listeners.answerBytes(),
+    ...{ threads: () => listeners.threads(), shadows: () => context.shadows },
   };
   const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
   keyLimits.observer = metrics.usage;
   let stopping = false;
   let recorder: TrafficRecorder | null = null;
-  let health: HealthThread | null = null;
-  let fronts: Fronts | null = null;
   let collector: Collector | null = null;
-  /** Null before it listens. */
-  const clientsUrl = (): string | null => {
-    if (fronts !== null) return fronts.listening ? urlOf(files.tls !== null, config.host, fronts.port) : null;
-    return server.listening ? addressOf(server, config.host) : null;
-  };
   const page = new Page({
     pools,
     engines: fleet.engines,
@@ -263,11 +248,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     log,
   };
   if (config.selection) selection = new Selection(context);
-  const server = createGatewayServer(context, unix ? null : files.tls, (request, response) =>
-    handleClient(context, request, response),
-  );
-  const adminPort = operatorPort(config, [...config.workers, ...files.workers]);
-  const operators = adminPort === null ? null : createOperatorServer(context, operatorSlots, files.tls);
+  const listeners = new Listeners(context, files);
   const apply = (current: GatewayConfig, referenced: ReferencedFiles): void => {
     const { workers, apiKeys, tls } = referenced;
     loaded = referenced;
@@ -275,14 +256,10 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       const renewed = referenced.engineTls.of(spec);
       if (renewed !== null) upstream.renew(upstreamTls(spec, renewed, config.allowLinkLocal));
     }
-    fronts?.apply();
+    listeners.apply(referenced);
     log.level = current.logLevel;
     isTrusted = addressesIn(current.trustedProxies);
     publisherGate.allow(current.kvPublishers);
-    for (const listener of [server, operators]) {
-      if (tls !== null && listener instanceof TlsServer) listener.setSecureContext(tls);
-    }
-    if (tls !== null) health?.renew(tls);
     context.access.configure(clientKeys([...current.apiKeys, ...apiKeys], current.tenants), current, tls?.ca ?? null);
     const specs = [...current.workers, ...workers];
     fleet.want(
@@ -290,6 +267,24 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
       specs.filter(({ dns }) => dns !== true),
     );
     discovery.follow(specs.filter(({ dns }) => dns === true));
+  };
+  /** After the last request of a client. */
+  const end = async (): Promise<void> => {
+    context.shadows.close();
+    page.close();
+    // Closed last, so that operators can watch the shutdown.
+    await listeners.closeOperators();
+    selection?.close();
+    context.deadlines.close();
+    await peers?.close();
+    await discovery.close();
+    await Promise.all([...pools].map((pool) => pool.tokens.close()));
+    await fleet.close();
+    await tokenizers.close();
+    await recorder?.close();
+    await collector?.close();
+    await context.usage.close();
+    await listeners.closeHealth();
   };
   try {
     recorder = await openTrafficRecorder(config, {
@@ -302,52 +297,15 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     peers?.open();
     // Before listening, so that no request can arrive while the keys are missing.
     apply(config, files);
-    // The operators' listener first: if its port is taken, no client has been served.
-    if (operators !== null) await listenForOperators(operators, config, adminPort!);
-    if (config.healthPort !== 'none') health = await startHealthThread(context, config.healthPort, files.tls);
-    if (config.threads > 1) {
-      fronts = await Fronts.start(context, {
-        count: config.threads,
-        settings: () => frontSettings(live.current, loaded, context.tracing !== null),
-        onDeath: () => metrics.threadDeaths.inc(),
-      });
-      await fronts.listen(config);
-    } else await listen(server, config);
+    await listeners.open();
   } catch (error) {
-    await collector?.close();
-    await peers?.close();
-    await fronts?.close(0);
-    await health?.close();
-    operators?.close();
-    page.close();
-    await recorder?.close();
-    await context.usage.close();
-    context.deadlines.close();
-    await discovery.close();
-    await fleet.close();
-    await tokenizers.close();
+    await listeners.closeClients(0);
+    await end();
     throw error;
   }
-  const adminUrl = operators === null ? null : addressOf(operators, config.adminHost);
+  const { adminUrl, healthUrl } = listeners;
   announce(log, config, config.apiKeys.length + files.apiKeys.length, adminUrl);
-  const url = clientsUrl()!;
-  /** @returns how many answers were broken off */
-  const closeClients = async (graceMs: number): Promise<number> => {
-    let brokenOffAnswers = 0;
-    const breakOff = (): void => {
-      brokenOffAnswers = context.deadlines.breakOff(graceMs);
-      if (brokenOffAnswers > 0) log.warn({ brokenOffAnswers, shutdownGraceMs: graceMs }, 'answers broken off');
-    };
-    if (fronts === null) await closeServer(server, slots, graceMs, breakOff);
-    else {
-      // Answers of fronts are theirs; those that the owner gives through fronts are broken off here.
-      const timer = setTimeout(breakOff, graceMs);
-      const ofFronts = await fronts.close(graceMs);
-      clearTimeout(timer);
-      brokenOffAnswers += ofFronts;
-    }
-    return brokenOffAnswers;
-  };
+  const url = listeners.url!;
   const reloads = new ReloadQueue();
   let closing: Promise<Closed> | null = null;
   return {
@@ -359,7 +317,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     },
     url,
     adminUrl: adminUrl ?? url,
-    healthUrl: health === null ? null : urlOf(files.tls !== null, config.host, health.port),
+    healthUrl,
     tokenizerName: tokenizer?.name ?? config.tokenizer,
     router: (model) => [...pools].find((pool) => pool.model(model) !== undefined)?.router ?? null,
     whenReady: (timeoutMs, engineCount = fleet.engines.length) => whenReady(fleet.engines, engineCount, timeoutMs),
@@ -370,26 +328,12 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     close: () => {
       closing ??= (async () => {
         stopping = true;
-        health?.beat();
+        listeners.stopping();
         const { shutdownNoticeMs, shutdownGraceMs } = live.current;
         log.info({ shutdownNoticeMs, shutdownGraceMs }, 'stopping');
         if (shutdownNoticeMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownNoticeMs));
-        const brokenOffAnswers = await closeClients(shutdownGraceMs);
-        context.shadows.close();
-        page.close();
-        // Closed last, so that operators can watch the shutdown.
-        if (operators !== null) await closeServer(operators, operatorSlots, 0, () => undefined);
-        selection?.close();
-        context.deadlines.close();
-        await peers?.close();
-        await discovery.close();
-        await Promise.all([...pools].map((pool) => pool.tokens.close()));
-        await fleet.close();
-        await tokenizers.close();
-        await recorder?.close();
-        await collector?.close();
-        await context.usage.close();
-        await health?.close();
+        const brokenOffAnswers = await listeners.closeClients(shutdownGraceMs);
+        await end();
         log.info({ brokenOffAnswers }, 'stopped');
         return { brokenOffAnswers };
       })();

@@ -40,7 +40,7 @@ function hold(engine: FakeEngine): FakeRequest[] {
 describe('close', () => {
   it('is not ready at once, accepts requests for shutdownNoticeMs, then no more connections', async () => {
     const engine = await harness.engine();
-    const gateway = await harness.gateway({ workers: [engine.url], shutdownNoticeMs: 300, shutdownGraceMs: 5000 });
+    const gateway = await harness.gateway({ workers: [engine.url], shutdownNoticeMs: 2000, shutdownGraceMs: 5000 });
     const held = hold(engine);
     const running = stream(gateway);
     await eventually(() => held.length === 1);
