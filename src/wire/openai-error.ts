@@ -23,6 +23,8 @@ export class RequestError extends Error {
   readonly code: string;
   /** When the client may retry; null if unknown. */
   readonly retryAfterS: number | null;
+  /** Added to the answer. */
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     status: number,
@@ -30,6 +32,7 @@ export class RequestError extends Error {
     message: string,
     param: string | null = null,
     retryAfterS: number | null = null,
+    headers: Readonly<Record<string, string>> = {},
   ) {
     super(message);
     this.name = 'RequestError';
@@ -37,6 +40,7 @@ export class RequestError extends Error {
     this.code = code;
     this.param = param;
     this.retryAfterS = retryAfterS;
+    this.headers = headers;
     this.type = status >= 500 ? 'server_error' : (typesOfStatus.get(status) ?? 'invalid_request_error');
   }
 

@@ -96,6 +96,8 @@ const ofPrompts = ['/select', '/reserve', '/overlap', '/potential-loads'];
 /** Every route with a call of it. */
 const calls: readonly (readonly [method: string, path: string, options: CallOptions])[] = [
   ...ofPrompts.map((path) => ['POST', path, { body: { tokens } }] as const),
+  ['GET', '/overlap?tokens=1,2,3', { route: '/overlap' }],
+  ['GET', '/potential-loads?tokens=1,2,3', { route: '/potential-loads' }],
   ['POST', '/reservations/z/first-token', { route: firstToken }],
   ['POST', '/reservations/z/output', { route: output, body: { tokens: 1 } }],
   ['GET', '/reservations/z', { route: reservation }],
@@ -134,6 +136,31 @@ describe('the OpenAPI description', () => {
         expect(status, JSON.stringify(answer)).toBe(200);
         if (path === '/reserve') await call('DELETE', `/reservations/${answer.id}`, { route: reservation });
       }
+    }
+  });
+
+  it('has the same answers to prompts in queries', async () => {
+    for (const [path, more] of [
+      ['/overlap', {}],
+      ['/potential-loads', { max_tokens: 4, n: 2 }],
+    ] as const) {
+      // A text of digits stays a text.
+      for (const prompt of [{ tokens }, { text: '123' }, { text: 'a,b & c', salt: '7' }]) {
+        const fields = { model: 'fake', ...prompt, ...more };
+        const query = new URLSearchParams(
+          Object.entries(fields).map(([name, value]): [string, string] => [name, String(value)]),
+        );
+        const { body: expected } = await call('POST', path, { body: fields });
+        const asked = await call('GET', `${path}?${query}`, { route: path });
+        expect(asked).toEqual({ status: 200, body: expected });
+      }
+      expect((await call('GET', `${path}?tokens=1&id=2`, { route: path })).status).toBe(400);
+      expect((await call('GET', `${path}?tokens=1&model=nobody`, { route: path })).status).toBe(404);
+      expect((await call('GET', `${path}?tokens=1`, { route: path, of: lonely })).status).toBe(503);
+      const { status, headers } = await fetch(gateway.url + path, {
+        ...{ method: 'DELETE', headers: { authorization: `Bearer ${secret('proxy')}` } },
+      });
+      expect([status, headers.get('allow')]).toEqual([405, 'GET, HEAD, POST']);
     }
   });
 

@@ -3,7 +3,6 @@
 import type { ServerResponse } from 'node:http';
 import { errorBody } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import { LimitReached } from './limit-reached.ts';
 import { hasBody } from './request-body.ts';
 
 /** `Retry-After` when no worker is ready: the next probe may find one. */
@@ -61,10 +60,9 @@ export function replyError(
 ): void {
   const afterS = error.retryAfterS ?? (error.status === 503 ? retryAfterS : null);
   const retry: Record<string, string> = afterS === null ? {} : { 'retry-after': String(afterS) };
-  const limits = error instanceof LimitReached ? error.headers : {};
   replyJson(response, error.status, errorBody(response.req.url ?? '/', error), {
     ...headers,
-    ...limits,
+    ...error.headers,
     ...retry,
   });
 }

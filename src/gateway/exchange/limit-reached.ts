@@ -5,8 +5,6 @@ import { RequestError } from '../../wire/openai-error.ts';
 export class LimitReached extends RequestError {
   /** Name of the setting. */
   readonly limit: string;
-  /** Added to the answer. */
-  readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     limit: string,
@@ -16,8 +14,7 @@ export class LimitReached extends RequestError {
     retryAfterS: number | null = null,
     headers: Readonly<Record<string, string>> = {},
   ) {
-    super(status, code, message, null, retryAfterS);
+    super(status, code, message, null, retryAfterS, headers);
     this.limit = limit;
-    this.headers = headers;
   }
 }

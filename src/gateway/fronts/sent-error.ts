@@ -18,8 +18,8 @@ export class RemoteFault extends Error {
 export function sentError(error: unknown): SentError {
   const nothing = { param: null, retryAfterS: null, limit: null, headers: {} };
   if (error instanceof RequestError) {
-    const { message, status, code, param, retryAfterS } = error;
-    const { limit, headers } = error instanceof LimitReached ? error : nothing;
+    const { message, status, code, param, retryAfterS, headers } = error;
+    const { limit } = error instanceof LimitReached ? error : nothing;
     return { message, status, code, param, retryAfterS, limit, headers };
   }
   if (!(error instanceof Error)) return { ...nothing, message: String(error), status: null, code: null };
@@ -30,7 +30,7 @@ export function sentError(error: unknown): SentError {
 export function errorOf({ message, status, code, param, retryAfterS, limit, headers }: SentError): Error {
   if (status === null) return new RemoteFault(message, code);
   if (limit !== null) return new LimitReached(limit, status, code!, message, retryAfterS, headers);
-  return new RequestError(status, code!, message, param, retryAfterS);
+  return new RequestError(status, code!, message, param, retryAfterS, headers);
 }
 
 export function sentOutcome(outcome: RelayOutcome): SentOutcome {

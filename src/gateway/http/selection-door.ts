@@ -9,6 +9,7 @@ import type { Fields } from '../inference/request-fields.ts';
 import { serveLines } from '../selection/line-connection.ts';
 import { openApi } from '../selection/openapi.ts';
 import { answered, type OperationName, operateAll } from '../selection/operations.ts';
+import { QueryFields } from '../selection/query-fields.ts';
 import { queryValues, readObject } from '../selection/read-fields.ts';
 import { Holder } from '../selection/reservation-table.ts';
 import { Caller, type Selection } from '../selection/selection.ts';
@@ -30,12 +31,10 @@ const loadsPath = '/loads';
 const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/select', { POST: withFields('select', ({ selection }, caller, fields) => selection.select(caller, fields)) }],
   ['/reserve', { POST: withFields('reserve', ({ selection }, caller, fields) => selection.reserve(caller, fields)) }],
-  ['/overlap', { POST: withFields('overlap', ({ selection }, caller, fields) => selection.overlap(caller, fields)) }],
+  ['/overlap', looked('overlap', ({ selection }, caller, fields) => selection.overlap(caller, fields))],
   [
     '/potential-loads',
-    {
-      POST: withFields('potential-loads', ({ selection }, caller, fields) => selection.potentialLoads(caller, fields)),
-    },
+    looked('potential-loads', ({ selection }, caller, fields) => selection.potentialLoads(caller, fields)),
   ],
   ['/batch', { POST: answerBatch }],
   ['/connection', { POST: answerLines }],
@@ -104,11 +103,18 @@ function reservationRoutes(path: string): Methods<Answer> {
   }
 }
 
+type Work = (call: Call, caller: Caller, fields: Fields) => Promise<object>;
+
+/** An operation that only looks: with a JSON body, or with what fits a query. */
+function looked(name: OperationName, work: Work): Methods<Answer> {
+  return {
+    GET: (call) => reply(call, name, (caller) => work(call, caller, new QueryFields(call.exchange.query))),
+    POST: withFields(name, work),
+  };
+}
+
 /** An operation with a JSON body. */
-function withFields(
-  name: OperationName,
-  work: (call: Call, caller: Caller, fields: Fields) => Promise<object>,
-): Answer {
+function withFields(name: OperationName, work: Work): Answer {
   return async (call) => {
     const fields = await readFields(call);
     if (fields !== null) await reply(call, name, (caller) => work(call, caller, fields));

@@ -11,6 +11,7 @@ import { readBody } from '../exchange/request-body.ts';
 import { describeWorkers } from './admin-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
+import { notAllowed } from './route-table.ts';
 import { adapterAction, changeAdapters } from './worker-adapters.ts';
 
 export const workersPrefix = '/workers/';
@@ -44,7 +45,7 @@ export async function answerWorkerAction(context: GatewayContext, exchange: Exch
   const { method = 'GET' } = exchange.request;
   const adapters = adapterAction(path);
   if (adapters !== null) {
-    if (method !== 'POST') throw new RequestError(405, 'method_not_allowed', `this takes POST, not ${method}`);
+    if (method !== 'POST') throw notAllowed(method, ['POST']);
     const loader = engineOf(context, unescapeId(path.slice(0, -`/${adapters}`.length)));
     return await changeAdapters(context, exchange, loader, adapters);
   }
@@ -64,10 +65,8 @@ export async function answerWorkerAction(context: GatewayContext, exchange: Exch
       context.fleet.remove(engine.url);
       context.log.info({ engine: engine.url, by: 'admin' }, 'removing worker');
       return reply(context, exchange, 202, engine.url);
-    default: {
-      const allowed = drains ? 'POST, DELETE' : 'GET, PATCH, DELETE';
-      throw new RequestError(405, 'method_not_allowed', `this takes ${allowed}, not ${method}`);
-    }
+    default:
+      throw notAllowed(method, drains ? ['POST', 'DELETE'] : ['GET', 'PATCH', 'DELETE']);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import type { OperationName } from './operations.ts';
+import { choiceQuery, promptQuery } from './query-fields.ts';
 import * as shapes from './shapes.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -96,9 +97,16 @@ function describe(): Json {
         },
       },
       '/overlap': {
+        get: looked('overlapByQuery', 'What each worker holds of a short prompt.', promptQuery, 'Overlaps'),
         post: operation('overlap', 'What each worker holds of a prompt.', ofPrompt, 'PromptBody', 'Overlaps'),
       },
       '/potential-loads': {
+        get: looked(
+          'potentialLoadsByQuery',
+          'The load of each worker, were a request with this short prompt placed there.',
+          choiceQuery,
+          'PotentialLoads',
+        ),
         post: operation(
           'potentialLoads',
           'The load of each worker, were the request placed there.',
@@ -171,6 +179,22 @@ function operation(
       ),
       default: { description: 'Any other error, such as a limit of the listener.', content: json(ref('Error')) },
     },
+  };
+}
+
+/** The same as the operation with a body, for what fits a query. */
+function looked(id: string, summary: string, names: readonly string[], answer: string): Json {
+  const { properties } = schemaOf(shapes.selectBody, 'input') as {
+    readonly properties: Readonly<Record<string, Json>> & { readonly tokens: { readonly oneOf: readonly Json[] } };
+  };
+  return {
+    ...operation(id, summary, [400, 404, 503], null, answer),
+    parameters: names.map((name) => ({
+      ...{ name, in: 'query', required: false },
+      // Ids with commas: 1,2,3
+      ...(name === 'tokens' && { style: 'form', explode: false }),
+      schema: name === 'tokens' ? properties.tokens.oneOf[0] : properties[name],
+    })),
   };
 }
 
