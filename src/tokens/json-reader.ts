@@ -1,6 +1,7 @@
 // Reads JSON in steps: linear in its length, without recursion, within limits.
 
-import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from './json-values.ts';
+import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonNameCharsMax, jsonValuesMax } from './json-values.ts';
+import { TokenList } from './token-list.ts';
 
 /** As in Python. */
 const integerDigitsMax = 4300;
@@ -188,6 +189,10 @@ export class JsonReader {
     if (code !== quoteCode) throw this.#unexpected();
     const name = this.#readString();
     if (name === null) return false;
+    if (name.length > jsonNameCharsMax) {
+      const message = `a name in it has more than ${jsonNameCharsMax} characters (jsonNameCharsMax)`;
+      throw new JsonError(message, 'jsonNameCharsMax');
+    }
     this.#names[this.#containers.length - 1] = name;
     this.#next = 'colon';
     return false;
@@ -377,23 +382,4 @@ function integer(text: string): number | bigint {
   const value = BigInt(text);
   const small = Number(value);
   return Number.isSafeInteger(small) ? small : value;
-}
-
-/** A growing list of token ids. */
-class TokenList {
-  length = 0;
-  #ids: Uint32Array = new Uint32Array(64);
-
-  push(id: number): void {
-    if (this.length === this.#ids.length) {
-      const grown = new Uint32Array(this.length * 2);
-      grown.set(this.#ids);
-      this.#ids = grown;
-    }
-    this.#ids[this.length++] = id;
-  }
-
-  end(): Uint32Array {
-    return this.#ids.slice(0, this.length);
-  }
 }

@@ -21,11 +21,13 @@ export type JsonObject = ReadonlyMap<string, Json>;
 export const jsonDepthMax = 500;
 /** Limit on values in one document; an object with two members counts as three. */
 export const jsonValuesMax = 250_000;
+/** Limit on the characters of a member's name: V8 hashes longer strings by their length alone, so they all collide. */
+export const jsonNameCharsMax = 16_383;
 
 /** The text is not JSON, or exceeds a limit. */
 export class JsonError extends Error {
   /** The exceeded limit; null if the text is not JSON. */
-  readonly limit: 'jsonDepthMax' | 'jsonValuesMax' | 'integerDigitsMax' | null;
+  readonly limit: 'jsonDepthMax' | 'jsonValuesMax' | 'jsonNameCharsMax' | 'integerDigitsMax' | null;
 
   constructor(message: string, limit: JsonError['limit'] = null) {
     super(message);

@@ -14,10 +14,7 @@ export const modelLengthMax = 1024;
 
 /** @param contentType of the request, or null */
 export function readJsonModel(body: Buffer, contentType: string | null): ModelReading {
-  const type = /^\s*application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
-  if (contentType === null || !type.test(contentType)) {
-    return wrong('the content-type must be application/json, in UTF-8');
-  }
+  if (!isJsonType(contentType)) return wrong(otherType);
   let value: unknown;
   try {
     value = JSON.parse(utf8.decode(body));
@@ -26,9 +23,21 @@ export function readJsonModel(body: Buffer, contentType: string | null): ModelRe
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return wrong('the body must be a JSON object');
-  if (namesTwice(body, 'model')) return wrong('the body names the model twice');
+  if (namesTwice(body, 'model')) return wrong(namedTwice);
   const { model = null } = value as { model?: unknown };
-  const length = lengthOfJson(value as Record<string, unknown>);
+  return readingOf(model, lengthOfJson(value as Record<string, unknown>));
+}
+
+/** Why the bodies of other types are refused. */
+export const otherType = 'the content-type must be application/json, in UTF-8';
+export const namedTwice = 'the body names the model twice';
+
+export function isJsonType(contentType: string | null): boolean {
+  return contentType !== null && /^\s*application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(contentType);
+}
+
+/** @param model the value of the member; null: there is none */
+export function readingOf(model: unknown, length: BodyLength): ModelReading {
   if (model === null) return { kind: 'model', model, length };
   if (typeof model !== 'string') return wrong('model must be a string');
   if (model.length > modelLengthMax) return wrong(`model is longer than ${modelLengthMax} characters`);

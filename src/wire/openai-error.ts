@@ -15,6 +15,10 @@ const typesOfStatus: ReadonlyMap<number, string> = new Map([
   [429, 'rate_limit_error'],
 ]);
 
+/** Longer messages and names of fields are cut: they quote what the client or an engine sent. */
+const messageCharsMax = 2000;
+const paramCharsMax = 256;
+
 /** An expected failure of a request, with the status and envelope for the client. */
 export class RequestError extends Error {
   readonly status: number;
@@ -34,11 +38,11 @@ export class RequestError extends Error {
     retryAfterS: number | null = null,
     headers: Readonly<Record<string, string>> = {},
   ) {
-    super(message);
+    super(cut(message, messageCharsMax));
     this.name = 'RequestError';
     this.status = status;
     this.code = code;
-    this.param = param;
+    this.param = param === null ? null : cut(param, paramCharsMax);
     this.retryAfterS = retryAfterS;
     this.headers = headers;
     this.type = status >= 500 ? 'server_error' : (typesOfStatus.get(status) ?? 'invalid_request_error');
@@ -47,4 +51,8 @@ export class RequestError extends Error {
   body(): OpenAiErrorBody {
     return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
   }
+}
+
+function cut(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : `${text.slice(0, charsMax)} ...`;
 }

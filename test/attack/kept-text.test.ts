@@ -54,6 +54,11 @@ const bodies: readonly [what: string, path: string, body: Body][] = [
     '/v1/messages',
     (name, text) => ({ ...chat, metadata: { user_id: name }, messages: messages(text) }),
   ],
+  [
+    'a long salt',
+    '/v1/completions',
+    (name, text) => ({ ...chat, cache_salt: name + text.slice(0, 60_000), prompt: text }),
+  ],
   ['a salt', '/v1/completions', (name, text) => ({ ...chat, cache_salt: name, prompt: text })],
   [
     'an early deletion',

@@ -4,7 +4,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { JsonText, parseJson } from '../../src/tokens/exact-json.ts';
 import { type JsonOptions, JsonReader } from '../../src/tokens/json-reader.ts';
-import { type Json, JsonError, JsonFloat, jsonDepthMax, jsonValuesMax } from '../../src/tokens/json-values.ts';
+import {
+  type Json,
+  JsonError,
+  JsonFloat,
+  jsonDepthMax,
+  jsonNameCharsMax,
+  jsonValuesMax,
+} from '../../src/tokens/json-values.ts';
 
 /** Parses in steps of `units`. */
 function parseInSteps(text: string, units: number, options: JsonOptions = {}): Json {
@@ -115,12 +122,15 @@ describe('a value', () => {
     expect(failure('NaN').limit).toBe(null);
   });
 
-  it('is limited in depth, values and digits', () => {
+  it('is limited in depth, values, names and digits', () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
     expect(parseJson(nested(jsonDepthMax))).toBeInstanceOf(Array);
     expect(failure(nested(jsonDepthMax + 1)).limit).toBe('jsonDepthMax');
     expect(failure(nested(1_000_000)).limit).toBe('jsonDepthMax');
     expect(failure(`[${'1,'.repeat(jsonValuesMax)}1]`).limit).toBe('jsonValuesMax');
+    const named = (chars: number): string => `[{"${'n'.repeat(chars)}":1}]`;
+    expect(parseJson(named(jsonNameCharsMax))).toBeInstanceOf(Array);
+    expect(failure(named(jsonNameCharsMax + 1)).limit).toBe('jsonNameCharsMax');
     expect(failure('1'.repeat(5000)).limit).toBe('integerDigitsMax');
   });
 

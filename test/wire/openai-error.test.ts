@@ -14,4 +14,10 @@ describe('RequestError', () => {
     expect(new RequestError(500, 'c', 'm').type).toBe('server_error');
     expect(new RequestError(503, 'c', 'm').body().error.param).toBe(null);
   });
+
+  it('quotes no more than a part of what a client sent', () => {
+    const { error } = new RequestError(404, 'c', 'm'.repeat(1_000_000), 'p'.repeat(1_000_000)).body();
+    expect(error.message).toMatch(/^m{2000} \.\.\.$/);
+    expect(error.param).toMatch(/^p{256} \.\.\.$/);
+  });
 });

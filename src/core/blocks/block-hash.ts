@@ -78,6 +78,7 @@ export class BlockHasher {
     const known = this.#roots.get(key);
     if (known) return known;
     const root = this.#hashText(key);
+    if (key.length > rootLengthMax) return root;
     if (this.#roots.size >= rootsMax) this.#roots.clear();
     this.#roots.set(key, root);
     return root;
@@ -146,3 +147,5 @@ export class BlockHasher {
 
 /** Cached roots (block size x LoRA x salt). Salts come from clients, so the cache is dropped when it is full. */
 const rootsMax = 4096;
+/** A root with a longer key is not cached. */
+const rootLengthMax = 1024;

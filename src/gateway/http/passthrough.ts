@@ -15,6 +15,7 @@ import { routeHeaders } from '../inference/attempts.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { answerMeasured } from '../inference/measured-inference.ts';
+import { readMeasuredJson } from '../inference/measured-json.ts';
 import { drawKey, overRoutes } from '../inference/over-routes.ts';
 import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
 import { sessionOf } from '../inference/routing-overrides.ts';
@@ -29,7 +30,12 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return;
   makeRoomForJson(body, exchange.lease);
-  const reading = readModel(body, exchange.header('content-type'));
+  const isJson = readModel === readJsonModel;
+  const type = exchange.header('content-type');
+  const reading = isJson
+    ? await readMeasuredJson(body, type, async () => context.intakeSlices.take() ?? undefined)
+    : readModel(body, type);
+  if (exchange.gone) return;
   if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
   exchange.mustName(reading.model);
   const rights = rightsOf(exchange.key, context.config.host);
@@ -39,7 +45,6 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const asked = resolved.route?.asked ?? resolved.model;
   exchange.asksFor(asked);
   exchange.trace?.asks({ model: asked, stream: null, maxOutputTokens: null, sequences: 1 });
-  const isJson = readModel === readJsonModel;
   const limited = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const answer = new ClientAnswer(exchange, null);
   const serve = (one: ResolvedModel, tries: Tries): Promise<void> => {

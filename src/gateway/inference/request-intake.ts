@@ -3,6 +3,7 @@
 import { chatFacts } from '../../tokens/chat-facts.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/json-values.ts';
+import { modelLengthMax } from '../../wire/json-model.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '../prompts/prompt-input.ts';
 import { priorityMax, priorityMin } from './client-rights.ts';
@@ -45,6 +46,8 @@ export interface InferenceRequest {
 export const choicesMax = 4096;
 /** Messages of one chat. */
 export const messagesMax = 20_000;
+/** Salts are hashed in one step. */
+export const cacheSaltLengthMax = 65_536;
 /** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
 const inlineBytesMax = 131_072;
 /** Units of a larger body parsed per turn of the event loop: about 4 ms. */
@@ -138,13 +141,19 @@ function readCommon(
   fields: RequestFields,
 ): Pick<InferenceRequest, 'model' | 'repeatsModel' | 'stream' | 'cacheSalt' | 'priority' | 'statesPriority'> {
   return {
-    model: fields.text('model'),
+    model: shortText(fields, 'model', modelLengthMax),
     repeatsModel: fields.repeats('model'),
     stream: fields.flag('stream') ?? false,
-    cacheSalt: fields.text('cache_salt'),
+    cacheSalt: shortText(fields, 'cache_salt', cacheSaltLengthMax),
     priority: fields.integer('priority', priorityMin, priorityMax) ?? 0,
     statesPriority: fields.has('priority'),
   };
+}
+
+function shortText(fields: RequestFields, name: string, lengthMax: number): string | null {
+  const text = fields.text(name);
+  if (text === null || text.length <= lengthMax) return text;
+  throw invalid(name, `${name} is longer than ${lengthMax} characters`);
 }
 
 function readTruncation(fields: RequestFields): number | 'context' | null {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  cacheSaltLengthMax,
   choicesMax,
   type InferenceApi,
   type InferenceRequest,
@@ -157,6 +158,8 @@ describe('readInferenceRequest', () => {
     ['completions', { prompt: ['x', 'y'], n: choicesMax }, 'n'],
     ['completions', { prompt: Array.from({ length: choicesMax + 1 }, () => 'x') }, 'prompt'],
     ['completions', { prompt: 'x', cache_salt: 1 }, 'cache_salt'],
+    ['completions', { prompt: 'x', cache_salt: 's'.repeat(cacheSaltLengthMax + 1) }, 'cache_salt'],
+    ['completions', { prompt: 'x', model: 'm'.repeat(1025) }, 'model'],
     ['completions', { prompt: 'x', truncate_prompt_tokens: -2 }, 'truncate_prompt_tokens'],
     ['chat', { messages: [] }, 'messages'],
     ['chat', { messages: ['x'] }, 'messages[0]'],

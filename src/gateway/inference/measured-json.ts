@@ -1,0 +1,46 @@
+// Reads the model and the length of a JSON body whose prompt is not tokenized: a large one in several turns.
+
+import { isUtf8 } from 'node:buffer';
+import { JsonFloat } from '../../tokens/json-values.ts';
+import { lengthOfMembers } from '../../wire/body-length.ts';
+import {
+  isJsonType,
+  type ModelReading,
+  namedTwice,
+  otherType,
+  readingOf,
+  readJsonModel,
+} from '../../wire/json-model.ts';
+import { RequestFields } from './request-fields.ts';
+
+/** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
+const inlineBytesMax = 131_072;
+/** Units of a larger body parsed per turn of the event loop: about 4 ms. */
+const unitsPerTurn = 16_384;
+
+/**
+ * @param turn settles in a later turn of the event loop; called between two parts of a large body
+ * @throws RequestError 400 as a rejection, if a large body is not JSON or exceeds its limits
+ */
+export function readMeasuredJson(
+  body: Buffer,
+  contentType: string | null,
+  turn: () => Promise<void>,
+): ModelReading | Promise<ModelReading> {
+  if (body.length <= inlineBytesMax || !isJsonType(contentType)) return readJsonModel(body, contentType);
+  return readInTurns(body, turn);
+}
+
+async function readInTurns(body: Buffer, turn: () => Promise<void>): Promise<ModelReading> {
+  if (!isUtf8(body)) return { kind: 'wrong', message: otherType };
+  const fields = new RequestFields(body, { tokenLists: true });
+  while (!fields.read(unitsPerTurn)) await turn();
+  if (fields.repeats('model')) return { kind: 'wrong', message: namedTwice };
+  const members = new Map<string, unknown>();
+  for (const name of fields.names()) members.set(name, fields.value(name));
+  return readingOf(fields.value('model'), lengthOfMembers(members, isNumber));
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number' || typeof value === 'bigint' || value instanceof JsonFloat;
+}
