@@ -4,6 +4,7 @@
 // Operations are started in the order of their lines; answers come as they are ready, each with the tag of its line.
 
 import type { BodyBudget, BodyLease } from '../exchange/body-budget.ts';
+import { drained } from '../exchange/drained.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parsedBytes } from '../exchange/json-weight.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
@@ -48,7 +49,6 @@ export async function serveLines(
   // At once, so that the client knows that it may go on.
   response.flushHeaders();
   const open = new Set<Promise<void>>();
-  const drained = (): Promise<void> => new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
   try {
     for await (const line of linesOf(context, exchange)) {
       if (exchange.gone) break;
@@ -64,7 +64,7 @@ export async function serveLines(
       );
       open.add(running);
       // A client that does not read its answers is not read either.
-      if (response.writableNeedDrain) await drained();
+      if (response.writableNeedDrain) await drained(response);
     }
     if (!exchange.gone) await Promise.all(open);
   } finally {
