@@ -18,3 +18,9 @@ export interface ClientUse extends TenantShare {
   /** `x-ratelimit-*` headers as names and values; none without a limit. */
   headers(): readonly string[];
 }
+
+/** The use of work that is no HTTP request itself. */
+export interface WorkUse extends ClientUse {
+  /** Ends what is reserved. Later calls do nothing. */
+  end(): void;
+}

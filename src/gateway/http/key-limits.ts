@@ -6,7 +6,7 @@
 
 import type { GatewayConfig } from '../config/config.ts';
 import type { ClientKey } from '../config/tenants.ts';
-import type { ClientUse } from '../exchange/client-use.ts';
+import type { ClientUse, WorkUse } from '../exchange/client-use.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { minuteMs, RateWindow } from './rate-window.ts';
@@ -105,6 +105,7 @@ export class KeyLimits {
 
   /**
    * Counts a request as in flight until `work` has settled or thrown.
+   * @param usesTokens false: it is not refused for tokens that are used up
    * @throws RequestError 429 if a limit is reached; `work` is then not called
    */
   async within<T>(
@@ -112,15 +113,33 @@ export class KeyLimits {
     settings: KeyLimitSettings,
     nowMs: number,
     work: (use: ClientUse) => T | Promise<T>,
+    usesTokens = true,
   ): Promise<T> {
     const subjects = this.#subjects(key, settings);
     for (const subject of subjects) this.#admit(subject, tenantOf(key), nowMs);
-    const lease = new UseLease(this, key, subjects, settings.countCachedTokens, nowMs);
+    // Before the request is read: it would be refused for any tokens.
+    if (usesTokens) this.#mustHaveSome(subjects, key, nowMs);
+    const lease = new UseLease(this, key, subjects, settings.countCachedTokens);
+    lease.begin(nowMs);
     try {
       return await work(lease);
     } finally {
       lease.end();
     }
+  }
+
+  /**
+   * The tokens of work that is no request in flight, such as a reservation.
+   * @throws LimitReached 429 if there are none left
+   */
+  tokensOf(key: LimitedKey | null, settings: KeyLimitSettings, nowMs: number): WorkUse {
+    const subjects = this.#subjects(key, settings);
+    this.#mustHaveSome(subjects, key, nowMs);
+    return new UseLease(this, key, subjects, settings.countCachedTokens);
+  }
+
+  #mustHaveSome(subjects: readonly Subject[], key: LimitedKey | null, nowMs: number): void {
+    for (const subject of subjects) this.mustHaveTokens(subject, tenantOf(key), 1, nowMs);
   }
 
   /** @throws LimitReached if `tokens` do not fit under the limit */
@@ -197,8 +216,6 @@ export class KeyLimits {
       const waitMs = part < 1 ? minuteMs - (nowMs % minuteMs) : use.requests.waitMs(1, 0, part, nowMs);
       if (waitMs > 0) throw this.#refusal(subject, tenant, 'requestsPerMinute', '', Math.ceil(waitMs / 1000), nowMs);
     }
-    // Before the request is read: it would be refused for any tokens.
-    this.mustHaveTokens(subject, tenant, 1, nowMs);
   }
 
   #partOf({ name }: Subject, max: number, of: LimitedUse): number {
@@ -239,8 +256,8 @@ const limitTexts = {
   tokensPerMinute: 'tokens a minute',
 } as const;
 
-/** The use of one request, which ends with it. */
-class UseLease implements ClientUse {
+/** The use of one request, which ends with it, or of other work. */
+class UseLease implements WorkUse {
   readonly #limits: KeyLimits;
   readonly #subjects: readonly Subject[];
   readonly #countsCached: boolean;
@@ -248,21 +265,21 @@ class UseLease implements ClientUse {
   readonly tenant: string;
   readonly weight: number;
   #reserved: number | null = null;
+  #inFlight = false;
 
-  constructor(
-    limits: KeyLimits,
-    key: LimitedKey | null,
-    subjects: readonly Subject[],
-    countsCached: boolean,
-    nowMs: number,
-  ) {
+  constructor(limits: KeyLimits, key: LimitedKey | null, subjects: readonly Subject[], countsCached: boolean) {
     this.#limits = limits;
     this.#subjects = subjects;
     this.#countsCached = countsCached;
     this.key = key?.name ?? null;
     this.tenant = tenantOf(key);
     this.weight = key?.ofTenant?.weight ?? 1;
-    for (const { use } of subjects) {
+  }
+
+  /** It is a request in flight. */
+  begin(nowMs: number): void {
+    this.#inFlight = true;
+    for (const { use } of this.#subjects) {
       use.inFlight += 1;
       use.requests.add(1, nowMs);
     }
@@ -293,6 +310,8 @@ class UseLease implements ClientUse {
 
   end(): void {
     this.#release();
+    if (!this.#inFlight) return;
+    this.#inFlight = false;
     for (const { use } of this.#subjects) use.inFlight -= 1;
   }
 

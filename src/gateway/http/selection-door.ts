@@ -1,6 +1,7 @@
 // The routes of the selection service, at the clients' port: access, limits, bodies, answers.
 
 import { RequestError } from '../../wire/openai-error.ts';
+import type { ClientUse } from '../exchange/client-use.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyError, replyJson, replyText } from '../exchange/http-reply.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
@@ -60,9 +61,12 @@ export async function serveSelection(
   slots.letIn(exchange.request);
   const { method = 'GET' } = exchange.request;
   const route = forMethod(routes.get(path) ?? reservationRoutes(path), method, path);
-  await keyLimits.within(exchange.key, config, performance.now(), () =>
-    withBody(context, exchange, () => route({ context, selection, exchange })),
-  );
+  const work = (use: ClientUse): void | Promise<void> => {
+    exchange.use = use;
+    return withBody(context, exchange, () => route({ context, selection, exchange }));
+  };
+  // Reservations alone use tokens: whoever has none left can still end those that it has.
+  await keyLimits.within(exchange.key, config, performance.now(), work, false);
 }
 
 function admit({ access, config }: GatewayContext, exchange: Exchange, path: string): void {
@@ -141,9 +145,16 @@ async function reply(
   exchange.whenGone(() => selection.release(caller));
   const { status, body, error } = await answered(context, caller, name, () => work(caller));
   if (exchange.gone) return;
-  const headers = { 'x-request-id': exchange.id };
+  const headers = headersOf(exchange);
   if (error === null) replyJson(exchange.response, status, body, headers);
   else replyError(exchange.response, error, headers);
+}
+
+function headersOf({ id, use }: Exchange): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = { 'x-request-id': id };
+  const limits = use?.headers() ?? [];
+  for (let i = 0; i < limits.length; i += 2) headers[limits[i]!] = limits[i + 1]!;
+  return headers;
 }
 
 async function answerBatch(call: Call): Promise<void> {
@@ -155,7 +166,7 @@ async function answerBatch(call: Call): Promise<void> {
   const results = await operateAll(context, selection, caller, fields);
   if (exchange.gone) return;
   const text = `{"results":[${results.join()}]}`;
-  replyText(exchange.response, 200, 'application/json', text, { 'x-request-id': exchange.id });
+  replyText(exchange.response, 200, 'application/json', text, headersOf(exchange));
 }
 
 async function answerLines({ context, selection, exchange }: Call): Promise<void> {

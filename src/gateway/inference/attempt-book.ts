@@ -64,6 +64,8 @@ export interface Booked extends Placeable {
   /** Learns from the usage that the engine reports. */
   learn(usage: Usage): void;
   readonly conversion?: Conversion | null;
+  /** The tokens are those that a caller reports, who sends the request itself. */
+  readonly isReported?: boolean;
   /** The worker keeps a response. */
   keeps?(id: string, worker: Worker, usage: Usage | null): void;
 }
@@ -93,7 +95,8 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
       hasUntried(pool, excluded()) &&
       (failure === 'full' || failure === 'absent' || (repeatable && retryBudget.take(performance.now()))),
     onFirstToken: () => engine.health.begun(),
-    onSpent: (spent) => charge(context, requester, model, spent),
+    onSpent: (spent) =>
+      charge(context, requester, model, booked.isReported === true ? { ...spent, source: 'caller' } : spent),
     onUsage: (usage) => booked.learn(usage),
     onResponse: (id, usage) => booked.keeps?.(id, worker, usage),
     conversion: booked.conversion ?? null,

@@ -1,6 +1,6 @@
 // Chooses a worker and books: at once, or after a wait in the pool's queue. On every error nothing stays booked.
 
-import type { WorkerIndex } from '../../core/index.ts';
+import { chargedTokens, type WorkerIndex } from '../../core/index.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { applicantOf } from '../inference/admission-applicant.ts';
 import { handOver, type Placed, place } from '../inference/admission-placing.ts';
@@ -37,17 +37,22 @@ export async function makeReservation(
 ): Promise<Made> {
   const { intake, excluded, isl, key } = wanted;
   const { pool, model, request } = intake;
-  if (waiting.gone) throw notMade(waiting, wanted);
   const sizes = pool.router.blockSizes();
-  let free: (() => void) | null = null;
+  const { use } = waiting;
+  let giveBack = (): void => undefined;
+  const free = (): void => {
+    giveBack();
+    use.end();
+  };
   let placed: Placed | null = null;
   let made = false;
   try {
-    free = memory.take(key, reservationBytes(isl, Math.min(...sizes, isl), pool.workerIds.size));
-    placed = wanted.waitMs === 0 ? placeNow(context, wanted) : await placeOrWait(context, waiting, wanted);
+    if (waiting.gone) throw notMade(waiting, wanted);
+    giveBack = memory.take(key, reservationBytes(isl, Math.min(...sizes, isl), pool.workerIds.size));
+    placed = wanted.waitMs === 0 ? placeNow(context, waiting, wanted) : await placeOrWait(context, waiting, wanted);
     // Also if it was cancelled after its worker was found.
     if (placed === null || waiting.gone) throw notMade(waiting, wanted);
-    const book = bookOf(context, waiting, withoutPrompt(intake), { placed, number: 1, tried: excluded });
+    const book = bookOf(context, waiting, bookable(intake), { placed, number: 1, tried: excluded });
     const parts = { id: waiting.id, placed, book, free, model, sequences: request.sequences };
     const reservation = new Reservation(parts);
     wanted.hold(reservation);
@@ -56,15 +61,16 @@ export async function makeReservation(
   } finally {
     if (!made) {
       placed?.lease.release('failed', performance.now());
-      free?.();
+      free();
     }
   }
 }
 
 /** A reservation lasts: it keeps the hashes that its booking counts, not the token ids that they were made from. */
-function withoutPrompt(intake: Booked): Booked {
+function bookable(intake: Booked): Booked {
   return {
     ...intake,
+    isReported: true,
     hashed: () => {
       throw new Error('a reservation is placed once');
     },
@@ -84,14 +90,15 @@ async function placeOrWait(
   }
 }
 
-/** @throws RequestError 429 if every worker is full, or others wait already */
-function placeNow(context: SelectionContext, { intake, excluded }: Wanted): Placed | null {
+/** @throws RequestError 429 if every worker is full, or others wait already, or the key's tokens are used up */
+function placeNow(context: SelectionContext, { use }: WaitingReservation, { intake, excluded }: Wanted): Placed | null {
   const { config } = context;
   const { router, desk } = intake.pool;
   const nowMs = performance.now();
-  const applicant = applicantOf(intake, excluded);
+  const applicant = applicantOf(intake, excluded, null, use);
   const request = applicant.request();
   if (config.queue && desk.waiting > 0) throw full();
+  if (use.limitsTokens) use.reserve(chargedTokens(request));
   const routed = config.queue ? router.admit(request, nowMs) : router.route(request, nowMs);
   if (routed.kind === 'held') throw full();
   if (routed.kind === 'refused') return null;

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Decision, Outcome } from '../../core/index.ts';
 import { ownCopy } from '../../tokens/own-copy.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { ApiKey } from '../config/api-keys.ts';
+import type { ClientKey } from '../config/tenants.ts';
 import type { Engine } from '../engines/engine.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { applicantOf, type Placeable } from '../inference/admission-applicant.ts';
@@ -12,6 +12,7 @@ import { type Fields, invalid } from '../inference/request-fields.ts';
 import { chosen, named, reservationAnswer, reservedAnswer, whereIs } from './answers.ts';
 import { callerGone, deletedFirst, ended, noWorker } from './errors.ts';
 import { makeReservation } from './make-reservation.ts';
+import { excludedOf, placeable, plainChoice } from './placeable.ts';
 import { type PlacedPrompt, readPrompt } from './prompts.ts';
 import { checked, checkedValue } from './read-fields.ts';
 import type { Reservation } from './reservation.ts';
@@ -29,7 +30,7 @@ const retryAfterS = 1;
 /** Who calls: one request, or one connection. */
 export class Caller {
   /** Null: the admin key, or none is needed. */
-  readonly key: ApiKey | null;
+  readonly key: ClientKey | null;
   readonly requestId: string;
   /** Holds what it reserves; null: the leases do alone. */
   readonly holder: Holder<Reservation> | null;
@@ -38,7 +39,7 @@ export class Caller {
   /** It can reserve nothing any more: nobody would release that. */
   gone = false;
 
-  constructor(key: ApiKey | null, requestId: string, holder: Holder<Reservation> | null) {
+  constructor(key: ClientKey | null, requestId: string, holder: Holder<Reservation> | null) {
     this.key = key;
     this.requestId = requestId;
     this.holder = holder;
@@ -91,8 +92,9 @@ export class Selection {
     const id = body.id === undefined ? randomUUID() : ownCopy(body.id);
     const leaseMs = leaseOf(body.leaseS, caller.holder !== null, config);
     const nowMs = performance.now();
+    const use = this.#context.keyLimits.tokensOf(caller.key, config, nowMs);
     const entry = this.#begin(caller, id, nowMs);
-    const waiting = new WaitingReservation(id, nowMs);
+    const waiting = new WaitingReservation(id, use, nowMs);
     this.#waiting.set(entry.key, waiting);
     caller.waiting.add(waiting);
     try {
@@ -340,44 +342,9 @@ export class Selection {
 
 function learnNothing(): void {}
 
-const plainChoice = { n: 1, stream: true };
-
 /** Ids belong to the key that made them: other callers can neither see nor end them. */
 function keyOf({ key }: Caller, id: string): string {
   return `${key?.name ?? ''} ${id}`;
-}
-
-/** Part of a request that the placing needs. */
-function placeable(
-  prompt: PlacedPrompt,
-  body: Pick<shapes.SelectBody, 'n' | 'stream'> & Partial<shapes.SelectBody>,
-  priority: number,
-): Placeable {
-  const { overlapWeight, temperature, slo } = body;
-  return {
-    ...prompt,
-    request: { maxOutputTokens: body.max_tokens ?? null, sequences: body.n, stream: body.stream },
-    overrides: {
-      ...{ priority, pin: null, session: null },
-      ...(overlapWeight !== undefined && { overlapWeight }),
-      ...(temperature !== undefined && { temperature }),
-      ...(slo !== undefined && { slo: sloOf(slo) }),
-    },
-  };
-}
-
-function sloOf({ ttftMs, tpotMs }: NonNullable<shapes.SelectBody['slo']>): { ttftMs?: number; tpotMs?: number } {
-  return { ...(ttftMs !== undefined && { ttftMs }), ...(tpotMs !== undefined && { tpotMs }) };
-}
-
-/** Ids of no worker are ignored: a worker may leave at any time. */
-function excludedOf({ pool }: PlacedPrompt, ids: readonly string[]): ReadonlySet<number> {
-  return new Set(
-    ids.flatMap((id) => {
-      const index = pool.find(id)?.membership?.index;
-      return index === undefined ? [] : [index];
-    }),
-  );
 }
 
 /** @throws RequestError 400 */

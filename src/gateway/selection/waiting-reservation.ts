@@ -1,5 +1,6 @@
 // A reservation that is being made: it can be cancelled while its prompt is tokenized and while it waits for room.
 
+import type { WorkUse } from '../exchange/client-use.ts';
 import type { Requester } from '../exchange/exchange.ts';
 
 /** Why it is cancelled. `waited`: as long as its caller wanted to wait. */
@@ -12,16 +13,17 @@ export class WaitingReservation implements Requester {
   record: Requester['record'] = null;
   /** The request itself goes from its caller to the engine, unseen. */
   readonly trace = null;
-  /** Whoever has the selection service is limited in its requests only. */
-  readonly use: null = null;
+  /** The tokens of its key and tenant; ended by whoever releases the reservation. */
+  readonly use: WorkUse;
   /** Resolves once it is made or has failed. */
   readonly settled: Promise<void>;
   #settle: () => void = () => undefined;
   #cancelled: Cancelled | null = null;
   #onGone: (() => void) | null = null;
 
-  constructor(id: string, startedMs: number) {
+  constructor(id: string, use: WorkUse, startedMs: number) {
     this.id = id;
+    this.use = use;
     this.startedMs = startedMs;
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;

@@ -15,7 +15,10 @@ export interface UsageEntry {
   /** Of the prompt's; null: the engine does not say. */
   readonly cachedTokens: number | null;
   readonly outputTokens: number;
-  /** `engine`: the engine's own usage. `gateway`: counted here, since the engine has not reported one. */
-  readonly source: 'engine' | 'gateway';
+  /**
+   * `engine`: the engine's own usage. `gateway`: counted here, since the engine has not reported one. `caller`: of a
+   * reservation, as its caller has reported.
+   */
+  readonly source: 'engine' | 'gateway' | 'caller';
   readonly outcome: Outcome;
 }

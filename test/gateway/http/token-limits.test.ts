@@ -37,6 +37,16 @@ class Request {
     this.end = end;
   }
 
+  /** Work that is no request, such as a reservation. @throws LimitReached */
+  static work(limits: KeyLimits, key: LimitedKey | null, nowMs: number): Request {
+    const use = limits.tokensOf(key, settings, nowMs);
+    return new Request(use, async () => {
+      use.end();
+      // Later calls do nothing.
+      use.end();
+    });
+  }
+
   /** @throws LimitReached */
   static async start(limits: KeyLimits, key: LimitedKey | null, nowMs: number, of = settings): Promise<Request> {
     return new Promise((resolve, reject) => {
@@ -63,6 +73,7 @@ describe('tokens per minute', () => {
       used: fc.integer({ min: 0, max: 400 }),
       /** Requests that stay under way meanwhile. */
       open: fc.nat(3),
+      isRequest: fc.boolean(),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
@@ -84,8 +95,8 @@ describe('tokens per minute', () => {
           counted.push({ minute: Math.floor(nowMs / 60_000), tokens: used });
           await request.end();
         };
-        const start = async (tokens: number): Promise<Request> => {
-          const request = await Request.start(limits, key, nowMs);
+        const start = async (tokens: number, isRequest: boolean): Promise<Request> => {
+          const request = isRequest ? await Request.start(limits, key, nowMs) : Request.work(limits, key, nowMs);
           try {
             request.use.reserve(tokens);
             return request;
@@ -94,13 +105,13 @@ describe('tokens per minute', () => {
             throw error;
           }
         };
-        for (const { gapMs, tokens, used, open: openMax } of steps) {
+        for (const { gapMs, tokens, used, open: openMax, isRequest } of steps) {
           nowMs += gapMs;
           while (open.length > openMax) await finishOne();
           const held = open.reduce((sum, { reserved }) => sum + reserved, 0);
           const fits = held + lastMinute() + tokens <= max + 1e-6;
           try {
-            open.push({ request: await start(tokens), reserved: tokens, used });
+            open.push({ request: await start(tokens, isRequest), reserved: tokens, used });
             expect(fits).toBe(true);
           } catch (error) {
             if (!(error instanceof LimitReached)) throw error;
@@ -110,10 +121,10 @@ describe('tokens per minute', () => {
             if (held > 0) continue;
             nowMs += error.retryAfterS! * 1000;
             // Where it is refused before it is read, there is room for a request of one token then.
-            const again = await start(tokens).catch((second: unknown) => {
+            const again = await start(tokens, isRequest).catch((second: unknown) => {
               if (!(second instanceof LimitReached)) throw second;
               nowMs += second.retryAfterS! * 1000;
-              return start(tokens);
+              return start(tokens, isRequest);
             });
             open.push({ request: again, reserved: tokens, used });
           }
