@@ -1,7 +1,9 @@
 // Bench of sharing between replicas: processor time of one replica that shares with others, against one that does not.
 //
 // The measured replica routes requests over eight workers and passes on their first tokens and ends, without HTTP. The
-// others do the same in a second process; all speak over a real nats-server. Both kinds of run take turns.
+// others do the same in a second process; all speak over a real nats-server. The kinds of run take turns: alone; sharing
+// with nobody over a link that drops everything, which is the price of keeping count and of writing; sharing. Prompts are
+// made and hashed before, so that the difference does not drown in their cost.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,13 +12,19 @@ import { BlockHasher, type Booking, Random, type RouteRequest } from '../src/cor
 import { resolveConfig } from '../src/gateway/config/config.ts';
 import type { KeyUse } from '../src/gateway/peers/key-shares.ts';
 import { NatsLink } from '../src/gateway/peers/nats-link.ts';
+import type { LinkListener, LinkStatus, PeerLink } from '../src/gateway/peers/peer-link.ts';
 import { Peers } from '../src/gateway/peers/peers.ts';
 import { Pool } from '../src/gateway/pools/pool.ts';
+import { announceOne } from './decision.ts';
 import { environment } from './measure.ts';
 
 const workerCount = 8;
 const blockSize = 16;
 const promptTokens = 2048;
+const prefixTokens = 1536;
+const prefixCount = 64;
+/** Prompts that take turns, each longer away than a request lives. */
+const promptCount = 2048;
 const firstTokenMs = 100;
 const endMs = 400;
 const settleMs = 1500;
@@ -24,35 +32,81 @@ const settleMs = 1500;
 const config = resolveConfig({ workers: ['http://127.0.0.1:9'] });
 const log = pino({ level: 'silent' });
 
+const kinds = ['alone', 'unheard', 'sharing'] as const;
+type Kind = (typeof kinds)[number];
+
+/** Processor time per second of a run, in cores. */
+interface Spent {
+  readonly alone: number;
+  /** Counts and writes what it would tell, but has no link. */
+  readonly unheard: number;
+  readonly sharing: number;
+}
+
 export interface SharingFigures {
   readonly requests: number;
-  /** Processor time per second of the run, in cores. */
-  readonly alone: number;
-  readonly sharing: number;
+  readonly rounds: readonly Spent[];
   readonly messagesInPerS: number;
+  readonly messagesOutPerS: number;
   readonly bytesInPerS: number;
 }
 
-/** A pool that takes requests at a steady rate, and its peers if it has a server. */
+/** Drops what it is given. */
+class NoLink implements PeerLink {
+  readonly status: LinkStatus = {
+    state: 'connected',
+    server: null,
+    reason: null,
+    connections: 1,
+    messagesIn: 0,
+    messagesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    droppedIn: 0,
+    droppedOut: 0,
+  };
+
+  open(listener: LinkListener): void {
+    listener.connected();
+  }
+
+  publish(): void {}
+
+  async ask(): Promise<null> {
+    return null;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function hashedPrompts(random: Random): RouteRequest[] {
+  const hasher = new BlockHasher();
+  const tokens = new Uint32Array(promptTokens);
+  return Array.from({ length: promptCount }, () => {
+    const prefix = random.below(prefixCount);
+    for (let i = 0; i < promptTokens; i++) tokens[i] = i < prefixTokens ? prefix * 7 + i : random.below(50_000);
+    return { prompts: [{ isl: promptTokens, hashes: [hasher.hash(tokens, blockSize)] }] };
+  });
+}
+
+/** A pool that takes requests at a steady rate, and its peers if it has a link. */
 class Sharer {
   readonly #pool = new Pool('model', config);
-  readonly #random: Random;
-  readonly #hasher = new BlockHasher();
+  readonly #prompts: readonly RouteRequest[];
   readonly peers: Peers | null;
   readonly #timers: NodeJS.Timeout[] = [];
   requests = 0;
 
-  constructor(seed: number, nats: string | null) {
-    this.#random = new Random(seed);
+  /** @param nats null: no link */
+  constructor(seed: number, kind: Kind, nats: string | null) {
+    this.#prompts = hashedPrompts(new Random(seed));
+    const { router } = this.#pool;
     for (let i = 0; i < workerCount; i++) {
-      this.#pool.router.addWorker({
-        id: `http://10.0.0.${i}:8000#0`,
-        blockSize,
-        capacityBlocks: 20_000,
-        source: 'events',
-      });
+      const id = `http://10.0.0.${i}:8000#0`;
+      const worker = router.addWorker({ id, blockSize, capacityBlocks: 20_000, source: 'events' });
+      announceOne(router, worker);
     }
-    this.peers = nats === null ? null : peersOf(this.#pool, `bench${seed}`, nats);
+    this.peers = kind === 'alone' ? null : peersOf(this.#pool, `bench${seed}`, kind === 'unheard' ? null : nats);
     this.peers?.open();
   }
 
@@ -74,14 +128,8 @@ class Sharer {
   }
 
   #request(): void {
-    this.requests += 1;
     const { router } = this.#pool;
-    const prefix = this.#random.below(64);
-    const tokens = Uint32Array.from({ length: promptTokens }, (_, i) =>
-      i < 1536 ? prefix * 7 + i : this.#random.below(50_000),
-    );
-    const hashes = [this.#hasher.hash(tokens, blockSize)];
-    const request: RouteRequest = { prompts: [{ isl: promptTokens, hashes }] };
+    const request = this.#prompts[this.requests++ % promptCount]!;
     const routed = router.route(request, performance.now());
     if (routed.kind !== 'routed') throw new Error(routed.reason);
     const booking: Booking = routed.bookings[0]!;
@@ -90,16 +138,16 @@ class Sharer {
   }
 }
 
-function peersOf(pool: Pool, replica: string, nats: string): Peers {
-  const access = resolveConfig({ workers: ['http://127.0.0.1:9'], nats: [nats] });
-  const link = new NatsLink({ access, cluster: 'bench', replica, log });
+function peersOf(pool: Pool, replica: string, nats: string | null): Peers {
+  const access = resolveConfig({ workers: ['http://127.0.0.1:9'], nats: nats === null ? [] : [nats] });
+  const link = nats === null ? new NoLink() : new NatsLink({ access, cluster: 'bench', replica, log });
   const uses = (): ReadonlyMap<null, KeyUse> => new Map();
   return new Peers({ config: access, pools: [pool], link, replica, version: '0', address: () => '', uses, log });
 }
 
 /** The other replicas, in a process of their own that ends with its parent. */
 export function runOthers(nats: string, count: number, requestsPerS: number): void {
-  for (let i = 0; i < count; i++) new Sharer(100 + i, nats).run(requestsPerS);
+  for (let i = 0; i < count; i++) new Sharer(100 + i, 'sharing', nats).run(requestsPerS);
   process.on('disconnect', () => process.exit());
 }
 
@@ -114,30 +162,39 @@ export async function measureSharing(
     rounds,
   }: { replicas: number; requestsPerS: number; seconds: number; rounds: number },
 ): Promise<SharingFigures> {
-  const spent = { alone: 0, sharing: 0 };
-  const all = { requests: 0, messages: 0, bytes: 0 };
+  const all = { requests: 0, in: 0, out: 0, bytes: 0 };
+  const spentIn: Spent[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const kind of ['alone', 'sharing'] as const) {
-      const others =
-        kind === 'alone' || script === null ? null : fork(script, [nats, `${replicas - 1}`, `${requestsPerS}`]);
-      const sharer = new Sharer(round + 1, kind === 'alone' ? null : nats);
+    const spent = { alone: 0, unheard: 0, sharing: 0 };
+    for (const kind of kinds) {
+      const args = [nats, `${replicas - 1}`, `${requestsPerS}`];
+      const others = kind !== 'sharing' || script === null ? null : fork(script, args);
+      const sharer = new Sharer(round + 1, kind, nats);
       sharer.run(requestsPerS);
       await new Promise((resolve) => setTimeout(resolve, settleMs));
-      const before = process.cpuUsage();
       const heard = sharer.peers?.linkStatus;
+      const before = process.cpuUsage();
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       const { user, system } = process.cpuUsage(before);
-      spent[kind] += (user + system) / 1e6 / seconds / rounds;
-      const { messagesIn = 0, bytesIn = 0 } = sharer.peers?.linkStatus ?? {};
+      spent[kind] = (user + system) / 1e6 / seconds;
+      const { messagesIn = 0, messagesOut = 0, bytesIn = 0 } = sharer.peers?.linkStatus ?? {};
       all.requests += sharer.requests;
-      all.messages += messagesIn - (heard?.messagesIn ?? 0);
+      all.in += messagesIn - (heard?.messagesIn ?? 0);
+      all.out += messagesOut - (heard?.messagesOut ?? 0);
       all.bytes += bytesIn - (heard?.bytesIn ?? 0);
       await sharer.close();
       if (others !== null) await ended(others);
     }
+    spentIn.push(spent);
   }
   const perS = (sum: number): number => sum / rounds / seconds;
-  return { ...spent, requests: all.requests, messagesInPerS: perS(all.messages), bytesInPerS: perS(all.bytes) };
+  return {
+    requests: all.requests,
+    rounds: spentIn,
+    messagesInPerS: perS(all.in),
+    messagesOutPerS: perS(all.out),
+    bytesInPerS: perS(all.bytes),
+  };
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -148,14 +205,19 @@ async function ended(child: ChildProcess): Promise<void> {
 
 export function printSharing(figures: SharingFigures, replicas: number, requestsPerS: number): void {
   const share = (cores: number): string => `${(100 * cores).toFixed(1)} %`;
+  const middleOf = (of: (spent: Spent) => number): string => {
+    const sorted = figures.rounds.map(of).sort((a, b) => a - b);
+    const middle = sorted[sorted.length >> 1]!;
+    return `${share(middle)} (${share(sorted[0]!)} to ${share(sorted.at(-1)!)})`;
+  };
   console.log(environment());
   console.log(
-    `${replicas} replicas, ${requestsPerS} requests/s each: routing alone takes ${share(figures.alone)} of a core,`,
+    `${replicas} replicas, ${requestsPerS} requests/s each, ${figures.rounds.length} rounds: median (least to most), of a core`,
   );
+  console.log(`routing alone: ${middleOf(({ alone }) => alone)}`);
+  console.log(`sharing costs: ${middleOf(({ alone, sharing }) => sharing - alone)}`);
+  console.log(`of that, to count and to write what is told: ${middleOf(({ alone, unheard }) => unheard - alone)}`);
   console.log(
-    `with sharing ${share(figures.sharing)}: sharing costs ${share(figures.sharing - figures.alone)} of a core`,
-  );
-  console.log(
-    `received: ${figures.messagesInPerS.toFixed(0)} messages/s, ${(figures.bytesInPerS / 1000).toFixed(0)} kB/s`,
+    `messages/s: ${figures.messagesOutPerS.toFixed(0)} sent, ${figures.messagesInPerS.toFixed(0)} received with ${(figures.bytesInPerS / 1000).toFixed(0)} kB/s`,
   );
 }

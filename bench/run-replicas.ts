@@ -1,4 +1,4 @@
-// Runs the bench of replicas: `npm run bench:replicas [-- REPLICAS REQUESTS_PER_S]`. Needs nats-server.
+// Runs the bench of replicas: `npm run bench:replicas [-- REPLICAS REQUESTS_PER_S [ROUNDS]]`. Needs nats-server.
 
 import { fileURLToPath } from 'node:url';
 import { findNats, natsAdvice, startNats } from '../src/cli/nats-program.ts';
@@ -11,7 +11,7 @@ else {
   const program = findNats((line) => console.error(line));
   if (program === null) throw new Error(natsAdvice);
   const nats = await startNats(program);
-  const sizes = { replicas, requestsPerS, seconds: 8, rounds: 3 };
+  const sizes = { replicas, requestsPerS, seconds: 6, rounds: Number(third ?? 5) };
   printSharing(await measureSharing(nats.url, fileURLToPath(import.meta.url), sizes), replicas, requestsPerS);
   await nats.stop();
 }
