@@ -4,13 +4,24 @@
 export class Unreadable extends Error {}
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
+/** Longest text that is read without the decoder. */
+const plainTextMax = 64;
+/**
+ * Hashes of one message share arrays of this size, because an array of its own takes longer than reading a prompt. It
+ * bounds what one prompt that is kept can hold in memory.
+ */
+const sharedWordsMax = 1024;
 
 export class ByteReader {
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   #at = 0;
+  #words = new Uint32Array(0);
+  #wordsUsed = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   get isAtEnd(): boolean {
@@ -48,6 +59,7 @@ export class ByteReader {
 
   text(bytesMax: number): string {
     const bytes = this.raw(this.count(bytesMax, 1));
+    if (isPlain(bytes)) return String.fromCharCode.apply(null, bytes as unknown as number[]);
     try {
       return decoder.decode(bytes);
     } catch {
@@ -62,13 +74,30 @@ export class ByteReader {
     return bytes;
   }
 
-  /** A copy, aligned. */
+  /** A copy, aligned. It must not be changed. */
   hashes(countMax: number): Uint32Array {
     const count = this.count(countMax, 8);
-    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.#at, 8 * count);
-    const words = new Uint32Array(2 * count);
-    for (let i = 0; i < words.length; i++) words[i] = view.getUint32(4 * i, true);
+    const start = this.#room(2 * count);
+    for (let i = 0; i < 2 * count; i++) this.#words[start + i] = this.#view.getUint32(this.#at + 4 * i, true);
     this.#at += 8 * count;
-    return words;
+    return this.#words.subarray(start, start + 2 * count);
   }
+
+  /** @returns where so many words have room in `#words` */
+  #room(words: number): number {
+    if (this.#wordsUsed + words > this.#words.length) {
+      const rest = (this.#bytes.length - this.#at) >>> 2;
+      this.#words = new Uint32Array(Math.max(words, Math.min(rest, sharedWordsMax)));
+      this.#wordsUsed = 0;
+    }
+    const start = this.#wordsUsed;
+    this.#wordsUsed += words;
+    return start;
+  }
+}
+
+function isPlain(bytes: Uint8Array): boolean {
+  if (bytes.length > plainTextMax) return false;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 0x80) return false;
+  return true;
 }

@@ -1,10 +1,13 @@
 // Writes unsigned integers, texts and hashes into a growing buffer.
 
 const encoder = new TextEncoder();
+/** Longest text whose length takes one byte. */
+const plainTextMax = 127;
 
 /** One buffer, used again for every message; `take` copies what was written. */
 export class ByteWriter {
   #bytes = new Uint8Array(4096);
+  #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
   get length(): number {
@@ -37,9 +40,11 @@ export class ByteWriter {
   }
 
   text(value: string): void {
-    const bytes = encoder.encode(value);
-    this.integer(bytes.length);
-    this.raw(bytes);
+    if (value.length > plainTextMax || !this.#plain(value)) {
+      const bytes = encoder.encode(value);
+      this.integer(bytes.length);
+      this.raw(bytes);
+    }
   }
 
   raw(bytes: Uint8Array): void {
@@ -49,12 +54,11 @@ export class ByteWriter {
   }
 
   /** Two words a hash, little-endian. */
-  hashes(words: Uint32Array): void {
-    this.integer(words.length >>> 1);
-    this.#reserve(4 * words.length);
-    const view = new DataView(this.#bytes.buffer);
-    for (let i = 0; i < words.length; i++) view.setUint32(this.#length + 4 * i, words[i]!, true);
-    this.#length += 4 * words.length;
+  hashes(words: Uint32Array, count: number): void {
+    this.integer(count);
+    this.#reserve(8 * count);
+    for (let i = 0; i < 2 * count; i++) this.#view.setUint32(this.#length + 4 * i, words[i]!, true);
+    this.#length += 8 * count;
   }
 
   take(): Uint8Array {
@@ -66,5 +70,19 @@ export class ByteWriter {
     const grown = new Uint8Array(2 * (this.#length + more));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+
+  /** A short text of ASCII, without a copy. @returns false: it is not, and nothing was written */
+  #plain(value: string): boolean {
+    this.#reserve(1 + value.length);
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) return false;
+      this.#bytes[this.#length + 1 + i] = code;
+    }
+    this.#bytes[this.#length] = value.length;
+    this.#length += 1 + value.length;
+    return true;
   }
 }

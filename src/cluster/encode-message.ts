@@ -1,19 +1,14 @@
 // Writes messages as bytes: mark, version, kind, head, then the body of the kind.
 //
-// Integers take seven bits a byte, hashes eight bytes. A delta of one request takes about 60 bytes and its hashes.
+// Integers take seven bits a byte, hashes eight bytes. A delta of one request takes about 60 bytes and its hashes. The
+// sender writes a delta piece by piece (own-share.ts), since objects for all that it tells would cost more than the
+// writing: version of the table; number and loads of the workers that changed, each after its position; number and ids
+// of the prompts computed, and of those freed; the prompts added.
 
+import type { LoadTotals } from '../core/shared-load.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { messageBytesMax } from './limits.ts';
-import {
-  type Added,
-  type Delta,
-  type Gauge,
-  type MessageHead,
-  messageVersion,
-  type PromptId,
-  type Table,
-  type Total,
-} from './message.ts';
+import { type Gauge, type MessageHead, messageVersion, type Table } from './message.ts';
 
 /** First byte of every message. */
 export const messageMark = 0x6b;
@@ -60,24 +55,7 @@ export function writeGauge(
   }
 }
 
-/** @returns how many items of `added` did not fit */
-export function writeDelta(writer: ByteWriter, { tableVersion, totals, added, computed, freed }: Delta): number {
-  writer.integer(tableVersion);
-  writer.integer(totals.length);
-  for (const total of totals) {
-    writer.integer(total.at);
-    writeLoad(writer, total);
-  }
-  writeIds(writer, computed);
-  writeIds(writer, freed);
-  for (const [i, one] of added.entries()) {
-    if (writer.length + 40 + 4 * one.sequence.length > messageBytesMax) return added.length - i;
-    writeAdded(writer, one);
-  }
-  return 0;
-}
-
-function writeLoad(writer: ByteWriter, total: Total): void {
+export function writeLoad(writer: ByteWriter, total: Readonly<LoadTotals>): void {
   writer.integer(total.activeTokens);
   writer.integer(total.ownTokens);
   writer.integer(total.prefillTokens);
@@ -87,18 +65,25 @@ function writeLoad(writer: ByteWriter, total: Total): void {
   writer.integer(total.computedPairs);
 }
 
-function writeIds(writer: ByteWriter, ids: readonly PromptId[]): void {
-  writer.integer(ids.length);
-  for (const { pool, number } of ids) {
-    writer.integer(pool);
-    writer.integer(number);
-  }
+/** One of the prompts at the end of a delta: to the end of the message, so that their number is not needed. */
+export interface AddedHead {
+  readonly at: number;
+  readonly number: number;
+  readonly blockSize: number;
+  readonly sampled: boolean;
 }
 
-/** To the end of the message, so that their number is not needed. */
-function writeAdded(writer: ByteWriter, { at, number, blockSize, sampled, sequence }: Added): void {
+/** @param sequence two words a block @returns false: it does not fit into the message, and nothing was written */
+export function writeAdded(
+  writer: ByteWriter,
+  { at, number, blockSize, sampled }: AddedHead,
+  sequence: Uint32Array,
+  count: number,
+): boolean {
+  if (writer.length + 40 + 8 * count > messageBytesMax) return false;
   writer.integer(at);
   writer.integer(number);
   writer.integer(2 * blockSize + (sampled ? 1 : 0));
-  writer.hashes(sequence);
+  writer.hashes(sequence, count);
+  return true;
 }

@@ -3,18 +3,20 @@
 // The routers are the truth: totals are read from them when a message is written, so what is sent cannot drift from
 // what is booked.
 
-import { sampledBlocks } from '../core/held/others-promises.ts';
+import { sampledWordsMax, sampleInto } from '../core/held/others-promises.ts';
 import type { BookingRecord } from '../core/ledger/active-blocks.ts';
 import type { Router } from '../core/router.ts';
 import { type LoadTotals, noLoad } from '../core/shared-load.ts';
 import type { BlockHashes, WorkerIndex } from '../core/types.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { writeDelta, writeGauge, writeHead, writeTable } from './encode-message.ts';
+import { writeAdded, writeGauge, writeHead, writeLoad, writeTable } from './encode-message.ts';
 import { nameBytesMax, poolsMax, promptsMax, sharedWorkersMax, tableBytesMax, totalMax } from './limits.ts';
-import type { Added, MessageHead, PromptId, Table, Total, WorkerName } from './message.ts';
+import type { MessageHead, Table, Total, WorkerName } from './message.ts';
 
 /** How much of a prompt's blocks is told: all, some (see others-promises), or nothing. */
 export type ChainForm = 'whole' | 'sampled' | 'off';
+
+type MutableTotals = { -readonly [Key in keyof LoadTotals]: number };
 
 interface SentPrompt {
   readonly worker: WorkerIndex;
@@ -34,7 +36,8 @@ class PoolShare {
   readonly changed = new Set<WorkerIndex>();
   /** Prompts in computation by number, in order. */
   readonly computing = new Map<number, SentPrompt>();
-  readonly untold = new Map<number, SentPrompt>();
+  /** Numbers of prompts that may be in computation and are not told yet. */
+  readonly untold: number[] = [];
   readonly computed: number[] = [];
   /** Ended before they were computed. */
   readonly freed: number[] = [];
@@ -47,7 +50,7 @@ class PoolShare {
   /** Everything that has changed is told. */
   clear(): void {
     this.changed.clear();
-    this.untold.clear();
+    this.untold.length = 0;
     this.computed.length = 0;
     this.freed.length = 0;
   }
@@ -63,6 +66,8 @@ export class OwnShare {
   /** Prompts in computation, of all pools. */
   #computing = 0;
   readonly #writer = new ByteWriter();
+  readonly #load: MutableTotals = { ...noLoad };
+  readonly #samples = new Uint32Array(sampledWordsMax);
   #isChanged = false;
   /** The table that the others have, or should have. */
   #table: Table = { version: 0, pools: [], workers: [] };
@@ -123,7 +128,10 @@ export class OwnShare {
     const writer = this.#writer;
     writer.clear();
     writeHead(writer, 'gauge', head);
-    const totals = this.#places.map(({ pool, worker }, at) => totalOf(pool, worker, at));
+    const totals = this.#places.map(({ pool, worker }, at): Total => {
+      readCapped(pool, worker, this.#load);
+      return { at, ...this.#load };
+    });
     const computing: number[][] = this.#table.pools.map(() => []);
     for (const pool of this.#pools) {
       if (pool.position < 0) continue;
@@ -135,27 +143,48 @@ export class OwnShare {
 
   /** Call `gauge` first if `needsGauge`. */
   delta(head: MessageHead): Uint8Array {
-    const totals: Total[] = [];
-    const added: Added[] = [];
-    const computed: PromptId[] = [];
-    const freed: PromptId[] = [];
-    for (const pool of this.#pools) {
-      for (const worker of pool.changed) {
-        const at = pool.at.get(worker);
-        if (at !== undefined) totals.push(totalOf(pool, worker, at));
-      }
-      for (const number of pool.computed) computed.push({ pool: pool.position, number });
-      for (const number of pool.freed) freed.push({ pool: pool.position, number });
-      for (const [number, prompt] of pool.untold) this.#add(pool, number, prompt, added);
-    }
     const writer = this.#writer;
     writer.clear();
     writeHead(writer, 'delta', head);
-    const { version: tableVersion } = this.#table;
-    this.unsent += writeDelta(writer, { kind: 'delta', tableVersion, totals, added, computed, freed });
+    writer.integer(this.#table.version);
+    this.#writeTotals();
+    this.#writeIds('computed');
+    this.#writeIds('freed');
+    for (const pool of this.#pools) {
+      for (const number of pool.untold) this.#writeAdded(pool, number);
+    }
     this.#isChanged = false;
     for (const pool of this.#pools) pool.clear();
     return writer.take();
+  }
+
+  #writeTotals(): void {
+    const writer = this.#writer;
+    let count = 0;
+    for (const pool of this.#pools) for (const worker of pool.changed) if (pool.at.has(worker)) count++;
+    writer.integer(count);
+    for (const pool of this.#pools) {
+      for (const worker of pool.changed) {
+        const at = pool.at.get(worker);
+        if (at === undefined) continue;
+        writer.integer(at);
+        readCapped(pool, worker, this.#load);
+        writeLoad(writer, this.#load);
+      }
+    }
+  }
+
+  #writeIds(list: 'computed' | 'freed'): void {
+    const writer = this.#writer;
+    let count = 0;
+    for (const pool of this.#pools) count += pool[list].length;
+    writer.integer(count);
+    for (const pool of this.#pools) {
+      for (const number of pool[list]) {
+        writer.integer(pool.position);
+        writer.integer(number);
+      }
+    }
   }
 
   #booked(pool: PoolShare, record: BookingRecord): void {
@@ -170,7 +199,7 @@ export class OwnShare {
     this.#computing++;
     const prompt = { worker, hashes, isTold: false };
     pool.computing.set(order, prompt);
-    pool.untold.set(order, prompt);
+    pool.untold.push(order);
   }
 
   #ended(pool: PoolShare, { worker, order }: BookingRecord, list: number[]): void {
@@ -180,7 +209,6 @@ export class OwnShare {
     if (!prompt) return;
     this.#computing--;
     pool.computing.delete(order);
-    pool.untold.delete(order);
     if (prompt.isTold && pool.position >= 0) list.push(order);
   }
 
@@ -190,15 +218,19 @@ export class OwnShare {
     this.onChange();
   }
 
-  #add(pool: PoolShare, number: number, prompt: SentPrompt, added: Added[]): void {
+  #writeAdded(pool: PoolShare, number: number): void {
+    const prompt = pool.computing.get(number);
+    if (prompt === undefined) return;
     const { worker, hashes } = prompt;
     const at = pool.at.get(worker);
     if (at === undefined) return;
     prompt.isTold = true;
     // A worker without events keeps a mirror of whole chains.
     const sampled = this.#chains === 'sampled' && pool.router.shared.source(worker) === 'events';
-    const sequence = sampled ? sampledBlocks(hashes) : hashes.sequence.subarray(0, 2 * hashes.count);
-    added.push({ at, number, blockSize: hashes.blockSize, sampled, sequence });
+    const count = sampled ? sampleInto(hashes, this.#samples) : hashes.count;
+    const sequence = sampled ? this.#samples : hashes.sequence;
+    const added = { at, number, blockSize: hashes.blockSize, sampled };
+    if (!writeAdded(this.#writer, added, sequence, count)) this.unsent++;
   }
 
   #renewTable(): void {
@@ -246,12 +278,10 @@ function isTooLong(name: string): boolean {
   return encoder.encode(name).length > nameBytesMax;
 }
 
-function totalOf(pool: PoolShare, worker: WorkerIndex, at: number): Total {
-  const load: { -readonly [Key in keyof LoadTotals]: number } = { ...noLoad };
-  pool.router.shared.readOwn(worker, load);
+function readCapped({ router }: PoolShare, worker: WorkerIndex, load: MutableTotals): void {
+  router.shared.readOwn(worker, load);
   load.activeTokens = Math.min(load.activeTokens, totalMax);
   load.ownTokens = Math.min(load.ownTokens, totalMax);
   load.prefillTokens = Math.min(load.prefillTokens, totalMax);
   load.prefillPairs = Math.min(load.prefillPairs, totalMax);
-  return { at, ...load };
 }

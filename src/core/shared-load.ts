@@ -57,7 +57,8 @@ export interface OthersPrompt {
   readonly promise: OthersPromise;
   readonly sequence: Uint32Array;
   readonly blockSize: number;
-  live: boolean;
+  /** Position among the live prompts of its worker. -1: withdrawn. */
+  at: number;
 }
 
 export class SharedLoad {
@@ -68,7 +69,8 @@ export class SharedLoad {
   readonly #held: HeldBlocks;
   readonly #speed: SpeedModel;
   readonly #onRoomChange: () => void;
-  readonly #prompts: Set<OthersPrompt>[] = [];
+  /** Live prompts by worker. */
+  readonly #prompts: OthersPrompt[][] = [];
   /** Prompts that are computed, until the engine's events must have announced them. */
   readonly #lingering = new DueQueue<OthersPrompt>();
 
@@ -135,15 +137,16 @@ export class SharedLoad {
   promise(worker: WorkerIndex, sequence: Uint32Array, blockSize: number, sampled: boolean): OthersPrompt | null {
     if (this.#workers.blockSize[worker] !== blockSize) return null;
     const promise = this.#held.others.add(worker, sequence, sampled);
-    const prompt: OthersPrompt = { promise, sequence, blockSize, live: true };
-    this.#prompts[worker] ??= new Set();
-    this.#prompts[worker].add(prompt);
+    this.#prompts[worker] ??= [];
+    const prompts = this.#prompts[worker];
+    const prompt: OthersPrompt = { promise, sequence, blockSize, at: prompts.length };
+    prompts.push(prompt);
     return prompt;
   }
 
   /** Its prompt is computed: it counts until events must have announced it, and a worker without events keeps it. */
   computed(prompt: OthersPrompt, nowMs: number): void {
-    if (!prompt.live) return;
+    if (prompt.at < 0) return;
     const { promise, sequence, blockSize } = prompt;
     const { worker, sampled } = promise;
     if (!sampled) {
@@ -154,9 +157,14 @@ export class SharedLoad {
   }
 
   withdraw(prompt: OthersPrompt): void {
-    if (!prompt.live) return;
-    prompt.live = false;
-    this.#prompts[prompt.promise.worker]!.delete(prompt);
+    if (prompt.at < 0) return;
+    const prompts = this.#prompts[prompt.promise.worker]!;
+    const last = prompts.pop()!;
+    if (last !== prompt) {
+      prompts[prompt.at] = last;
+      last.at = prompt.at;
+    }
+    prompt.at = -1;
     this.#held.others.remove(prompt.promise);
   }
 
@@ -173,7 +181,8 @@ export class SharedLoad {
   /** Router only. */
   workerRemoved(worker: WorkerIndex): void {
     this.workersVersion++;
-    for (const prompt of this.#prompts[worker] ?? []) this.withdraw(prompt);
+    const prompts = this.#prompts[worker] ?? [];
+    while (prompts.length > 0) this.withdraw(prompts.at(-1)!);
   }
 
   /** Routers that are heard, this one included. */

@@ -132,7 +132,7 @@ describe('load of other routers', () => {
     const prompt = router.shared.promise(1, sequence, 4, false)!;
     router.shared.change(1, noLoad, loadOf({ activeTokens: 40, runningRequests: 1 }), 0);
     router.removeWorker(1);
-    expect(prompt.live).toBe(false);
+    expect(prompt.at).toBe(-1);
     router.shared.computed(prompt, 1);
     expect(router.addWorker({ id: 'new', blockSize: 4, capacityBlocks: 100, source: 'events' })).toBe(1);
     expect(router.load(1)).toMatchObject({ othersBlocks: 0, othersRequests: 0 });

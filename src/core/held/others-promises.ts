@@ -29,20 +29,35 @@ export function sampleCount(count: number): number {
   return low;
 }
 
-/** The sampled hashes of a chain, two words each. O(log count) */
-export function sampledBlocks({ sequence, count }: BlockHashes): Uint32Array {
-  const samples = new Uint32Array(2 * sampleCount(count));
-  for (let i = 0; 2 * i < samples.length; i++) {
+/** Words that the samples of any chain take. */
+export const sampledWordsMax: number = 2 * sampledCounts.length;
+
+/**
+ * The sampled hashes of a chain, two words each. O(log count)
+ * @param out at least `sampledWordsMax` words @returns the number of samples
+ */
+export function sampleInto({ sequence, count }: BlockHashes, out: Uint32Array): number {
+  const samples = sampleCount(count);
+  for (let i = 0; i < samples; i++) {
     const block = sampledCounts[i]! - 1;
-    samples[2 * i] = sequence[2 * block]!;
-    samples[2 * i + 1] = sequence[2 * block + 1]!;
+    out[2 * i] = sequence[2 * block]!;
+    out[2 * i + 1] = sequence[2 * block + 1]!;
   }
+  return samples;
+}
+
+/** The same in an array of their own. */
+export function sampledBlocks(hashes: BlockHashes): Uint32Array {
+  const samples = new Uint32Array(2 * sampleCount(hashes.count));
+  sampleInto(hashes, samples);
   return samples;
 }
 
 export class OthersPromises {
   readonly #whole = new PrefixRuns();
   readonly #sampled = new PrefixRuns();
+  /** Samples of the prompt that is looked up. */
+  readonly #samples = new Uint32Array(sampledWordsMax);
 
   get isEmpty(): boolean {
     return this.#whole.runCount === 0 && this.#sampled.runCount === 0;
@@ -72,7 +87,8 @@ export class OthersPromises {
       }
     }
     if (this.#sampled.runCount === 0) return;
-    this.#sampled.addLeadingRuns(chainOf(sampledBlocks(hashes)), scratch);
+    const count = sampleInto(hashes, this.#samples);
+    this.#sampled.addLeadingRuns({ blockSize: 1, count, sequence: this.#samples, blockTokens: 1 }, scratch);
     for (let worker = 0; worker < workerCount; worker++) {
       const samples = scratch[worker]!;
       scratch[worker] = 0;
