@@ -21,9 +21,10 @@ export const eventRank: Readonly<Record<LabEvent['kind'], number>> = {
   'kv-events': 2,
   'router-message': 3,
   'router-tick': 4,
-  booking: 5,
-  admission: 6,
-  arrival: 7,
+  'router-flush': 5,
+  booking: 6,
+  admission: 7,
+  arrival: 8,
 };
 
 export interface Placed {

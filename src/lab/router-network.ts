@@ -6,10 +6,10 @@ import { Random } from '../core/random.ts';
 import type { Router } from '../core/router.ts';
 import type { RoutersSpec } from './routers-spec.ts';
 
-/** A message on its way, or a router whose time has come to send its gauge. */
+/** A message on its way, a router whose time has come to send its gauge, or to tell what has changed since its last message. */
 export type NetworkEvent =
   | { readonly kind: 'router-message'; readonly to: number; readonly bytes: Uint8Array }
-  | { readonly kind: 'router-tick'; readonly router: number };
+  | { readonly kind: 'router-tick' | 'router-flush'; readonly router: number };
 
 /** Of all routers together. Bytes are those that one router sends, not times the routers that receive them. */
 export interface SharingFigures {
@@ -42,6 +42,9 @@ export class RouterNetwork {
   readonly #post: (timeNs: number, event: NetworkEvent) => void;
   readonly #span: ArrivalSpan;
   readonly #due: boolean[] = [];
+  /** When each router last told what had changed, and whether it waits to do so again. */
+  readonly #flushedNs: number[] = [];
+  readonly #isWaiting: boolean[] = [];
   readonly #epochs: number[] = [];
   readonly #idleTicks: number[] = [];
   /** Figures of replicas that have restarted. */
@@ -87,18 +90,29 @@ export class RouterNetwork {
       return;
     }
     const { router } = event;
+    if (event.kind === 'router-flush') {
+      this.#isWaiting[router] = false;
+      this.#tell(router, nowNs);
+      return;
+    }
     this.#restart(router, nowNs);
     this.#send(router, this.#replicas[router]!.tick(nowNs / 1e6), nowNs);
     this.#idleTicks[router] = others > 0 ? 0 : this.#idleTicks[router]! + 1;
     if (this.#idleTicks[router]! < idleTicksMax) this.#schedule(nowNs + tickNs, event);
   }
 
-  /** Sends what was booked and released at this moment: one turn of a router's loop. */
+  /** The end of a turn of every router's loop: sends what was booked and released, or waits until it may be sent. */
   flush(nowNs: number): void {
+    const gapNs = this.#spec.gapMs * 1e6;
     for (const [at, due] of this.#due.entries()) {
-      if (!due) continue;
-      this.#due[at] = false;
-      this.#send(at, this.#replicas[at]!.flush(nowNs / 1e6), nowNs);
+      if (!due || this.#isWaiting[at]) continue;
+      const fromNs = (this.#flushedNs[at] ?? Number.NEGATIVE_INFINITY) + gapNs;
+      if (nowNs >= fromNs) {
+        this.#tell(at, nowNs);
+        continue;
+      }
+      this.#isWaiting[at] = true;
+      this.#schedule(Math.ceil(fromNs), { kind: 'router-flush', router: at });
     }
   }
 
@@ -129,6 +143,12 @@ export class RouterNetwork {
       }
     }
     return error;
+  }
+
+  #tell(at: number, nowNs: number): void {
+    this.#due[at] = false;
+    this.#flushedNs[at] = nowNs;
+    this.#send(at, this.#replicas[at]!.flush(nowNs / 1e6), nowNs);
   }
 
   #start(at: number): Replica {

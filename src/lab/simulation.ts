@@ -175,6 +175,7 @@ class Simulation {
         break;
       case 'router-message':
       case 'router-tick':
+      case 'router-flush':
         this.#network!.apply(event, this.#nowNs, this.#queue.size - this.#network!.pending + 1);
         break;
       case 'pace':
