@@ -86,10 +86,15 @@ function readTable(reader: ByteReader, version: number): Table {
   const pools: string[] = [];
   for (let left = reader.count(poolsMax, 1); left > 0; left--) pools.push(reader.text(nameBytesMax));
   const workers = [];
+  const names = new Set<string>();
   for (let left = reader.count(sharedWorkersMax, 2); left > 0; left--) {
     const pool = reader.integer();
     if (pool >= pools.length) throw new Unreadable('a worker has no pool');
-    workers.push({ pool, worker: reader.text(nameBytesMax) });
+    const worker = reader.text(nameBytesMax);
+    // Counted twice, the loads of a stranger would exceed what adds up exactly.
+    if (names.has(worker)) throw new Unreadable('a worker is named twice');
+    names.add(worker);
+    workers.push({ pool, worker });
   }
   return { version, pools, workers };
 }

@@ -15,6 +15,11 @@ export const originsMax = 256;
 export const promptsMax = 4096;
 /** Their blocks in all, 8 bytes each. */
 export const promisedBlocksMax = 1_000_000;
+/** The same over all origins: with these, a flood of strangers takes some 100 MB. Further prompts are not promised. */
+export const allPromptsMax = 65_536;
+export const allPromisedBlocksMax = 8_000_000;
+/** Workers in the tables of all origins. A gauge with a table beyond it is counted (`full`) and ignored. */
+export const allWorkersMax = 131_072;
 
 /** A total beyond this is a fault of its sender; sums over all origins are exact. Our own are capped. */
 export const totalMax = 2 ** 44;

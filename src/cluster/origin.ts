@@ -3,7 +3,7 @@
 import type { Router } from '../core/router.ts';
 import { type LoadTotals, noLoad, type OthersPrompt } from '../core/shared-load.ts';
 import type { WorkerIndex } from '../core/types.ts';
-import { promisedBlocksMax, promptsMax } from './limits.ts';
+import { allPromisedBlocksMax, allPromptsMax, promisedBlocksMax, promptsMax } from './limits.ts';
 import type { Added, Delta, Gauge, PromptId, Table } from './message.ts';
 
 /** Pools of this replica by name. */
@@ -27,6 +27,13 @@ interface Promised {
   readonly router: Router;
   readonly prompt: OthersPrompt;
   readonly blocks: number;
+}
+
+/** What all origins take together. */
+export class OriginsUse {
+  workers = 0;
+  prompts = 0;
+  blocks = 0;
 }
 
 /** Counts over the life of the origin's name. */
@@ -65,9 +72,12 @@ export class Origin {
   readonly #promised: Map<number, Promised>[] = [];
   #promisedCount = 0;
   #promisedBlocks = 0;
+  readonly #all: OriginsUse;
 
-  constructor(name: string) {
+  /** @param all has this origin's part as well, until `drop` */
+  constructor(name: string, all: OriginsUse) {
     this.name = name;
+    this.#all = all;
   }
 
   get promisedPrompts(): number {
@@ -117,6 +127,7 @@ export class Origin {
     for (const [pool, promised] of this.#promised.entries()) {
       for (const number of promised.keys()) this.#end({ pool, number }, 'freed', nowMs);
     }
+    this.#all.workers -= this.#places.length;
     this.#places = [];
     this.#promised.length = 0;
     this.table = null;
@@ -156,6 +167,7 @@ export class Origin {
       const load = told.get(`${name}\n${worker}`) ?? noLoad;
       return { pool: name, worker, router: null, index: -1, incarnation: 0, told: load, counted: noLoad };
     });
+    this.#all.workers += this.#places.length;
     for (const _ of table.pools) this.#promised.push(new Map());
     this.resolve(pools, nowMs);
   }
@@ -173,7 +185,12 @@ export class Origin {
     const blocks = sequence.length >>> 1;
     const poolAt = this.table!.workers[at]?.pool ?? 0;
     const promised = this.#promised[poolAt];
-    const isFull = this.#promisedCount >= promptsMax || this.#promisedBlocks + blocks > promisedBlocksMax;
+    const all = this.#all;
+    const isFull =
+      this.#promisedCount >= promptsMax ||
+      this.#promisedBlocks + blocks > promisedBlocksMax ||
+      all.prompts >= allPromptsMax ||
+      all.blocks + blocks > allPromisedBlocksMax;
     if (!place?.router || place.index < 0 || promised === undefined || isFull || promised.has(number)) {
       this.counts.unpromised++;
       return;
@@ -186,6 +203,8 @@ export class Origin {
     promised.set(number, { router: place.router, prompt, blocks });
     this.#promisedCount++;
     this.#promisedBlocks += blocks;
+    all.prompts++;
+    all.blocks += blocks;
   }
 
   #end({ pool, number }: PromptId, how: 'computed' | 'freed', nowMs: number): void {
@@ -194,6 +213,8 @@ export class Origin {
     this.#promised[pool]!.delete(number);
     this.#promisedCount--;
     this.#promisedBlocks -= promised.blocks;
+    this.#all.prompts--;
+    this.#all.blocks -= promised.blocks;
     const { shared } = promised.router;
     if (how === 'computed') shared.computed(promised.prompt, nowMs);
     else shared.withdraw(promised.prompt);

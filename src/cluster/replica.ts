@@ -9,9 +9,9 @@ import type { Router } from '../core/router.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { decodeMessage } from './decode-message.ts';
 import { writeHead } from './encode-message.ts';
-import { gaugeMs, missingMsMax, originsMax, rememberedMsMax, silentMsMax } from './limits.ts';
-import type { Gauge, Message } from './message.ts';
-import { Origin } from './origin.ts';
+import { allWorkersMax, gaugeMs, missingMsMax, originsMax, rememberedMsMax, silentMsMax } from './limits.ts';
+import type { Gauge, Message, Table } from './message.ts';
+import { Origin, OriginsUse } from './origin.ts';
 import { type ChainForm, OwnShare } from './own-share.ts';
 
 export interface ReplicaOptions {
@@ -29,7 +29,8 @@ export interface ReplicaOptions {
 
 /**
  * What became of a message. `own`: this replica's, echoed. `old`: doubled, late, or of an earlier epoch. `version`: of
- * another version or an unknown kind. `unreadable`: not a message. `full`: of one origin too many.
+ * another version or an unknown kind. `unreadable`: not a message. `full`: of one origin too many, or with more workers than
+ * all origins together may have.
  */
 export type Received = 'applied' | 'own' | 'old' | 'version' | 'unreadable' | 'full';
 
@@ -79,6 +80,8 @@ export class Replica {
   readonly #own: OwnShare;
   readonly #pools = new Map<string, Router>();
   readonly #origins = new Map<string, Origin>();
+  /** What they take together. */
+  readonly #use = new OriginsUse();
   readonly #received: Record<Received, number> = { applied: 0, own: 0, old: 0, version: 0, unreadable: 0, full: 0 };
   readonly #sent = { gauges: 0, deltas: 0, bytes: 0 };
   #sequence = 0;
@@ -191,9 +194,15 @@ export class Replica {
       origin.counts.old++;
       return 'old';
     }
+    if (message.body.kind === 'gauge' && !this.#hasRoom(origin, message.body.table)) return 'full';
     this.#resolve(nowMs);
     this.#apply(origin, message, nowMs);
     return 'applied';
+  }
+
+  /** Whether the origin may have this table in place of its own. */
+  #hasRoom({ table: known }: Origin, table: Table): boolean {
+    return this.#use.workers - (known?.workers.length ?? 0) + table.workers.length <= allWorkersMax;
   }
 
   #apply(origin: Origin, { head, body }: Message, nowMs: number): void {
@@ -230,7 +239,7 @@ export class Replica {
 
   #newOrigin(name: string): Origin | null {
     if (this.#origins.size >= originsMax) return null;
-    const origin = new Origin(name);
+    const origin = new Origin(name, this.#use);
     origin.state = 'left';
     this.#origins.set(name, origin);
     return origin;

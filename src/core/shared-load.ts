@@ -61,6 +61,10 @@ export interface OthersPrompt {
   at: number;
 }
 
+/** Computed prompts that wait for their events, and their blocks. Further ones stop counting when they are computed. */
+export const lingeringPromptsMax = 65_536;
+export const lingeringBlocksMax = 8_000_000;
+
 export class SharedLoad {
   observer: BookingObserver | null = null;
   /** Changes whenever a worker is added or removed. */
@@ -73,12 +77,18 @@ export class SharedLoad {
   readonly #prompts: OthersPrompt[][] = [];
   /** Prompts that are computed, until the engine's events must have announced them. */
   readonly #lingering = new DueQueue<OthersPrompt>();
+  #lingeringBlocks = 0;
 
   constructor(workers: WorkerTable, held: HeldBlocks, speed: SpeedModel, onRoomChange: () => void) {
     this.#workers = workers;
     this.#held = held;
     this.#speed = speed;
     this.#onRoomChange = onRoomChange;
+  }
+
+  /** Computed prompts of other routers that wait for their events. */
+  get lingering(): number {
+    return this.#lingering.size;
   }
 
   /** Indexes of the live workers, ascending. */
@@ -153,6 +163,12 @@ export class SharedLoad {
       const count = sequence.length >>> 1;
       this.#held.othersComputed(worker, { sequence, count, blockSize, blockTokens: blockSize });
     }
+    const blocks = sequence.length >>> 1;
+    if (this.#lingering.size >= lingeringPromptsMax || this.#lingeringBlocks + blocks > lingeringBlocksMax) {
+      this.withdraw(prompt);
+      return;
+    }
+    this.#lingeringBlocks += blocks;
     this.#lingering.push(nowMs + this.#held.announcements.lag.lingerMs(worker), prompt);
   }
 
@@ -170,7 +186,10 @@ export class SharedLoad {
 
   /** Withdraws the computed prompts whose time is over. */
   expire(nowMs: number): void {
-    for (let due = this.#lingering.popDue(nowMs); due; due = this.#lingering.popDue(nowMs)) this.withdraw(due);
+    for (let due = this.#lingering.popDue(nowMs); due; due = this.#lingering.popDue(nowMs)) {
+      this.#lingeringBlocks -= due.sequence.length >>> 1;
+      this.withdraw(due);
+    }
   }
 
   /** Router only. */
