@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 
 export interface FakeRequest {
+  readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
@@ -97,6 +98,7 @@ export class FakeEngine {
         if (!response.writableFinished) this.aborted += 1;
       });
       const fake: FakeRequest = {
+        method: request.method ?? '',
         path,
         headers: request.headers,
         body,

@@ -16,6 +16,7 @@ import { answerOperator, isOperatorPath } from './operator-routes.ts';
 import { passThrough } from './passthrough.ts';
 import { forMethod, notFound } from './route-table.ts';
 import { isSelectionPath, serveSelection } from './selection-door.ts';
+import { answerStoredResponse } from './stored-responses.ts';
 import { invite, withBody } from './with-body.ts';
 import { withExchange } from './with-exchange.ts';
 
@@ -92,6 +93,8 @@ function answer(context: GatewayContext, exchange: Exchange, path: string): void
       return answerInference(context, exchange, route.api);
     case 'pass':
       return passThrough(context, exchange, route);
+    case 'stored-response':
+      return answerStoredResponse(context, exchange, route.id);
     case 'models':
       return answerModels(context, exchange);
     case 'model':

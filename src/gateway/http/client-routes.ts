@@ -1,7 +1,7 @@
 // The list of client routes; a path that is not on it never reaches an engine.
 //
 // Left out on purpose: routes that change an engine (LoRA adapters, sleep, caches, profiles, weights), that describe
-// it, or that name no model, so that a key can't be checked (responses and batches by id).
+// it, or that name no model, so that a key can't be checked (files and batches by id).
 
 import { type ModelReading, readJsonModel } from '../../wire/json-model.ts';
 import { readMultipartModel } from '../../wire/multipart-model.ts';
@@ -24,6 +24,8 @@ export type ClientRoute =
   /** Tokenized, booked and routed by its prompt. */
   | { readonly kind: 'inference'; readonly api: InferenceApi }
   | PassRoute
+  /** About a response that an engine keeps: it goes to that engine. */
+  | { readonly kind: 'stored-response'; readonly id: string }
   | { readonly kind: 'models' }
   | { readonly kind: 'model'; readonly escapedId: string };
 
@@ -61,14 +63,30 @@ const routes: ReadonlyMap<string, Readonly<Record<string, ClientRoute>>> = new M
 ] satisfies [string, Record<string, ClientRoute>][]);
 
 const modelsPrefix = '/v1/models/';
+/** A response by its id, and what else there is of it. */
+const storedForm = /^\/v1\/responses\/([^/]+)(\/cancel|\/input_items)?$/;
 const clientPrefix = /^\/v[12]\//;
 
 /** The path's routes by method; null if it is not a client route. */
 export function clientRoute(path: string): Readonly<Record<string, ClientRoute>> | null {
   const route = routes.get(path);
   if (route !== undefined) return route;
+  const stored = storedForm.exec(path);
+  if (stored !== null) return storedRoutes(stored[1]!, stored[2] ?? '');
   if (!path.startsWith(modelsPrefix) || path.length === modelsPrefix.length) return null;
   return { GET: { kind: 'model', escapedId: path.slice(modelsPrefix.length) } };
+}
+
+function storedRoutes(id: string, of: string): Readonly<Record<string, ClientRoute>> {
+  const route: ClientRoute = { kind: 'stored-response', id };
+  switch (of) {
+    case '/cancel':
+      return { POST: route };
+    case '/input_items':
+      return { GET: route };
+    default:
+      return { GET: route, DELETE: route };
+  }
 }
 
 /** Whether the path belongs to clients: without a valid key the answer is 401, even if the route does not exist. */

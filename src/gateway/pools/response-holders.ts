@@ -47,6 +47,11 @@ export class ResponseHolders {
     return response;
   }
 
+  /** It was deleted. */
+  forget(id: string): void {
+    this.#held.delete(id);
+  }
+
   /** Whether another key asked for this response: no engine may be asked for it. */
   isForeign(id: string, key: string | null): boolean {
     const response = this.#held.get(id);
