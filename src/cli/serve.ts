@@ -108,7 +108,8 @@ export async function serve(command: Command, relays = true): Promise<void> {
 function alone(engine: EngineSpec, config: GatewayConfig): GatewayOptions {
   const { tokenizer, tokenizeMsMax, blockSize, workerCaFile, workerCertFile, workerKeyFile, allowLinkLocal } = config;
   const tls = { workerCaFile, workerCertFile, workerKeyFile };
-  return { workers: [engine], tokenizer, tokenizeMsMax, blockSize, ...tls, allowLinkLocal, logLevel: 'silent' };
+  const { pools } = config;
+  return { workers: [engine], pools, tokenizer, tokenizeMsMax, blockSize, ...tls, allowLinkLocal, logLevel: 'silent' };
 }
 
 /** Rehearses; an error is only reported, since the gateway starts without a rehearsal too. */

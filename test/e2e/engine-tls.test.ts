@@ -124,6 +124,44 @@ describe('an engine that asks for a certificate', () => {
     }
   });
 
+  it('is shown the one of its pool, and checked against its authority, also after a reload changes them', async () => {
+    const engines = await harness.engines(3);
+    const [common, pooled, own] = await Promise.all(engines.map((engine) => Door.open(engine, clientAuthority)));
+    const { certFile, keyFile } = clientFiles('alice');
+    const poolOf = (name: ClientCertificate, more: object = {}) => ({
+      ...{ name: 'apart', workerCaFile: authorityFile, ...shownBy(name), ...more },
+    });
+    const options = (pool: object): GatewayOptions => ({
+      workers: [
+        `${common!.url},ca-file=${authorityFile}`,
+        `${pooled!.url},pool=apart`,
+        `${own!.url},pool=apart,cert-file=${certFile},key-file=${keyFile}`,
+      ],
+      // Of nobody: each door is reached by a nearer setting.
+      workerCaFile: strangerFile,
+      ...shownBy('alice'),
+      pools: [pool as never],
+      port: 0,
+      logLevel: 'silent',
+    });
+    const gateway = await harness.gateway(options(poolOf('bob')), 3);
+    const seen = () => [common, pooled, own].map((door) => [...new Set(door!.seen)]);
+    expect(seen()).toEqual([['alice'], ['bob'], ['alice']]);
+    expect(gateway.referencedPaths).toContain(clientFiles('bob').keyFile);
+    // One of its other settings needs a restart; its certificates do not.
+    expect(await gateway.reload(() => options(poolOf('alice', { queue: false })))).toMatchObject({
+      changed: expect.arrayContaining(['pools']),
+      needRestart: ['pools'],
+    });
+    await eventually(() => pooled!.seen.includes('alice'));
+    expect(gateway.config.pools[0]).toMatchObject({ workerCertFile: clientFiles('alice').certFile });
+    expect(gateway.config.pools[0]).not.toHaveProperty('queue');
+    // Without its own: those of all.
+    expect(await gateway.reload(() => options({ name: 'apart', workerCaFile: authorityFile }))).not.toBe(null);
+    expect(gateway.config.pools[0]).toEqual({ name: 'apart', workerCaFile: authorityFile });
+    expect(await gateway.reload(() => options(poolOf('alice', { workerKeyFile: '/no/such.pem' })))).toBe(null);
+  });
+
   it('is shown a renewed certificate after a reload, and streams that run go on', async () => {
     const engine = await harness.engine();
     const door = await Door.open(engine, clientAuthority);
@@ -185,6 +223,17 @@ describe('the files of an engine', () => {
     [`https://127.0.0.1:1,cert-file=${certFile},key-file=${clientFiles('bob').keyFile}`, /can't be used/],
   ])('are checked: %s', async (worker, message) => {
     await expect(harness.gateway({ workers: [worker] }, 0, [])).rejects.toThrow(message);
+  });
+
+  it.each([
+    [`canary,worker-cert-file=${certFile}`, /workerKeyFile of canary is missing/],
+    [`canary,worker-key-file=${keyFile}`, /workerCertFile of canary is missing/],
+    ['canary,worker-ca-file=/no/such.pem', /\/no\/such\.pem can't be read/],
+    [`canary,worker-ca-file=${keyFile}`, /has no certificate/],
+    ['canary,worker-ca-file=', /workerCaFile of canary is empty/],
+    [`canary,worker-cert-file=${certFile},worker-key-file=${clientFiles('bob').keyFile}`, /can't be used/],
+  ])('of a pool are checked before a worker joins it: %s', async (pool, message) => {
+    await expect(harness.gateway({ workers: ['http://127.0.0.1:1'], pools: [pool] }, 0, [])).rejects.toThrow(message);
   });
 
   it('are named by the configuration only', async () => {

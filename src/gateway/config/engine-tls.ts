@@ -11,8 +11,8 @@ export interface EngineTls {
   readonly identity: TlsIdentity | null;
 }
 
-type TlsSettings = Pick<GatewayConfig, 'workerCaFile' | 'workerCertFile' | 'workerKeyFile'>;
-type TlsPaths = Pick<EngineSpec, 'caFile' | 'certFile' | 'keyFile'>;
+type TlsSettings = Pick<GatewayConfig, 'workerCaFile' | 'workerCertFile' | 'workerKeyFile' | 'pools'>;
+type TlsPaths = Pick<EngineSpec, 'caFile' | 'certFile' | 'keyFile' | 'pool'>;
 
 /** Contents of the files that engines and settings named when they were read. */
 export class EngineTlsFiles {
@@ -40,50 +40,53 @@ export class EngineTlsFiles {
   }
 }
 
-/** @throws ConfigError that names the setting, or `workers` */
+/** @throws ConfigError that names the setting, `pools` or `workers` */
 export async function readEngineTls(settings: TlsSettings, specs: readonly EngineSpec[]): Promise<EngineTlsFiles> {
   const authorities = new Map<string, string>();
   const identities = new Map<string, TlsIdentity>();
-  const common: TlsPaths = {};
-  for (const spec of [common, ...specs]) {
+  for (const [from, spec] of named(settings, specs)) {
     const { caFile, certFile, keyFile } = pathsOf(settings, spec);
     if (caFile !== null && !authorities.has(caFile)) {
-      const setting = caFile === settings.workerCaFile ? 'workerCaFile' : 'workers';
-      authorities.set(caFile, await readAuthorities(setting, caFile));
+      authorities.set(caFile, await readAuthorities(from ?? 'workerCaFile', caFile));
     }
     if (certFile === null || keyFile === null || identities.has(pairOf(certFile, keyFile))) continue;
-    const isCommon = certFile === settings.workerCertFile;
-    identities.set(
-      pairOf(certFile, keyFile),
-      await readIdentity(
-        [isCommon ? 'workerCertFile' : 'workers', certFile],
-        [isCommon ? 'workerKeyFile' : 'workers', keyFile],
-      ),
-    );
+    const identity = await readIdentity([from ?? 'workerCertFile', certFile], [from ?? 'workerKeyFile', keyFile]);
+    identities.set(pairOf(certFile, keyFile), identity);
   }
   return new EngineTlsFiles(settings, authorities, identities);
 }
 
 /** Every path that counts for TLS to these engines. */
 export function engineTlsPaths(settings: TlsSettings, specs: readonly EngineSpec[]): string[] {
-  const common: TlsPaths = {};
-  return [common, ...specs].flatMap((spec) => {
+  return named(settings, specs).flatMap(([, spec]) => {
     const { caFile, certFile, keyFile } = pathsOf(settings, spec);
     return [caFile, certFile, keyFile].filter((path) => path !== null);
   });
 }
 
-/** An engine's certificate and key replace the common ones together. */
+/** All that may name files, the most common first, and the setting that it stands in; null: the settings themselves. */
+function named(
+  { pools }: TlsSettings,
+  specs: readonly EngineSpec[],
+): readonly (readonly [from: 'pools' | 'workers' | null, TlsPaths])[] {
+  return [
+    [null, {}],
+    // Also of pools that no worker of the configuration joins: one may be added later.
+    ...pools.map(({ name }) => ['pools', { pool: name }] as const),
+    ...specs.map((spec) => ['workers', spec] as const),
+  ];
+}
+
+/** What an engine names counts before what its pool names, and that before what all have. Certificate and key go together. */
 function pathsOf(
-  { workerCaFile, workerCertFile, workerKeyFile }: TlsSettings,
-  { caFile, certFile, keyFile }: TlsPaths,
+  settings: TlsSettings,
+  { caFile, certFile, keyFile, pool }: TlsPaths,
 ): { caFile: string | null; certFile: string | null; keyFile: string | null } {
-  const own = certFile !== undefined && keyFile !== undefined;
-  return {
-    caFile: caFile ?? workerCaFile,
-    certFile: own ? certFile : workerCertFile,
-    keyFile: own ? keyFile : workerKeyFile,
-  };
+  const ofPool = pool === undefined ? undefined : settings.pools.find(({ name }) => name === pool);
+  const ca = caFile ?? ofPool?.workerCaFile ?? settings.workerCaFile;
+  if (certFile !== undefined && keyFile !== undefined) return { caFile: ca, certFile, keyFile };
+  const { workerCertFile, workerKeyFile } = ofPool?.workerCertFile === undefined ? settings : ofPool;
+  return { caFile: ca, certFile: workerCertFile ?? null, keyFile: workerKeyFile ?? null };
 }
 
 function pairOf(certFile: string, keyFile: string): string {

@@ -2,6 +2,7 @@
 
 import type { GatewayConfig } from './config.ts';
 import type { PoolEntry } from './pool-entry.ts';
+import { poolTlsSettings } from './pool-settings.ts';
 import { type SettingName, settingNames, settings } from './settings.ts';
 
 /** Outcome of a reload, in names of settings. */
@@ -48,9 +49,27 @@ export class LiveConfig {
   }
 }
 
-/** Pools come and go with a reload, but a pool keeps its settings. */
+/** Pools come and go with a reload, but a pool keeps its settings, except for those of TLS. */
 function keptPools(before: readonly PoolEntry[], next: readonly PoolEntry[]): readonly PoolEntry[] {
-  return next.map((entry) => before.find(({ name }) => name === entry.name) ?? entry);
+  return next.map((entry) => {
+    const kept = before.find(({ name }) => name === entry.name);
+    if (kept === undefined) return entry;
+    const applied: Record<string, unknown> = { ...kept };
+    for (const name of Object.keys(poolTlsSettings) as (keyof typeof poolTlsSettings)[]) {
+      if (entry[name] === undefined) delete applied[name];
+      else applied[name] = entry[name];
+    }
+    // In the order of the file: what is equal must look equal.
+    return inOrderOf(entry, applied);
+  });
+}
+
+function inOrderOf(entry: PoolEntry, applied: Readonly<Record<string, unknown>>): PoolEntry {
+  const ordered: Record<string, unknown> = {};
+  for (const name of [...Object.keys(entry), ...Object.keys(applied)]) {
+    if (Object.hasOwn(applied, name)) ordered[name] = applied[name];
+  }
+  return ordered as unknown as PoolEntry;
 }
 
 /** New certificates take effect at once; whether clients use TLS, and are asked for theirs, is decided at the start. */

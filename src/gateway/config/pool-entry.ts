@@ -1,13 +1,15 @@
 // An entry of `pools`: the settings that a pool of engines has for itself.
 
 import { isPoolName, poolNameRule } from './pool-name.ts';
-import { poolSettings } from './pool-settings.ts';
+import { poolSettings, poolTlsSettings } from './pool-settings.ts';
 import { type Read, type SettingType, valueFromText, wrong } from './setting-type.ts';
 
-type PoolSettingName = keyof typeof poolSettings;
+const ownSettings = { ...poolSettings, ...poolTlsSettings };
+
+type PoolSettingName = keyof typeof ownSettings;
 
 export type PoolEntry = {
-  readonly [Name in PoolSettingName]?: (typeof poolSettings)[Name] extends SettingType<infer T> ? T : never;
+  readonly [Name in PoolSettingName]?: (typeof ownSettings)[Name] extends SettingType<infer T> ? T : never;
 } & {
   readonly name: string;
   /** Concurrent requests of each worker that has no `runningRequestsMax` itself. */
@@ -15,7 +17,7 @@ export type PoolEntry = {
 };
 
 const runningMax = 100_000_000;
-const settingNames = Object.keys(poolSettings) as PoolSettingName[];
+const settingNames = Object.keys(ownSettings) as PoolSettingName[];
 
 /** What an entry may have, in the order of the table of settings. */
 export const poolFields: readonly string[] = ['name', ...settingNames, 'runningRequestsMax'];
@@ -43,7 +45,7 @@ function readText(text: string): Read<PoolEntry> {
     const key = option.slice(0, split === -1 ? undefined : split).trim();
     if (split === -1) return wrong(`${JSON.stringify(key)} of ${name} is not of the form key=value`);
     const field = key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    const kind = Object.hasOwn(poolSettings, field) ? poolSettings[field as PoolSettingName].kind : 'number';
+    const kind = Object.hasOwn(ownSettings, field) ? ownSettings[field as PoolSettingName].kind : 'number';
     entry[field] = valueFromText(kind, option.slice(split + 1).trim());
   }
   return readPoolEntry(entry);
@@ -55,8 +57,8 @@ function fieldFault(field: string, value: unknown): string | null {
     const isRight = Number.isInteger(value) && (value as number) >= 1 && (value as number) <= runningMax;
     return isRight ? null : `must be an integer from 1 to ${runningMax}`;
   }
-  if (!Object.hasOwn(poolSettings, field)) return `is unknown; allowed are ${poolFields.join(', ')}`;
-  const checked = poolSettings[field as PoolSettingName].schema.safeParse(value);
+  if (!Object.hasOwn(ownSettings, field)) return `is unknown; allowed are ${poolFields.join(', ')}`;
+  const checked = ownSettings[field as PoolSettingName].schema.safeParse(value);
   return checked.success ? null : checked.error.issues[0]!.message;
 }
 

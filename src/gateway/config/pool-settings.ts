@@ -1,8 +1,8 @@
 // The settings that each pool of engines may have for itself: rows of the table of settings.
 
 import { policyNames } from '../../core/index.ts';
-import { fixed } from './setting-row.ts';
-import { flag, integer, nonNegative, oneOf, text, wordOrInteger } from './setting-type.ts';
+import { fixed, live } from './setting-row.ts';
+import { flag, integer, nonNegative, oneOf, path, text, wordOrInteger } from './setting-type.ts';
 
 export const poolSettings = {
   tokenizer: fixed(
@@ -56,4 +56,11 @@ export const poolSettings = {
     '',
     'also queue requests while the worker chosen for them has more prefill queued than it can start soon',
   ),
+};
+
+/** Those for TLS to its engines: unlike the others, they follow a reload. */
+export const poolTlsSettings = {
+  workerCaFile: live(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
+  workerCertFile: live(path, 'path', 'certificate chain (PEM) shown to https engines, for those that ask for one'),
+  workerKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
 };

@@ -27,7 +27,11 @@ export function routeFaults(config: RoutedConfig): ConfigFault[] {
     const message = unknownPoolFault(spec, pools);
     if (message !== null) add('workers', [index], message);
   }
-  for (const [index, { name }] of pools.entries()) {
+  for (const [index, { name, workerCertFile, workerKeyFile }] of pools.entries()) {
+    if ((workerCertFile === undefined) !== (workerKeyFile === undefined)) {
+      const missing = workerKeyFile === undefined ? 'workerKeyFile' : 'workerCertFile';
+      add('pools', [index], `${missing} of ${name} is missing: TLS needs both a certificate and its key`);
+    }
     const { queue, lateBinding } = configOfPool(config, name);
     if (lateBinding && !queue) add('pools', [index], `lateBinding of ${name} needs the queue: set queue as well`);
   }

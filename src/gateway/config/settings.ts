@@ -1,7 +1,7 @@
 // Every setting, one row each. From this table come the configuration's type and check, the flags, the environment
 // variables, the help and the reference page.
 
-import { poolSettings } from './pool-settings.ts';
+import { poolSettings, poolTlsSettings } from './pool-settings.ts';
 import { modelRoutes, poolList } from './route-settings.ts';
 import { fixed, live, type Setting } from './setting-row.ts';
 import {
@@ -107,9 +107,7 @@ export const settings = {
     'certificate authorities (PEM) of clients: names in their certificates may then stand for API keys',
   ),
   clientCertRequired: fixed(flag(false), '', 'refuse clients without a certificate of these authorities'),
-  workerCaFile: live(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
-  workerCertFile: live(path, 'path', 'certificate chain (PEM) shown to https engines, for those that ask for one'),
-  workerKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
+  ...poolTlsSettings,
   bodyBytesMax: live(
     integer(1024, 1_073_741_824, 33_554_432),
     'n',
