@@ -30,22 +30,42 @@ export function memberCount(json: Buffer, open: number, name: string): number {
   return findMembers(json, open, name).count;
 }
 
+/** As `lastMember`, for several names in one pass. */
+export function lastMembers(json: Buffer, open: number, names: readonly string[]): ReadonlyMap<string, Span> {
+  const found = new Map<string, Span>();
+  walkMembers(json, open, (start, end, value) => {
+    const name = names.find((one) => isName(json, start, end, one));
+    if (name !== undefined) found.set(name, value);
+  });
+  return found;
+}
+
 function findMembers(json: Buffer, open: number, name: string): { readonly last: Span | null; readonly count: number } {
   let last: Span | null = null;
   let count = 0;
+  walkMembers(json, open, (start, end, value) => {
+    if (!isName(json, start, end, name)) return;
+    last = value;
+    count += 1;
+  });
+  return { last, count };
+}
+
+/** Calls back for each member with the offsets of its name, quotes included, and its value. */
+function walkMembers(
+  json: Buffer,
+  open: number,
+  visit: (nameStart: number, nameEnd: number, value: Span) => void,
+): void {
   let at = skipSpace(json, open + 1);
   while (json[at] !== closeObjectCode) {
     const nameEnd = stringEnd(json, at);
     const start = skipSpace(json, skipSpace(json, nameEnd) + 1);
     const end = valueEnd(json, start);
-    if (isName(json, at, nameEnd, name)) {
-      last = { start, end };
-      count += 1;
-    }
+    visit(at, nameEnd, { start, end });
     at = skipSpace(json, end);
     if (json[at] === commaCode) at = skipSpace(json, at + 1);
   }
-  return { last, count };
 }
 
 /** @param open offset of the object's `{` */
@@ -56,6 +76,22 @@ export function isEmptyObject(json: Buffer, open: number): boolean {
 /** @returns the JSON with the span replaced by the text */
 export function replaceSpan(json: Buffer, { start, end }: Span, text: string): Buffer {
   return Buffer.concat([json.subarray(0, start), Buffer.from(text, 'latin1'), json.subarray(end)]);
+}
+
+/** A part of a JSON text that is replaced by another text. */
+export interface SpanEdit extends Span {
+  readonly by: string | Buffer;
+}
+
+/** @param edits that don't overlap; those at one place stay in their order @returns the JSON with all of them made */
+export function editSpans(json: Buffer, edits: readonly SpanEdit[]): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const { start, end, by } of [...edits].sort((a, b) => a.start - b.start)) {
+    parts.push(json.subarray(at, start), typeof by === 'string' ? Buffer.from(by) : by);
+    at = end;
+  }
+  return Buffer.concat([...parts, json.subarray(at)]);
 }
 
 export function skipSpace(json: Buffer, from: number): number {
@@ -120,6 +156,6 @@ function literalEnd(json: Buffer, start: number): number {
   return at;
 }
 
-function isSpace(byte: number | undefined): boolean {
+export function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }

@@ -16,7 +16,8 @@ export const choicesMax = 1024;
 export type PromptInput =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'ids'; readonly ids: Uint32Array }
-  | { readonly kind: 'chat'; readonly chat: ChatInput };
+  /** `begun`: the last message's text, which the answer continues; null: the answer is a new message. */
+  | { readonly kind: 'chat'; readonly chat: ChatInput; readonly begun: string | null };
 
 export interface GenerationRequest {
   readonly api: 'completions' | 'chat' | 'responses';
@@ -38,6 +39,8 @@ export interface GenerationRequest {
   readonly salt: string | null;
   /** Prompt logprobs are requested. They are not produced, but the cache is not used. */
   readonly recomputed: boolean;
+  /** The answer depends on the prompt alone, not on the request. */
+  readonly greedy: boolean;
   /** Alternatives per output token. Null: no logprobs. */
   readonly logprobs: number | null;
   readonly wish: AnswerWish;
@@ -65,6 +68,7 @@ export const commonFields = {
   priority: z.int().nullish(),
   request_id: z.string().nullish(),
   cache_salt: z.string().min(1).nullish(),
+  temperature: z.number().min(0).nullish(),
   prompt_logprobs: z.int().min(-1).nullish(),
   response_format: responseFormat.nullish(),
 };
@@ -83,6 +87,7 @@ const chatBody = z.looseObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: count.max(topLogprobsMax).nullish(),
   add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
 });
 
@@ -112,7 +117,7 @@ export function readChat(body: JsonBody): GenerationRequest {
   }
   return {
     api: 'chat',
-    prompts: [{ kind: 'chat', chat: chatInput(fields, body.text) }],
+    prompts: [{ kind: 'chat', ...chatInput(fields, body.text) }],
     outputTokensMax: fields.max_completion_tokens ?? fields.max_tokens ?? null,
     ...readCommon(fields),
     logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : null,
@@ -131,19 +136,20 @@ const tokenizeBody = z.looseObject({
   messages: z.array(z.looseObject({})).min(1).nullish(),
   tools: z.array(z.unknown()).nullish(),
   add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
 });
 
 export interface TokenizeRequest {
   readonly model: string | null;
-  readonly input: { readonly text: string; readonly addSpecialTokens: boolean } | { readonly chat: ChatInput };
+  readonly input: { readonly text: string; readonly addSpecialTokens: boolean } | ContinuedChat;
 }
 
 /** @throws ApiError 400 */
 export function readTokenize(body: JsonBody): TokenizeRequest {
   const fields = check(tokenizeBody, body.value);
   const model = fields.model ?? null;
-  if (fields.messages) return { model, input: { chat: chatInput(fields, body.text) } };
+  if (fields.messages) return { model, input: chatInput({ ...fields, messages: fields.messages }, body.text) };
   if (typeof fields.prompt !== 'string') throw malformed('prompt or messages is required', 'prompt');
   return { model, input: { text: fields.prompt, addSpecialTokens: fields.add_special_tokens ?? true } };
 }
@@ -176,12 +182,22 @@ export function readCommon(fields: CommonBody): CommonRequest {
     priority: fields.priority ?? 0,
     requestId: fields.request_id ?? null,
     salt: fields.cache_salt ?? null,
+    greedy: fields.temperature === 0,
     recomputed: (fields.prompt_logprobs ?? null) !== null,
   };
 }
 
+interface ChatFields {
+  readonly messages: readonly Readonly<Record<string, unknown>>[];
+  readonly add_generation_prompt?: boolean | null | undefined;
+  readonly continue_final_message?: boolean | null | undefined;
+}
+
+/** A chat, and the text that its answer begins with; null: none. */
+export type ContinuedChat = Omit<Extract<PromptInput, { kind: 'chat' }>, 'kind'>;
+
 /** @param text body text; its fields are checked already @throws ApiError 400 */
-function chatInput(fields: { readonly add_generation_prompt?: boolean | null | undefined }, text: string): ChatInput {
+function chatInput(fields: ChatFields, text: string): ContinuedChat {
   const reader = new JsonReader(text);
   try {
     while (!reader.read(Number.POSITIVE_INFINITY));
@@ -194,12 +210,27 @@ function chatInput(fields: { readonly add_generation_prompt?: boolean | null | u
     if (member === undefined || member.value === null) return null;
     return new JsonText(text.slice(member.start, member.end), member.value);
   };
-  return {
-    messages: json('messages')!,
+  const begun = begunText(fields);
+  const messages = json('messages')!;
+  const chat = {
+    messages: begun === null ? messages : JsonText.of(fields.messages.slice(0, -1)),
     tools: json('tools'),
-    addGenerationPrompt: fields.add_generation_prompt ?? true,
+    addGenerationPrompt: begun !== null || (fields.add_generation_prompt ?? true),
     chatTemplateKwargs: json('chat_template_kwargs'),
   };
+  return { chat, begun };
+}
+
+/** As in SGLang: the text of the message follows the prompt for a new one. @throws ApiError 400 */
+function begunText(fields: ChatFields): string | null {
+  if (fields.continue_final_message !== true) return null;
+  if (fields.add_generation_prompt ?? true) {
+    const message = 'Cannot set both continue_final_message and add_generation_prompt to True.';
+    throw malformed(message, 'continue_final_message');
+  }
+  const { role, content } = fields.messages.at(-1)!;
+  if (role === 'assistant' && typeof content === 'string') return content;
+  throw malformed('continue_final_message needs a last message of the assistant that is a text', 'messages');
 }
 
 /** Parses a text, a list of texts, a list of token ids, or a list of such lists. @param field name of the field */

@@ -10,7 +10,7 @@ import { type AnswerFormat, type AnswerHead, ChatFormat, CompletionsFormat, type
 import { scriptFor } from './answer-script.ts';
 import { unknownModel, unservable } from './api-error.ts';
 import type { EngineRuntime } from './engine-runtime.ts';
-import { choicesMax, type GenerationRequest, type PromptInput } from './generation-request.ts';
+import { type ContinuedChat, choicesMax, type GenerationRequest, type PromptInput } from './generation-request.ts';
 import type { OutputVocabulary, Script } from './output-vocabulary.ts';
 
 /** Mean of the drawn answer lengths, if the client sets no length. */
@@ -101,13 +101,20 @@ export class Generator {
       case 'text':
         return tokenizer.encode(prompt.text);
       case 'chat':
-        return (await tokenizer.encodeChat(prompt.chat)).ids;
+        return this.#encodeChat(prompt);
       case 'ids': {
         const unknown = prompt.ids.find((id) => id >= tokenizer.vocabSize);
         if (unknown !== undefined) throw unservable(`Token id ${unknown} is out of vocabulary.`, 'prompt');
         return prompt.ids;
       }
     }
+  }
+
+  async #encodeChat({ chat, begun }: ContinuedChat): Promise<Uint32Array> {
+    const { tokenizer } = this.#context;
+    const { ids } = await tokenizer.encodeChat(chat);
+    if (begun === null) return ids;
+    return Uint32Array.from([...ids, ...(await tokenizer.encode(begun, { addSpecialTokens: false }))]);
   }
 
   /** The n sequences of one prompt. @throws ApiError 400 */
@@ -129,7 +136,14 @@ export class Generator {
       const wanted = scriptFor(wish, random);
       scripted += wanted?.text.length ?? 0;
       if (scripted > scriptedTextMax) throw unservable('n is too large for JSON of this size.', 'n');
-      const script = wanted === null ? null : await vocabulary.script(wanted.text);
+      const ignoreEos = generation.ignoreEos || outputLength !== null;
+      const greedy = generation.greedy
+        ? vocabulary.greedyScript(prompt, Math.min(outputTokensMax, outputLength ?? outputTokensMax), {
+            ...generation,
+            ignoreEos,
+          })
+        : null;
+      const script = wanted === null ? greedy : await vocabulary.script(wanted.text);
       const stopAfterTokens = script?.ids.length ?? ownLength;
       drafts.push({
         spec: { prompt, outputTokensMax, stopAfterTokens, priority, salt, recomputed, seed },

@@ -169,7 +169,7 @@ export class HttpServer {
     const { tokenizer, runtime } = this.#context;
     const ids =
       'chat' in input
-        ? (await tokenizer.encodeChat(input.chat)).ids
+        ? await this.#generator.encode({ kind: 'chat', ...input })
         : await tokenizer.encode(input.text, { addSpecialTokens: input.addSpecialTokens });
     sendJson(response, 200, {
       count: ids.length,

@@ -13,6 +13,8 @@ const wholeWordsMin = 128;
 const drawsMax = 16_384;
 /** One in this many tokens is an incomplete character. */
 const incompleteEvery = 64;
+/** One in this many tokens ends a greedy answer. */
+const greedyTokensMean = 128;
 const replacement = '\ufffd';
 /** Most tokens per character: one per byte. */
 const characterTokensMax = 4;
@@ -40,12 +42,16 @@ export class OutputVocabulary {
   readonly #tokenizer: Tokenizer;
   readonly #ids: Uint32Array;
   readonly #pieces: ReadonlyMap<number, Piece>;
+  /** Ids of whole words, if there are any: their text has these tokens, whatever comes before it. */
+  readonly #words: Uint32Array;
   readonly #scripts = new WeakMap<EngineRequest, Script>();
 
   private constructor(tokenizer: Tokenizer, ids: Uint32Array, pieces: ReadonlyMap<number, Piece>) {
     this.#tokenizer = tokenizer;
     this.#ids = ids;
     this.#pieces = pieces;
+    const words = ids.filter((id) => /^ \p{L}+$/u.test(pieces.get(id)?.text ?? ''));
+    this.#words = words.length > 0 ? words : ids;
   }
 
   /** Draws plain words and, if the vocabulary has one, a token that is an incomplete character. */
@@ -82,6 +88,26 @@ export class OutputVocabulary {
     const draw = seededToken(this.#ids.length);
     return (request: EngineRequest) =>
       this.#scripts.get(request)?.ids[request.outputTokens] ?? this.#ids[draw(request)]!;
+  }
+
+  /**
+   * The answer of a request without chance: each token depends only on the one before it and the number of all before
+   * it, the prompt's included, so another engine that is given the beginning goes on with the same tokens.
+   */
+  greedyScript(
+    prompt: Uint32Array,
+    tokensMax: number,
+    { ignoreEos, outputTokensMin }: { readonly ignoreEos: boolean; readonly outputTokensMin: number },
+  ): Script {
+    const ids: number[] = [];
+    let last = prompt.at(-1) ?? 0;
+    for (let end = false; !end && ids.length < tokensMax; ) {
+      const draw = mixed(last, prompt.length + ids.length);
+      last = this.#words[draw % this.#words.length]!;
+      ids.push(last);
+      end = !ignoreEos && ids.length >= outputTokensMin && (draw >>> 16) % greedyTokensMean === 0;
+    }
+    return { ids: Uint32Array.from(ids), pieces: ids.map((id) => this.piece(id)) };
   }
 
   async script(text: string): Promise<Script> {
@@ -147,6 +173,14 @@ export class Detokenizer implements PieceReader {
     this.#incomplete = 0;
     return late;
   }
+}
+
+/** A hash of two integers, as one of 32 bits. */
+function mixed(a: number, b: number): number {
+  let z = (Math.imul(a + 1, 0x9e3779b1) + Math.imul(b + 1, 0x85ebca77)) | 0;
+  z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return (z ^ (z >>> 15)) >>> 0;
 }
 
 function pieceOf(text: string): Piece {

@@ -58,7 +58,7 @@ export function readResponses(body: unknown): { readonly generation: GenerationR
   const withLogprobs = fields.include?.includes('message.output_text.logprobs') === true;
   const generation: GenerationRequest = {
     api: 'responses',
-    prompts: [{ kind: 'chat', chat: plainChat({ messages, tools: fields.tools ? chatTools : null }) }],
+    prompts: [{ kind: 'chat', begun: null, chat: plainChat({ messages, tools: fields.tools ? chatTools : null }) }],
     outputTokensMax: fields.max_output_tokens ?? null,
     ...readCommon({
       model: fields.model,

@@ -24,6 +24,8 @@ export interface FakeEngineOptions {
   readonly metrics?: string;
   /** Body of `/kv_event_sources`. */
   readonly eventSources?: object;
+  /** In its list of models. */
+  readonly ownedBy?: string;
 }
 
 export class FakeEngine {
@@ -38,6 +40,7 @@ export class FakeEngine {
   models: readonly string[];
   metrics: string | undefined;
   eventSources: object | undefined;
+  readonly ownedBy: string;
   port = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -46,6 +49,7 @@ export class FakeEngine {
     this.models = options.models ?? ['fake'];
     this.metrics = options.metrics;
     this.eventSources = options.eventSources;
+    this.ownedBy = options.ownedBy ?? 'test';
     this.#server = createServer((request, response) => void this.#answer(request, response));
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
@@ -80,7 +84,7 @@ export class FakeEngine {
     if (path === '/health') {
       this.health(response);
     } else if (path === '/v1/models' && request.method === 'GET') {
-      const data = this.models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'test', parent: null }));
+      const data = this.models.map((id) => ({ id, object: 'model', created: 1, owned_by: this.ownedBy, parent: null }));
       replyJson(response, 200, { object: 'list', data });
     } else if (path === '/metrics' && this.metrics !== undefined) {
       response.end(this.metrics);

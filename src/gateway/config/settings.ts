@@ -55,6 +55,11 @@ export const settings = {
     'ms',
     'time for a removed worker to finish its answers; then the remaining ones are cut',
   ),
+  continue: live(
+    flag(false),
+    '',
+    'let another engine go on with a stream of a chat or completion whose engine dies, where that is possible',
+  ),
   ...poolSettings,
   host: fixed(
     listenAddress('127.0.0.1'),

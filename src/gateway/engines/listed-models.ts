@@ -15,6 +15,7 @@ export interface ModelDescription {
   readonly id: string;
   readonly parent?: unknown;
   readonly max_model_len?: unknown;
+  readonly owned_by?: unknown;
 }
 
 /** In the engine's order, without duplicates. */

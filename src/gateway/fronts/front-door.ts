@@ -115,7 +115,9 @@ async function serve(
 
 /** @returns null if the owner must serve the request: it has other sources of tokens, and guesses of lengths */
 async function tokenize(context: FrontContext, exchange: Exchange, read: ReadRequest): Promise<Tokenized | null> {
-  const { model, prompts, truncatedTo } = read.request;
+  const { model, prompts, truncatedTo, stream, uncontinuable } = read.request;
+  // Another engine may have to go on with it, from a prompt that is read again.
+  if (stream && uncontinuable === null) return null;
   const facts = model === null ? null : context.owner.model(model);
   const tokenizer = facts === null ? null : context.tokenizers.of(facts.tokenizer);
   if (model === null || facts === null || tokenizer === null || truncatedTo !== null) return null;

@@ -10,9 +10,9 @@ import type { ListenerTls } from '../config/pem-files.ts';
 import type { ClientKey } from '../config/tenants.ts';
 import type { UpstreamTls } from '../engines/upstream.ts';
 import type { LimitedKey } from '../http/key-limits.ts';
+import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { Unobserved } from '../inference/attempt-report.ts';
 import type { EngineAddress } from '../inference/attempts.ts';
-import type { AttemptFailure } from '../inference/relay.ts';
 import type { InferenceRequest } from '../inference/request-intake.ts';
 import type { RoutingOverrides } from '../inference/routing-overrides.ts';
 
@@ -62,6 +62,13 @@ export type SentOutcome =
       readonly innocent: boolean;
     }
   | { readonly kind: 'cut'; readonly status: number; readonly error: SentError }
+  | {
+      readonly kind: 'interrupted';
+      readonly status: number;
+      readonly failure: AttemptFailure;
+      readonly error: SentError;
+      readonly tokens: number;
+    }
   | { readonly kind: 'gone' };
 
 /** `AttemptEnd` as it crosses. */

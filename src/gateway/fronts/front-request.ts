@@ -3,12 +3,13 @@
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
+import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from '../inference/attempt-report.ts';
 import { upstreamHeaders } from '../inference/attempts.ts';
 import type { ClientAnswer } from '../inference/client-answer.ts';
 import type { ReadRequest } from '../inference/inference.ts';
 import { InferenceWatch } from '../inference/inference-watch.ts';
-import { type AttemptFailure, relay } from '../inference/relay.ts';
+import { relay } from '../inference/relay.ts';
 import type { FrontContext } from './front-context.ts';
 import type { AskedRequest, AttemptOrder, SentError, TokensMessage } from './front-messages.ts';
 import type { Ordered, Waiting } from './owner-link.ts';

@@ -2,7 +2,7 @@
 
 import { RequestError } from '../../wire/openai-error.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
-import type { RelayOutcome } from '../inference/relay.ts';
+import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import type { SentError, SentOutcome } from './front-messages.ts';
 
 /** A fault of the gateway, or an error of a connection, on the other side. */

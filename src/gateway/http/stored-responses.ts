@@ -10,9 +10,9 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { readBody } from '../exchange/request-body.ts';
 import { noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
+import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
-
-import { pass, type RelayOutcome, type RelayWatch, relay } from '../inference/relay.ts';
+import { pass, type RelayWatch, relay } from '../inference/relay.ts';
 import type { ResponseHolders } from '../pools/response-holders.ts';
 import type { GatewayContext } from './gateway-context.ts';
 

@@ -10,6 +10,14 @@ import { hashContents, type PromptContent } from '../prompts/prompt-content.ts';
 import type { InferenceRequest } from './request-intake.ts';
 import { pinHeader, type RoutingOverrides } from './routing-overrides.ts';
 
+/** The beginning of an answer that another engine is to go on with. */
+export interface Continued {
+  /** Tokens that the client has. */
+  readonly tokens: number;
+  /** When it broke off, as of `performance.now()`. */
+  readonly sinceMs: number;
+}
+
 /** The parts of a request that decide where it is placed. */
 export interface Placeable extends ResolvedModel {
   readonly request: Pick<InferenceRequest, 'maxOutputTokens' | 'sequences' | 'stream'>;
@@ -20,6 +28,8 @@ export interface Placeable extends ResolvedModel {
   readonly actsOnce?: boolean;
   /** The request can only go to the worker that holds the response that it continues. */
   readonly isHeld?: boolean;
+  /** Another engine has begun the answer; absent: none has. */
+  readonly continues?: Continued;
   /** The prompts, hashed for each block size. */
   hashed(blockSizes: readonly number[]): readonly Prompt[];
 }

@@ -15,10 +15,10 @@ import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { UsageEntry } from '../telemetry/usage-entry.ts';
 import type { Placeable } from './admission-applicant.ts';
 import { attemptsMax } from './attempt-failure.ts';
+import { type AttemptFailure, faultOf } from './attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from './attempt-report.ts';
 import { type Attempt, recordOf } from './attempts.ts';
 import type { InferenceContext } from './inference-context.ts';
-import { type AttemptFailure, faultOf } from './relay.ts';
 
 export interface AttemptBookOptions {
   readonly lease: BookingLease;
@@ -46,6 +46,8 @@ export interface AttemptBookOptions {
   onResponse(id: string, usage: Usage | null): void;
   /** Null: the prompt is the client's own, not converted by the gateway. */
   readonly conversion: Conversion | null;
+  /** The beginning of the answer is counted already, with its prompt. */
+  readonly continues: boolean;
 }
 
 /** The conversion of a request into a chat. */
@@ -81,8 +83,11 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
   const free = number < attemptsMax && overrides.pin === null;
   const repeatable = free && booked.actsOnce !== true;
   const record = recordOf(context, requester, booked, attempt);
+  // An engine that broke off without a token is not charged.
+  const counted = (booked.continues?.tokens ?? 0) > 0;
   return new AttemptBook({
     ...{ lease, record, metrics, log, choices, engine, account, startedMs: requester.startedMs },
+    ...(booked.continues !== undefined && { startedMs: booked.continues.sinceMs }),
     traceId: requester.trace?.traceId ?? null,
     mayMove: (silenceMs) =>
       repeatable &&
@@ -95,11 +100,14 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
       hasUntried(pool, excluded()) &&
       (failure === 'full' || failure === 'absent' || (repeatable && retryBudget.take(performance.now()))),
     onFirstToken: () => engine.health.begun(),
-    onSpent: (spent) =>
-      charge(context, requester, model, booked.isReported === true ? { ...spent, source: 'caller' } : spent),
+    onSpent: (spent) => {
+      const told = booked.isReported === true ? ({ ...spent, source: 'caller' } as const) : spent;
+      charge(context, requester, model, told, counted ? 0 : 1);
+    },
     onUsage: (usage) => booked.learn(usage),
     onResponse: (id, usage) => booked.keeps?.(id, worker, usage),
     conversion: booked.conversion ?? null,
+    continues: counted,
   });
 }
 
@@ -109,11 +117,12 @@ export function charge(
   { id: requestId, use }: Pick<Requester, 'id' | 'use'>,
   model: string,
   spent: Spent,
+  requests = 1,
 ): void {
   if (use === null) return;
   const { promptTokens: prompt, cachedTokens: cached, outputTokens: output } = spent;
   use.used({ prompt, cached, output });
-  usage.add({ ...spent, tenant: use.tenant, key: use.key, model, requestId, requests: 1 });
+  usage.add({ ...spent, tenant: use.tenant, key: use.key, model, requestId, requests });
 }
 
 export class AttemptBook implements AttemptReport {
@@ -137,7 +146,7 @@ export class AttemptBook implements AttemptReport {
     lease.tokens(choice, count, nowMs);
     if (record.ttftMs === null) {
       record.firstToken(nowMs - startedMs, lease.hindsight);
-      metrics.ttftS.record((nowMs - startedMs) / 1000, 1, traceId);
+      if (!this.#options.continues) metrics.ttftS.record((nowMs - startedMs) / 1000, 1, traceId);
       this.#options.onFirstToken();
     } else if (this.#options.choices === 1 && count > 0) {
       metrics.itlS.record((nowMs - this.#lastTokenMs) / 1000 / count, count);
@@ -181,7 +190,8 @@ export class AttemptBook implements AttemptReport {
         metrics.predictedCachedTokens.inc(record.decision.overlapTokens);
         metrics.actualCachedTokens.inc(usage.cachedTokens);
       }
-      if (record.outcome === 'done' && status === 200) this.#check(usage);
+      // Text that is tokenized again may have other tokens.
+      if (record.outcome === 'done' && status === 200 && !this.#options.continues) this.#check(usage);
       onUsage(usage);
     }
     if (end.responseId !== null && record.outcome === 'done' && status === 200) onResponse(end.responseId, usage);
@@ -193,10 +203,10 @@ export class AttemptBook implements AttemptReport {
   #spend({ outcome, status, outputTokens }: AttemptEnd, usage: Usage | null): void {
     const isAnswer = (outputTokens ?? 0) > 0 || (outcome.kind === 'answered' && status === 200);
     if (usage === null && !isAnswer) return;
-    const { record } = this.#options;
+    const { record, continues } = this.#options;
     this.#options.onSpent({
-      promptTokens: usage?.promptTokens ?? record.decision.isl,
-      cachedTokens: usage?.cachedTokens ?? null,
+      promptTokens: continues ? 0 : (usage?.promptTokens ?? record.decision.isl),
+      cachedTokens: continues ? 0 : (usage?.cachedTokens ?? null),
       outputTokens: usage?.completionTokens ?? outputTokens ?? 0,
       source: usage === null ? 'gateway' : 'engine',
       outcome: record.outcome!,

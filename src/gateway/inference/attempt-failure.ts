@@ -3,9 +3,9 @@
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
+import type { RelayOutcome } from './attempt-outcome.ts';
 import { fullRetryAfterS } from './client-answer.ts';
 import type { InferenceContext } from './inference-context.ts';
-import type { RelayOutcome } from './relay.ts';
 
 export type Unanswered = Extract<RelayOutcome, { kind: 'unanswered' }>;
 
@@ -26,7 +26,7 @@ export class Deaths {
     return this.#count >= deathsMax || this.#innocentCount >= innocentDeathsMax;
   }
 
-  note({ failure, innocent }: Unanswered): void {
+  note({ failure, innocent }: Pick<Unanswered, 'failure' | 'innocent'>): void {
     if (failure !== 'reset' && failure !== 'cut' && failure !== 'silent') return;
     if (innocent) this.#innocentCount += 1;
     else this.#count += 1;
@@ -55,6 +55,8 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
       return new RequestError(503, 'refused_everywhere', 'every engine is full', null, fullRetryAfterS);
     case 'absent':
       return new RequestError(404, 'response_not_found', 'no engine holds the response', 'previous_response_id');
+    case 'refused':
+      return new RequestError(502, 'upstream_refused', 'the engine refused to');
     case 'stalled':
     case 'silent':
       return new RequestError(504, 'upstream_silent', 'the engine went silent before it answered');
@@ -72,7 +74,7 @@ export function noteFailure(context: InferenceContext, engine: Engine, outcome: 
 /** Updates the engine's health after its answer reached the client. 429 and 503 only mark it as full. */
 export function noteAnswer(context: InferenceContext, engine: Engine, outcome: RelayOutcome): void {
   const { monitors } = context;
-  if (outcome.kind === 'cut') {
+  if (outcome.kind === 'cut' || outcome.kind === 'interrupted') {
     if (outcome.error instanceof LimitReached) noteLimit(context, engine, outcome.error);
     else monitors.get(engine)?.failed(outcome.error.message);
   }

@@ -3,7 +3,7 @@
 // The owner need not be in the same process, so what crosses is small, and nothing waits for an answer.
 
 import type { UsageReading } from '../../wire/completion-chunk.ts';
-import type { AttemptFailure, RelayOutcome } from './relay.ts';
+import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 
 /** How an attempt ended, and what its answer said. */
 export interface AttemptEnd {

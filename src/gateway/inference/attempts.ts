@@ -10,8 +10,8 @@ import { DecisionRecord } from '../telemetry/decision-log.ts';
 import { type Placeable, unplaceable } from './admission-applicant.ts';
 import { type Placed, place } from './admission-placing.ts';
 import { noteAnswer, noteFailure } from './attempt-failure.ts';
+import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import type { InferenceContext } from './inference-context.ts';
-import type { AttemptFailure, RelayOutcome } from './relay.ts';
 import type { Tries } from './tries.ts';
 
 /** Failures of an engine that has done nothing for the request. */
@@ -25,8 +25,16 @@ export interface Attempt {
   readonly tried: ReadonlySet<WorkerIndex>;
 }
 
+/** The end of an attempt that the client has got something of, or was to get. */
+export interface Answered {
+  readonly worker: Worker;
+  readonly outcome: Exclude<RelayOutcome, { kind: 'unanswered' }>;
+}
+
 /**
  * @param send settles when the attempt has ended; its lease is then released in any case
+ * @param tried workers that are not tried
+ * @returns how the last attempt ended, and at which worker; null: the client is gone
  * @throws RequestError if no worker answers
  */
 export async function answerBySome(
@@ -35,8 +43,8 @@ export async function answerBySome(
   intake: Placeable,
   tries: Tries,
   send: (attempt: Attempt) => Promise<RelayOutcome>,
-): Promise<void> {
-  const tried = new Set<WorkerIndex>();
+  tried: Set<WorkerIndex> = new Set(),
+): Promise<Answered | null> {
   let failure: RequestError | null = null;
   while (!tries.over && !exchange.gone) {
     const placing = place(context, exchange, intake, tried);
@@ -46,7 +54,7 @@ export async function answerBySome(
     const outcome = await attemptWith(context, exchange, placed, number, tried, send);
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, placed.worker.engine, outcome);
-      return;
+      return { worker: placed.worker, outcome };
     }
     failure = noteFailure(context, placed.worker.engine, outcome);
     // A stalled engine is alive: if no other takes the request, it may be tried again.
@@ -54,7 +62,7 @@ export async function answerBySome(
     if (intake.actsOnce && !neverBegan.has(outcome.failure)) tries.end();
     tries.deaths.note(outcome);
   }
-  if (exchange.gone) return;
+  if (exchange.gone) return null;
   throw failure ?? unplaceable(intake);
 }
 
@@ -84,7 +92,7 @@ async function attemptWith(
 export function recordOf(
   { decisions }: InferenceContext,
   exchange: Requester,
-  { pool, model, route, known, overrides }: Placeable,
+  { pool, model, route, known, overrides, continues }: Placeable,
   { placed: { routed, worker }, number }: Attempt,
 ): DecisionRecord {
   const record = new DecisionRecord(
@@ -101,6 +109,7 @@ export function recordOf(
       known,
       trust: worker.trust(performance.now()),
       slo: overrides.slo ?? null,
+      continuedTokens: continues?.tokens ?? null,
     },
     pool.workerIds,
   );

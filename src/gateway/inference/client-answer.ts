@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { ByteCollector, type MemoryHold } from '../../wire/byte-collector.ts';
 import { errorBody, errorEvent } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
+import type { StreamSplice } from '../../wire/stream-splice.ts';
 import { UsageFilter } from '../../wire/usage-filter.ts';
 import type { Exchange, RelayedAnswer } from '../exchange/exchange.ts';
 import { responseHeaders } from '../exchange/forwarded-headers.ts';
@@ -18,6 +19,7 @@ export const fullRetryAfterS = 1;
 /** Interval between the comments that keep a stream open before its first token. */
 const commentIntervalMs = 5000;
 const comment = Buffer.from(': waiting for the first token\n\n');
+const nextComment = Buffer.from(': waiting for another engine\n\n');
 
 export interface AnswerHead {
   readonly status: number;
@@ -27,8 +29,8 @@ export interface AnswerHead {
 }
 
 /**
- * `held`: nothing has been sent. `alive`: a 200 and comments have been sent; any engine may still answer. `tied`: one
- * engine's answer is being sent.
+ * `held`: nothing has been sent. `alive`: a 200 and comments have been sent, or part of a stream that broke off; any
+ * engine may still answer or go on. `tied`: one engine's answer is being sent.
  */
 type Stage = 'held' | 'alive' | 'tied';
 
@@ -47,14 +49,27 @@ export class ClientAnswer implements RelayedAnswer {
   #filter: UsageFilter | null = null;
   /** An error event can be appended to what the client has received. */
   #streamsEvents = false;
+  /** Null: another engine can't go on with it. */
+  readonly #splice: StreamSplice | null;
+  /** The current engine's stream goes through the splice. */
+  #splices = false;
+  #comment = comment;
 
   /**
    * @param holdMsMax counted from the request's arrival; null if the client does not expect a stream
    * @param hidesUsage drops the usage chunk, which the gateway asked for and the client did not
    * @param hold counts the memory of held bytes; null if nothing is held
+   * @param splice joins the streams of several engines; null: a stream that breaks off ends with an error
    */
-  constructor(exchange: Exchange, holdMsMax: number | null, hidesUsage = false, hold: MemoryHold | null = null) {
+  constructor(
+    exchange: Exchange,
+    holdMsMax: number | null,
+    hidesUsage = false,
+    hold: MemoryHold | null = null,
+    splice: StreamSplice | null = null,
+  ) {
     this.#exchange = exchange;
+    this.#splice = splice;
     this.#hold = hold;
     this.#held = new ByteCollector(hold);
     this.#hidesUsage = hidesUsage;
@@ -66,7 +81,9 @@ export class ClientAnswer implements RelayedAnswer {
 
   /** Takes the head of an engine's answer. Sends nothing yet. */
   begin(head: AnswerHead): void {
-    const isFiltered = this.#hidesUsage && head.status === 200 && formOf(head.headers) === 'stream';
+    const isStream = head.status === 200 && formOf(head.headers) === 'stream';
+    const isFiltered = this.#hidesUsage && isStream;
+    this.#splices = this.#splice !== null && isStream;
     this.#filter = isFiltered ? new UsageFilter(this.#hold) : null;
     this.#head = isFiltered ? { ...head, headers: withoutLength(head.headers) } : head;
   }
@@ -108,14 +125,43 @@ export class ClientAnswer implements RelayedAnswer {
 
   /** @returns false if the caller should wait for `drain`. @throws LimitReached */
   write(chunk: Buffer): boolean {
-    if (!this.#translates) return this.#pass(this.#filter === null ? chunk : this.#filter.push(chunk));
+    if (!this.#translates) return this.#passOn(this.#splices ? this.#splice!.push(chunk) : chunk);
     // The rest of an oversized error body is dropped.
     if (this.#held.length + chunk.length <= heldBytesMax) this.#held.append(chunk);
     return true;
   }
 
+  /** Why the stream is no answer; null: it is one, as far as is known. */
+  get fault(): Error | null {
+    return this.#splices ? this.#splice!.fault : null;
+  }
+
+  /**
+   * The engine's answer broke off. If another one may go on, the client is not told yet, and the stream is kept open.
+   * @returns the tokens of this engine that the client has as text; null: the answer has to end
+   */
+  interrupt(): number | null {
+    if (!this.#splices || !this.#streamsEvents || this.#exchange.response.writableEnded) return null;
+    this.#stage = 'alive';
+    return this.#splice!.interrupt();
+  }
+
+  /** Writes comments until another engine goes on, so that the pause does not count as an idle stream. */
+  keepOpen(): void {
+    this.#comment = nextComment;
+    this.#keepAlive();
+  }
+
+  /** Ends a stream whose text is complete. @param events what the engine owes */
+  complete(events: Buffer): void {
+    this.#stopTimer();
+    this.#passOn(events);
+    this.#frames!.end(this.#filter?.end());
+  }
+
   /** Sends the buffered part of an incomplete event: its end will not come. */
   flushEvent(): void {
+    if (this.#splice !== null) this.#passOn(this.#splice.flush());
     if (this.#filter !== null) this.#pass(this.#filter.end());
   }
 
@@ -143,11 +189,13 @@ export class ClientAnswer implements RelayedAnswer {
       response.destroy();
       return;
     }
+    const hasFault = this.#splice?.toldError === true;
     try {
       this.flushEvent();
     } finally {
       const { path } = this.#exchange;
-      this.#frames!.end(errorEvent(path, errorBody(path, error)));
+      // An engine that reports an error has sent an event of its own.
+      this.#frames!.end(hasFault ? null : errorEvent(path, errorBody(path, error)));
     }
   }
 
@@ -163,6 +211,10 @@ export class ClientAnswer implements RelayedAnswer {
 
   close(): void {
     this.#stopTimer();
+  }
+
+  #passOn(bytes: Buffer): boolean {
+    return this.#pass(this.#filter === null ? bytes : this.#filter.push(bytes));
   }
 
   #pass(bytes: Buffer): boolean {
@@ -182,7 +234,7 @@ export class ClientAnswer implements RelayedAnswer {
       });
       this.#frames = new AnswerFrames(response);
     }
-    if (!this.#frames!.needsDrain) this.#pass(comment);
+    if (!this.#frames!.needsDrain) this.#pass(this.#comment);
     this.#timer = setTimeout(() => this.#keepAlive(), commentIntervalMs);
   }
 

@@ -7,10 +7,11 @@ import type { Call } from '../engines/engine-calls.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { type AnswerApi, dialectOf } from './answer-api.ts';
+import type { RelayOutcome } from './attempt-outcome.ts';
 import type { AttemptReport } from './attempt-report.ts';
 import type { AnswerForm } from './client-answer.ts';
 import { EventObserver } from './event-observer.ts';
-import { hold, pass, type RelayOutcome, type RelayWatch, type Verdict } from './relay.ts';
+import { hold, pass, type RelayWatch, type Verdict } from './relay.ts';
 import { StreamObserver } from './stream-observer.ts';
 
 /** A longer answer in one piece is not parsed for its usage. */
@@ -25,6 +26,8 @@ export interface InferenceWatchOptions {
   readonly api: AnswerApi;
   /** Any engine may hold the response that the request continues: one that does not answers with 404. */
   readonly asksAround?: boolean;
+  /** Another engine has begun the answer: only a stream can go on with it. */
+  readonly continues?: boolean;
   /** A token of the call has come. */
   onToken(call: Call, nowMs: number): void;
 }
@@ -49,6 +52,9 @@ export class InferenceWatch implements RelayWatch {
   head(status: number, form: AnswerForm): Verdict {
     this.#status = status;
     if (status !== 200) return this.#refused(status);
+    if (this.#options.continues === true && form !== 'stream') {
+      return { kind: 'give-up', failure: 'refused', error: new Error('the engine did not stream an answer') };
+    }
     if (form === 'whole') {
       this.#body = new ByteCollector(this.#options.memory);
       return pass;
@@ -93,7 +99,7 @@ export class InferenceWatch implements RelayWatch {
       outcome,
       status: this.#status,
       streamError: observer?.error ?? null,
-      outputTokens: observer?.outputTokens ?? null,
+      outputTokens: outcome.kind === 'interrupted' ? outcome.tokens : (observer?.outputTokens ?? null),
       usage: whole?.usage ?? observer?.usage ?? 'absent',
       responseId: whole?.responseId ?? (observer instanceof EventObserver ? observer.responseId : null),
     });
@@ -102,8 +108,10 @@ export class InferenceWatch implements RelayWatch {
   /** 429 and 503 mean full, other 5xx mean failed; 4xx is the client's own error. */
   #refused(status: number): Verdict {
     const isAbsent = status === 404 && this.#options.asksAround === true;
-    const failure = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : isAbsent ? 'absent' : null;
-    if (failure === null || !this.#report.mayGiveUp(failure)) return pass;
+    const known = status === 429 || status === 503 ? 'full' : status >= 500 ? 'error' : isAbsent ? 'absent' : null;
+    const continues = this.#options.continues === true;
+    const failure = known ?? (continues ? 'refused' : null);
+    if (failure === null || (!continues && !this.#report.mayGiveUp(failure))) return pass;
     return { kind: 'give-up', failure, error: new Error(`the engine answered with status ${status}`) };
   }
 

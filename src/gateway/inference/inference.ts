@@ -6,6 +6,7 @@ import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { askForUsage } from '../../wire/include-usage.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
+import { StreamSplice } from '../../wire/stream-splice.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
@@ -19,13 +20,15 @@ import { leastKnown, type PromptContent, truncated, unclaimed } from '../prompts
 import { readContents } from '../prompts/prompt-tokens.ts';
 import { hashing } from './admission-applicant.ts';
 import { type Booked, bookOf, type Conversion } from './attempt-book.ts';
+import type { RelayOutcome } from './attempt-outcome.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { permitted, rightsOf } from './client-rights.ts';
+import { type ContinuableStream, continuedBytesMax, goOnWhileCut } from './continuation.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { drawKey, overRoutes } from './over-routes.ts';
-import { type RelayOutcome, relay } from './relay.ts';
+import { relay } from './relay.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
 import { type ShadowRequest, shadowOf } from './shadow-request.ts';
@@ -39,6 +42,10 @@ interface Intake extends Booked, Omit<ReadRequest, 'request'> {
   readonly request: PlacedRequest;
   readonly overrides: RoutingOverrides;
   readonly contents: readonly PromptContent[];
+  /** With the name of the model that the client used; null: another engine can't go on with the answer. */
+  readonly sentBody: Buffer | null;
+  /** The prompt is a list of token ids. */
+  readonly hasTokenIds: boolean;
   /** The engine that holds the response that it continues is not known. */
   readonly asksAround: boolean;
 }
@@ -74,10 +81,21 @@ async function answerIntake(
   const { request, hidesUsage } = intake;
   const memory = context.answerBudget.lease();
   const holdMsMax = request.stream ? context.config.holdMsMax : null;
-  const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory);
-  const serve = (one: Intake, tries: Tries): Promise<void> => {
+  const splice = spliceOf(first, memory);
+  const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory, splice);
+  const serve = async (one: Intake, tries: Tries): Promise<void> => {
     intake = one;
-    return answerBySome(context, exchange, one, tries, (attempt) => send(context, exchange, answer, one, attempt));
+    const serveBy: ContinuableStream<Intake>['serve'] = (some, tried) =>
+      answerBySome(context, exchange, some, tries, (attempt) => send(context, exchange, answer, some, attempt), tried);
+    const answered = await serveBy(one);
+    if (splice === null || answered?.outcome.kind !== 'interrupted') return;
+    await goOnWhileCut(
+      context,
+      exchange,
+      continuable(context, exchange, answer, splice, one, serveBy),
+      tries,
+      answered,
+    );
   };
   let failure: unknown = null;
   try {
@@ -91,6 +109,39 @@ async function answerIntake(
     context.metrics.routes.count(intake);
     recordTraffic(context, exchange, intake);
   }
+}
+
+/** Null: another engine can't go on with the stream. */
+function spliceOf({ request, overrides }: Intake, hold: AnswerLease): StreamSplice | null {
+  const { api, stream, uncontinuable } = request;
+  if (!stream || uncontinuable !== null || overrides.pin !== null || !isChunked(api)) return null;
+  return new StreamSplice({ api, bytesMax: continuedBytesMax, hold });
+}
+
+function continuable(
+  context: InferenceContext,
+  exchange: Exchange,
+  answer: ClientAnswer,
+  splice: StreamSplice,
+  intake: Intake,
+  serve: ContinuableStream<Intake>['serve'],
+): ContinuableStream<Intake> {
+  const { pool, model, request, contents, sentBody, hasTokenIds } = intake;
+  const [content] = contents;
+  const api = isChunked(request.api) ? request.api : 'chat';
+  return {
+    ...{ answer, splice, api, serve },
+    body: sentBody ?? intake.body,
+    maxOutputTokens: request.maxOutputTokens,
+    promptTokens: content?.kind === 'tokens' ? content.tokens.length : null,
+    encode: hasTokenIds
+      ? (text) => pool.tokens.forModel(model)?.encode(text, { addSpecialTokens: false }) ?? null
+      : null,
+    again: async (body) => {
+      const read = await readRequest(context, exchange, api, body);
+      return read === null ? null : readIntake(context, exchange, read);
+    },
+  };
 }
 
 /** The client already has its answer: a failed recording must not affect it. */
@@ -123,7 +174,7 @@ export async function readRequest(
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   makeRoomForJson(body, exchange.lease);
-  const requested = readInferenceRequest(api, body, async () => intakeSlices.take() ?? undefined);
+  const requested = readInferenceRequest(api, body, async () => intakeSlices.take() ?? undefined, config.continue);
   const request = requested instanceof Promise ? await requested : requested;
   if (exchange.gone) return null;
   const rights = rightsOf(exchange.key, config.host);
@@ -136,7 +187,7 @@ export async function readRequest(
 }
 
 /** Whether its usage has to be asked for; other APIs always tell it. */
-function isChunked(api: InferenceApi): boolean {
+function isChunked(api: InferenceApi): api is 'chat' | 'completions' {
   return api === 'chat' || api === 'completions';
 }
 
@@ -148,7 +199,8 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   const asked = resolved.route?.asked ?? resolved.model;
   exchange.asksFor(asked);
   const { trace } = exchange;
-  trace?.asks({ ...request, model: asked });
+  // The rest of an answer is no request of its own.
+  if (exchange.record === null) trace?.asks({ ...request, model: asked });
   const tokenizing = new TokenizerTurn();
   exchange.whenGone(() => tokenizing.end());
   const noteTokens = (error: TokenizerError): void => tokenizerFailures.note(error, exchange.id, performance.now());
@@ -177,6 +229,8 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     request: withoutPrompts(request),
     ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
     body: renamedJson(read.body, request.model, model),
+    sentBody: request.uncontinuable === null ? read.body : null,
+    hasTokenIds: request.prompts[0]?.kind === 'tokens',
     asksAround: request.previousResponse !== null && held === null,
     actsOnce: request.usesTools,
     conversion: conversion === 'given-up' ? null : conversion,
@@ -271,6 +325,13 @@ function asTaken(
   return tokensMax === null ? contents : contents.map((content) => truncated(content, tokensMax, pool.lengthGuess));
 }
 
+/** Whether another engine may go on with a stream, and if not, why. */
+function continueHeader({ continue: isOn }: InferenceContext['config'], { request, overrides }: Intake): string[] {
+  if (!isOn || !request.stream) return [];
+  const why = request.uncontinuable ?? (overrides.pin === null ? null : 'pin');
+  return ['x-kvoyant-continue', why === null ? 'yes' : `no; ${why}`];
+}
+
 /** Settles when the attempt has ended and its bookings are released. */
 async function send(
   context: InferenceContext,
@@ -302,7 +363,8 @@ function relayTo(
   const report = bookOf(context, exchange, intake, attempt);
   const onToken = engine.calls.token.bind(engine.calls);
   const { asksAround } = intake;
-  const watch = new InferenceWatch({ report, memory, choices, api: request.api, asksAround, onToken });
+  const continues = intake.continues !== undefined;
+  const watch = new InferenceWatch({ report, memory, choices, api: request.api, asksAround, continues, onToken });
   const target = {
     engine,
     stream: request.stream,
@@ -310,7 +372,7 @@ function relayTo(
     path: exchange.path + exchange.query,
     headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body: intake.body,
-    extraHeaders: answerHeaders(exchange, intake, placed),
+    extraHeaders: [...answerHeaders(exchange, intake, placed), ...continueHeader(context.config, intake)],
   };
   return relay(exchange, answer, target, watch);
 }

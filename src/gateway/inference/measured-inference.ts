@@ -8,12 +8,13 @@ import type { ResolvedModel } from '../pools/pools.ts';
 import { type PromptContent, unclaimed } from '../prompts/prompt-content.ts';
 import { hashing } from './admission-applicant.ts';
 import { type Booked, bookOf } from './attempt-book.ts';
+import type { RelayOutcome } from './attempt-outcome.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
 import type { ClientAnswer } from './client-answer.ts';
 import type { ClientRights } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
-import { type RelayOutcome, relay } from './relay.ts';
+import { relay } from './relay.ts';
 import { readOverrides } from './routing-overrides.ts';
 import type { Tries } from './tries.ts';
 
@@ -28,7 +29,7 @@ export interface MeasuredRequest {
 }
 
 /** Claims no block. @throws RequestError if nothing has been sent and the client must get an error */
-export function answerMeasured(
+export async function answerMeasured(
   context: InferenceContext,
   exchange: Exchange,
   answer: ClientAnswer,
@@ -49,7 +50,7 @@ export function answerMeasured(
     choices: 1,
     learn: (usage) => learn(resolved, length, usage),
   };
-  return answerBySome(context, exchange, intake, tries, (attempt) =>
+  await answerBySome(context, exchange, intake, tries, (attempt) =>
     send(context, exchange, answer, intake, body, attempt),
   );
 }

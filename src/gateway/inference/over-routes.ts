@@ -21,7 +21,7 @@ export async function overRoutes<T extends ResolvedModel & Pick<Placeable, 'isHe
   exchange: Pick<Requester, 'gone'>,
   first: T,
   again: (() => T | null | Promise<T | null>) | null,
-  serve: (intake: T, tries: Tries) => Promise<void>,
+  serve: (intake: T, tries: Tries) => Promise<unknown>,
 ): Promise<void> {
   const tries = new Tries();
   const seen: T[] = [];

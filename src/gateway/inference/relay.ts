@@ -4,45 +4,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { AnsweringEngine } from '../engines/answering-engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
-import type { UpstreamFailure } from '../engines/upstream.ts';
 import type { UpstreamController, UpstreamHandler } from '../engines/upstream-handler.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
+import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
-
-/**
- * Why an attempt got no answer. `cut`: the connection ended before the first token. `silent`: the engine is dead; it
- * sent nothing and /health failed. `stalled`: it is alive, but another engine is likely to be faster. `full`: it
- * refused the request as overloaded. `absent`: it does not hold the response that the request continues. `error`: it
- * reported a failure. The rest are failures of the connection.
- */
-export type AttemptFailure = UpstreamFailure | 'cut' | 'silent' | 'stalled' | 'full' | 'absent' | 'error';
-
-/** How an attempt ended. */
-export type RelayOutcome =
-  /** The client has the engine's whole answer. */
-  | { readonly kind: 'answered'; readonly status: number }
-  /**
-   * The client has seen nothing of this engine, so another may be tried. `innocent`: the engine was already failing
-   * when it got the request.
-   */
-  | { readonly kind: 'unanswered'; readonly failure: AttemptFailure; readonly error: Error; readonly innocent: boolean }
-  /** The engine's answer ended early; the client has been told. */
-  | { readonly kind: 'cut'; readonly status: number; readonly error: Error }
-  | { readonly kind: 'gone' };
-
-/** Why an attempt failed, for its record; null if it did not. */
-export function faultOf(outcome: RelayOutcome): string | null {
-  switch (outcome.kind) {
-    case 'answered':
-      return outcome.status >= 400 ? `the engine answered with status ${outcome.status}` : null;
-    case 'unanswered':
-    case 'cut':
-      return outcome.error.message;
-    case 'gone':
-      return 'the client went away';
-  }
-}
 
 /** What to do with the bytes received so far. */
 export type Verdict =
@@ -242,7 +208,7 @@ class Relay implements UpstreamHandler, Call {
       return;
     }
     if (this.#tied) {
-      if (!this.#answer.write(chunk)) this.#pause();
+      this.#sent(this.#answer.write(chunk));
       return;
     }
     const more = this.#answer.hold(chunk);
@@ -258,6 +224,10 @@ class Relay implements UpstreamHandler, Call {
     if (!this.#tied) {
       this.#tied = true;
       this.#answer.tie();
+      if (this.#answer.fault !== null) {
+        this.#fail('error', this.#answer.fault);
+        return;
+      }
     }
     this.#answer.end();
     this.#settle({ kind: 'answered', status: this.#status });
@@ -293,7 +263,7 @@ class Relay implements UpstreamHandler, Call {
       case 'pass':
         this.#tied = true;
         this.#exchange.response.on('drain', () => this.#resume());
-        if (!this.#answer.tie()) this.#pause();
+        this.#sent(this.#answer.tie());
         return;
       case 'give-up':
         this.#settleUnanswered(verdict.failure, verdict.error);
@@ -303,6 +273,15 @@ class Relay implements UpstreamHandler, Call {
         this.#fail('error', verdict.error);
         this.#controller?.abort(givenUp);
     }
+  }
+
+  /** @param more the client takes more now */
+  #sent(more: boolean): void {
+    const { fault } = this.#answer;
+    if (fault !== null) {
+      this.#fail('error', fault);
+      this.#controller?.abort(givenUp);
+    } else if (!more) this.#pause();
   }
 
   #pause(): void {
@@ -326,6 +305,11 @@ class Relay implements UpstreamHandler, Call {
   #fail(failure: AttemptFailure, error: Error): void {
     if (!this.#tied) {
       this.#settleUnanswered(failure, error);
+      return;
+    }
+    const tokens = error instanceof LimitReached ? null : this.#answer.interrupt();
+    if (tokens !== null) {
+      this.#settle({ kind: 'interrupted', status: this.#status, failure, error, tokens });
       return;
     }
     this.#settle({ kind: 'cut', status: this.#status, error });

@@ -7,6 +7,7 @@ import { modelLengthMax } from '../../wire/json-model.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '../prompts/prompt-input.ts';
 import { priorityMax, priorityMin } from './client-rights.ts';
+import { whatKeepsFromContinuing } from './continuable.ts';
 import { readMessages, readResponses } from './converted-request.ts';
 import { type Fields, invalid, RequestFields } from './request-fields.ts';
 
@@ -40,6 +41,11 @@ export interface InferenceRequest {
   readonly previousResponse: string | null;
   /** The engine may act by itself (built-in tools): sending the request to a second engine could repeat that. */
   readonly usesTools: boolean;
+  /**
+   * What keeps another engine from going on with its stream: a field of the body, the `api`, or the setting `continue`,
+   * which is off; null: nothing does.
+   */
+  readonly uncontinuable: string | null;
 }
 
 /** Prompts times sequences of one request. */
@@ -59,6 +65,7 @@ const completionTokensDefault = 16;
 
 /**
  * @param turn settles in a later turn of the event loop; called between two parts of a large body
+ * @param continues whether another engine may go on with a stream
  * @returns the request itself for bodies of usual size
  * @throws RequestError 400 that names the field, directly or as a rejection
  */
@@ -66,35 +73,42 @@ export function readInferenceRequest(
   api: InferenceApi,
   body: Buffer,
   turn: () => Promise<void>,
+  continues = false,
 ): InferenceRequest | Promise<InferenceRequest> {
   const fields = new RequestFields(body, { tokenLists: api === 'completions' });
-  if (body.length > inlineBytesMax) return readInTurns(api, fields, turn);
+  if (body.length > inlineBytesMax) return readInTurns(api, fields, turn, continues);
   fields.read(Number.POSITIVE_INFINITY);
-  return readFields(api, fields);
+  return readFields(api, fields, continues);
 }
 
 async function readInTurns(
   api: InferenceApi,
   fields: RequestFields,
   turn: () => Promise<void>,
+  continues: boolean,
 ): Promise<InferenceRequest> {
   while (!fields.read(unitsPerTurn)) await turn();
-  return readFields(api, fields);
+  return readFields(api, fields, continues);
 }
 
-function readFields(api: InferenceApi, fields: RequestFields): InferenceRequest {
+function readFields(api: InferenceApi, fields: RequestFields, continues: boolean): InferenceRequest {
   switch (api) {
     case 'chat':
-      return readGeneration(api, fields, [readChat(fields)]);
+      return readGeneration(api, fields, [readChat(fields)], continues);
     case 'completions':
-      return readGeneration(api, fields, readPrompts(fields));
+      return readGeneration(api, fields, readPrompts(fields), continues);
     case 'responses':
     case 'messages':
       return readConverted(api, fields);
   }
 }
 
-function readGeneration(api: 'chat' | 'completions', fields: RequestFields, prompts: PromptInput[]): InferenceRequest {
+function readGeneration(
+  api: 'chat' | 'completions',
+  fields: RequestFields,
+  prompts: PromptInput[],
+  continues: boolean,
+): InferenceRequest {
   const sequences = fields.integer('n', 1, choicesMax) ?? 1;
   if (prompts.length * sequences > choicesMax) {
     throw invalid('n', `${prompts.length} prompts of ${sequences} choices exceed the limit of ${choicesMax} choices`);
@@ -114,6 +128,7 @@ function readGeneration(api: 'chat' | 'completions', fields: RequestFields, prom
     converted: false,
     previousResponse: null,
     usesTools: false,
+    uncontinuable: continues ? whatKeepsFromContinuing(api, fields, prompts) : 'continue',
   };
 }
 
@@ -133,6 +148,7 @@ function readConverted(api: 'responses' | 'messages', fields: RequestFields): In
     converted: prompt.kind === 'chat',
     previousResponse,
     usesTools,
+    uncontinuable: 'api',
   };
 }
 

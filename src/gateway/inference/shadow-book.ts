@@ -3,8 +3,8 @@
 import type { Engine } from '../engines/engine.ts';
 import type { BookingLease } from '../pools/booking-lease.ts';
 import type { DecisionRecord } from '../telemetry/decision-log.ts';
+import { faultOf } from './attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport } from './attempt-report.ts';
-import { faultOf } from './relay.ts';
 
 export class ShadowBook implements AttemptReport {
   readonly #lease: BookingLease;

@@ -4,8 +4,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Engine } from '../engines/engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../engines/upstream-handler.ts';
+import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import { formOf } from './client-answer.ts';
-import type { AttemptFailure, RelayOutcome, RelayWatch } from './relay.ts';
+import type { RelayWatch } from './relay.ts';
 
 class Ended extends Error {
   override readonly name = 'Ended';

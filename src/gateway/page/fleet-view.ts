@@ -198,7 +198,7 @@ function ofEngine(
   'url' | 'clientId' | 'models' | 'engine' | 'health' | 'healthReason' | 'draining' | 'drained' | 'leaving'
 > {
   const { url, clientId, models, state, reason, draining, inFlight } = engine;
-  const kind = models[0]?.description as { owned_by?: unknown } | undefined;
+  const kind = models[0]?.description;
   return {
     url,
     clientId,

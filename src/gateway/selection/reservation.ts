@@ -4,7 +4,7 @@ import type { Outcome } from '../../core/index.ts';
 import type { Usage } from '../../wire/completion-chunk.ts';
 import type { Placed } from '../inference/admission-placing.ts';
 import type { AttemptBook } from '../inference/attempt-book.ts';
-import type { RelayOutcome } from '../inference/relay.ts';
+import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import type { EndKind } from './reservation-table.ts';
 
 /** Memory of a reservation besides its blocks and its decision: entry, record, booking, lease. */

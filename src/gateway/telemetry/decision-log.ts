@@ -40,6 +40,8 @@ export class DecisionRecord implements AttemptRecord {
   readonly known: PromptContent['kind'];
   /** Trust in the chosen worker at the time of the choice. */
   readonly trust: WorkerTrust;
+  /** Tokens that the client had of the answer when this attempt went on with it; null: it began the answer. */
+  readonly continuedTokens: number | null;
   /** What the client asked for; null: nothing. */
   readonly slo: { readonly ttftMs?: number; readonly tpotMs?: number } | null;
   /** Ids of the candidates by index, as of the decision. */
@@ -79,7 +81,8 @@ export class DecisionRecord implements AttemptRecord {
       | 'known'
       | 'trust'
       | 'slo'
-    >,
+    > &
+      Partial<Pick<DecisionRecord, 'continuedTokens'>>,
     workerIds: ReadonlyMap<number, string>,
     shadow = false,
   ) {
@@ -95,6 +98,7 @@ export class DecisionRecord implements AttemptRecord {
     this.known = fields.known;
     this.trust = fields.trust;
     this.slo = fields.slo;
+    this.continuedTokens = fields.continuedTokens ?? null;
     this.workerIds = workerIds;
     this.shadow = shadow;
   }
@@ -144,6 +148,7 @@ export class DecisionRecord implements AttemptRecord {
       worker: this.worker,
       workerClientId: this.workerClientId,
       attempt: this.attempt,
+      continuedTokens: this.continuedTokens,
       policy: decision.policy,
       reason: decision.reason,
       trust: this.trust,

@@ -8,6 +8,7 @@ import type { Pools } from '../pools/pools.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 import { type ClusterFigures, registerCluster } from './cluster-metrics.ts';
+import { ContinuationMetrics } from './continuation-metrics.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
 import { RouteMetrics } from './route-metrics.ts';
@@ -63,6 +64,7 @@ export class GatewayMetrics {
   readonly usage: UsageMetrics;
   readonly selection: SelectionMetrics;
   readonly routes: RouteMetrics;
+  readonly continuations: ContinuationMetrics;
   readonly shadows: ShadowMetrics;
   readonly #models = new LabelCap(modelLabelsMax);
 
@@ -163,6 +165,7 @@ export class GatewayMetrics {
     this.usage = new UsageMetrics(this.registry, pools);
     this.selection = new SelectionMetrics(this.registry);
     this.routes = new RouteMetrics(this.registry);
+    this.continuations = new ContinuationMetrics(this.registry);
     this.shadows = new ShadowMetrics(this.registry, door.shadows);
     registerLoads(this.registry, pools);
     registerPredictions(this.registry, pools);

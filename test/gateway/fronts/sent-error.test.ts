@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
 import { errorOf, outcomeOf, RemoteFault, sentError, sentOutcome } from '../../../src/gateway/fronts/sent-error.ts';
 import { toOwnMs, toSharedMs } from '../../../src/gateway/fronts/shared-clock.ts';
-import type { RelayOutcome } from '../../../src/gateway/inference/relay.ts';
+import type { RelayOutcome } from '../../../src/gateway/inference/attempt-outcome.ts';
 import { RequestError } from '../../../src/wire/openai-error.ts';
 
 const crossed = (error: unknown): Error => errorOf(structuredClone(sentError(error)));

@@ -1,0 +1,185 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { StreamSplice } from '../../src/wire/stream-splice.ts';
+
+type Api = 'chat' | 'completions';
+const promptTokens = 17;
+const bytesMax = 1 << 20;
+
+interface EngineStream {
+  readonly api: Api;
+  readonly id: string;
+  readonly created: number;
+  /** Text of each token; empty: it is the beginning of a character. */
+  readonly tokens: readonly string[];
+  /** Tokens of the prompt, what is given of the answer included. */
+  readonly prompt: number;
+  readonly usage: 'none' | 'end' | 'running';
+  readonly ids: boolean;
+  readonly lineEnd: '\n' | '\r\n';
+}
+
+/** The bytes of a stream as vLLM writes it. */
+function streamOf({ api, id, created, tokens, prompt, usage, ids, lineEnd }: EngineStream): Buffer {
+  const events: string[] = [];
+  const counts = (completion: number): object => ({
+    prompt_tokens: prompt,
+    total_tokens: prompt + completion,
+    completion_tokens: completion,
+    prompt_tokens_details: { cached_tokens: prompt },
+  });
+  const add = (choices: readonly object[], count: number, last = false): void => {
+    const told = usage === 'running' || (usage === 'end' && last) ? { usage: counts(count) } : {};
+    const object = api === 'chat' ? 'chat.completion.chunk' : 'text_completion';
+    events.push(JSON.stringify({ id, object, created, model: `m-${id}`, choices, ...told }));
+  };
+  if (api === 'chat') add([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], 0);
+  for (const [at, text] of tokens.entries()) {
+    const isLast = at === tokens.length - 1;
+    const said = api === 'chat' ? { delta: { content: text } } : { text };
+    const known = ids ? { token_ids: [at] } : { token_ids: null };
+    const first = api === 'completions' && at === 0 && ids ? { prompt_token_ids: [1, 2, 3] } : {};
+    add([{ index: 0, ...said, logprobs: null, finish_reason: isLast ? 'length' : null, ...known, ...first }], at + 1);
+  }
+  if (usage !== 'none') add([], tokens.length, true);
+  return Buffer.from([...events, '[DONE]'].map((data) => `data: ${data}${lineEnd}${lineEnd}`).join(''));
+}
+
+interface Read {
+  readonly text: string;
+  readonly names: ReadonlySet<string>;
+  readonly roles: number;
+  readonly finishes: number;
+  readonly usages: readonly { readonly prompt_tokens: number; readonly completion_tokens: number }[];
+  readonly promptIds: number;
+  readonly ends: number;
+}
+
+/** What a client reads, naively. */
+function read(bytes: Buffer): Read {
+  let text = '';
+  let [roles, finishes, promptIds, ends] = [0, 0, 0, 0];
+  const names = new Set<string>();
+  const usages: Read['usages'][number][] = [];
+  for (const event of bytes.toString('utf8').replaceAll('\r\n', '\n').split('\n\n')) {
+    const data = event
+      .split('\n')
+      .find((line) => line.startsWith('data: '))
+      ?.slice(6);
+    if (data === undefined) continue;
+    if (data === '[DONE]') {
+      ends += 1;
+      continue;
+    }
+    const chunk = JSON.parse(data);
+    names.add(`${chunk.id} ${chunk.created} ${chunk.model}`);
+    const [choice] = chunk.choices;
+    if (choice === undefined) {
+      usages.push(chunk.usage);
+      continue;
+    }
+    text += choice.delta?.content ?? choice.text ?? '';
+    if (typeof choice.delta?.role === 'string') roles += 1;
+    if (choice.finish_reason !== null) finishes += 1;
+    if (Array.isArray(choice.prompt_token_ids)) promptIds += 1;
+  }
+  return { text, names, roles, finishes, usages, promptIds, ends };
+}
+
+function pushed(splice: StreamSplice, bytes: Buffer, pieceBytes: number): Buffer {
+  const out: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    out.push(Buffer.from(splice.push(Buffer.from(bytes.subarray(at, at + pieceBytes)))));
+  }
+  return Buffer.concat(out);
+}
+
+/** The rest of the tokens once a text is given. */
+function restOf(tokens: readonly string[], text: string): readonly string[] {
+  let rest = tokens;
+  for (let given = 0; given < text.length; rest = rest.slice(1)) given += rest[0]!.length;
+  return rest;
+}
+
+const textOf = (splice: StreamSplice): string => JSON.parse(`"${splice.text.toString('utf8')}"`);
+
+const token = fc.oneof(
+  { weight: 6, arbitrary: fc.string({ minLength: 1, maxLength: 6, unit: 'binary' }) },
+  { weight: 1, arbitrary: fc.constantFrom('', '"', '\\', '\n\n', 'data: x', '😀', ' finish_reason":"stop') },
+);
+
+/** Cuts a stream, lets another engine go on, and checks what the client has. */
+function checkCut(stream: Pick<EngineStream, 'api' | 'usage' | 'ids' | 'lineEnd'>, cutting: Cutting): void {
+  const { tokens, cutShare, pieceA, pieceB } = cutting;
+  const whole = streamOf({ ...stream, tokens, prompt: promptTokens, id: 'a', created: 1 });
+  const splice = new StreamSplice({ api: stream.api, bytesMax });
+  let seen = pushed(splice, whole.subarray(0, Math.max(1, Math.floor(whole.length * cutShare))), pieceA);
+  splice.interrupt();
+  const given = textOf(splice);
+  expect(read(seen).text).toBe(given);
+  // The end can't be told from an incomplete character, or from a thought.
+  if (splice.unfit !== null) return;
+  splice.expect(promptTokens);
+  if (splice.finished) {
+    seen = Buffer.concat([seen, splice.closing(stream.usage === 'none' ? null : promptTokens)]);
+  } else {
+    const rest = restOf(tokens, given);
+    const prompt = promptTokens + splice.tokens;
+    const second = streamOf({ ...stream, tokens: rest, prompt, id: 'b', created: 2 });
+    seen = Buffer.concat([seen, pushed(splice, second, pieceB)]);
+    expect([splice.fault, splice.resumed]).toEqual([null, true]);
+  }
+  const { text, names, roles, finishes, usages, promptIds, ends } = read(seen);
+  expect([text, names.size, finishes, ends]).toEqual([tokens.join(''), 1, 1, 1]);
+  expect([roles <= 1, promptIds <= 1]).toEqual([true, true]);
+  if (stream.usage === 'none') return;
+  expect(usages).toMatchObject([{ prompt_tokens: promptTokens, completion_tokens: tokens.length }]);
+}
+
+interface Cutting {
+  readonly tokens: readonly string[];
+  readonly cutShare: number;
+  readonly pieceA: number;
+  readonly pieceB: number;
+}
+
+const endings = fc.record({
+  api: fc.constantFrom<Api>('chat', 'completions'),
+  usage: fc.constantFrom<EngineStream['usage']>('none', 'end', 'running'),
+  ids: fc.boolean(),
+  lineEnd: fc.constantFrom<'\n' | '\r\n'>('\n', '\r\n'),
+});
+
+describe('streams of several engines', () => {
+  it('make up one answer, wherever and however the first is cut', () => {
+    const cuttings = fc.record({
+      tokens: fc.array(token, { minLength: 1, maxLength: 8 }).map((tokens) => [...tokens, 'end.']),
+      cutShare: fc.double({ min: 0, max: 1, noNaN: true }),
+      pieceA: fc.integer({ min: 1, max: 700 }),
+      pieceB: fc.integer({ min: 1, max: 700 }),
+    });
+    fc.assert(fc.property(endings, cuttings, checkCut), { numRuns: 400 });
+  });
+
+  it.each<Api>(['chat', 'completions'])('make up one answer, cut at each byte: %s', (api) => {
+    const stream = { api, usage: 'end', ids: false, lineEnd: '\n' } as const;
+    const tokens = ['Hel', 'lo', '', ' "😀"\n', 'end.'];
+    const { length } = streamOf({ ...stream, tokens, prompt: promptTokens, id: 'a', created: 1 });
+    for (let cut = 1; cut <= length; cut++) {
+      checkCut(stream, { tokens, cutShare: (cut + 0.5) / length, pieceA: 1000, pieceB: 90 });
+    }
+  });
+
+  it('pass unchanged while nothing breaks off, cut anywhere', () => {
+    const whole = streamOf({
+      ...{ api: 'chat', id: 'a', created: 1, tokens: ['Hel', 'lo', '', ' 😀'], prompt: 3 },
+      ...{ usage: 'end', ids: true, lineEnd: '\n' },
+    });
+    const odd = Buffer.concat([Buffer.from(': hello\n\n\n'), whole, Buffer.from('\n: bye')]);
+    for (let piece = 1; piece <= odd.length; piece++) {
+      const splice = new StreamSplice({ api: 'chat', bytesMax });
+      const passed = pushed(splice, odd, piece);
+      expect(Buffer.concat([passed, splice.flush()]).equals(odd)).toBe(true);
+    }
+  });
+});
