@@ -25,7 +25,7 @@ import { Random } from '../random.ts';
 import type { RouteRequest, WorkerIndex } from '../types.ts';
 import type { Agreement } from './agreement.ts';
 import type { Candidates } from './candidates.ts';
-import { DealtPrefixes, type NewPrefix } from './dealt-prefixes.ts';
+import { DealtPrefixes, type MostHeld, mostHeld, type NewPrefix } from './dealt-prefixes.ts';
 import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
 import { orderOfWork } from './work-order.ts';
@@ -52,6 +52,8 @@ class Plannable {
   readonly leastTokens: number;
   /** Whether the request may be moved: it has neither affinity nor SLO, which the waiting time does not include. */
   readonly movable: boolean;
+  /** Set while other routers are heard, if its prefix may be dealt. */
+  held: MostHeld | null = null;
   prompt: PlannedPrompt | null = null;
   /** Set if it is dealt. */
   prefix: NewPrefix | null = null;
@@ -117,8 +119,13 @@ export class BurstPlan {
     for (const [index, request] of requests.entries()) {
       const planned = plannable.length < plannedTogetherMax && isPlannable(request);
       const leastTokens = planned ? this.#leastTokens(request) : null;
-      if (leastTokens === null) alone.push({ index, worker: null });
-      else plannable.push(new Plannable(index, request, leastTokens));
+      if (leastTokens === null) {
+        alone.push({ index, worker: null });
+        continue;
+      }
+      const one = new Plannable(index, request, leastTokens);
+      plannable.push(one);
+      if (this.#othersAreHeard && this.#isDealt(one)) one.held = mostHeld(this.#placements.candidates);
     }
     plannable.sort((a, b) => a.leastTokens - b.leastTokens || a.index - b.index);
     if (this.#othersAreHeard) this.#deal(plannable);
@@ -139,14 +146,20 @@ export class BurstPlan {
     return [...this.#inOrder(plannable), ...alone];
   }
 
+  /** A prefix may be dealt to any worker, also to one that a request excludes. */
+  #isDealt({ movable, request }: Plannable): boolean {
+    return this.#agreement.isOn && movable && (request.excluded?.size ?? 0) === 0;
+  }
+
   #deal(plannable: readonly Plannable[]): void {
-    if (!this.#agreement.isOn) return;
+    let any: Plannable | null = null;
     for (const one of plannable) {
-      // A prefix may be dealt to any worker, also to one that this request excludes.
-      if (!one.movable || (one.request.excluded?.size ?? 0) > 0) continue;
-      this.#placements.fill(one.request, this.#nowMs);
-      one.prefix = this.#dealt.add(one.request.prompts[0]!, this.#placements.candidates);
+      if (one.held === null) continue;
+      one.prefix = this.#dealt.add(one.request.prompts[0]!, one.held);
+      any = one;
     }
+    if (any === null) return;
+    this.#placements.fill(any.request, this.#nowMs);
     this.#dealt.deal(this.#placements.candidates);
   }
 

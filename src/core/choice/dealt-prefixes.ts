@@ -32,6 +32,24 @@ export interface NewPrefix {
   laterTokens: number;
 }
 
+/** What the workers hold of a prompt, at most. */
+export interface MostHeld {
+  readonly overlapTokens: number;
+  /** Those that hold as much. */
+  readonly holders: readonly WorkerIndex[];
+  /** Of the first candidate; pools mix block sizes rarely. */
+  readonly blockSize: number;
+}
+
+/** @param candidates filled for the prompt, without a plan */
+export function mostHeld(candidates: Candidates): MostHeld {
+  const { count, worker, overlapTokens, blockSize } = candidates;
+  const most = candidates.bestOverlapTokens();
+  const holders: WorkerIndex[] = [];
+  for (let i = 0; i < count; i++) if (overlapTokens[i] === most) holders.push(worker[i]!);
+  return { overlapTokens: most, holders, blockSize: blockSize[0]! };
+}
+
 /** A prefix, or one of several parts of it. */
 interface Part {
   readonly prefix: NewPrefix;
@@ -65,16 +83,12 @@ export class DealtPrefixes {
   }
 
   /**
-   * Adds a prompt of the plan. O(candidates + runs of the chain)
-   * @param candidates filled for it, without the plan
+   * Adds a prompt of the plan. O(runs of the chain)
    * @returns null if one worker holds more of it than all others, or if little of it is new
    */
-  add(prompt: Prompt, candidates: Candidates): NewPrefix | null {
-    const overlap = candidates.bestOverlapTokens();
-    if (prompt.isl - overlap < newTokensMin) return null;
-    const holders = holdersOf(candidates, overlap);
-    if (holders.length === 1) return null;
-    const hashes = hashesOf(prompt, candidates.blockSize[0]!);
+  add(prompt: Prompt, { overlapTokens: overlap, holders, blockSize }: MostHeld): NewPrefix | null {
+    if (prompt.isl - overlap < newTokensMin || holders.length === 1) return null;
+    const hashes = hashesOf(prompt, blockSize);
     const { sequence, count, blockTokens } = hashes;
     const block = Math.floor(overlap / blockTokens);
     if (block >= count) return null;
@@ -131,12 +145,6 @@ export class DealtPrefixes {
       return { worker: index, idHash: this.#workers.idHash[index]!, speed, units };
     });
   }
-}
-
-function holdersOf({ count, worker, overlapTokens }: Candidates, overlap: number): WorkerIndex[] {
-  const holders: WorkerIndex[] = [];
-  for (let i = 0; i < count; i++) if (overlapTokens[i] === overlap) holders.push(worker[i]!);
-  return holders;
 }
 
 function tokensOf({ firstTokens, laterTokens }: NewPrefix): number {
