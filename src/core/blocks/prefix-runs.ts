@@ -89,6 +89,30 @@ export class PrefixRuns {
     return removed;
   }
 
+  /** Whether any chain begins like this one. O(1) */
+  hasStart({ sequence, count }: BlockHashes): boolean {
+    return count > 0 && this.#byFirst.find(sequence[0]!, sequence[1]!) >= 0;
+  }
+
+  /**
+   * Raises `out[w]` to the number of leading prompt blocks that w's chains contain.
+   * @param blocksUpTo for chains of samples: blocks up to and including each. Null: every block is in the chain
+   */
+  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, blocksUpTo: readonly number[] | null): void {
+    const { sequence, count } = hashes;
+    let at = 0;
+    while (at < count) {
+      const run = this.#starting(sequence, at);
+      if (!run) return;
+      const matched = matchLength(run, sequence, count);
+      const blocks = blocksUpTo === null ? at + matched : blocksUpTo[at + matched - 1]!;
+      const { workers } = run;
+      for (let i = 0; i < workers.length; i++) if (blocks > out[workers[i]!]!) out[workers[i]!] = blocks;
+      if (matched < run.end - run.start) return;
+      at = run.end;
+    }
+  }
+
   /**
    * Adds to `out[w]` the number of leading prompt blocks that w's chains contain. O(runs on the path and their workers)
    */

@@ -42,7 +42,8 @@ export class Agreement {
     const { count, worker, activePrefillTokens, overlapTokens, uncachedTokens, blockSize } = candidates;
     const { position } = choice;
     const overlap = overlapTokens[position]!;
-    if (uncachedTokens[position]! < newTokensMin || overlap < candidates.bestOverlapTokens()) return choice;
+    if (uncachedTokens[position]! < newTokensMin) return choice;
+    for (let i = 0; i < count; i++) if (overlapTokens[i]! > overlap) return choice;
     const { sequence, count: blocks, blockTokens } = hashesOf(prompt, blockSize[position]!);
     const block = Math.floor(overlap / blockTokens);
     if (block >= blocks) return choice;

@@ -173,7 +173,7 @@ export class Placements {
       }
       if (!this.#others.isEmpty) {
         for (const hashes of prompt.hashes) {
-          this.#others.raiseLeadingRuns(hashes, overlaps, this.#zeros, workerCount);
+          this.#others.raiseLeadingRuns(hashes, overlaps);
         }
       }
       for (let i = 0; i < candidates.count; i++) candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;

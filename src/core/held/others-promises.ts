@@ -74,26 +74,14 @@ export class OthersPromises {
     if (last) (sampled ? this.#sampled : this.#whole).remove(last, worker);
   }
 
-  /**
-   * Raises `out[w]` to the number of leading prompt blocks promised there. @param scratch zeros, as long as `out`; zeros
-   * again afterwards
-   */
-  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, scratch: Int32Array, workerCount: number): void {
-    if (this.#whole.runCount > 0) {
-      this.#whole.addLeadingRuns(hashes, scratch);
-      for (let worker = 0; worker < workerCount; worker++) {
-        if (scratch[worker]! > out[worker]!) out[worker] = scratch[worker]!;
-        scratch[worker] = 0;
-      }
-    }
-    if (this.#sampled.runCount === 0) return;
+  /** Raises `out[w]` to the number of leading prompt blocks promised there. */
+  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
+    this.#whole.raiseLeadingRuns(hashes, out, null);
+    // The first sample is the first block.
+    if (!this.#sampled.hasStart(hashes)) return;
     const count = sampleInto(hashes, this.#samples);
-    this.#sampled.addLeadingRuns({ blockSize: 1, count, sequence: this.#samples, blockTokens: 1 }, scratch);
-    for (let worker = 0; worker < workerCount; worker++) {
-      const samples = scratch[worker]!;
-      scratch[worker] = 0;
-      if (samples > 0 && sampledCounts[samples - 1]! > out[worker]!) out[worker] = sampledCounts[samples - 1]!;
-    }
+    const samples = { blockSize: 1, count, sequence: this.#samples, blockTokens: 1 };
+    this.#sampled.raiseLeadingRuns(samples, out, sampledCounts);
   }
 
   assertConsistent(): void {
