@@ -1,6 +1,6 @@
 // Messages between the routers of a run, in virtual time: late, lost, doubled, out of order, or cut off.
 
-import { Replica, type ReplicaView } from '../cluster/index.ts';
+import { MessagePace, Replica, type ReplicaView } from '../cluster/index.ts';
 import { assert } from '../core/assert.ts';
 import { Random } from '../core/random.ts';
 import type { Router } from '../core/router.ts';
@@ -42,8 +42,8 @@ export class RouterNetwork {
   readonly #post: (timeNs: number, event: NetworkEvent) => void;
   readonly #span: ArrivalSpan;
   readonly #due: boolean[] = [];
-  /** When each router last told what had changed, and whether it waits to do so again. */
-  readonly #flushedNs: number[] = [];
+  readonly #paces: MessagePace[] = [];
+  /** Routers that wait until they may tell what has changed. */
   readonly #isWaiting: boolean[] = [];
   readonly #epochs: number[] = [];
   readonly #idleTicks: number[] = [];
@@ -103,16 +103,15 @@ export class RouterNetwork {
 
   /** The end of a turn of every router's loop: sends what was booked and released, or waits until it may be sent. */
   flush(nowNs: number): void {
-    const gapNs = this.#spec.gapMs * 1e6;
     for (const [at, due] of this.#due.entries()) {
       if (!due || this.#isWaiting[at]) continue;
-      const fromNs = (this.#flushedNs[at] ?? Number.NEGATIVE_INFINITY) + gapNs;
-      if (nowNs >= fromNs) {
+      const waitMs = this.#spec.paced ? this.#paces[at]!.waitMs(nowNs / 1e6) : 0;
+      if (waitMs === 0) {
         this.#tell(at, nowNs);
         continue;
       }
       this.#isWaiting[at] = true;
-      this.#schedule(Math.ceil(fromNs), { kind: 'router-flush', router: at });
+      this.#schedule(nowNs + Math.ceil(waitMs * 1e6), { kind: 'router-flush', router: at });
     }
   }
 
@@ -147,7 +146,7 @@ export class RouterNetwork {
 
   #tell(at: number, nowNs: number): void {
     this.#due[at] = false;
-    this.#flushedNs[at] = nowNs;
+    this.#paces[at]!.sent(nowNs / 1e6);
     this.#send(at, this.#replicas[at]!.flush(nowNs / 1e6), nowNs);
   }
 
@@ -156,6 +155,7 @@ export class RouterNetwork {
     const replica = new Replica({ origin: `router ${at}`, epoch: this.#epochs[at], chains: this.#spec.chains });
     replica.addPool('model', this.#routers[at]!);
     this.#due[at] = false;
+    this.#paces[at] = new MessagePace();
     replica.onDue = () => {
       this.#due[at] = true;
     };

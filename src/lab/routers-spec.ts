@@ -11,11 +11,8 @@ export interface RoutersSpec {
   readonly chains: ChainForm;
   /** From one router to another. */
   readonly delayMs: number;
-  /**
-   * Least time between two messages of a router about its bookings. What changes sooner is told then; otherwise, at the
-   * end of the turn.
-   */
-  readonly gapMs: number;
+  /** Whether messages about bookings keep the pace of gateways (cluster/message-pace). If not: one in each turn. */
+  readonly paced: boolean;
   /** Each message is late by 0 to this, at random: messages overtake each other. */
   readonly jitterMs: number;
   /** Shares of the messages that are lost, and that arrive twice. */
@@ -33,7 +30,7 @@ export const oneRouter: RoutersSpec = {
   sharing: true,
   chains: 'sampled',
   delayMs: 5,
-  gapMs: 0,
+  paced: false,
   jitterMs: 0,
   loss: 0,
   duplicate: 0,
@@ -58,7 +55,7 @@ const settings: Readonly<Record<string, Setting>> = {
   sharing: (spec, value) => ({ ...spec, sharing: value.word(['on', 'off']) === 'on' }),
   chains: (spec, value) => ({ ...spec, chains: value.word(['whole', 'sampled', 'off']) }),
   'router-delay-ms': (spec, value) => ({ ...spec, delayMs: value.amount(msMax) }),
-  'router-gap-ms': (spec, value) => ({ ...spec, gapMs: value.amount(msMax) }),
+  'router-pace': (spec, value) => ({ ...spec, paced: value.word(['on', 'off']) === 'on' }),
   'router-jitter-ms': (spec, value) => ({ ...spec, jitterMs: value.amount(msMax) }),
   'router-loss': (spec, value) => ({ ...spec, loss: value.amount(1) }),
   'router-duplicate': (spec, value) => ({ ...spec, duplicate: value.amount(1) }),

@@ -24,7 +24,7 @@ describe('parsePolicySpec', () => {
       routers: oneRouter,
     });
     const many =
-      'foresee:routers=4:sharing=off:spread=prefix:chains=whole:router-delay-ms=50:router-gap-ms=8:router-loss=0.01:router-restarts=on';
+      'foresee:routers=4:sharing=off:spread=prefix:chains=whole:router-delay-ms=50:router-pace=on:router-loss=0.01:router-restarts=on';
     expect(parsePolicySpec(many)).toMatchObject({
       options: {},
       routers: {
@@ -33,7 +33,7 @@ describe('parsePolicySpec', () => {
         spread: 'prefix',
         chains: 'whole',
         delayMs: 50,
-        gapMs: 8,
+        paced: true,
         loss: 0.01,
         restarts: true,
       },

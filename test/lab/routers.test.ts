@@ -34,7 +34,7 @@ describe('several routers', () => {
     'foresee:routers=4:router-delay-ms=50:router-loss=0.2:router-duplicate=0.2:router-jitter-ms=100',
     'foresee:routers=4:router-partition-ms=3000:router-restarts=on',
     'foresee:routers=3:queue=100:spread=prefix:events=none',
-    'foresee:routers=4:router-gap-ms=12',
+    'foresee:routers=4:router-pace=on',
   ])('%s: every request is served, and a second after the last one every view is exact and empty', (policy) => {
     const { result } = run(policy);
     const { log, sharing, router } = result;

@@ -1,7 +1,7 @@
 // This gateway among its replicas: shares load, placements of sessions, use of keys and the index of KV blocks.
 
 import type { Logger } from 'pino';
-import { Replica, type ReplicaView } from '../../cluster/index.ts';
+import { MessagePace, Replica, type ReplicaView } from '../../cluster/index.ts';
 import type { GatewayConfig } from '../config/config.ts';
 import type { Worker } from '../engines/engine.ts';
 import { LogRate } from '../feeds/log-rate.ts';
@@ -14,12 +14,6 @@ import type { LinkListener, LinkStatus, PeerChannel, PeerLink } from './peer-lin
 import { readPins, SessionPins, sessionName } from './session-pins.ts';
 
 const tickMs = 50;
-/**
- * Least time between two messages about bookings. A change after a longer silence is told at the end of its turn of the
- * event loop. Under load a message has the changes of several turns, since sending and receiving it costs system calls;
- * on average they are told half of this time later.
- */
-const flushGapMs = 10;
 /** Between two rounds of the limits by key. */
 const limitsMs = 250;
 
@@ -67,7 +61,7 @@ export class Peers implements LinkListener {
   readonly #pools = new Map<Pool, string>();
   #workers: ReadonlyMap<string, Placed> | null = null;
   #ticker: NodeJS.Timeout | undefined;
-  #flushedMs = 0;
+  readonly #pace = new MessagePace();
   #limitsDueMs = 0;
   readonly #unread = { pins: 0, limits: 0 };
   readonly #failureRate = new LogRate(() => performance.now());
@@ -247,15 +241,21 @@ export class Peers implements LinkListener {
     return this.#workers.get(workerId);
   }
 
+  /** At the end of this turn of the event loop, or when the pace allows. */
   #flushSoon(): void {
-    const flush = (): void => {
-      this.#flushedMs = performance.now();
-      this.#guard(() => this.#publish(this.#replica.flush(this.#flushedMs)));
-    };
-    const waitMs = this.#flushedMs + flushGapMs - performance.now();
-    if (waitMs <= 0) setImmediate(flush);
-    else setTimeout(flush, waitMs);
+    const waitMs = this.#pace.waitMs(performance.now());
+    if (waitMs === 0) setImmediate(this.#flush);
+    else setTimeout(this.#flush, waitMs);
   }
+
+  readonly #flush = (): void => {
+    const nowMs = performance.now();
+    this.#guard(() => {
+      const messages = this.#replica.flush(nowMs);
+      if (messages.length > 0) this.#pace.sent(nowMs);
+      this.#publish(messages);
+    });
+  };
 
   #publish(messages: readonly Uint8Array[]): void {
     for (const message of messages) this.#options.link.publish('load', message);
