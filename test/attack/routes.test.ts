@@ -1,10 +1,10 @@
 // Paths and bodies that gateway and engine could read differently, or that lead to operator routes.
 
-import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
 import type { FakeEngine } from '../e2e/fake-engine.ts';
 import { atRest, getJson, Harness, post } from '../e2e/harness.ts';
+import { sendBytes } from '../e2e/raw-request.ts';
 
 const secret = 'some-secret-00000001';
 const engineKey = 'engine-secret-000001';
@@ -23,19 +23,6 @@ afterAll(async () => {
   await harness.end();
 });
 
-/** Sends the bytes. @returns the response until the gateway closes the connection */
-function sendRaw(bytes: string): Promise<string> {
-  const { port, hostname } = new URL(gateway.url);
-  return new Promise((resolve) => {
-    let received = '';
-    const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
-    socket.setEncoding('latin1').on('data', (text: string) => {
-      received += text;
-    });
-    socket.on('error', () => resolve(received)).on('close', () => resolve(received));
-  });
-}
-
 async function statusOf(method: string, target: string, body = '{"model":"fake","prompt":"x","input":"x"}') {
   const head = [
     `${method} ${target} HTTP/1.1`,
@@ -45,7 +32,7 @@ async function statusOf(method: string, target: string, body = '{"model":"fake",
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body, 'latin1')}`,
   ];
-  const received = await sendRaw(`${head.join('\r\n')}\r\n\r\n${body}`);
+  const received = await sendBytes(gateway, `${head.join('\r\n')}\r\n\r\n${body}`);
   return Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0);
 }
 

@@ -17,6 +17,7 @@ import {
 } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
 import { answerOther, bodyOf, pathOf, streamOf } from './other-apis.ts';
+import { sendBytes } from './raw-request.ts';
 import { tlsSettings } from './tls-files.ts';
 
 const startMsMax = 60_000;
@@ -266,6 +267,29 @@ describe('two threads', () => {
       204,
       'https://page.example.org',
     ]);
+  });
+
+  it('pass on refusals whole, although they come before the body', async () => {
+    const body = JSON.stringify({ ...chat, padding: 'x'.repeat(20_000) });
+    const asked = Array.from({ length: 60 }, (_, at) => (at % 2 === 0 ? '/v1/nope' : '/v1/load_lora_adapter'));
+    const statuses: number[] = [];
+    for (const path of asked) statuses.push((await post(gateway, path, body, bearer(keys.open))).status);
+    expect(statuses).toEqual(asked.map((path) => (path === '/v1/nope' ? 404 : 403)));
+  });
+
+  it('serve clients of HTTP/1.0, and bodies with trailers', async () => {
+    const body = JSON.stringify(chat);
+    const head = (path: string, version: string) =>
+      `POST ${path} HTTP/${version}\r\ncontent-type: application/json\r\nauthorization: Bearer ${keys.open}\r\n`;
+    const plain = (path: string) => `${head(path, '1.0')}content-length: ${body.length}\r\n\r\n${body}`;
+    const chunked = (text: string) =>
+      `${head('/v1/chat/completions', '1.1')}host: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n` +
+      `trailer: x-y\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\nx-y: z\r\n\r\n`;
+    // The owner serves what is truncated.
+    const truncated = JSON.stringify({ ...chat, truncate_prompt_tokens: 5 });
+    for (const bytes of [plain('/v1/chat/completions'), plain('/v1/messages'), chunked(body), chunked(truncated)]) {
+      expect(await sendBytes(gateway, bytes)).toMatch(/^HTTP\/1\.1 200 /);
+    }
   });
 
   it('take a body only after 100-continue', async () => {

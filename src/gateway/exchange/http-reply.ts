@@ -1,6 +1,7 @@
 // Replies from the gateway itself.
 
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { errorBody } from '../../wire/error-form.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { hasBody } from './request-body.ts';
@@ -11,6 +12,13 @@ const retryAfterS = 1;
 const unreadBodyMsMax = 1000;
 /** Limit on the chunks read of a refused request: each costs time, however small. */
 const unreadPiecesMax = 1024;
+
+const kept = new WeakSet<Socket>();
+
+/** Connections of fronts stay open after a refusal: closing one would break a write of its body, and lose the answer. */
+export function keepAfterRefusals(socket: Socket): void {
+  kept.add(socket);
+}
 
 export function replyJson(
   response: ServerResponse,
@@ -30,7 +38,7 @@ export function replyText(
 ): void {
   const body = Buffer.from(text);
   const { req: request } = response;
-  const unread = !request.complete && hasBody(request);
+  const unread = !request.complete && hasBody(request) && !kept.has(request.socket);
   const ends: Record<string, string> = unread ? { connection: 'close' } : {};
   response.writeHead(status, { ...headers, ...ends, 'content-type': contentType, 'content-length': body.length });
   if (!unread) {

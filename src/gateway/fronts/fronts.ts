@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../engines/engine.ts';
+import { keepAfterRefusals } from '../exchange/http-reply.ts';
 import { takeProven } from '../http/client-certificates.ts';
 import { handleClient } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
@@ -56,7 +57,13 @@ export class Fronts {
   private constructor(context: GatewayContext, options: FrontsOptions) {
     this.#context = context;
     this.#options = options;
-    this.#inner = createHttpServer({ requestTimeout: 0, maxHeaderSize: 2 * context.config.headerBytesMax });
+    this.#inner = createHttpServer({
+      requestTimeout: 0,
+      maxHeaderSize: 2 * context.config.headerBytesMax,
+      // Requests in HTTP/1.0 have none.
+      requireHostHeader: false,
+    });
+    this.#inner.on('connection', keepAfterRefusals);
     this.#inner.on('request', (request, response) => {
       context.metrics.threadRequests.inc({ by: 'owner' });
       const proven = takeProven(request);

@@ -6,9 +6,16 @@ import { replyError } from '../exchange/http-reply.ts';
 import { provenHeader, provenValue } from '../http/client-certificates.ts';
 
 /** Kept by the two connections themselves, or no longer true once the body has been read. */
-const ofTheConnection: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'expect', 'proxy-connection']);
+const ofTheConnection: ReadonlySet<string> = new Set([
+  ...['connection', 'keep-alive', 'expect', 'proxy-connection'],
+  // Trailers are not passed on.
+  ...['te', 'trailer'],
+]);
 const ofTheBody: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 const ofTheAnswer: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding']);
+
+/** Time for a client that has been refused to end its body. */
+const lingerMsMax = 1000;
 
 export class OwnerDoor {
   readonly #socketPath: string;
@@ -54,7 +61,8 @@ export class OwnerDoor {
         if (answer.headers['content-length'] === undefined) response.flushHeaders();
         answer.on('aborted', () => response.destroy());
         answer.on('error', () => response.destroy());
-        answer.pipe(response);
+        answer.pipe(response, { end: false });
+        answer.on('end', () => whenRead(request, () => response.end()));
       });
       passed.on('error', () => {
         if (response.headersSent) response.destroy();
@@ -80,4 +88,20 @@ function without(rawHeaders: readonly string[], drops: (name: string) => boolean
 
 function unreached(): RequestError {
   return new RequestError(502, 'gateway_broken_off', 'the gateway broke off the request');
+}
+
+/** A request may be answered before its end, as when it is refused: closing then would lose the answer. */
+function whenRead(request: IncomingMessage, end: () => void): void {
+  if (request.complete) {
+    end();
+    return;
+  }
+  const over = (): void => {
+    clearTimeout(timer);
+    request.off('end', over).off('close', over);
+    end();
+    if (!request.complete) request.destroy();
+  };
+  const timer = setTimeout(over, lingerMsMax);
+  request.on('end', over).on('close', over);
 }
