@@ -6,24 +6,22 @@ import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { renamedForm, renamedJson } from '../exchange/renamed-body.ts';
 import { readBody } from '../exchange/request-body.ts';
 import { noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
-import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import { routeHeaders } from '../inference/attempts.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { permitted, rightsOf } from '../inference/client-rights.ts';
 import { answerMeasured } from '../inference/measured-inference.ts';
 import { readMeasuredJson } from '../inference/measured-json.ts';
 import { drawKey, overRoutes } from '../inference/over-routes.ts';
-import { pass, type RelayWatch, relay } from '../inference/relay.ts';
 import { sessionOf } from '../inference/routing-overrides.ts';
 import type { Tries } from '../inference/tries.ts';
 import { noWorkers, type ResolvedModel } from '../pools/pools.ts';
 import type { PassRoute } from './client-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { passAll, passOn } from './pass-on.ts';
 
 /** @throws RequestError if nothing has been sent and the client must get an error */
 export async function passThrough(context: GatewayContext, exchange: Exchange, route: PassRoute): Promise<void> {
@@ -75,13 +73,14 @@ async function passToSome(
   tries: Tries,
 ): Promise<void> {
   const tried = new Set<Engine>();
+  const answerHeaders = routeHeaders(resolved);
   let failure: RequestError | null = null;
   while (!tries.over && !exchange.gone) {
     const engine = leastRequests(resolved, tried);
     if (engine === null) break;
     if (tries.next() > 1) context.metrics.retries.inc();
     tried.add(engine);
-    const outcome = await send(exchange, answer, resolved, engine, body);
+    const outcome = await passOn(exchange, answer, { engine, body, watch: passAll, answerHeaders });
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, engine, outcome);
       return;
@@ -91,41 +90,6 @@ async function passToSome(
   }
   throw failure ?? noWorkers('none is ready');
 }
-
-async function send(
-  exchange: Exchange,
-  answer: ClientAnswer,
-  resolved: ResolvedModel,
-  engine: Engine,
-  body: Buffer,
-): Promise<RelayOutcome> {
-  const { method, rawHeaders } = exchange.request;
-  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null, exchange.trace?.headers ?? null);
-  headers.push('x-request-id', exchange.id);
-  const target = {
-    engine,
-    stream: false,
-    method: method!,
-    path: exchange.path + exchange.query,
-    headers,
-    body: body.length === 0 ? null : body,
-    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.clientId, ...routeHeaders(resolved)],
-  };
-  const leave = engine.enter();
-  try {
-    return await relay(exchange, answer, target, passAll);
-  } finally {
-    leave();
-  }
-}
-
-const passAll: RelayWatch = {
-  head: () => pass,
-  data: () => pass,
-  end: () => null,
-  mayMove: () => false,
-  settled: () => undefined,
-};
 
 /** Stalled engines, full ones and those on trial are second choices. */
 function leastRequests({ pool, model }: ResolvedModel, tried: ReadonlySet<Engine>): Engine | null {

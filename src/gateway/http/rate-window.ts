@@ -1,6 +1,8 @@
 // Amounts of the last 60 s, estimated from the counts of two neighbouring minutes.
 
 export const minuteMs = 60_000;
+/** A wait that is shorter is none: rounding would refuse whoever comes back in the moment that it was told. */
+const shortestWaitMs = 0.001;
 
 export class RateWindow {
   #minute = 0;
@@ -32,7 +34,8 @@ export class RateWindow {
       return minuteMs - passedMs + minuteMs * Math.min(1, Math.max(0, old));
     }
     if (this.#before <= room) return 0;
-    return Math.max(0, minuteMs * (1 - room / this.#before) - passedMs);
+    const waitMs = minuteMs * (1 - room / this.#before) - passedMs;
+    return waitMs < shortestWaitMs ? 0 : waitMs;
   }
 
   /** Milliseconds until nothing counts any more. */

@@ -7,19 +7,18 @@ import { responseIdLengthMax } from '../../wire/answer-dialect.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { requestHeaders } from '../exchange/forwarded-headers.ts';
 import { readBody } from '../exchange/request-body.ts';
 import { noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
-import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
-import { pass, type RelayWatch, relay } from '../inference/relay.ts';
+import { pass, type RelayWatch } from '../inference/relay.ts';
 import type { ResponseHolders } from '../pools/response-holders.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import { passAll, passOn } from './pass-on.ts';
 
 /** Engines that are asked for a response that the gateway does not know. */
 export const enginesAskedMax = 64;
 /** Ids of engines; others could be read as another path. */
-const idForm = /^[\w.-]+$/;
+const idForm = /^\w[\w.-]*$/;
 /** Statuses of engines without the response, or without such a route. */
 const absentStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
 
@@ -66,7 +65,7 @@ async function askHolder(
   if (!engine.isInUse) {
     throw new RequestError(503, 'holder_not_ready', 'the engine that holds the response is not ready');
   }
-  const outcome = await send(exchange, answer, engine, body, passAll);
+  const outcome = await passOn(exchange, answer, { engine, body, watch: passAll, answerHeaders: [] });
   if (outcome.kind === 'unanswered') throw noteFailure(context, engine, outcome);
   noteAnswer(context, engine, outcome);
   return outcome.kind === 'answered' ? outcome.status : null;
@@ -87,7 +86,7 @@ async function askAround(
       context.metrics.limited.inc({ limit: 'enginesAskedMax' });
       break;
     }
-    const outcome = await send(exchange, answer, engine, body, unlessAbsent);
+    const outcome = await passOn(exchange, answer, { engine, body, watch: unlessAbsent, answerHeaders: [] });
     if (outcome.kind !== 'unanswered') {
       noteAnswer(context, engine, outcome);
       return;
@@ -109,42 +108,6 @@ function* mayHold({ pools, engines }: GatewayContext, { key }: Exchange): Genera
     if (engine.isInUse && (models === null || engine.models.some((one) => names.has(one.id)))) yield engine;
   }
 }
-
-async function send(
-  exchange: Exchange,
-  answer: ClientAnswer,
-  engine: Engine,
-  body: Buffer,
-  watch: RelayWatch,
-): Promise<RelayOutcome> {
-  const { method, rawHeaders } = exchange.request;
-  const headers = requestHeaders(rawHeaders, engine.spec.apiKey ?? null, exchange.trace?.headers ?? null);
-  headers.push('x-request-id', exchange.id);
-  const target = {
-    engine,
-    stream: false,
-    // The answer to HEAD has no body, whatever the engine sends.
-    method: method === 'HEAD' ? 'GET' : method!,
-    path: exchange.path + exchange.query,
-    headers,
-    body: body.length === 0 ? null : body,
-    extraHeaders: ['x-request-id', exchange.id, 'x-kvoyant-worker', engine.clientId],
-  };
-  const leave = engine.enter();
-  try {
-    return await relay(exchange, answer, target, watch);
-  } finally {
-    leave();
-  }
-}
-
-const passAll: RelayWatch = {
-  head: () => pass,
-  data: () => pass,
-  end: () => null,
-  mayMove: () => false,
-  settled: () => undefined,
-};
 
 const unlessAbsent: RelayWatch = {
   ...passAll,

@@ -87,6 +87,15 @@ describe('limits of a key', () => {
     );
   });
 
+  it('have room in the very moment that Retry-After names', async () => {
+    const limits = new KeyLimits();
+    const settings = { ...none, requestsPerMinutePerKeyMax: 3 };
+    for (const nowMs of [0, 0, 0]) await limits.within(null, settings, nowMs, () => undefined);
+    await expect(limits.within(null, settings, 1000, () => undefined)).rejects.toMatchObject({ retryAfterS: 79 });
+    // A third of the minute has passed, 1 - 2 / 3 of it by rounding a little more.
+    await expect(limits.within(null, settings, 80_000, () => 'served')).resolves.toBe('served');
+  });
+
   it("of one key do not affect another, and a key's own override the general ones", async () => {
     const limits = new KeyLimits();
     const key = (name: string, inFlightMax: number | null) => ({
