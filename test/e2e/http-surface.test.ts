@@ -90,6 +90,20 @@ describe('invalid requests', () => {
   });
 });
 
+it('names the expectation that it knows, in the form of the API', async () => {
+  const gateway = await harness.gateway({ workers: [(await harness.engine()).url] });
+  for (const [path, form] of [
+    ['/v1/completions', '{"error":{'],
+    ['/v1/messages', '{"type":"error","error":{'],
+  ]) {
+    const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: a-miracle\r\n`;
+    const answer = await exchangeRaw(gateway, `${head}connection: close\r\n\r\n{}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 417 /);
+    expect(answer).toContain(`\r\n\r\n${form}`);
+    expect(answer).toContain('expect may only be 100-continue');
+  }
+});
+
 describe('Expect: 100-continue', () => {
   it('is answered before the body is sent', async () => {
     const engine = await harness.engine();

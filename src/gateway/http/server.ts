@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ListenerTls } from '../config/pem-files.ts';
+import { replyError } from '../exchange/http-reply.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import type { GatewayContext } from './gateway-context.ts';
@@ -70,7 +71,15 @@ export function createGatewayServer(
   };
   // With `checkContinue` the client is asked for its body only after the request is admitted.
   server.on('request', handle).on('checkContinue', handle);
+  // Node's own answer has no body.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    slots.answerInTurn(request, response, () => replyError(response, unmet()));
+  });
   return server;
+}
+
+function unmet(): RequestError {
+  return new RequestError(417, 'expectation_failed', 'expect may only be 100-continue', 'expect');
 }
 
 /** Malformed and oversized requests get the same error envelope as all others. */
