@@ -18,16 +18,23 @@ export function hashPrompt(
   const count = Math.floor(request.isl / blockSize);
   const sequence = new Uint32Array(2 * count);
   const { blockIds } = request;
-  const own = wordOfRequest(index);
-  for (let block = 0; block < count; block++) {
-    const last = (block + 1) * blockSize - 1;
-    const content = Math.floor(last / contentBlockTokens);
-    if (content < blockIds.length) {
-      writeHash(wordOfContent(blockIds[content]!), last % contentBlockTokens, blockSize, sequence, 2 * block);
-    } else {
-      writeHash(own, last, blockSize, sequence, 2 * block);
-    }
+  let block = 0;
+  let contentEnd = 0;
+  for (let content = 0; content < blockIds.length && block < count; content++) {
+    const contentFrom = contentEnd;
+    contentEnd += contentBlockTokens;
+    const until = Math.min(count, Math.floor(contentEnd / blockSize));
+    writeHashes(
+      wordOfContent(blockIds[content]!),
+      (block + 1) * blockSize - 1 - contentFrom,
+      blockSize,
+      sequence,
+      block,
+      until,
+    );
+    block = Math.max(block, until);
   }
+  writeHashes(wordOfRequest(index), (block + 1) * blockSize - 1, blockSize, sequence, block, count);
   return { blockSize, count, sequence, blockTokens: blockSize };
 }
 
@@ -55,10 +62,30 @@ const wordOfRequest = (index: number): number => mixed(index * 2 + 1);
  * each other, which matters because cache misses take most of the lab's time. `place` is below 2^20 blocks.
  */
 function writeHash(word: number, place: number, blockSize: number, out: Uint32Array, at: number): void {
+  out[at] = lowWord(word, place, blockSize);
+  out[at + 1] = word;
+}
+
+/** Writes the hashes of blocks `from` .. `until` - 1, the first at `place`. Their low words differ by one each. */
+function writeHashes(
+  word: number,
+  place: number,
+  blockSize: number,
+  out: Uint32Array,
+  from: number,
+  until: number,
+): void {
+  let low = lowWord(word, place, blockSize);
+  for (let block = from; block < until; block++) {
+    out[2 * block] = low++;
+    out[2 * block + 1] = word;
+  }
+}
+
+function lowWord(word: number, place: number, blockSize: number): number {
   const blocks = Math.floor(place / blockSize);
   const rest = place - blocks * blockSize;
-  out[at] = Math.imul(word, 0xc2b2ae3d) + blocks + (rest << 20);
-  out[at + 1] = word;
+  return Math.imul(word, 0xc2b2ae3d) + blocks + (rest << 20);
 }
 
 /** A bijection of 32 bits. */

@@ -139,7 +139,8 @@ export class HashTable {
 
   /**
    * Keys that differ only in the last `groupBits` bits of the low word have neighbouring homes. The lab numbers the
-   * blocks of a prompt that way, so it reads several blocks from one cache line. For random keys it makes no difference.
+   * blocks of a prompt that way, so it reads several blocks from one cache line. Larger groups form longer clusters, which
+   * `insert` and `remove` have to pass. For random keys the size makes no difference.
    */
   #home(low: number, high: number): number {
     const group = Math.imul((low >>> groupBits) ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> this.#shift;
@@ -169,7 +170,7 @@ export class HashTable {
 
 const capacityMin = 16;
 /** At most 3, so that `capacityMin` has at least two groups. */
-const groupBits = 3;
+const groupBits = 2;
 const groupMask = (1 << groupBits) - 1;
 /** Replaces key 0, because 0 marks an empty slot. Adds one collision in 2^64. */
 const zeroKeyLow = 0x9e3779b9;

@@ -26,6 +26,7 @@ import type { RouteRequest, WorkerIndex } from '../types.ts';
 import type { Agreement } from './agreement.ts';
 import type { Candidates } from './candidates.ts';
 import { DealtPrefixes, type MostHeld, mostHeld, type NewPrefix } from './dealt-prefixes.ts';
+import { KnownOverlaps } from './known-overlaps.ts';
 import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
 import { orderOfWork } from './work-order.ts';
@@ -50,6 +51,7 @@ class Plannable {
   readonly index: number;
   readonly request: RouteRequest;
   readonly leastTokens: number;
+  readonly known: KnownOverlaps;
   /** Whether the request may be moved: it has neither affinity nor SLO, which the waiting time does not include. */
   readonly movable: boolean;
   /** Set while other routers are heard, if its prefix may be dealt. */
@@ -58,10 +60,11 @@ class Plannable {
   /** Set if it is dealt. */
   prefix: NewPrefix | null = null;
 
-  constructor(index: number, request: RouteRequest, leastTokens: number) {
+  constructor(index: number, request: RouteRequest, leastTokens: number, known: KnownOverlaps) {
     this.index = index;
     this.request = request;
     this.leastTokens = leastTokens;
+    this.known = known;
     this.movable = request.affinity === undefined && request.slo === undefined;
   }
 
@@ -118,12 +121,13 @@ export class BurstPlan {
     const plannable: Plannable[] = [];
     for (const [index, request] of requests.entries()) {
       const planned = plannable.length < plannedTogetherMax && isPlannable(request);
-      const leastTokens = planned ? this.#leastTokens(request) : null;
+      const known = new KnownOverlaps(this.#workers.count);
+      const leastTokens = planned ? this.#leastTokens(request, known) : null;
       if (leastTokens === null) {
         alone.push({ index, worker: null });
         continue;
       }
-      const one = new Plannable(index, request, leastTokens);
+      const one = new Plannable(index, request, leastTokens, known);
       plannable.push(one);
       if (this.#othersAreHeard && this.#isDealt(one)) one.held = mostHeld(this.#placements.candidates);
     }
@@ -131,7 +135,7 @@ export class BurstPlan {
     if (this.#othersAreHeard) this.#deal(plannable);
     try {
       for (const one of plannable) {
-        this.#placements.fill(one.request, this.#nowMs, this.#load);
+        this.#placements.fill(one.request, this.#nowMs, this.#load, one.known);
         const { candidates } = this.#placements;
         const asked = policyRequestOf(one.request, nowMs);
         const choice = this.#policy.choose(asked, candidates, this.#random, this.#state);
@@ -159,7 +163,7 @@ export class BurstPlan {
       any = one;
     }
     if (any === null) return;
-    this.#placements.fill(any.request, this.#nowMs);
+    this.#placements.fill(any.request, this.#nowMs, null, any.known);
     this.#dealt.deal(this.#placements.candidates);
   }
 
@@ -186,8 +190,8 @@ export class BurstPlan {
   }
 
   /** Fewest tokens that any candidate would have to compute; null if there is no candidate. */
-  #leastTokens(request: RouteRequest): number | null {
-    this.#placements.fill(request, this.#nowMs);
+  #leastTokens(request: RouteRequest, known: KnownOverlaps): number | null {
+    this.#placements.fill(request, this.#nowMs, null, known);
     const { count, uncachedTokens } = this.#placements.candidates;
     if (count === 0) return null;
     let least = uncachedTokens[0]!;
@@ -208,7 +212,7 @@ export class BurstPlan {
     const { worker: from } = one;
     this.#load.remove(one.prompt!);
     one.prompt = null;
-    this.#placements.fill(one.request, this.#nowMs, this.#load);
+    this.#placements.fill(one.request, this.#nowMs, this.#load, one.known);
     const { candidates } = this.#placements;
     const row = rowOf(candidates.worker, candidates.count, from);
     this.#load.addLoad(-1, candidates, row);
@@ -270,7 +274,7 @@ export class BurstPlan {
     const ranked: { readonly rank: number; readonly planned: Planned }[] = [];
     for (const [worker, list] of ofWorker) {
       list.sort((a, b) => a.index - b.index);
-      const jobs = list.map(({ request }) => this.#jobOf(request, worker));
+      const jobs = list.map((one) => this.#jobOf(one, worker));
       for (const [rank, position] of orderOfWork(jobs).entries()) {
         ranked.push({ rank, planned: { index: list[position]!.index, worker } });
       }
@@ -279,9 +283,9 @@ export class BurstPlan {
     return ranked.map(({ planned }) => planned);
   }
 
-  #jobOf(request: RouteRequest, index: WorkerIndex): Parameters<typeof orderOfWork>[0][number] {
+  #jobOf({ request, known }: Plannable, index: WorkerIndex): Parameters<typeof orderOfWork>[0][number] {
     const prompt = request.prompts[0]!;
-    this.#placements.fill(request, this.#nowMs);
+    this.#placements.fill(request, this.#nowMs, null, known);
     const { count, worker, blockSize, uncachedTokens } = this.#placements.candidates;
     const position = rowOf(worker, count, index);
     const { isl } = prompt;

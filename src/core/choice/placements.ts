@@ -9,6 +9,7 @@ import type { PlannedLoad } from '../ledger/planned-load.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
 import type { BlockHashes, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
 import { Candidates } from './candidates.ts';
+import type { KnownOverlaps } from './known-overlaps.ts';
 import type { Predictions } from './predictions.ts';
 
 export interface CountedAsOverlap {
@@ -54,14 +55,20 @@ export class Placements {
   /**
    * Fills the candidates' columns for a request. O(workers + blocks)
    * @param planned load to count as if it were booked
+   * @param known of the only prompt of the request; filled by the first call
    * @returns the number of routable workers
    */
-  fill(request: RouteRequest, nowMs: number, planned: PlannedLoad | null = null): number {
+  fill(
+    request: RouteRequest,
+    nowMs: number,
+    planned: PlannedLoad | null = null,
+    known: KnownOverlaps | null = null,
+  ): number {
     this.#planned = planned;
     const routable = this.#fillLoads(request);
     const { candidates } = this;
     if (candidates.count === 0) return routable;
-    for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1);
+    for (const prompt of request.prompts) this.#addTerms(prompt, request.sequences ?? 1, known);
     this.#fillUsage();
     this.predictions.fill(candidates, request.prompts, nowMs, planned);
     return routable;
@@ -70,7 +77,7 @@ export class Placements {
   /** Tokens of one prompt that the worker would have to compute now. */
   uncachedTokens(prompt: Prompt, hashes: BlockHashes, worker: WorkerIndex): number {
     this.#planned = null;
-    this.#findOverlaps(prompt);
+    this.#findOverlaps(prompt, null);
     const pageSize = this.#workers.pageSize[worker]!;
     return Math.max(1, prompt.isl - cachedTokens(prompt, hashes, this.#overlaps[worker]!, pageSize));
   }
@@ -139,9 +146,9 @@ export class Placements {
   }
 
   /** Adds the cost terms of one prompt to every candidate. */
-  #addTerms(prompt: Prompt, sequences: number): void {
+  #addTerms(prompt: Prompt, sequences: number, known: KnownOverlaps | null): void {
     const { candidates } = this;
-    this.#findOverlaps(prompt);
+    this.#findOverlaps(prompt, known);
     for (let i = 0; i < candidates.count; i++) {
       const worker = candidates.worker[i]!;
       const hashes = hashesOf(prompt, candidates.blockSize[i]!);
@@ -158,7 +165,7 @@ export class Placements {
   }
 
   /** Fills `#activeRuns` and `#overlaps`, and adds the promised blocks to the candidates' column. */
-  #findOverlaps(prompt: Prompt): void {
+  #findOverlaps(prompt: Prompt, known: KnownOverlaps | null): void {
     const { candidates } = this;
     const workerCount = this.#workers.count;
     const active = this.#activeRuns.fill(0, 0, workerCount);
@@ -178,7 +185,9 @@ export class Placements {
       }
       for (let i = 0; i < candidates.count; i++) candidates.promisedBlocks[i]! += overlaps[candidates.worker[i]!]!;
     }
+    if (known?.isFilled && !known.raise(overlaps)) return;
     for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
+    if (known?.isFilled === false) known.keep(overlaps);
   }
 
   /** Both runs begin at the first block, so the longer one contains the other. */
