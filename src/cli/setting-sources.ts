@@ -67,6 +67,8 @@ const guards: ReadonlySet<string> = new Set<SettingName>([
   'tlsCertFile',
   'tlsKeyFile',
   'clientCaFile',
+  'adminCertificates',
+  'viewCertificates',
   'workerCaFile',
   'workerCertFile',
   'workerKeyFile',

@@ -218,3 +218,115 @@ describe('with threads', () => {
     }
   }, 60_000);
 });
+
+describe('a certificate of an operator', () => {
+  const adminHost = '0.0.0.0';
+  /** Of the operators' listener. */
+  interface Operated {
+    readonly method?: string;
+    readonly path?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly agent?: Agent;
+  }
+
+  function operate(gateway: Gateway, certificate: ClientCertificate | null, asked: Operated = {}): Promise<number> {
+    const { method = 'GET', path = '/workers', headers = {}, agent = false } = asked;
+    return new Promise((resolve, reject) => {
+      const { port } = new URL(gateway.adminUrl);
+      const own = certificate === null ? {} : clientIdentity(certificate);
+      const request = httpsRequest({ host: '127.0.0.1', port, path, method, headers, ca, agent, ...own });
+      request.on('error', reject);
+      request.on('response', (response) => response.resume().on('end', () => resolve(response.statusCode!)));
+      request.end();
+    });
+  }
+
+  const worker = encodeURIComponent('http://127.0.0.1:1');
+  const write = { method: 'POST', path: `/workers/${worker}/drain` };
+  /** A write that is admitted: there is no such worker. */
+  const admitted = 404;
+
+  it("gives its rights at the operators' listener, and at no other", async () => {
+    const { gateway, reload } = await started('cn:alice', {
+      ...{ adminHost, adminCertificates: ['cn:alice'], viewCertificates: ['cn:bob', 'cn:alice'] },
+    });
+    expect(await operate(gateway, 'alice')).toBe(200);
+    expect(await operate(gateway, 'alice', write)).toBe(admitted);
+    expect(await operate(gateway, 'bob')).toBe(200);
+    expect(await operate(gateway, 'bob', write)).toBe(403);
+    // Without a key nobody else is an operator any more, not even on this machine.
+    for (const stranger of [null, 'forged', 'expired', 'tricky', 'server'] as const) {
+      expect(await operate(gateway, stranger), String(stranger)).toBe(401);
+      expect(await operate(gateway, stranger, write), String(stranger)).toBe(401);
+    }
+    // At the port of clients it is a client's.
+    expect(await statusOf(gateway, { certificate: 'alice', path: '/workers' })).toBe(403);
+    // The page of an operator needs no login.
+    const kept = keptAgent('bob');
+    expect(await operate(gateway, 'bob', { agent: kept })).toBe(200);
+    // Names count at once, also for connections that are open.
+    const none = { adminHost, adminCertificates: [], viewCertificates: [] };
+    expect(await reload({ ...none, adminCertificates: ['cn:bob'] })).not.toBe(null);
+    expect(await operate(gateway, 'bob', { ...write, agent: kept })).toBe(admitted);
+    expect(await operate(gateway, 'alice')).toBe(401);
+    // The last way in is not lost by a file that is cut off.
+    expect(await reload({ ...none, viewKey: 'a-view-key-0000000001' })).toBe(null);
+    expect(await operate(gateway, 'bob', write)).toBe(admitted);
+    expect(await reload({ ...none, adminKey: 'an-admin-key-00000001' })).not.toBe(null);
+    expect(await operate(gateway, 'bob')).toBe(401);
+    expect(await operate(gateway, 'bob', { headers: bearer('an-admin-key-00000001') })).toBe(200);
+  });
+
+  it('is not lent to pages of other sites, though browsers show it for them', async () => {
+    const { gateway } = await started('cn:alice', { adminHost, adminCertificates: ['cn:alice'] });
+    const { port } = new URL(gateway.adminUrl);
+    const own = { origin: `https://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
+    expect(await operate(gateway, 'alice', { ...write, headers: own })).toBe(admitted);
+    for (const headers of [
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ]) {
+      expect(await operate(gateway, 'alice', { ...write, headers })).toBe(403);
+      expect(await operate(gateway, 'alice', { headers })).toBe(403);
+    }
+  });
+
+  it('opens the page without a login', async () => {
+    const { gateway } = await started('cn:alice', {
+      ...{ adminHost, adminCertificates: ['cn:alice'], viewCertificates: ['cn:bob'] },
+    });
+    const session = async (certificate: ClientCertificate | null): Promise<unknown> => {
+      const { port } = new URL(gateway.adminUrl);
+      const url = new URL(`https://127.0.0.1:${port}/page/session`);
+      return new Promise((resolve, reject) => {
+        const own = certificate === null ? {} : clientIdentity(certificate);
+        httpsRequest(url, { ca, agent: false, ...own }, (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (piece) => {
+            text += piece;
+          });
+          response.on('end', () => resolve(JSON.parse(text)));
+        })
+          .on('error', reject)
+          .end();
+      });
+    };
+    expect(await session('alice')).toMatchObject({ open: true, mayAct: true });
+    expect(await session('bob')).toMatchObject({ open: true, mayAct: false });
+    expect(await session(null)).toMatchObject({ open: false, needsKey: true });
+  });
+
+  it.each([
+    [{ clientCaFile: null, adminHost }, /has no use without clientCaFile/],
+    [{}, /needs the operators' listener at an address with TLS/],
+    [{ adminHost, adminPort: 'none' }, /needs the operators' listener at an address with TLS/],
+    [{ adminHost, adminCertificates: ['alice'] }, /must be cn:NAME/],
+  ] as const)('is refused where it would be of no use: %o', async (more, message) => {
+    const apiKeys = [{ name: 'carol', key: secret }];
+    await expect(started('', { adminCertificates: ['cn:alice'], apiKeys, ...more } as GatewayOptions)).rejects.toThrow(
+      message,
+    );
+  });
+});

@@ -58,9 +58,11 @@ function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
       'is missing, and a reload must not change how clients prove who they are: restart to do so',
     );
   }
-  if (before.adminKey !== null && next.adminKey === null) {
+  const guards = ({ adminKey, adminCertificates }: GatewayConfig): boolean =>
+    adminKey !== null || adminCertificates.length > 0;
+  if (guards(before) && !guards(next)) {
     throw new ConfigError(
-      'adminKey',
+      before.adminKey === null ? 'adminCertificates' : 'adminKey',
       'is missing, and a reload must not admit operators without a key: restart to do so',
     );
   }

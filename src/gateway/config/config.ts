@@ -107,7 +107,8 @@ export function resolveConfig(options: GatewayOptions): GatewayConfig {
     const message = `must be at least ${bodiesBytesMin}, ${largestBodiesMin} times bodyBytesMax`;
     faults.push(fault('bodiesBytesMax', [], message));
   }
-  if (!isThisMachine(config.adminHost) && config.adminKey === null && config.viewKey === null) {
+  const operatorNames = config.adminCertificates.length + config.viewCertificates.length;
+  if (!isThisMachine(config.adminHost) && config.adminKey === null && config.viewKey === null && operatorNames === 0) {
     const message = `${config.adminHost} is open to other machines: set an adminKey or a viewKey`;
     faults.push(fault('adminHost', [], message));
   }
@@ -143,6 +144,14 @@ function certificateFaults(config: GatewayConfig): ConfigFault[] {
   }
   if (config.clientCertRequired && clientCaFile === null) {
     faults.push(fault('clientCertRequired', [], 'needs clientCaFile: set it as well'));
+  }
+  for (const name of ['adminCertificates', 'viewCertificates'] as const) {
+    if (config[name].length === 0) continue;
+    if (clientCaFile === null) faults.push(fault(name, [], 'has no use without clientCaFile: set it as well'));
+    // Certificates are shown in the handshake of TLS, which this machine's own addresses do without.
+    else if (config.adminPort === 'none' || isThisMachine(config.adminHost)) {
+      faults.push(fault(name, [], "needs the operators' listener at an address with TLS: set adminHost"));
+    }
   }
   for (const message of certificateKeyFaults(apiKeys, clientCaFile)) faults.push(fault('apiKeys', [], message));
   return faults;

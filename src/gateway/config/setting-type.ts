@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { isAddressRange } from '../address-range.ts';
 import { type ApiKey, readApiKey } from './api-keys.ts';
+import { certificateName, certificateNameRule } from './certificate-names.ts';
 import { type EngineSpec, readEngineSpec } from './engine-spec.ts';
 import { listenAddressFault, plainHost } from './listen-address.ts';
 import { hashSecret, isSecretHash, secretForm } from './secret-hash.ts';
@@ -166,6 +167,18 @@ export const browserOrigins: SettingType<readonly string[]> = {
       message: `${JSON.stringify(item)} must be * or an origin such as https://chat.example.org`,
     };
   }, originsMax),
+};
+
+const certificateNamesMax = 256;
+
+/** Names in certificates, `KIND:NAME` each. */
+export const certificateNameList: SettingType<readonly string[]> = {
+  kind: 'list',
+  initial: [],
+  schema: listOf((item): Read<string> => {
+    const name = certificateName(item);
+    return name === null ? wrong(certificateNameRule) : { kind: 'right', value: name };
+  }, certificateNamesMax),
 };
 
 const secretError = 'must have 16 to 256 visible characters, or be sha256:SALT:DIGEST';

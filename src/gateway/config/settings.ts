@@ -7,6 +7,7 @@ import { fixed, live, type Setting } from './setting-row.ts';
 import {
   addressRanges,
   browserOrigins,
+  certificateNameList,
   engines,
   flag,
   integer,
@@ -112,6 +113,12 @@ export const settings = {
     'certificate authorities (PEM) of clients: names in their certificates may then stand for API keys',
   ),
   clientCertRequired: fixed(flag(false), '', 'refuse clients without a certificate of these authorities'),
+  adminCertificates: live(
+    certificateNameList,
+    'name',
+    "name in a certificate of clientCaFile, such as cn:alice, that has the rights of the adminKey at the operators' listener; repeatable",
+  ),
+  viewCertificates: live(certificateNameList, 'name', 'the same for the rights of the viewKey; repeatable'),
   ...poolTlsSettings,
   bodyBytesMax: live(
     integer(1024, 1_073_741_824, 33_554_432),

@@ -12,6 +12,7 @@ import { LimitReached } from '../exchange/limit-reached.ts';
 import type { PageSession } from '../page/page-data.ts';
 import { ClientCertificates } from './client-certificates.ts';
 import { LoginTries } from './login-tries.ts';
+import { OperatorCertificates, type OperatorRole } from './operator-certificates.ts';
 import { cookieName, type PageSessionEntry, PageSessions, readCookie, sessionCookie } from './page-sessions.ts';
 
 /** Methods that change nothing on any route. */
@@ -25,6 +26,9 @@ export interface AccessSettings {
   /** Address of the operators' listener. */
   readonly adminHost: string;
   readonly clientCertRequired: boolean;
+  /** Names in certificates of operators, at their listener. */
+  readonly adminCertificates: readonly string[];
+  readonly viewCertificates: readonly string[];
 }
 
 /** Browsers send it with writes of the page's own scripts only. */
@@ -41,15 +45,17 @@ export class Access {
   #view: SecretCheck | null = null;
   #adminHost = '';
   #certRequired = false;
+  #operators = new OperatorCertificates();
+  /** Nobody is an operator without a key or a certificate. */
+  #isGuarded = false;
   readonly certificates: ClientCertificates = new ClientCertificates();
 
   /** @param authorities of clients' certificates, in PEM; null: they are not asked for any */
-  configure(
-    apiKeys: readonly ClientKey[],
-    { adminKey, viewKey, adminHost, clientCertRequired }: AccessSettings,
-    authorities: string | null = null,
-  ): void {
+  configure(apiKeys: readonly ClientKey[], settings: AccessSettings, authorities: string | null = null): void {
+    const { adminKey, viewKey, adminHost, clientCertRequired, adminCertificates, viewCertificates } = settings;
     this.certificates.trust(authorities);
+    this.#operators = new OperatorCertificates(adminCertificates, viewCertificates);
+    this.#isGuarded = adminKey !== null || adminCertificates.length > 0;
     this.#certRequired = clientCertRequired;
     this.#keyring = new ApiKeyring(apiKeys);
     this.#admin = adminKey === null ? null : new SecretCheck(adminKey);
@@ -144,13 +150,13 @@ export class Access {
   }
 
   /**
-   * Authorizes a request at the operators' listener: by key, by a session of the page, or from this machine if no
-   * adminKey is set.
+   * Authorizes a request at the operators' listener: by key, by a session of the page, by certificate, or from this
+   * machine if there is neither an adminKey nor a certificate for it.
    * @throws RequestError 401, 403
    */
   admitOperator(exchange: Exchange): void {
-    if (this.#admitByKey(exchange) || this.#admitBySession(exchange)) return;
-    if (this.#admin !== null) throw keyNeeded();
+    if (this.#admitByKey(exchange) || this.#admitBySession(exchange) || this.#admitByCertificate(exchange)) return;
+    if (this.#isGuarded) throw keyNeeded();
     const reason = whyForeign(exchange, this.#adminHost);
     if (reason !== null) throw new RequestError(403, 'admin_only_local', `without an adminKey ${reason}`);
   }
@@ -161,7 +167,7 @@ export class Access {
    * @throws RequestError 403
    */
   admitLooker(exchange: Exchange): void {
-    if (this.#admin !== null) return;
+    if (this.#isGuarded) return;
     const reason = whyElsewhere(exchange, this.#adminHost);
     if (reason !== null) throw new RequestError(403, 'admin_only_local', `without an adminKey ${reason}`);
   }
@@ -174,7 +180,9 @@ export class Access {
 
   /** The same without a session. */
   signedOut(exchange: Exchange): PageSession {
-    const needsKey = this.#admin !== null || whyForeign(exchange, this.#adminHost) !== null;
+    const role = this.#roleOf(exchange);
+    if (role !== null) return { open: true, needsKey: false, mayAct: role === 'admin', expiresMs: null };
+    const needsKey = this.#isGuarded || whyForeign(exchange, this.#adminHost) !== null;
     return { open: !needsKey, needsKey, mayAct: !needsKey, expiresMs: null };
   }
 
@@ -215,7 +223,11 @@ export class Access {
   lasting(exchange: Exchange): () => boolean {
     const epoch = this.#epoch;
     const token = this.#sessionOf(exchange) === null ? null : tokenOf(exchange);
-    return () => this.#epoch === epoch && (token === null || this.#sessions.find(token) !== null);
+    const role = this.#roleOf(exchange);
+    return () =>
+      this.#epoch === epoch &&
+      (token === null || this.#sessions.find(token) !== null) &&
+      (role === null || this.#roleOf(exchange) !== null);
   }
 
   /** @returns false if the request belongs to no session @throws RequestError 403 */
@@ -226,6 +238,22 @@ export class Access {
     this.#mustBeOwnPage(exchange);
     if (session.role === 'admin') return true;
     throw new RequestError(403, 'view_only', 'the view key allows only to look; this needs the admin key');
+  }
+
+  /** What the certificate of the connection allows; null: nothing, or there is none. */
+  #roleOf({ request }: Exchange): OperatorRole | null {
+    return this.#operators.roleOf(this.certificates.of(request));
+  }
+
+  /** @returns false if the certificate gives no rights @throws RequestError 403 */
+  #admitByCertificate(exchange: Exchange): boolean {
+    const role = this.#roleOf(exchange);
+    if (role === null) return false;
+    // A browser shows it with every request to this address, whoever's page makes it.
+    const reason = whyOtherSite(exchange);
+    if (reason !== null) throw new RequestError(403, 'foreign_page', reason);
+    if (role === 'admin' || views.has(exchange.request.method ?? 'GET')) return true;
+    throw new RequestError(403, 'view_only', 'this certificate allows only GET; this needs an admin');
   }
 
   #sessionOf(exchange: Exchange): PageSessionEntry | null {
@@ -258,7 +286,7 @@ export class Access {
 
 /** Describes access for the start of the log; `loud` if other machines have access without a key. */
 export function describeAccess(
-  { host, adminKey, viewKey, clientCertRequired }: GatewayConfig,
+  { host, adminKey, viewKey, clientCertRequired, adminCertificates, viewCertificates }: GatewayConfig,
   keyCount: number,
   adminUrl: string | null,
 ): readonly { readonly loud: boolean; readonly message: string }[] {
@@ -277,9 +305,17 @@ export function describeAccess(
         : quiet(`the OpenAI API is open to ${keyCount} API keys`),
     { loud: !local, message: `/health and /ready are open to ${everyone}` },
     ...(adminKey !== null ? [quiet(`${subject}: with the admin key${at && `, also${at}`}`)] : []),
-    ...(adminKey === null && adminUrl !== null ? [quiet(`${subject}: this machine only, without a key,${at}`)] : []),
+    ...(adminCertificates.length > 0
+      ? [quiet(`${subject}: with one of ${adminCertificates.length} names of certificates${at}`)]
+      : []),
+    ...(adminKey === null && adminCertificates.length === 0 && adminUrl !== null
+      ? [quiet(`${subject}: this machine only, without a key,${at}`)]
+      : []),
     ...(adminKey === null && adminUrl === null && viewKey === null ? [quiet(`${subject}: open to nobody`)] : []),
     ...(viewKey !== null ? [quiet(`${subject}: read-only with the view key`)] : []),
+    ...(viewCertificates.length > 0
+      ? [quiet(`${subject}: read-only with one of ${viewCertificates.length} names of certificates${at}`)]
+      : []),
   ];
 }
 
@@ -307,8 +343,11 @@ function withholdKeys({ request }: Exchange): void {
  */
 function whyForeign(exchange: Exchange, adminHost: string): string | null {
   const elsewhere = whyElsewhere(exchange, adminHost);
-  if (elsewhere !== null) return elsewhere;
-  const { headers } = exchange.request;
+  return elsewhere ?? whyOtherSite(exchange);
+}
+
+/** @returns null unless a browser says that it shows a page from elsewhere */
+function whyOtherSite({ request: { headers } }: Exchange): string | null {
   const { origin } = headers;
   const site = headers['sec-fetch-site'] ?? 'none';
   if (origin !== undefined && origin !== `http://${headers.host}` && origin !== `https://${headers.host}`) {

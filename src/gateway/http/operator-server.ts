@@ -3,10 +3,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { GatewayConfig } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import { isLoopback, isThisMachine, unixPathOf } from '../config/listen-address.ts';
-import type { TlsIdentity } from '../config/pem-files.ts';
+import type { ListenerTls } from '../config/pem-files.ts';
 import { AcceptHold } from './accept-hold.ts';
 import { receiveInSlices } from './connection-slices.ts';
 import { ConnectionSlots } from './connection-slots.ts';
@@ -40,7 +41,7 @@ export function operatorConnections(
 export function createOperatorServer(
   context: GatewayContext,
   slots: ConnectionSlots,
-  tls: TlsIdentity | null,
+  tls: ListenerTls | null,
 ): Server | TlsServer {
   const nowMs = (): number => performance.now();
   const options = {
@@ -53,7 +54,14 @@ export function createOperatorServer(
   const server =
     tls === null || isThisMachine(context.config.adminHost)
       ? createServer(options)
-      : createTlsServer({ ...options, ...tls, handshakeTimeout: requestMsMax });
+      : createTlsServer({
+          ...{ ...options, ...tls, handshakeTimeout: requestMsMax },
+          // Keys are enough without one.
+          ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: false }),
+        });
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    context.access.certificates.note(socket, slots.acceptedMs(socket));
+  });
   receiveInSlices(server, new AcceptHold(nowMs), nowMs, (socket) => slots.admit(socket));
   server.on('clientError', (_error, socket: Socket) => {
     if (socket.writable) socket.write('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
