@@ -9,6 +9,7 @@ export {
   type Entry,
   type Waiting,
 } from './admission/admission.ts';
+export { tenantReserveSDefault } from './admission/tenant-reserve.ts';
 export { BlockHasher, type Namespace } from './blocks/block-hash.ts';
 export type { Planned } from './choice/burst-plan.ts';
 export type { CandidateCost, Candidates } from './choice/candidates.ts';

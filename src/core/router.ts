@@ -49,6 +49,7 @@ export class Router {
   readonly plansBursts: boolean;
   /** What routers of the same workers tell each other of their load. */
   readonly shared: SharedLoad;
+  readonly freeWorkers: FreeWorkers;
   readonly #policy: Policy;
   readonly #state: unknown;
   readonly #random: Random;
@@ -58,7 +59,6 @@ export class Router {
   readonly #speed = new SpeedModel(this.#workers);
   readonly #bookings: Bookings;
   readonly #placements: Placements;
-  readonly #freeWorkers: FreeWorkers;
   readonly #plan: BurstPlan;
   readonly #agreement: Agreement;
   readonly #onRoomChange: () => void;
@@ -73,7 +73,7 @@ export class Router {
     const counted = { overlap: this.#policy.usesOverlap, promised: inFlightCredit };
     const predictions = new Predictions(this.#speed, options);
     this.#placements = new Placements(this.#workers, this.#ledger, this.#held, predictions, counted);
-    this.#freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
+    this.freeWorkers = new FreeWorkers(this.#workers, this.#placements.candidates);
     this.#agreement = new Agreement(this.#workers, options.policy);
     const agreement = this.#agreement;
     const parts = { ...options, state: this.#state, placements: this.#placements, speed: this.#speed, agreement };
@@ -83,8 +83,7 @@ export class Router {
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     const onRoomChange = this.#onRoomChange;
     this.shared = new SharedLoad(this.#workers, this.#held, this.#speed, onRoomChange);
-    const { shared } = this;
-    const ledgers = { ledger: this.#ledger, held: this.#held, shared };
+    const ledgers = { ledger: this.#ledger, held: this.#held, shared: this.shared };
     const firstTokenGivesRoom = this.lateBinding !== null;
     this.#bookings = new Bookings({ ...parts, ...ledgers, inFlightCredit, bookAt, firstTokenGivesRoom, onRoomChange });
   }
@@ -171,14 +170,16 @@ export class Router {
   /**
    * Like `route`, but returns `held` if no worker has room for the request (see free-workers.ts).
    * @param closed workers whose room is reserved for other requests
+   * @param keptWorkers see `FreeWorkers.narrow`
    */
   admit(
     request: RouteRequest,
     nowMs: number,
     closed: ReadonlySet<WorkerIndex> = noneClosed,
     planned: WorkerIndex | null = null,
+    keptWorkers = 0,
   ): Routed | Refused | Held {
-    const unplaced = this.#fill(request, nowMs) ?? this.#freeWorkers.narrow(request, closed);
+    const unplaced = this.#fill(request, nowMs) ?? this.freeWorkers.narrow(request, closed, keptWorkers);
     const held = unplaced ?? this.lateBinding?.hold(request, planned, nowMs);
     return held ?? this.#chooseAndBook(request, nowMs, planned);
   }

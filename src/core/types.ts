@@ -154,6 +154,8 @@ export interface Held {
   readonly nearest: WorkerIndex | null;
   /** Whether later requests may find a worker. False: no worker takes any. */
   readonly othersMayGo: boolean;
+  /** Workers among the candidates that it had to leave free for other tenants. */
+  readonly keptWorkers: number;
 }
 
 /**

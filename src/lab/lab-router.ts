@@ -49,8 +49,10 @@ export class LabRouter {
         this.roomChanged = true;
       },
     });
+    const tenantReserveMs = policy.tenantReserveS * 1000;
     const queuedMax = policy.queuedMax ?? (policy.lateBinding === null ? null : Number.MAX_SAFE_INTEGER);
-    this.#admission = queuedMax === null ? null : new Admission(this.router, { waitingMax: queuedMax });
+    this.#admission =
+      queuedMax === null ? null : new Admission(this.router, { waitingMax: queuedMax, tenantReserveMs });
     const source = policy.kvEvents ? 'events' : 'approximate';
     for (const [index, worker] of workers.entries()) this.router.addWorker({ id: `${index}`, source, ...worker });
   }

@@ -8,6 +8,7 @@ import {
   labPolicyNames,
   type Policy,
   type PolicyOptions,
+  tenantReserveSDefault,
 } from '../core/index.ts';
 import { oneRouter, type RoutersSpec, routersKeys, withSetting } from './routers-spec.ts';
 
@@ -27,6 +28,8 @@ export interface PolicySpec {
    * queue.
    */
   readonly queuedMax: number | null;
+  /** Seconds for which the queue keeps workers free for a tenant after its last request. 0: none. */
+  readonly tenantReserveS: number;
   /** Late binding, with an unlimited queue unless `queuedMax` is set. Null: off. */
   readonly lateBinding: LateBindingOptions | null;
   /** Whether requests that arrive at the same time are planned together. Null: as the policy does by itself. */
@@ -65,6 +68,7 @@ const settable: Readonly<Partial<Record<LabPolicyName, Settable>>> = {
 
 const delayMsMax = 3_600_000;
 const queuedMaxMax = 1e9;
+const tenantReserveSMax = 3600;
 
 /** @throws RangeError saying what is wrong with the text */
 export function parsePolicySpec(text: string): PolicySpec {
@@ -78,6 +82,7 @@ export function parsePolicySpec(text: string): PolicySpec {
   let eventDelayMs = 0;
   let bookDelayMs = 0;
   let queuedMax: number | null = null;
+  let tenantReserveS = tenantReserveSDefault;
   let joint: boolean | null = null;
   let lateBinding: LateBindingOptions | null = null;
   let kvEvents = true;
@@ -103,6 +108,7 @@ export function parsePolicySpec(text: string): PolicySpec {
     else if (key === 'queue') queuedMax = amount(text, key, value, queuedMaxMax);
     else if (key === 'events') kvEvents = oneOf(text, key, value, ['kv', 'none']) === 'kv';
     else if (key === 'told' && isPredicting(name)) told = oneOf(text, key, value, ['on', 'off']) === 'on';
+    else if (key === 'tenant-reserve-s') tenantReserveS = amount(text, key, value, tenantReserveSMax);
     else if (key === 'slow-worker') slowWorker = oneOf(text, key, value, ['kept', 'drained']);
     else options[camelCase(key)] = option(text, name, key, value);
   }
@@ -114,6 +120,7 @@ export function parsePolicySpec(text: string): PolicySpec {
     eventDelayMs,
     bookDelayMs,
     queuedMax,
+    tenantReserveS,
     joint,
     lateBinding,
     kvEvents,
@@ -157,6 +164,7 @@ const conditions: readonly string[] = [
   'event-delay-ms',
   'book-delay-ms',
   'queue',
+  'tenant-reserve-s',
   'joint',
   'late-binding',
   'late-binding-ms',

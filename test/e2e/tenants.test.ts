@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import type { UsageEntry } from '../../src/gateway/telemetry/usage-entry.ts';
-import { startSimWorkers } from '../../src/worker/index.ts';
 import { openStream, replyWhole, sendToken } from './fake-engine.ts';
-import { atRest, chatBody, eventually, Harness, post } from './harness.ts';
+import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
 const secret = (name: string): string => `${name}-secret-00000000001`;
 const bearer = (name: string) => ({ authorization: `Bearer ${secret(name)}` });
@@ -171,37 +170,80 @@ describe('usage', () => {
   });
 });
 
-it('a burst of one tenant leaves the others their turn', async () => {
-  const model = 'sim-tenants';
-  const blockSize = 16;
-  const fleet = await startSimWorkers({ count: 2, port: 0, kvEventsPort: 0, model, speedup: 1 });
-  try {
-    const workers = fleet.workers.map(({ url }) => `${url},running-max=4`);
+describe('a burst of one tenant', () => {
+  const enginesCount = 4;
+  const runningMax = 4;
+  const burstCount = 60;
+
+  /** Engines that hold the answers of the burst until they are told to end them. */
+  async function withBurst(options: GatewayOptions) {
+    const held: (() => void)[] = [];
+    const engines = await Promise.all(Array.from({ length: enginesCount }, () => harness.engine()));
+    for (const engine of engines) {
+      const answer = engine.behaviour;
+      engine.behaviour = (request) => {
+        if ((JSON.parse(request.body) as { max_tokens: number }).max_tokens === 1) return answer(request);
+        openStream(request);
+        sendToken(request, 'a');
+        return held.push(() => request.response.end('data: [DONE]\n\n'));
+      };
+    }
     const gateway = await harness.gateway(
-      { workers, tenants: ['burst', 'calm'], apiKeys: [keyOf('b', 'burst'), keyOf('c', 'calm')] },
-      2,
-      [model],
+      {
+        workers: engines.map(({ url }) => `${url},running-max=${runningMax}`),
+        tenants: ['burst', 'calm'],
+        apiKeys: [keyOf('b', 'burst'), keyOf('c', 'calm')],
+        ...options,
+      },
+      enginesCount,
     );
     let nextPrompt = 1;
-    const send = async (name: string): Promise<number> => {
+    const send = async (name: string, maxTokens: number): Promise<number> => {
       const number = nextPrompt++;
-      const prompt = Array.from({ length: 20 * blockSize }, (_, i) => (number * 131 + i * 7) % 50_000);
-      const body = { model, prompt, max_tokens: 8, ignore_eos: true, stream: true };
-      expect((await post(gateway, '/v1/completions', body, bearer(name))).status).toBe(200);
-      return performance.now();
+      const prompt = Array.from({ length: 2000 }, (_, i) => (number * 131 + i * 7) % 50_000);
+      const body = { model: 'fake', prompt, max_tokens: maxTokens, stream: true };
+      return (await post(gateway, '/v1/completions', body, bearer(name))).status;
     };
-    const burst = Promise.all(Array.from({ length: 150 }, () => send('b')));
-    await eventually(
-      async () => (await metric(gateway, `kvoyant_tenant_queue_depth{pool="${model}",tenant="burst"}`)) > 50,
-    );
-    const calm: number[] = [];
-    for (let i = 0; i < 5; i++) calm.push(await send('c'));
-    const ends = await burst;
-    // In order of arrival they would have ended after the 150th.
-    const before = ends.filter((endMs) => endMs < calm.at(-1)!).length;
-    expect(before).toBeLessThan(120);
-    await atRest(gateway);
-  } finally {
-    await fleet.close();
+    const calm = (): Promise<number> => send('c', 1);
+    expect(await calm()).toBe(200);
+    let answered = 0;
+    const burst = Array.from({ length: burstCount }, async () => {
+      const status = await send('b', 100);
+      answered += 1;
+      return status;
+    });
+    const queues = async () =>
+      ((await getJson(gateway, '/loads')) as { queues: { waiting: number; keptWorkers: number }[] }).queues[0]!;
+    // What is held by the engines and what waits add up to the burst.
+    await eventually(async () => held.length + (await queues()).waiting === burstCount, 25_000);
+    const end = async (): Promise<void> => {
+      let ended = 0;
+      await eventually(() => {
+        while (ended < held.length) held[ended++]!();
+        return answered === burstCount;
+      }, 25_000);
+      expect(new Set(await Promise.all(burst))).toEqual(new Set([200]));
+      await atRest(gateway);
+    };
+    return { held, calm, queues, end, answered: () => answered };
   }
+
+  it('fills all workers where none are kept free, and the others have their turn with the first that end', async () => {
+    const { held, calm, queues, end, answered } = await withBurst({ tenantReserveS: 0 });
+    expect((await queues()).keptWorkers).toBe(0);
+    expect(held.length).toBe(enginesCount * runningMax);
+    let status = 0;
+    const waiting = calm().then((done) => {
+      status = done;
+    });
+    await eventually(async () => (await queues()).waiting === burstCount - held.length + 1);
+    expect(status).toBe(0);
+    for (let ended = 0; ended < 5 && status === 0; ended++) {
+      held[ended]!();
+      await eventually(() => status === 200 || answered() === ended + 1);
+    }
+    await eventually(() => status === 200);
+    await waiting;
+    await end();
+  }, 60_000);
 });

@@ -16,6 +16,7 @@ describe('parsePolicySpec', () => {
       eventDelayMs: 50,
       bookDelayMs: 2.5,
       queuedMax: null,
+      tenantReserveS: 30,
       joint: null,
       lateBinding: null,
       kvEvents: true,

@@ -1,6 +1,8 @@
 // Naive twin of the admission queue: one list of waiting requests, and for each choice the rounds of deficit round robin
 // are counted anew.
 
+import type { NaiveReserve } from './naive-reserve.ts';
+
 export interface NaiveWorker {
   capacity: number;
   runningMax: number;
@@ -32,6 +34,14 @@ interface NaiveFlow {
 
 const keyOf = ({ priority, tenant }: NaiveApplicant): string => `${priority} ${tenant}`;
 
+/** What bursts leave free. */
+export interface NaiveKeeping {
+  readonly reserve: NaiveReserve;
+  /** Workers; those at the end are kept free. */
+  readonly order: readonly number[];
+  prefillMsOf(blocks: number): number;
+}
+
 /** A placed request; null: no worker was left for it. */
 export type NaivePlaced = readonly [name: number, worker: number | null];
 
@@ -42,11 +52,22 @@ export class NaiveAdmission {
   readonly #waitingMax: number;
   readonly #passedMax: number;
   readonly #quantum: number;
+  readonly #keeping: NaiveKeeping | null;
+  /** By name, what the reserve calls the request. */
+  readonly #arrivals = new Map<number, number>();
+  #nowMs = 0;
   /** In the order in which they began to wait. */
   #flows: NaiveFlow[] = [];
   readonly #rounds = new Map<number, number>();
 
-  constructor(workers: NaiveWorker[], waitingMax: number, passedMax: number, quantum: number) {
+  constructor(
+    workers: NaiveWorker[],
+    waitingMax: number,
+    passedMax: number,
+    quantum: number,
+    keeping: NaiveKeeping | null = null,
+  ) {
+    this.#keeping = keeping;
     this.workers = workers;
     this.#waitingMax = waitingMax;
     this.#passedMax = passedMax;
@@ -54,13 +75,20 @@ export class NaiveAdmission {
   }
 
   /** `displaced`: the name of the request that it displaced. */
-  enter(applicant: NaiveApplicant): 'waiting' | 'full' | NaivePlaced | { readonly displaced: number } {
+  enter(applicant: NaiveApplicant, nowMs = 0): 'waiting' | 'full' | NaivePlaced | { readonly displaced: number } {
+    this.#nowMs = nowMs;
+    const { name, tenant, weight, priority: asked, tokens } = applicant;
+    const arrival = this.#keeping?.reserve.arrived(tenant, weight, asked, tokens, nowMs);
+    if (arrival !== undefined) this.#arrivals.set(name, arrival);
     if (this.waiting.length === 0) {
       const placed = this.#attempt(applicant, new Set());
       if (placed.kind === 'placed') return [applicant.name, placed.worker];
     }
     const excess = this.waiting.length >= this.#waitingMax ? this.#excess(applicant) : null;
-    if (excess === 'full') return 'full';
+    if (excess === 'full') {
+      this.#withdrawn(applicant);
+      return 'full';
+    }
     if (excess !== null) this.withdraw(excess.name);
     this.waiting.push(applicant);
     if (!this.#flows.some(({ key }) => key === keyOf(applicant))) {
@@ -71,15 +99,21 @@ export class NaiveAdmission {
     return excess === null ? 'waiting' : { displaced: excess.name };
   }
 
-  drain(): NaivePlaced[] {
+  drain(nowMs = 0): NaivePlaced[] {
+    this.#nowMs = nowMs;
     const placed: NaivePlaced[] = [];
     const closed = new Set<number>();
     const blocked = new Map<string, number>();
+    const blockedBursts = new Map<string, number>();
+    const shutAt = new Map<string, number>();
     const passed: NaiveApplicant[] = [];
     for (;;) {
-      const applicant = this.#next(passed, (lane) => (blocked.get(lane) ?? 0) > this.#passedMax);
+      const applicant = this.#next(passed, (one) => {
+        if ((blocked.get(one.lane) ?? 0) > this.#passedMax) return true;
+        const priority = shutAt.get(one.lane);
+        return priority !== undefined && (one.priority > priority || this.#keptFrom(one) > 0);
+      });
       if (applicant === null) return placed;
-      const before = blocked.get(applicant.lane) ?? 0;
       const attempt = this.#attempt(applicant, closed);
       if (attempt.kind === 'placed') {
         placed.push([applicant.name, attempt.worker]);
@@ -89,16 +123,33 @@ export class NaiveAdmission {
           const round = this.#roundOf(flow, flow.spent);
           this.#rounds.set(flow.priority, Math.max(this.#rounds.get(flow.priority) ?? 1, round));
         }
-        this.withdraw(applicant.name);
+        this.#remove(applicant.name);
         continue;
       }
       passed.push(applicant);
-      blocked.set(applicant.lane, attempt.nearest === null ? Number.POSITIVE_INFINITY : before + 1);
+      const counts = attempt.kept > 0 ? blockedBursts : blocked;
+      const { lane } = applicant;
+      counts.set(lane, attempt.nearest === null ? Number.POSITIVE_INFINITY : (counts.get(lane) ?? 0) + 1);
+      if (attempt.kept > 0 && counts.get(lane)! > this.#passedMax && !shutAt.has(lane))
+        shutAt.set(lane, applicant.priority);
       if (attempt.nearest !== null) closed.add(attempt.nearest);
     }
   }
 
   withdraw(name: number): void {
+    this.#withdrawn(this.waiting.find((other) => other.name === name)!);
+    this.#remove(name);
+  }
+
+  #withdrawn({ name, tenant }: NaiveApplicant): void {
+    this.#keeping?.reserve.withdrawn(tenant, this.#arrivals.get(name)!, this.#nowMs);
+  }
+
+  #keptFrom({ tenant, priority }: NaiveApplicant): number {
+    return this.#keeping?.reserve.keptFrom(tenant, priority, this.#nowMs) ?? 0;
+  }
+
+  #remove(name: number): void {
     this.waiting = this.waiting.filter((other) => other.name !== name);
     this.#flows = this.#flows.filter(({ key }) => this.waiting.some((one) => keyOf(one) === key));
     for (const priority of this.#rounds.keys()) {
@@ -107,8 +158,8 @@ export class NaiveAdmission {
   }
 
   /** @param passed blocked ones: the others come as if these had gone */
-  #next(passed: readonly NaiveApplicant[], isShut: (lane: string) => boolean): NaiveApplicant | null {
-    const open = this.waiting.filter((one) => !passed.includes(one) && !isShut(one.lane));
+  #next(passed: readonly NaiveApplicant[], isShut: (one: NaiveApplicant) => boolean): NaiveApplicant | null {
+    const open = this.waiting.filter((one) => !passed.includes(one) && !isShut(one));
     const priority = Math.min(...open.map((one) => one.priority));
     let next: NaiveApplicant | null = null;
     let nextRound = Number.POSITIVE_INFINITY;
@@ -151,14 +202,32 @@ export class NaiveAdmission {
     return last.priority < newcomer.priority ? 'full' : last;
   }
 
+  /** The last of those that may take it, the same share of them as of all. */
+  #keptOf(applicant: NaiveApplicant, eligible: readonly number[]): readonly number[] {
+    const keptOfAll = this.#keptFrom(applicant);
+    if (keptOfAll === 0) return [];
+    const routable = this.workers.filter((worker) => worker.routable).length;
+    const count = Math.min(eligible.length - 1, Math.floor((keptOfAll * eligible.length) / routable));
+    const inOrder = this.#keeping!.order.filter((index) => eligible.includes(index));
+    const fits = (index: number): boolean => applicant.blocks <= this.workers[index]!.capacity;
+    const kept = inOrder.slice(inOrder.length - count);
+    const others = inOrder.slice(0, inOrder.length - count);
+    return kept.some(fits) && !others.some(fits) ? [] : kept;
+  }
+
   #attempt(
-    { workers, blocks }: NaiveApplicant,
+    applicant: NaiveApplicant,
     closed: ReadonlySet<number>,
-  ): { kind: 'placed'; worker: number | null } | { kind: 'held'; nearest: number | null } {
+  ): { kind: 'placed'; worker: number | null } | { kind: 'held'; nearest: number | null; kept: number } {
+    const { workers, blocks } = applicant;
     const eligible = workers.filter((index) => this.workers[index]!.routable);
-    if (eligible.length === 0) return { kind: 'placed', worker: null };
+    const kept = this.#keptOf(applicant, eligible);
+    if (eligible.length === 0) {
+      this.#withdrawn(applicant);
+      return { kind: 'placed', worker: null };
+    }
     const tooLarge = eligible.every((index) => blocks > this.workers[index]!.capacity);
-    const open = eligible.filter((index) => !closed.has(index));
+    const open = eligible.filter((index) => !closed.has(index) && !kept.includes(index));
     const runnable = open.filter((index) => this.workers[index]!.running < this.workers[index]!.runningMax);
     const hasRoom = runnable.some((index) => {
       const { active, capacity } = this.workers[index]!;
@@ -169,6 +238,8 @@ export class NaiveAdmission {
       const worker = runnable.find((index) => this.workers[index]!.active === least)!;
       this.workers[worker]!.active += blocks;
       this.workers[worker]!.running += 1;
+      const { reserve, prefillMsOf } = this.#keeping ?? {};
+      reserve?.placed(applicant.tenant, this.#arrivals.get(applicant.name)!, prefillMsOf!(blocks), this.#nowMs);
       return { kind: 'placed', worker };
     }
     const lacking = (index: number): number => {
@@ -179,6 +250,6 @@ export class NaiveAdmission {
       (best, index) => (best === null || lacking(index) < lacking(best) ? index : best),
       null,
     );
-    return { kind: 'held', nearest };
+    return { kind: 'held', nearest, kept: kept.length };
   }
 }

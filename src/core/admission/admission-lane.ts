@@ -15,8 +15,10 @@ export interface PlaceFields {
   readonly arrival: number;
   /** Blocks that the request needs if it shares none with other requests. */
   readonly blocks: number;
-  /** Tokens that its tenant is charged for it. */
+  /** Tokens that its tenant is charged for it, as far as is known before a worker is chosen. */
   readonly tokens: number;
+  /** Predicted work as counted by the tenant reserve. */
+  readonly workMs: number;
 }
 
 /** One waiting request. */
@@ -29,6 +31,9 @@ export class LanePlace<T> {
   readonly arrival: number;
   readonly blocks: number;
   readonly tokens: number;
+  readonly workMs: number;
+  /** It was held while workers were kept free for other tenants. */
+  heldByReserve = false;
   /** Due time under late binding, otherwise 0. Changes only while the request is in no lane. */
   dueMs = 0;
   /** Values that the due time is computed from. Null without late binding. */
@@ -45,6 +50,7 @@ export class LanePlace<T> {
     this.arrival = fields.arrival;
     this.blocks = fields.blocks;
     this.tokens = fields.tokens;
+    this.workMs = fields.workMs;
   }
 
   /** Within a tenant and a priority. */

@@ -8,15 +8,19 @@
 // With late binding (`RouterOptions.lateBinding`) a request is also held while the worker that the policy chooses for
 // it has more prefill queued than it can start soon. Requests of one tenant and priority are then ordered by due time
 // (due-time.ts).
+//
+// A tenant that asks for more than its share leaves workers free for the others (tenant-reserve.ts).
 
 import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { Router } from '../router.ts';
-import type { Refused, RouteRequest, WorkerIndex } from '../types.ts';
+import type { Held, Refused, RouteRequest, WorkerIndex } from '../types.ts';
 import { LanePlace } from './admission-lane.ts';
 import { dueMs } from './due-time.ts';
 import { FairQueue } from './fair-queue.ts';
 import { ReleaseRate } from './release-rate.ts';
+import { ShutLanes } from './shut-lanes.ts';
+import { TenantReserve } from './tenant-reserve.ts';
 
 /** Blocked requests of one lane that later ones may overtake. Bounds the work of one drain. */
 const passedMax = 4;
@@ -70,9 +74,11 @@ export interface Admitted<A extends Applicant> {
 export interface AdmissionOptions {
   /** Waiting requests at a time. */
   readonly waitingMax: number;
+  /** How long after a tenant's last request workers are kept free for it (see tenant-reserve.ts). Default 0: none are. */
+  readonly tenantReserveMs?: number;
 }
 
-type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding'>;
+type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding' | 'freeWorkers'>;
 
 /**
  * The queue of one router. It has no clock and no timer. The caller must call `drain` after every `onRoomChange` and
@@ -83,13 +89,17 @@ export class Admission<A extends Applicant> {
   readonly #waitingMax: number;
   readonly #queue = new FairQueue<A>();
   readonly #rate = new ReleaseRate();
+  /** Null: no workers are kept free. */
+  readonly #reserve: TenantReserve | null;
   #waiting = 0;
   #waitingBlocks = 0;
   #arrivals = 0;
 
-  constructor(router: AdmittingRouter, { waitingMax }: AdmissionOptions) {
+  constructor(router: AdmittingRouter, { waitingMax, tenantReserveMs = 0 }: AdmissionOptions) {
     this.#router = router;
     this.#waitingMax = waitingMax;
+    const workerCount = (): number => router.freeWorkers.routableCount();
+    this.#reserve = tenantReserveMs === 0 ? null : new TenantReserve(tenantReserveMs, workerCount);
   }
 
   /** Number of waiting requests. */
@@ -109,19 +119,25 @@ export class Admission<A extends Applicant> {
   enter(applicant: A, nowMs: number, planned: WorkerIndex | null = null): Entry<A> {
     this.#observe(nowMs);
     const request = applicant.request();
-    if (this.#waiting === 0) {
-      const outcome = this.#router.admit(request, nowMs, noneClosed, planned);
-      if (outcome.kind !== 'held') return outcome;
-    }
     const { lane, priority, tenant = '', weight = 1 } = applicant;
     const blocks = wholeBlocks(request);
     const tokens = chargedTokens(request);
-    const place = new LanePlace(applicant, { lane, priority, tenant, weight, arrival: this.#arrivals, blocks, tokens });
+    const workMs = this.#reserve?.arrived(tenant, weight, priority, tokens, nowMs) ?? 0;
+    const known = { lane, priority, tenant, weight, arrival: this.#arrivals, blocks, tokens, workMs };
+    const place = new LanePlace(applicant, known);
+    if (this.#waiting === 0) {
+      const outcome = this.#attempt(place, nowMs, noneClosed, request, planned);
+      if (outcome.kind === 'failed') throw outcome.error;
+      if (outcome.kind !== 'held') return outcome;
+    }
     let displaced: Displaced<A> | null = null;
     if (this.#waiting >= this.#waitingMax) {
       const retryAfterS = this.#retryAfterS(blocks, nowMs);
       const excess = this.#queue.excess(place);
-      if (excess === null) return { kind: 'full', retryAfterS };
+      if (excess === null) {
+        this.#reserve?.withdrawn(tenant, workMs);
+        return { kind: 'full', retryAfterS };
+      }
       this.withdraw(excess);
       displaced = { applicant: excess.item, retryAfterS };
     }
@@ -139,6 +155,11 @@ export class Admission<A extends Applicant> {
     return { kind: 'waiting', waiting: place, displaced };
   }
 
+  /** Workers that tenants with more requests than their share leave free now. O(tenants) */
+  keptWorkers(nowMs: number): number {
+    return this.#reserve?.kept(nowMs) ?? 0;
+  }
+
   /** Waiting requests by tenant. O(tenants) */
   waitingByTenant(): ReadonlyMap<string, number> {
     return this.#queue.counts();
@@ -149,6 +170,7 @@ export class Admission<A extends Applicant> {
     if (place.at < 0) return false;
     this.#queue.remove(place);
     this.#left(place);
+    this.#reserve?.withdrawn(place.tenant, place.workMs);
     return true;
   }
 
@@ -157,26 +179,22 @@ export class Admission<A extends Applicant> {
     this.#observe(nowMs);
     const admitted: Admitted<A>[] = [];
     const passed: LanePlace<A>[] = [];
-    const passedOf = new Map<string, number>();
     const closed = new Set<WorkerIndex>();
-    const shut = new Set<string>();
+    const inLaneMax = this.#router.lateBinding === null ? passedMax : passedLateMax;
+    const shut = new ShutLanes(inLaneMax, (tenant, priority) => this.#keptFrom(tenant, priority, nowMs) > 0);
     for (let place = this.#queue.first(shut); place !== undefined; place = this.#queue.first(shut)) {
-      const { lane, item: applicant } = place;
       if (this.#putOff(place, nowMs)) continue;
-      const outcome = this.#attempt(applicant, nowMs, closed);
+      const outcome = this.#attempt(place, nowMs, closed);
       if (outcome.kind !== 'held') {
-        if (outcome.kind === 'routed') this.#queue.serve(place);
+        if (outcome.kind === 'routed') this.#queue.serve(place, takenTokens(place, outcome));
         else this.#queue.remove(place);
         this.#left(place);
-        admitted.push({ applicant, outcome });
+        admitted.push({ applicant: place.item, outcome });
         continue;
       }
       this.#queue.setAside(place);
       passed.push(place);
-      const count = (passedOf.get(lane) ?? 0) + 1;
-      passedOf.set(lane, count);
-      if (!outcome.othersMayGo || count > (this.#router.lateBinding === null ? passedMax : passedLateMax))
-        shut.add(lane);
+      shut.passed(place, outcome);
       if (outcome.nearest !== null) closed.add(outcome.nearest);
     }
     for (const place of passed) this.#queue.putBack(place);
@@ -191,16 +209,31 @@ export class Admission<A extends Applicant> {
     return true;
   }
 
+  /** Tells the reserve if the request is held no longer. */
   #attempt(
-    applicant: A,
+    place: LanePlace<A>,
     nowMs: number,
     closed: ReadonlySet<WorkerIndex>,
-  ): Admitted<A>['outcome'] | ReturnType<Router['admit']> {
+    request: RouteRequest | null = null,
+    planned: WorkerIndex | null = null,
+  ): Admitted<A>['outcome'] | Held {
+    const { tenant, priority, tokens, workMs } = place;
+    const kept = this.#keptFrom(tenant, priority, nowMs);
+    let outcome: Admitted<A>['outcome'] | Held;
     try {
-      return this.#router.admit(applicant.request(), nowMs, closed);
+      outcome = this.#router.admit(request ?? place.item.request(), nowMs, closed, planned, kept);
     } catch (error) {
-      return { kind: 'failed', error };
+      outcome = { kind: 'failed', error };
     }
+    if (outcome.kind === 'routed')
+      this.#reserve?.placed(tenant, tokens, workMs, outcome.decision.predictedPrefillMs, nowMs);
+    else if (outcome.kind !== 'held') this.#reserve?.withdrawn(tenant, workMs);
+    else if (outcome.keptWorkers > 0) place.heldByReserve = true;
+    return outcome;
+  }
+
+  #keptFrom(tenant: string, priority: number, nowMs: number): number {
+    return this.#reserve?.keptFrom(tenant, priority, nowMs) ?? 0;
   }
 
   #left(place: LanePlace<A>): void {
@@ -220,6 +253,11 @@ export class Admission<A extends Applicant> {
 }
 
 const noneClosed: ReadonlySet<WorkerIndex> = new Set();
+
+/** What a placed request takes of its tenant's share: prompt tokens that its worker has cached are not counted. */
+function takenTokens({ tokens }: { readonly tokens: number }, { decision }: Routed): number {
+  return Math.max(1, tokens - Math.max(0, decision.isl - decision.uncachedTokens));
+}
 
 /** Blocks of the whole request, at the first of the pool's block sizes. 0 if the pool has no worker. */
 function wholeBlocks({ prompts, sequences = 1 }: RouteRequest): number {

@@ -10,13 +10,17 @@
 // be tried again.
 
 import { AdmissionLane, type LanePlace } from './admission-lane.ts';
+import type { ShutLanes } from './shut-lanes.ts';
 
 /** Tokens granted per round to a tenant of weight 1. Small, so that a newcomer waits for few tokens of others. */
 export const quantumTokens = 256;
 
+type Shut = Pick<ShutLanes, 'isShut'>;
+
 /** The waiting requests of one tenant with one priority. */
 class Flow<T> {
   readonly tenant: string;
+  readonly priority: number;
   readonly weight: number;
   /** Granted per round. */
   readonly grantTokens: number;
@@ -29,8 +33,9 @@ class Flow<T> {
   aside = 0;
   asideTokens = 0;
 
-  constructor(tenant: string, weight: number, baseRound: number) {
+  constructor({ tenant, priority, weight }: LanePlace<T>, baseRound: number) {
     this.tenant = tenant;
+    this.priority = priority;
     this.weight = weight;
     this.grantTokens = quantumTokens * weight;
     this.baseRound = baseRound;
@@ -42,10 +47,10 @@ class Flow<T> {
   }
 
   /** The first request of all lanes that are not shut. O(lanes) */
-  first(shut: ReadonlySet<string>): LanePlace<T> | undefined {
+  first(shut: Shut): LanePlace<T> | undefined {
     let first: LanePlace<T> | undefined;
     for (const [name, lane] of this.lanes) {
-      if (shut.has(name)) continue;
+      if (shut.isShut(name, this.tenant, this.priority)) continue;
       const place = lane.first!;
       if (first === undefined || place.isBefore(first)) first = place;
     }
@@ -104,7 +109,7 @@ export class FairQueue<T> {
   }
 
   /** The request that is next, leaving out the lanes that are shut. O(levels + tenants x lanes) */
-  first(shut: ReadonlySet<string>): LanePlace<T> | undefined {
+  first(shut: Shut): LanePlace<T> | undefined {
     for (const { flows } of this.#levels) {
       let first: LanePlace<T> | undefined;
       let firstRound = 0;
@@ -121,10 +126,10 @@ export class FairQueue<T> {
     return undefined;
   }
 
-  /** Removes a request that goes, and charges its tenant. */
-  serve(place: LanePlace<T>): void {
+  /** Removes a request that goes, and charges its tenant. @param tokens what it takes, now that its worker is known */
+  serve(place: LanePlace<T>, tokens: number): void {
     const { level, flow } = this.#find(place);
-    flow.spentTokens += place.tokens;
+    flow.spentTokens += tokens;
     level.round = Math.max(level.round, flow.roundOf(flow.spentTokens));
     this.remove(place);
   }
@@ -208,7 +213,8 @@ export class FairQueue<T> {
     return { level, flow: level.flows.get(tenant)! };
   }
 
-  #flowOf({ priority, tenant, weight }: LanePlace<T>): Flow<T> {
+  #flowOf(place: LanePlace<T>): Flow<T> {
+    const { priority, tenant } = place;
     const at = this.#indexOf(priority);
     let level = this.#levels[at];
     if (level?.priority !== priority) {
@@ -217,7 +223,7 @@ export class FairQueue<T> {
     }
     let flow = level.flows.get(tenant);
     if (flow === undefined) {
-      flow = new Flow(tenant, weight, level.round - 1);
+      flow = new Flow(place, level.round - 1);
       level.flows.set(tenant, flow);
     }
     return flow;

@@ -11,6 +11,8 @@ const unset = new Float64Array(0);
  */
 export class Candidates {
   count = 0;
+  /** Workers that the request had to leave free for other tenants; they have no row any more. */
+  keptWorkers = 0;
   worker: Float64Array = unset;
   /** In the policy's own unit (tokens for `kv`, ms x blocks for `foresee`). The lowest wins. 0 if there is no cost. */
   cost: Float64Array = unset;
@@ -60,6 +62,7 @@ export class Candidates {
   /** Removes all rows and allocates columns for `capacity` candidates. */
   reset(capacity: number): void {
     this.count = 0;
+    this.keptWorkers = 0;
     if (capacity <= this.worker.length) return;
     const all = new Float64Array(capacity * columnNames.length);
     for (const [i, name] of columnNames.entries()) this[name] = all.subarray(i * capacity, (i + 1) * capacity);

@@ -44,7 +44,11 @@ export interface Decision {
   readonly predictedTtftMs: number | null;
   /** Predicted time per output token after the first. Null if the router predicts none. */
   readonly predictedTpotMs: number | null;
+  /** Predicted time in which the chosen worker computes the prompt tokens that it has not cached. */
+  readonly predictedPrefillMs: number;
   readonly candidateCount: number;
+  /** Workers that were no candidates because they are kept free for other tenants. */
+  readonly keptWorkers: number;
   /** All candidates in order of worker index. Built on each call. */
   candidates(): CandidateCost[];
 }
@@ -68,7 +72,9 @@ export class RecordedDecision implements Decision {
   readonly isl: number;
   readonly predictedTtftMs: number | null;
   readonly predictedTpotMs: number | null;
+  readonly predictedPrefillMs: number;
   readonly candidateCount: number;
+  readonly keptWorkers: number;
   readonly #rows: Float64Array;
 
   constructor(policy: string, reason: DecisionReason, isl: number, candidates: Candidates, position: number) {
@@ -84,8 +90,10 @@ export class RecordedDecision implements Decision {
     // No prediction is 0 ms: every prompt has a token to compute.
     this.predictedTtftMs = candidates.ttftMs[position]! || null;
     this.predictedTpotMs = candidates.tpotMs[position]! || null;
+    this.predictedPrefillMs = candidates.prefillMs[position]!;
     this.#rows = candidates.copy();
     this.candidateCount = candidates.count;
+    this.keptWorkers = candidates.keptWorkers;
   }
 
   candidates(): CandidateCost[] {

@@ -6,6 +6,9 @@
 // from its prefix for a few blocks costs more than it saves (lab, multi-turn-long: 8 % of the capacity). A request
 // larger than the whole capacity of every candidate would wait for ever, so its blocks are ignored and the engine
 // decides.
+//
+// Workers that are kept free for other tenants are the last ones in an order that all routers share, so that several
+// routers keep the same ones, and the same ones as before: the others' prefixes stay cached there.
 
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
 import type { WorkerTable } from '../ledger/worker-table.ts';
@@ -17,6 +20,9 @@ export class FreeWorkers {
   readonly #workers: WorkerTable;
   readonly #candidates: Candidates;
   #open: Uint8Array = new Uint8Array(0);
+  /** 1: kept free for other tenants. */
+  #kept: Uint8Array = new Uint8Array(0);
+  #rowOf: Int32Array = new Int32Array(0);
 
   constructor(workers: WorkerTable, candidates: Candidates) {
     this.#workers = workers;
@@ -26,17 +32,48 @@ export class FreeWorkers {
   /**
    * Keeps only the candidates that are not closed and may run one more request. O(workers), or O(workers x prompts) if
    * none has room.
-   * @param closed workers whose room is kept for others
+   * @param closed workers whose room is reserved for requests ahead
+   * @param keptWorkers of all routable workers, how many the request leaves free; of its candidates the same share
    * @returns null, or `held` if no candidate has room; then the candidates are unchanged
    */
-  narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>): Held | null {
+  narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>, keptWorkers: number): Held | null {
+    this.#markKept(request, keptWorkers);
     const open = this.#markOpen(request, closed);
-    if (open === 0 || !(this.#anyHasBlocks() || this.#isLargerThanAll(request))) {
+    if (open === 0 || !(this.#anyHasBlocks() || !(this.#fitsSome(request, 0) || this.#fitsSome(request, 1)))) {
       const nearest = this.#nearest(closed);
-      return { kind: 'held', nearest, othersMayGo: nearest !== null };
+      return { kind: 'held', nearest, othersMayGo: nearest !== null, keptWorkers: this.#candidates.keptWorkers };
     }
     if (open < this.#candidates.count) this.#candidates.keep(this.#open);
     return null;
+  }
+
+  /** Workers that take requests. O(workers) */
+  routableCount(): number {
+    return this.#workers.routableCount();
+  }
+
+  /** At least one candidate is not kept, and none is if the request is too large for those that are not. */
+  #markKept(request: RouteRequest, keptWorkers: number): void {
+    const { count, worker } = this.#candidates;
+    if (this.#kept.length < count) this.#kept = new Uint8Array(2 * count);
+    this.#kept.fill(0, 0, count);
+    const routable = keptWorkers === 0 ? 1 : this.routableCount();
+    const kept = Math.min(count - 1, Math.floor((keptWorkers * count) / routable));
+    this.#candidates.keptWorkers = kept;
+    if (kept === 0) return;
+    if (this.#rowOf.length < this.#workers.count) this.#rowOf = new Int32Array(2 * this.#workers.count);
+    this.#rowOf.fill(-1);
+    for (let i = 0; i < count; i++) this.#rowOf[worker[i]!] = i;
+    const order = this.#workers.inHashOrder();
+    for (let at = order.length - 1, left = kept; left > 0; at--) {
+      const row = this.#rowOf[order[at]!]!;
+      if (row < 0) continue;
+      this.#kept[row] = 1;
+      left--;
+    }
+    if (this.#fitsSome(request, 0) || !this.#fitsSome(request, 1)) return;
+    this.#kept.fill(0, 0, count);
+    this.#candidates.keptWorkers = 0;
   }
 
   /** @returns how many candidates are open */
@@ -45,7 +82,7 @@ export class FreeWorkers {
     if (this.#open.length < count) this.#open = new Uint8Array(2 * count);
     let open = 0;
     for (let i = 0; i < count; i++) {
-      const isOpen = !closed.has(worker[i]!) && !this.#runsEnough(i, request);
+      const isOpen = this.#kept[i] === 0 && !closed.has(worker[i]!) && !this.#runsEnough(i, request);
       this.#open[i] = isOpen ? 1 : 0;
       if (isOpen) open++;
     }
@@ -77,17 +114,19 @@ export class FreeWorkers {
     return all + (this.#workers.ownScale - 1) * (all - others);
   }
 
-  #isLargerThanAll({ prompts, sequences = 1 }: RouteRequest): boolean {
+  /** Whether the whole capacity of a candidate is enough. @param kept 1: of a kept one; 0: of another */
+  #fitsSome({ prompts, sequences = 1 }: RouteRequest, kept: 0 | 1): boolean {
     const { count, worker, blockSize } = this.#candidates;
     for (let i = 0; i < count; i++) {
+      if (this.#kept[i] !== kept) continue;
       let blocks = 0;
       for (const prompt of prompts) {
         const hashes = hashesOf(prompt, blockSize[i]!);
         blocks += hashes.count + sequences * blocksOf(tailTokensOf(prompt.isl, hashes), hashes.blockSize);
       }
-      if (blocks <= this.#workers.knownCapacityBlocks[worker[i]!]!) return false;
+      if (blocks <= this.#workers.knownCapacityBlocks[worker[i]!]!) return true;
     }
-    return true;
+    return false;
   }
 
   #nearest(closed: ReadonlySet<WorkerIndex>): WorkerIndex | null {
@@ -95,7 +134,7 @@ export class FreeWorkers {
     let nearest: WorkerIndex | null = null;
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < count; i++) {
-      if (closed.has(worker[i]!)) continue;
+      if (this.#kept[i] === 1 || closed.has(worker[i]!)) continue;
       const lacking = Math.max(0, this.#lackingBlocks(i));
       if (lacking >= least) continue;
       least = lacking;

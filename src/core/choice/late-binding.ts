@@ -48,14 +48,14 @@ export class LateBinding {
   hold(request: RouteRequest, planned: WorkerIndex | null, nowMs: number): Held | null {
     const { policy, state, placements } = this.#parts;
     const { candidates } = placements;
-    const { count } = candidates;
+    const { count, keptWorkers } = candidates;
     let full = 0;
     for (let i = 0; i < count; i++) if (this.#isFull(i)) full++;
     if (full === 0) return null;
-    if (full === count) return { kind: 'held', nearest: null, othersMayGo: false };
+    if (full === count) return { kind: 'held', nearest: null, othersMayGo: false, keptWorkers };
     const choice = policy.choose(policyRequestOf(request, nowMs), candidates, this.#random, state);
     const { position } = planned === null ? choice : asPlanned(choice, candidates, planned);
-    return this.#isFull(position) ? { kind: 'held', nearest: null, othersMayGo: true } : null;
+    return this.#isFull(position) ? { kind: 'held', nearest: null, othersMayGo: true, keptWorkers } : null;
   }
 
   /** Shortest predicted prefill time of the request over all workers. 0 if there is no worker. */

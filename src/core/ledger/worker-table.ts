@@ -47,6 +47,8 @@ export class WorkerTable {
   readonly #sources: IndexSource[] = [];
   readonly #byId = new Map<string, WorkerIndex>();
   readonly #free: WorkerIndex[] = [];
+  /** Null: to be sorted anew. */
+  #inHashOrder: readonly WorkerIndex[] | null = null;
 
   add(spec: WorkerSpec): WorkerIndex {
     assert(!this.#byId.has(spec.id), `worker id ${spec.id} is unique`);
@@ -57,6 +59,7 @@ export class WorkerTable {
     this.#sources[worker] = spec.source;
     this.#byId.set(spec.id, worker);
     this.idHash[worker] = hashOf(spec.id);
+    this.#inHashOrder = null;
     this.live[worker] = 1;
     this.routable[worker] = 1;
     this.incarnation[worker]!++;
@@ -81,6 +84,7 @@ export class WorkerTable {
     this.live[worker] = 0;
     this.routable[worker] = 0;
     this.#byId.delete(this.id(worker));
+    this.#inHashOrder = null;
     this.#free.push(worker);
   }
 
@@ -98,6 +102,21 @@ export class WorkerTable {
     const indexes: WorkerIndex[] = [];
     for (let worker = 0; worker < this.count; worker++) if (this.live[worker] === 1) indexes.push(worker);
     return indexes;
+  }
+
+  /** The live workers in an order that all routers of these workers share. */
+  inHashOrder(): readonly WorkerIndex[] {
+    this.#inHashOrder ??= this.indexes().sort(
+      (a, b) => this.idHash[a]! - this.idHash[b]! || (this.id(a) < this.id(b) ? -1 : 1),
+    );
+    return this.#inHashOrder;
+  }
+
+  /** O(workers) */
+  routableCount(): number {
+    let routable = 0;
+    for (let worker = 0; worker < this.count; worker++) routable += this.routable[worker]!;
+    return routable;
   }
 
   /** Distinct block sizes of the live workers. */

@@ -1,6 +1,6 @@
 // The settings that each pool of engines may have for itself: rows of the table of settings.
 
-import { policyNames } from '../../core/index.ts';
+import { policyNames, tenantReserveSDefault } from '../../core/index.ts';
 import { fixed, live } from './setting-row.ts';
 import { flag, integer, nonNegative, oneOf, path, text, wordOrInteger } from './setting-type.ts';
 
@@ -50,6 +50,11 @@ export const poolSettings = {
     integer(1, 3_600_000, 120_000),
     'ms',
     'time that a request may wait for a worker with room; then it is refused with 503',
+  ),
+  tenantReserveS: fixed(
+    nonNegative(3600, tenantReserveSDefault),
+    's',
+    "keep workers free of a tenant's burst for tenants that sent a request within this time; 0: none",
   ),
   lateBinding: fixed(
     flag(false),

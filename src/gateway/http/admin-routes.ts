@@ -56,7 +56,8 @@ export function answerLoads({ pools, peers }: GatewayContext, { response }: Exch
   const workers: object[] = [];
   const queues: object[] = [];
   for (const pool of pools) {
-    queues.push({ pool: pool.name, waiting: pool.desk.waiting, waitingBlocks: pool.desk.waitingBlocks });
+    const { waiting, waitingBlocks, keptWorkers } = pool.desk;
+    queues.push({ pool: pool.name, waiting, waitingBlocks, keptWorkers });
     pool.router.advance(performance.now());
     for (const { index, id, ...load } of pool.router.loads()) {
       const { engine, rank } = pool.worker(index);

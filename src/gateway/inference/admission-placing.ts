@@ -56,8 +56,8 @@ export function handOver(
 function tracedQueue(observer: QueueObserver, trace: RequestTrace): QueueObserver {
   return {
     full: () => observer.full(),
-    left: (outcome, waitedMs) => {
-      observer.left(outcome, waitedMs);
+    left: (outcome, waitedMs, heldByReserve) => {
+      observer.left(outcome, waitedMs, heldByReserve);
       trace.waited(waitedMs);
     },
   };

@@ -2,15 +2,16 @@
 
 import type { CandidateCost, Decision } from '../../core/index.ts';
 
-/** One to three sentences: what the chosen worker has, what waits there, and what the runner-up would have cost. */
+/** What the chosen worker has, what waits there, what the runner-up would have cost, and who could not be chosen. */
 export function whyOf(
-  decision: Pick<Decision, 'reason' | 'worker' | 'overlapTokens' | 'bestOverlapTokens' | 'isl'>,
+  decision: Pick<Decision, 'reason' | 'worker' | 'overlapTokens' | 'bestOverlapTokens' | 'isl' | 'keptWorkers'>,
   all: readonly CandidateCost[],
   nameOf: (worker: number) => string,
 ): string {
   const chosen = all.find(({ worker }) => worker === decision.worker);
   if (chosen === undefined) return opening(decision.reason, all.length);
-  return [opening(decision.reason, all.length), holding(decision), waiting(chosen), runnerUp(chosen, all, nameOf)]
+  const of = opening(decision.reason, all.length);
+  return [of, holding(decision), waiting(chosen), runnerUp(chosen, all, nameOf), keptFree(decision)]
     .filter((sentence) => sentence !== '')
     .join(' ');
 }
@@ -72,6 +73,12 @@ function runnerUp(chosen: CandidateCost, all: readonly CandidateCost[], nameOf: 
   if (times >= 0.995 && times <= 1.005) return `The next best, ${name}, would have cost the same.`;
   if (times < 1) return `${name} had a lower cost (${ratio(times)} x).`;
   return `The next best, ${name}, would have cost ${ratio(times)} times as much.`;
+}
+
+function keptFree({ keptWorkers }: Pick<Decision, 'keptWorkers'>): string {
+  if (keptWorkers === 0) return '';
+  const workers = keptWorkers === 1 ? '1 worker was' : `${keptWorkers} workers were`;
+  return `Its tenant had asked for more than its share, so ${workers} kept free for other tenants.`;
 }
 
 export function percent(part: number, whole: number): string {

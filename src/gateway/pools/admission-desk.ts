@@ -18,8 +18,8 @@ import { releaseAll } from './release-all.ts';
 import { TurnGathering } from './turn-gathering.ts';
 
 /**
- * Late binding looks at the queue this often. When a worker has computed the prompt of an answer in one piece is only
- * estimated, so no event starts the next request.
+ * Late binding and the tenant reserve look at the queue this often. When a worker has computed the prompt of an answer in
+ * one piece is only estimated, and workers are no longer kept free after a time, so no event starts the next request.
  */
 const lookAgainMs = 50;
 
@@ -30,6 +30,8 @@ export interface DeskOptions {
   readonly queuedRequestsMax: number;
   /** Longest wait in the queue. */
   readonly queueWaitMsMax: number;
+  /** How long after a tenant's last request workers are kept free for it. 0: none are. */
+  readonly tenantReserveS: number;
 }
 
 /**
@@ -43,7 +45,8 @@ export type QueueOutcome = 'placed' | 'refused' | 'expired' | 'gone' | 'full' | 
 export interface QueueObserver {
   /** A request found the queue full. */
   full(): void;
-  left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number): void;
+  /** @param heldByReserve it was held while workers were kept free for other tenants */
+  left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number, heldByReserve: boolean): void;
 }
 
 /** A queued request. */
@@ -74,7 +77,10 @@ export class AdmissionDesk {
   constructor(router: Router, options: DeskOptions) {
     this.#router = router;
     this.#options = options;
-    this.#admission = new Admission(router, { waitingMax: options.queuedRequestsMax });
+    this.#admission = new Admission(router, {
+      waitingMax: options.queuedRequestsMax,
+      tenantReserveMs: options.tenantReserveS * 1000,
+    });
   }
 
   get waiting(): number {
@@ -83,6 +89,11 @@ export class AdmissionDesk {
 
   get waitingBlocks(): number {
     return this.#admission.waitingBlocks;
+  }
+
+  /** Workers that tenants with more requests than their share leave free now. */
+  get keptWorkers(): number {
+    return this.#admission.keptWorkers(performance.now());
   }
 
   waitingByTenant(): ReadonlyMap<string, number> {
@@ -101,7 +112,8 @@ export class AdmissionDesk {
   }
 
   #lookAgain(): void {
-    if (this.#router.lateBinding === null || this.#looksAgain || this.#admission.waiting === 0) return;
+    if (this.#looksAgain || this.#admission.waiting === 0) return;
+    if (this.#router.lateBinding === null && this.keptWorkers === 0) return;
     this.#looksAgain = true;
     setTimeout(() => {
       this.#looksAgain = false;
@@ -199,7 +211,7 @@ export class AdmissionDesk {
     const { queueWaitMsMax } = this.#options;
     return new Promise((resolve, reject) => {
       const left = (outcome: Exclude<QueueOutcome, 'full'>): void => {
-        observer.left(outcome, performance.now() - sinceMs);
+        observer.left(outcome, performance.now() - sinceMs, place.heldByReserve);
       };
       /** Turns a throw into a rejection: it would otherwise escape from a timer, an event or a drain. */
       const end = (result: () => T | null): void => {

@@ -227,7 +227,14 @@ export const loads = z.strictObject({
       ...{ activeBlocks: z.number(), activePrefillTokens: z.number(), runningRequests: z.number() },
     }),
   ),
-  queues: z.array(z.strictObject({ pool: z.string(), waiting: z.int(), waitingBlocks: z.number() })),
+  queues: z.array(
+    z.strictObject({
+      ...{ pool: z.string(), waiting: z.int(), waitingBlocks: z.number() },
+      keptWorkers: z
+        .int()
+        .meta({ description: 'Workers that tenants with more requests than their share leave free.' }),
+    }),
+  ),
 });
 export const errorBody = z.strictObject({
   error: z.strictObject({

@@ -5,9 +5,17 @@ import type { QueueObserver, QueueOutcome } from '../pools/admission-desk.ts';
 import type { Pools } from '../pools/pools.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
 
+/** What the gauges read of a queue. */
+interface QueueDepth {
+  readonly waiting: number;
+  readonly waitingBlocks: number;
+  readonly keptWorkers: number;
+}
+
 export class AdmissionMetrics implements QueueObserver {
   readonly #outcomes: Counter<'outcome'>;
   readonly #waitS: BucketHistogram;
+  readonly #heldByReserve: Counter;
 
   constructor(registry: Registry, pools: Pools) {
     const registers = [registry];
@@ -23,7 +31,12 @@ export class AdmissionMetrics implements QueueObserver {
       'Time that requests waited in the queue, whatever the outcome.',
       latencyBucketsS,
     );
-    const gauge = (name: string, help: string, read: (queue: { waiting: number; waitingBlocks: number }) => number) =>
+    this.#heldByReserve = new Counter({
+      name: 'kvoyant_tenant_reserve_held_total',
+      help: 'Requests that left the queue and were held there while workers were kept free for other tenants.',
+      registers,
+    });
+    const gauge = (name: string, help: string, read: (queue: QueueDepth) => number) =>
       new Gauge({
         name,
         help,
@@ -35,6 +48,11 @@ export class AdmissionMetrics implements QueueObserver {
         },
       });
     gauge('kvoyant_queue_depth', 'Requests in the queue.', ({ waiting }) => waiting);
+    gauge(
+      'kvoyant_tenant_reserve_workers',
+      'Workers that tenants with more requests than their share leave free for others.',
+      ({ keptWorkers }) => keptWorkers,
+    );
     gauge('kvoyant_queue_blocks', 'KV blocks that queued requests need.', ({ waitingBlocks }) => waitingBlocks);
   }
 
@@ -42,7 +60,8 @@ export class AdmissionMetrics implements QueueObserver {
     this.#outcomes.inc({ outcome: 'full' });
   }
 
-  left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number): void {
+  left(outcome: Exclude<QueueOutcome, 'full'>, waitedMs: number, heldByReserve: boolean): void {
+    if (heldByReserve) this.#heldByReserve.inc();
     this.#outcomes.inc({ outcome });
     this.#waitS.record(waitedMs / 1000);
   }

@@ -160,6 +160,7 @@ export class DecisionRecord implements AttemptRecord {
       uncachedTokens: decision.uncachedTokens,
       predictedTtftMs: decision.predictedTtftMs,
       predictedTpotMs: decision.predictedTpotMs,
+      keptWorkers: decision.keptWorkers,
       choiceToFirstTokenMs: hindsight?.ttftMs ?? null,
       regretMs: hindsight?.regretMs ?? null,
       bestWorker: best === null ? null : (this.workerIds.get(best) ?? null),

@@ -29,10 +29,13 @@ const leastBlocks: Policy<null> = {
 
 let tokenId = 0;
 
-/** A prompt of this many full blocks that it shares with no other prompt. */
-export function ownPrompt(blocks: number): Prompt {
+/**
+ * A prompt of this many full blocks that it shares with no other prompt.
+ * @param blockTokens as estimated for blocks that were cut from bytes
+ */
+export function ownPrompt(blocks: number, blockTokens: number = blockSize): Prompt {
   const tokens = Uint32Array.from({ length: blocks * blockSize }, () => tokenId++);
-  return { isl: tokens.length, hashes: [hasher.hash(tokens, blockSize)] };
+  return { isl: blocks * blockTokens, hashes: [{ ...hasher.hash(tokens, blockSize), blockTokens }] };
 }
 
 export interface Named extends Applicant {
@@ -65,12 +68,13 @@ export function harnessOf(
   workers: readonly (Partial<WorkerSpec> & Pick<WorkerSpec, 'capacityBlocks'>)[],
   waitingMax = 100,
   onRoomChange: () => void = () => undefined,
+  tenantReserveMs = 0,
 ): AdmissionHarness {
   const router = new Router({ policy: leastBlocks, seed: 1, onRoomChange });
   for (const [index, spec] of workers.entries()) {
     router.addWorker({ id: `w${index}`, blockSize, source: 'events', ...spec });
   }
-  const admission = new Admission<Named>(router, { waitingMax });
+  const admission = new Admission<Named>(router, { waitingMax, tenantReserveMs });
   const live = new Map<number, Routed>();
   return {
     router,

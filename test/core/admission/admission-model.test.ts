@@ -3,12 +3,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { quantumTokens } from '../../../src/core/admission/fair-queue.ts';
+import { reserveNumbers } from '../../../src/core/admission/tenant-reserve.ts';
 import type { Waiting } from '../../../src/core/index.ts';
+import { WorkerTable } from '../../../src/core/ledger/worker-table.ts';
 import { NaiveAdmission, type NaivePlaced } from '../../model/naive-admission.ts';
-import { applicant, blockSize, harnessOf, type Named } from './admission-harness.ts';
+import { NaiveReserve } from '../../model/naive-reserve.ts';
+import { applicant, harnessOf, type Named, ownPrompt } from './admission-harness.ts';
 
 const workerCount = 3;
 const everyWorker = [0, 1, 2];
+/** So long that a few requests are a burst. */
+const blockTokens = 400;
+/** Until then the speed model knows nothing but its assumption. */
+const endMs = 450;
 const lanes = [everyWorker, [0], [1, 2]];
 
 /** Name and weight. */
@@ -33,6 +40,7 @@ const command = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('release' as const), pick }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('withdraw' as const), pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(2, 30, 110) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -60,27 +68,39 @@ const command = fc.oneof(
   },
 );
 
-describe('Admission', () => {
+function twinOf(harness: ReturnType<typeof harnessOf>, tenantReserveMs: number): NaiveAdmission {
+  const order = new WorkerTable();
+  for (const index of everyWorker) order.add({ id: `w${index}`, blockSize: 4, capacityBlocks: 1, source: 'events' });
+  const routable = (): number => harness.router.loads().filter((load) => load.routable).length;
+  const unlimited = { capacity: 10, runningMax: Number.POSITIVE_INFINITY, routable: true, active: 0, running: 0 };
+  return new NaiveAdmission(
+    everyWorker.map(() => ({ ...unlimited })),
+    8,
+    4,
+    quantumTokens,
+    tenantReserveMs === 0
+      ? null
+      : {
+          reserve: new NaiveReserve(reserveNumbers, tenantReserveMs, routable),
+          order: order.inHashOrder(),
+          prefillMsOf: (blocks) => blocks * blockTokens * reserveNumbers.assumedMsPerToken,
+        },
+  );
+}
+
+describe.each([0, 200, 30_000])('Admission with a tenant reserve of %d ms', (tenantReserveMs) => {
   it('equals its naive twin, and leaves nothing behind', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
         const harness = harnessOf(
           everyWorker.map(() => ({ capacityBlocks: 10 })),
           8,
+          undefined,
+          tenantReserveMs,
         );
         const { router, admission, live } = harness;
-        const twin = new NaiveAdmission(
-          everyWorker.map(() => ({
-            capacity: 10,
-            runningMax: Number.POSITIVE_INFINITY,
-            routable: true,
-            active: 0,
-            running: 0,
-          })),
-          8,
-          4,
-          quantumTokens,
-        );
+        const twin = twinOf(harness, tenantReserveMs);
+        let nowMs = 0;
         const waiting = new Map<number, Waiting<Named>>();
         const blocksOf = new Map<number, number>();
         const at = new Map<number, number>();
@@ -91,14 +111,14 @@ describe('Admission', () => {
           }
         };
         const release = (name: number): void => {
-          harness.release(name);
+          harness.release(name, nowMs);
           const worker = twin.workers[at.get(name)!]!;
           worker.active -= blocksOf.get(name)!;
           worker.running -= 1;
         };
         const settle = (): void => {
-          const placed = twin.drain();
-          expect(harness.drain()).toEqual(placed);
+          const placed = twin.drain(nowMs);
+          expect(harness.drain(nowMs)).toEqual(placed);
           note(placed);
         };
         for (const [name, step] of commands.entries()) {
@@ -109,10 +129,11 @@ describe('Admission', () => {
               const lane = `${step.lane}`;
               const { priority, blocks, answerTokens } = step;
               const [tenant, weight] = tenants[step.tenant]!;
-              const asked = applicant(name, blocks, { priority, lane, excluded, maxOutputTokens: answerTokens });
-              const entry = admission.enter({ ...asked, tenant, weight }, 0);
-              const tokens = blocks * blockSize + answerTokens;
-              const expected = twin.enter({ name, priority, lane, workers, blocks, tenant, weight, tokens });
+              const prompts = [ownPrompt(blocks, blockTokens)];
+              const asked = applicant(name, 1, { priority, lane, excluded, prompts, maxOutputTokens: answerTokens });
+              const entry = admission.enter({ ...asked, tenant, weight }, nowMs);
+              const tokens = blocks * blockTokens + answerTokens;
+              const expected = twin.enter({ name, priority, lane, workers, blocks, tenant, weight, tokens }, nowMs);
               blocksOf.set(name, blocks);
               if (entry.kind === 'waiting') {
                 waiting.set(name, entry.waiting);
@@ -144,6 +165,9 @@ describe('Admission', () => {
               twin.withdraw(chosen);
               break;
             }
+            case 'wait':
+              nowMs = Math.min(endMs, nowMs + step.ms);
+              break;
             case 'capacity':
               router.setCapacity(step.worker, step.blocks, step.known);
               twin.workers[step.worker]!.capacity = step.known ? step.blocks : Number.POSITIVE_INFINITY;

@@ -6,7 +6,7 @@ import { LanePlace } from '../../../src/core/admission/admission-lane.ts';
 import { FairQueue, quantumTokens } from '../../../src/core/admission/fair-queue.ts';
 import { applicant, harnessOf } from './admission-harness.ts';
 
-const none: ReadonlySet<string> = new Set();
+const none = { isShut: () => false };
 
 interface Asked {
   readonly tenant: string;
@@ -15,7 +15,7 @@ interface Asked {
 }
 
 function placeOf({ tenant, weight, tokens }: Asked, arrival: number): LanePlace<number> {
-  return new LanePlace(arrival, { lane: '', priority: 0, tenant, weight, arrival, blocks: 1, tokens });
+  return new LanePlace(arrival, { lane: '', priority: 0, tenant, weight, arrival, blocks: 1, tokens, workMs: 0 });
 }
 
 /** As in the paper: a turn goes round, grants a quantum at each visit, and serves what the deficit covers. */
@@ -69,7 +69,7 @@ describe('FairQueue', () => {
         const textbook = new TextbookRoundRobin();
         const serve = (): number | undefined => {
           const first = queue.first(none);
-          if (first !== undefined) queue.serve(first);
+          if (first !== undefined) queue.serve(first, first.tokens);
           const expected = textbook.serve();
           expect(first?.item).toBe(expected);
           return expected;
@@ -106,7 +106,7 @@ describe('FairQueue', () => {
           for (const tenant of [0, 0, 1, 1, 2, 2]) add(tenant);
           for (let i = 0; i < count; i++) {
             const place = queue.first(none)!;
-            queue.serve(place);
+            queue.serve(place, place.tokens);
             got[Number(place.tenant)]! += place.tokens;
             add(Number(place.tenant));
           }

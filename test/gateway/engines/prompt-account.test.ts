@@ -16,7 +16,9 @@ function decisionOf(isl: number, overlapTokens: number, bestOverlapTokens: numbe
     isl,
     predictedTtftMs: null,
     predictedTpotMs: null,
+    predictedPrefillMs: 20,
     candidateCount: 0,
+    keptWorkers: 0,
     candidates: () => [],
   };
 }

@@ -19,7 +19,8 @@ function setUp({ joint = true, queue = true, capacityBlocks = 1000 } = {}) {
     hasher,
     onRoomChange: () => desk.roomChanged(),
   });
-  const desk: AdmissionDesk = new AdmissionDesk(router, { queue, queuedRequestsMax: 2, queueWaitMsMax: 10_000 });
+  const options = { queue, queuedRequestsMax: 2, queueWaitMsMax: 10_000, tenantReserveS: 0 };
+  const desk: AdmissionDesk = new AdmissionDesk(router, options);
   for (const id of ['a', 'b']) router.addWorker({ id, blockSize, capacityBlocks, source: 'events' });
   const plan = vi.spyOn(router, 'plan');
   return { router, desk, plan };

@@ -15,7 +15,9 @@ const decision: Decision = {
   isl: 1,
   predictedTtftMs: null,
   predictedTpotMs: null,
+  predictedPrefillMs: 20,
   candidateCount: 0,
+  keptWorkers: 0,
   candidates: () => [],
 };
 

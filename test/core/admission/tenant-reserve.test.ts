@@ -1,0 +1,165 @@
+// Tenant reserve: compared with its naive twin, and what it promises: nothing with one tenant, a share for a burst, an end.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { reserveNumbers, TenantReserve } from '../../../src/core/admission/tenant-reserve.ts';
+import { NaiveReserve } from '../../model/naive-reserve.ts';
+
+const keepMs = 2000;
+const tenants = ['a', 'b', 'c', 'd'] as const;
+
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('arrive' as const),
+      tenant: fc.constantFrom(...tenants),
+      weight: fc.constantFrom(1, 1, 1, 3),
+      priority: fc.constantFrom(0, 0, 0, 1, -1),
+      tokens: fc.constantFrom(100, 2000, 50_000),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('place' as const), pick: fc.nat(1000), ms: fc.constantFrom(1, 30, 700) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('withdraw' as const), pick: fc.nat(1000) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('ask' as const),
+      tenant: fc.constantFrom(...tenants),
+      priority: fc.constantFrom(0, 0, 1, -1),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(7, 60, 130, 3000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('workers' as const), workers: fc.integer({ min: 0, max: 9 }) }),
+  },
+);
+
+interface Waiting {
+  readonly tenant: string;
+  readonly tokens: number;
+  readonly workMs: number;
+  readonly arrival: number;
+}
+
+describe('TenantReserve', () => {
+  it('equals its naive twin, and always leaves a burst a worker', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let workers = 8;
+        let nowMs = 0;
+        const reserve = new TenantReserve(keepMs, () => workers);
+        const twin = new NaiveReserve(reserveNumbers, keepMs, () => workers);
+        const waiting: Waiting[] = [];
+        const take = (pick: number): Waiting | undefined =>
+          waiting.length === 0 ? undefined : waiting.splice(pick % waiting.length, 1)[0];
+        for (const one of steps) {
+          switch (one.kind) {
+            case 'arrive': {
+              const { tenant, weight, priority, tokens } = one;
+              const workMs = reserve.arrived(tenant, weight, priority, tokens, nowMs);
+              waiting.push({ tenant, tokens, workMs, arrival: twin.arrived(tenant, weight, priority, tokens, nowMs) });
+              break;
+            }
+            case 'place': {
+              const placed = take(one.pick);
+              if (placed === undefined) break;
+              reserve.placed(placed.tenant, placed.tokens, placed.workMs, one.ms, nowMs);
+              twin.placed(placed.tenant, placed.arrival, one.ms, nowMs);
+              break;
+            }
+            case 'withdraw': {
+              const gone = take(one.pick);
+              if (gone === undefined) break;
+              reserve.withdrawn(gone.tenant, gone.workMs);
+              twin.withdrawn(gone.tenant, gone.arrival, nowMs);
+              break;
+            }
+            case 'ask': {
+              const kept = reserve.keptFrom(one.tenant, one.priority, nowMs);
+              expect(kept).toBe(twin.keptFrom(one.tenant, one.priority, nowMs));
+              expect(kept).toBeGreaterThanOrEqual(0);
+              break;
+            }
+            case 'wait':
+              nowMs += one.ms;
+              break;
+            case 'workers':
+              workers = one.workers;
+              break;
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  /** @returns one of whom `calm` asked for a little, and `burst` for a lot */
+  function withBurst(workers: number, calmPriority = 0, weights = { calm: 1, burst: 1 }) {
+    const reserve = new TenantReserve(keepMs, () => workers);
+    const calm = (nowMs: number, ms = 50): void => {
+      const workMs = reserve.arrived('calm', weights.calm, calmPriority, 500, nowMs);
+      reserve.placed('calm', 500, workMs, ms, nowMs);
+    };
+    const burst = (nowMs: number): number[] =>
+      Array.from({ length: 100 }, () => reserve.arrived('burst', weights.burst, 0, 5000, nowMs));
+    return { reserve, calm, burst };
+  }
+
+  it('keeps nothing free while only one tenant is there, nor for one that is gone', () => {
+    const { reserve, calm, burst } = withBurst(8);
+    burst(0);
+    expect(reserve.keptFrom('burst', 0, 0)).toBe(0);
+    calm(1000);
+    expect([reserve.keptFrom('burst', 0, 1100), reserve.kept(1100)]).toEqual([1, 1]);
+    expect(reserve.keptFrom('burst', 0, 1000 + keepMs + 200)).toBe(0);
+  });
+
+  it('keeps nothing free from a tenant within its share, and again nothing once a burst has been paid off', () => {
+    const { reserve, calm, burst } = withBurst(8);
+    calm(0);
+    const waiting = burst(0);
+    expect([reserve.keptFrom('calm', 0, 0), reserve.keptFrom('burst', 0, 0)]).toEqual([0, 1]);
+    for (const workMs of waiting) reserve.placed('burst', 5000, workMs, 300, 10);
+    expect(reserve.keptFrom('burst', 0, 10)).toBe(1);
+    for (let nowMs = 500; nowMs <= 9500; nowMs += 500) calm(nowMs);
+    expect(reserve.keptFrom('burst', 0, 9500)).toBe(0);
+  });
+
+  it('keeps more free the more the others ask for, but leaves a burst its share', () => {
+    const kept = (weights: { calm: number; burst: number }): number => {
+      const { reserve, calm, burst } = withBurst(8, 0, weights);
+      for (let nowMs = 0; nowMs < 60_000; nowMs += 100) calm(nowMs, 60);
+      burst(60_000);
+      return reserve.keptFrom('burst', 0, 60_100);
+    };
+    // 0.6 workers busy at 25 % are 3.
+    expect(kept({ calm: 1, burst: 1 })).toBe(3);
+    expect(kept({ calm: 1, burst: 3 })).toBe(2);
+    expect(kept({ calm: 1, burst: 7 })).toBe(1);
+    expect(kept({ calm: 1, burst: 8 })).toBe(0);
+  });
+
+  it('keeps nothing free for requests of lower priority than the burst', () => {
+    const kept = (calmPriority: number): number => {
+      const { reserve, calm, burst } = withBurst(8, calmPriority);
+      calm(0);
+      burst(0);
+      return reserve.keptFrom('burst', 0, 100);
+    };
+    expect([kept(-1), kept(0), kept(1)]).toEqual([1, 1, 0]);
+  });
+
+  it('keeps nothing free where there is one worker, or none', () => {
+    for (const workers of [0, 1]) {
+      const { reserve, calm, burst } = withBurst(workers);
+      calm(0);
+      burst(0);
+      expect(reserve.keptFrom('burst', 0, 100)).toBe(0);
+    }
+  });
+});
