@@ -119,12 +119,8 @@ export class Admission<A extends Applicant> {
   enter(applicant: A, nowMs: number, planned: WorkerIndex | null = null): Entry<A> {
     this.#observe(nowMs);
     const request = applicant.request();
-    const { lane, priority, tenant = '', weight = 1 } = applicant;
-    const blocks = wholeBlocks(request);
-    const tokens = chargedTokens(request);
-    const workMs = this.#reserve?.arrived(tenant, weight, priority, tokens, nowMs) ?? 0;
-    const known = { lane, priority, tenant, weight, arrival: this.#arrivals, blocks, tokens, workMs };
-    const place = new LanePlace(applicant, known);
+    const place = this.#placeOf(applicant, request, nowMs);
+    const { blocks } = place;
     if (this.#waiting === 0) {
       const outcome = this.#attempt(place, nowMs, noneClosed, request, planned);
       if (outcome.kind === 'failed') throw outcome.error;
@@ -135,7 +131,7 @@ export class Admission<A extends Applicant> {
       const retryAfterS = this.#retryAfterS(blocks, nowMs);
       const excess = this.#queue.excess(place);
       if (excess === null) {
-        this.#reserve?.withdrawn(tenant, workMs);
+        this.#reserve?.withdrawn(place.tenant, place.workMs);
         return { kind: 'full', retryAfterS };
       }
       this.withdraw(excess);
@@ -153,6 +149,15 @@ export class Admission<A extends Applicant> {
     this.#waiting += 1;
     this.#waitingBlocks += blocks;
     return { kind: 'waiting', waiting: place, displaced };
+  }
+
+  /** Places the request at once or not at all, ahead of those that wait. The caller need not call `drain`. */
+  placeNow(applicant: A, nowMs: number): Routed | Refused | Held {
+    const place = this.#placeOf(applicant, applicant.request(), nowMs);
+    const outcome = this.#attempt(place, nowMs, noneClosed);
+    if (outcome.kind === 'failed') throw outcome.error;
+    if (outcome.kind === 'held') this.#reserve?.withdrawn(place.tenant, place.workMs);
+    return outcome;
   }
 
   /** Workers that tenants with more requests than their share leave free now. O(tenants) */
@@ -199,6 +204,16 @@ export class Admission<A extends Applicant> {
     }
     for (const place of passed) this.#queue.putBack(place);
     return admitted;
+  }
+
+  /** Tells the reserve of its arrival. */
+  #placeOf(applicant: A, request: RouteRequest, nowMs: number): LanePlace<A> {
+    const { lane, priority, tenant = '', weight = 1 } = applicant;
+    const blocks = wholeBlocks(request);
+    const tokens = chargedTokens(request);
+    const workMs = this.#reserve?.arrived(tenant, weight, priority, tokens, nowMs) ?? 0;
+    const known = { lane, priority, tenant, weight, arrival: this.#arrivals, blocks, tokens, workMs };
+    return new LanePlace(applicant, known);
   }
 
   /** Updates the due time, which moves back once when an SLO can no longer be met. @returns whether it has moved */

@@ -6,7 +6,9 @@ import {
   Admission,
   type Admitted,
   type Applicant,
+  type Held,
   type Planned,
+  type Refused,
   type Routed,
   type Router,
   type Waiting,
@@ -145,6 +147,13 @@ export class AdmissionDesk {
     });
   }
 
+  /** Places a request that does not wait. */
+  placeNow(applicant: Applicant): Routed | Refused | Held {
+    const nowMs = performance.now();
+    if (!this.#options.queue) return this.#router.route(applicant.request(), nowMs);
+    return this.#admission.placeNow(withoutWait(applicant), nowMs);
+  }
+
   #placeTogether(ready: readonly Ready[]): void {
     const present: Ready[] = [];
     for (const one of ready) {
@@ -182,7 +191,7 @@ export class AdmissionDesk {
     planned: WorkerIndex | null,
   ): T | null | Promise<T | null> {
     const nowMs = performance.now();
-    const guest: Guest = { ...applicant, settle: () => undefined, displace: () => undefined };
+    const guest = withoutWait(applicant);
     const entry = this.#options.queue
       ? this.#admission.enter(guest, nowMs, planned)
       : this.#router.route(applicant.request(), nowMs, planned);
@@ -274,6 +283,10 @@ export class AdmissionDesk {
       throw error;
     }
   }
+}
+
+function withoutWait(applicant: Applicant): Guest {
+  return { ...applicant, settle: () => undefined, displace: () => undefined };
 }
 
 function queueFull(queuedRequestsMax: number, retryAfterS: number): RequestError {

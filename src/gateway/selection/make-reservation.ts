@@ -99,7 +99,7 @@ function placeNow(context: SelectionContext, { use }: WaitingReservation, { inta
   const request = applicant.request();
   if (config.queue && desk.waiting > 0) throw full();
   if (use.limitsTokens) use.reserve(chargedTokens(request));
-  const routed = config.queue ? router.admit(request, nowMs) : router.route(request, nowMs);
+  const routed = desk.placeNow(applicant);
   if (routed.kind === 'held') throw full();
   if (routed.kind === 'refused') return null;
   try {
