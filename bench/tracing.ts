@@ -109,6 +109,7 @@ const record: AttemptRecord = {
   worker: 'http://127.0.0.1:8000#0',
   workerClientId: 'engine-0123456789ab#0',
   attempt: 1,
+  continuedTokens: null,
   decision: {
     policy: 'foresee',
     worker: 0,

@@ -20,6 +20,8 @@ export interface BegunAnswer {
   readonly before: number;
   /** Of the client's prompt; null: not known. */
   readonly promptTokens: number | null;
+  /** The text without what the client has already; null: it is all new. */
+  readonly fresh: string | null;
 }
 
 /** @param json the event's data: an object with these as its choice and usage @returns the event */
@@ -37,21 +39,24 @@ export function continuedEvent(
     if (span !== undefined && names !== null) edits.push({ ...span, by: names[name] });
   }
   const list = members.get('choices');
-  if (choice !== null && list !== undefined) edits.push(...choiceEdits(json, list.start, choice));
+  if (choice !== null && list !== undefined) edits.push(...choiceEdits(json, list.start, choice, answer.fresh));
   const told = members.get('usage');
   if (usage !== null && told !== undefined) edits.push(...usageEdits(json, told.start, usage, answer));
   return Buffer.concat([Buffer.from('data: '), editSpans(json, edits), Buffer.from('\n\n')]);
 }
 
 /** Without a second role, and without the ids of a prompt that is longer than the client's. */
-function choiceEdits(json: Buffer, list: number, choice: CompletionChoice): SpanEdit[] {
+function choiceEdits(json: Buffer, list: number, choice: CompletionChoice, fresh: string | null): SpanEdit[] {
   const open = skipSpace(json, list + 1);
   const edits: SpanEdit[] = [];
   const ids = lastMember(json, open, 'prompt_token_ids');
   if (ids !== null && json[ids.start] === openArrayCode) edits.push({ ...ids, by: 'null' });
-  const delta = typeof choice.delta?.role === 'string' ? lastMember(json, open, 'delta') : null;
-  const role = delta === null ? null : lastMember(json, delta.start, 'role');
+  const { delta: message = null } = choice;
+  const delta = typeof message === 'object' && message !== null ? lastMember(json, open, 'delta') : null;
+  const role = delta !== null && typeof message?.role === 'string' ? lastMember(json, delta.start, 'role') : null;
   if (role !== null) edits.push({ ...role, by: 'null' });
+  const text = delta === null ? lastMember(json, open, 'text') : lastMember(json, delta.start, 'content');
+  if (fresh !== null && text !== null) edits.push({ ...text, by: JSON.stringify(fresh) });
   return edits;
 }
 

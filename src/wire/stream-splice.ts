@@ -10,13 +10,12 @@ import {
   type Usage,
 } from './completion-chunk.ts';
 import { type AnswerNames, continuedEvent, namesOf } from './continued-event.ts';
-import { SseSplitter } from './sse.ts';
-
-const lineFeed = 0x0a;
-const carriageReturn = 0x0d;
+import { dataOf, eventEnd } from './sse-event.ts';
 
 const nothing: Buffer = Buffer.alloc(0);
 const bytesPerId = 8;
+/** Characters of white space that an engine may repeat. */
+const spaceMax = 256;
 /** Clients skip comments. */
 const resumption = Buffer.from(': another engine goes on\n\n');
 
@@ -77,6 +76,9 @@ export class StreamSplice {
   /** From the event that is the fault on. */
   #lastWords: Buffer = nothing;
   #lastCharacter = '';
+  #spaceAtEnd = '';
+  /** White space that the engine may repeat. */
+  #space = '';
   /** Bytes pass as they come. */
   #passes = false;
 
@@ -120,6 +122,11 @@ export class StreamSplice {
   /** The text so far as the inside of a JSON string. Valid until the next call. */
   get text(): Buffer {
     return this.#text.view();
+  }
+
+  /** White space at the end of the text; empty: none, or so much that it is nobody's mistake. */
+  get spaceAtEnd(): string {
+    return this.#spaceAtEnd.length <= spaceMax ? this.#spaceAtEnd : '';
   }
 
   /** Token ids that the client has; null: none were told. */
@@ -187,8 +194,13 @@ export class StreamSplice {
     return tokens;
   }
 
-  /** Another engine is going to continue. @param promptTokens of the prompt alone, if they are known */
-  expect(promptTokens: number | null): void {
+  /**
+   * Another engine is going to continue.
+   * @param promptTokens of the prompt alone, if they are known
+   * @param space at the end of the text, which the engine does not see: it is left out where the engine writes it again
+   */
+  expect(promptTokens: number | null, space = ''): void {
+    this.#space = space;
     this.#promptTokens ??= promptTokens;
     this.#fault = null;
     this.#resumed = false;
@@ -236,6 +248,7 @@ export class StreamSplice {
   #forget(why: Unfit): void {
     this.#unfit ??= why;
     this.#text.take();
+    this.#spaceAtEnd = '';
     if (this.#ids !== null) this.#hold?.give(this.#ids.length * bytesPerId);
     this.#ids = null;
   }
@@ -285,7 +298,11 @@ export class StreamSplice {
     if (usage !== null && !this.#continues) this.#promptTokens = usage.promptTokens;
     if (choice !== undefined && !this.#choice(choice, usage)) return null;
     if (this.#fault !== null || !this.#continues) return event;
-    const rewritten = continuedEvent(json, { names: this.#names, ...this.#counts }, choice ?? null, usage);
+    const text = choice === undefined ? null : textOf(this.#api, choice);
+    const repeated = typeof text === 'string' ? this.#repeated(text) : 0;
+    this.#space = typeof text === 'string' && text.length === repeated ? this.#space.slice(repeated) : '';
+    const fresh = repeated > 0 ? (text as string).slice(repeated) : null;
+    const rewritten = continuedEvent(json, { names: this.#names, ...this.#counts, fresh }, choice ?? null, usage);
     if (this.#resumed) return rewritten;
     this.#resumed = true;
     this.#toldError = false;
@@ -297,7 +314,7 @@ export class StreamSplice {
   #choice(choice: CompletionChoice, usage: Usage | null): boolean {
     const ids = Array.isArray(choice.token_ids) ? (choice.token_ids as readonly unknown[]) : null;
     const { delta = null } = choice;
-    const text = this.#api === 'chat' ? delta?.content : choice.text;
+    const text = textOf(this.#api, choice);
     if (typeof choice.finish_reason === 'string') this.#finished = true;
     else if (this.#continues && (text ?? '') === '' && typeof delta?.role === 'string' && ids === null) return false;
     if (isFilled(delta?.reasoning) || isFilled(delta?.reasoning_content)) {
@@ -314,9 +331,20 @@ export class StreamSplice {
     if (ids !== null && this.#api === 'completions') this.#keepIds(ids);
     if (typeof text !== 'string' || text === '') return true;
     this.#textTokens = this.#tokens;
-    this.#lastCharacter = text.slice(-1);
-    this.#keepText(Buffer.from(JSON.stringify(text).slice(1, -1)));
+    const fresh = text.slice(this.#repeated(text));
+    if (fresh === '') return true;
+    this.#lastCharacter = fresh.slice(-1);
+    const { length } = fresh.trimEnd();
+    this.#spaceAtEnd = (length === 0 ? this.#spaceAtEnd : '') + fresh.slice(length);
+    this.#keepText(Buffer.from(JSON.stringify(fresh).slice(1, -1)));
     return true;
+  }
+
+  /** Characters at the beginning of a text that repeat the white space before it. */
+  #repeated(text: string): number {
+    let count = 0;
+    while (count < this.#space.length && text[count] === this.#space[count]) count += 1;
+    return count;
   }
 
   get #counts(): { readonly before: number; readonly promptTokens: number | null } {
@@ -344,6 +372,10 @@ export class StreamSplice {
   }
 }
 
+function textOf(api: 'chat' | 'completions', { delta, text }: CompletionChoice): unknown {
+  return api === 'chat' ? delta?.content : text;
+}
+
 function isFilled(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== undefined && value !== null && value !== '';
@@ -357,32 +389,6 @@ function parseChunk(data: string): CompletionChunk | null {
     // The caller takes it for a fault of the engine.
     return null;
   }
-}
-
-/** The data of an event, of one line as engines send it or of any other form; null: it has none. */
-function dataOf(event: Buffer): string | null {
-  const end = event.length - 2;
-  if (event.indexOf(lineFeed) < end || event[end - 1] === carriageReturn) return anyDataOf(event);
-  const text = event.toString('utf8', 0, end);
-  if (!text.startsWith('data:')) return null;
-  return text.startsWith('data: ') ? text.slice(6) : text.slice(5);
-}
-
-function anyDataOf(event: Buffer): string | null {
-  let data: string | null = null;
-  new SseSplitter((one) => {
-    data = one;
-  }).push(event);
-  return data;
-}
-
-/** Offset behind the next blank line that ends an event; -1: there is none. */
-function eventEnd(bytes: Buffer, from: number): number {
-  for (let at = bytes.indexOf(lineFeed, from); at !== -1; at = bytes.indexOf(lineFeed, at + 1)) {
-    if (bytes[at + 1] === lineFeed) return at + 2;
-    if (bytes[at + 1] === carriageReturn && bytes[at + 2] === lineFeed) return at + 3;
-  }
-  return -1;
 }
 
 function join(parts: readonly Buffer[]): Buffer {

@@ -6,6 +6,7 @@ import {
   type FakeRequest,
   openStream,
   replyJson,
+  replyTokens,
   sendToken,
   streamTokens,
 } from './fake-engine.ts';
@@ -72,6 +73,7 @@ interface Cluster {
 
 interface ClusterOptions extends GatewayOptions {
   readonly ownedBy?: string;
+  readonly tokenize?: FakeEngine['tokenize'];
   /** Default: one for each behaviour. */
   readonly engineCount?: number;
   /** Of each engine. */
@@ -81,12 +83,20 @@ interface ClusterOptions extends GatewayOptions {
 /** The first request goes to the engine that dies. */
 async function cluster(
   behaviours: readonly ((request: FakeRequest) => unknown)[],
-  { ownedBy = 'vllm', runningRequestsMax, engineCount = behaviours.length, ...options }: ClusterOptions = {},
+  {
+    ownedBy = 'vllm',
+    runningRequestsMax,
+    engineCount = behaviours.length,
+    tokenize = null,
+    ...options
+  }: ClusterOptions = {},
 ): Promise<Cluster> {
   const engines = await harness.engines(engineCount, { ownedBy });
   let next = 0;
-  for (const engine of engines)
+  for (const engine of engines) {
+    engine.tokenize = tokenize;
     engine.behaviour = (request) => behaviours[Math.min(next++, behaviours.length - 1)]!(request);
+  }
   const workers = engines.map(({ url }) => ({ url, ...(runningRequestsMax !== undefined && { runningRequestsMax }) }));
   const gateway = await harness.gateway({ workers, continue: true, tokenizer: 'none', ...options }, engineCount);
   return { gateway, engines };
@@ -335,6 +345,54 @@ describe('the wait for another engine', () => {
     await eventually(async () => (await interruptions(gateway)).includes('gone 1'));
     replyJson(held[1]!.response, 200, { choices: [] });
     expect((await other).status).toBe(200);
+  });
+});
+
+describe('the seam', () => {
+  const spaced = (request: FakeRequest): void => {
+    openStream(request);
+    sendFirst(request, 'Hello\n');
+    setTimeout(reset, 50, request);
+  };
+  const repeating = (request: FakeRequest): void => {
+    openStream(request);
+    sendToken(request, '\n', null);
+    sendToken(request, 'world', 'stop');
+    endStream(request, 12, 2);
+  };
+
+  it.each([
+    ['cuts it off', true, 'Hello\nworld'],
+    ['keeps it', false, 'Hello\n\nworld'],
+  ])('has the white space once if the template %s', async (_, trims, text) => {
+    const tokenize: FakeEngine['tokenize'] = ({ messages, prompt }, response) => {
+      const last = (messages as readonly { content: string }[] | undefined)?.at(-1)?.content ?? String(prompt);
+      replyTokens(
+        response,
+        Array.from(trims ? last.trim() : last, (character) => character.codePointAt(0)!),
+      );
+    };
+    const { gateway } = await cluster([spaced, repeating], { tokenizer: 'engine', tokenize });
+    expect(seenIn(await post(gateway, '/v1/chat/completions', chat)).text).toBe(text);
+  });
+});
+
+describe('a stream goes on', () => {
+  it('under an alias, with a usage that the gateway asked for', async () => {
+    const { gateway, engines } = await cluster([dying(reset), going], { models: ['alias=fake'], injectUsage: true });
+    const { stream_options: _, ...quiet } = chat;
+    const answer = await post(gateway, '/v1/chat/completions', { ...quiet, model: 'alias' });
+    expect(seenIn(answer)).toMatchObject({ text: 'Hello world', usage: [], errors: [], ends: 1 });
+    const models = engines.flatMap(({ requests }) => requests.map((one) => JSON.parse(one.body).model));
+    expect(models).toEqual(['fake', 'fake']);
+    const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: readonly Record<string, unknown>[] };
+    expect(decisions[0]).toMatchObject({ attempt: 2, actualPromptTokens: 12, outputTokens: 2 });
+  });
+
+  it('with tools, until it calls one', async () => {
+    const { gateway } = await cluster([dying(reset), going]);
+    const body = { ...chat, tools: [{ type: 'function', function: { name: 'f' } }] };
+    expect(seenIn(await post(gateway, '/v1/chat/completions', body)).text).toBe('Hello world');
   });
 });
 

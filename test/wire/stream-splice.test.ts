@@ -182,4 +182,55 @@ describe('streams of several engines', () => {
       expect(Buffer.concat([passed, splice.flush()]).equals(odd)).toBe(true);
     }
   });
+
+  it('leave out the white space that the next engine repeats', () => {
+    const event = (content: string): string =>
+      `data: ${JSON.stringify({ id: 'a', created: 1, model: 'm', choices: [{ index: 0, delta: { content } }] })}\n\n`;
+    for (const [pieces, text] of [
+      [['\n', '\n', 'b'], 'a\n\nb'],
+      [['\n\n', '\nb'], 'a\n\n\nb'],
+      [['\n b', '\n'], 'a\n\n b\n'],
+      [['b', '\n'], 'a\n\nb\n'],
+    ] as const) {
+      const splice = new StreamSplice({ api: 'chat', bytesMax });
+      const seen = [Buffer.from(splice.push(Buffer.from(event('a\n\n'))))];
+      splice.interrupt();
+      splice.expect(null, '\n\n');
+      for (const piece of pieces) seen.push(Buffer.from(splice.push(Buffer.from(event(piece)))));
+      expect([read(Buffer.concat(seen)).text, textOf(splice)]).toEqual([text, text]);
+    }
+  });
+
+  it('are no answer if they are not JSON, report an error, or abort', () => {
+    for (const data of ['x', '[]', '{"error":{"message":"no","code":500}}', '{"error":"no"}', '{"choices":[7]}']) {
+      const splice = new StreamSplice({ api: 'chat', bytesMax });
+      const bad = Buffer.from(`: hello\n\ndata: ${data}\n\ndata: [DONE]\n\n`);
+      expect(splice.push(bad).toString()).toBe(': hello\n\n');
+      expect(splice.fault).not.toBeNull();
+      expect(splice.flush().toString()).toBe(`data: ${data}\n\ndata: [DONE]\n\n`);
+    }
+  });
+
+  it('pass as they come once they exceed a limit', () => {
+    const memory = { take: () => undefined, give: () => undefined };
+    const token = (text: string): Buffer => Buffer.from(`data: {"choices":[{"index":0,"text":"${text}"}]}\n\n`);
+    const long = new StreamSplice({ api: 'completions', bytesMax: 5, hold: memory });
+    expect(long.push(token('123456')).equals(token('123456'))).toBe(true);
+    expect(long.unfit).toBe('continuedBytesMax');
+    const wide = new StreamSplice({ api: 'completions', bytesMax, hold: memory });
+    const half = Buffer.alloc(StreamSplice.eventBytesMax, 'x');
+    expect(wide.push(half).length + wide.push(half).length + wide.push(token('a')).length).toBe(
+      2 * half.length + token('a').length,
+    );
+    expect(wide.unfit).toBe('eventBytesMax');
+    const full = {
+      take: () => {
+        throw new Error('full');
+      },
+      give: () => undefined,
+    };
+    const poor = new StreamSplice({ api: 'completions', bytesMax, hold: full });
+    expect(poor.push(Buffer.concat([token('a'), Buffer.from('data: ')])).toString()).toBe(`${token('a')}data: `);
+    expect(poor.unfit).toBe('answersBytesMax');
+  });
 });

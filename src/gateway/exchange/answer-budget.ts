@@ -20,11 +20,20 @@ export class AnswerBudget {
 
   /** An empty hold for one answer. */
   lease(): AnswerLease {
+    return this.#lease(this.#bytesMax);
+  }
+
+  /** The same for memory that an answer can do without: half of the budget is not for it. */
+  spareLease(): AnswerLease {
+    return this.#lease(this.#bytesMax / 2);
+  }
+
+  #lease(bytesMax: number): AnswerLease {
     let ownBytes = 0;
     return {
       take: (bytes) => {
         // Half of its size must stay free, so that large answers leave room for small ones.
-        const shareMax = ((this.#bytesMax - this.#heldBytes + ownBytes) * 2) / 3;
+        const shareMax = ((bytesMax - this.#heldBytes + ownBytes) * 2) / 3;
         if (ownBytes + bytes > shareMax) throw exceeded(this.#bytesMax);
         ownBytes += bytes;
         this.#heldBytes += bytes;

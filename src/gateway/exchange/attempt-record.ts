@@ -14,6 +14,8 @@ export interface AttemptRecord {
   readonly workerClientId: string;
   readonly attempt: number;
   readonly decision: Decision;
+  /** Tokens that the client had of the answer when this attempt went on with it; null: it began the answer. */
+  readonly continuedTokens: number | null;
   /** How much was known of its prompts: `tokens`, or less. */
   readonly known: string;
   /** Null while in flight. */

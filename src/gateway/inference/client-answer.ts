@@ -231,6 +231,7 @@ export class ClientAnswer implements RelayedAnswer {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache',
         'x-request-id': id,
+        ...(this.#splice !== null && { 'x-kvoyant-continue': 'yes' }),
       });
       this.#frames = new AnswerFrames(response);
     }

@@ -7,6 +7,8 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { StreamSplice } from '../../wire/stream-splice.ts';
 import type { Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import type { PromptContent } from '../prompts/prompt-content.ts';
 import type { ContinuationOutcome } from '../telemetry/continuation-metrics.ts';
 import type { Placeable } from './admission-applicant.ts';
 import type { RelayOutcome } from './attempt-outcome.ts';
@@ -23,8 +25,13 @@ const continuationsMax = 4;
 /** As `owned_by` in their lists of models: engines that know `continue_final_message`. Others might begin a new message. */
 const continuing: ReadonlySet<unknown> = new Set(['vllm', 'sglang', 'kvoyant']);
 
+/** A request that is read again. */
+interface Continuable extends Placeable {
+  readonly contents: readonly PromptContent[];
+}
+
 /** A stream, and how to ask another engine for the rest of it. */
-export interface ContinuableStream<T extends Placeable> {
+export interface ContinuableStream<T extends Continuable> {
   readonly answer: ClientAnswer;
   readonly splice: StreamSplice;
   readonly api: 'chat' | 'completions';
@@ -44,7 +51,7 @@ export interface ContinuableStream<T extends Placeable> {
 type Interrupted = Extract<RelayOutcome, { kind: 'interrupted' }>;
 
 /** Settles when the answer has ended. Rejects only on a fault of the gateway. */
-export async function goOnWhileCut<T extends Placeable>(
+export async function goOnWhileCut<T extends Continuable>(
   context: InferenceContext,
   exchange: Exchange,
   stream: ContinuableStream<T>,
@@ -64,7 +71,7 @@ export async function goOnWhileCut<T extends Placeable>(
 /** A word for the metrics; null: it can be continued. */
 function whyNot(
   { retryBudget, config }: InferenceContext,
-  { splice, body }: ContinuableStream<Placeable>,
+  { splice, body }: ContinuableStream<Continuable>,
   { failure }: Interrupted,
   tries: Tries,
 ): string | null {
@@ -76,7 +83,7 @@ function whyNot(
 }
 
 /** One engine after another is asked to go on, until one does. */
-class Continuation<T extends Placeable> {
+class Continuation<T extends Continuable> {
   readonly #context: InferenceContext;
   readonly #exchange: Exchange;
   readonly #stream: ContinuableStream<T>;
@@ -108,12 +115,13 @@ class Continuation<T extends Placeable> {
       return answered;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
+      if (error instanceof LimitReached) return this.#giveUp('not_continuable', error.limit);
       return this.#giveUp(outcomeOfError(error), '');
     }
   }
 
   async #ask(): Promise<Answered | null> {
-    const { context, exchange, stream } = { context: this.#context, exchange: this.#exchange, stream: this.#stream };
+    const [context, stream] = [this.#context, this.#stream];
     const { splice, promptTokens } = stream;
     stream.answer.keepOpen();
     const turn = context.intakeSlices.take();
@@ -121,15 +129,25 @@ class Continuation<T extends Placeable> {
     const { tokens } = splice;
     const ids = await this.#ids();
     if (ids === 'unknown') return this.#giveUp('not_continuable', 'tokens');
-    const text = splice.text;
-    const body = text.length === 0 ? stream.body : continuedBody(stream.body, stream.api, { text, ids, tokens });
-    exchange.lease?.growTo(exchange.lease.bytes + body.length);
-    splice.expect(promptTokens);
-    const intake = await stream.again(body);
-    if (intake === null) return null;
+    const { text } = splice;
     const asksChat = stream.api === 'chat' && text.length > 0;
+    const intake = await this.#read(text, ids);
+    if (intake === null) return null;
+    const space = asksChat ? splice.spaceAtEnd : '';
+    const bare = space === '' ? null : await this.#read(text.subarray(0, text.length - jsonBytes(space)), ids);
+    splice.expect(promptTokens, bare !== null && haveSameTokens(intake, bare) ? space : '');
     const tried = this.#untakable(intake, asksChat);
     return await stream.serve({ ...intake, continues: { tokens, sinceMs: this.#sinceMs } }, tried);
+  }
+
+  /** The request for the rest of a text. Null: the client is gone. */
+  #read(text: Buffer, ids: readonly number[] | null): Promise<T | null> {
+    const { api, body, splice, again } = this.#stream;
+    const { lease } = this.#exchange;
+    const { tokens } = splice;
+    const changed = text.length === 0 ? body : continuedBody(body, api, { text, ids, tokens });
+    lease?.growTo(lease.bytes + changed.length);
+    return again(changed);
   }
 
   /** Null: the prompt is a text, or a chat. */
@@ -180,6 +198,20 @@ class Continuation<T extends Placeable> {
     };
     log.debug(line, 'a stream broke off');
   }
+}
+
+function jsonBytes(text: string): number {
+  return JSON.stringify(text).length - 2;
+}
+
+/** The chat template cuts off the white space in which they differ: the next engine is going to write it again. */
+function haveSameTokens({ contents: [one] }: Continuable, { contents: [other] }: Continuable): boolean {
+  if (one?.kind !== 'tokens' || other?.kind !== 'tokens') return false;
+  return Buffer.compare(bytesOf(one.tokens), bytesOf(other.tokens)) === 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function outcomeOf({ outcome }: Answered, splice: StreamSplice): ContinuationOutcome {

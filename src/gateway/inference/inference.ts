@@ -81,7 +81,8 @@ async function answerIntake(
   const { request, hidesUsage } = intake;
   const memory = context.answerBudget.lease();
   const holdMsMax = request.stream ? context.config.holdMsMax : null;
-  const splice = spliceOf(first, memory);
+  const textMemory = context.answerBudget.spareLease();
+  const splice = spliceOf(first, textMemory);
   const answer = new ClientAnswer(exchange, holdMsMax, hidesUsage, memory, splice);
   const serve = async (one: Intake, tries: Tries): Promise<void> => {
     intake = one;
@@ -105,6 +106,7 @@ async function answerIntake(
     throw error;
   } finally {
     memory.release();
+    textMemory.release();
     shadow?.realEnded(failure === null ? exchange.response.statusCode : asRequestError(failure).status);
     context.metrics.routes.count(intake);
     recordTraffic(context, exchange, intake);
@@ -326,8 +328,8 @@ function asTaken(
 }
 
 /** Whether another engine may go on with a stream, and if not, why. */
-function continueHeader({ continue: isOn }: InferenceContext['config'], { request, overrides }: Intake): string[] {
-  if (!isOn || !request.stream) return [];
+function continueHeader({ request, overrides }: Intake): string[] {
+  if (!request.stream || request.uncontinuable === 'continue') return [];
   const why = request.uncontinuable ?? (overrides.pin === null ? null : 'pin');
   return ['x-kvoyant-continue', why === null ? 'yes' : `no; ${why}`];
 }
@@ -372,7 +374,7 @@ function relayTo(
     path: exchange.path + exchange.query,
     headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body: intake.body,
-    extraHeaders: [...answerHeaders(exchange, intake, placed), ...continueHeader(context.config, intake)],
+    extraHeaders: [...answerHeaders(exchange, intake, placed), ...continueHeader(intake)],
   };
   return relay(exchange, answer, target, watch);
 }

@@ -33,7 +33,8 @@ export function requestLine(ended: EndedRequest, status: number, nowMs: number):
     durationMs: Math.round(nowMs - startedMs),
   };
   if (record === null) return line;
-  const { decision } = record;
+  // The text so far is part of the prompt of an engine that goes on with it.
+  const { decision, continuedTokens: continued } = record;
   return {
     ...line,
     ...(record.route !== null && { servedModel: record.model, pool: record.pool, way: record.route.way }),
@@ -42,10 +43,11 @@ export function requestLine(ended: EndedRequest, status: number, nowMs: number):
     attempts: record.attempt,
     policy: decision.policy,
     reason: decision.reason,
-    inputTokens: record.usage?.promptTokens ?? decision.isl,
+    ...(continued !== null && { continuedTokens: continued }),
+    inputTokens: (record.usage?.promptTokens ?? decision.isl) - (continued ?? 0),
     predictedCachedTokens: decision.overlapTokens,
     cachedTokens: record.usage?.cachedTokens ?? null,
-    outputTokens: record.outputTokens,
+    outputTokens: record.outputTokens === null ? continued : record.outputTokens + (continued ?? 0),
     predictedTtftMs: rounded(decision.predictedTtftMs),
     choiceToFirstTokenMs: rounded(record.hindsight?.ttftMs ?? null),
     ttftMs: rounded(record.ttftMs),

@@ -19,11 +19,14 @@ export interface RecordedIntake {
   readonly contents: readonly PromptContent[];
 }
 
+type RecordedAttempt = Pick<DecisionRecord, 'outcome' | 'outputTokens' | 'usage'> &
+  Partial<Pick<DecisionRecord, 'continuedTokens'>>;
+
 export interface RecordedExchange {
   /** As of the recorder's monotonic clock. */
   readonly startedMs: number;
   /** The latest attempt; null if there was none. */
-  readonly record: Pick<DecisionRecord, 'outcome' | 'outputTokens' | 'usage'> | null;
+  readonly record: RecordedAttempt | null;
 }
 
 /** What became of a line. */
@@ -107,17 +110,20 @@ export class TrafficRecorder {
     const { pool, lora, request, contents } = intake;
     // Prompts of different models never share a block.
     const namespace = { lora, salt: JSON.stringify([pool.name, request.cacheSalt]) };
-    const counted = record?.usage?.promptTokens;
+    // The text so far is part of the prompt of an engine that goes on with it.
+    const continued = record?.continuedTokens ?? 0;
+    const counted = (record?.usage?.promptTokens ?? 0) - continued;
     const guess = { ...pool.lengthGuess, bytesPerToken: bytesPerTokenOf(intake, counted) };
     const prompts = hashContents(contents, this.#options.hasher, [this.#lines.blockTokens], guess, namespace);
     const choices = prompts.length * request.sequences;
-    const outputTokens = record?.outputTokens ?? 0;
+    const outputTokens = (record?.outputTokens ?? 0) + continued;
     const arrivalMs = Math.max(0, startedMs - this.startMs);
     const cancelled = record?.outcome !== 'done';
     for (let choice = 0; choice < choices; choice++) {
       const { isl: guessed, hashes } = prompts[Math.floor(choice / request.sequences)]!;
       // Only the engine can count parts that are not text.
-      const isl = contents.length === 1 && contents[0]!.kind === 'beginning' ? counted || guessed : guessed;
+      const told = contents.length === 1 && contents[0]!.kind === 'beginning' && counted > 0;
+      const isl = told ? counted : guessed;
       // Engines report only the total; it is split evenly.
       const osl = Math.floor((outputTokens + choice) / choices);
       yield { arrivalMs, isl: Math.max(1, isl), osl, hashes: hashes[0]!, cancelled };
@@ -171,10 +177,13 @@ export class TrafficRecorder {
   }
 }
 
-/** Bytes per token of a prompt without tokens: from the engine's count if it gave one, else the pool's estimate. */
-function bytesPerTokenOf({ contents, pool }: RecordedIntake, promptTokens: number | undefined): number {
+/**
+ * Bytes per token of a prompt without tokens: from the engine's count if it gave one, else the pool's estimate.
+ * @param promptTokens not above 0: it gave none
+ */
+function bytesPerTokenOf({ contents, pool }: RecordedIntake, promptTokens: number): number {
   const bytes = promptBytes(contents);
-  return bytes === null || bytes === 0 || !promptTokens ? pool.lengthGuess.bytesPerToken : bytes / promptTokens;
+  return bytes === null || bytes === 0 || promptTokens <= 0 ? pool.lengthGuess.bytesPerToken : bytes / promptTokens;
 }
 
 async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {

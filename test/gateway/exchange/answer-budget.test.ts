@@ -22,4 +22,19 @@ describe('AnswerBudget', () => {
     second.give(250);
     expect(budget.heldBytes).toBe(0);
   });
+
+  it('keeps half for what answers can not do without', () => {
+    const budget = new AnswerBudget(900);
+    const spare = budget.spareLease();
+    spare.take(300);
+    expect(() => spare.take(1)).toThrow(/answersBytesMax/);
+    expect(() => budget.spareLease().take(101)).toThrow(/answersBytesMax/);
+    const needed = budget.lease();
+    needed.take(400);
+    expect(() => budget.spareLease().take(1)).toThrow(/answersBytesMax/);
+    expect(budget.heldBytes).toBe(700);
+    spare.release();
+    needed.release();
+    expect(budget.heldBytes).toBe(0);
+  });
 });
