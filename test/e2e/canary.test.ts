@@ -6,6 +6,7 @@ import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { type Bends, EngineProxy } from './engine-proxy.ts';
 import { replyWhole } from './fake-engine.ts';
+import { freePort } from './free-port.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 const model = 'sim-canary';
@@ -16,8 +17,8 @@ let proxies: EngineProxy[];
 beforeAll(async () => {
   fleet = await startSimWorkers({
     count: 2,
-    port: 0,
-    kvEventsPort: 0,
+    port: await freePort(2),
+    kvEventsPort: await freePort(2),
     model,
     speedup: 50,
     blocks: 2000,

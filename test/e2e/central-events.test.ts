@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from 'zeromq';
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
+import { freeEndpoint } from '../gateway/feeds/free-endpoint.ts';
 import type { FakeEngine } from './fake-engine.ts';
 import { eventually, getJson, Harness, loads, post } from './harness.ts';
 import { LlmDSimPublisher } from './llm-d-sim-publisher.ts';
@@ -34,11 +35,7 @@ let endpoint: string;
 beforeEach(async () => {
   harness = new Harness();
   publishers = [];
-  const probe = new Publisher();
-  await probe.bind('tcp://127.0.0.1:*');
-  endpoint = probe.lastEndpoint!;
-  await probe.unbind(endpoint);
-  probe.close();
+  endpoint = await freeEndpoint();
   engines = await harness.engines(2, { metrics });
 });
 afterEach(async () => {

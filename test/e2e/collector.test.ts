@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { debianProgram, runProgram } from '../ops/debian-program.ts';
+import { freePort } from './free-port.ts';
 import { chatBody, eventually, Harness, post } from './harness.ts';
 import { LogLines } from './log-lines.ts';
 import { OtlpReceiver, type ReceivedMetric } from './otlp-receiver.ts';
@@ -281,11 +282,3 @@ describe('a real Prometheus', () => {
     90_000,
   );
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}

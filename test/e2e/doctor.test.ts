@@ -7,6 +7,7 @@ import { type GatewayOptions, startGateway } from '../../src/gateway/index.ts';
 import { type SimWorkers, type StartOptions, startSimWorkers } from '../../src/worker/index.ts';
 import { type Bends, EngineProxy } from './engine-proxy.ts';
 import { FakeEngine, replyWhole } from './fake-engine.ts';
+import { freePort } from './free-port.ts';
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const timeoutMs = 20_000;
@@ -33,12 +34,6 @@ async function bent(url: string, bends: Bends): Promise<string> {
   const proxy = await EngineProxy.start(url, bends);
   ends.push(() => proxy.close());
   return proxy.url;
-}
-
-async function freePort(): Promise<number> {
-  const engine = await FakeEngine.start();
-  await engine.close();
-  return engine.port;
 }
 
 const examine = (worker: string | string[], options: Partial<GatewayOptions> = {}): Promise<WorkerExam[]> =>

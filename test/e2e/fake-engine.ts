@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { freePort } from './free-port.ts';
 
 export interface FakeRequest {
   readonly method: string;
@@ -59,7 +60,7 @@ export class FakeEngine {
 
   static async start(options: FakeEngineOptions = {}): Promise<FakeEngine> {
     const engine = new FakeEngine(options);
-    engine.#server.listen({ port: options.port ?? 0, host: '127.0.0.1', backlog: 4096 });
+    engine.#server.listen({ port: options.port ?? (await freePort()), host: '127.0.0.1', backlog: 4096 });
     // Rejects if another program has the port.
     await once(engine.#server, 'listening');
     engine.port = (engine.#server.address() as AddressInfo).port;

@@ -21,6 +21,7 @@ import { jitterArrivals } from '../../src/trace/arrival-process.ts';
 import type { Workload, WorkloadRequest } from '../../src/trace/workload.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { type SmallRequest, workloadOf } from '../lab/workloads.ts';
+import { freePort } from './free-port.ts';
 import { eventually, getJson, Harness } from './harness.ts';
 
 const model = 'sim-fidelity';
@@ -35,8 +36,8 @@ beforeAll(async () => {
   const stepTime = engineProfiles[spec.profile].stepTimeFor(spec.kvTokens);
   fleet = await startSimWorkers({
     count: workers,
-    port: 0,
-    kvEventsPort: 0,
+    port: await freePort(workers),
+    kvEventsPort: await freePort(workers),
     model,
     apiOverheadMs: 0,
     stepTime: (load) => stepTime(load) / engineSpeed,

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
+import { freePort } from './free-port.ts';
 import { type Answer, atRest, eventually, getJson, Harness, post } from './harness.ts';
 
 const model = 'sim-queue';
@@ -16,7 +17,9 @@ let fleet: SimWorkers;
 let harness: Harness;
 
 beforeAll(async () => {
-  fleet = await startSimWorkers({ count: 2, port: 0, kvEventsPort: 0, model, speedup: 5, blocks: capacityBlocks + 1 });
+  // Restarted on the same ports.
+  const [port, kvEventsPort] = [await freePort(2), await freePort(2)];
+  fleet = await startSimWorkers({ count: 2, port, kvEventsPort, model, speedup: 5, blocks: capacityBlocks + 1 });
 });
 afterAll(async () => {
   await fleet.close();

@@ -7,6 +7,7 @@ import { readWorkload } from '../../src/trace/read-workload.ts';
 import type { WorkloadRequest } from '../../src/trace/workload.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { TemporaryFolder } from '../gateway/temporary-folder.ts';
+import { freePort } from './free-port.ts';
 import { type Answer, atRest, eventually, Harness, post } from './harness.ts';
 
 const model = 'sim-record';
@@ -19,7 +20,9 @@ let harness: Harness;
 let folder: TemporaryFolder;
 let path: string;
 beforeAll(async () => {
-  fleet = await startSimWorkers({ count: 2, port: 0, kvEventsPort: 0, model, speedup: 50, blocks: 2000 });
+  // Restarted on the same ports.
+  const [port, kvEventsPort] = [await freePort(2), await freePort(2)];
+  fleet = await startSimWorkers({ count: 2, port, kvEventsPort, model, speedup: 50, blocks: 2000 });
 });
 afterAll(async () => {
   await fleet.close();

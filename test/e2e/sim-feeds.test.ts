@@ -1,9 +1,9 @@
 // KV events of whole fleets of simulated engines: a shared address, a gateway that starts late, hundreds of feeds.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Publisher } from 'zeromq';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { type SimWorkers, type StartOptions, startSimWorkers } from '../../src/worker/index.ts';
+import { freeEndpoint } from '../gateway/feeds/free-endpoint.ts';
 import { eventually, getJson, Harness, loads, post } from './harness.ts';
 
 const model = 'sim-feeds';
@@ -37,15 +37,6 @@ async function sims(options: StartOptions): Promise<SimWorkers> {
   const fleet = await startSimWorkers({ port: 0, kvEventsPort: 0, model, speedup: 50, blocks: 2000, ...options });
   fleets.push(fleet);
   return fleet;
-}
-
-async function freeEndpoint(): Promise<string> {
-  const probe = new Publisher();
-  await probe.bind('tcp://127.0.0.1:*');
-  const endpoint = probe.lastEndpoint!;
-  await probe.unbind(endpoint);
-  probe.close();
-  return endpoint;
 }
 
 async function workersOf(gateway: Gateway): Promise<readonly WorkerJson[]> {

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
+import { freePort } from './free-port.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 const model = 'sim-e2e';
@@ -15,7 +16,9 @@ let gateway: Gateway;
 let client: OpenAI;
 
 beforeAll(async () => {
-  fleet = await startSimWorkers({ count: 2, port: 0, kvEventsPort: 0, model, speedup: 50, blocks: 2000 });
+  // Restarted on the same ports.
+  const [port, kvEventsPort] = [await freePort(2), await freePort(2)];
+  fleet = await startSimWorkers({ count: 2, port, kvEventsPort, model, speedup: 50, blocks: 2000 });
 });
 afterAll(async () => {
   await fleet.close();

@@ -7,6 +7,7 @@ import { get } from 'node:http';
 import { get as getTls } from 'node:https';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { freePort } from '../e2e/free-port.ts';
 import { eventually } from '../e2e/harness.ts';
 
 export const command = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
@@ -41,7 +42,7 @@ export class Program {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<Program> {
     const program = new Program(args, announces, environment);
-    await program.#spawn([]);
+    await program.#spawn();
     return program;
   }
 
@@ -127,10 +128,10 @@ export class Program {
     await exited;
   }
 
-  /** Starts it again on its previous port. */
-  async restart(portArguments: (port: string) => readonly string[]): Promise<void> {
+  /** Starts it again, on the same port if its arguments name one. */
+  async restart(): Promise<void> {
     await this.end();
-    await this.#spawn(portArguments(this.port));
+    await this.#spawn();
   }
 
   #statusBytes(field: string): number {
@@ -138,9 +139,9 @@ export class Program {
     return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)![1]) * 1024;
   }
 
-  async #spawn(more: readonly string[]): Promise<void> {
+  async #spawn(): Promise<void> {
     const env = { ...process.env, ...this.#environment };
-    const child = spawn(process.execPath, [...this.#arguments, ...more], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    const child = spawn(process.execPath, [...this.#arguments], { stdio: ['ignore', 'pipe', 'pipe'], env });
     this.#child = child;
     this.#printed = '';
     let said = '';
@@ -177,17 +178,18 @@ function socketOf(path: string): string | null {
   }
 }
 
-export function startScripted(): Promise<Program> {
-  return Program.start([scripted], /listening on (\S+)/);
+export async function startScripted(): Promise<Program> {
+  return Program.start([scripted, `${await freePort()}`], /listening on (\S+)/);
 }
 
 export function restartScripted(program: Program): Promise<void> {
-  return program.restart((port) => [port]);
+  return program.restart();
 }
 
 /** @param speedup simulated seconds per real second */
-export function startSim(speedup: number): Promise<Program> {
-  const args = ['sim-worker', '--count', '1', '--port', '0', '--model', 'scripted', '--speedup', String(speedup)];
+export async function startSim(speedup: number): Promise<Program> {
+  const port = `${await freePort()}`;
+  const args = ['sim-worker', '--count', '1', '--port', port, '--model', 'scripted', '--speedup', String(speedup)];
   return Program.start([command, ...args], /listening on (\S+)/);
 }
 
@@ -199,7 +201,7 @@ export async function startSims(count: number): Promise<{ program: Program; urls
 }
 
 export function restartSim(program: Program): Promise<void> {
-  return program.restart((port) => ['--port', port]);
+  return program.restart();
 }
 
 export async function startGateway(

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../e2e/free-port.ts';
 import { eventually } from '../e2e/harness.ts';
 import { NatsServer, natsProgram } from '../gateway/peers/nats-server.ts';
 import { burst, completion, failed, type StreamEnd, stream } from './fault-client.ts';
@@ -60,7 +61,7 @@ let engines: Program;
 let engineUrls: { url: string }[];
 let gateways: Program[] = [];
 
-const replica = (...more: string[]): Promise<Program> =>
+const replica = async (...more: string[]): Promise<Program> =>
   startGateway(
     engineUrls,
     ...[
@@ -75,6 +76,9 @@ const replica = (...more: string[]): Promise<Program> =>
       '0',
       '--shutdown-notice-ms',
       '400',
+      // Some are started again on it.
+      '--port',
+      String(await freePort()),
     ],
     ...more,
   );
@@ -145,7 +149,7 @@ describe.skipIf(natsProgram() === null)('replicas', () => {
     const ended = (await Promise.all(ends)).flat();
     expect(failed(ended)).toEqual([]);
     expect(failed(await cut).length).toBe(streamCount / 3);
-    await third!.restart((port) => ['--port', port]);
+    await third!.restart();
     await healed();
     report(
       'replicas: one of three killed under load',
@@ -255,7 +259,7 @@ describe.skipIf(natsProgram() === null)('replicas', () => {
     for (const gateway of gateways) {
       gateway.signal('SIGTERM');
       expect(await gateway.exitCode()).toBe(0);
-      await gateway.restart((port) => ['--port', port]);
+      await gateway.restart();
       await eventually(() => isWhole(gateway, replicaCount - 1).then(() => ready.has(gateway)), patienceMs);
     }
     isOver = true;

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Subscriber } from 'zeromq';
 import { decodeKvBatch, type KvBatch, readKvFrames } from '../../src/wire/kv-events.ts';
+import { freePort } from '../e2e/free-port.ts';
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
 import { metric, metricBecomes, post, startFleet, startOne } from './fleet.ts';
 
@@ -89,7 +90,8 @@ describe('events', () => {
   });
 
   it('count from 0 again after a restart on the same ports', async () => {
-    const fleet = await startFleet({ count: 2, blockSize: 4 });
+    const ports = { port: await freePort(2), kvEventsPort: await freePort(2) };
+    const fleet = await startFleet({ count: 2, blockSize: 4, ...ports });
     const { url, kvEvents } = fleet.workers[1]!;
     const first = await subscribe(kvEvents!);
     await complete(url, range(1, 8), 1);

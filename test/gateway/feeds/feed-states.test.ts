@@ -10,6 +10,7 @@ import type { Tokenizer } from '../../../src/tokens/tokenizer.ts';
 import { encodeKvBatch, writeKvFrames } from '../../../src/wire/kv-events.ts';
 import { type PublishFault, type SimWorkers, type StartOptions, startSimWorkers } from '../../../src/worker/index.ts';
 import { eventually, getJson, Harness, post } from '../../e2e/harness.ts';
+import { freeEndpoint } from './free-endpoint.ts';
 
 interface Shown {
   readonly blockSize: number;
@@ -175,9 +176,7 @@ describe('feeds in every form', () => {
   });
 
   it('engines that connect to us, each to its own port', async () => {
-    const probe = await startSimWorkers({ port: 0, tokenizer, model });
-    const endpoint = probe.workers[0]!.kvEvents!;
-    await probe.close();
+    const endpoint = await freeEndpoint();
     const gateway = await start({ kvEventsConnect: endpoint });
     await trusted(gateway, 'exact', null);
     await complete(gateway, 1);

@@ -40,8 +40,8 @@ function feedFrom(address: Partial<FeedAddress>): KvFeed {
 
 beforeEach(async () => {
   publisher = new Publisher({ linger: 0 });
-  await publisher.bind('tcp://127.0.0.1:*');
-  endpoint = publisher.lastEndpoint!;
+  endpoint = await freeEndpoint();
+  await publisher.bind(endpoint);
   seen = [];
   feed = feedFrom({});
 });

@@ -3,6 +3,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { freePort } from '../../e2e/free-port.ts';
 
 const startMsMax = 20_000;
 const debianPath = '/usr/sbin/nats-server';
@@ -35,15 +36,16 @@ function find(): string | null {
 export class NatsServer {
   readonly #arguments: readonly string[];
   #child: ChildProcess | null = null;
-  #port = -1;
+  #port: number;
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], port: number) {
     this.#arguments = args;
+    this.#port = port;
   }
 
   /** On a free port of loopback. @param args more flags */
   static async start(...args: readonly string[]): Promise<NatsServer> {
-    const server = new NatsServer(args);
+    const server = new NatsServer(args, await freePort());
     await server.start();
     return server;
   }
