@@ -58,9 +58,10 @@ export class GatewayProcess {
     workers: readonly string[],
     tokenizer: string,
     logFile: string,
+    ...more: readonly string[]
   ): Promise<GatewayProcess> {
     const [program, ...before] = command;
-    const args = [...before, 'serve', '--port', '0', '--tokenizer', tokenizer];
+    const args = [...before, 'serve', '--port', '0', '--tokenizer', tokenizer, ...more];
     for (const worker of workers) args.push('--worker', worker);
     const child = await startProgram(program!, args, { stdio: ['ignore', 'pipe', openSync(logFile, 'a')] });
     const gateway = new GatewayProcess(await addressesOf(child, logFile), child);

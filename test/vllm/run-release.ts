@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { ConcurrentPhase } from './concurrent-phase.ts';
+import { continuedPhase } from './continued-phase.ts';
 import { doctorPhase, type Patient } from './doctor-phase.ts';
 import type { Stage } from './engine-under-test.ts';
 import { GatewayProcess } from './gateway-process.ts';
@@ -22,6 +23,7 @@ const seed = 1;
 const sequentialRequests = 120;
 const toolRequests = 45;
 const concurrentRequests = 80;
+const continuedRequests = 18;
 
 export interface RunOptions {
   readonly release: Release;
@@ -68,6 +70,11 @@ export async function runRelease(options: RunOptions): Promise<Verdict[]> {
     verdicts.push(...(await new ConcurrentPhase(stage, gateway, workload).run(concurrentRequests)));
     begin('at rest');
     verdicts.push(...(await restPhase(stage, gateway)));
+    await gateway.end();
+    begin('an engine killed, its streams continued');
+    const log = join(logFolder, `gateway-${release.version}-continue.log`);
+    gateway = await GatewayProcess.start(command, specs, modelFolder, log, '--continue');
+    verdicts.push(...(await continuedPhase(stage, gateway, continuedRequests)));
     await gateway.end();
     begin('doctor at both');
     const both: Patient = {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ConcurrentPhase } from './concurrent-phase.ts';
+import { continuedPhase } from './continued-phase.ts';
 import { doctorPhase, type Patient } from './doctor-phase.ts';
 import type { EngineUnderTest, Stage } from './engine-under-test.ts';
 import { freePorts } from './free-ports.ts';
@@ -100,9 +101,13 @@ it('every phase of the run with real engines passes with simulated ones', async 
     ...(await restPhase(stage, gateway)),
     ...(await doctorPhase(stage, command, 'builtin', [both, misled])),
   ];
+  await gateway.end();
+  gateway = await GatewayProcess.start(command, specs, 'builtin', join(folder, 'continue.log'), '--continue');
+  verdicts.push(...(await continuedPhase(stage, gateway, 12)));
+  expect(verdicts.at(-1)).toMatchObject({ seen: '12 of 12' });
   expect(
     verdicts.filter(({ holds }) => !holds),
     said.join('\n'),
   ).toEqual([]);
-  expect(verdicts).toHaveLength(16);
+  expect(verdicts).toHaveLength(19);
 }, 300_000);
