@@ -7,6 +7,7 @@ import {
   openStream,
   replyJson,
   replyTokens,
+  resetAfter,
   sendToken,
   streamTokens,
 } from './fake-engine.ts';
@@ -51,7 +52,7 @@ const thenResets =
   (text: string) =>
   (request: FakeRequest): void => {
     write(text)(request);
-    setTimeout(reset, 50, request);
+    void resetAfter(request, 50);
   };
 const error = 'data: {"error": {"message": "out of memory", "type": "InternalServerError", "code": 500}}\n\n';
 

@@ -39,6 +39,6 @@ it('is probed as soon as its publisher has disconnected', async () => {
   await eventually(() => probes > probesBefore, 25_000);
   publisher.close();
   await engine.close();
-  await eventually(async () => (await worker()).state === 'down', 3500);
+  await eventually(async () => (await worker()).state === 'down', 4500);
   expect(gateway.router('fake')!.loads()).toHaveLength(1);
 });

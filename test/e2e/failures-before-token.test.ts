@@ -8,6 +8,7 @@ import {
   openStream,
   replyJson,
   replyWhole,
+  resetAfter,
   sendToken,
   streamTokens,
 } from './fake-engine.ts';
@@ -53,8 +54,7 @@ const failures: readonly (readonly [string, (request: FakeRequest) => unknown])[
     async (request) => {
       openStream(request);
       request.response.flushHeaders();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      request.socket.resetAndDestroy();
+      await resetAfter(request, 20);
     },
   ],
   [
@@ -62,8 +62,7 @@ const failures: readonly (readonly [string, (request: FakeRequest) => unknown])[
     async (request) => {
       openStream(request);
       sendRole(request);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      request.socket.resetAndDestroy();
+      await resetAfter(request, 20);
     },
   ],
   [
@@ -127,8 +126,7 @@ describe('a stream whose worker fails before the first token', () => {
       engine.behaviour = async (request) => {
         openStream(request);
         sendRole(request);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        request.socket.resetAndDestroy();
+        await resetAfter(request, 10);
       };
     }
     const gateway = await harness.gateway({ workers: engines.map(({ url }) => url) });
@@ -184,7 +182,7 @@ describe('a stream whose worker fails before the first token', () => {
     const [, , gateway] = await pair((request) => {
       openStream(request);
       sendToken(request, 'a');
-      setTimeout(() => request.socket.resetAndDestroy(), 20);
+      void resetAfter(request, 20);
     });
     const bodies = [];
     for (let i = 0; i < 2; i++) bodies.push((await post(gateway, path, stream)).body);

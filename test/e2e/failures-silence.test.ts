@@ -114,7 +114,7 @@ describe.concurrent('a frozen engine', () => {
       for (const go of wake) go();
       const bodies = await Promise.all(answers);
       expect(bodies.filter((body) => body.includes('[DONE]') && !body.includes('error'))).toHaveLength(8);
-      await eventually(async () => (await state(gateway, stalled!)) === 'ready', 1000);
+      await eventually(async () => (await state(gateway, stalled!)) === 'ready');
       await atRest(gateway);
     }),
   );
@@ -192,7 +192,7 @@ describe.concurrent('a frozen engine', () => {
       await eventually(async () => (await state(gateway, slow!)) === 'stalled', outMsMax);
       wake();
       for (const { body } of await Promise.all(bodies)) expect(body).toContain('[DONE]');
-      await eventually(async () => (await state(gateway, slow!)) === 'ready', 1000);
+      await eventually(async () => (await state(gateway, slow!)) === 'ready');
     }),
   );
 

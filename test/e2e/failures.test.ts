@@ -177,8 +177,8 @@ describe('a client that goes away', () => {
       expect(gateway.router('fake')!.liveBookings).toBe(1);
       abort.abort();
       await expect(answer).rejects.toThrow();
-      await atRest(gateway, 1000);
-      await eventually(() => engine.aborted === 1, 1000);
+      await atRest(gateway);
+      await eventually(() => engine.aborted === 1);
       const { decisions } = (await getJson(gateway, '/decisions')) as DecisionsAnswer;
       expect(decisions[0]!.outcome).toBe('aborted');
     });
@@ -200,8 +200,8 @@ describe('a client that goes away', () => {
     await response.body!.getReader().read();
     expect(gateway.router('fake')!.liveBookings).toBe(1);
     abort.abort();
-    await atRest(gateway, 1000);
-    await eventually(() => engine.aborted === 1, 1000);
+    await atRest(gateway);
+    await eventually(() => engine.aborted === 1);
   });
 });
 

@@ -178,3 +178,11 @@ export function replyWhole({ response }: FakeRequest, content: string): void {
     usage: { prompt_tokens: 10, total_tokens: 12, completion_tokens: 2, prompt_tokens_details: null },
   });
 }
+
+/** Resets the connection once the gateway has read what was written: a reset drops what is still unread. */
+export async function resetAfter({ socket }: FakeRequest, ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  // After a stall of the event loop, timers run before sockets are read.
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  socket.resetAndDestroy();
+}

@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
-import { type FakeRequest, openStream, replyJson, sendToken } from './fake-engine.ts';
+import { type FakeRequest, openStream, replyJson, resetAfter, sendToken } from './fake-engine.ts';
 import { chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
 const usage = {
@@ -115,8 +115,7 @@ describe('usage of streams whose client does not ask for it', () => {
       openStream(request);
       sendToken(request, 'a');
       request.response.write('data: {"choi');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      request.socket.resetAndDestroy();
+      await resetAfter(request, 20);
     };
     expect((await post(gateway, '/v1/chat/completions', stream)).body).toMatch(
       /\n\ndata: \{"choi\n\ndata: \{"error".*upstream_failed.*\n\n$/,

@@ -172,10 +172,10 @@ describe('limits of an answer', () => {
       openStream(request);
       for (let i = 0; i < 12; i++) {
         sendToken(request, `t${i}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 100));
       }
     };
-    const gateway = await harness.gateway({ workers: [engine.url], streamIdleMsMax: 300 });
+    const gateway = await harness.gateway({ workers: [engine.url], streamIdleMsMax: 1000 });
     const { body } = await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
     expect(body).toContain('"content":"t11"');
     expect(body).toMatch(/data: \{"error":\{[^\n]*"code":"stream_idle"\}\}\n\n$/);

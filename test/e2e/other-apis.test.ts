@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
-import { type FakeEngine, type FakeRequest, replyJson, tokenizeCharacters } from './fake-engine.ts';
+import { type FakeEngine, type FakeRequest, replyJson, resetAfter, tokenizeCharacters } from './fake-engine.ts';
 import { atRest, eventually, getJson, Harness, loads, post } from './harness.ts';
 import {
   answerOther,
@@ -144,7 +144,7 @@ describe.each(apis)('a stream of %s', (api) => {
         else {
           openEvents(request);
           request.response.write(opening(api));
-          setTimeout(() => request.socket.resetAndDestroy(), 20);
+          void resetAfter(request, 20);
         }
       };
     }
@@ -418,7 +418,7 @@ it('a request with built-in tools is not sent to a second engine once one has be
     engine.behaviour = (request) => {
       openEvents(request);
       request.response.write(opening('responses'));
-      setTimeout(() => request.socket.resetAndDestroy(), 20);
+      void resetAfter(request, 20);
     };
   }
   const body = bodyOf('responses', 'hi', { stream: true, tools: [{ type: 'code_interpreter' }] });

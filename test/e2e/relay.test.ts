@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
-import { endStream, openStream, replyJson, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
+import { endStream, openStream, replyJson, replyWhole, resetAfter, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 let harness: Harness;
@@ -138,8 +138,7 @@ describe('relay', () => {
     engine.behaviour = async (request) => {
       openStream(request);
       sendToken(request, 'a');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      request.socket.resetAndDestroy();
+      await resetAfter(request, 20);
     };
     const gateway = await harness.gateway({ workers: [engine.url] });
     const answer = await post(gateway, '/v1/chat/completions', { ...chatBody, stream: true });
@@ -151,11 +150,10 @@ describe('relay', () => {
 
   it('breaks off an answer in one piece that the engine cut', async () => {
     const engine = await harness.engine();
-    engine.behaviour = async ({ response, socket }) => {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
-      response.write('{"id":');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      socket.resetAndDestroy();
+    engine.behaviour = async (request) => {
+      request.response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
+      request.response.write('{"id":');
+      await resetAfter(request, 20);
     };
     const gateway = await harness.gateway({ workers: [engine.url] });
     await expect(post(gateway, '/v1/chat/completions', chatBody)).rejects.toThrow();

@@ -130,7 +130,7 @@ describe.skipIf(natsProgram() === null)('replicas', () => {
     for (let number = 1; number <= 8; number++) {
       const headers = { 'x-kvoyant-session': `session-${number}` };
       await complete(one, number, {}, headers);
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
       await complete(two, 1000 + number, {}, headers);
       expect(await workerOf(two)).toBe(await workerOf(one));
       chosen.add(await workerOf(one));
@@ -143,7 +143,7 @@ describe.skipIf(natsProgram() === null)('replicas', () => {
     const limits = { inFlightPerKeyMax: 12 };
     const all = await Promise.all([replica(limits), replica(limits), replica(limits)]);
     await Promise.all(all.map((one) => hears(one, 2)));
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await new Promise((resolve) => setTimeout(resolve, 2000));
     const asked = all.flatMap((one, at) =>
       Array.from({ length: 12 }, (_, i) => complete(one, 20 * at + i, { max_tokens: 60, ignore_eos: true })),
     );

@@ -113,13 +113,14 @@ describe('a gateway that starts after its engines, without replay', () => {
   });
 });
 
-it('follows 300 feeds, and routes to the worker with the blocks', async () => {
-  const count = 300;
+it('follows 100 feeds, and routes to the worker with the blocks', async () => {
+  const count = 100;
   const fleet = await sims({ count, blocks: 200 });
   const workers = fleet.workers.map(({ url }) => url);
-  const gateway = await harness.gateway({ workers, tokenizer: 'builtin' }, 0, [model]);
+  // By blocks alone: on a busy machine an engine that seems slow would lose its prompts to others.
+  const gateway = await harness.gateway({ workers, tokenizer: 'builtin', policy: 'kv' }, 0, [model]);
   await gateway.whenReady(120_000);
-  // Seldom: an answer about 300 workers takes the gateway longer than following them.
+  // Seldom: an answer about a hundred workers takes the gateway longer than following them.
   const seldom = { interval: 500, timeout: 120_000 };
   await expect.poll(async () => [...(await trusts(gateway))], seldom).toEqual(['exact']);
   // All at once, so that the load spreads them.
@@ -129,7 +130,7 @@ it('follows 300 feeds, and routes to the worker with the blocks', async () => {
   await expect.poll(heldBlocks, seldom).toBe(4 * count);
   const used = (await loads(gateway)).workers.filter((load) => load.heldBlocks > 0).length;
   expect(used).toBeGreaterThan(count / 2);
-  for (const number of [0, 77, 150, 299]) {
+  for (const number of [0, 37, 50, 99]) {
     const answer = await post(gateway, '/v1/completions', { model, prompt: promptOf(number), max_tokens: 1 });
     expect(answer.headers['x-kvoyant-overlap-tokens']).toBe(String(4 * blockSize));
     expect(await newest(gateway)).toMatchObject({ actualCachedTokens: 4 * blockSize });

@@ -158,7 +158,7 @@ describe('the official client', () => {
       stream.controller.abort();
       break;
     }
-    await atRest(gateway, 1000);
+    await atRest(gateway);
     await eventually(() =>
       fleet.workers.every(({ runtime }) => runtime!.engine.runningCount + runtime!.engine.waitingCount === 0),
     );

@@ -28,7 +28,7 @@ async function subscribe(endpoint: string): Promise<{ take(count: number): Promi
   subscriber.connect(endpoint);
   await connected;
   // The publisher learns about the subscription shortly after the handshake.
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 500));
   return {
     async take(count) {
       const received: Received[] = [];

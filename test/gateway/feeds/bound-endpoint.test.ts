@@ -172,7 +172,7 @@ describe('a bound address with several feeds', () => {
       await publish(publisher, 'slow', seq + 1, 9);
       await publish(publisher, 'quick', seq, 2);
     }
-    await eventually(() => seen.filter((madeS) => madeS === 2).length === 50, 1500);
+    await eventually(() => seen.filter((madeS) => madeS === 2).length === 50, 10_000);
     expect(waiting.status).toMatchObject({ replaying: true, batches: 0 });
   });
 });
