@@ -167,6 +167,32 @@ describe('a traced request', () => {
     });
   });
 
+  it('whose stream another engine goes on with is one answer of two attempts', async () => {
+    const engines = await harness.engines(2, { ownedBy: 'vllm' });
+    let begun = 0;
+    for (const engine of engines) {
+      engine.behaviour = (request) => {
+        begun += 1;
+        // The second engine counts the two tokens of the first as part of its prompt of 10.
+        if (begun > 1) return streamTokens(request, 3);
+        openStream(request);
+        sendToken(request, 'a');
+        sendToken(request, 'b');
+        return setTimeout(() => request.socket.resetAndDestroy(), 50);
+      };
+    }
+    const { ask } = await traced(engines, { continue: true });
+    expect((await ask(sampled)).body).toContain('[DONE]');
+    const root = await serverSpan();
+    expect(root).toMatchObject({
+      failed: false,
+      attributes: { 'gen_ai.usage.input_tokens': 8, 'gen_ai.usage.output_tokens': 5, 'kvoyant.attempts': 2 },
+    });
+    expect(root.events.map(({ name }) => name)).toEqual(['first_token']);
+    const attempts = childrenOf(root).filter(({ kind }) => kind === 'client');
+    expect(attempts.map(({ attributes }) => attributes['kvoyant.continued_tokens'])).toEqual([undefined, 2]);
+  });
+
   it('shows the wait for a worker', async () => {
     const engine = await harness.engine({ metrics: 'vllm:cache_config_info{block_size="16",num_gpu_blocks="64"} 1\n' });
     const { gateway, ask } = await traced([engine], { workers: [{ url: engine.url, runningRequestsMax: 1 }] });

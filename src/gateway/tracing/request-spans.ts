@@ -164,6 +164,7 @@ class RequestSpans implements RequestTrace {
           'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
           'kvoyant.worker': record.worker,
           'kvoyant.attempt': record.attempt,
+          ...(record.continuedTokens !== null && { 'kvoyant.continued_tokens': record.continuedTokens }),
         },
       },
       this.#context,
@@ -192,7 +193,7 @@ class RequestSpans implements RequestTrace {
       'http.route': path,
       'http.response.status_code': status,
       ...(status >= 400 && { 'error.type': limit ?? String(status) }),
-      ...(record !== null && usageOf(record)),
+      ...(record !== null && usageOf(asWhole(record))),
       ...(record !== null && servedBy(record)),
       'kvoyant.request_id': id,
       ...(key !== null && { 'kvoyant.key': key }),
@@ -251,7 +252,11 @@ class RequestSpans implements RequestTrace {
     });
   }
 
-  #firstToken(attempt: Span, { ttftMs }: AttemptRecord): void {
+  #firstToken(attempt: Span, { ttftMs, continuedTokens }: AttemptRecord): void {
+    if (continuedTokens !== null) {
+      attempt.addEvent('first_token', {}, this.#toEpochMs + performance.now());
+      return;
+    }
     const atMs = this.#toEpochMs + this.#beginning.startedMs + (ttftMs ?? 0);
     const attributes = { 'kvoyant.ttft_ms': ttftMs ?? 0 };
     this.#span.addEvent('first_token', attributes, atMs);
@@ -284,7 +289,20 @@ function servedBy({ attempt, worker, model, pool, route }: AttemptRecord): Attri
   };
 }
 
-function usageOf({ usage, outputTokens, ttftMs }: AttemptRecord): Attributes {
+type Told = Pick<AttemptRecord, 'usage' | 'outputTokens' | 'ttftMs'>;
+
+/** What the client got, from the last attempt: its prompt holds the tokens of earlier ones. */
+function asWhole(record: AttemptRecord): Told {
+  const { usage, outputTokens, continuedTokens: before } = record;
+  if (before === null) return record;
+  return {
+    usage: usage && { ...usage, promptTokens: usage.promptTokens - before },
+    outputTokens: (outputTokens ?? 0) + before,
+    ttftMs: null,
+  };
+}
+
+function usageOf({ usage, outputTokens, ttftMs }: Told): Attributes {
   return {
     ...(usage !== null && { 'gen_ai.usage.input_tokens': usage.promptTokens }),
     ...(usage?.cachedTokens != null && { 'gen_ai.usage.cache_read.input_tokens': usage.cachedTokens }),
