@@ -7,7 +7,7 @@ import type { Verdict } from './verdict-table.ts';
 
 const outputTokens = 64;
 /** Tokens of a stream of the victim before it is killed. */
-const tokensBefore = 8;
+const tokensBefore = 16;
 const backMsMax = 120_000;
 
 /** @param gateway with `--continue` */
@@ -16,6 +16,8 @@ export async function continuedPhase(stage: Stage, gateway: GatewayProcess, coun
   const questions = Array.from({ length: count }, (_, i) => questionOf(stage.model, i));
   const expected: Reply[] = [];
   for (const [i, question] of questions.entries()) expected.push(await ask(other.url, `undisturbed-${i}`, question));
+  // The victim's first requests are slow: they would all wait for their first token.
+  await Promise.all(questions.map((question, i) => ask(victim.url, `warming-${i}`, question)));
   const victimIds = (await gateway.workers()).filter(({ url }) => url === victim.url).map(({ clientId }) => clientId);
   let killed: Promise<void> | null = null;
   const onToken = (tokens: number, worker: string | null): void => {
