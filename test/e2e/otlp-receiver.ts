@@ -136,7 +136,11 @@ const all = (message: Buffer, number: number): Buffer[] =>
   [...fieldsOf(message)].flatMap(([field, value]) => (field === number ? [value as Buffer] : []));
 const one = (message: Buffer, number: number): Buffer => all(message, number)[0] ?? Buffer.alloc(0);
 const text = (message: Buffer, number: number): string => one(message, number).toString('utf8');
-const fixed64 = (message: Buffer, number: number): bigint => one(message, number).readBigUInt64LE();
+/** Absent: 0, which a writer may leave out. */
+const fixed64 = (message: Buffer, number: number): bigint => {
+  const bytes = one(message, number);
+  return bytes.length === 0 ? 0n : bytes.readBigUInt64LE();
+};
 const varintOf = (message: Buffer, number: number): number =>
   Number([...fieldsOf(message)].find(([field]) => field === number)?.[1] ?? 0n);
 
