@@ -36,13 +36,7 @@ export class PrefixIndex {
     assert(this.#holdings[worker] === undefined, 'a worker is added to the index once');
     this.#holdings[worker] = new Holdings();
     if (worker < this.#words * 32) return;
-    const wider = new HashTable(2 * this.#words);
-    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
-      const row = this.#blocks.slots;
-      const to = wider.insert(row[at]!, row[at + 1]!);
-      for (let word = 0; word < this.#words; word++) wider.slots[to + 2 + word] = row[at + 2 + word]!;
-    }
-    this.#blocks = wider;
+    this.#blocks = this.#blocks.widened(2 * this.#words);
     this.#words *= 2;
     if (worker >= this.#words * 32) {
       this.#holdings[worker] = undefined;
@@ -343,12 +337,13 @@ export class PrefixIndex {
       const high = this.#blocks.slots[at + 1]!;
       if (this.holds(worker, low, high)) held.push(low, high);
     }
-    for (let i = 0; i < held.length; i += 2) this.#unset(worker, held[i]!, held[i + 1]!);
+    for (let i = 0; i < held.length; i += 2) this.#unset(worker, held[i]!, held[i + 1]!, false);
+    this.#blocks.shrink();
     holdings.handlesAreHashes = holdings.coarse !== null;
   }
 
   /** Clears the worker's bit of the block. @returns whether it was set */
-  #unset(worker: WorkerIndex, low: number, high: number): boolean {
+  #unset(worker: WorkerIndex, low: number, high: number, shrinks = true): boolean {
     const at = this.#blocks.find(low, high);
     if (at < 0) return false;
     const slots = this.#blocks.slots;
@@ -358,7 +353,7 @@ export class PrefixIndex {
     slots[word] = slots[word]! & ~bit;
     this.#of(worker).blocks--;
     for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return true;
-    this.#blocks.remove(at);
+    this.#blocks.remove(at, shrinks);
     return true;
   }
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PrefixIndex } from '../../../src/core/held/prefix-index.ts';
-import { BlockHasher, type BlocksStored, type KvEvent } from '../../../src/core/index.ts';
+import { BlockHasher, type BlocksStored, type KvEvent, Random } from '../../../src/core/index.ts';
 import { NaiveIndex } from '../../model/naive-index.ts';
 
 const hasher = new BlockHasher();
@@ -165,6 +165,33 @@ describe('prefix index', () => {
     index.removeWorker(3);
     index.assertConsistent();
     expect(overlaps([1])[3]).toBe(0);
+  });
+
+  // Each took minutes when the entries went to a small table in the order of the large one.
+  it('takes a 33rd worker, and loses one whose handles are hashes, while very many blocks are held', () => {
+    const random = new Random(1);
+    const index = new PrefixIndex(hasher);
+    for (let worker = 0; worker < 32; worker++) index.addWorker(worker);
+    const blocks = 400_000;
+    const sequence = Uint32Array.from({ length: 2 * blocks }, () => random.below(2 ** 32));
+    index.apply(3, {
+      kind: 'stored',
+      hashes: sequence,
+      sequence,
+      parent: null,
+      tokens: new Uint32Array(0),
+      blockSize: 16,
+      lora: null,
+      salt: null,
+      extras: null,
+    });
+    index.addWorker(32);
+    expect(index.heldBlocks(3)).toBe(blocks);
+    index.apply(32, stored(['a', 'b'], [1, 2]));
+    index.clear(3);
+    index.assertConsistent();
+    expect([index.heldBlocks(3), index.heldBlocks(32)]).toEqual([0, 2]);
+    expect(index.bytes).toBeLessThan(50_000);
   });
 
   it('equals the naive twin after any events: duplicates, orphans, holes, clears, two handles for one block', () => {
