@@ -50,18 +50,20 @@ export interface SeededRun {
  * repeated with more requests: built-in workloads without a given number of requests get up to four times the usual
  * number. The highest good rate must also be good in the longest run. No rate above the bound is tried.
  * @param seeds at least one
+ * @param resolution factor between the rates that are told apart
  * @returns null if all requests arrive at once, since there is no rate then
  */
 export async function capacityOf(
   experiment: Pick<Experiment, 'execute' | 'progress'>,
   seeds: readonly SeededRun[],
+  resolution: number = CapacitySearch.resolution,
 ): Promise<Capacity | null> {
   const prober = new Prober(experiment, seeds);
   const { speedBound } = await prober.pool(1);
   if (!Number.isFinite(speedBound)) return null;
   const expected = seeds.length * probesExpected;
   experiment.progress.expect(expected);
-  const search = new CapacitySearch(speedBound);
+  const search = new CapacitySearch(speedBound, resolution);
   const judged = new Map<number, Judged>();
   const judge = async (speed: number, allowed: readonly number[]): Promise<void> => {
     const one = await prober.judge(speed, allowed);

@@ -23,6 +23,7 @@ import {
   addTokenizerFlag,
   addWorkloadFlags,
   list,
+  number,
   policyOption,
   seedOption,
   type TokenizerFlag,
@@ -34,6 +35,8 @@ interface Flags extends ClusterFlags, WorkloadFlags, TokenizerFlag, ExperimentFl
   readonly workloads: readonly string[];
   readonly policies: readonly PolicySpec[];
   readonly seeds: readonly number[];
+  /** Percent. */
+  readonly step?: number;
 }
 
 /** Result of one policy on one workload, over all seeds. */
@@ -48,7 +51,8 @@ export function labCapacityCommand(): Command {
     .description(`find the highest rate at which ${goodShareMin * 100} % of the requests are within the SLO`)
     .requiredOption('--workloads <list>', 'shipped workloads and trace files', list)
     .addOption(policyOption('--policies <list>', 'as in lab run --policy', ['round-robin', 'foresee']))
-    .addOption(seedOption(3));
+    .addOption(seedOption(3))
+    .option('--step <percent>', 'tell rates apart that differ by this (default: 2.4)', number(0.5, 10));
   addExperimentFlags(addTokenizerFlag(addWorkloadFlags(addClusterFlags(command))), 'lab-results');
   return command.action(sayingErrors(command, capacity));
 }
@@ -59,11 +63,12 @@ async function capacity(flags: Flags): Promise<void> {
     if (ownRatePerS === null) throw new LabError('no-rate', `workload ${name}: all requests arrive at once`);
   }
   const runs = workloads.map((workload) => flags.policies.map((policy) => seededRuns(workload, policy, flags)));
+  const resolution = flags.step === undefined ? undefined : 1 + flags.step / 100;
   await withExperiment(flags, async (experiment) => {
     const found = await mapWidth(workloads, experiment.width, (workload, at) =>
       Promise.all(
         flags.policies.map(async (policy, of): Promise<Found> => {
-          const result = await capacityOf(experiment, runs[at]![of]!);
+          const result = await capacityOf(experiment, runs[at]![of]!, resolution);
           return { workload: workload.name, policy: policy.text, capacity: result! };
         }),
       ),

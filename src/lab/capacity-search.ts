@@ -9,20 +9,23 @@ export class CapacitySearch {
   static readonly step = 1.1;
   /** Lowest rates in a row that must meet the condition before the way down ends. They span a factor of 1.33. */
   static readonly calmRates = 4;
-  /** Gaps at the edges are halved until this factor: a quarter of a step. */
+  /** Default resolution: a quarter of a step. */
   static readonly resolution: number = 1.1 ** (1 / 4);
   /** Most rates to try. The way down ends at a hundredth of the top. */
   static readonly asksMax = 80;
   static readonly #bottomShare = 0.01;
 
   readonly #top: number;
+  readonly #resolution: number;
   /** Rate -> whether it meets the condition. */
   readonly #outcomes = new Map<number, boolean>();
   #steps = 0;
   #asks = 0;
 
-  /** @param top highest rate to try */
-  constructor(top: number) {
+  /** @param top highest rate to try @param resolution gaps at the edges are halved until this factor, above 1 */
+  constructor(top: number, resolution: number = CapacitySearch.resolution) {
+    if (!(resolution > 1)) throw new RangeError(`resolution must be above 1, got ${resolution}`);
+    this.#resolution = resolution;
     if (!(top > 0) || !Number.isFinite(top)) throw new RangeError(`top must be a positive number, got ${top}`);
     this.#top = top;
   }
@@ -79,7 +82,7 @@ export class CapacitySearch {
   /** The middle of the gap above a rate, if the gap is too wide. Otherwise null. */
   #gapAt(tried: readonly [number, boolean][], from: number): number | null {
     const to = tried.find(([rate]) => rate > from)?.[0];
-    if (from === 0 || to === undefined || to / from <= CapacitySearch.resolution * (1 + 1e-9)) return null;
+    if (from === 0 || to === undefined || to / from <= this.#resolution * (1 + 1e-9)) return null;
     return Math.sqrt(from * to);
   }
 }

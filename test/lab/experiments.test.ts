@@ -96,6 +96,7 @@ describe('CapacitySearch', () => {
     expect(searched(all, () => true)).toHaveLength(CapacitySearch.calmRates);
     expect([all.low, all.high]).toEqual([1, null]);
     expect(() => new CapacitySearch(0)).toThrow(RangeError);
+    expect(() => new CapacitySearch(1, 1)).toThrow(RangeError);
   });
 });
 
