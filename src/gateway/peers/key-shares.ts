@@ -23,6 +23,8 @@ export type KeyName = string | null;
 const limitsVersion = 1;
 const keysMax = 4096;
 const nameLengthMax = 512;
+/** Keys of all other replicas together; a message beyond it is not read. */
+export const othersKeysMax = 262_144;
 const count = z.number().min(0).max(1e9);
 const tokenCount = z.number().min(0).max(1e15);
 const message = z.object({
@@ -65,6 +67,9 @@ export class KeyShares {
   read(bytes: Uint8Array, isHere: (replica: string) => boolean): boolean {
     const { data } = message.safeParse(parsed(bytes));
     if (data === undefined || !isHere(data.replica)) return false;
+    let others = data.keys.length;
+    for (const [replica, uses] of this.#others) if (replica !== data.replica) others += uses.size;
+    if (others > othersKeysMax) return false;
     const uses = data.keys.map(
       ([name, inFlight, lastMinute, asked], at) =>
         [name, { inFlight, lastMinute, lastMinuteTokens: data.tokens[at] ?? 0, asked }] as const,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/index.ts';
 import { KeyLimits } from '../../../src/gateway/http/key-limits.ts';
-import { KeyShares } from '../../../src/gateway/peers/key-shares.ts';
+import { KeyShares, othersKeysMax } from '../../../src/gateway/peers/key-shares.ts';
 
 const roundMs = 250;
 const none = {
@@ -179,4 +179,19 @@ describe('limits by key over several replicas', () => {
     }
     expect(shares.allowance(null, 10, 'inFlight')).toBe(5);
   });
+});
+
+it('reads the use of only so many keys of all other replicas together', () => {
+  const shares = new KeyShares('me', 1);
+  const uses = new Map(
+    Array.from({ length: 4096 }, (_, at) => [`k${at}`, { inFlight: 1, lastMinute: 0, lastMinuteTokens: 0, asked: 0 }]),
+  );
+  const read = (replica: string): boolean => shares.read(new KeyShares(replica, 1).write(uses), () => true);
+  const fit = othersKeysMax / uses.size;
+  for (let at = 0; at < fit; at++) expect(read(`r${at}`)).toBe(true);
+  expect(read('late')).toBe(false);
+  expect(read('r0')).toBe(true);
+  // Those that are gone make room.
+  shares.settle(new Map(), new Set(['r0', 'late']));
+  expect(read('late')).toBe(true);
 });
