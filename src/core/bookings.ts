@@ -4,7 +4,7 @@ import { assert } from './assert.ts';
 import type { Placements } from './choice/placements.ts';
 import type { Policy, PolicyRequest } from './choice/policy.ts';
 import type { HeldBlocks } from './held/held-blocks.ts';
-import type { ActiveBlocks, BookingRecord } from './ledger/active-blocks.ts';
+import type { ActiveBlocks, BookingHolder, BookingRecord } from './ledger/active-blocks.ts';
 import { BookingIds } from './ledger/booking-ids.ts';
 import type { SpeedModel } from './ledger/speed-model.ts';
 import { WholeAnswerProgress } from './ledger/whole-answer-progress.ts';
@@ -66,6 +66,12 @@ export class Bookings {
     record.uncachedTokens = uncachedTokens;
     this.#ids.opened(record, request.id);
     return record;
+  }
+
+  /** Has no effect if the booking has ended. */
+  setHolder(booking: Booking, holder: BookingHolder): void {
+    const record = this.#find(booking);
+    if (record) record.holder = holder;
   }
 
   /** Counts the load of an open booking, unless it is counted later. */
@@ -170,6 +176,7 @@ export class Bookings {
     } finally {
       this.counters.releasedBlocks += ledger.close(record);
       shared.observer?.ended(record);
+      record.holder?.bookingEnded();
     }
   }
 

@@ -13,7 +13,7 @@ import { type Policy, type PolicyRequest, policyRequestOf } from './choice/polic
 import { Predictions } from './choice/predictions.ts';
 import { HeldBlocks, nothingApplied } from './held/held-blocks.ts';
 import type { HeldCopy } from './held/held-copy.ts';
-import { ActiveBlocks, type BookingRecord } from './ledger/active-blocks.ts';
+import { ActiveBlocks, type BookingHolder, type BookingRecord } from './ledger/active-blocks.ts';
 import { SpeedModel } from './ledger/speed-model.ts';
 import { WorkerTable } from './ledger/worker-table.ts';
 import { Random } from './random.ts';
@@ -252,6 +252,11 @@ export class Router {
     }
     this.#counters.routed++;
     return { kind: 'routed', decision, bookings };
+  }
+
+  /** `holder` is told when the booking ends. */
+  setHolder(booking: Booking, holder: BookingHolder): void {
+    this.#bookings.setHolder(booking, holder);
   }
 
   /** With `bookAt: 'told'`: counts the load of the booking. Call it once, before the first token. */

@@ -225,8 +225,21 @@ describe('a burst of one tenant', () => {
       expect(new Set(await Promise.all(burst))).toEqual(new Set([200]));
       await atRest(gateway);
     };
-    return { held, calm, queues, end, answered: () => answered };
+    return { gateway, held, calm, queues, end, answered: () => answered };
   }
+
+  it('leaves workers free for others, whose requests are answered before any of the burst ends', async () => {
+    const { gateway, held, calm, queues, end, answered } = await withBurst({ tenantReserveS: 600 });
+    expect((await queues()).keptWorkers).toBe(1);
+    expect(held.length).toBeLessThan(enginesCount * runningMax);
+    for (let i = 0; i < 5; i++) expect(await calm()).toBe(200);
+    expect(answered()).toBe(0);
+    expect(await metric(gateway, 'kvoyant_tenant_reserve_workers{pool="fake"}')).toBe(1);
+    await end();
+    expect(await metric(gateway, 'kvoyant_tenant_reserve_held_total')).toBeGreaterThan(0);
+    const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: { keptWorkers: number }[] };
+    expect(decisions.some(({ keptWorkers }) => keptWorkers === 1)).toBe(true);
+  }, 60_000);
 
   it('fills all workers where none are kept free, and the others have their turn with the first that end', async () => {
     const { held, calm, queues, end, answered } = await withBurst({ tenantReserveS: 0 });

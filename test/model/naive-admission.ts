@@ -55,6 +55,8 @@ export class NaiveAdmission {
   readonly #keeping: NaiveKeeping | null;
   /** By name, what the reserve calls the request. */
   readonly #arrivals = new Map<number, number>();
+  /** Tenants of placed requests by name. */
+  readonly #placedOf = new Map<number, string>();
   #nowMs = 0;
   /** In the order in which they began to wait. */
   #flows: NaiveFlow[] = [];
@@ -139,6 +141,12 @@ export class NaiveAdmission {
   withdraw(name: number): void {
     this.#withdrawn(this.waiting.find((other) => other.name === name)!);
     this.#remove(name);
+  }
+
+  /** A placed request has ended. */
+  ended(name: number, nowMs: number): void {
+    const tenant = this.#placedOf.get(name)!;
+    this.#keeping?.reserve.ended(tenant, this.#arrivals.get(name)!, nowMs);
   }
 
   #withdrawn({ name, tenant }: NaiveApplicant): void {
@@ -238,6 +246,7 @@ export class NaiveAdmission {
       const worker = runnable.find((index) => this.workers[index]!.active === least)!;
       this.workers[worker]!.active += blocks;
       this.workers[worker]!.running += 1;
+      this.#placedOf.set(applicant.name, applicant.tenant);
       const { reserve, prefillMsOf } = this.#keeping ?? {};
       reserve?.placed(applicant.tenant, this.#arrivals.get(applicant.name)!, prefillMsOf!(blocks), this.#nowMs);
       return { kind: 'placed', worker };

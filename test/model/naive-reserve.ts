@@ -1,10 +1,11 @@
 // Naive twin of the tenant reserve: it keeps every step, and answers each question by going through all of them again.
 
 import type { reserveNumbers } from '../../src/core/admission/tenant-reserve.ts';
+import type { PoolRoom } from '../../src/core/ledger/worker-table.ts';
 
 export type ReserveNumbers = Readonly<Record<keyof typeof reserveNumbers, number>>;
 
-type Step = { readonly atMs: number; readonly workers: number } & (
+type Step = { readonly atMs: number; readonly room: PoolRoom } & (
   | { readonly kind: 'asked' }
   | {
       readonly kind: 'arrived';
@@ -14,7 +15,7 @@ type Step = { readonly atMs: number; readonly workers: number } & (
       readonly tokens: number;
     }
   | { readonly kind: 'placed'; readonly tenant: string; readonly arrival: number; readonly prefillMs: number }
-  | { readonly kind: 'withdrawn'; readonly tenant: string; readonly arrival: number }
+  | { readonly kind: 'withdrawn' | 'ended'; readonly tenant: string; readonly arrival: number }
 );
 
 interface Account {
@@ -25,6 +26,8 @@ interface Account {
   /** Work of the waiting requests by the step at which they arrived. */
   readonly waiting: Map<number, number>;
   excessMs: number;
+  /** Charged tokens of each request in flight. */
+  readonly inFlight: Map<number, number>;
   readonly placed: { readonly ms: number; readonly atMs: number }[];
   msPerToken: number;
   /** Null: it was a burst at the last refresh. */
@@ -33,49 +36,55 @@ interface Account {
 
 interface State {
   readonly accounts: Map<string, Account>;
-  workers: number;
+  room: PoolRoom;
   weights: number;
   refreshedMs: number;
   nowMs: number;
 }
+
+const noRoom: PoolRoom = { workers: 0, tokens: 0, requests: 0 };
 
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
 
 export class NaiveReserve {
   readonly #numbers: ReserveNumbers;
   readonly #keepMs: number;
-  readonly #workerCount: () => number;
+  readonly #roomNow: () => PoolRoom;
   readonly #steps: Step[] = [];
 
-  constructor(numbers: ReserveNumbers, keepMs: number, workerCount: () => number) {
+  constructor(numbers: ReserveNumbers, keepMs: number, roomNow: () => PoolRoom) {
     this.#numbers = numbers;
     this.#keepMs = keepMs;
-    this.#workerCount = workerCount;
+    this.#roomNow = roomNow;
   }
 
   /** @returns the arrival, to be passed to `placed` or `withdrawn` */
   arrived(tenant: string, weight: number, priority: number, tokens: number, atMs: number): number {
-    this.#steps.push({ kind: 'arrived', tenant, weight, priority, tokens, atMs, workers: this.#workerCount() });
+    this.#steps.push({ kind: 'arrived', tenant, weight, priority, tokens, atMs, room: this.#roomNow() });
     return this.#steps.length - 1;
   }
 
   placed(tenant: string, arrival: number, prefillMs: number, atMs: number): void {
-    this.#steps.push({ kind: 'placed', tenant, arrival, prefillMs, atMs, workers: 0 });
+    this.#steps.push({ kind: 'placed', tenant, arrival, prefillMs, atMs, room: noRoom });
   }
 
   withdrawn(tenant: string, arrival: number, atMs: number): void {
-    this.#steps.push({ kind: 'withdrawn', tenant, arrival, atMs, workers: 0 });
+    this.#steps.push({ kind: 'withdrawn', tenant, arrival, atMs, room: noRoom });
+  }
+
+  ended(tenant: string, arrival: number, atMs: number): void {
+    this.#steps.push({ kind: 'ended', tenant, arrival, atMs, room: noRoom });
   }
 
   keptFrom(tenant: string, priority: number, atMs: number): number {
-    this.#steps.push({ kind: 'asked', atMs, workers: this.#workerCount() });
+    this.#steps.push({ kind: 'asked', atMs, room: this.#roomNow() });
     const state = this.#replay();
     const account = state.accounts.get(tenant);
-    if (account === undefined || this.#isCalm(account, state)) return 0;
+    if (account === undefined || state.weights === 0 || this.#isCalm(account, state)) return 0;
     const others = [...state.accounts].flatMap(([name, { calm }]) =>
       name !== tenant && calm !== null && calm.priority <= priority ? [calm] : [],
     );
-    const allowed = Math.floor((state.workers * sum(others.map(({ weight }) => weight))) / state.weights);
+    const allowed = Math.floor((state.room.workers * sum(others.map(({ weight }) => weight))) / state.weights);
     const wanted = Math.ceil(sum(others.map(({ busy }) => busy)) / this.#numbers.busyShare - 1e-9);
     return Math.min(allowed, Math.max(1, wanted));
   }
@@ -83,7 +92,7 @@ export class NaiveReserve {
   #replay(): State {
     const { refreshMs, tokenGain, assumedMsPerToken, excessMsMax } = this.#numbers;
     const never = Number.NEGATIVE_INFINITY;
-    const state: State = { accounts: new Map(), workers: 0, weights: 0, refreshedMs: never, nowMs: 0 };
+    const state: State = { accounts: new Map(), room: noRoom, weights: 0, refreshedMs: never, nowMs: 0 };
     for (const [at, step] of this.#steps.entries()) {
       for (const account of state.accounts.values()) {
         const paid = (step.atMs - state.nowMs) * this.#pace(account, state);
@@ -91,27 +100,24 @@ export class NaiveReserve {
       }
       state.nowMs = step.atMs;
       const looks = step.kind === 'asked' || step.kind === 'arrived';
-      if (looks && state.nowMs - state.refreshedMs >= refreshMs) this.#refresh(state, step.workers);
+      if (looks && state.nowMs - state.refreshedMs >= refreshMs) this.#refresh(state, step.room);
       if (step.kind === 'asked') continue;
       const account = state.accounts.get(step.tenant) ?? newAccount();
       switch (step.kind) {
         case 'arrived':
           account.latestWeight = step.weight;
-          if (!state.accounts.has(step.tenant)) {
-            state.accounts.set(step.tenant, account);
-            account.lastMs = step.atMs;
-            this.#refresh(state, step.workers);
-          }
           account.priority = step.priority;
           account.lastMs = step.atMs;
+          state.accounts.set(step.tenant, account);
+          if (account.weight === 0) this.#refresh(state, step.room);
           account.waiting.set(at, step.tokens * (account.msPerToken || assumedMsPerToken));
           break;
         case 'placed': {
           account.waiting.delete(step.arrival);
+          account.inFlight.set(step.arrival, this.#tokensOf(step.arrival));
           const most = excessMsMax * this.#pace(account, state);
           account.excessMs = Math.min(account.excessMs + step.prefillMs, most);
-          const arrival = this.#steps[step.arrival]!;
-          const each = step.prefillMs / (arrival.kind === 'arrived' ? arrival.tokens : 0);
+          const each = step.prefillMs / this.#tokensOf(step.arrival);
           account.msPerToken += account.msPerToken === 0 ? each : (each - account.msPerToken) * tokenGain;
           account.placed.push({ ms: step.prefillMs, atMs: step.atMs });
           break;
@@ -119,20 +125,29 @@ export class NaiveReserve {
         case 'withdrawn':
           account.waiting.delete(step.arrival);
           break;
+        case 'ended':
+          account.inFlight.delete(step.arrival);
+          break;
       }
     }
     return state;
   }
 
-  #refresh(state: State, workers: number): void {
+  #tokensOf(arrival: number): number {
+    const step = this.#steps[arrival]!;
+    return step.kind === 'arrived' ? step.tokens : 0;
+  }
+
+  #refresh(state: State, room: PoolRoom): void {
     const { rateWindowMs } = this.#numbers;
     state.refreshedMs = state.nowMs;
     for (const [name, account] of state.accounts) {
-      const isDone = account.waiting.size === 0 && account.excessMs === 0;
-      if (isDone && state.nowMs - account.lastMs > this.#keepMs) state.accounts.delete(name);
-      else account.weight = account.latestWeight;
+      const hasNothing = account.waiting.size === 0 && account.excessMs === 0;
+      const isGone = hasNothing && state.nowMs - account.lastMs > this.#keepMs;
+      account.weight = isGone ? 0 : account.latestWeight;
+      if (isGone && account.inFlight.size === 0) state.accounts.delete(name);
     }
-    state.workers = workers;
+    state.room = room;
     state.weights = sum([...state.accounts.values()].map(({ weight }) => weight));
     for (const account of state.accounts.values()) {
       const { weight, priority, placed } = account;
@@ -141,13 +156,17 @@ export class NaiveReserve {
     }
   }
 
-  #pace({ weight }: Account, { workers, weights }: State): number {
-    return weights === 0 ? 0 : (weight / weights) * workers;
+  #pace({ weight }: Account, { room, weights }: State): number {
+    return weights === 0 ? 0 : (weight / weights) * room.workers;
   }
 
   #isCalm(account: Account, state: State): boolean {
     const { patienceMs, patienceRequests } = this.#numbers;
     const workers = this.#pace(account, state);
+    const { inFlight, weight } = account;
+    const { requests, tokens } = state.room;
+    const share = weight / state.weights;
+    if (inFlight.size > share * requests || sum(inFlight.values()) > share * tokens) return false;
     const work = sum(account.waiting.values()) + account.excessMs;
     return account.waiting.size <= patienceRequests * workers && work <= patienceMs * workers;
   }
@@ -156,6 +175,6 @@ export class NaiveReserve {
 function newAccount(): Account {
   return {
     ...{ weight: 0, latestWeight: 0, priority: 0, lastMs: 0, waiting: new Map<number, number>() },
-    ...{ excessMs: 0, placed: [], msPerToken: 0, calm: null },
+    ...{ excessMs: 0, inFlight: new Map<number, number>(), placed: [], msPerToken: 0, calm: null },
   };
 }

@@ -13,6 +13,7 @@
 
 import type { Routed } from '../choice/decision.ts';
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
+import type { PoolRoom } from '../ledger/worker-table.ts';
 import type { Router } from '../router.ts';
 import type { Held, Refused, RouteRequest, WorkerIndex } from '../types.ts';
 import { LanePlace } from './admission-lane.ts';
@@ -78,7 +79,7 @@ export interface AdmissionOptions {
   readonly tenantReserveMs?: number;
 }
 
-type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding' | 'freeWorkers'>;
+type AdmittingRouter = Pick<Router, 'admit' | 'counters' | 'lateBinding' | 'freeWorkers' | 'setHolder'>;
 
 /**
  * The queue of one router. It has no clock and no timer. The caller must call `drain` after every `onRoomChange` and
@@ -98,8 +99,8 @@ export class Admission<A extends Applicant> {
   constructor(router: AdmittingRouter, { waitingMax, tenantReserveMs = 0 }: AdmissionOptions) {
     this.#router = router;
     this.#waitingMax = waitingMax;
-    const workerCount = (): number => router.freeWorkers.routableCount();
-    this.#reserve = tenantReserveMs === 0 ? null : new TenantReserve(tenantReserveMs, workerCount);
+    const room = (): PoolRoom => router.freeWorkers.room();
+    this.#reserve = tenantReserveMs === 0 ? null : new TenantReserve(tenantReserveMs, room);
   }
 
   /** Number of waiting requests. */
@@ -232,7 +233,7 @@ export class Admission<A extends Applicant> {
     request: RouteRequest | null = null,
     planned: WorkerIndex | null = null,
   ): Admitted<A>['outcome'] | Held {
-    const { tenant, priority, tokens, workMs } = place;
+    const { tenant, priority, workMs } = place;
     const kept = this.#keptFrom(tenant, priority, nowMs);
     let outcome: Admitted<A>['outcome'] | Held;
     try {
@@ -240,11 +241,20 @@ export class Admission<A extends Applicant> {
     } catch (error) {
       outcome = { kind: 'failed', error };
     }
-    if (outcome.kind === 'routed')
-      this.#reserve?.placed(tenant, tokens, workMs, outcome.decision.predictedPrefillMs, nowMs);
+    if (outcome.kind === 'routed') this.#placed(place, outcome, nowMs);
     else if (outcome.kind !== 'held') this.#reserve?.withdrawn(tenant, workMs);
     else if (outcome.keptWorkers > 0) place.heldByReserve = true;
     return outcome;
+  }
+
+  #placed({ tenant, tokens, workMs }: LanePlace<A>, { decision, bookings }: Routed, nowMs: number): void {
+    const { predictedPrefillMs } = decision;
+    const eachTokens = Math.ceil(tokens / bookings.length);
+    this.#reserve?.placed(tenant, tokens, workMs, predictedPrefillMs, nowMs);
+    for (const booking of bookings) {
+      const holder = this.#reserve?.holderOf(tenant, eachTokens);
+      if (holder !== undefined) this.#router.setHolder(booking, holder);
+    }
   }
 
   #keptFrom(tenant: string, priority: number, nowMs: number): number {

@@ -8,9 +8,13 @@
 //
 // What a tenant has had beyond its share is predicted prefill time of its placed requests, paid off as fast as its share of
 // the workers would compute it (Virtual Clock, Zhang 1990). While that and its waiting requests exceed `patienceMs` of its
-// share, the tenant is a burst, and leaves the reserve free. So it is while more requests wait than `patienceRequests` for
-// each worker of its share, because long answers may fill the workers with little prefill. Nothing is kept free while
-// only one tenant is there.
+// share, the tenant is a burst, and leaves the reserve free. Because long answers may fill the workers with little prefill,
+// it is one too while its requests in flight have more than its share of the KV cache or of the requests that may run, or
+// while more of its requests wait than `patienceRequests` for each worker of its share. Nothing is kept free while only
+// one tenant is there.
+
+import type { BookingHolder } from '../ledger/active-blocks.ts';
+import type { PoolRoom } from '../ledger/worker-table.ts';
 
 /** Default of the time for which workers are kept free after a tenant's last request, in seconds. */
 export const tenantReserveSDefault = 30;
@@ -18,7 +22,7 @@ export const tenantReserveSDefault = 30;
 /** Numbers of the reserve, all times in ms. */
 export const reserveNumbers = {
   /** Share of their time that the kept workers spend on prefill. More fills the pool better, and delays others more. */
-  busyShare: 0.25,
+  busyShare: 0.2,
   /** A tenant within this much work of its share is no burst. */
   patienceMs: 1000,
   /** Nor is one with so many waiting requests for each worker of its share. */
@@ -40,15 +44,18 @@ const { refreshMs, assumedMsPerToken, tokenGain } = reserveNumbers;
 
 /** What a tenant has asked for. */
 class TenantUse {
-  /** As of the last refresh. */
-  weight: number;
+  /** As of the last refresh. 0: it is not there, or is there no longer. */
+  weight = 0;
   /** Of its latest request, like the priority. */
-  latestWeight: number;
+  latestWeight = 0;
   priority = 0;
   lastMs: number;
   /** Waiting requests, and their predicted work. */
   waiting = 0;
   waitingMs = 0;
+  /** Bookings in flight, and their tokens if they share none. */
+  bookings = 0;
+  bookedTokens = 0;
   /** Placed work beyond its share, as of `paidMs`. */
   excessMs = 0;
   paidMs: number;
@@ -62,9 +69,7 @@ class TenantUse {
   countedWorkers = 0;
   countedPriority = 0;
 
-  constructor(weight: number, nowMs: number) {
-    this.weight = weight;
-    this.latestWeight = weight;
+  constructor(nowMs: number) {
     this.lastMs = nowMs;
     this.paidMs = nowMs;
     this.placedMs = nowMs;
@@ -81,6 +86,24 @@ class TenantUse {
   }
 }
 
+/** A booking of a tenant. */
+class Holding implements BookingHolder {
+  readonly #use: TenantUse;
+  readonly #tokens: number;
+
+  constructor(use: TenantUse, tokens: number) {
+    this.#use = use;
+    this.#tokens = tokens;
+    use.bookings += 1;
+    use.bookedTokens += tokens;
+  }
+
+  bookingEnded(): void {
+    this.#use.bookings -= 1;
+    this.#use.bookedTokens -= this.#tokens;
+  }
+}
+
 /** The tenants within their share whose latest requests have one priority. */
 interface Level {
   weight: number;
@@ -90,21 +113,21 @@ interface Level {
 /** Every call is O(priorities) but for a refresh, O(tenants), every `refreshMs` or when a tenant appears. */
 export class TenantReserve {
   readonly #keepMs: number;
-  readonly #workerCount: () => number;
+  readonly #roomNow: () => PoolRoom;
   readonly #uses = new Map<string, TenantUse>();
   #refreshedMs = Number.NEGATIVE_INFINITY;
-  #workers = 0;
+  #room: PoolRoom = { workers: 0, tokens: 0, requests: 0 };
   #weights = 0;
   /** By priority. */
   readonly #levels = new Map<number, Level>();
 
   /**
    * @param keepMs workers are kept free for a tenant until this long after its last request
-   * @param workerCount workers that take requests
+   * @param room of the workers that take requests
    */
-  constructor(keepMs: number, workerCount: () => number) {
+  constructor(keepMs: number, room: () => PoolRoom) {
     this.#keepMs = keepMs;
-    this.#workerCount = workerCount;
+    this.#roomNow = room;
   }
 
   /** A request has arrived. @returns its predicted work, to be passed to `placed` or `withdrawn` once */
@@ -112,13 +135,13 @@ export class TenantReserve {
     this.#refresh(nowMs);
     let use = this.#uses.get(tenant);
     if (use === undefined) {
-      use = new TenantUse(weight, nowMs);
+      use = new TenantUse(nowMs);
       this.#uses.set(tenant, use);
-      this.#refreshAt(nowMs);
     }
     use.latestWeight = weight;
     use.priority = priority;
     use.lastMs = nowMs;
+    if (use.weight === 0) this.#refreshAt(nowMs);
     const workMs = tokens * (use.msPerToken || assumedMsPerToken);
     use.waiting += 1;
     use.waitingMs += workMs;
@@ -130,12 +153,17 @@ export class TenantReserve {
     const use = this.#uses.get(tenant)!;
     use.leave(workMs);
     const excessMs = this.#excessAt(use, nowMs) + prefillMs;
-    use.excessMs = Math.min(excessMs, excessMsMax * this.#shareOf(use));
+    use.excessMs = Math.min(excessMs, excessMsMax * this.#workersOf(use));
     use.paidMs = nowMs;
     const msPerToken = prefillMs / tokens;
     use.msPerToken = use.msPerToken === 0 ? msPerToken : use.msPerToken + (msPerToken - use.msPerToken) * tokenGain;
     use.busyWorkers = use.busyAt(nowMs) + prefillMs / rateWindowMs;
     use.placedMs = nowMs;
+  }
+
+  /** To be called for each booking of a placed request. @returns what must be told of its end */
+  holderOf(tenant: string, tokens: number): BookingHolder {
+    return new Holding(this.#uses.get(tenant)!, tokens);
   }
 
   /** The request has left without being placed. */
@@ -158,7 +186,7 @@ export class TenantReserve {
   }
 
   #keptFrom(use: TenantUse, priority: number, nowMs: number): number {
-    if (this.#isCalm(use, nowMs)) return 0;
+    if (this.#weights === 0 || this.#isCalm(use, nowMs)) return 0;
     let weight = 0;
     let busyWorkers = 0;
     for (const [of, level] of this.#levels) {
@@ -173,22 +201,25 @@ export class TenantReserve {
     }
     // Rounding errors of the sums must not add a worker.
     const neededWorkers = Math.max(1, Math.ceil(busyWorkers / busyShare - 1e-9));
-    return Math.min(Math.max(0, Math.floor((this.#workers * weight) / this.#weights)), neededWorkers);
+    return Math.min(Math.max(0, Math.floor((this.#room.workers * weight) / this.#weights)), neededWorkers);
   }
 
   /** Workers that are its share: so much work is done in a millisecond. */
-  #shareOf({ weight }: TenantUse): number {
-    return (weight / this.#weights) * this.#workers;
+  #workersOf({ weight }: TenantUse): number {
+    return this.#weights === 0 ? 0 : (weight / this.#weights) * this.#room.workers;
   }
 
   #excessAt(use: TenantUse, nowMs: number): number {
     if (use.excessMs === 0) return 0;
-    return Math.max(0, use.excessMs - (nowMs - use.paidMs) * this.#shareOf(use));
+    return Math.max(0, use.excessMs - (nowMs - use.paidMs) * this.#workersOf(use));
   }
 
   #isCalm(use: TenantUse, nowMs: number): boolean {
-    const shareWorkers = this.#shareOf(use);
+    const shareWorkers = this.#workersOf(use);
     if (use.waiting > patienceRequests * shareWorkers) return false;
+    const { workers, tokens, requests } = this.#room;
+    const share = shareWorkers / workers;
+    if (use.bookings > share * requests || use.bookedTokens > share * tokens) return false;
     return use.waitingMs + this.#excessAt(use, nowMs) <= patienceMs * shareWorkers;
   }
 
@@ -201,11 +232,11 @@ export class TenantReserve {
     for (const [tenant, use] of this.#uses) {
       use.excessMs = this.#excessAt(use, nowMs);
       use.paidMs = nowMs;
-      const isDone = use.waiting === 0 && use.excessMs === 0;
-      if (isDone && nowMs - use.lastMs > this.#keepMs) this.#uses.delete(tenant);
-      else use.weight = use.latestWeight;
+      const isGone = use.waiting === 0 && use.excessMs === 0 && nowMs - use.lastMs > this.#keepMs;
+      use.weight = isGone ? 0 : use.latestWeight;
+      if (isGone && use.bookings === 0) this.#uses.delete(tenant);
     }
-    this.#workers = this.#workerCount();
+    this.#room = this.#roomNow();
     this.#weights = 0;
     for (const { weight } of this.#uses.values()) this.#weights += weight;
     this.#levels.clear();

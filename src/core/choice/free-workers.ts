@@ -11,7 +11,7 @@
 // routers keep the same ones, and the same ones as before: the others' prefixes stay cached there.
 
 import { blocksOf, tailTokensOf } from '../ledger/active-blocks.ts';
-import type { WorkerTable } from '../ledger/worker-table.ts';
+import type { PoolRoom, WorkerTable } from '../ledger/worker-table.ts';
 import type { Held, RouteRequest, WorkerIndex } from '../types.ts';
 import type { Candidates } from './candidates.ts';
 import { hashesOf } from './placements.ts';
@@ -47,9 +47,9 @@ export class FreeWorkers {
     return null;
   }
 
-  /** Workers that take requests. O(workers) */
-  routableCount(): number {
-    return this.#workers.routableCount();
+  /** What the workers that take requests have room for. O(workers) */
+  room(): PoolRoom {
+    return this.#workers.room();
   }
 
   /** At least one candidate is not kept, and none is if the request is too large for those that are not. */
@@ -57,7 +57,7 @@ export class FreeWorkers {
     const { count, worker } = this.#candidates;
     if (this.#kept.length < count) this.#kept = new Uint8Array(2 * count);
     this.#kept.fill(0, 0, count);
-    const routable = keptWorkers === 0 ? 1 : this.routableCount();
+    const routable = keptWorkers === 0 ? 1 : this.#workers.routableCount();
     const kept = Math.min(count - 1, Math.floor((keptWorkers * count) / routable));
     this.#candidates.keptWorkers = kept;
     if (kept === 0) return;

@@ -6,6 +6,11 @@ import type { BlockHashes, Booking, Prompt, RouteRequest, WorkerIndex } from '..
 import type { QueuedPrefill } from './prefill-queues.ts';
 import type { WorkerTable } from './worker-table.ts';
 
+/** Is told when a booking ends, in the same step. */
+export interface BookingHolder {
+  bookingEnded(): void;
+}
+
 /** One prompt in flight. Records are reused; a booking carries the generation of its record. */
 export class BookingRecord {
   readonly slot: number;
@@ -41,6 +46,7 @@ export class BookingRecord {
   nextDueMs = 0;
   maxOutputTokens = 0;
   id: string | undefined = undefined;
+  holder: BookingHolder | null = null;
   /** Output tokens of each sequence. */
   outputTokens: number[] = [];
   /** Blocks that belong to this booking only (prompt tail and output), summed over its sequences. */
@@ -149,6 +155,7 @@ export class ActiveBlocks {
     record.announced = !unannounced;
     record.maxOutputTokens = maxOutputTokens ?? Number.POSITIVE_INFINITY;
     record.id = undefined;
+    record.holder = null;
     record.outputTokens.length = 0;
     for (let i = 0; i < sequences; i++) record.outputTokens.push(0);
     record.ownBlocks = 0;

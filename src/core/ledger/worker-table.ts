@@ -3,6 +3,15 @@
 import { assert } from '../assert.ts';
 import type { IndexSource, WorkerIndex, WorkerSpec } from '../types.ts';
 
+/** What the workers of a pool have room for together. */
+export interface PoolRoom {
+  readonly workers: number;
+  /** KV capacity. */
+  readonly tokens: number;
+  /** Requests that may run. */
+  readonly requests: number;
+}
+
 /**
  * Columns by dense worker index. The index of a removed worker is reused with a higher incarnation. Loops run to
  * `count`; removed workers keep their entries, with `live` 0.
@@ -117,6 +126,20 @@ export class WorkerTable {
     let routable = 0;
     for (let worker = 0; worker < this.count; worker++) routable += this.routable[worker]!;
     return routable;
+  }
+
+  /** What the workers that take requests have room for; Infinity where it is not known of all. O(workers) */
+  room(): PoolRoom {
+    let workers = 0;
+    let tokens = 0;
+    let requests = 0;
+    for (let worker = 0; worker < this.count; worker++) {
+      if (this.routable[worker] === 0) continue;
+      workers++;
+      tokens += this.knownCapacityBlocks[worker]! * this.blockSize[worker]!;
+      requests += this.runningRequestsMax[worker]!;
+    }
+    return { workers, tokens, requests };
   }
 
   /** Distinct block sizes of the live workers. */

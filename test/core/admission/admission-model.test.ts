@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { quantumTokens } from '../../../src/core/admission/fair-queue.ts';
 import { reserveNumbers } from '../../../src/core/admission/tenant-reserve.ts';
 import type { Waiting } from '../../../src/core/index.ts';
-import { WorkerTable } from '../../../src/core/ledger/worker-table.ts';
+import { type PoolRoom, WorkerTable } from '../../../src/core/ledger/worker-table.ts';
 import { NaiveAdmission, type NaivePlaced } from '../../model/naive-admission.ts';
 import { NaiveReserve } from '../../model/naive-reserve.ts';
 import { applicant, harnessOf, type Named, ownPrompt } from './admission-harness.ts';
@@ -71,7 +71,7 @@ const command = fc.oneof(
 function twinOf(harness: ReturnType<typeof harnessOf>, tenantReserveMs: number): NaiveAdmission {
   const order = new WorkerTable();
   for (const index of everyWorker) order.add({ id: `w${index}`, blockSize: 4, capacityBlocks: 1, source: 'events' });
-  const routable = (): number => harness.router.loads().filter((load) => load.routable).length;
+  const room = (): PoolRoom => harness.router.freeWorkers.room();
   const unlimited = { capacity: 10, runningMax: Number.POSITIVE_INFINITY, routable: true, active: 0, running: 0 };
   return new NaiveAdmission(
     everyWorker.map(() => ({ ...unlimited })),
@@ -81,7 +81,7 @@ function twinOf(harness: ReturnType<typeof harnessOf>, tenantReserveMs: number):
     tenantReserveMs === 0
       ? null
       : {
-          reserve: new NaiveReserve(reserveNumbers, tenantReserveMs, routable),
+          reserve: new NaiveReserve(reserveNumbers, tenantReserveMs, room),
           order: order.inHashOrder(),
           prefillMsOf: (blocks) => blocks * blockTokens * reserveNumbers.assumedMsPerToken,
         },
@@ -115,6 +115,7 @@ describe.each([0, 200, 30_000])('Admission with a tenant reserve of %d ms', (ten
           const worker = twin.workers[at.get(name)!]!;
           worker.active -= blocksOf.get(name)!;
           worker.running -= 1;
+          twin.ended(name, nowMs);
         };
         const settle = (): void => {
           const placed = twin.drain(nowMs);

@@ -3,6 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { reserveNumbers, TenantReserve } from '../../../src/core/admission/tenant-reserve.ts';
+import type { BookingHolder } from '../../../src/core/ledger/active-blocks.ts';
+import type { PoolRoom } from '../../../src/core/ledger/worker-table.ts';
 import { NaiveReserve } from '../../model/naive-reserve.ts';
 
 const keepMs = 2000;
@@ -24,6 +26,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('place' as const), pick: fc.nat(1000), ms: fc.constantFrom(1, 30, 700) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('withdraw' as const), pick: fc.nat(1000) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('end' as const), pick: fc.nat(1000) }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -51,12 +54,14 @@ describe('TenantReserve', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         let workers = 8;
+        const room = (): PoolRoom => ({ workers, tokens: 20_000 * workers, requests: 2 * workers });
         let nowMs = 0;
-        const reserve = new TenantReserve(keepMs, () => workers);
-        const twin = new NaiveReserve(reserveNumbers, keepMs, () => workers);
+        const reserve = new TenantReserve(keepMs, room);
+        const twin = new NaiveReserve(reserveNumbers, keepMs, room);
         const waiting: Waiting[] = [];
-        const take = (pick: number): Waiting | undefined =>
-          waiting.length === 0 ? undefined : waiting.splice(pick % waiting.length, 1)[0];
+        const inFlight: (Waiting & { readonly holder: BookingHolder })[] = [];
+        const take = <T>(from: T[], pick: number): T | undefined =>
+          from.length === 0 ? undefined : from.splice(pick % from.length, 1)[0];
         for (const one of steps) {
           switch (one.kind) {
             case 'arrive': {
@@ -66,14 +71,22 @@ describe('TenantReserve', () => {
               break;
             }
             case 'place': {
-              const placed = take(one.pick);
+              const placed = take(waiting, one.pick);
               if (placed === undefined) break;
               reserve.placed(placed.tenant, placed.tokens, placed.workMs, one.ms, nowMs);
               twin.placed(placed.tenant, placed.arrival, one.ms, nowMs);
+              inFlight.push({ ...placed, holder: reserve.holderOf(placed.tenant, placed.tokens) });
+              break;
+            }
+            case 'end': {
+              const ended = take(inFlight, one.pick);
+              if (ended === undefined) break;
+              ended.holder.bookingEnded();
+              twin.ended(ended.tenant, ended.arrival, nowMs);
               break;
             }
             case 'withdraw': {
-              const gone = take(one.pick);
+              const gone = take(waiting, one.pick);
               if (gone === undefined) break;
               reserve.withdrawn(gone.tenant, gone.workMs);
               twin.withdrawn(gone.tenant, gone.arrival, nowMs);
@@ -100,7 +113,7 @@ describe('TenantReserve', () => {
 
   /** @returns one of whom `calm` asked for a little, and `burst` for a lot */
   function withBurst(workers: number, calmPriority = 0, weights = { calm: 1, burst: 1 }) {
-    const reserve = new TenantReserve(keepMs, () => workers);
+    const reserve = new TenantReserve(keepMs, () => ({ workers, tokens: 100_000 * workers, requests: 10 * workers }));
     const calm = (nowMs: number, ms = 50): void => {
       const workMs = reserve.arrived('calm', weights.calm, calmPriority, 500, nowMs);
       reserve.placed('calm', 500, workMs, ms, nowMs);
@@ -128,6 +141,28 @@ describe('TenantReserve', () => {
     expect(reserve.keptFrom('burst', 0, 10)).toBe(1);
     for (let nowMs = 500; nowMs <= 9500; nowMs += 500) calm(nowMs);
     expect(reserve.keptFrom('burst', 0, 9500)).toBe(0);
+  });
+
+  it('keeps workers free from a tenant whose requests in flight have more than its share of the room', () => {
+    const { reserve, calm } = withBurst(8);
+    calm(0);
+    const kept = (): number => reserve.keptFrom('burst', 0, 1000);
+    const place = (tokens: number): BookingHolder => {
+      reserve.placed('burst', tokens, reserve.arrived('burst', 1, 0, tokens, 0), 1, 0);
+      return reserve.holderOf('burst', tokens);
+    };
+    const small = Array.from({ length: 40 }, () => place(100));
+    expect(kept()).toBe(0);
+    small.push(place(100));
+    expect(kept()).toBe(1);
+    for (const one of small) one.bookingEnded();
+    expect(kept()).toBe(0);
+    const large = [place(399_999), place(1)];
+    expect(kept()).toBe(0);
+    place(1);
+    expect(kept()).toBe(1);
+    for (const one of large) one.bookingEnded();
+    expect(kept()).toBe(0);
   });
 
   it('keeps more free the more the others ask for, but leaves a burst its share', () => {
