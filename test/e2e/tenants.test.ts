@@ -191,6 +191,8 @@ describe('a burst of one tenant', () => {
     const gateway = await harness.gateway(
       {
         workers: engines.map(({ url }) => `${url},running-max=${runningMax}`),
+        // Spreads what comes before the tenant is a burst evenly, however slow the machine is.
+        policy: 'least-requests',
         tenants: ['burst', 'calm'],
         apiKeys: [keyOf('b', 'burst'), keyOf('c', 'calm')],
         ...options,
@@ -198,17 +200,17 @@ describe('a burst of one tenant', () => {
       enginesCount,
     );
     let nextPrompt = 1;
-    const send = async (name: string, maxTokens: number): Promise<number> => {
+    const send = async (name: string, promptTokens: number, maxTokens: number): Promise<number> => {
       const number = nextPrompt++;
-      const prompt = Array.from({ length: 2000 }, (_, i) => (number * 131 + i * 7) % 50_000);
+      const prompt = Array.from({ length: promptTokens }, (_, i) => (number * 131 + i * 7) % 50_000);
       const body = { model: 'fake', prompt, max_tokens: maxTokens, stream: true };
       return (await post(gateway, '/v1/completions', body, bearer(name))).status;
     };
-    const calm = (): Promise<number> => send('c', 1);
+    const calm = (): Promise<number> => send('c', 16, 1);
     expect(await calm()).toBe(200);
     let answered = 0;
     const burst = Array.from({ length: burstCount }, async () => {
-      const status = await send('b', 100);
+      const status = await send('b', 2000, 100);
       answered += 1;
       return status;
     });

@@ -210,13 +210,16 @@ export class NaiveAdmission {
     return last.priority < newcomer.priority ? 'full' : last;
   }
 
-  /** The last of those that may take it, the same share of them as of all. */
+  /** Those among the last of all; if these are all that may take it, the same share of them. */
   #keptOf(applicant: NaiveApplicant, eligible: readonly number[]): readonly number[] {
     const keptOfAll = this.#keptFrom(applicant);
     if (keptOfAll === 0) return [];
     const routable = this.workers.filter((worker) => worker.routable).length;
-    const count = Math.min(eligible.length - 1, Math.floor((keptOfAll * eligible.length) / routable));
-    const inOrder = this.#keeping!.order.filter((index) => eligible.includes(index));
+    const all = this.#keeping!.order.filter((index) => this.workers[index]!.routable);
+    const inOrder = all.filter((index) => eligible.includes(index));
+    const among = all.slice(all.length - keptOfAll).filter((index) => eligible.includes(index)).length;
+    const share = Math.min(eligible.length - 1, Math.floor((keptOfAll / routable) * eligible.length));
+    const count = among < eligible.length ? among : share;
     const fits = (index: number): boolean => applicant.blocks <= this.workers[index]!.capacity;
     const kept = inOrder.slice(inOrder.length - count);
     const others = inOrder.slice(0, inOrder.length - count);

@@ -33,7 +33,8 @@ export class FreeWorkers {
    * Keeps only the candidates that are not closed and may run one more request. O(workers), or O(workers x prompts) if
    * none has room.
    * @param closed workers whose room is reserved for requests ahead
-   * @param keptWorkers of all routable workers, how many the request leaves free; of its candidates the same share
+   * @param keptWorkers of all routable workers, how many the request leaves free; if all of its candidates were among
+   *   them, the same share of its candidates
    * @returns null, or `held` if no candidate has room; then the candidates are unchanged
    */
   narrow(request: RouteRequest, closed: ReadonlySet<WorkerIndex>, keptWorkers: number): Held | null {
@@ -57,23 +58,35 @@ export class FreeWorkers {
     const { count, worker } = this.#candidates;
     if (this.#kept.length < count) this.#kept = new Uint8Array(2 * count);
     this.#kept.fill(0, 0, count);
-    const routable = keptWorkers === 0 ? 1 : this.#workers.routableCount();
-    const kept = Math.min(count - 1, Math.floor((keptWorkers * count) / routable));
-    this.#candidates.keptWorkers = kept;
-    if (kept === 0) return;
+    this.#candidates.keptWorkers = 0;
+    if (keptWorkers === 0) return;
     if (this.#rowOf.length < this.#workers.count) this.#rowOf = new Int32Array(2 * this.#workers.count);
     this.#rowOf.fill(-1);
     for (let i = 0; i < count; i++) this.#rowOf[worker[i]!] = i;
-    const order = this.#workers.inHashOrder();
-    for (let at = order.length - 1, left = kept; left > 0; at--) {
-      const row = this.#rowOf[order[at]!]!;
-      if (row < 0) continue;
-      this.#kept[row] = 1;
-      left--;
+    this.#markLast(keptWorkers, false);
+    if (this.#candidates.keptWorkers === count) {
+      this.#kept.fill(0, 0, count);
+      const share = keptWorkers / this.#workers.routableCount();
+      this.#markLast(Math.min(count - 1, Math.floor(share * count)), true);
     }
     if (this.#fitsSome(request, 0) || !this.#fitsSome(request, 1)) return;
     this.#kept.fill(0, 0, count);
     this.#candidates.keptWorkers = 0;
+  }
+
+  /** Marks the candidates among the last workers. @param ofCandidates count candidates only, not all that take requests */
+  #markLast(workers: number, ofCandidates: boolean): void {
+    const order = this.#workers.inHashOrder();
+    let kept = 0;
+    for (let at = order.length - 1, left = workers; left > 0 && at >= 0; at--) {
+      const row = this.#rowOf[order[at]!]!;
+      if (ofCandidates ? row < 0 : this.#workers.routable[order[at]!] === 0) continue;
+      left--;
+      if (row < 0) continue;
+      this.#kept[row] = 1;
+      kept++;
+    }
+    this.#candidates.keptWorkers = kept;
   }
 
   /** @returns how many candidates are open */

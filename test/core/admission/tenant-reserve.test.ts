@@ -172,7 +172,7 @@ describe('TenantReserve', () => {
       burst(60_000);
       return reserve.keptFrom('burst', 0, 60_100);
     };
-    // 0.6 workers busy at 25 % are 3.
+    // Averaged, 0.52 workers are busy: at 20 % these are 3.
     expect(kept({ calm: 1, burst: 1 })).toBe(3);
     expect(kept({ calm: 1, burst: 3 })).toBe(2);
     expect(kept({ calm: 1, burst: 7 })).toBe(1);
