@@ -9,7 +9,7 @@ import { atRest, endAll, getText, type Program, restartSim, startGateway, startS
 
 const engineCount = size(4, 3);
 const streamCount = size(300, 30);
-const outputTokens = 60;
+const outputTokens = size(200, 80);
 const model = 'scripted';
 /** Exact token ids of the built-in vocabulary. */
 const idPrompt = [9906, 1917, 11, 420, 374, 264, 1296];
@@ -115,7 +115,7 @@ describe('with continue, streams of an engine that is killed go on at others', (
     const beforehand = chunkCount;
     const answers = Promise.all(Array.from({ length: streamCount }, (_, i) => ask(under.url, i)));
     // Every stream has a few tokens on average, and is far from its end.
-    await eventually(() => chunkCount - beforehand >= 5 * streamCount, 30_000);
+    await eventually(() => chunkCount - beforehand >= 3 * streamCount, 30_000);
     engines[0]!.signal('SIGKILL');
     const told = await answers;
     for (const [i, { text, finish, ids, roles, usage }] of told.entries()) {

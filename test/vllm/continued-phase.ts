@@ -5,9 +5,9 @@ import type { EngineUnderTest, Stage } from './engine-under-test.ts';
 import type { GatewayProcess } from './gateway-process.ts';
 import type { Verdict } from './verdict-table.ts';
 
-const outputTokens = 64;
+const outputTokens = 400;
 /** Tokens of a stream of the victim before it is killed. */
-const tokensBefore = 16;
+const tokensBefore = 8;
 const backMsMax = 120_000;
 
 /** @param gateway with `--continue` */
