@@ -6,6 +6,7 @@ import { reserveNumbers, TenantReserve } from '../../../src/core/admission/tenan
 import type { BookingHolder } from '../../../src/core/ledger/active-blocks.ts';
 import type { PoolRoom } from '../../../src/core/ledger/worker-table.ts';
 import { NaiveReserve } from '../../model/naive-reserve.ts';
+import { type AdmissionHarness, applicant, harnessOf } from './admission-harness.ts';
 
 const keepMs = 2000;
 const tenants = ['a', 'b', 'c', 'd'] as const;
@@ -196,5 +197,44 @@ describe('TenantReserve', () => {
       burst(0);
       expect(reserve.keptFrom('burst', 0, 100)).toBe(0);
     }
+  });
+});
+
+describe('a burst in the admission queue', () => {
+  const workers = Array.from({ length: 4 }, () => ({ capacityBlocks: 1000, runningRequestsMax: 4 }));
+  const calm = (name: number) => ({ ...applicant(name, 1), tenant: 'calm' });
+
+  function withBurst(tenantReserveMs: number): AdmissionHarness {
+    const harness = harnessOf(workers, 100, undefined, tenantReserveMs);
+    harness.enter(calm(0));
+    harness.release(0);
+    for (let name = 1; name <= 60; name++) {
+      harness.enter({ ...applicant(name, 10), tenant: 'burst' });
+      harness.drain();
+    }
+    return harness;
+  }
+
+  it('leaves a worker for another tenant, whose requests are placed although none of the burst ends', () => {
+    const harness = withBurst(30_000);
+    expect(harness.admission.keptWorkers(0)).toBe(1);
+    expect(harness.live.size).toBeLessThan(16);
+    for (let name = 100; name < 105; name++) {
+      expect(harness.enter(calm(name))).toBe('waiting');
+      expect(harness.drain().map(([placed]) => placed)).toEqual([name]);
+      harness.release(name);
+      expect(harness.drain()).toEqual([]);
+    }
+    while (harness.live.size > 0) {
+      for (const name of [...harness.live.keys()]) harness.release(name);
+      harness.drain();
+    }
+    expect([harness.admission.waiting, harness.admission.keptWorkers(0)]).toEqual([0, 0]);
+  });
+
+  it('fills all workers without a reserve', () => {
+    const harness = withBurst(0);
+    expect([harness.live.size, harness.admission.keptWorkers(0)]).toEqual([16, 0]);
+    expect([harness.enter(calm(100)), harness.drain()]).toEqual(['waiting', []]);
   });
 });
