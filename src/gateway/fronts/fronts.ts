@@ -11,7 +11,7 @@ import { takeProven } from '../http/client-certificates.ts';
 import { handleClient } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { take } from '../http/http-failure.ts';
-import { type ListenPlace, listen } from '../http/listening.ts';
+import { acceptWaiting, type ListenPlace, listen } from '../http/listening.ts';
 import { until } from '../until.ts';
 import { figuresIntervalMs } from './front-handover.ts';
 import type { FrontFigures, FrontSettings } from './front-messages.ts';
@@ -136,6 +136,7 @@ export class Fronts {
 
   /** Answers may finish within the grace period. @returns how many were broken off */
   async close(graceMs: number): Promise<number> {
+    if (this.listening) await acceptWaiting(this.#acceptor);
     this.#stopping = true;
     this.#acceptor.close();
     const fronts = [...this.#fronts];

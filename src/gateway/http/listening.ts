@@ -17,6 +17,10 @@ const backlogMax = 4096;
 const idleSweepMs = 50;
 /** Time for clients to receive the end of a broken-off answer. */
 const farewellMsMax = 200;
+/** Time without a new connection after which a listener may close. */
+const calmMs = 20;
+/** Time to accept what waits in the backlog when the listener closes. */
+const lastAcceptsMsMax = 1000;
 
 /** @throws ConfigError with advice if the address can't be used */
 export async function listenForOperators(
@@ -85,16 +89,37 @@ export function urlOf(secure: boolean, host: string, port: number): string {
 }
 
 /**
+ * Resolves once no connection has come for `calmMs`: closing a listener resets those in its backlog, which a busy process
+ * has not seen yet. Clients that go on connecting are served for `lastAcceptsMsMax`.
+ */
+export async function acceptWaiting(server: NetServer): Promise<void> {
+  const endMs = performance.now() + lastAcceptsMsMax;
+  let accepted = 0;
+  const count = (): void => {
+    accepted += 1;
+  };
+  server.on('connection', count);
+  for (let seen = -1; seen !== accepted && performance.now() < endMs; ) {
+    seen = accepted;
+    await new Promise((resolve) => setTimeout(resolve, calmMs));
+    // A late timer comes before the sockets of its turn.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  server.off('connection', count);
+}
+
+/**
  * Resolves when all connections are closed. A server that does not listen is only rid of its connections.
  * @param graceOver called if connections are left after `graceMs`; its output gets `farewellMsMax` to arrive
  */
-export function closeServer(
+export async function closeServer(
   server: Server | TlsServer,
   slots: ConnectionSlots,
   graceMs: number,
   graceOver: () => void,
 ): Promise<void> {
-  return new Promise((resolve) => {
+  if (server.listening) await acceptWaiting(server);
+  await new Promise<void>((resolve) => {
     const done = (): void => {
       clearInterval(sweep);
       clearTimeout(timer);
