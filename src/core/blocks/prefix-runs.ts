@@ -35,7 +35,10 @@ export class Run {
 export class PrefixRuns {
   /** Blocks that the last `insert` added for its worker. */
   insertedBlocks = 0;
-  /** First block of a run -> run id. */
+  /**
+   * Parent and first block of a run -> run id. Not the block alone: other routers' chains may be no chains, and the same
+   * hash at two places would lead a walk back to where it came from.
+   */
   readonly #byFirst = new HashTable(1);
   readonly #runs: (Run | undefined)[] = [];
   readonly #freeIds: number[] = [];
@@ -55,7 +58,7 @@ export class PrefixRuns {
     let at = 0;
     let added = 0;
     while (at < count) {
-      let run = this.#starting(sequence, at);
+      let run = this.#below(last, sequence, at);
       if (!run) {
         run = this.#attach(new Run(sequence, at, count, last));
       } else {
@@ -91,7 +94,7 @@ export class PrefixRuns {
 
   /** Whether any chain begins like this one. O(1) */
   hasStart({ sequence, count }: BlockHashes): boolean {
-    return count > 0 && this.#byFirst.find(sequence[0]!, sequence[1]!) >= 0;
+    return count > 0 && this.#below(null, sequence, 0) !== undefined;
   }
 
   /**
@@ -101,8 +104,9 @@ export class PrefixRuns {
   raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, blocksUpTo: readonly number[] | null): void {
     const { sequence, count } = hashes;
     let at = 0;
+    let above: Run | null = null;
     while (at < count) {
-      const run = this.#starting(sequence, at);
+      const run: Run | undefined = this.#below(above, sequence, at);
       if (!run) return;
       const matched = matchLength(run, sequence, count);
       const blocks = blocksUpTo === null ? at + matched : blocksUpTo[at + matched - 1]!;
@@ -110,6 +114,7 @@ export class PrefixRuns {
       for (let i = 0; i < workers.length; i++) if (blocks > out[workers[i]!]!) out[workers[i]!] = blocks;
       if (matched < run.end - run.start) return;
       at = run.end;
+      above = run;
     }
   }
 
@@ -119,14 +124,16 @@ export class PrefixRuns {
   addLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
     const { sequence, count } = hashes;
     let at = 0;
+    let above: Run | null = null;
     while (at < count) {
-      const run = this.#starting(sequence, at);
+      const run: Run | undefined = this.#below(above, sequence, at);
       if (!run) return;
       const matched = matchLength(run, sequence, count);
       const workers = run.workers;
       for (let i = 0; i < workers.length; i++) out[workers[i]!] = out[workers[i]!]! + matched;
       if (matched < run.end - run.start) return;
       at = run.end;
+      above = run;
     }
   }
 
@@ -150,18 +157,25 @@ export class PrefixRuns {
         'a worker of a run has chains in it',
       );
       assert(run.start < run.end, 'a run has blocks');
-      assert(this.#starting(run.sequence, run.start) === run, 'a run is found by its first block');
+      assert(this.#below(run.parent, run.sequence, run.start) === run, 'a run is found below its parent');
       assert(run.start === (run.parent?.end ?? 0), 'a run starts where its parent ends');
       const below = run.children.reduce((sum, child) => sum + child.total, 0);
       assert(below <= run.total, 'chains below a run pass through it');
-      assert(run.children.length !== 1 || below < run.total, 'a run with one child and no end of a chain is merged');
+      const [child] = run.children;
+      const isChain = child !== undefined && sameBlock(child.sequence, run.sequence, run.start);
+      assert(
+        run.children.length !== 1 || below < run.total || !isChain,
+        'a run with one child and no end of a chain is merged',
+      );
     }
-    assert(seen === this.#byFirst.size, 'every run is found by its first block');
+    assert(seen === this.#byFirst.size, 'every run is found below its parent');
   }
 
-  #starting(sequence: Uint32Array, block: number): Run | undefined {
-    const at = this.#byFirst.find(sequence[2 * block]!, sequence[2 * block + 1]!);
-    return at < 0 ? undefined : this.#runs[this.#byFirst.slots[at + 2]!];
+  /** The run below `parent` that starts with a block of the sequence. */
+  #below(parent: Run | null, sequence: Uint32Array, block: number): Run | undefined {
+    const at = this.#byFirst.find((sequence[2 * block]! ^ saltOf(parent)) >>> 0, sequence[2 * block + 1]!);
+    const run = at < 0 ? undefined : this.#runs[this.#byFirst.slots[at + 2]!];
+    return run?.parent === parent ? run : undefined;
   }
 
   #attach(run: Run): Run {
@@ -173,13 +187,14 @@ export class PrefixRuns {
   }
 
   #pointFirst(run: Run): void {
-    const at = this.#byFirst.insert(run.sequence[2 * run.start]!, run.sequence[2 * run.start + 1]!);
+    const { parent, sequence, start } = run;
+    const at = this.#byFirst.insert((sequence[2 * start]! ^ saltOf(parent)) >>> 0, sequence[2 * start + 1]!);
     this.#byFirst.slots[at + 2] = run.id;
   }
 
-  #forgetFirst(run: Run): void {
-    const at = this.#byFirst.find(run.sequence[2 * run.start]!, run.sequence[2 * run.start + 1]!);
-    assert(at >= 0, 'a run is found by its first block');
+  #forgetFirst({ parent, sequence, start }: Run): void {
+    const at = this.#byFirst.find((sequence[2 * start]! ^ saltOf(parent)) >>> 0, sequence[2 * start + 1]!);
+    assert(at >= 0, 'a run is found below its parent');
     this.#byFirst.remove(at);
   }
 
@@ -217,6 +232,7 @@ export class PrefixRuns {
     upper.workers.push(...lower.workers);
     upper.counts.push(...lower.counts);
     upper.children.push(lower);
+    // Its key, below the same parent, is the upper part's now.
     lower.parent = upper;
     lower.childIndex = 0;
     lower.start = at;
@@ -228,6 +244,8 @@ export class PrefixRuns {
   #mergeDown(upper: Run): void {
     const child = upper.children[0];
     if (upper.children.length !== 1 || !child || child.total !== upper.total) return;
+    // Unless they are no chains: then the child would have a key that another run may have.
+    if (!sameBlock(child.sequence, upper.sequence, upper.start)) return;
     this.#forgetFirst(child);
     this.#free(upper);
     child.start = upper.start;
@@ -236,6 +254,11 @@ export class PrefixRuns {
     if (upper.parent) upper.parent.children[upper.childIndex] = child;
     this.#pointFirst(child);
   }
+}
+
+/** Differs between parents. */
+function saltOf(parent: Run | null): number {
+  return parent === null ? 0 : Math.imul(parent.id + 1, 0x9e3779b1);
 }
 
 /**

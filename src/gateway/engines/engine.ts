@@ -189,7 +189,7 @@ export class Worker {
   feedFault: string | null = null;
   /** Why its events are unusable although they arrive; null: they are usable. */
   eventsUnfit: 'attention-kind' | null = null;
-  /** Null before the engine joins. */
+  /** Null before the engine joins, and after it has left. */
   membership: Membership | null = null;
 
   constructor(engine: Engine, rank: number, traits: WorkerTraits, told: ToldOfCache) {

@@ -77,6 +77,8 @@ export class CanarySchedule {
     // One after the other, since workers behind one address share a queue.
     for (const worker of this.#engine.workers) {
       const report = await this.#reportOf(worker);
+      // It has left meanwhile: its router no longer knows it.
+      if (!this.#engine.workers.includes(worker)) continue;
       this.#keep(worker, report);
       missed ||= report.state === 'inconclusive' || report.state === 'faulty';
     }

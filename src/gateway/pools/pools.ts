@@ -98,7 +98,11 @@ export class Pools implements Iterable<Pool> {
   leave(engine: Engine): void {
     const pool = this.#poolOf.get(engine);
     this.#poolOf.delete(engine);
-    for (const { membership } of engine.workers) if (membership !== null) pool?.remove(membership.index);
+    for (const worker of engine.workers) {
+      if (worker.membership !== null) pool?.remove(worker.membership.index);
+      // The index may be another worker's soon.
+      worker.membership = null;
+    }
     this.#onLeft(engine);
   }
 

@@ -61,3 +61,33 @@ it('equals its naive twin under any order of inserts and removals', () => {
     { numRuns: 400 },
   );
 });
+
+it('stays whole and ends every walk for sequences that are no chains, as another router may send them', () => {
+  const sequence = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 9 });
+  const step = fc.record({ insert: fc.boolean(), sequence, worker: fc.nat(2), which: fc.nat(20) });
+  const raw = (blocks: readonly number[]) => ({
+    blockSize: 1,
+    blockTokens: 1,
+    count: blocks.length,
+    sequence: Uint32Array.from(blocks.flatMap((block) => [block, 7])),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), sequence, (steps, query) => {
+      const runs = new PrefixRuns();
+      const live: { worker: number; last: Run | null }[] = [];
+      for (const { insert, sequence: blocks, worker, which } of steps) {
+        if (insert) live.push({ worker, last: runs.insert(raw(blocks), worker) });
+        else if (live.length > 0) {
+          const [gone] = live.splice(which % live.length, 1);
+          if (gone!.last !== null) runs.remove(gone!.last, gone!.worker);
+        }
+        runs.assertConsistent();
+        runs.addLeadingRuns(raw(query), new Int32Array(3));
+        runs.raiseLeadingRuns(raw(query), new Int32Array(3), null);
+      }
+      for (const { last, worker } of live) if (last !== null) runs.remove(last, worker);
+      expect(runs.runCount).toBe(0);
+    }),
+    { numRuns: 500 },
+  );
+});

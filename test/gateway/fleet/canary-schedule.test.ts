@@ -122,3 +122,19 @@ describe("a canary's finding", () => {
     leave();
   });
 });
+
+it('forgets the report on a worker that has left while its canary was under way', async () => {
+  let answer: (report: CanaryReport) => void = () => undefined;
+  const send = (): Promise<CanaryReport> =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  const options = { canary: true, canaryIntervalMs: 600_000 };
+  schedule = new CanarySchedule(engine, options, send, pino({ level: 'silent' }));
+  schedule.joined();
+  pool.remove(worker.membership!.index);
+  engine.workers = [];
+  answer(faulty('tokenizer'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(worker.canary).toBeNull();
+});
