@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Publisher } from 'zeromq';
+import { XPublisher } from 'zeromq';
 import { BlockHasher } from '../../src/core/index.ts';
 import { clientIdOf } from '../../src/gateway/engines/client-id.ts';
 import { encodeKvBatch, writeKvFrames } from '../../src/wire/kv-events.ts';
@@ -7,10 +7,11 @@ import { replyWhole } from './fake-engine.ts';
 import { eventually, getJson, Harness, post } from './harness.ts';
 
 let harness: Harness;
-let publisher: Publisher;
+/** Tells of subscriptions: what is sent before one is lost. */
+let publisher: XPublisher;
 beforeEach(async () => {
   harness = new Harness();
-  publisher = new Publisher({ linger: 0 });
+  publisher = new XPublisher({ linger: 0 });
   await publisher.bind('tcp://127.0.0.1:*');
 });
 afterEach(async () => {
@@ -71,6 +72,7 @@ describe('a rank with its own address', () => {
       trustTokenizer: true,
     });
     expect(gateway.router('fake')!.loads()).toMatchObject([{ id: `${engine.url}#1`, capacityBlocks: 100 }]);
+    await publisher.receive();
     await publisher.send(writeKvFrames('', 0, encodeKvBatch(1, 1, [stored(2, 16)])));
     await eventually(() => gateway.router('fake')!.loads()[0]!.heldBlocks === 2);
     await post(gateway, '/v1/completions', { model: 'fake', prompt: 'x' });
@@ -86,6 +88,7 @@ describe('the block size', () => {
     const worker = `${engine.url},kv-events=${publisher.lastEndpoint}${workerSetting}`;
     const gateway = await harness.gateway({ ...options, workers: [worker] });
     const shown = async () => ((await getJson(gateway, '/workers')) as WorkersAnswer).workers[0]!;
+    await publisher.receive();
     let seq = 0;
     const publish = async (blockSize: number): Promise<void> => {
       const payload = encodeKvBatch(1, 0, [stored(2, blockSize)]);
