@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pack } from 'msgpackr';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Publisher } from 'zeromq';
+import { XPublisher } from 'zeromq';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import { type SimWorkers, startSimWorkers } from '../../src/worker/index.ts';
 import { type Bends, EngineProxy } from './engine-proxy.ts';
@@ -216,9 +216,11 @@ describe('a canary reports the cause', () => {
 
 describe('an engine with only sliding windows', () => {
   it('is mirrored from our own decisions with that cause, and no other engine is blamed', async () => {
-    const publisher = new Publisher({ linger: 0 });
+    const publisher = new XPublisher({ linger: 0 });
     await publisher.bind('tcp://127.0.0.1:*');
     const engine = await harness.engine();
+    // What is sent before it is lost.
+    const subscription = publisher.receive();
     let seq = 0n;
     engine.behaviour = async (request) => {
       const event = {
@@ -232,6 +234,7 @@ describe('an engine with only sliding windows', () => {
       };
       const number = Buffer.alloc(8);
       number.writeBigUInt64BE(seq++);
+      await subscription;
       await publisher.send(['', number, pack([1, [event], 0])]);
       replyWhole(request, 'hi');
     };
