@@ -171,7 +171,8 @@ export class Placements {
     const active = this.#activeRuns.fill(0, 0, workerCount);
     const overlaps = this.#overlaps.fill(0, 0, workerCount);
     for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
-    if (this.#planned) this.#raiseByPlan(this.#planned, prompt, active);
+    // Both runs begin at the first block, so the longer one contains the other.
+    if (this.#planned) for (const hashes of prompt.hashes) this.#planned.runs.raiseLeadingRuns(hashes, active, null);
     if (!this.#counted.overlap || prompt.recomputed) return;
     if (this.#counted.promised) {
       for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;
@@ -188,15 +189,6 @@ export class Placements {
     if (known?.isFilled && !known.raise(overlaps)) return;
     for (const hashes of prompt.hashes) this.#index.overlaps(hashes, overlaps, workerCount);
     if (known?.isFilled === false) known.keep(overlaps);
-  }
-
-  /** Both runs begin at the first block, so the longer one contains the other. */
-  #raiseByPlan({ runs }: PlannedLoad, prompt: Prompt, active: Int32Array): void {
-    for (const hashes of prompt.hashes) runs.addLeadingRuns(hashes, this.#zeros);
-    for (let worker = 0; worker < this.#workers.count; worker++) {
-      active[worker] = Math.max(active[worker]!, this.#zeros[worker]!);
-      this.#zeros[worker] = 0;
-    }
   }
 }
 
