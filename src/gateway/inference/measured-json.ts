@@ -11,12 +11,7 @@ import {
   readingOf,
   readJsonModel,
 } from '../../wire/json-model.ts';
-import { RequestFields } from './request-fields.ts';
-
-/** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
-const inlineBytesMax = 131_072;
-/** Units of a larger body parsed per turn of the event loop: about 4 ms. */
-const unitsPerTurn = 16_384;
+import { inlineBytesMax, RequestFields } from './request-fields.ts';
 
 /**
  * @param turn settles in a later turn of the event loop; called between two parts of a large body
@@ -34,7 +29,7 @@ export function readMeasuredJson(
 async function readInTurns(body: Buffer, turn: () => Promise<void>): Promise<ModelReading> {
   if (!isUtf8(body)) return { kind: 'wrong', message: otherType };
   const fields = new RequestFields(body, { tokenLists: true });
-  while (!fields.read(unitsPerTurn)) await turn();
+  await fields.readInTurns(turn);
   if (fields.repeats('model')) return { kind: 'wrong', message: namedTwice };
   const members = new Map<string, unknown>();
   for (const name of fields.names()) members.set(name, fields.value(name));

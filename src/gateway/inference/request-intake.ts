@@ -9,7 +9,7 @@ import type { ChatPrompt, EmbeddingsPrompt, PromptInput, TokensPrompt } from '..
 import { priorityMax, priorityMin } from './client-rights.ts';
 import { whatKeepsFromContinuing } from './continuable.ts';
 import { readMessages, readResponses } from './converted-request.ts';
-import { type Fields, invalid, RequestFields } from './request-fields.ts';
+import { type Fields, inlineBytesMax, invalid, RequestFields } from './request-fields.ts';
 
 export type InferenceApi = 'chat' | 'completions' | 'responses' | 'messages';
 
@@ -54,10 +54,6 @@ export const choicesMax = 4096;
 export const messagesMax = 20_000;
 /** Salts are hashed in one step. */
 export const cacheSaltLengthMax = 65_536;
-/** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
-const inlineBytesMax = 131_072;
-/** Units of a larger body parsed per turn of the event loop: about 4 ms. */
-const unitsPerTurn = 16_384;
 
 const tokenIdMax = 0xffffffff;
 /** The default of vLLM's completions API. */
@@ -87,7 +83,7 @@ async function readInTurns(
   turn: () => Promise<void>,
   continues: boolean,
 ): Promise<InferenceRequest> {
-  while (!fields.read(unitsPerTurn)) await turn();
+  await fields.readInTurns(turn);
   return readFields(api, fields, continues);
 }
 

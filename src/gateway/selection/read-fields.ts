@@ -4,13 +4,9 @@ import type { z } from 'zod';
 import { isJsonObject, type Json, JsonFloat } from '../../tokens/json-values.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { TurnSlices } from '../exchange/turn-slices.ts';
-import { type Fields, invalid, RequestFields } from '../inference/request-fields.ts';
+import { type Fields, inlineBytesMax, invalid, RequestFields } from '../inference/request-fields.ts';
 import { excludedMax } from './shapes.ts';
 
-/** A smaller body is parsed in one go. */
-const inlineBytesMax = 131_072;
-/** Units of a larger body parsed per turn of the event loop: about 4 ms. */
-const unitsPerTurn = 16_384;
 /** Items of a list, or members of an object, that are checked: the check is one step. */
 const checkedItemsMax: number = excludedMax;
 
@@ -41,7 +37,7 @@ export function readObject(body: Buffer, slices: TurnSlices): Fields | Promise<F
 }
 
 async function readInTurns(fields: RequestFields, slices: TurnSlices): Promise<Fields> {
-  while (!fields.read(unitsPerTurn)) await slices.take();
+  await fields.readInTurns(async () => slices.take() ?? undefined);
   return fields;
 }
 
