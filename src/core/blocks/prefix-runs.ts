@@ -161,12 +161,6 @@ export class PrefixRuns {
       assert(run.start === (run.parent?.end ?? 0), 'a run starts where its parent ends');
       const below = run.children.reduce((sum, child) => sum + child.total, 0);
       assert(below <= run.total, 'chains below a run pass through it');
-      const [child] = run.children;
-      const isChain = child !== undefined && sameBlock(child.sequence, run.sequence, run.start);
-      assert(
-        run.children.length !== 1 || below < run.total || !isChain,
-        'a run with one child and no end of a chain is merged',
-      );
     }
     assert(seen === this.#byFirst.size, 'every run is found below its parent');
   }
@@ -240,7 +234,10 @@ export class PrefixRuns {
     return upper;
   }
 
-  /** Merges a run with its only child if no chain ends in it. Undoes splits that are no longer needed. */
+  /**
+   * Merges a run with its only child if no chain ends in it, so that of chains no run is left over from a split. Of
+   * sequences that are no chains some may be left, at most one a block.
+   */
   #mergeDown(upper: Run): void {
     const child = upper.children[0];
     if (upper.children.length !== 1 || !child || child.total !== upper.total) return;

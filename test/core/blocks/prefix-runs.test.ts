@@ -6,7 +6,28 @@ import { PrefixRuns, type Run } from '../../../src/core/blocks/prefix-runs.ts';
 import { BlockHasher } from '../../../src/core/index.ts';
 
 const hasher = new BlockHasher();
+/** Hashes as they came, chained or not. */
+const raw = (blocks: readonly number[]) => ({
+  blockSize: 1,
+  blockTokens: 1,
+  count: blocks.length,
+  sequence: Uint32Array.from(blocks.flatMap((block) => [block, 7])),
+});
 const hash = (tokens: readonly number[]) => hasher.hash(Uint32Array.from(tokens), 1);
+
+/** Number of prefixes in which a chain ends or chains part. The empty one has no run. */
+function endsAndBranches(chains: readonly (readonly number[])[]): number {
+  const ends = new Set(chains.map((chain) => chain.join()));
+  const next = new Map<string, Set<number>>();
+  for (const chain of chains) {
+    for (const [i, block] of chain.entries()) {
+      const before = chain.slice(0, i).join();
+      next.set(before, (next.get(before) ?? new Set()).add(block));
+    }
+  }
+  const branches = [...next].filter(([, blocks]) => blocks.size > 1).map(([prefix]) => prefix);
+  return new Set([...ends, ...branches].filter((prefix) => prefix !== '')).size;
+}
 
 it('equals its naive twin under any order of inserts and removals', () => {
   const chain = fc.array(fc.integer({ min: 0, max: 1 }), { maxLength: 8 });
@@ -34,8 +55,8 @@ it('equals its naive twin under any order of inserts and removals', () => {
           );
         }
         runs.assertConsistent();
-        // Compressed: at most two runs per chain, however often it was split.
-        expect(runs.runCount).toBeLessThanOrEqual(2 * live.length);
+        // Compressed: a run for each end and each branch, however often it was split.
+        expect(runs.runCount).toBe(endsAndBranches(live.map((l) => l.chain)));
       }
       const shared = new Int32Array(3);
       runs.addSharedBlocks(shared);
@@ -65,12 +86,6 @@ it('equals its naive twin under any order of inserts and removals', () => {
 it('stays whole and ends every walk for sequences that are no chains, as another router may send them', () => {
   const sequence = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 9 });
   const step = fc.record({ insert: fc.boolean(), sequence, worker: fc.nat(2), which: fc.nat(20) });
-  const raw = (blocks: readonly number[]) => ({
-    blockSize: 1,
-    blockTokens: 1,
-    count: blocks.length,
-    sequence: Uint32Array.from(blocks.flatMap((block) => [block, 7])),
-  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), sequence, (steps, query) => {
       const runs = new PrefixRuns();
@@ -90,4 +105,17 @@ it('stays whole and ends every walk for sequences that are no chains, as another
     }),
     { numRuns: 500 },
   );
+});
+
+it('gives back the runs that sequences which are no chains left over from splits', () => {
+  const runs = new PrefixRuns();
+  const first = runs.insert(raw([2, 1, 1, 2]), 0)!;
+  const second = runs.insert(raw([2, 2, 1, 2, 1]), 0)!;
+  const short = runs.insert(raw([2]), 0)!;
+  runs.remove(first, 0);
+  runs.remove(short, 0);
+  runs.assertConsistent();
+  expect(runs.runCount).toBeLessThanOrEqual(5);
+  runs.remove(second, 0);
+  expect(runs.runCount).toBe(0);
 });
