@@ -52,7 +52,8 @@ function choiceEdits(json: Buffer, list: number, choice: CompletionChoice, fresh
   const ids = lastMember(json, open, 'prompt_token_ids');
   if (ids !== null && json[ids.start] === openArrayCode) edits.push({ ...ids, by: 'null' });
   const { delta: message = null } = choice;
-  const delta = typeof message === 'object' && message !== null ? lastMember(json, open, 'delta') : null;
+  const isMessage = typeof message === 'object' && message !== null && !Array.isArray(message);
+  const delta = isMessage ? lastMember(json, open, 'delta') : null;
   const role = delta !== null && typeof message?.role === 'string' ? lastMember(json, delta.start, 'role') : null;
   if (role !== null) edits.push({ ...role, by: 'null' });
   const text = delta === null ? lastMember(json, open, 'text') : lastMember(json, delta.start, 'content');

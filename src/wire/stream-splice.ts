@@ -282,7 +282,7 @@ export class StreamSplice {
     this.#names ??= namesOf(json);
     const choices = Array.isArray(chunk.choices) ? (chunk.choices as readonly CompletionChoice[]) : [];
     const [choice] = choices;
-    if (choice !== undefined && (typeof choice !== 'object' || choice === null)) {
+    if (choice !== undefined && (typeof choice !== 'object' || choice === null || Array.isArray(choice))) {
       this.#fault = new Error('the engine sent a choice that is not an object');
       return null;
     }

@@ -350,22 +350,23 @@ describe('the wait for another engine', () => {
 });
 
 describe('the seam', () => {
-  const spaced = (request: FakeRequest): void => {
+  const spaced = (space: string) => (request: FakeRequest) => {
     openStream(request);
-    sendFirst(request, 'Hello\n');
+    sendFirst(request, `Hello${space}`);
     setTimeout(reset, 50, request);
   };
-  const repeating = (request: FakeRequest): void => {
+  const repeating = (space: string) => (request: FakeRequest) => {
     openStream(request);
-    sendToken(request, '\n', null);
+    sendToken(request, space, null);
     sendToken(request, 'world', 'stop');
     endStream(request, 12, 2);
   };
 
   it.each([
-    ['cuts it off', true, 'Hello\nworld'],
-    ['keeps it', false, 'Hello\n\nworld'],
-  ])('has the white space once if the template %s', async (_, trims, text) => {
+    ['cuts it off', true, '\n', 'Hello\nworld'],
+    ['cuts it off, of three bytes', true, '\u3000', 'Hello\u3000world'],
+    ['keeps it', false, '\n', 'Hello\n\nworld'],
+  ])('has the white space once if the template %s', async (_, trims, space, text) => {
     const tokenize: FakeEngine['tokenize'] = ({ messages, prompt }, response) => {
       const last = (messages as readonly { content: string }[] | undefined)?.at(-1)?.content ?? String(prompt);
       replyTokens(
@@ -373,7 +374,7 @@ describe('the seam', () => {
         Array.from(trims ? last.trim() : last, (character) => character.codePointAt(0)!),
       );
     };
-    const { gateway } = await cluster([spaced, repeating], { tokenizer: 'engine', tokenize });
+    const { gateway } = await cluster([spaced(space), repeating(space)], { tokenizer: 'engine', tokenize });
     expect(seenIn(await post(gateway, '/v1/chat/completions', chat)).text).toBe(text);
   });
 });

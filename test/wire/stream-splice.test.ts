@@ -202,13 +202,50 @@ describe('streams of several engines', () => {
   });
 
   it('are no answer if they are not JSON, report an error, or abort', () => {
-    for (const data of ['x', '[]', '{"error":{"message":"no","code":500}}', '{"error":"no"}', '{"choices":[7]}']) {
+    for (const data of [
+      'x',
+      '[]',
+      '{"error":{"message":"no","code":500}}',
+      '{"error":"no"}',
+      '{"choices":[7]}',
+      '{"choices":[[]]}',
+    ]) {
       const splice = new StreamSplice({ api: 'chat', bytesMax });
       const bad = Buffer.from(`: hello\n\ndata: ${data}\n\ndata: [DONE]\n\n`);
       expect(splice.push(bad).toString()).toBe(': hello\n\n');
       expect(splice.fault).not.toBeNull();
       expect(splice.flush().toString()).toBe(`data: ${data}\n\ndata: [DONE]\n\n`);
     }
+  });
+
+  it('take values of any type in the place of any other', () => {
+    const any = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom('', ' ', 'x', 0, 1.5, null, [], ['a'], [[]], {}, { content: 'x' }, { role: ['a'] }),
+    );
+    const some = <T extends string>(names: readonly T[], one: fc.Arbitrary<unknown>): fc.Arbitrary<object> =>
+      fc.record(Object.fromEntries(names.map((name) => [name, one])), { requiredKeys: [] });
+    const delta = fc.oneof(any, some(['role', 'content', 'reasoning', 'tool_calls', 'refusal'], any));
+    const choice = fc.oneof(
+      any,
+      fc
+        .tuple(some(['index', 'text', 'token_ids', 'prompt_token_ids', 'finish_reason'], any), some(['delta'], delta))
+        .map(([rest, message]) => ({ ...rest, ...message })),
+    );
+    const usage = fc.oneof(any, some(['prompt_tokens', 'completion_tokens', 'prompt_tokens_details'], any));
+    const chunk = fc
+      .tuple(some(['id', 'created', 'model'], any), fc.oneof(any, fc.array(choice, { maxLength: 2 })), usage)
+      .map(([names, choices, told]) => ({ ...names, choices, usage: told }));
+    const property = fc.property(fc.constantFrom<Api>('chat', 'completions'), fc.array(chunk), (api, chunks) => {
+      const splice = new StreamSplice({ api, bytesMax });
+      for (const one of chunks) {
+        splice.push(Buffer.from(`data: ${JSON.stringify(one)}\n\n`));
+        splice.interrupt();
+        splice.expect(null);
+      }
+      expect(() => textOf(splice)).not.toThrow();
+    });
+    fc.assert(property, { numRuns: 500, examples: [['chat', [{ choices: [{ delta: ['a'] }], usage: null }]]] });
   });
 
   it('pass as they come once they exceed a limit', () => {

@@ -201,7 +201,7 @@ class Continuation<T extends Continuable> {
 }
 
 function jsonBytes(text: string): number {
-  return JSON.stringify(text).length - 2;
+  return Buffer.byteLength(JSON.stringify(text)) - 2;
 }
 
 /** The chat template cuts off the white space in which they differ: the next engine is going to write it again. */
