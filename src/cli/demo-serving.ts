@@ -50,7 +50,9 @@ function greeting({ gateways, operators, model }: Cluster, { workers, traffic }:
     '',
     `See it work: ${operator}/dashboard/`,
     ...(traffic
-      ? [`Light traffic goes on, about ${rate} requests a second for ${trafficHoursMax} hours, to be looked at there.`]
+      ? [
+          `Light traffic goes on, on average ${rate} requests a second for ${trafficHoursMax} hours, to be looked at there.`,
+        ]
       : []),
     `Also: ${operator}/workers  /loads  /decisions  /metrics`,
   ];

@@ -1,5 +1,6 @@
 // Light traffic after the demo's tables, so that the page of the gateway that keeps running has something to show.
 
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../core/random.ts';
 import { completionBody } from '../load/load-request.ts';
@@ -46,6 +47,8 @@ export function trafficPerS(engines: number): number {
 /** Sends until the signal, at most `trafficHoursMax`. Requests that fail are the page's to tell. */
 export async function sendLightTraffic(options: TrafficOptions): Promise<void> {
   const { signal } = options;
+  // One listener for each request in flight is not a leak.
+  setMaxListeners(0, signal);
   const client = new OpenAiClient(options.gateway, { connectionsMax: inFlightMax });
   try {
     await send(client, options);

@@ -123,7 +123,9 @@ it('keeps light traffic going until the signal, and says so in one line', async 
     stop.abort();
   });
   expect(code).toBe(0);
-  expect(printed.filter((line) => /^Light traffic goes on, about 0\.5 requests a second/.test(line))).toHaveLength(1);
+  expect(printed.filter((line) => /^Light traffic goes on, on average 0\.5 requests a second/.test(line))).toHaveLength(
+    1,
+  );
 });
 
 /** Runs a session that keeps serving; `use` gets the gateway's address once it is printed. */

@@ -29,6 +29,7 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
     <article class={`card is-${isDown(worker) ? 'down' : level}`} aria-label={`Worker ${name}`} data-worker={worker.id}>
       <header>
         <h3 title={worker.id}>{alone ? name : <a href={linkTo('fleet', worker.id)}>{name}</a>}</h3>
+        {isBusiest && <span class="tag">busiest</span>}
         {isSlow(worker) && <span class="tag warn">{times(speed!.slowness)} slower</span>}
         <StateMark level={level} word={word} />
       </header>
@@ -37,7 +38,7 @@ export function WorkerCard({ worker, name, isBusiest, lines, alone = false }: Pr
         <p class="faint">Nothing is known of its load until it joins.</p>
       ) : (
         <>
-          <Blocks worker={worker} isBusiest={isBusiest} />
+          <Blocks worker={worker} />
           <dl class="figures">
             <Pair name="requests" value={count(load.runningRequests)} title="Requests in flight" />
             <Pair name="requests/s" value={short(rates?.requestsPerS ?? null)} title="Requests a second" />
@@ -91,7 +92,7 @@ function Trust({ worker: { trust } }: { readonly worker: WorkerState }) {
   );
 }
 
-function Blocks({ worker, isBusiest }: { readonly worker: WorkerState; readonly isBusiest: boolean }) {
+function Blocks({ worker }: { readonly worker: WorkerState }) {
   const { parts, total } = blockParts(worker);
   const { capacityBlocks, capacityKnown } = worker.load!;
   const shown = parts.filter(({ value }) => value > 0).map(({ name, value }) => `${count(value)} ${name}`);
@@ -104,7 +105,6 @@ function Blocks({ worker, isBusiest }: { readonly worker: WorkerState; readonly 
           {count(total)} of {count(capacityBlocks)}
           {capacityKnown ? '' : ' (assumed)'} blocks
         </span>
-        {isBusiest && <span class="tag end">busiest</span>}
       </p>
       <StackedBar parts={parts} whole={capacityBlocks} label={label} />
     </div>
