@@ -1,71 +1,34 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Gateway, GatewayOptions } from '../../src/gateway/index.ts';
 import {
+  chat,
+  dying,
+  error,
+  going,
+  interruptions,
+  reset,
+  seenIn,
+  sendFirst,
+  thenResets,
+  write,
+} from './broken-stream.ts';
+import {
   endStream,
   type FakeEngine,
   type FakeRequest,
   openStream,
   replyJson,
   replyTokens,
-  resetAfter,
   sendToken,
   streamTokens,
 } from './fake-engine.ts';
-import { type Answer, chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
+import { chatBody, eventually, getJson, Harness, loads, post } from './harness.ts';
 
 let harness: Harness;
 beforeEach(() => {
   harness = new Harness();
 });
 afterEach(() => harness.end());
-
-const chat = { ...chatBody, stream: true, stream_options: { include_usage: true }, max_tokens: 10 };
-
-/** Sends two tokens, then does what breaks the stream. */
-function dying(end: (request: FakeRequest) => void): (request: FakeRequest) => void {
-  return (request) => {
-    openStream(request);
-    request.response.write(
-      'data: {"id":"chatcmpl-first","object":"chat.completion.chunk","created":7,"model":"fake","choices":' +
-        '[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n',
-    );
-    sendFirst(request, 'Hel');
-    sendFirst(request, 'lo');
-    // The tokens must have left before a reset discards what is not sent.
-    setTimeout(() => end(request), 50);
-  };
-}
-
-function sendFirst({ response }: FakeRequest, content: string): void {
-  response.write(
-    `data: {"id":"chatcmpl-first","object":"chat.completion.chunk","created":7,"model":"fake","choices":` +
-      `[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":null}]}\n\n`,
-  );
-}
-
-const reset = ({ socket }: FakeRequest): void => void socket.resetAndDestroy();
-const write =
-  (text: string) =>
-  ({ response }: FakeRequest): void =>
-    void response.write(text);
-const thenResets =
-  (text: string) =>
-  (request: FakeRequest): void => {
-    write(text)(request);
-    void resetAfter(request, 50);
-  };
-const error = 'data: {"error": {"message": "out of memory", "type": "InternalServerError", "code": 500}}\n\n';
-
-/** Goes on with a prompt of 12 tokens, which includes two of the answer. */
-function going(request: FakeRequest): void {
-  openStream(request);
-  request.response.write(
-    'data: {"id":"chatcmpl-second","object":"chat.completion.chunk","created":9,"model":"other","choices":' +
-      '[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n',
-  );
-  for (const text of [' wor', 'ld']) sendToken(request, text, text === 'ld' ? 'stop' : null);
-  endStream(request, 12, 2);
-}
 
 interface Cluster {
   readonly gateway: Gateway;
@@ -101,38 +64,6 @@ async function cluster(
   const workers = engines.map(({ url }) => ({ url, ...(runningRequestsMax !== undefined && { runningRequestsMax }) }));
   const gateway = await harness.gateway({ workers, continue: true, tokenizer: 'none', ...options }, engineCount);
   return { gateway, engines };
-}
-
-interface Seen {
-  readonly text: string;
-  readonly ids: readonly string[];
-  readonly roles: number;
-  readonly finish: readonly string[];
-  readonly usage: readonly unknown[];
-  readonly errors: readonly string[];
-  readonly ends: number;
-}
-
-function seenIn({ body }: Answer): Seen {
-  const chunks = body.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []));
-  const parsed = chunks.filter((data) => data.startsWith('{')).map((data) => JSON.parse(data));
-  const choices = parsed.flatMap(({ choices: some }) => some ?? []);
-  return {
-    text: choices.map(({ delta, text }) => delta?.content ?? text ?? '').join(''),
-    ids: [...new Set<string>(parsed.flatMap(({ id, created }) => (id === undefined ? [] : [`${id} ${created}`])))],
-    roles: choices.filter(({ delta }) => typeof delta?.role === 'string').length,
-    finish: choices.flatMap(({ finish_reason: finish }) => finish ?? []),
-    usage: parsed.flatMap(({ usage }) => usage ?? []),
-    errors: parsed.flatMap(({ error: one }) => (one === undefined ? [] : [one.message])),
-    ends: chunks.filter((data) => data === '[DONE]').length,
-  };
-}
-
-async function interruptions(gateway: Gateway): Promise<string[]> {
-  const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
-  return [...text.matchAll(/^kvoyant_interrupted_streams_total\{outcome="(\w+)",reason="(\w*)"\} (\d+)$/gm)].map(
-    ([, outcome, reason, count]) => [outcome, reason, count].filter((word) => word !== '').join(' '),
-  );
 }
 
 const usage = { prompt_tokens: 10, completion_tokens: 4, total_tokens: 14 };
@@ -217,6 +148,8 @@ describe('a stream that can not be continued ends as without the setting', () =>
     ['tool_choice', { tools: [{ type: 'function' }], tool_choice: 'required' }],
     ['continue_final_message', { continue_final_message: true, add_generation_prompt: false }],
     ['structured_outputs', { structured_outputs: { regex: 'a+' } }],
+    ['include_stop_str_in_output', { stop: ['###'], include_stop_str_in_output: true }],
+    ['functions', { functions: [{ name: 'f' }] }],
   ])('for its field %s', async (field, fields) => {
     const { gateway } = await cluster([dying(reset), going]);
     const answer = await post(gateway, '/v1/chat/completions', { ...chat, ...fields });
@@ -389,6 +322,16 @@ describe('a stream goes on', () => {
     expect(models).toEqual(['fake', 'fake']);
     const { decisions } = (await getJson(gateway, '/decisions')) as { decisions: readonly Record<string, unknown>[] };
     expect(decisions[0]).toMatchObject({ attempt: 2, actualPromptTokens: 12, outputTokens: 2 });
+  });
+
+  it('with a stop string, and what is left of its tokens', async () => {
+    const { gateway, engines } = await cluster([dying(reset), going]);
+    const body = { ...chat, stop: ['###'], include_stop_str_in_output: false, min_tokens: 3, max_completion_tokens: 7 };
+    expect(seenIn(await post(gateway, '/v1/chat/completions', body)).text).toBe('Hello world');
+    const asked = engines.flatMap(({ requests }) => requests.map((one) => JSON.parse(one.body)));
+    expect(asked.find(({ continue_final_message: goesOn }) => goesOn)).toMatchObject({
+      ...{ stop: ['###'], min_tokens: 1, max_completion_tokens: 5, max_tokens: 8 },
+    });
   });
 
   it('with tools, until it calls one', async () => {

@@ -2,7 +2,7 @@
 
 import type { GatewayConfig } from './config.ts';
 import type { PoolEntry } from './pool-entry.ts';
-import { poolTlsSettings } from './pool-settings.ts';
+import { livePoolSettings } from './pool-settings.ts';
 import { type SettingName, settingNames, settings } from './settings.ts';
 
 /** Outcome of a reload, in names of settings. */
@@ -49,13 +49,13 @@ export class LiveConfig {
   }
 }
 
-/** Pools come and go with a reload, but a pool keeps its settings, except for those of TLS. */
+/** Pools come and go with a reload, but a pool keeps its settings, except for the live ones. */
 function keptPools(before: readonly PoolEntry[], next: readonly PoolEntry[]): readonly PoolEntry[] {
   return next.map((entry) => {
     const kept = before.find(({ name }) => name === entry.name);
     if (kept === undefined) return entry;
     const applied: Record<string, unknown> = { ...kept };
-    for (const name of Object.keys(poolTlsSettings) as (keyof typeof poolTlsSettings)[]) {
+    for (const name of Object.keys(livePoolSettings) as (keyof typeof livePoolSettings)[]) {
       if (entry[name] === undefined) delete applied[name];
       else applied[name] = entry[name];
     }

@@ -1,10 +1,10 @@
 // An entry of `pools`: the settings that a pool of engines has for itself.
 
 import { isPoolName, poolNameRule } from './pool-name.ts';
-import { poolSettings, poolTlsSettings } from './pool-settings.ts';
+import { poolContinueSetting, poolSettings, poolTlsSettings } from './pool-settings.ts';
 import { type Read, type SettingType, valueFromText, wrong } from './setting-type.ts';
 
-const ownSettings = { ...poolSettings, ...poolTlsSettings };
+const ownSettings = { ...poolContinueSetting, ...poolSettings, ...poolTlsSettings };
 
 type PoolSettingName = keyof typeof ownSettings;
 

@@ -63,9 +63,20 @@ export const poolSettings = {
   ),
 };
 
-/** Those for TLS to its engines: unlike the others, they follow a reload. */
+export const poolContinueSetting = {
+  continue: live(
+    flag(false),
+    '',
+    'let another engine go on with a stream of a chat or completion whose engine dies, where that is possible',
+  ),
+};
+
+/** Those for TLS to its engines. */
 export const poolTlsSettings = {
   workerCaFile: live(path, 'path', 'certificate authorities (PEM) that https engines are checked against'),
   workerCertFile: live(path, 'path', 'certificate chain (PEM) shown to https engines, for those that ask for one'),
   workerKeyFile: live(path, 'path', 'private key of that certificate (PEM)'),
 };
+
+/** Unlike the others, these follow a reload. */
+export const livePoolSettings = { ...poolContinueSetting, ...poolTlsSettings };

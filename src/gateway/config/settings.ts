@@ -1,7 +1,7 @@
 // Every setting, one row each. From this table come the configuration's type and check, the flags, the environment
 // variables, the help and the reference page.
 
-import { poolSettings, poolTlsSettings } from './pool-settings.ts';
+import { poolContinueSetting, poolSettings, poolTlsSettings } from './pool-settings.ts';
 import { modelRoutes, poolList } from './route-settings.ts';
 import { fixed, live, type Setting } from './setting-row.ts';
 import {
@@ -56,11 +56,7 @@ export const settings = {
     'ms',
     'time for a removed worker to finish its answers; then the remaining ones are cut',
   ),
-  continue: live(
-    flag(false),
-    '',
-    'let another engine go on with a stream of a chat or completion whose engine dies, where that is possible',
-  ),
+  ...poolContinueSetting,
   ...poolSettings,
   host: fixed(
     listenAddress('127.0.0.1'),

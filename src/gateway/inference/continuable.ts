@@ -28,6 +28,7 @@ const absentFields = [
   'logits_processors',
   'custom_logit_processor',
   'kv_transfer_params',
+  'return_hidden_states',
 ] as const;
 
 /** Counts that must be 1: prompts times these are the choices. */
@@ -40,6 +41,9 @@ const penalties: readonly (readonly [name: string, neutral: number])[] = [
   ['repetition_penalty', 1],
 ];
 
+/** With these an engine sends the beginning of a `stop` string before it knows the end, which the next one would not find. */
+const stopKeepers = ['include_stop_str_in_output', 'no_stop_trim'] as const;
+
 /** @returns the field of the body that keeps another engine from going on; null: none does. O(fields) */
 export function whatKeepsFromContinuing(
   api: 'chat' | 'completions',
@@ -50,6 +54,7 @@ export function whatKeepsFromContinuing(
   for (const name of singleFields) if (!isNumberOr(fields.value(name), 1)) return name;
   for (const [name, neutral] of penalties) if (!isNumberOr(fields.value(name), neutral)) return name;
   for (const name of absentFields) if (!isEmpty(fields.value(name))) return name;
+  if (!isEmpty(fields.value('stop'))) for (const name of stopKeepers) if (!isEmpty(fields.value(name))) return name;
   const format = fields.value('response_format');
   if (format !== null && !(isJsonObject(format) && format.get('type') === 'text')) return 'response_format';
   if (api === 'completions') return null;

@@ -37,6 +37,8 @@ export interface ContinuableStream<T extends Continuable> {
   readonly api: 'chat' | 'completions';
   /** As read from the client. */
   readonly body: Buffer;
+  /** The setting `continue` of its pool, as of the last reload. */
+  allowed(): boolean;
   readonly maxOutputTokens: number | null;
   /** Null: they are not exactly known. */
   readonly promptTokens: number | null;
@@ -70,12 +72,12 @@ export async function goOnWhileCut<T extends Continuable>(
 
 /** A word for the metrics; null: it can be continued. */
 function whyNot(
-  { retryBudget, config }: InferenceContext,
-  { splice, body }: ContinuableStream<Continuable>,
+  { retryBudget }: InferenceContext,
+  { splice, body, allowed }: ContinuableStream<Continuable>,
   { failure }: Interrupted,
   tries: Tries,
 ): string | null {
-  if (!config.continue) return 'continue';
+  if (!allowed()) return 'continue';
   if (splice.unfit !== null) return splice.unfit;
   if (body.length + splice.text.length > continuedBytesMax) return 'continuedBytesMax';
   if (tries.over) return 'attempts';

@@ -7,6 +7,7 @@ import { askForUsage } from '../../wire/include-usage.ts';
 import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { StreamSplice } from '../../wire/stream-splice.ts';
+import { continuesAnywhere, continuesIn } from '../config/continuing-pools.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
@@ -133,6 +134,7 @@ function continuable(
   const api = isChunked(request.api) ? request.api : 'chat';
   return {
     ...{ answer, splice, api, serve },
+    allowed: () => continuesIn(context.config, pool.named ? pool.name : null),
     body: sentBody ?? intake.body,
     maxOutputTokens: request.maxOutputTokens,
     promptTokens: content?.kind === 'tokens' ? content.tokens.length : null,
@@ -176,7 +178,12 @@ export async function readRequest(
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   makeRoomForJson(body, exchange.lease);
-  const requested = readInferenceRequest(api, body, async () => intakeSlices.take() ?? undefined, config.continue);
+  const requested = readInferenceRequest(
+    api,
+    body,
+    async () => intakeSlices.take() ?? undefined,
+    continuesAnywhere(config),
+  );
   const request = requested instanceof Promise ? await requested : requested;
   if (exchange.gone) return null;
   const rights = rightsOf(exchange.key, config.host);
@@ -225,13 +232,15 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   const held = heldResponse(resolved, exchange, request);
   const taken = asTaken(resolved, request, held === null ? contents : contents.map((one) => following(held, one)));
   const key = exchange.key?.name ?? null;
+  const continues = continuesIn(context.config, pool.named ? pool.name : null);
+  const uncontinuable = continues ? request.uncontinuable : 'continue';
   return {
     ...resolved,
     ...read,
-    request: withoutPrompts(request),
+    request: { ...withoutPrompts(request), uncontinuable },
     ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
     body: renamedJson(read.body, request.model, model),
-    sentBody: request.uncontinuable === null ? read.body : null,
+    sentBody: uncontinuable === null ? read.body : null,
     hasTokenIds: request.prompts[0]?.kind === 'tokens',
     asksAround: request.previousResponse !== null && held === null,
     actsOnce: request.usesTools,

@@ -150,7 +150,7 @@ describe('an entry of pools', () => {
   });
 
   const wrong: readonly [string, unknown, string][] = [
-    ['an unknown setting', { name: 'a', port: 1 }, 'pools.0.port: port of a is unknown; allowed are name, tokenizer'],
+    ['an unknown setting', { name: 'a', port: 1 }, 'pools.0.port: port of a is unknown; allowed are name, continue'],
     ['a wrong value', { name: 'a', policy: 'best' }, 'pools.0.policy: policy of a must be one of '],
     [
       'a wrong number',
