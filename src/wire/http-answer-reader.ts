@@ -53,7 +53,7 @@ export interface KeepAlive {
  * O(bytes), however they are cut.
  */
 export class HttpAnswerReader {
-  /** Limit on the bytes of a head, and on those of the trailers. */
+  /** Limit on the bytes of a head, on those of the informational ones before it, and on those of the trailers. */
   static readonly headBytesMax: number = 16 * 1024;
   /** Limit on a chunk's size line with its extensions. */
   static readonly sizeLineBytesMax: number = 4096;
@@ -64,6 +64,8 @@ export class HttpAnswerReader {
   /** An incomplete head. */
   readonly #head = new ByteCollector();
   #state: State = 'idle';
+  /** Bytes so far of informational heads. */
+  #informationalBytes = 0;
   #hasNoBody = false;
   /** Bytes missing from the body or the chunk. */
   #missingBytes = 0;
@@ -96,6 +98,7 @@ export class HttpAnswerReader {
   /** Expects an answer. @param toHead to a HEAD request, whose answer announces a length but has no body */
   begin(toHead: boolean): void {
     this.#state = 'head';
+    this.#informationalBytes = 0;
     this.#hasNoBody = toHead;
     this.#head.clear();
   }
@@ -210,6 +213,8 @@ export class HttpAnswerReader {
     const { status, minor, headers } = parseHead(text);
     if (status === 100 || status === 101) throw new HttpFormatError(`status ${status}, which nobody asked for`);
     if (status < 200) {
+      this.#informationalBytes += text.length;
+      checkHeadBytes(this.#informationalBytes);
       this.#sink.head(status, headers);
       return;
     }

@@ -143,6 +143,7 @@ describe('HttpAnswerReader', () => {
     ['a trailer with a bare line feed', `${ok}transfer-encoding: chunked\r\n\r\n0\r\na: 1\n\r\n`],
     ['giant headers', `${ok}a: ${'x'.repeat(HttpAnswerReader.headBytesMax)}`],
     ['giant headers that end', `${ok}a: ${'x'.repeat(HttpAnswerReader.headBytesMax)}\r\n\r\n`],
+    ['informational answers without an end', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000)],
     [
       'giant trailers',
       `${ok}transfer-encoding: chunked\r\n\r\n0\r\n${'a: 1\r\n'.repeat(HttpAnswerReader.headBytesMax / 4 + 1)}`,
