@@ -52,6 +52,20 @@ describe('a reload', () => {
     expect((await post(gateway, '/v1/chat/completions', chatBody)).status).toBe(200);
   });
 
+  it('that fails by a fault of its own changes nothing and reports it', async () => {
+    const engine = await harness.engine();
+    const { gateway, log } = await started({ workers: [engine.url] });
+    const before = gateway.config;
+    const broken = () => {
+      throw new TypeError('broken');
+    };
+    expect(await gateway.reload(broken)).toBe(null);
+    expect(gateway.config).toBe(before);
+    expect(log.with('configuration refused; nothing changed')).toMatchObject([
+      { reasons: ['broken'], err: { type: 'TypeError' } },
+    ]);
+  });
+
   it('under load replaces workers without a failed request; their answers end first', async () => {
     const [a, b, c] = (await harness.engines(3)) as [FakeEngine, FakeEngine, FakeEngine];
     const { gateway, reload } = await started({ workers: [a.url, b.url] });

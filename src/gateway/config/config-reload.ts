@@ -25,10 +25,11 @@ export async function reload(
     refuseOpening(live.current, next);
     await prepare(live.after(next));
   } catch (error) {
-    if (!(error instanceof ConfigError) && (error as { code?: unknown }).code === undefined) throw error;
     const faults = error instanceof ConfigError ? error.faults : [{ setting: '', message: (error as Error).message }];
     const reasons = faults.map(({ setting, message }) => `${setting} ${message}`.trim());
-    log.error({ reasons }, 'configuration refused; nothing changed');
+    // Errors that are expected here have a code.
+    const isOwnFault = !(error instanceof ConfigError) && (error as { code?: unknown }).code === undefined;
+    log.error({ reasons, ...(isOwnFault && { err: error }) }, 'configuration refused; nothing changed');
     return null;
   }
   const changes = live.replace(next);

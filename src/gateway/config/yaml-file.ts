@@ -43,6 +43,7 @@ export class YamlFile {
       throw new YamlFileError(`${path}:${lineCounter.linePos(error.pos[0]).line}: ${error.message}`);
     try {
       const value = document.toJS({ maxAliasCount: aliasesMax }) as unknown;
+      if (containsItself(value)) throw new Error('an alias stands inside of its own anchor');
       return new YamlFile(path, value, document.contents, lineCounter);
     } catch (failure) {
       throw new YamlFileError(`${path}: ${(failure as Error).message}`);
@@ -66,6 +67,17 @@ export class YamlFile {
     }
     return `${this.path}:${this.#lines.linePos(offset).line}`;
   }
+}
+
+/** O(values), however often aliases use them. */
+function containsItself(value: unknown, above = new Set<unknown>(), done = new Set<unknown>()): boolean {
+  if (typeof value !== 'object' || value === null || done.has(value)) return false;
+  if (above.has(value)) return true;
+  above.add(value);
+  for (const one of Object.values(value)) if (containsItself(one, above, done)) return true;
+  above.delete(value);
+  done.add(value);
+  return false;
 }
 
 /** The message names the file, and the line if there is one. */

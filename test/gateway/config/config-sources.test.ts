@@ -91,6 +91,10 @@ describe('a fault in the file', () => {
     await expect(gone).rejects.toThrow(/gone\.yaml can't be read/);
     const bomb = `a: &a [x]\n${Array.from({ length: 3 }, (_, i) => `b${i}: [${'*a,'.repeat(60)}]\n`).join('')}`;
     expect(() => YamlFile.parse('k.yaml', bomb)).toThrow(/alias/i);
+    expect(await faults('port: 1\ncorsOrigins: &a [[*a]]\n')).toEqual([
+      'k.yaml: an alias stands inside of its own anchor',
+    ]);
+    expect(YamlFile.parse('k.yaml', 'a: &a [x]\nb: [*a, *a]\n').value).toEqual({ a: ['x'], b: [['x'], ['x']] });
   });
 
   it('in a file that it refers to is reported with both places', async () => {
