@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config.ts';
 import type { ConfigChanges, LiveConfig } from './live-config.ts';
+import { isGuarded } from './operator-guard.ts';
 import { type ReferencedFiles, readReferencedFiles } from './referenced-files.ts';
 
 /**
@@ -59,9 +60,7 @@ function refuseOpening(before: GatewayConfig, next: GatewayConfig): void {
       'is missing, and a reload must not change how clients prove who they are: restart to do so',
     );
   }
-  const guards = ({ adminKey, adminCertificates }: GatewayConfig): boolean =>
-    adminKey !== null || adminCertificates.length > 0;
-  if (guards(before) && !guards(next)) {
+  if (isGuarded(before) && !isGuarded(next)) {
     throw new ConfigError(
       before.adminKey === null ? 'adminCertificates' : 'adminKey',
       'is missing, and a reload must not admit operators without a key: restart to do so',

@@ -3,14 +3,15 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { ApiKeyring } from '../config/api-keys.ts';
-import type { GatewayConfig } from '../config/config.ts';
-import { isLoopback, isThisMachine, unixPathOf } from '../config/listen-address.ts';
+import { isThisMachine } from '../config/listen-address.ts';
+import { isGuarded } from '../config/operator-guard.ts';
 import { SecretCheck } from '../config/secret-hash.ts';
 import type { ClientKey } from '../config/tenants.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { PageSession } from '../page/page-data.ts';
 import { ClientCertificates } from './client-certificates.ts';
+import { whyElsewhere, whyForeign, whyOtherSite } from './foreign-request.ts';
 import { LoginTries } from './login-tries.ts';
 import { OperatorCertificates, type OperatorRole } from './operator-certificates.ts';
 import { cookieName, type PageSessionEntry, PageSessions, readCookie, sessionCookie } from './page-sessions.ts';
@@ -55,7 +56,7 @@ export class Access {
     const { adminKey, viewKey, adminHost, clientCertRequired, adminCertificates, viewCertificates } = settings;
     this.certificates.trust(authorities);
     this.#operators = new OperatorCertificates(adminCertificates, viewCertificates);
-    this.#isGuarded = adminKey !== null || adminCertificates.length > 0;
+    this.#isGuarded = isGuarded(settings);
     this.#certRequired = clientCertRequired;
     this.#keyring = new ApiKeyring(apiKeys);
     this.#admin = adminKey === null ? null : new SecretCheck(adminKey);
@@ -284,41 +285,6 @@ export class Access {
   }
 }
 
-/** Describes access for the start of the log; `loud` if other machines have access without a key. */
-export function describeAccess(
-  { host, adminKey, viewKey, clientCertRequired, adminCertificates, viewCertificates }: GatewayConfig,
-  keyCount: number,
-  adminUrl: string | null,
-): readonly { readonly loud: boolean; readonly message: string }[] {
-  const local = isThisMachine(host);
-  const onMachine = unixPathOf(host) === null ? 'everyone on this machine' : 'everyone who may open the socket';
-  const everyone = local ? onMachine : 'EVERYONE WHO REACHES THE ADDRESS';
-  const holders = 'everyone with a certificate of clientCaFile';
-  const quiet = (message: string) => ({ loud: false, message });
-  const subject = 'workers, loads, decisions and metrics';
-  const at = adminUrl === null ? '' : ` at ${adminUrl}`;
-  return [
-    keyCount === 0 && clientCertRequired
-      ? quiet(`no API keys are set: ${holders} may use every model`)
-      : keyCount === 0
-        ? { loud: !local, message: `no API keys are set: ${everyone} may use every model` }
-        : quiet(`the OpenAI API is open to ${keyCount} API keys`),
-    { loud: !local, message: `/health and /ready are open to ${everyone}` },
-    ...(adminKey !== null ? [quiet(`${subject}: with the admin key${at && `, also${at}`}`)] : []),
-    ...(adminCertificates.length > 0
-      ? [quiet(`${subject}: with one of ${adminCertificates.length} names of certificates${at}`)]
-      : []),
-    ...(adminKey === null && adminCertificates.length === 0 && adminUrl !== null
-      ? [quiet(`${subject}: this machine only, without a key,${at}`)]
-      : []),
-    ...(adminKey === null && adminUrl === null && viewKey === null ? [quiet(`${subject}: open to nobody`)] : []),
-    ...(viewKey !== null ? [quiet(`${subject}: read-only with the view key`)] : []),
-    ...(viewCertificates.length > 0
-      ? [quiet(`${subject}: read-only with one of ${viewCertificates.length} names of certificates${at}`)]
-      : []),
-  ];
-}
-
 /** Anthropic clients and some proxies send `x-api-key`; a bearer token wins. */
 function secretOf(exchange: Exchange): string | null {
   const bearer = /^Bearer +(\S+) *$/i.exec(exchange.header('authorization') ?? '')?.[1];
@@ -336,40 +302,6 @@ function withholdKeys({ request }: Exchange): void {
   }
 }
 
-/**
- * A proxy on this machine makes every client look local. So does a browser that shows a foreign page, whose host name
- * may even resolve to this machine. The headers reveal both.
- * @returns null if the request comes from this machine and was meant for it
- */
-function whyForeign(exchange: Exchange, adminHost: string): string | null {
-  const elsewhere = whyElsewhere(exchange, adminHost);
-  return elsewhere ?? whyOtherSite(exchange);
-}
-
-/** @returns null unless a browser says that it shows a page from elsewhere */
-function whyOtherSite({ request: { headers } }: Exchange): string | null {
-  const { origin } = headers;
-  const site = headers['sec-fetch-site'] ?? 'none';
-  if (origin !== undefined && origin !== `http://${headers.host}` && origin !== `https://${headers.host}`) {
-    return 'requests from pages of another origin are not allowed';
-  }
-  return site === 'none' || site === 'same-origin' ? null : 'requests from pages of another site are not allowed';
-}
-
-/** @returns null if the request comes from this machine without a proxy, and names it */
-function whyElsewhere({ request }: Exchange, adminHost: string): string | null {
-  const { headers, socket } = request;
-  if (unixPathOf(adminHost) === null && !isLoopback(socket.remoteAddress ?? ''))
-    return 'only requests from the same machine are allowed';
-  const carried = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
-  if (carried !== undefined) return `requests through a proxy are not allowed (header ${carried})`;
-  const name = hostName(headers.host ?? '');
-  if (name === null || !(isLoopback(name) || name === adminHost.toLowerCase())) {
-    return 'the Host header must be localhost, a loopback address, or adminHost';
-  }
-  return null;
-}
-
 function opened({ role, expiresMs }: PageSessionEntry): PageSession {
   return { open: true, needsKey: true, mayAct: role === 'admin', expiresMs };
 }
@@ -381,12 +313,6 @@ function tokenOf({ request }: Exchange): string | null {
 function setCookie({ request, response }: Exchange, token: string | null): void {
   const { socket } = request;
   response.setHeader('set-cookie', sessionCookie(cookieName(socket.localPort ?? 0), token, 'encrypted' in socket));
-}
-
-/** Host name without port and brackets, in lower case; null if malformed. */
-function hostName(host: string): string | null {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::\d+)?$/i.exec(host);
-  return (match?.[1] ?? match?.[2])?.toLowerCase() ?? null;
 }
 
 function keyNeeded(): RequestError {

@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino';
 import type { GatewayConfig } from '../config/config.ts';
-import { describeAccess } from './access.ts';
+import { describeAccess } from './describe-access.ts';
 import { descriptorWarning } from './descriptor-limit.ts';
 
 export function announce(log: Logger, config: GatewayConfig, keyCount: number, adminUrl: string | null): void {
