@@ -2,6 +2,7 @@ import { Counter } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Router } from '../../src/core/index.ts';
 import { Engine } from '../../src/gateway/engines/engine.ts';
+import { EngineCalls } from '../../src/gateway/engines/engine-calls.ts';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { ClientAnswer } from '../../src/gateway/inference/client-answer.ts';
 import { StreamObserver } from '../../src/gateway/inference/stream-observer.ts';
@@ -11,6 +12,7 @@ import { SessionAffinity } from '../../src/gateway/pools/session-affinity.ts';
 import { AdmissionMetrics } from '../../src/gateway/telemetry/admission-metrics.ts';
 import { BucketHistogram } from '../../src/gateway/telemetry/bucket-histogram.ts';
 import { DecisionLog } from '../../src/gateway/telemetry/decision-log.ts';
+import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
 import type { FakeEngine } from './fake-engine.ts';
 import { endStream, openStream, replyJson, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
@@ -163,6 +165,40 @@ describe('an internal error of the gateway', () => {
     expect(statuses).toEqual([200, 200, 200, 500]);
     await nothingIsHeld(gateway);
   });
+});
+
+describe('an internal error of a gateway with threads', () => {
+  /** Those that happen at the owner of the ledger, when it hears of an answer that a thread relays. */
+  const atTheOwner: readonly (readonly [string, () => () => boolean])[] = [
+    ['the log of decisions', () => throwOnce(DecisionLog.prototype, 'add')],
+    ['the lease, told of tokens', () => throwOnce(BookingLease.prototype, 'tokens')],
+    ['the engine that was heard', () => throwOnce(EngineCalls.prototype, 'heard')],
+    ['the end of the attempt', () => throwOnce(BookingLease.prototype, 'release')],
+    ['the meaning of the usage', () => throwOnce(Engine.prototype, 'complete')],
+    ['the counters of requests', () => throwOnce(GatewayMetrics.prototype, 'modelLabel')],
+  ];
+
+  it('leaks nothing, and ends neither the process nor other requests', async () => {
+    const engine = await harness.engine();
+    engine.behaviour = slowly;
+    const settings = { workers: [engine.url], threads: 2, tokenizer: 'builtin', trustTokenizer: true } as const;
+    const gateway = await harness.gateway({ ...settings, inFlightPerKeyMax: 1, logLevel: 'silent' });
+    await eventually(async () => {
+      await post(gateway, path, streamBody);
+      return /thread_requests_total\{by="thread"\} [1-9]/.test(
+        await (await fetch(`${gateway.adminUrl}/metrics`)).text(),
+      );
+    }, 60_000);
+    for (const [where, inject] of atTheOwner) {
+      const happened = inject();
+      await post(gateway, path, streamBody);
+      await eventually(happened);
+      for (const restore of undo.splice(0)) restore();
+      await nothingIsHeld(gateway);
+      expect((await post(gateway, path, streamBody)).body, where).toContain('[DONE]');
+      expect(unhandled, where).toEqual([]);
+    }
+  }, 120_000);
 });
 
 describe('an impossible usage', () => {

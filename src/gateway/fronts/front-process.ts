@@ -131,8 +131,24 @@ export class FrontProcess implements OrderedFront {
     this.#child.kill('SIGKILL');
   }
 
+  /** Messages of many requests come together: a fault with one ends only the attempt that it is about. */
   #receive(message: FrontMessage): void {
     this.#heardMs = performance.now();
+    try {
+      this.#take(message);
+    } catch (error) {
+      const number = 'request' in message ? message.request : null;
+      const request = number === null ? undefined : this.#requests.get(number);
+      if (request !== undefined) request.broken(error as Error);
+      else
+        this.#context.log.error(
+          { err: error, kind: message.kind },
+          'message of a thread lost by a fault of the gateway',
+        );
+    }
+  }
+
+  #take(message: FrontMessage): void {
     switch (message.kind) {
       case 'started':
         this.#events.started(this);
