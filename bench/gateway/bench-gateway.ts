@@ -159,7 +159,7 @@ async function measureOne(contender: Contender | null, circumstances: Circumstan
   return measured;
 }
 
-function tokenIds(text: string, tokenizer: BuiltinTokenizer): Uint32Array {
+export function tokenIds(text: string, tokenizer: BuiltinTokenizer): Uint32Array {
   const { input } = readTokenize({ value: JSON.parse(text), text });
   const encoded = 'chat' in input ? tokenizer.encodeChat(input.chat) : tokenizer.encode(input.text);
   if (encoded instanceof Promise) throw new Error('the built-in tokenizer answers at once');

@@ -83,5 +83,5 @@ export function feedStatus(
   const open = publishers > 0 ? (tally.batches === 0 ? 'no-batches' : 'live') : 'connecting';
   const state = isClosed ? 'closed' : open;
   const connection = { endpoint, mode, topic, replayEndpoint, state, error, failure, publishers, disconnects } as const;
-  return { ...connection, ...progress, ...tally };
+  return Object.assign(connection, progress, tally);
 }

@@ -132,7 +132,7 @@ async function tokenize(context: FrontContext, exchange: Exchange, read: ReadReq
   const reading = readContents(prompts, tokenizer, noteFailure, turn);
   const contents = reading instanceof Promise ? await reading : reading;
   if (failed || contents.some(({ kind }) => kind !== 'tokens')) return null;
-  return { ...read, contents, model, facts, readMs, tokensMs: performance.now() };
+  return { contents, model, facts, readMs, tokensMs: performance.now(), ...read };
 }
 
 async function answer(context: FrontContext, exchange: Exchange, read: Tokenized, served: Served): Promise<void> {

@@ -207,8 +207,11 @@ export class FrontProcess implements OrderedFront {
     if (request !== null) this.#requests.delete(request);
     const { requestId, sharedMs, method, path, model, key, limit, status } = told;
     const ended = {
-      ...{ id: requestId, request: { method }, path, model, limit, startedMs: toOwnMs(sharedMs) },
-      ...{ key: key === null ? null : { name: key }, record: owned?.record ?? null },
+      id: requestId,
+      key: key === null ? null : { name: key },
+      record: owned?.record ?? null,
+      startedMs: toOwnMs(sharedMs),
+      ...{ request: { method }, path, model, limit },
     };
     account(this.#context, ended, status);
     const trace = owned === null ? this.#traceOf(told) : owned.trace;

@@ -217,7 +217,6 @@ export class OwnedRequest implements Requester {
   async #answer(): Promise<void> {
     const { request, overrides, prompts } = this.#asked;
     const resolve = (): Booked => ({
-      ...this.#context.pools.resolve(this.#asked.model, drawKey(overrides, this.id)),
       request,
       overrides,
       known: 'tokens',
@@ -225,6 +224,7 @@ export class OwnedRequest implements Requester {
       hashed: (blockSizes) => prompts.map((prompt) => ofSizes(prompt, blockSizes)),
       // Lengths are learnt from prompts that are not known in tokens.
       learn: () => undefined,
+      ...this.#context.pools.resolve(this.#asked.model, drawKey(overrides, this.id)),
     });
     let last = resolve();
     try {

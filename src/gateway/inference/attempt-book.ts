@@ -86,8 +86,14 @@ export function bookOf(context: InferenceContext, requester: Requester, booked: 
   // An engine that broke off without a token is not charged.
   const counted = (booked.continues?.tokens ?? 0) > 0;
   return new AttemptBook({
-    ...{ lease, record, metrics, log, choices, engine, account, startedMs: requester.startedMs },
-    ...(booked.continues !== undefined && { startedMs: booked.continues.sinceMs }),
+    lease,
+    record,
+    metrics,
+    log,
+    choices,
+    engine,
+    account,
+    startedMs: booked.continues?.sinceMs ?? requester.startedMs,
     traceId: requester.trace?.traceId ?? null,
     mayMove: (silenceMs) =>
       repeatable &&
@@ -120,9 +126,10 @@ export function charge(
   requests = 1,
 ): void {
   if (use === null) return;
-  const { promptTokens: prompt, cachedTokens: cached, outputTokens: output } = spent;
-  use.used({ prompt, cached, output });
-  usage.add({ ...spent, tenant: use.tenant, key: use.key, model, requestId, requests });
+  const { promptTokens, cachedTokens, outputTokens, source, outcome } = spent;
+  const { tenant, key } = use;
+  use.used({ prompt: promptTokens, cached: cachedTokens, output: outputTokens });
+  usage.add({ tenant, key, model, requestId, requests, promptTokens, cachedTokens, outputTokens, source, outcome });
 }
 
 export class AttemptBook implements AttemptReport {

@@ -33,7 +33,7 @@ export function readResponses(fields: RequestFields): ConvertedRequest {
       const message = `previous_response_id is longer than ${responseIdLengthMax} characters`;
       throw invalid('previous_response_id', message);
     }
-    return { ...common, prompt: { kind: 'continuation', bytes: fields.bytes }, previousResponse };
+    return { prompt: { kind: 'continuation', bytes: fields.bytes }, previousResponse, ...common };
   }
   const reasoning = fields.value('reasoning');
   const effort = isJsonObject(reasoning) ? (reasoning.get('effort') ?? null) : null;
@@ -41,7 +41,7 @@ export function readResponses(fields: RequestFields): ConvertedRequest {
     if (fields.value('previous_input_messages') !== null) throw new NotConverted('messages of the Harmony format');
     return chatOfResponses({ instructions: fields.value('instructions'), input: fields.value('input'), tools });
   });
-  return { ...common, prompt, previousResponse: null };
+  return { prompt, previousResponse: null, ...common };
 }
 
 export function readMessages(fields: RequestFields): ConvertedRequest {

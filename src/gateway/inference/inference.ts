@@ -36,7 +36,7 @@ import { type ShadowRequest, shadowOf } from './shadow-request.ts';
 import type { Tries } from './tries.ts';
 
 /** A request without its prompts: their text would be kept as long as the answer takes. */
-type PlacedRequest = Omit<InferenceRequest, 'prompts'>;
+type PlacedRequest = InferenceRequest & { readonly prompts: readonly [] };
 
 /** The parts of a request that are the same in every attempt. */
 interface Intake extends Booked, Omit<ReadRequest, 'request'> {
@@ -234,11 +234,12 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   const key = exchange.key?.name ?? null;
   const continues = continuesIn(context.config, pool.named ? pool.name : null);
   const uncontinuable = continues ? request.uncontinuable : 'continue';
+  const isHeld = held !== null && read.overrides.pin === null;
   return {
-    ...resolved,
-    ...read,
-    request: { ...withoutPrompts(request), uncontinuable },
-    ...(held !== null && read.overrides.pin === null && pinnedTo(held, read)),
+    request: { ...request, prompts: [], uncontinuable },
+    overrides: isHeld ? { ...read.overrides, pin: held.worker.id } : read.overrides,
+    isHeld,
+    hidesUsage: read.hidesUsage,
     body: renamedJson(read.body, request.model, model),
     sentBody: uncontinuable === null ? read.body : null,
     hasTokenIds: request.prompts[0]?.kind === 'tokens',
@@ -254,11 +255,8 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     contents: taken,
     choices: taken.length * request.sequences,
     learn: ({ promptTokens }) => pool.learnLengths(taken, promptTokens),
+    ...resolved,
   };
-}
-
-function withoutPrompts({ prompts: _, ...request }: InferenceRequest): PlacedRequest {
-  return request;
 }
 
 /** Null: the prompt is the client's own. `given-up`: engines convert such requests otherwise. */
@@ -315,10 +313,6 @@ function heldResponse(
   }
   const held = pool.responses.find(id, key);
   return held?.worker.engine.lists(model) ? held : null;
-}
-
-function pinnedTo({ worker }: HeldResponse, { overrides }: ReadRequest): Pick<Intake, 'overrides' | 'isHeld'> {
-  return { overrides: { ...overrides, pin: worker.id }, isHeld: true };
 }
 
 /** The prompt begins with the response that it continues, whose tokens only the engine knows. */

@@ -42,13 +42,13 @@ export async function answerMeasured(
   const { body, length, prefillOnly } = request;
   const contents = [contentOf(length)];
   const intake: Booked = {
-    ...resolved,
     request: { maxOutputTokens: prefillOnly ? 0 : null, sequences: 1, stream: false },
     known: 'beginning',
     hashed: hashing(resolved, { cacheSalt: null, recomputed: false }, contents, context.hasher),
     overrides: readOverrides(exchange, { priority: 0, session: null }, rights),
     choices: 1,
     learn: (usage) => learn(resolved, length, usage),
+    ...resolved,
   };
   await answerBySome(context, exchange, intake, tries, (attempt) =>
     send(context, exchange, answer, intake, body, attempt),

@@ -112,8 +112,8 @@ function readGeneration(
   const limit =
     (api === 'chat' ? fields.integer('max_completion_tokens', 0, tokenIdMax) : null) ??
     fields.integer('max_tokens', 0, tokenIdMax);
+  const common = readCommon(fields);
   return {
-    ...readCommon(fields),
     api,
     prompts,
     sequences,
@@ -125,6 +125,7 @@ function readGeneration(
     previousResponse: null,
     usesTools: false,
     uncontinuable: continues ? whatKeepsFromContinuing(api, fields, prompts) : 'continue',
+    ...common,
   };
 }
 
@@ -132,8 +133,8 @@ function readConverted(api: 'responses' | 'messages', fields: RequestFields): In
   const isResponses = api === 'responses';
   const { prompt, previousResponse, usesTools } = isResponses ? readResponses(fields) : readMessages(fields);
   const truncation = fields.value('truncation');
+  const common = readCommon(fields);
   return {
-    ...readCommon(fields),
     api,
     prompts: [prompt],
     sequences: 1,
@@ -145,6 +146,7 @@ function readConverted(api: 'responses' | 'messages', fields: RequestFields): In
     previousResponse,
     usesTools,
     uncontinuable: 'api',
+    ...common,
   };
 }
 

@@ -34,18 +34,18 @@ export function readOverrides(
   const ranks = rights.priorityMin !== rights.priorityMax;
   const slo = readSlo(exchange);
   const common = {
-    ...(slo !== null && { slo }),
     priority: permitted(rights, (ranks ? readPriority(exchange) : null) ?? priority),
     session: sessionOf(exchange, session),
+    ...(slo !== null && { slo }),
   };
-  if (!rights.routing) return { ...common, pin: null };
+  if (!rights.routing) return { pin: null, ...common };
   const overlapWeight = readNumber(exchange, 'x-kvoyant-overlap-weight');
   const temperature = readNumber(exchange, 'x-kvoyant-temperature');
   return {
+    pin: exchange.header(pinHeader),
     ...common,
     ...(overlapWeight !== null && { overlapWeight }),
     ...(temperature !== null && { temperature }),
-    pin: exchange.header(pinHeader),
   };
 }
 

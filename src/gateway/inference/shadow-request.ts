@@ -167,12 +167,12 @@ export class ShadowRequest implements Requester {
     const { hasher } = this.#context;
     const { request, overrides } = this.#real;
     const intake: Placeable = {
-      ...this.#target,
       request,
       known: leastKnown(contents),
       // Real requests go first.
       overrides: { ...overrides, priority: priorityMax, pin: null },
       hashed: hashing(this.#target, request, contents, hasher),
+      ...this.#target,
     };
     const { pool } = this.#target;
     const applicant = applicantOf(intake, new Set());

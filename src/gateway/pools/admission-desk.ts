@@ -286,7 +286,7 @@ export class AdmissionDesk {
 }
 
 function withoutWait(applicant: Applicant): Guest {
-  return { ...applicant, settle: () => undefined, displace: () => undefined };
+  return { settle: () => undefined, displace: () => undefined, ...applicant };
 }
 
 function queueFull(queuedRequestsMax: number, retryAfterS: number): RequestError {

@@ -14,14 +14,16 @@ export function placeable(
 ): Placeable {
   const { overlapWeight, temperature, slo } = body;
   return {
-    ...prompt,
     request: { maxOutputTokens: body.max_tokens ?? null, sequences: body.n, stream: body.stream },
     overrides: {
-      ...{ priority, pin: null, session: null },
+      priority,
+      pin: null,
+      session: null,
       ...(overlapWeight !== undefined && { overlapWeight }),
       ...(temperature !== undefined && { temperature }),
       ...(slo !== undefined && { slo: sloOf(slo) }),
     },
+    ...prompt,
   };
 }
 

@@ -61,10 +61,10 @@ export async function readPrompt(
   // Resolved again: workers may have come and gone during tokenization.
   const resolved = contents instanceof Promise ? resolve(pools, key, body, requestId) : before;
   return {
-    ...resolved,
     isl: islOf(known[0]!, resolved.pool.lengthGuess),
     known: leastKnown(known),
     hashed: hashing(resolved, { cacheSalt: body.salt ?? null, recomputed: false }, known, hasher),
+    ...resolved,
   };
 }
 
@@ -188,5 +188,5 @@ function ofHashes(
   const hashed = (sizes: readonly number[]): Prompt[] => [{ isl, hashes: sizes.map(chained) }];
   // Errors come before anything is booked.
   hashed(resolved.pool.router.blockSizes());
-  return { ...resolved, isl, known: 'tokens', hashed };
+  return { isl, known: 'tokens', hashed, ...resolved };
 }

@@ -100,7 +100,7 @@ export class Selection {
     try {
       const prompt = await this.#read(caller, body, fields, waiting);
       const made = await makeReservation(this.#context, this.#memory, waiting, {
-        intake: { ...placeable(prompt, body, body.priority), choices: body.n, learn: learnNothing },
+        intake: { choices: body.n, learn: learnNothing, ...placeable(prompt, body, body.priority) },
         excluded: excludedOf(prompt, body.excluded),
         isl: prompt.isl,
         key: caller.key?.name ?? null,
