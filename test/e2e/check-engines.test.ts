@@ -61,6 +61,12 @@ describe('reaching the engines', () => {
     expect(reached[1]!.message).toMatch(/^fake, block size 16 \(assumed\), .* no KV events, so its cache is guessed/);
   });
 
+  it('tells names without what a terminal would obey', async () => {
+    const engine = await fake();
+    engine.models = ['\u001b[2J\u009b2Jbad\u0007'];
+    expect((await reach([engine.url]))[0]!.message).toMatch(/^\?\[2J\?2Jbad\?, block size/);
+  });
+
   it('tells what is wrong, and only that', async () => {
     const dead = await deadUrl();
     const { url } = (await sims()).workers[0]!;

@@ -3,6 +3,7 @@
 import { type GatewayOptions, resolveConfig } from '../config/config.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import { readReferencedFiles } from '../config/referenced-files.ts';
+import { shown } from '../engines/remarks.ts';
 import { addressInUse } from '../feeds/bound-endpoint.ts';
 import { engineAt, type Resolve, systemResolve } from '../fleet/worker-discovery.ts';
 import { type WorkerEntry, workersOf } from './temporary-gateway.ts';
@@ -74,12 +75,13 @@ function reachOf(entry: WorkerEntry, { kvEvents, model }: EngineSpec): Reach {
   const { id, url, state, reason, models, eventsOffered = null, feed = null, remarks } = entry;
   const faulty = (message: string): Reach => ({ worker: id ?? url, reached: false, message });
   if (id === null || state === 'refused') return faulty(reason ?? 'it does not answer in time');
+  const served = shown(models.join(', '));
   if (model !== undefined && !models.includes(model)) {
-    return faulty(`it serves ${models.join(', ')}, and not ${model} as configured`);
+    return faulty(`it serves ${served}, and not ${model} as configured`);
   }
   const from = { setting: 'set', engine: 'as it says', events: 'as its events say', assumed: 'assumed' };
   const size = `block size ${entry.blockSize} (${from[entry.blockSizeFrom ?? 'assumed']})`;
-  const what = `${models.join(', ') || 'no model'}, ${size}, ${entry.capacityBlocks} blocks`;
+  const what = `${served || 'no model'}, ${size}, ${entry.capacityBlocks} blocks`;
   if (eventsOffered === null) {
     if (kvEvents !== undefined) return faulty(`${what}; its KV events at ${kvEvents} are not used`);
     return { worker: id, reached: true, message: `${what}; no KV events, so its cache is guessed` };

@@ -18,7 +18,12 @@ export class Remarks {
 
 /** An engine's text, shortened and quoted for display. */
 export function quoted(value: unknown): string {
-  return JSON.stringify(shortened(String(value), 64));
+  return JSON.stringify(shortened(shown(String(value)), 64));
+}
+
+/** An engine's text without the characters that a terminal obeys. */
+export function shown(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
 }
 
 function shortened(text: string, lengthMax: number): string {
