@@ -89,12 +89,8 @@ export class HashTable {
     }
   }
 
-  /**
-   * Removes the entry at an offset returned by `find` or `insert`.
-   * @param shrinks false: the table keeps its size until `shrink`. For many removals in the order of the slots: after them
-   * the entries that are left would all go to one part of a smaller table.
-   */
-  remove(at: number, shrinks = true): void {
+  /** Removes the entry at an offset returned by `find` or `insert`. */
+  remove(at: number): void {
     const slots = this.slots;
     const stride = this.#stride;
     const end = this.#capacity * stride;
@@ -117,14 +113,7 @@ export class HashTable {
     }
     for (let word = 0; word < stride; word++) slots[hole + word] = 0;
     this.#size--;
-    if (shrinks) this.shrink();
-  }
-
-  /** Gives back memory that the entries no longer need. */
-  shrink(): void {
-    let capacity = this.#capacity;
-    while (capacity > capacityMin && this.#size * 8 < capacity) capacity /= 2;
-    if (capacity < this.#capacity) this.#resize(capacity);
+    if (this.#capacity > capacityMin && this.#size * 8 < this.#capacity) this.#resize(this.#capacity / 2);
   }
 
   clear(): void {
@@ -132,25 +121,6 @@ export class HashTable {
     this.#capacity = capacityMin;
     this.#shift = 32 + groupBits - Math.log2(capacityMin);
     this.slots = new Uint32Array(this.#capacity * this.#stride);
-  }
-
-  /**
-   * A copy with room for more values, which are zero. Every entry keeps its slot: inserted one by one in the order of the
-   * slots, all would go to one part of a table that is still small, where each has to pass the others. O(slots)
-   */
-  widened(valueWords: number): HashTable {
-    const wider = new HashTable(valueWords);
-    const from = this.#stride;
-    const to = wider.#stride;
-    wider.#size = this.#size;
-    wider.#capacity = this.#capacity;
-    wider.#shift = this.#shift;
-    const slots = new Uint32Array(this.#capacity * to);
-    for (let slot = 0; slot < this.#capacity; slot++) {
-      for (let word = 0; word < from; word++) slots[slot * to + word] = this.slots[slot * from + word]!;
-    }
-    wider.slots = slots;
-    return wider;
   }
 
   /** Offset of the first entry at or after `at`, or -1: `for (let at = t.next(0); at >= 0; at = t.next(at + t.stride))`. */

@@ -4,8 +4,8 @@ import { HashTable } from '../blocks/hash-table.ts';
 import type { CoarseBlocks } from './coarse-blocks.ts';
 
 export class Holdings {
-  /** Engine handle -> [sequence low, sequence high]. Empty if handles are sequence hashes. */
-  readonly handles = new HashTable(2);
+  /** Engine handle -> [number of the block in `BlockRows`]. Empty if handles are sequence hashes. */
+  readonly handles = new HashTable(1);
   /** Engine handle -> [number of further copies], for the few blocks that have more than one. */
   readonly copies = new HashTable(1);
   /**

@@ -1,15 +1,15 @@
 // One pass over a prompt's blocks that finds the leading run of every worker.
 
-import type { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes } from '../types.ts';
+import { noBlock } from './block-numbers.ts';
+import type { BlockRows } from './block-rows.ts';
 
-/** Blocks whose slots the scan reads ahead: few at first, since most workers may drop out early. */
-const stretchMin = 8;
-const stretchMax = 64;
+/** Blocks that are looked up at a time. */
+const stretchMax = 32;
 
 export class OverlapScan {
   /** The workers whose run continues, one bit each. */
-  #active: Uint32Array = new Uint32Array(1);
+  #active: Int32Array = new Int32Array(1);
   /** The words of `#active` that are not 0, in any order, in the first `#liveCount` entries. */
   #live: Int32Array = new Int32Array(1);
   #liveCount = 0;
@@ -20,66 +20,85 @@ export class OverlapScan {
   /**
    * On entry `out[w]` is the number of promised leading blocks of w; on return it is the length of the longest leading
    * run of blocks that w holds or was promised. O(workers + blocks of the longest run)
-   * @param blocks sequence hash -> a bit for each worker, in `words` words
-   * @param holders undefined for workers that keep their entries of `out`
+   * @param present one bit a worker: the others keep their entries of `out`
    */
-  run(
-    blocks: HashTable,
-    words: number,
-    holders: readonly unknown[],
-    hashes: BlockHashes,
-    out: Int32Array,
-    workerCount: number,
-  ): void {
+  run(rows: BlockRows, present: Int32Array, hashes: BlockHashes, out: Int32Array, workerCount: number): void {
     const { sequence, count } = hashes;
-    if (this.#active.length < words) {
-      this.#active = new Uint32Array(words);
-      this.#live = new Int32Array(words);
+    if (this.#active.length < present.length) {
+      this.#active = new Int32Array(present.length);
+      this.#live = new Int32Array(present.length);
     }
-    const active = this.#active.fill(0, 0, words);
-    const live = this.#live;
+    let joining = this.#collectJoins(present, out, workerCount, count);
+    let before = noBlock;
+    let block = 0;
+    while (block < count && this.#liveCount + joining > 0) {
+      if (joining > 0) joining -= this.#join(block);
+      if (this.#liveCount === 0) {
+        before = noBlock;
+        block++;
+        continue;
+      }
+      const first = rows.findBehind(before, sequence[2 * block]!, sequence[2 * block + 1]!);
+      before = first;
+      if (first === noBlock) {
+        this.#endAll(block++, out);
+        continue;
+      }
+      const end = this.#endOfStretch(block, Math.min(count, block + stretchMax), joining);
+      const length = rows.runLength(first, sequence, block, end);
+      this.#narrow(rows.planes, first, length, block, out);
+      before = first + length - 1;
+      block += length;
+    }
+    this.#endAll(count, out);
+  }
+
+  /**
+   * Takes the workers out of `#active` that lack one of `length` blocks with numbers in a row.
+   * @param position of the first block in the prompt
+   */
+  #narrow(planes: readonly Uint32Array[], first: number, length: number, position: number, out: Int32Array): void {
+    for (let i = this.#liveCount - 1; i >= 0; i--) {
+      const word = this.#live[i]!;
+      const plane = planes[word]!;
+      let held = this.#active[word]!;
+      for (let k = 0; k < length; k++) {
+        const after = held & plane[first + k]!;
+        if (after === held) continue;
+        end(word, held & ~after, position + k, out);
+        held = after;
+        if (held === 0) break;
+      }
+      this.#active[word] = held;
+      if (held === 0) this.#live[i] = this.#live[--this.#liveCount]!;
+    }
+  }
+
+  /** Ends the runs of all workers. */
+  #endAll(block: number, out: Int32Array): void {
+    for (let i = 0; i < this.#liveCount; i++) {
+      const word = this.#live[i]!;
+      end(word, this.#active[word]!, block, out);
+      this.#active[word] = 0;
+    }
     this.#liveCount = 0;
-    let joining = this.#collectJoins(holders, out, workerCount, count);
-    let touched = 0;
-    let stretch = stretchMin;
-    for (let block = 0; block < count && this.#liveCount + joining > 0; block++) {
-      if (joining > 0) {
-        for (let worker = this.#firstJoins[block]!; worker >= 0; worker = this.#nextJoins[worker]!) {
-          this.#activate(worker);
-          joining--;
-        }
-      }
-      if (this.#liveCount === 0) continue;
-      if (block >= touched) {
-        touched = Math.min(count, block + stretch);
-        blocks.touch(sequence, 2 * block, 2 * touched);
-        if (stretch < stretchMax) stretch *= 2;
-      }
-      const at = blocks.find(sequence[2 * block]!, sequence[2 * block + 1]!);
-      const slots = blocks.slots;
-      for (let i = this.#liveCount - 1; i >= 0; i--) {
-        const word = live[i]!;
-        const before = active[word]!;
-        const after = at < 0 ? 0 : (before & slots[at + 2 + word]!) >>> 0;
-        if (after === before) continue;
-        let dropped = before & ~after;
-        active[word] = after;
-        while (dropped !== 0) {
-          const bit = 31 - Math.clz32(dropped);
-          dropped &= ~(1 << bit);
-          out[word * 32 + bit] = block;
-        }
-        if (after === 0) live[i] = live[--this.#liveCount]!;
-      }
+  }
+
+  /** Before `end`, but not behind the next block where a worker joins. */
+  #endOfStretch(block: number, end: number, joining: number): number {
+    if (joining === 0) return end;
+    for (let next = block + 1; next < end; next++) if (this.#firstJoins[next]! >= 0) return next;
+    return end;
+  }
+
+  /** Activates the workers whose promised blocks end here. @returns how many */
+  #join(block: number): number {
+    let joined = 0;
+    for (let worker = this.#firstJoins[block]!; worker >= 0; worker = this.#nextJoins[worker]!) {
+      this.#activate(worker);
+      joined++;
     }
-    for (let word = 0; word < words; word++) {
-      let rest = active[word]!;
-      while (rest !== 0) {
-        const bit = 31 - Math.clz32(rest);
-        rest &= ~(1 << bit);
-        out[word * 32 + bit] = count;
-      }
-    }
+    return joined;
   }
 
   /**
@@ -87,18 +106,27 @@ export class OverlapScan {
    * `#nextJoins[worker]` the next one, -1 ends a list. Workers without promised blocks go into `#active` at once.
    * @returns how many are in the lists. The lists are valid only if there are any.
    */
-  #collectJoins(holders: readonly unknown[], out: Int32Array, workerCount: number, count: number): number {
+  #collectJoins(present: Int32Array, out: Int32Array, workerCount: number, count: number): number {
+    const active = this.#active;
+    active.set(present);
     let joining = 0;
     for (let worker = 0; worker < workerCount; worker++) {
       const promised = out[worker]!;
-      if (holders[worker] === undefined || promised >= count) continue;
-      if (promised === 0) {
-        this.#activate(worker);
-        continue;
-      }
+      if (promised === 0) continue;
+      const bit = 1 << (worker & 31);
+      const word = worker >>> 5;
+      if ((active[word]! & bit) === 0) continue;
+      active[word] = active[word]! & ~bit;
+      if (promised >= count) continue;
       if (joining++ === 0) this.#emptyLists(workerCount, count);
       this.#nextJoins[worker] = this.#firstJoins[promised]!;
       this.#firstJoins[promised] = worker;
+    }
+    this.#liveCount = 0;
+    for (let word = 0; word < present.length; word++) {
+      const others = workerCount - 32 * word;
+      if (others < 32) active[word] = others <= 0 ? 0 : active[word]! & ((1 << others) - 1);
+      if (active[word] !== 0) this.#live[this.#liveCount++] = word;
     }
     return joining;
   }
@@ -113,5 +141,15 @@ export class OverlapScan {
     if (this.#nextJoins.length < workerCount) this.#nextJoins = new Int32Array(workerCount);
     if (this.#firstJoins.length < count) this.#firstJoins = new Int32Array(2 * count);
     this.#firstJoins.fill(-1, 0, count);
+  }
+}
+
+/** The runs of the workers with these bits end. */
+function end(word: number, bits: number, block: number, out: Int32Array): void {
+  let rest = bits;
+  while (rest !== 0) {
+    const bit = 31 - Math.clz32(rest);
+    rest &= ~(1 << bit);
+    out[word * 32 + bit] = block;
   }
 }

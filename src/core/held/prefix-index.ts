@@ -1,14 +1,15 @@
 // Prefix index: which worker holds which blocks. Takes KV events (stored, removed, cleared) and returns leading
 // overlaps.
 //
-// Blocks are identified by our own sequence hash. An engine's hashes are handles (per worker: handle -> sequence hash,
-// and the number of copies). A set bit in a block's row means that the worker holds at least one copy. Nothing is inferred:
+// Blocks are identified by our own sequence hash. An engine's hashes are handles (per worker: handle -> block, and the
+// number of copies). A set bit in a block's row means that the worker holds at least one copy. Nothing is inferred:
 // a removed block is a hole even while its children are held, until it is stored again.
 
 import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
-import { HashTable } from '../blocks/hash-table.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
+import { noBlock } from './block-numbers.ts';
+import { BlockRows } from './block-rows.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 import { HeldCopy } from './held-copy.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
@@ -19,34 +20,33 @@ export class PrefixIndex {
   onRemoved: (worker: WorkerIndex, low: number, high: number) => void = () => undefined;
   readonly #hasher: BlockHasher;
   readonly #holdings: (Holdings | undefined)[] = [];
-  /** Sequence hash -> one bit a worker. */
-  #blocks: HashTable;
-  #words = 1;
+  /** One bit a worker. */
+  #present: Int32Array = new Int32Array(1);
+  readonly #rows = new BlockRows();
   readonly #scan = new OverlapScan();
-  /** Scratch of `#touchRemoved`: sequence hashes of a stretch of handles. */
-  readonly #found: Uint32Array = new Uint32Array(128);
 
   constructor(hasher: BlockHasher) {
     this.#hasher = hasher;
-    this.#blocks = new HashTable(1);
   }
 
   /** Adds a worker that holds nothing yet. */
   addWorker(worker: WorkerIndex): void {
     assert(this.#holdings[worker] === undefined, 'a worker is added to the index once');
     this.#holdings[worker] = new Holdings();
-    if (worker < this.#words * 32) return;
-    this.#blocks = this.#blocks.widened(2 * this.#words);
-    this.#words *= 2;
-    if (worker >= this.#words * 32) {
-      this.#holdings[worker] = undefined;
-      this.addWorker(worker);
+    this.#rows.addWorker(worker);
+    const words = this.#rows.planes.length;
+    if (this.#present.length < words) {
+      const present = new Int32Array(words);
+      present.set(this.#present);
+      this.#present = present;
     }
+    this.#present[worker >>> 5]! |= 1 << (worker & 31);
   }
 
   removeWorker(worker: WorkerIndex): void {
     this.clear(worker);
     this.#holdings[worker] = undefined;
+    this.#present[worker >>> 5]! &= ~(1 << (worker & 31));
   }
 
   /**
@@ -57,10 +57,10 @@ export class PrefixIndex {
     this.clear(worker);
     const sink = {
       held: (low: number, high: number) => {
-        this.addCopy(worker, low, high, low, high);
+        this.addCopy(worker, low, high, noBlock, low, high);
       },
       dropped: (low: number, high: number) => {
-        this.removeCopy(worker, low, high);
+        this.#removeCopy(this.#of(worker), worker, low, high, noBlock);
       },
     };
     const holdings = this.#of(worker);
@@ -73,8 +73,11 @@ export class PrefixIndex {
     switch (event.kind) {
       case 'stored':
         return this.#of(worker).coarse?.store(event) ?? this.#stored(worker, event);
-      case 'removed':
-        return this.#of(worker).coarse?.remove(event) ?? this.#removed(worker, event);
+      case 'removed': {
+        const outcome = this.#of(worker).coarse?.remove(event) ?? this.#removed(worker, event);
+        this.#shrink();
+        return outcome;
+      }
       case 'cleared': {
         const held = this.heldBlocks(worker);
         this.clear(worker);
@@ -90,12 +93,13 @@ export class PrefixIndex {
     if (holdings.handlesAreHashes) this.#clearHashes(worker, holdings);
     const handles = holdings.handles;
     for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-      this.#unset(worker, handles.slots[at + 2]!, handles.slots[at + 3]!);
+      this.#unset(worker, handles.slots[at + 2]!);
     }
     handles.clear();
     holdings.copies.clear();
     holdings.shared.clear();
     assert(holdings.blocks === 0, 'every held block has a handle, and no presumed block is left');
+    this.#shrink();
   }
 
   /** Distinct blocks that the worker holds. O(1) */
@@ -113,12 +117,12 @@ export class PrefixIndex {
   /** What the worker's events have told. Null if it is kept in pages, or without handles. */
   copyOf(worker: WorkerIndex): HeldCopy | null {
     const holdings = this.#of(worker);
-    return holdings.handlesAreHashes ? null : new HeldCopy(holdings);
+    return holdings.handlesAreHashes ? null : new HeldCopy(holdings, this.#rows);
   }
 
   /** Bytes of all tables. O(workers) */
   get bytes(): number {
-    let bytes = this.#blocks.bytes;
+    let bytes = this.#rows.bytes;
     for (const holdings of this.#holdings) {
       if (!holdings) continue;
       const { handles, copies, shared, coarse } = holdings;
@@ -128,62 +132,73 @@ export class PrefixIndex {
   }
 
   holds(worker: WorkerIndex, low: number, high: number): boolean {
-    const at = this.#blocks.find(low, high);
-    return at >= 0 && ((this.#blocks.slots[at + 2 + (worker >>> 5)]! >>> (worker & 31)) & 1) === 1;
+    const block = this.#rows.find(low, high);
+    return block !== noBlock && this.#rows.has(worker, block);
   }
 
   /** Leading blocks of a prompt that one worker holds. O(blocks) */
   leadingBlocks(worker: WorkerIndex, { sequence, count }: BlockHashes): number {
+    let found = noBlock;
     for (let block = 0; block < count; block++) {
-      if (!this.holds(worker, sequence[2 * block]!, sequence[2 * block + 1]!)) return block;
+      found = this.#rows.findBehind(found, sequence[2 * block]!, sequence[2 * block + 1]!);
+      if (found === noBlock || !this.#rows.has(worker, found)) return block;
     }
     return count;
   }
 
-  /** Adds one copy of a block under a handle. @returns whether the worker did not hold the block before */
-  addCopy(worker: WorkerIndex, handleLow: number, handleHigh: number, low: number, high: number): boolean {
-    const { handles, copies, shared, handlesAreHashes } = this.#of(worker);
+  /**
+   * Adds one copy of a block under a handle.
+   * @param before the block that it probably comes behind, or `noBlock`
+   * @returns the block; `noBlock`: the index is full (`BlockRows.blocksMax`)
+   */
+  addCopy(
+    worker: WorkerIndex,
+    handleLow: number,
+    handleHigh: number,
+    before: number,
+    low: number,
+    high: number,
+  ): number {
+    const holdings = this.#of(worker);
+    const { handles, handlesAreHashes } = holdings;
+    const rows = this.#rows;
     if (handlesAreHashes) {
-      if (this.#set(worker, low, high)) return true;
-      addOne(shared, low, high);
-      return false;
+      const block = rows.hold(worker, before, low, high);
+      if (block === noBlock) return noBlock;
+      if (rows.added) holdings.blocks++;
+      else addOne(holdings.shared, low, high);
+      return block;
     }
     const at = handles.insert(handleLow, handleHigh);
     if (!handles.inserted) {
-      addOne(copies, handleLow, handleHigh);
-      return false;
+      addOne(holdings.copies, handleLow, handleHigh);
+      return handles.slots[at + 2]!;
     }
-    const slots = handles.slots;
-    slots[at + 2] = low;
-    slots[at + 3] = high;
-    if (this.#set(worker, low, high)) return true;
-    addOne(shared, low, high);
-    return false;
+    const block = rows.hold(worker, before, low, high);
+    if (block === noBlock) {
+      handles.remove(at);
+      return noBlock;
+    }
+    handles.slots[at + 2] = block;
+    if (rows.added) holdings.blocks++;
+    else addOne(holdings.shared, low, high);
+    return block;
   }
 
   /** Marks a block as held without an event, until `giveUp`. Not for workers that send events. */
   presume(worker: WorkerIndex, low: number, high: number): void {
-    if (this.#set(worker, low, high)) this.#of(worker).presumed++;
+    if (this.#rows.hold(worker, noBlock, low, high) === noBlock || !this.#rows.added) return;
+    const holdings = this.#of(worker);
+    holdings.blocks++;
+    holdings.presumed++;
   }
 
   /** Withdraws a presumed block. */
   giveUp(worker: WorkerIndex, low: number, high: number): void {
+    const block = this.#rows.find(low, high);
+    if (block === noBlock || !this.#unset(worker, block)) return;
     this.#of(worker).presumed--;
-    this.#unset(worker, low, high);
-  }
-
-  /** Removes one copy. @returns whether the handle was known */
-  removeCopy(worker: WorkerIndex, handleLow: number, handleHigh: number): boolean {
-    const { handles, copies, shared, handlesAreHashes } = this.#of(worker);
-    if (handlesAreHashes) return takeOne(shared, handleLow, handleHigh) || this.#drop(worker, handleLow, handleHigh);
-    const at = handles.find(handleLow, handleHigh);
-    if (at < 0) return false;
-    if (takeOne(copies, handleLow, handleHigh)) return true;
-    const low = handles.slots[at + 2]!;
-    const high = handles.slots[at + 3]!;
-    handles.remove(at);
-    if (!takeOne(shared, low, high)) this.#drop(worker, low, high);
-    return true;
+    this.#shrink();
   }
 
   /**
@@ -194,18 +209,14 @@ export class PrefixIndex {
    * @param workerCount entries of `out` to process
    */
   overlaps(hashes: BlockHashes, out: Int32Array, workerCount: number): void {
-    this.#scan.run(this.#blocks, this.#words, this.#holdings, hashes, out, workerCount);
+    this.#scan.run(this.#rows, this.#present, hashes, out, workerCount);
   }
 
   /** Recomputes every total from the handles. @throws Error naming the total that differs */
   assertConsistent(): void {
+    this.#rows.assertConsistent();
     let bits = 0;
-    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
-      let row = 0;
-      for (let word = 0; word < this.#words; word++) row += bitCount(this.#blocks.slots[at + 2 + word]!);
-      assert(row > 0, 'a block in the index has a holder');
-      bits += row;
-    }
+    for (let block = 0; block < this.#rows.end; block++) bits += this.#rows.holders(block);
     let held = 0;
     for (let worker = 0; worker < this.#holdings.length; worker++) {
       const holdings = this.#holdings[worker];
@@ -217,7 +228,7 @@ export class PrefixIndex {
       }
       for (let at = shared.next(0); at >= 0; at = shared.next(at + shared.stride)) further += shared.slots[at + 2]!;
       for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-        assert(this.holds(worker, handles.slots[at + 2]!, handles.slots[at + 3]!), 'the block of a handle is held');
+        assert(this.#rows.has(worker, handles.slots[at + 2]!), 'the block of a handle is held');
       }
       const told = holdings.blocks - holdings.presumed;
       assert(!holdings.handlesAreHashes || handles.size === 0, 'handles that are hashes are not kept');
@@ -230,26 +241,36 @@ export class PrefixIndex {
 
   #stored(worker: WorkerIndex, event: BlocksStored): KvEventOutcome {
     const blockCount = event.hashes.length / 2;
-    const sequence = event.sequence ?? this.#sequenceOfStored(worker, event);
+    const { hashes: handles, parent } = event;
+    let block = parent ? this.#blockOf(worker, parent) : noBlock;
+    const sequence = event.sequence ?? this.#sequenceOfStored(event, block);
     if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
     const full = sequence.length / 2;
-    const handles = event.hashes;
     this.#noteHandles(worker, handles === sequence);
-    if (full > 1) {
-      if (handles !== sequence) this.#of(worker).handles.touch(handles, 0, 2 * full);
-      this.#blocks.touch(sequence, 0, 2 * full);
-    }
+    if (full > 1 && handles !== sequence) this.#of(worker).handles.touch(handles, 0, 2 * full);
+    let applied = 0;
+    let touched = full < 2;
     for (let i = 0; i < 2 * full; i += 2) {
-      this.addCopy(worker, handles[i]!, handles[i + 1]!, sequence[i]!, sequence[i + 1]!);
+      block = this.addCopy(worker, handles[i]!, handles[i + 1]!, block, sequence[i]!, sequence[i + 1]!);
+      if (block !== noBlock) applied++;
+      if (touched || !this.#rows.inserted) continue;
+      // The blocks behind a new one are new as well, so each is searched in the index.
+      this.#rows.touch(sequence, i + 2, 2 * full);
+      touched = true;
     }
-    return { appliedBlocks: full, orphanBlocks: blockCount - full, unknownBlocks: 0 };
+    return { appliedBlocks: applied, orphanBlocks: blockCount - applied, unknownBlocks: 0 };
   }
 
-  /** Sequence hashes of the complete blocks. Null if the parent is unknown: a position is never guessed. */
-  #sequenceOfStored(worker: WorkerIndex, event: BlocksStored): Uint32Array | null {
+  /**
+   * Sequence hashes of the complete blocks. Null if the parent is unknown: a position is never guessed.
+   * @param parentBlock the block of `event.parent`, or `noBlock`
+   */
+  #sequenceOfStored(event: BlocksStored, parentBlock: number): Uint32Array | null {
+    if (event.parent && parentBlock === noBlock) return null;
     const full = Math.min(event.hashes.length / 2, Math.floor(event.tokens.length / event.blockSize));
-    const parent = event.parent ? this.#sequenceOf(worker, event.parent) : this.#hasher.root(event.blockSize, event);
-    if (!parent) return null;
+    const parent = event.parent
+      ? Uint32Array.of(this.#rows.low(parentBlock), this.#rows.high(parentBlock))
+      : this.#hasher.root(event.blockSize, event);
     if (event.extras) return this.#chainWithExtras(event, full, parent);
     return this.#hasher.chain(event.tokens, full, event.blockSize, parent);
   }
@@ -269,32 +290,42 @@ export class PrefixIndex {
 
   #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
     const handles = event.hashes;
-    if (handles.length > 2) this.#touchRemoved(worker, handles);
+    const holdings = this.#of(worker);
+    if (handles.length > 2 && !holdings.handlesAreHashes) holdings.handles.touch(handles, 0, handles.length);
     let applied = 0;
-    for (let i = 0; i < handles.length; i += 2) if (this.removeCopy(worker, handles[i]!, handles[i + 1]!)) applied++;
+    let block = noBlock;
+    for (let i = 0; i < handles.length; i += 2) {
+      const removed = this.#removeCopy(holdings, worker, handles[i]!, handles[i + 1]!, block);
+      if (removed === noBlock) continue;
+      block = removed;
+      applied++;
+    }
     return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: handles.length / 2 - applied };
   }
 
-  /** Brings the slots of many handles and those of their blocks into the processor's cache, see `HashTable.touch`. */
-  #touchRemoved(worker: WorkerIndex, handles: Uint32Array): void {
-    const holdings = this.#of(worker);
+  /**
+   * Removes one copy.
+   * @param after the block removed before this one, whose parent this one may be, or `noBlock`
+   * @returns the block, `noBlock` if the handle is unknown
+   */
+  #removeCopy(holdings: Holdings, worker: WorkerIndex, handleLow: number, handleHigh: number, after: number): number {
+    const { handles, copies, shared } = holdings;
+    const rows = this.#rows;
     if (holdings.handlesAreHashes) {
-      this.#blocks.touch(handles, 0, handles.length);
-      return;
+      const block = rows.findAhead(after, handleLow, handleHigh);
+      if (block === noBlock || !rows.has(worker, block)) return noBlock;
+      if (!takeOne(shared, handleLow, handleHigh)) this.#drop(worker, block, handleLow, handleHigh);
+      return block;
     }
-    const table = holdings.handles;
-    for (let from = 0; from < handles.length; from += this.#found.length) {
-      const to = Math.min(handles.length, from + this.#found.length);
-      table.touch(handles, from, to);
-      let words = 0;
-      for (let i = from; i < to; i += 2) {
-        const at = table.find(handles[i]!, handles[i + 1]!);
-        if (at < 0) continue;
-        this.#found[words++] = table.slots[at + 2]!;
-        this.#found[words++] = table.slots[at + 3]!;
-      }
-      this.#blocks.touch(this.#found, 0, words);
-    }
+    const at = handles.find(handleLow, handleHigh);
+    if (at < 0) return noBlock;
+    const block = handles.slots[at + 2]!;
+    if (takeOne(copies, handleLow, handleHigh)) return block;
+    handles.remove(at);
+    const low = rows.low(block);
+    const high = rows.high(block);
+    if (!takeOne(shared, low, high)) this.#drop(worker, block, low, high);
+    return block;
   }
 
   /** A worker that holds nothing may begin to use sequence hashes as handles. It keeps to them until it is cleared. */
@@ -306,55 +337,46 @@ export class PrefixIndex {
     holdings.handlesAreHashes = true;
   }
 
-  #sequenceOf(worker: WorkerIndex, handle: Uint32Array): Uint32Array | null {
+  /** The block of a handle that the worker holds, or `noBlock`. */
+  #blockOf(worker: WorkerIndex, handle: Uint32Array): number {
     const { handles, handlesAreHashes } = this.#of(worker);
-    if (handlesAreHashes) return this.holds(worker, handle[0]!, handle[1]!) ? handle : null;
+    if (handlesAreHashes) {
+      const block = this.#rows.find(handle[0]!, handle[1]!);
+      return block !== noBlock && this.#rows.has(worker, block) ? block : noBlock;
+    }
     const at = handles.find(handle[0]!, handle[1]!);
-    return at < 0 ? null : handles.slots.slice(at + 2, at + 4);
+    return at < 0 ? noBlock : handles.slots[at + 2]!;
   }
 
-  #set(worker: WorkerIndex, low: number, high: number): boolean {
-    const at = this.#blocks.insert(low, high) + 2 + (worker >>> 5);
-    const slots = this.#blocks.slots;
-    const bit = 1 << (worker & 31);
-    if ((slots[at]! & bit) !== 0) return false;
-    slots[at] = slots[at]! | bit;
-    this.#of(worker).blocks++;
-    return true;
-  }
-
-  /** The last copy of a block was removed. @returns whether the worker held it */
-  #drop(worker: WorkerIndex, low: number, high: number): boolean {
-    if (!this.#unset(worker, low, high)) return false;
-    this.onRemoved(worker, low, high);
-    return true;
+  /** The last copy of a block was removed. */
+  #drop(worker: WorkerIndex, block: number, low: number, high: number): void {
+    if (this.#unset(worker, block)) this.onRemoved(worker, low, high);
   }
 
   #clearHashes(worker: WorkerIndex, holdings: Holdings): void {
-    const held: number[] = [];
-    for (let at = this.#blocks.next(0); at >= 0; at = this.#blocks.next(at + this.#blocks.stride)) {
-      const low = this.#blocks.slots[at]!;
-      const high = this.#blocks.slots[at + 1]!;
-      if (this.holds(worker, low, high)) held.push(low, high);
-    }
-    for (let i = 0; i < held.length; i += 2) this.#unset(worker, held[i]!, held[i + 1]!, false);
-    this.#blocks.shrink();
+    const rows = this.#rows;
+    for (let block = 0; holdings.blocks > 0 && block < rows.end; block++) this.#unset(worker, block);
     holdings.handlesAreHashes = holdings.coarse !== null;
   }
 
   /** Clears the worker's bit of the block. @returns whether it was set */
-  #unset(worker: WorkerIndex, low: number, high: number, shrinks = true): boolean {
-    const at = this.#blocks.find(low, high);
-    if (at < 0) return false;
-    const slots = this.#blocks.slots;
-    const word = at + 2 + (worker >>> 5);
-    const bit = 1 << (worker & 31);
-    if ((slots[word]! & bit) === 0) return false;
-    slots[word] = slots[word]! & ~bit;
+  #unset(worker: WorkerIndex, block: number): boolean {
+    if (!this.#rows.drop(worker, block)) return false;
     this.#of(worker).blocks--;
-    for (let i = 0; i < this.#words; i++) if (slots[at + 2 + i] !== 0) return true;
-    this.#blocks.remove(at, shrinks);
     return true;
+  }
+
+  /** Gives back memory that the blocks no longer need. O(1), or O(blocks and handles of all workers) after most are gone */
+  #shrink(): void {
+    if (!this.#rows.isSparse) return;
+    const numbers = this.#rows.compact();
+    for (const holdings of this.#holdings) {
+      if (!holdings) continue;
+      const { handles } = holdings;
+      for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
+        handles.slots[at + 2] = numbers[handles.slots[at + 2]!]!;
+      }
+    }
   }
 
   #of(worker: WorkerIndex): Holdings {
@@ -362,10 +384,4 @@ export class PrefixIndex {
     assert(holdings !== undefined, 'the worker is in the index');
     return holdings;
   }
-}
-
-function bitCount(word: number): number {
-  let bits = word - ((word >>> 1) & 0x55555555);
-  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../../src/core/blocks/block-hash.ts';
+import { noBlock } from '../../../src/core/held/block-numbers.ts';
 import { EventLag } from '../../../src/core/held/event-lag.ts';
 import { PrefixIndex } from '../../../src/core/held/prefix-index.ts';
 
@@ -17,7 +18,7 @@ beforeEach(() => {
 
 function store(first: number, nowMs: number): void {
   const [low, high] = prompt(first).sequence;
-  index.addCopy(0, low!, high!, low!, high!);
+  index.addCopy(0, low!, high!, noBlock, low!, high!);
   lag.stored(0, nowMs);
 }
 

@@ -1,0 +1,363 @@
+// Which workers hold each block: blocks by their sequence hash, with one bit a worker.
+//
+// A block has a number as long as any worker holds it. Blocks that are stored in a row get numbers in a row where these
+// are free, and each block remembers the one that was last found behind it. So a pass along a chain reads memory in
+// order, and asks the hash index only where chains part. Both are guesses: a block is known by its hash alone.
+
+import { assert } from '../assert.ts';
+import { BlockNumbers, groupSize, noBlock } from './block-numbers.ts';
+
+/** Words of an entry: sequence hash (low, high), the block last found behind it, number of holders. */
+const entryWords = 4;
+const behindOffset = 2;
+const holdersOffset = 3;
+
+/** A slot of the index: distance from the home slot plus 1, at most `distanceMax`, and the block's number. 0: empty. */
+const numberBits = 27;
+const numberMask = (1 << numberBits) - 1;
+/** Longer distances are computed from the block's hash. */
+const distanceMax = (1 << (32 - numberBits)) - 1;
+
+const capacityMin = 64;
+
+export class BlockRows {
+  /** At this number of distinct blocks no more are taken. */
+  static readonly blocksMax: number = 1 << numberBits;
+
+  /** Bits of 32 workers each: that of worker w for block b is bit `w & 31` of `planes[w >>> 5][b]`. */
+  readonly planes: Uint32Array[] = [];
+  /** Whether the last `hold` found that the worker did not hold the block before. */
+  added = false;
+  /** Whether no worker held the block of the last `hold`. */
+  inserted = false;
+  /** What the last `touch` read. Means nothing, but keeps the compiler from dropping the reads. */
+  touched = 0;
+
+  /** One entry more than there are numbers, so that a guess may point behind the last. A free entry is 0. */
+  #entries: Uint32Array = new Uint32Array((capacityMin + 1) * entryWords);
+  #numbers = new BlockNumbers();
+  /** Linear probing with backward shift. */
+  #index: Uint32Array = new Uint32Array(2 * capacityMin);
+  #shift = 32 - Math.log2(2 * capacityMin);
+
+  constructor() {
+    this.#numbers.grow(capacityMin);
+  }
+
+  /** Distinct blocks. */
+  get size(): number {
+    return this.#numbers.size;
+  }
+
+  get bytes(): number {
+    let bytes = this.#entries.byteLength + this.#index.byteLength + this.#numbers.bytes;
+    for (const plane of this.planes) bytes += plane.byteLength;
+    return bytes;
+  }
+
+  /** Numbers in use are smaller. */
+  get end(): number {
+    return this.#numbers.capacity;
+  }
+
+  /** Whether so few numbers are in use that `compact` gives back most of the memory. */
+  get isSparse(): boolean {
+    return this.end > capacityMin && this.size * 8 < this.end;
+  }
+
+  /** Makes room for a worker's bits. O(1) but for the memory */
+  addWorker(worker: number): void {
+    while (this.planes.length * 32 <= worker) this.planes.push(new Uint32Array(this.end));
+  }
+
+  low(block: number): number {
+    return this.#entries[block * entryWords]!;
+  }
+
+  high(block: number): number {
+    return this.#entries[block * entryWords + 1]!;
+  }
+
+  /** Number of workers that hold the block, 0 for a number that is not in use. */
+  holders(block: number): number {
+    return this.#entries[block * entryWords + holdersOffset]!;
+  }
+
+  has(worker: number, block: number): boolean {
+    return ((this.planes[worker >>> 5]![block]! >>> (worker & 31)) & 1) === 1;
+  }
+
+  /** Number of a block, or `noBlock`. O(1) expected */
+  find(low: number, high: number): number {
+    const index = this.#index;
+    const entries = this.#entries;
+    const mask = index.length - 1;
+    let at = homeOf(low, high, this.#shift);
+    for (let distance = 1; ; distance++) {
+      const slot = index[at]!;
+      if (slot === 0) return noBlock;
+      const told = slot >>> numberBits;
+      if (told === distance || told === distanceMax) {
+        const block = slot & numberMask;
+        if (entries[block * entryWords] === low && entries[block * entryWords + 1] === high) return block;
+      }
+      at = (at + 1) & mask;
+    }
+  }
+
+  /**
+   * Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), so that the processor has them in its
+   * cache. These reads depend on nothing, so their cache misses overlap.
+   */
+  touch(keys: Uint32Array, from: number, to: number): void {
+    const index = this.#index;
+    let read = 0;
+    for (let i = from; i < to; i += 2) read ^= index[homeOf(keys[i]!, keys[i + 1]!, this.#shift)]!;
+    this.touched = read;
+  }
+
+  /** Like `find`, for a block that probably comes behind `before` in a chain. @param before in use, or `noBlock` */
+  findBehind(before: number, low: number, high: number): number {
+    // The next number first: where it is right, the processor need not wait for the entry to know where to read on.
+    return this.#is(before + 1, low, high) ? before + 1 : this.#findElsewhere(before, low, high);
+  }
+
+  /**
+   * How many blocks of a chain, from `from` to at most `to` - 1, have numbers in a row.
+   * @param block the number of block `from`
+   */
+  runLength(block: number, sequence: Uint32Array, from: number, to: number): number {
+    const entries = this.#entries;
+    let at = block * entryWords;
+    let i = from;
+    do {
+      i++;
+      at += entryWords;
+    } while (
+      i < to &&
+      entries[at] === sequence[2 * i] &&
+      entries[at + 1] === sequence[2 * i + 1] &&
+      entries[at + holdersOffset] !== 0
+    );
+    return i - from;
+  }
+
+  /** Like `find`, for a block that probably comes ahead of `after` in a chain. @param after need not be in use any more */
+  findAhead(after: number, low: number, high: number): number {
+    return after > 0 && this.#is(after - 1, low, high) ? after - 1 : this.find(low, high);
+  }
+
+  /**
+   * The worker holds the block (see `added`), which probably comes behind `before` in a chain.
+   * @param before in use, or `noBlock`
+   * @returns the block's number, `noBlock` if there are `blocksMax` others. O(1) expected
+   */
+  hold(worker: number, before: number, low: number, high: number): number {
+    let block = this.findBehind(before, low, high);
+    this.inserted = block === noBlock;
+    if (block === noBlock) {
+      if (this.size === BlockRows.blocksMax) return noBlock;
+      block = this.#insert(before, low, high);
+    }
+    const plane = this.planes[worker >>> 5]!;
+    const bit = 1 << (worker & 31);
+    this.added = (plane[block]! & bit) === 0;
+    if (this.added) {
+      plane[block] = plane[block]! | bit;
+      const holders = block * entryWords + holdersOffset;
+      this.#entries[holders] = this.#entries[holders]! + 1;
+    }
+    return block;
+  }
+
+  /** The worker does not hold the block any more. @returns whether it did */
+  drop(worker: number, block: number): boolean {
+    const plane = this.planes[worker >>> 5]!;
+    const bit = 1 << (worker & 31);
+    if ((plane[block]! & bit) === 0) return false;
+    plane[block] = plane[block]! & ~bit;
+    const holders = block * entryWords + holdersOffset;
+    this.#entries[holders] = this.#entries[holders]! - 1;
+    if (this.#entries[holders] === 0) this.#remove(block);
+    return true;
+  }
+
+  /**
+   * Numbers the blocks anew, without gaps, and gives back memory. O(numbers)
+   * @returns the new number for each old one in use
+   */
+  compact(): Uint32Array {
+    const old = this.#entries;
+    const end = this.end;
+    const capacity = Math.max(capacityMin, roundUp(2 * this.size));
+    const entries = new Uint32Array((capacity + 1) * entryWords);
+    const planes = this.planes.map(() => new Uint32Array(capacity));
+    const renumbered = new Uint32Array(end);
+    this.#numbers = new BlockNumbers();
+    this.#numbers.grow(capacity);
+    let last = noBlock;
+    for (let block = 0; block < end; block++) {
+      const from = block * entryWords;
+      if (old[from + holdersOffset] === 0) continue;
+      last = this.#numbers.takeInRow(last);
+      renumbered[block] = last;
+      const to = last * entryWords;
+      entries[to] = old[from]!;
+      entries[to + 1] = old[from + 1]!;
+      entries[to + behindOffset] = last + 1;
+      entries[to + holdersOffset] = old[from + holdersOffset]!;
+      for (let word = 0; word < planes.length; word++) planes[word]![last] = this.planes[word]![block]!;
+    }
+    this.#entries = entries;
+    for (let word = 0; word < planes.length; word++) this.planes[word] = planes[word]!;
+    this.#fillIndex();
+    return renumbered;
+  }
+
+  /** @throws Error naming what is wrong */
+  assertConsistent(): void {
+    let size = 0;
+    for (let block = 0; block < this.end; block++) {
+      let bits = 0;
+      for (const plane of this.planes) bits += bitCount(plane[block]!);
+      assert(bits === this.holders(block), 'set bits of a block = its holders');
+      assert(this.#numbers.has(block) === bits > 0, 'the numbers of held blocks are in use, and no other');
+      if (bits === 0) continue;
+      size++;
+      assert(this.find(this.low(block), this.high(block)) === block, 'the index leads to every block');
+    }
+    assert(size === this.size, 'the blocks are counted');
+    let slots = 0;
+    for (const slot of this.#index) if (slot !== 0) slots++;
+    assert(slots === size, 'the index has a slot for each block');
+  }
+
+  #findElsewhere(before: number, low: number, high: number): number {
+    if (before === noBlock) return this.find(low, high);
+    const behind = this.#entries[before * entryWords + behindOffset]!;
+    if (this.#is(behind, low, high)) return behind;
+    const found = this.find(low, high);
+    if (found !== noBlock) this.#entries[before * entryWords + behindOffset] = found;
+    return found;
+  }
+
+  #is(block: number, low: number, high: number): boolean {
+    const at = block * entryWords;
+    const entries = this.#entries;
+    return entries[at] === low && entries[at + 1] === high && entries[at + holdersOffset] !== 0;
+  }
+
+  #insert(before: number, low: number, high: number): number {
+    const block = this.#take(before);
+    const at = block * entryWords;
+    const entries = this.#entries;
+    entries[at] = low;
+    entries[at + 1] = high;
+    entries[at + behindOffset] = block + 1;
+    entries[at + holdersOffset] = 0;
+    if (before !== noBlock) entries[before * entryWords + behindOffset] = block;
+    enter(this.#index, this.#shift, block, low, high);
+    return block;
+  }
+
+  /** Grows while an eighth of the numbers is free, so that there are empty groups for chains to come. */
+  #take(before: number): number {
+    const number = this.#numbers.takeInRow(before);
+    if (number !== noBlock) return number;
+    if (this.size * 8 < this.end * 7 || this.end === BlockRows.blocksMax) return this.#numbers.takeAny();
+    this.#grow();
+    return this.#numbers.takeInRow(before);
+  }
+
+  #remove(block: number): void {
+    this.#leaveIndex(block);
+    const at = block * entryWords;
+    const entries = this.#entries;
+    entries[at] = 0;
+    entries[at + 1] = 0;
+    entries[at + behindOffset] = 0;
+    this.#numbers.free(block);
+  }
+
+  #grow(): void {
+    const capacity = Math.min(BlockRows.blocksMax, roundUp(this.end + (this.end >>> 2)));
+    const entries = new Uint32Array((capacity + 1) * entryWords);
+    entries.set(this.#entries);
+    this.#entries = entries;
+    for (let word = 0; word < this.planes.length; word++) {
+      const plane = new Uint32Array(capacity);
+      plane.set(this.planes[word]!);
+      this.planes[word] = plane;
+    }
+    this.#numbers.grow(capacity);
+    if (slotsFor(capacity) !== this.#index.length) this.#fillIndex();
+  }
+
+  #fillIndex(): void {
+    const slots = slotsFor(this.end);
+    const index = new Uint32Array(slots);
+    const shift = 32 - Math.log2(slots);
+    const entries = this.#entries;
+    for (let block = 0; block < this.end; block++) {
+      const at = block * entryWords;
+      if (entries[at + holdersOffset] !== 0) enter(index, shift, block, entries[at]!, entries[at + 1]!);
+    }
+    this.#index = index;
+    this.#shift = shift;
+  }
+
+  #leaveIndex(block: number): void {
+    const index = this.#index;
+    const mask = index.length - 1;
+    let hole = homeOf(this.low(block), this.high(block), this.#shift);
+    while ((index[hole]! & numberMask) !== block || index[hole] === 0) hole = (hole + 1) & mask;
+    for (let next = (hole + 1) & mask; ; next = (next + 1) & mask) {
+      const slot = index[next]!;
+      if (slot === 0) break;
+      const number = slot & numberMask;
+      let distance = slot >>> numberBits;
+      if (distance === distanceMax) {
+        distance = ((next - homeOf(this.low(number), this.high(number), this.#shift)) & mask) + 1;
+      }
+      // The entry may move back into the hole if that is not before its home.
+      const back = (next - hole) & mask;
+      if (distance <= back) continue;
+      index[hole] = (Math.min(distance - back, distanceMax) << numberBits) | number;
+      hole = next;
+    }
+    index[hole] = 0;
+  }
+}
+
+function homeOf(low: number, high: number, shift: number): number {
+  return Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> shift;
+}
+
+function enter(index: Uint32Array, shift: number, block: number, low: number, high: number): void {
+  const mask = index.length - 1;
+  let at = homeOf(low, high, shift);
+  let distance = 1;
+  while (index[at] !== 0) {
+    at = (at + 1) & mask;
+    distance++;
+  }
+  index[at] = (Math.min(distance, distanceMax) << numberBits) | block;
+}
+
+/** To whole groups of numbers. */
+function roundUp(capacity: number): number {
+  return Math.ceil(capacity / groupSize) * groupSize;
+}
+
+/** A power of two: at most three quarters of the slots are taken. */
+function slotsFor(capacity: number): number {
+  let slots = 2 * capacityMin;
+  while (slots * 3 < capacity * 4) slots *= 2;
+  return slots;
+}
+
+function bitCount(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}

@@ -1,0 +1,169 @@
+// Rows of blocks equal a map from keys to sets of workers, whatever is guessed about the order of blocks.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BlockNumbers, groupSize, noBlock } from '../../../src/core/held/block-numbers.ts';
+import { BlockRows } from '../../../src/core/held/block-rows.ts';
+
+const workers = [0, 1, 33];
+
+/** Keys of even names all have the same home in the index, at every size, so that they lie far from it. */
+function keyOf(name: number): [low: number, high: number] {
+  if (name % 2 === 1) return [name, Math.imul(name, 0x9e3779b1) >>> 0];
+  return [(77 ^ Math.imul(name, 0x85ebca6b)) >>> 0, name];
+}
+
+class Twin {
+  readonly holders = new Map<number, Set<number>>();
+  hold(worker: number, name: number): boolean {
+    const holders = this.holders.get(name) ?? new Set();
+    this.holders.set(name, holders);
+    const added = !holders.has(worker);
+    holders.add(worker);
+    return added;
+  }
+  drop(worker: number, name: number): boolean {
+    const dropped = this.holders.get(name)?.delete(worker) ?? false;
+    if (this.holders.get(name)?.size === 0) this.holders.delete(name);
+    return dropped;
+  }
+}
+
+function compare(rows: BlockRows, twin: Twin): void {
+  rows.assertConsistent();
+  expect(rows.size).toBe(twin.holders.size);
+  for (const [name, holders] of twin.holders) {
+    const block = rows.find(...keyOf(name));
+    expect(workers.filter((worker) => rows.has(worker, block))).toEqual(workers.filter((one) => holders.has(one)));
+  }
+}
+
+describe('block rows', () => {
+  it('equal a map of sets under any chains, in pieces, removed in any order', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('hold', 'hold', 'hold', 'drop', 'dropBackwards', 'walk'),
+      worker: fc.constantFrom(...workers),
+      from: fc.nat(300),
+      count: fc.integer({ min: 1, max: 120 }),
+      stride: fc.constantFrom(1, 1, 1, 2, 7),
+      linked: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const rows = new BlockRows();
+        for (const worker of workers) rows.addWorker(worker);
+        const twin = new Twin();
+        for (const { kind, worker, from, count, stride, linked } of steps) {
+          const names = Array.from({ length: count }, (_, i) => from + i * stride);
+          if (kind === 'dropBackwards') names.reverse();
+          let last = noBlock;
+          for (const name of names) {
+            const key = keyOf(name);
+            if (kind === 'hold') {
+              expect(twin.holders.has(name)).toBe(rows.find(...key) !== noBlock);
+              last = rows.hold(worker, linked ? last : noBlock, ...key);
+              expect(rows.added).toBe(twin.hold(worker, name));
+            } else if (kind === 'walk') {
+              last = rows.findBehind(last, ...key);
+              expect(last !== noBlock).toBe(twin.holders.has(name));
+            } else {
+              const block = kind === 'drop' ? rows.find(...key) : rows.findAhead(last, ...key);
+              expect(block !== noBlock).toBe(twin.holders.has(name));
+              expect(block !== noBlock && rows.drop(worker, block)).toBe(twin.drop(worker, name));
+              last = block;
+            }
+          }
+          if (rows.isSparse) {
+            const before = [...twin.holders.keys()].map((name) => rows.find(...keyOf(name)));
+            const numbers = rows.compact();
+            expect(before.map((block) => numbers[block])).toEqual(
+              [...twin.holders.keys()].map((name) => rows.find(...keyOf(name))),
+            );
+            expect(rows.isSparse).toBe(false);
+          }
+          compare(rows, twin);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('a chain in pieces, between those of other chains, is found in long rows', () => {
+    const rows = new BlockRows();
+    rows.addWorker(0);
+    // Leaves empty groups of numbers.
+    for (let i = 0; i < 2000; i++) rows.hold(0, i - 1, i, 7);
+    for (let i = 0; i < 2000; i++) rows.drop(0, rows.find(i, 7));
+    const chains = 20;
+    const last = new Array<number>(chains).fill(noBlock);
+    const sequence = (chain: number): Uint32Array => Uint32Array.from({ length: 64 }, (_, i) => chain * 1000 + i);
+    for (let from = 0; from < 32; from += 4) {
+      for (let chain = 0; chain < chains; chain++) {
+        const words = sequence(chain);
+        for (let i = from; i < from + 4; i++)
+          last[chain] = rows.hold(0, last[chain]!, words[2 * i]!, words[2 * i + 1]!);
+      }
+    }
+    for (let chain = 0; chain < chains; chain++) {
+      const words = sequence(chain);
+      expect(rows.runLength(rows.find(words[0]!, words[1]!), words, 0, 32)).toBe(32);
+    }
+  });
+
+  it('take constant memory while a chain moves on at a constant length', () => {
+    const rows = new BlockRows();
+    rows.addWorker(0);
+    let last = noBlock;
+    let bytes = 0;
+    for (let i = 1; i < 20_000; i++) {
+      last = rows.hold(0, last, i, 7);
+      if (i > 500) rows.drop(0, rows.find(i - 500, 7));
+      if (i === 1000) bytes = rows.bytes;
+    }
+    expect(rows.size).toBe(500);
+    expect(rows.bytes).toBe(bytes);
+  });
+});
+
+describe('block numbers', () => {
+  it('gives each number once, the one behind where it is free, else one of an empty group', () => {
+    const step = fc.tuple(fc.constantFrom('row', 'any', 'free', 'free'), fc.nat(1000));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 400 }), fc.integer({ min: 1, max: 4 }), (steps, groups) => {
+        const numbers = new BlockNumbers();
+        numbers.grow(groups * groupSize);
+        const taken = new Set<number>();
+        const isEmpty = (group: number): boolean =>
+          Array.from({ length: groupSize }, (_, i) => group * groupSize + i).every((number) => !taken.has(number));
+        const empty = (): boolean => Array.from({ length: groups }, (_, group) => group).some(isEmpty);
+        for (const [kind, pick] of steps) {
+          const chosen = [...taken][pick % Math.max(1, taken.size)] ?? noBlock;
+          if (kind === 'free') {
+            if (chosen === noBlock) continue;
+            numbers.free(chosen);
+            taken.delete(chosen);
+          } else if (kind === 'row') {
+            const next = chosen + 1;
+            const hasNext = chosen !== noBlock && next < groups * groupSize && !taken.has(next);
+            const hadEmpty = empty();
+            const number = numbers.takeInRow(chosen);
+            if (hasNext) expect(number).toBe(next);
+            else expect(number !== noBlock).toBe(hadEmpty);
+            if (number === noBlock) continue;
+            expect(taken.has(number)).toBe(false);
+            taken.add(number);
+          } else {
+            if (empty() || taken.size === groups * groupSize) continue;
+            const number = numbers.takeAny();
+            expect(taken.has(number)).toBe(false);
+            expect(number).toBeLessThan(groups * groupSize);
+            taken.add(number);
+          }
+          expect(numbers.size).toBe(taken.size);
+        }
+        for (let number = 0; number < groups * groupSize; number++) expect(numbers.has(number)).toBe(taken.has(number));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
