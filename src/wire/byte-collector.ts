@@ -3,6 +3,7 @@
 const capacityMin = 256;
 /** A larger buffer is freed when the collector is cleared. */
 const keptBytesMax = 64 * 1024;
+const noBytes = Buffer.alloc(0);
 
 /** Counts the memory of buffers against a limit. */
 export interface MemoryHold {
@@ -13,7 +14,7 @@ export interface MemoryHold {
 
 export class ByteCollector {
   readonly #hold: MemoryHold | null;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = noBytes;
   #length = 0;
 
   /** @param hold counts the memory; null if it is not counted */
@@ -62,6 +63,6 @@ export class ByteCollector {
   #drop(): void {
     if (this.#bytes.length === 0) return;
     this.#hold?.give(this.#bytes.length);
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = noBytes;
   }
 }

@@ -6,55 +6,68 @@ import { LimitReached } from './limit-reached.ts';
 /** Limit over all answers: incomplete events, streams before their first token, bodies whose usage is read at the end. */
 export const answersBytesMax: number = 64 * 1024 * 1024;
 
+/** The memory of all leases. */
+interface Held {
+  bytes: number;
+}
+
 export class AnswerBudget {
   readonly #bytesMax: number;
-  #heldBytes = 0;
+  readonly #held: Held = { bytes: 0 };
 
   constructor(bytesMax: number = answersBytesMax) {
     this.#bytesMax = bytesMax;
   }
 
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.bytes;
   }
 
   /** An empty hold for one answer. */
   lease(): AnswerLease {
-    return this.#lease(this.#bytesMax);
+    return new AnswerLease(this.#held, this.#bytesMax);
   }
 
   /** The same for memory that an answer can do without: half of the budget is not for it. */
   spareLease(): AnswerLease {
-    return this.#lease(this.#bytesMax / 2);
-  }
-
-  #lease(bytesMax: number): AnswerLease {
-    let ownBytes = 0;
-    return {
-      take: (bytes) => {
-        // Half of its size must stay free, so that large answers leave room for small ones.
-        const shareMax = ((bytesMax - this.#heldBytes + ownBytes) * 2) / 3;
-        if (ownBytes + bytes > shareMax) throw exceeded(this.#bytesMax);
-        ownBytes += bytes;
-        this.#heldBytes += bytes;
-      },
-      give: (bytes) => {
-        const given = Math.min(bytes, ownBytes);
-        ownBytes -= given;
-        this.#heldBytes -= given;
-      },
-      release: () => {
-        this.#heldBytes -= ownBytes;
-        ownBytes = 0;
-      },
-    };
+    return new AnswerLease(this.#held, this.#bytesMax / 2, this.#bytesMax);
   }
 }
 
-/** The memory held for one answer. Its `take` throws LimitReached 502 if there is no room. */
-export interface AnswerLease extends MemoryHold {
+/** The memory held for one answer. */
+export class AnswerLease implements MemoryHold {
+  readonly #held: Held;
+  readonly #bytesMax: number;
+  readonly #toldBytesMax: number;
+  #ownBytes = 0;
+
+  /** @param bytesMax what all leases may hold for this one to grow @param toldBytesMax the limit that errors name */
+  constructor(held: Held, bytesMax: number, toldBytesMax: number = bytesMax) {
+    this.#held = held;
+    this.#bytesMax = bytesMax;
+    this.#toldBytesMax = toldBytesMax;
+  }
+
+  /** @throws LimitReached 502 if there is no room */
+  take(bytes: number): void {
+    // Half of its size must stay free, so that large answers leave room for small ones.
+    const shareMax = ((this.#bytesMax - this.#held.bytes + this.#ownBytes) * 2) / 3;
+    if (this.#ownBytes + bytes > shareMax) throw exceeded(this.#toldBytesMax);
+    this.#ownBytes += bytes;
+    this.#held.bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    const given = Math.min(bytes, this.#ownBytes);
+    this.#ownBytes -= given;
+    this.#held.bytes -= given;
+  }
+
   /** To be called however the answer ends; later calls do nothing. */
-  release(): void;
+  release(): void {
+    this.#held.bytes -= this.#ownBytes;
+    this.#ownBytes = 0;
+  }
 }
 
 function exceeded(bytesMax: number): LimitReached {

@@ -16,52 +16,64 @@ export function bodiesBytesMax(config: Pick<GatewayConfig, 'bodiesBytesMax' | 'b
   return Math.max(heapShare * getHeapStatistics().heap_size_limit, largestBodiesMin * config.bodyBytesMax);
 }
 
+/** The memory of all leases. */
+interface Held {
+  bytes: number;
+}
+
 export class BodyBudget {
   readonly #bytesMax: () => number;
-  #heldBytes = 0;
+  readonly #held: Held = { bytes: 0 };
 
   constructor(bytesMax: () => number) {
     this.#bytesMax = bytesMax;
   }
 
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.bytes;
   }
 
   /** An empty lease for one body. */
   lease(): BodyLease {
-    let ownBytes = 0;
-    let released = false;
-    const hold = (bytes: number): void => {
-      this.#heldBytes += bytes - ownBytes;
-      ownBytes = bytes;
-    };
-    return {
-      get bytes() {
-        return ownBytes;
-      },
-      growTo: (bytes) => {
-        if (bytes <= ownBytes && !released) return;
-        const bytesMax = this.#bytesMax();
-        if (bytes > shareMax(bytesMax, 0)) throw tooLarge();
-        if (bytes > shareMax(bytesMax, this.#heldBytes - ownBytes) || released) throw exceeded();
-        hold(bytes);
-      },
-      release: () => {
-        released = true;
-        hold(0);
-      },
-    };
+    return new BodyLease(this.#held, this.#bytesMax);
   }
 }
 
 /** The memory that one request holds. Its owner must release it however the request ends. */
-export interface BodyLease {
-  readonly bytes: number;
+export class BodyLease {
+  readonly #held: Held;
+  readonly #bytesMax: () => number;
+  #ownBytes = 0;
+  #released = false;
+
+  constructor(held: Held, bytesMax: () => number) {
+    this.#held = held;
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#ownBytes;
+  }
+
   /** @throws LimitReached 503 if it does not fit now, 413 if it never can */
-  growTo(bytes: number): void;
+  growTo(bytes: number): void {
+    if (bytes <= this.#ownBytes && !this.#released) return;
+    const bytesMax = this.#bytesMax();
+    if (bytes > shareMax(bytesMax, 0)) throw tooLarge();
+    if (bytes > shareMax(bytesMax, this.#held.bytes - this.#ownBytes) || this.#released) throw exceeded();
+    this.#hold(bytes);
+  }
+
   /** Releases everything; later calls do nothing. */
-  release(): void;
+  release(): void {
+    this.#released = true;
+    this.#hold(0);
+  }
+
+  #hold(bytes: number): void {
+    this.#held.bytes += bytes - this.#ownBytes;
+    this.#ownBytes = bytes;
+  }
 }
 
 /** The most one request may hold: half of its size must stay free, so that large bodies leave room for small ones. */

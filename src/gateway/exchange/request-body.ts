@@ -5,6 +5,8 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { BodyLease } from './body-budget.ts';
 import { LimitReached } from './limit-reached.ts';
 
+const noBytes = Buffer.alloc(0);
+
 /** Initial capacity once a body of unknown length has more than one chunk. */
 const capacityBytesMin = 65_536;
 
@@ -55,7 +57,7 @@ class GrowingBody {
   readonly #bytesMax: number;
   readonly #lease: BodyLease | null;
   /** The first chunk itself, until a second one arrives. */
-  #buffer: Buffer = Buffer.alloc(0);
+  #buffer: Buffer = noBytes;
   #bytes = 0;
 
   /** @param announced 0 if the length is unknown @param bytesMax limit on the buffer's growth */
@@ -87,7 +89,7 @@ class GrowingBody {
   }
 
   drop(): void {
-    this.#buffer = Buffer.alloc(0);
+    this.#buffer = noBytes;
     this.#bytes = 0;
   }
 

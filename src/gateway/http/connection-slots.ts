@@ -92,21 +92,17 @@ export class ConnectionSlots {
     const client = settings.unix ? unixClient : clientOf(remoteAddress);
     if (!this.#makeRoom(client, settings)) return refuse(socket);
     const slot: Slot = {
-      ...{
-        socket,
-        ends: settings.unix ? `${unixClient} ${this.#nextSocket++}` : endsOf(socket),
-        client,
-        trusted: settings.isTrusted(remoteAddress),
-      },
-      ...{
-        acceptedMs: this.#nowMs(),
-        state: 'unproven',
-        sinceMs: this.#nowMs(),
-        answering: false,
-        waiting: [],
-        closing: false,
-        lasting: false,
-      },
+      socket,
+      ends: settings.unix ? `${unixClient} ${this.#nextSocket++}` : endsOf(socket),
+      client,
+      trusted: settings.isTrusted(remoteAddress),
+      acceptedMs: this.#nowMs(),
+      state: 'unproven',
+      sinceMs: this.#nowMs(),
+      answering: false,
+      waiting: [],
+      closing: false,
+      lasting: false,
     };
     this.#slots.set(slot.ends, slot);
     // There is no TLS on a unix socket, so requests come with this very socket.

@@ -9,6 +9,8 @@ export interface RequestPath {
   readonly query: string;
 }
 
+/** Normal as it is, as nearly all are: segments that begin with a letter, without escapes, and no query. */
+const plainTarget = /^(?:\/[A-Za-z][\w.~-]*)+$/;
 /** Visible ASCII without a fragment, a backslash, or characters that must be escaped. */
 const targetForm = /^\/[^\\#"<>^`{|}]*$/;
 const visible = /^[\x21-\x7e]+$/;
@@ -21,6 +23,7 @@ const unreserved = /[\w.~-]/;
  * @throws RequestError 400
  */
 export function readPath(target: string): RequestPath {
+  if (plainTarget.test(target)) return { path: target, query: '' };
   const split = target.indexOf('?');
   const path = split === -1 ? target : target.slice(0, split);
   if (!visible.test(target) || target.includes('#')) throw refuse('characters that must be escaped');
