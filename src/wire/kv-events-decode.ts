@@ -16,10 +16,18 @@ import {
   lengthAt,
   skipValue,
   valueAt,
+  valuesAt,
 } from './message-pack.ts';
 
 /** Limit on tokens per block; a larger size is a fault of the sender. */
 export const blockSizeMax = 65_536;
+
+/**
+ * Limits on the extra keys of one event, which are read in one step: bytes, and values of any kind. A step of an engine
+ * stores some thousand blocks, with a medium or two each.
+ */
+export const extraKeysBytesMax: number = 1024 * 1024;
+export const extraKeysValuesMax = 65_536;
 
 /**
  * Why an event was left out. `medium`: not the device's memory. `locality`: another node's. `attention-kind`: a
@@ -90,6 +98,8 @@ export class KvEventDecoder {
   readonly #following = new Int32Array(fieldNames.length + 1);
   /** Where the value of each field of the event is; 0: absent, since a batch begins there. */
   readonly #values = new Int32Array(fieldNames.length);
+  /** Offset after the extra keys, if there are any. */
+  #extraKeysEnd = 0;
   readonly #hashes = new WordList();
   readonly #tokens = new WordList();
   readonly #parent = new Uint32Array(2);
@@ -142,6 +152,7 @@ export class KvEventDecoder {
     // llm-d-inference-sim sends the parent 0 instead of nil for a root block.
     const isRoot = this.#isNil(parentAt) || integerAt(this.#bytes, parentAt) === 0;
     if (!isRoot && !readHash(this.#bytes, this.#view, parentAt, this.#parent, 0)) return 'malformed';
+    if (!this.#hasFewExtraKeys()) return 'malformed';
     const hashes = this.#hashes.words;
     const parent = isRoot ? null : this.#parent;
     const group = this.#group();
@@ -178,7 +189,9 @@ export class KvEventDecoder {
       this.#tokens.readTokens(this.#bytes, this.#view, at);
       return this.#tokens.end;
     }
-    return skipValue(this.#bytes, at);
+    const end = skipValue(this.#bytes, at);
+    if (which === field.extra_keys) this.#extraKeysEnd = end;
+    return end;
   }
 
   #readMap(start: number, entries: number): void {
@@ -270,6 +283,15 @@ export class KvEventDecoder {
 
   #group(): number {
     return this.#integer(field.group_idx, 0xffffffff) ?? 0;
+  }
+
+  #hasFewExtraKeys(): boolean {
+    const start = this.#values[field.extra_keys]!;
+    if (start === 0) return true;
+    return (
+      this.#extraKeysEnd - start <= extraKeysBytesMax &&
+      valuesAt(this.#bytes, start, extraKeysValuesMax) <= extraKeysValuesMax
+    );
   }
 
   /** Null if no block has any. */

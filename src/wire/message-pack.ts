@@ -70,6 +70,27 @@ function skipLong(bytes: Uint8Array, at: number): number {
   return at;
 }
 
+/** Values in the value at `at`, itself included; more than `max` are not counted to the end. O(values) */
+export function valuesAt(bytes: Uint8Array, start: number, max: number): number {
+  let at = start;
+  let values = 0;
+  for (let left = 1; left > 0 && values <= max; left--) {
+    const head = bytes[at]!;
+    values += 1;
+    const plain = plainBytes[head]!;
+    if (plain > 0) {
+      at += plain;
+      continue;
+    }
+    const length = lengthAt(bytes, at);
+    at += headBytes(head);
+    if (isArray(head)) left += length;
+    else if (isMap(head)) left += 2 * length;
+    else at += length;
+  }
+  return values;
+}
+
 /** An integer of any width; rounded above 2^53. NaN for any other value. */
 export function integerAt(bytes: Uint8Array, at: number): number {
   const head = bytes[at]!;
@@ -169,8 +190,15 @@ export function valueAt(bytes: Uint8Array, at: number): unknown {
 
 /** JSON of a value from `valueAt`: bytes as hex, integers of 64 bits as decimals in quotes. */
 export function jsonOf(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (typeof inner === 'bigint') return inner.toString();
-    return inner instanceof Uint8Array ? Buffer.from(inner).toString('hex') : inner;
-  });
+  return JSON.stringify(plainOf(value));
+}
+
+function plainOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (Array.isArray(value)) return value.map(plainOf);
+  const plain = Object.create(null) as Record<string, unknown>;
+  for (const [key, inner] of Object.entries(value)) plain[key] = plainOf(inner);
+  return plain;
 }

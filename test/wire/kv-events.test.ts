@@ -5,6 +5,7 @@ import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { BlocksStored, KvEvent } from '../../src/core/types.ts';
 import { decodeKvBatch, encodeKvBatch, type KvBatch, KvBatchReader, ownCopy } from '../../src/wire/kv-events.ts';
+import { extraKeysBytesMax, extraKeysValuesMax } from '../../src/wire/kv-events-decode.ts';
 import { containersMax, nestingMax, payloadBytesMax } from '../../src/wire/kv-events-guard.ts';
 import captures from '../golden/kv-event-captures.json' with { type: 'json' };
 import golden from '../golden/kv-event-vectors.json' with { type: 'json' };
@@ -279,6 +280,20 @@ describe('decodeKvBatch: adapter, salt and extra keys', () => {
       salt: 'salt',
       extras: ['[["image-1",0],"01ff"]', '[["image-1",-1]]'],
     });
+  });
+
+  it('takes as many extra keys as are read in one step', () => {
+    const skips = (extraKeys: unknown) => {
+      const stores = ['BlockStored', [7], null, [1], 1, null, 'GPU', null, extraKeys];
+      return decodedEvent(stores).skipped;
+    };
+    // The list, its one item, and that one's.
+    const values = (count: number) => [new Array<number>(count - 2).fill(1)];
+    expect(skips(values(extraKeysValuesMax))).toEqual({});
+    expect(skips(values(extraKeysValuesMax + 1))).toEqual({ malformed: 1 });
+    const bytes = (count: number) => [['x'.repeat(count - 7)]];
+    expect(skips(bytes(extraKeysBytesMax))).toEqual({});
+    expect(skips(bytes(extraKeysBytesMax + 1))).toEqual({ malformed: 1 });
   });
 
   it("reads SGLang's salt in both forms", () => {
