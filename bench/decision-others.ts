@@ -1,15 +1,17 @@
 // Bench of a decision with other routers' columns: the same requests through a router that hears three others, and
 // through one that hears none, decision by decision in turn.
 
-import { sampledBlocks } from '../src/core/held/others-promises.ts';
+import { sampledBlocks } from '../src/core/blocks/sampled-chain.ts';
 import { BlockHasher, type Booking, createPolicy, type Prompt, Router } from '../src/core/index.ts';
+import { RouterChains } from '../src/core/ledger/common-blocks.ts';
 import { noLoad } from '../src/core/shared-load.ts';
 import { blockSize, coreWorkload, queryTokens, workerCount } from './core-workload.ts';
 import { announceOne } from './decision.ts';
 
 const inFlight = 512;
 const routersHeard = 4;
-/** Prompts of each other router that are being computed. */
+/** Requests of each other router in flight, and those of them whose prompts are being computed. */
+const othersInFlight = 512;
 const promisedEach = 64;
 
 /** Time of the decisions of a round: with others' columns, over without. */
@@ -64,9 +66,20 @@ export function measureOthers(queries: number, rounds: number): OthersFigures {
   for (let worker = 0; worker < workerCount; worker++) {
     for (let other = 1; other < routersHeard; other++) heard!.shared.change(worker, noLoad, { ...noLoad, ...busy }, 0);
   }
-  for (let i = 0; i < (routersHeard - 1) * promisedEach; i++) {
-    heard!.shared.promise(i % workerCount, sampledBlocks(promptOf().hashes[0]!), blockSize, true);
+  for (let other = 1; other < routersHeard; other++) {
+    const chains = new RouterChains();
+    for (let i = 0; i < othersInFlight; i++) {
+      const prompt = heard!.shared.begun(
+        chains,
+        i % workerCount,
+        sampledBlocks(promptOf().hashes[0]!),
+        blockSize,
+        true,
+      );
+      if (i >= promisedEach) heard!.shared.computed(prompt!, 0);
+    }
   }
+  heard!.shared.expire(Number.POSITIVE_INFINITY);
   const prompts = Array.from({ length: queries }, promptOf);
   const lives = [new Life(alone!), new Life(heard!)];
   const results: { readonly ratio: number; readonly aloneUs: number }[] = [];
@@ -99,6 +112,6 @@ export function printOthers({ ratios, aloneUs }: OthersFigures): void {
     `\ndecision and booking, foresee, ${workerCount} workers, no other router: ${aloneUs.toFixed(1)} microseconds`,
   );
   console.log(
-    `with the columns of ${routersHeard - 1} others and ${(routersHeard - 1) * promisedEach} of their prompts: ${middle.toFixed(3)} x (${least.toFixed(3)} to ${most.toFixed(3)} in ${ratios.length} rounds)`,
+    `with the columns of ${routersHeard - 1} others and ${(routersHeard - 1) * othersInFlight} of their prompts: ${middle.toFixed(3)} x (${least.toFixed(3)} to ${most.toFixed(3)} in ${ratios.length} rounds)`,
   );
 }

@@ -1,5 +1,6 @@
 // Reads messages from bytes that anyone may have sent. Linear in their length; never throws.
 
+import { samplesMax } from '../core/blocks/sampled-chain.ts';
 import type { LoadTotals } from '../core/shared-load.ts';
 import { ByteReader, Unreadable } from './byte-reader.ts';
 import { kindBytes, messageMark } from './encode-message.ts';
@@ -9,6 +10,7 @@ import {
   poolsMax,
   promisedBlocksMax,
   promptsMax,
+  runningPromptsMax,
   sharedWorkersMax,
   tableBytesMax,
   totalMax,
@@ -70,16 +72,20 @@ function readGauge(reader: ByteReader, known: (version: number) => Table | null)
   const table = known(version) ?? readTable(new ByteReader(tableBytes), version);
   const totals: Total[] = [];
   for (let at = 0; at < table.workers.length; at++) totals.push(readLoad(reader, at));
-  const computing = table.pools.map(() => {
-    const numbers: number[] = [];
-    let last = 0;
-    for (let left = reader.count(promptsMax, 1); left > 0; left--) {
-      last += reader.integer();
-      numbers.push(last);
-    }
-    return numbers;
-  });
-  return { kind: 'gauge', about, table, totals, computing };
+  const computing = table.pools.map(() => readNumbers(reader, promptsMax));
+  const running =
+    reader.isAtEnd && table.pools.length > 0 ? null : table.pools.map(() => readNumbers(reader, runningPromptsMax));
+  return { kind: 'gauge', about, table, totals, computing, running };
+}
+
+function readNumbers(reader: ByteReader, countMax: number): number[] {
+  const numbers: number[] = [];
+  let last = 0;
+  for (let left = reader.count(countMax, 1); left > 0; left--) {
+    last += reader.integer();
+    numbers.push(last);
+  }
+  return numbers;
 }
 
 function readTable(reader: ByteReader, version: number): Table {
@@ -106,13 +112,13 @@ function readDelta(reader: ByteReader): Body {
     totals.push(readLoad(reader, reader.integer()));
   }
   const computed = readIds(reader);
-  const freed = readIds(reader);
+  const ended = readIds(reader);
   const added: Added[] = [];
   while (!reader.isAtEnd) {
     if (added.length === promptsMax) throw new Unreadable('too many prompts');
     added.push(readAdded(reader));
   }
-  return { kind: 'delta', tableVersion, totals, added, computed, freed };
+  return { kind: 'delta', tableVersion, totals, added, computed, ended };
 }
 
 function readLoad(reader: ByteReader, at: number): Total {
@@ -148,5 +154,6 @@ function readAdded(reader: ByteReader): Added {
   const form = reader.integer();
   const blockSize = Math.floor(form / 2);
   if (blockSize < 1 || blockSize > blockSizeMax) throw new Unreadable('no block size');
-  return { at, number, blockSize, sampled: form % 2 === 1, sequence: reader.hashes(promisedBlocksMax) };
+  const sampled = form % 2 === 1;
+  return { at, number, blockSize, sampled, sequence: reader.hashes(sampled ? samplesMax : promisedBlocksMax) };
 }

@@ -3,7 +3,8 @@
 // Integers take seven bits a byte, hashes eight bytes. A delta of one request takes about 60 bytes and its hashes. The
 // sender writes a delta piece by piece (own-share.ts), since objects for all that it tells would cost more than the
 // writing: version of the table; number and loads of the workers that changed, each after its position; number and ids
-// of the prompts computed, and of those freed; the prompts added.
+// of the prompts computed, and of those ended; the prompts added. A gauge may grow at its end: older versions read no
+// further than they know, and a newer one takes what is missing there for untold.
 
 import type { LoadTotals } from '../core/shared-load.ts';
 import type { ByteWriter } from './byte-writer.ts';
@@ -37,7 +38,7 @@ export function writeTable(writer: ByteWriter, { pools, workers }: Table): void 
 /** @param tableBytes made by `writeTable` */
 export function writeGauge(
   writer: ByteWriter,
-  { about, table, totals, computing }: Gauge,
+  { about, table, totals, computing, running }: Gauge,
   tableBytes: Uint8Array,
 ): void {
   writer.text(about);
@@ -45,13 +46,17 @@ export function writeGauge(
   writer.integer(tableBytes.length);
   writer.raw(tableBytes);
   for (const total of totals) writeLoad(writer, total);
-  for (const numbers of computing) {
-    writer.integer(numbers.length);
-    let last = 0;
-    for (const number of numbers) {
-      writer.integer(number - last);
-      last = number;
-    }
+  for (const numbers of computing) writeNumbers(writer, numbers);
+  if (running !== null) for (const numbers of running) writeNumbers(writer, numbers);
+}
+
+function writeNumbers(writer: ByteWriter, numbers: readonly number[]): void {
+  writer.integer(numbers.length);
+  let last = 0;
+  // Nearly in order, unless loads are counted long after the choice.
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    writer.integer(number - last);
+    last = number;
   }
 }
 

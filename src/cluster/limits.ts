@@ -13,10 +13,13 @@ export const nameBytesMax = 512;
 export const originsMax = 256;
 /** Prompts of one origin that count as promised at a time. Further ones are not promised. */
 export const promptsMax = 4096;
+/** Computed prompts of one origin whose requests are in flight. What further ones have in common with others counts more than once. */
+export const runningPromptsMax = 16_384;
 /** Their blocks in all, 8 bytes each. */
 export const promisedBlocksMax = 1_000_000;
 /** The same over all origins: with these, a flood of strangers takes some 100 MB. Further prompts are not promised. */
 export const allPromptsMax = 65_536;
+export const allRunningPromptsMax = 65_536;
 export const allPromisedBlocksMax = 8_000_000;
 /** Workers in the tables of all origins. A gauge with a table beyond it is counted (`full`) and ignored. */
 export const allWorkersMax = 131_072;

@@ -1,8 +1,7 @@
 // Messages between replicas, as values.
 //
 // Every message of a replica has the next sequence number. Two kinds carry load. A `gauge` has the replica's table of
-// workers, its totals on each, and which of its prompts are still being computed: it replaces all that was known of the
-// replica. A `delta` has what has changed since the last message. Totals in it are absolute, not increments: applying
+// workers, its totals on each, and which of its prompts are in flight: it replaces all that was known of the replica. A `delta` has what has changed since the last message. Totals in it are absolute, not increments: applying
 // one never needs an earlier one, so that losing, doubling or reordering messages can't make a counter drift.
 
 import type { LoadTotals } from '../core/shared-load.ts';
@@ -61,8 +60,13 @@ export interface Gauge {
   readonly table: Table;
   /** One for each worker of the table, in its order. */
   readonly totals: readonly Total[];
-  /** Prompts being computed, by pool. */
+  /** Prompts being computed, by pool. Numbers are in order. */
   readonly computing: readonly (readonly number[])[];
+  /**
+   * Prompts that are computed and whose requests are in flight, by pool. Null: the sender is of a version that does not
+   * tell when these end.
+   */
+  readonly running: readonly (readonly number[])[] | null;
 }
 
 export interface Delta {
@@ -71,8 +75,8 @@ export interface Delta {
   readonly totals: readonly Total[];
   readonly added: readonly Added[];
   readonly computed: readonly PromptId[];
-  /** Ended before they were computed. */
-  readonly freed: readonly PromptId[];
+  /** Their requests have ended, or are no longer told of. Before they were computed, unless they are in `computed` too. */
+  readonly ended: readonly PromptId[];
 }
 
 /** The sender ends: its load is gone at once. */

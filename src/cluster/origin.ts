@@ -1,9 +1,17 @@
 // What is known of one other replica: its load on each worker, and the prompts that it has sent.
 
+import { RouterChains } from '../core/ledger/common-blocks.ts';
 import type { Router } from '../core/router.ts';
 import { type LoadTotals, noLoad, type OthersPrompt } from '../core/shared-load.ts';
 import type { WorkerIndex } from '../core/types.ts';
-import { allPromisedBlocksMax, allPromptsMax, promisedBlocksMax, promptsMax } from './limits.ts';
+import {
+  allPromisedBlocksMax,
+  allPromptsMax,
+  allRunningPromptsMax,
+  promisedBlocksMax,
+  promptsMax,
+  runningPromptsMax,
+} from './limits.ts';
 import type { Added, Delta, Gauge, PromptId, Table } from './message.ts';
 
 /** Pools of this replica by name. */
@@ -23,17 +31,22 @@ interface Place {
   counted: LoadTotals;
 }
 
-interface Promised {
+/** The prompt of a request in flight. */
+interface Sent {
   readonly router: Router;
   readonly prompt: OthersPrompt;
   readonly blocks: number;
+  isComputed: boolean;
 }
 
 /** What all origins take together. */
 export class OriginsUse {
   workers = 0;
+  /** Prompts being computed, and their blocks. */
   prompts = 0;
   blocks = 0;
+  /** Prompts that are computed. */
+  running = 0;
 }
 
 /** Counts over the life of the origin's name. */
@@ -69,9 +82,12 @@ export class Origin {
   correctedTokens = 0;
   table: Table | null = null;
   #places: Place[] = [];
-  readonly #promised: Map<number, Promised>[] = [];
-  #promisedCount = 0;
-  #promisedBlocks = 0;
+  /** By pool of the table, then by number. */
+  #sent: Map<number, Sent>[] = [];
+  readonly #chains = new Map<Router, RouterChains>();
+  /** Whether it tells when the request of a computed prompt ends. */
+  #tellsEnds = false;
+  readonly #use = new OriginsUse();
   readonly #all: OriginsUse;
 
   /** @param all has this origin's part as well, until `drop` */
@@ -81,7 +97,12 @@ export class Origin {
   }
 
   get promisedPrompts(): number {
-    return this.#promisedCount;
+    return this.#use.prompts;
+  }
+
+  /** Computed prompts of requests in flight. */
+  get runningPrompts(): number {
+    return this.#use.running;
   }
 
   /** Requests in flight that are counted here. */
@@ -96,7 +117,8 @@ export class Origin {
     return this.#places.filter(({ index }) => index < 0).map(({ worker }) => worker);
   }
 
-  gauge({ table, totals, computing }: Gauge, pools: Pools, nowMs: number): void {
+  gauge({ table, totals, computing, running }: Gauge, pools: Pools, nowMs: number): void {
+    this.#tellsEnds = running !== null;
     if (this.table !== table) this.#setTable(table, pools, nowMs);
     this.correctedTokens = 0;
     for (const total of totals) {
@@ -105,31 +127,35 @@ export class Origin {
         Math.abs(total.activeTokens - told.activeTokens) + Math.abs(total.prefillTokens - told.prefillTokens);
       this.#count(total.at, total, nowMs);
     }
-    for (const [pool, promised] of this.#promised.entries()) {
-      const live = new Set(computing[pool]);
-      // What is not listed was computed or freed by a message that is missing; events announce it if it was computed.
-      for (const number of promised.keys()) if (!live.has(number)) this.#end({ pool, number }, 'freed', nowMs);
+    // The message about what is listed no more is missing; events announce what was computed.
+    for (const [pool, sent] of this.#sent.entries()) {
+      for (const [number, { isComputed }] of sent) {
+        if (!isComputed && isIn(computing[pool]!, number)) continue;
+        if (running !== null && isIn(running[pool]!, number)) this.#computed({ pool, number }, nowMs);
+        else this.#end({ pool, number });
+      }
     }
   }
 
   /** Without its table nothing of a delta can be read; the next gauge has it. */
-  delta({ tableVersion, totals, added, computed, freed }: Delta, nowMs: number): void {
+  delta({ tableVersion, totals, added, computed, ended }: Delta, nowMs: number): void {
     if (this.table === null || this.table.version !== tableVersion) return;
     for (const total of totals) if (total.at < this.#places.length) this.#count(total.at, total, nowMs);
-    for (const id of computed) this.#end(id, 'computed', nowMs);
-    for (const id of freed) this.#end(id, 'freed', nowMs);
+    for (const id of computed) this.#computed(id, nowMs);
+    for (const id of ended) this.#end(id);
     for (const one of added) this.#add(one);
   }
 
   /** Removes its load and its promises. What comes later starts from nothing. */
   drop(nowMs: number): void {
     for (const [at] of this.#places.entries()) this.#count(at, noLoad, nowMs);
-    for (const [pool, promised] of this.#promised.entries()) {
-      for (const number of promised.keys()) this.#end({ pool, number }, 'freed', nowMs);
+    for (const [pool, sent] of this.#sent.entries()) {
+      for (const number of sent.keys()) this.#end({ pool, number });
     }
     this.#all.workers -= this.#places.length;
     this.#places = [];
-    this.#promised.length = 0;
+    this.#sent = [];
+    this.#chains.clear();
     this.table = null;
     this.hasGap = false;
   }
@@ -168,7 +194,7 @@ export class Origin {
       return { pool: name, worker, router: null, index: -1, incarnation: 0, told: load, counted: noLoad };
     });
     this.#all.workers += this.#places.length;
-    for (const _ of table.pools) this.#promised.push(new Map());
+    this.#sent = table.pools.map(() => new Map());
     this.resolve(pools, nowMs);
   }
 
@@ -184,41 +210,78 @@ export class Origin {
     const place = this.#places[at];
     const blocks = sequence.length >>> 1;
     const poolAt = this.table!.workers[at]?.pool ?? 0;
-    const promised = this.#promised[poolAt];
+    const sent = this.#sent[poolAt];
     const all = this.#all;
     const isFull =
-      this.#promisedCount >= promptsMax ||
-      this.#promisedBlocks + blocks > promisedBlocksMax ||
+      this.#use.prompts >= promptsMax ||
+      this.#use.blocks + blocks > promisedBlocksMax ||
       all.prompts >= allPromptsMax ||
       all.blocks + blocks > allPromisedBlocksMax;
-    if (!place?.router || place.index < 0 || promised === undefined || isFull || promised.has(number)) {
+    if (!place?.router || place.index < 0 || sent === undefined || isFull || sent.has(number)) {
       this.counts.unpromised++;
       return;
     }
-    const prompt = place.router.shared.promise(place.index, sequence, blockSize, sampled);
+    const { router, index } = place;
+    const prompt = router.shared.begun(this.#chainsIn(router), index, sequence, blockSize, sampled);
     if (prompt === null) {
       this.counts.unpromised++;
       return;
     }
-    promised.set(number, { router: place.router, prompt, blocks });
-    this.#promisedCount++;
-    this.#promisedBlocks += blocks;
-    all.prompts++;
-    all.blocks += blocks;
+    sent.set(number, { router, prompt, blocks, isComputed: false });
+    for (const use of [this.#use, all]) {
+      use.prompts++;
+      use.blocks += blocks;
+    }
   }
 
-  #end({ pool, number }: PromptId, how: 'computed' | 'freed', nowMs: number): void {
-    const promised = this.#promised[pool]?.get(number);
-    if (promised === undefined) return;
-    this.#promised[pool]!.delete(number);
-    this.#promisedCount--;
-    this.#promisedBlocks -= promised.blocks;
-    this.#all.prompts--;
-    this.#all.blocks -= promised.blocks;
-    const { shared } = promised.router;
-    if (how === 'computed') shared.computed(promised.prompt, nowMs);
-    else shared.withdraw(promised.prompt);
+  #chainsIn(router: Router): RouterChains {
+    const known = this.#chains.get(router);
+    if (known) return known;
+    const chains = new RouterChains();
+    this.#chains.set(router, chains);
+    return chains;
   }
+
+  #computed(id: PromptId, nowMs: number): void {
+    const sent = this.#sent[id.pool]?.get(id.number);
+    if (sent === undefined || sent.isComputed) return;
+    sent.router.shared.computed(sent.prompt, nowMs);
+    sent.isComputed = true;
+    for (const use of [this.#use, this.#all]) {
+      use.prompts--;
+      use.blocks -= sent.blocks;
+      use.running++;
+    }
+    const isFull = this.#use.running > runningPromptsMax || this.#all.running > allRunningPromptsMax;
+    if (isFull || !this.#tellsEnds) this.#end(id);
+  }
+
+  #end({ pool, number }: PromptId): void {
+    const sent = this.#sent[pool]?.get(number);
+    if (sent === undefined) return;
+    this.#sent[pool]!.delete(number);
+    sent.router.shared.ended(sent.prompt);
+    for (const use of [this.#use, this.#all]) {
+      if (sent.isComputed) {
+        use.running--;
+      } else {
+        use.prompts--;
+        use.blocks -= sent.blocks;
+      }
+    }
+  }
+}
+
+/** O(log numbers) @param numbers in order */
+function isIn(numbers: readonly number[], number: number): boolean {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle]! < number) low = middle + 1;
+    else high = middle;
+  }
+  return numbers[low] === number;
 }
 
 /**

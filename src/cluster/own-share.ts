@@ -3,14 +3,23 @@
 // The routers are the truth: totals are read from them when a message is written, so what is sent cannot drift from
 // what is booked.
 
-import { sampledWordsMax, sampleInto } from '../core/held/others-promises.ts';
+import { sampledBlocks } from '../core/blocks/sampled-chain.ts';
 import type { BookingRecord } from '../core/ledger/active-blocks.ts';
+import { type ActiveChain, RouterChains } from '../core/ledger/common-blocks.ts';
 import type { Router } from '../core/router.ts';
 import { type LoadTotals, noLoad } from '../core/shared-load.ts';
 import type { BlockHashes, WorkerIndex } from '../core/types.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { writeAdded, writeGauge, writeHead, writeLoad, writeTable } from './encode-message.ts';
-import { nameBytesMax, poolsMax, promptsMax, sharedWorkersMax, tableBytesMax, totalMax } from './limits.ts';
+import {
+  nameBytesMax,
+  poolsMax,
+  promptsMax,
+  runningPromptsMax,
+  sharedWorkersMax,
+  tableBytesMax,
+  totalMax,
+} from './limits.ts';
 import type { MessageHead, Table, Total, WorkerName } from './message.ts';
 
 /** How much of a prompt's blocks is told: all, some (see others-promises), or nothing. */
@@ -21,7 +30,10 @@ type MutableTotals = { -readonly [Key in keyof LoadTotals]: number };
 interface SentPrompt {
   readonly worker: WorkerIndex;
   readonly hashes: BlockHashes;
+  readonly samples: Uint32Array;
+  readonly chain: ActiveChain;
   isTold: boolean;
+  isComputed: boolean;
 }
 
 /** The part of one pool. */
@@ -34,13 +46,13 @@ class PoolShare {
   /** Position in the table. -1: not in it. */
   position = -1;
   readonly changed = new Set<WorkerIndex>();
-  /** Prompts in computation by number, in order. */
-  readonly computing = new Map<number, SentPrompt>();
+  /** Prompts of requests in flight by number. */
+  readonly prompts = new Map<number, SentPrompt>();
+  readonly chains = new RouterChains();
   /** Numbers of prompts that may be in computation and are not told yet. */
   readonly untold: number[] = [];
   readonly computed: number[] = [];
-  /** Ended before they were computed. */
-  readonly freed: number[] = [];
+  readonly ended: number[] = [];
 
   constructor(name: string, router: Router) {
     this.name = name;
@@ -52,7 +64,7 @@ class PoolShare {
     this.changed.clear();
     this.untold.length = 0;
     this.computed.length = 0;
-    this.freed.length = 0;
+    this.ended.length = 0;
   }
 }
 
@@ -63,11 +75,11 @@ export class OwnShare {
   unsent = 0;
   readonly #chains: ChainForm;
   readonly #pools: PoolShare[] = [];
-  /** Prompts in computation, of all pools. */
+  /** Prompts that are being computed, and those that are computed, of all pools. */
   #computing = 0;
+  #running = 0;
   readonly #writer = new ByteWriter();
   readonly #load: MutableTotals = { ...noLoad };
-  readonly #samples = new Uint32Array(sampledWordsMax);
   #isChanged = false;
   /** The table that the others have, or should have. */
   #table: Table = { version: 0, pools: [], workers: [] };
@@ -86,8 +98,8 @@ export class OwnShare {
     this.#isStale = true;
     router.shared.observer = {
       booked: (record) => this.#booked(pool, record),
-      computed: (record) => this.#ended(pool, record, pool.computed),
-      ended: (record) => this.#ended(pool, record, pool.freed),
+      computed: (record) => this.#computed(pool, record),
+      ended: (record) => this.#ended(pool, record),
     };
   }
 
@@ -96,7 +108,7 @@ export class OwnShare {
     if (at < 0) return;
     const pool = this.#pools[at]!;
     pool.router.shared.observer = null;
-    this.#computing -= pool.computing.size;
+    for (const prompt of pool.prompts.values()) this.#forget(pool, prompt);
     this.#pools.splice(at, 1);
     this.#isStale = true;
   }
@@ -133,11 +145,14 @@ export class OwnShare {
       return { at, ...this.#load };
     });
     const computing: number[][] = this.#table.pools.map(() => []);
+    const running: number[][] = this.#table.pools.map(() => []);
     for (const pool of this.#pools) {
       if (pool.position < 0) continue;
-      for (const [number, { isTold }] of pool.computing) if (isTold) computing[pool.position]!.push(number);
+      for (const [number, { isTold, isComputed }] of pool.prompts) {
+        if (isTold) (isComputed ? running : computing)[pool.position]!.push(number);
+      }
     }
-    writeGauge(writer, { kind: 'gauge', about, table: this.#table, totals, computing }, this.#tableBytes);
+    writeGauge(writer, { kind: 'gauge', about, table: this.#table, totals, computing, running }, this.#tableBytes);
     return writer.take();
   }
 
@@ -149,7 +164,7 @@ export class OwnShare {
     writer.integer(this.#table.version);
     this.#writeTotals();
     this.#writeIds('computed');
-    this.#writeIds('freed');
+    this.#writeIds('ended');
     for (const pool of this.#pools) {
       for (const number of pool.untold) this.#writeAdded(pool, number);
     }
@@ -174,7 +189,7 @@ export class OwnShare {
     }
   }
 
-  #writeIds(list: 'computed' | 'freed'): void {
+  #writeIds(list: 'computed' | 'ended'): void {
     const writer = this.#writer;
     let count = 0;
     for (const pool of this.#pools) count += pool[list].length;
@@ -197,19 +212,41 @@ export class OwnShare {
       return;
     }
     this.#computing++;
-    const prompt = { worker, hashes, isTold: false };
-    pool.computing.set(order, prompt);
+    const samples = sampledBlocks(hashes);
+    const chain = pool.router.shared.common.add(pool.chains, worker, samples);
+    pool.prompts.set(order, { worker, hashes, samples, chain, isTold: false, isComputed: false });
     pool.untold.push(order);
   }
 
-  #ended(pool: PoolShare, { worker, order }: BookingRecord, list: number[]): void {
+  #computed(pool: PoolShare, { worker, order }: BookingRecord): void {
     pool.changed.add(worker);
     this.#change();
-    const prompt = pool.computing.get(order);
+    const prompt = pool.prompts.get(order);
     if (!prompt) return;
+    if (prompt.isTold && pool.position >= 0) pool.computed.push(order);
     this.#computing--;
-    pool.computing.delete(order);
-    if (prompt.isTold && pool.position >= 0) list.push(order);
+    this.#running++;
+    prompt.isComputed = true;
+    if (this.#running > runningPromptsMax) this.#drop(pool, prompt, order);
+  }
+
+  #ended(pool: PoolShare, { worker, order }: BookingRecord): void {
+    pool.changed.add(worker);
+    this.#change();
+    const prompt = pool.prompts.get(order);
+    if (prompt) this.#drop(pool, prompt, order);
+  }
+
+  #drop(pool: PoolShare, prompt: SentPrompt, order: number): void {
+    pool.prompts.delete(order);
+    this.#forget(pool, prompt);
+    if (prompt.isTold && pool.position >= 0) pool.ended.push(order);
+  }
+
+  #forget(pool: PoolShare, { chain, isComputed }: SentPrompt): void {
+    if (isComputed) this.#running--;
+    else this.#computing--;
+    pool.router.shared.common.remove(chain);
   }
 
   #change(): void {
@@ -219,16 +256,16 @@ export class OwnShare {
   }
 
   #writeAdded(pool: PoolShare, number: number): void {
-    const prompt = pool.computing.get(number);
-    if (prompt === undefined) return;
-    const { worker, hashes } = prompt;
+    const prompt = pool.prompts.get(number);
+    if (prompt === undefined || prompt.isComputed) return;
+    const { worker, hashes, samples } = prompt;
     const at = pool.at.get(worker);
     if (at === undefined) return;
     prompt.isTold = true;
     // A worker without events keeps a mirror of whole chains.
     const sampled = this.#chains === 'sampled' && pool.router.shared.source(worker) === 'events';
-    const count = sampled ? sampleInto(hashes, this.#samples) : hashes.count;
-    const sequence = sampled ? this.#samples : hashes.sequence;
+    const count = sampled ? samples.length >>> 1 : hashes.count;
+    const sequence = sampled ? samples : hashes.sequence;
     const added = { at, number, blockSize: hashes.blockSize, sampled };
     if (!writeAdded(this.#writer, added, sequence, count)) this.unsent++;
   }

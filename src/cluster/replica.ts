@@ -49,7 +49,9 @@ export interface OriginView {
   readonly hasGap: boolean;
   /** Its requests in flight, as they are counted here. */
   readonly runningRequests: number;
+  /** Its prompts that are being computed, and those that are computed and in flight. */
   readonly promisedPrompts: number;
+  readonly runningPrompts: number;
   /** How far the view was from the latest gauge, in tokens of active blocks and prefill. */
   readonly correctedTokens: number;
   /** Workers of it that this replica has not, so that their load is not counted: number, and the first ids. */
@@ -111,6 +113,7 @@ export class Replica {
 
   /** Takes everything back that the others' load has changed here. The replica must not be used afterwards. */
   end(nowMs: number): void {
+    this.#resolve(nowMs);
     for (const origin of this.#origins.values()) origin.drop(nowMs);
     for (const [name, { shared }] of this.#pools) {
       this.#own.removePool(name);
@@ -320,6 +323,7 @@ function viewOf(one: Origin, nowMs: number): OriginView {
     hasGap: one.hasGap,
     runningRequests: one.runningRequests,
     promisedPrompts: one.promisedPrompts,
+    runningPrompts: one.runningPrompts,
     correctedTokens: one.correctedTokens,
     strangeWorkers: strangers.length,
     strangeWorkerIds: strangers.slice(0, strangersShownMax),

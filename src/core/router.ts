@@ -82,7 +82,7 @@ export class Router {
     this.lateBinding = options.lateBinding ? new LateBinding(parts, options.lateBinding) : null;
     this.#onRoomChange = options.onRoomChange ?? (() => undefined);
     const onRoomChange = this.#onRoomChange;
-    this.shared = new SharedLoad(this.#workers, this.#held, this.#speed, onRoomChange);
+    this.shared = new SharedLoad(this.#workers, this.#ledger.common, this.#held, this.#speed, onRoomChange);
     const ledgers = { ledger: this.#ledger, held: this.#held, shared: this.shared };
     const firstTokenGivesRoom = this.lateBinding !== null;
     this.#bookings = new Bookings({ ...parts, ...ledgers, inFlightCredit, bookAt, firstTokenGivesRoom, onRoomChange });

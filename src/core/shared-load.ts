@@ -1,14 +1,17 @@
 // Load that routers of the same workers tell each other: what this one tells, and what it was told.
 //
 // A router knows exactly what it has booked itself. Where several routers send requests to the same workers, each tells
-// the others its totals by worker (`readOwn`) and adds up theirs (`change`). What another router has just sent to a
-// worker counts as overlap there (`promise`), until the engine's KV events announce it.
+// the others its totals by worker (`readOwn`) and adds up theirs (`change`). What another router has sent to a worker
+// counts as overlap there until the engine's KV events must have announced it, and the blocks that it has in common with
+// other requests count once (`begun`).
 
 import { assert } from './assert.ts';
 import { DueQueue } from './blocks/due-queue.ts';
+import { chainOf, sampledBlocks } from './blocks/sampled-chain.ts';
 import type { HeldBlocks } from './held/held-blocks.ts';
 import type { OthersPromise } from './held/others-promises.ts';
 import type { BookingRecord } from './ledger/active-blocks.ts';
+import type { ActiveChain, CommonBlocks, RouterChains } from './ledger/common-blocks.ts';
 import type { SpeedModel } from './ledger/speed-model.ts';
 import type { WorkerTable } from './ledger/worker-table.ts';
 import type { IndexSource, WorkerIndex } from './types.ts';
@@ -52,12 +55,19 @@ export interface BookingObserver {
   ended(record: BookingRecord): void;
 }
 
-/** A prompt that another router has sent to a worker. */
+/** The prompt of a request that another router has sent to a worker. */
 export interface OthersPrompt {
-  readonly promise: OthersPromise;
-  readonly sequence: Uint32Array;
+  readonly worker: WorkerIndex;
+  /** Two words a block, or what `sampledBlocks` made of them. Empty once it is no longer promised. */
+  sequence: Uint32Array;
+  readonly blocks: number;
   readonly blockSize: number;
-  /** Position among the live prompts of its worker. -1: withdrawn. */
+  /** Null: its blocks are announced, or it was not computed. */
+  promise: OthersPromise | null;
+  /** Null: the request has ended. */
+  chain: ActiveChain | null;
+  isComputed: boolean;
+  /** Position among the prompts of its worker. -1: it is forgotten. */
   at: number;
 }
 
@@ -65,21 +75,32 @@ export interface OthersPrompt {
 export const lingeringPromptsMax = 65_536;
 export const lingeringBlocksMax = 8_000_000;
 
+const noSequence = new Uint32Array(0);
+
 export class SharedLoad {
   observer: BookingObserver | null = null;
   /** Changes whenever a worker is added or removed. */
   workersVersion = 0;
+  /** Requests in flight of all routers, by what they have in common. */
+  readonly common: CommonBlocks;
   readonly #workers: WorkerTable;
   readonly #held: HeldBlocks;
   readonly #speed: SpeedModel;
   readonly #onRoomChange: () => void;
-  /** Live prompts by worker. */
+  /** Prompts of other routers by worker. */
   readonly #prompts: OthersPrompt[][] = [];
   /** Prompts that are computed, until the engine's events must have announced them. */
   readonly #lingering = new DueQueue<OthersPrompt>();
   #lingeringBlocks = 0;
 
-  constructor(workers: WorkerTable, held: HeldBlocks, speed: SpeedModel, onRoomChange: () => void) {
+  constructor(
+    workers: WorkerTable,
+    common: CommonBlocks,
+    held: HeldBlocks,
+    speed: SpeedModel,
+    onRoomChange: () => void,
+  ) {
+    this.common = common;
     this.#workers = workers;
     this.#held = held;
     this.#speed = speed;
@@ -141,55 +162,86 @@ export class SharedLoad {
   }
 
   /**
-   * Another router has sent a prompt to the worker: its blocks count as overlap there.
+   * Another router has sent a request to the worker: its blocks are active, and count as overlap there.
    * @param sequence two words a block, or what `sampledBlocks` made of them. It must not change.
+   * @returns null: the router knows the worker by another block size
    */
-  promise(worker: WorkerIndex, sequence: Uint32Array, blockSize: number, sampled: boolean): OthersPrompt | null {
+  begun(
+    router: RouterChains,
+    worker: WorkerIndex,
+    sequence: Uint32Array,
+    blockSize: number,
+    sampled: boolean,
+  ): OthersPrompt | null {
     if (this.#workers.blockSize[worker] !== blockSize) return null;
-    const promise = this.#held.others.add(worker, sequence, sampled);
     this.#prompts[worker] ??= [];
     const prompts = this.#prompts[worker];
-    const prompt: OthersPrompt = { promise, sequence, blockSize, at: prompts.length };
+    const prompt: OthersPrompt = {
+      worker,
+      sequence,
+      blocks: sequence.length >>> 1,
+      blockSize,
+      promise: this.#held.others.add(worker, sequence, sampled),
+      chain: this.common.add(router, worker, sampled ? sequence : sampledBlocks(chainOf(sequence))),
+      isComputed: false,
+      at: prompts.length,
+    };
     prompts.push(prompt);
     return prompt;
   }
 
-  /** Its prompt is computed: it counts until events must have announced it, and a worker without events keeps it. */
+  /** Its prompt is computed: it is promised until events must have announced it; a worker without events keeps it. */
   computed(prompt: OthersPrompt, nowMs: number): void {
-    if (prompt.at < 0) return;
-    const { promise, sequence, blockSize } = prompt;
-    const { worker, sampled } = promise;
-    if (!sampled) {
-      const count = sequence.length >>> 1;
-      this.#held.othersComputed(worker, { sequence, count, blockSize, blockTokens: blockSize });
+    const { worker, sequence, blocks, blockSize, promise } = prompt;
+    if (promise === null || prompt.isComputed) return;
+    prompt.isComputed = true;
+    if (!promise.sampled) {
+      this.#held.othersComputed(worker, { sequence, count: blocks, blockSize, blockTokens: blockSize });
     }
-    const blocks = sequence.length >>> 1;
     if (this.#lingering.size >= lingeringPromptsMax || this.#lingeringBlocks + blocks > lingeringBlocksMax) {
-      this.withdraw(prompt);
+      this.#endPromise(prompt);
       return;
     }
     this.#lingeringBlocks += blocks;
     this.#lingering.push(nowMs + this.#held.announcements.lag.lingerMs(worker), prompt);
   }
 
-  withdraw(prompt: OthersPrompt): void {
-    if (prompt.at < 0) return;
-    const prompts = this.#prompts[prompt.promise.worker]!;
+  /** Its request has ended, or is not known of any longer. */
+  ended(prompt: OthersPrompt): void {
+    if (!prompt.isComputed) this.#endPromise(prompt);
+    this.#endChain(prompt);
+  }
+
+  /** Ends the promises whose time is over. */
+  expire(nowMs: number): void {
+    for (let due = this.#lingering.popDue(nowMs); due; due = this.#lingering.popDue(nowMs)) {
+      this.#lingeringBlocks -= due.blocks;
+      this.#endPromise(due);
+    }
+  }
+
+  #endPromise(prompt: OthersPrompt): void {
+    if (prompt.promise !== null) this.#held.others.remove(prompt.promise);
+    prompt.promise = null;
+    prompt.sequence = noSequence;
+    this.#forgetIfOver(prompt);
+  }
+
+  #endChain(prompt: OthersPrompt): void {
+    if (prompt.chain !== null) this.common.remove(prompt.chain);
+    prompt.chain = null;
+    this.#forgetIfOver(prompt);
+  }
+
+  #forgetIfOver(prompt: OthersPrompt): void {
+    if (prompt.at < 0 || prompt.promise !== null || prompt.chain !== null) return;
+    const prompts = this.#prompts[prompt.worker]!;
     const last = prompts.pop()!;
     if (last !== prompt) {
       prompts[prompt.at] = last;
       last.at = prompt.at;
     }
     prompt.at = -1;
-    this.#held.others.remove(prompt.promise);
-  }
-
-  /** Withdraws the computed prompts whose time is over. */
-  expire(nowMs: number): void {
-    for (let due = this.#lingering.popDue(nowMs); due; due = this.#lingering.popDue(nowMs)) {
-      this.#lingeringBlocks -= due.sequence.length >>> 1;
-      this.withdraw(due);
-    }
   }
 
   /** Router only. */
@@ -201,7 +253,11 @@ export class SharedLoad {
   workerRemoved(worker: WorkerIndex): void {
     this.workersVersion++;
     const prompts = this.#prompts[worker] ?? [];
-    while (prompts.length > 0) this.withdraw(prompts.at(-1)!);
+    while (prompts.length > 0) {
+      const prompt = prompts.at(-1)!;
+      this.#endPromise(prompt);
+      this.#endChain(prompt);
+    }
   }
 
   /** Routers that are heard, this one included. */

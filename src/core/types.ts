@@ -186,8 +186,13 @@ export interface WorkerLoad {
   /** Prompt tokens that are booked and not computed yet. */
   readonly activePrefillTokens: number;
   readonly runningRequests: number;
-  /** What other routers have told of their load on the worker. Not included in the three fields above. */
+  /**
+   * What other routers have told of their load on the worker. Not included in the three fields above. Of their blocks
+   * those are left out that are counted already: in `activeBlocks`, or for another of them.
+   */
   readonly othersBlocks: number;
+  /** How many were left out, as far as it is known. */
+  readonly commonBlocks: number;
   readonly othersPrefillTokens: number;
   readonly othersRequests: number;
   /** Distinct blocks in the index for this worker. */

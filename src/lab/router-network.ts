@@ -138,7 +138,9 @@ export class RouterNetwork {
         const theirs = this.#routers.filter((other) => other !== router).map((other) => other.load(load.index));
         const blocks = theirs.reduce((all, one) => all + one.activeBlocks, 0);
         const prefill = theirs.reduce((all, one) => all + one.activePrefillTokens, 0);
-        error += Math.abs(load.othersBlocks - blocks) * load.blockSize + Math.abs(load.othersPrefillTokens - prefill);
+        error +=
+          Math.abs(load.othersBlocks + load.commonBlocks - blocks) * load.blockSize +
+          Math.abs(load.othersPrefillTokens - prefill);
       }
     }
     return error;

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { ByteWriter } from '../../src/cluster/byte-writer.ts';
+import { writeAdded, writeGauge, writeHead, writeTable } from '../../src/cluster/encode-message.ts';
 import { Replica } from '../../src/cluster/index.ts';
 import { createPolicy } from '../../src/core/policies/catalogue.ts';
 import { Router } from '../../src/core/router.ts';
+import { noLoad } from '../../src/core/shared-load.ts';
 import type { RouteRequest } from '../../src/core/types.ts';
 
 const blockSize = 16;
@@ -105,5 +108,71 @@ describe('two replicas', () => {
     send(one.flush(4), two, 4);
     expect(two.view(4).origins[0]).toMatchObject({ runningRequests: 0, promisedPrompts: 0 });
     b.assertConsistent();
+  });
+
+  it('count what both have in common once, until the request of either ends', () => {
+    const [a, b] = [routerOf(1), routerOf(1)];
+    const [one, two] = [replicaOf('one', a), replicaOf('two', b)];
+    send(one.tick(0), two, 0);
+    const routed = a.route(requestOf(7, 10), 1);
+    const own = b.route(requestOf(7, 10), 1);
+    if (routed.kind !== 'routed' || own.kind !== 'routed') throw new Error('not routed');
+    send(one.flush(1), two, 2);
+    expect(b.load(0)).toMatchObject({ activeBlocks: 11, othersBlocks: 1, commonBlocks: 10 });
+    a.firstToken(routed.bookings[0]!, 3);
+    send(one.flush(3), two, 3);
+    expect(b.load(0)).toMatchObject({ activeBlocks: 11, othersBlocks: 1, commonBlocks: 10 });
+    b.release(own.bookings[0]!, 'done', 4);
+    expect(b.load(0)).toMatchObject({ activeBlocks: 0, othersBlocks: 11, commonBlocks: 0 });
+    expect(two.view(4).origins[0]).toMatchObject({ promisedPrompts: 0, runningPrompts: 1 });
+    a.release(routed.bookings[0]!, 'done', 5);
+    // That message is lost.
+    one.flush(5);
+    send(one.tick(251), two, 251);
+    expect(two.view(251).origins[0]).toMatchObject({ promisedPrompts: 0, runningPrompts: 0 });
+    expect(b.shared.common.isEmpty).toBe(true);
+  });
+});
+
+describe('a replica of the version before, whose gauges end with the prompts that are being computed', () => {
+  const table = { version: 1, pools: ['model'], workers: [{ pool: 0, worker: 'http://w0#0' }] };
+  const totals = [{ at: 0, ...noLoad, activeTokens: 11 * blockSize, runningRequests: 1 }];
+
+  function gaugeOf(sequence: number, computing: readonly number[], running: readonly number[] | null): Uint8Array {
+    const writer = new ByteWriter();
+    writeTable(writer, table);
+    const tableBytes = writer.take();
+    writer.clear();
+    writeHead(writer, 'gauge', { origin: 'old', epoch: 1, sequence });
+    const lists = { computing: [computing], running: running && [running] };
+    writeGauge(writer, { kind: 'gauge', about: '0.1', table, totals, ...lists }, tableBytes);
+    return writer.take();
+  }
+
+  it('reads the same in newer gauges, and no further', () => {
+    const [older, newer] = [gaugeOf(1, [3, 5], null), gaugeOf(1, [3, 5], [1, 2])];
+    expect([...newer.subarray(0, older.length)]).toEqual([...older]);
+  });
+
+  it('never tells when a computed prompt ends, so nothing of it is kept', () => {
+    const router = routerOf(1);
+    const replica = replicaOf('new', router);
+    replica.receive(gaugeOf(1, [], null), 0);
+    const writer = new ByteWriter();
+    writeHead(writer, 'delta', { origin: 'old', epoch: 1, sequence: 2 });
+    const [noTotals, noneComputed, noneEnded] = [0, 0, 0];
+    for (const word of [table.version, noTotals, noneComputed, noneEnded]) writer.integer(word);
+    const sequence = Uint32Array.from([1, 7, 2, 7]);
+    writeAdded(writer, { at: 0, number: 4, blockSize, sampled: true }, sequence, 2);
+    expect(replica.receive(writer.take(), 1)).toBe('applied');
+    expect(replica.view(1).origins[0]).toMatchObject({ promisedPrompts: 1, runningPrompts: 0, runningRequests: 1 });
+    writer.clear();
+    writeHead(writer, 'delta', { origin: 'old', epoch: 1, sequence: 3 });
+    const [oneComputed, pool, number] = [1, 0, 4];
+    for (const word of [table.version, noTotals, oneComputed, pool, number, noneEnded]) writer.integer(word);
+    replica.receive(writer.take(), 2);
+    expect(replica.view(2).origins[0]).toMatchObject({ promisedPrompts: 0, runningPrompts: 0, runningRequests: 1 });
+    expect(router.shared.common.isEmpty).toBe(true);
+    expect(router.shared.lingering).toBe(1);
   });
 });

@@ -7,6 +7,7 @@ import { Replica } from '../../src/cluster/index.ts';
 import {
   allPromisedBlocksMax,
   allPromptsMax,
+  allRunningPromptsMax,
   allWorkersMax,
   originsMax,
   promptsMax,
@@ -52,7 +53,7 @@ function gauge(origin: string, workers: readonly string[], amount: number, compu
   const load = { activeTokens: amount, ownTokens: amount, prefillTokens: amount, prefillPairs: amount };
   const more = { runningRequests: amount, computedTokens: amount, computedPairs: amount };
   const totals = workers.map((_, at) => ({ at, ...load, ...more }));
-  writeGauge(writer, { kind: 'gauge', about: '', table, totals, computing: [computing] }, bytes);
+  writeGauge(writer, { kind: 'gauge', about: '', table, totals, computing: [computing], running: [[]] }, bytes);
   return replica.receive(writer.take(), 0);
 }
 
@@ -76,7 +77,12 @@ function prompts(count: number, blocks: number): Added[] {
   });
 }
 
-const promised = (): number => replica.view(0).origins.reduce((sum, { promisedPrompts }) => sum + promisedPrompts, 0);
+/** Prompts being computed, and computed ones. */
+function inFlight(): number[] {
+  const { origins } = replica.view(0);
+  const sum = (of: (one: (typeof origins)[number]) => number): number => origins.reduce((all, one) => all + of(one), 0);
+  return [sum(({ promisedPrompts }) => promisedPrompts), sum(({ runningPrompts }) => runningPrompts)];
+}
 
 describe('strangers among replicas', () => {
   it('can claim the largest loads, all of them, and take them back', () => {
@@ -117,20 +123,25 @@ describe('strangers among replicas', () => {
 
   it('can promise only so many prompts together, and those that are computed linger only in part', () => {
     open();
-    const all = prompts(promptsMax, 1);
-    for (let i = 0; i < allPromptsMax / promptsMax + 2; i++) {
+    const fresh = (): Added[] => prompts(promptsMax, 1);
+    const floods = allPromptsMax / promptsMax;
+    const sent = Array.from({ length: floods }, fresh);
+    for (const [i, all] of sent.entries()) {
       gauge(`evil${i}`, [worker], 1);
       delta(`evil${i}`, all);
     }
-    expect(promised()).toBe(allPromptsMax);
-    const computed = all.map(({ number }) => number);
-    for (let round = 0; round < 3; round++) {
-      for (let i = 0; i < lingeringPromptsMax / promptsMax; i++) {
+    gauge('late', [worker], 1);
+    delta('late', fresh());
+    expect(inFlight()).toEqual([allPromptsMax, 0]);
+    for (let round = 0; round < 2; round++) {
+      for (const [i, all] of sent.entries()) {
+        const computed = all.map(({ number }) => number);
+        sent[i] = fresh();
         delta(`evil${i}`, [], computed);
-        delta(`evil${i}`, all);
+        delta(`evil${i}`, sent[i]);
       }
     }
-    expect(promised()).toBe(allPromptsMax);
+    expect(inFlight()).toEqual([allPromptsMax, allRunningPromptsMax]);
     expect(router.shared.lingering).toBe(lingeringPromptsMax);
   });
 
@@ -142,6 +153,6 @@ describe('strangers among replicas', () => {
       gauge(`evil${i}`, [worker], 1);
       for (let round = 0; round < per; round++) delta(`evil${i}`, prompts(1, blocks));
     }
-    expect(promised()).toBe(allPromisedBlocksMax / blocks);
+    expect(inFlight()).toEqual([allPromisedBlocksMax / blocks, 0]);
   });
 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sampledBlocks } from '../../src/core/held/others-promises.ts';
+import { sampledBlocks } from '../../src/core/blocks/sampled-chain.ts';
 import { createPolicy, type LabPolicyName, type Router } from '../../src/core/index.ts';
+import { RouterChains } from '../../src/core/ledger/common-blocks.ts';
 import { type LoadTotals, noLoad } from '../../src/core/shared-load.ts';
 import { announced, hasher, promptOf, range, routerOf } from './router-harness.ts';
 
@@ -101,26 +102,54 @@ describe('load of other routers', () => {
       return routed.decision.candidates().map(({ overlapBlocks }) => overlapBlocks);
     };
     expect(overlaps([1, 2, 3])).toEqual([0, 0, 0]);
-    const prompt = router.shared.promise(2, sequence, 4, sampled)!;
+    const chains = new RouterChains();
+    const prompt = router.shared.begun(chains, 2, sequence, 4, sampled)!;
     // 20 blocks are shared; the samples are at 1 .. 8, 10, 12, 15, 18 and 22.
     expect(overlaps([1, 2, 3])).toEqual([0, 0, sampled ? 18 : 20]);
-    expect(router.shared.promise(2, sequence, 16, sampled)).toBeNull();
+    expect(router.shared.begun(chains, 2, sequence, 16, sampled)).toBeNull();
     router.shared.computed(prompt, 100);
+    router.shared.ended(prompt);
     router.shared.expire(300);
     expect(overlaps([1, 2, 3])[2]).toBeGreaterThan(0);
     router.shared.expire(100_000);
     expect(overlaps([1, 2, 3])).toEqual([0, 0, 0]);
-    router.shared.withdraw(prompt);
+    const failed = router.shared.begun(chains, 2, sequence, 4, sampled)!;
+    expect(overlaps([1, 2, 3])[2]).toBeGreaterThan(0);
+    router.shared.ended(failed);
+    expect(overlaps([1, 2, 3])).toEqual([0, 0, 0]);
+    expect(router.shared.common.isEmpty).toBe(true);
     router.assertConsistent();
     router.applyKvEvent(2, announced(tokens, 4), 1);
     expect(overlaps([1, 2, 3])).toEqual([0, 0, 20]);
   });
 
+  it('counts a block once that requests of several routers contain', () => {
+    const { router, route } = routerOf(2, { policy: createPolicy('foresee') });
+    const tokens = range(0, 48);
+    const samples = sampledBlocks(hasher.hash(Uint32Array.from(tokens), 4));
+    const told = loadOf({ activeTokens: 52, ownTokens: 4, runningRequests: 1 });
+    const prompts = [new RouterChains(), new RouterChains()].map((chains) => {
+      router.shared.change(0, noLoad, told, 0);
+      return router.shared.begun(chains, 0, samples, 4, true)!;
+    });
+    // Two routers have 12 blocks in common, and a block of their own each.
+    expect(router.load(0)).toMatchObject({ othersBlocks: 14, commonBlocks: 12 });
+    const { decision } = route([...tokens, 1, 2, 3]);
+    expect(decision.candidates()[0]).toMatchObject({ activeBlocks: 14, othersBlocks: 14 });
+    expect(decision.candidates()[1]).toMatchObject({ activeBlocks: 0, othersBlocks: 0 });
+    for (const prompt of prompts) {
+      router.shared.ended(prompt);
+      router.shared.change(0, told, noLoad, 1);
+    }
+    expect(router.load(0)).toMatchObject({ othersBlocks: 0, commonBlocks: 0 });
+  });
+
   it('enters computed prompts in the mirror of a worker without events', () => {
     const { router, route } = routerOf(2, { source: 'approximate' });
     const { sequence } = hasher.hash(Uint32Array.from(range(0, 40)), 4);
-    const prompt = router.shared.promise(1, sequence, 4, false)!;
+    const prompt = router.shared.begun(new RouterChains(), 1, sequence, 4, false)!;
     router.shared.computed(prompt, 1);
+    router.shared.ended(prompt);
     router.shared.expire(100_000);
     expect(router.heldBlocks(1)).toBe(10);
     expect(route(range(0, 44)).decision).toMatchObject({ worker: 1, overlapBlocks: 10 });
@@ -129,13 +158,17 @@ describe('load of other routers', () => {
   it('ends with a worker that is removed', () => {
     const { router } = routerOf(2);
     const { sequence } = hasher.hash(Uint32Array.from(range(0, 40)), 4);
-    const prompt = router.shared.promise(1, sequence, 4, false)!;
+    const chains = new RouterChains();
+    const prompts = [false, true].map((sampled) => router.shared.begun(chains, 1, sequence, 4, sampled)!);
     router.shared.change(1, noLoad, loadOf({ activeTokens: 40, runningRequests: 1 }), 0);
     router.removeWorker(1);
-    expect(prompt.at).toBe(-1);
-    router.shared.computed(prompt, 1);
+    expect(router.shared.common.isEmpty).toBe(true);
+    for (const prompt of prompts) {
+      router.shared.computed(prompt, 1);
+      router.shared.ended(prompt);
+    }
     expect(router.addWorker({ id: 'new', blockSize: 4, capacityBlocks: 100, source: 'events' })).toBe(1);
-    expect(router.load(1)).toMatchObject({ othersBlocks: 0, othersRequests: 0 });
+    expect(router.load(1)).toMatchObject({ othersBlocks: 0, othersRequests: 0, commonBlocks: 0 });
     router.assertConsistent();
   });
 

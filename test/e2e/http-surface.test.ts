@@ -201,6 +201,7 @@ describe("the gateway's own routes", () => {
           activePrefillTokens: 0,
           runningRequests: 0,
           othersBlocks: 0,
+          commonBlocks: 0,
           othersPrefillTokens: 0,
           othersRequests: 0,
         }),

@@ -35,6 +35,8 @@ export class Run {
 export class PrefixRuns {
   /** Blocks that the last `insert` added for its worker. */
   insertedBlocks = 0;
+  /** For chains of samples: blocks up to and including each. Null: every block is in the chain. */
+  readonly #blocksUpTo: readonly number[] | null;
   /**
    * Parent and first block of a run -> run id. Not the block alone: other routers' chains may be no chains, and the same
    * hash at two places would lead a walk back to where it came from.
@@ -42,6 +44,10 @@ export class PrefixRuns {
   readonly #byFirst = new HashTable(1);
   readonly #runs: (Run | undefined)[] = [];
   readonly #freeIds: number[] = [];
+
+  constructor(blocksUpTo: readonly number[] | null = null) {
+    this.#blocksUpTo = blocksUpTo;
+  }
 
   /** Number of runs. 0 when the tree is empty. */
   get runCount(): number {
@@ -65,7 +71,7 @@ export class PrefixRuns {
         const matched = matchLength(run, sequence, count);
         if (matched < run.end - run.start) run = this.#split(run, run.start + matched);
       }
-      if (join(run, worker)) added += run.end - run.start;
+      if (join(run, worker)) added += this.#blocksIn(run);
       at = run.end;
       last = run;
     }
@@ -83,7 +89,7 @@ export class PrefixRuns {
     let survivor: Run | null = null;
     for (let run: Run | null = last; run !== null; ) {
       const above: Run | null = run.parent;
-      if (leave(run, worker)) removed += run.end - run.start;
+      if (leave(run, worker)) removed += this.#blocksIn(run);
       if (run.total === 0) this.#detach(run);
       else survivor ??= run;
       run = above;
@@ -97,12 +103,10 @@ export class PrefixRuns {
     return count > 0 && this.#below(null, sequence, 0) !== undefined;
   }
 
-  /**
-   * Raises `out[w]` to the number of leading prompt blocks that w's chains contain.
-   * @param blocksUpTo for chains of samples: blocks up to and including each. Null: every block is in the chain
-   */
-  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array, blocksUpTo: readonly number[] | null): void {
+  /** Raises `out[w]` to the number of leading prompt blocks that w's chains contain. */
+  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
     const { sequence, count } = hashes;
+    const blocksUpTo = this.#blocksUpTo;
     let at = 0;
     let above: Run | null = null;
     while (at < count) {
@@ -141,7 +145,8 @@ export class PrefixRuns {
   addSharedBlocks(out: Int32Array): void {
     for (const run of this.#runs) {
       if (!run) continue;
-      for (let i = 0; i < run.workers.length; i++) if (run.counts[i]! > 1) out[run.workers[i]!]! += run.end - run.start;
+      const blocks = this.#blocksIn(run);
+      for (let i = 0; i < run.workers.length; i++) if (run.counts[i]! > 1) out[run.workers[i]!]! += blocks;
     }
   }
 
@@ -163,6 +168,11 @@ export class PrefixRuns {
       assert(below <= run.total, 'chains below a run pass through it');
     }
     assert(seen === this.#byFirst.size, 'every run is found below its parent');
+  }
+
+  #blocksIn({ start, end }: Run): number {
+    const upTo = this.#blocksUpTo;
+    return upTo === null ? end - start : upTo[end - 1]! - (start === 0 ? 0 : upTo[start - 1]!);
   }
 
   /** The run below `parent` that starts with a block of the sequence. */

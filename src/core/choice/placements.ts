@@ -100,7 +100,7 @@ export class Placements {
       candidates.worker[i] = worker;
       const blockSize = workers.blockSize[worker]!;
       const othersPrefillTokens = workers.othersPrefillTokens[worker]!;
-      const othersBlocks = workers.othersActiveTokens[worker]! / blockSize;
+      const othersBlocks = workers.othersBlocks(worker);
       const othersRequests = workers.othersRequests[worker]!;
       candidates.blockSize[i] = blockSize;
       candidates.othersPrefillTokens[i] = othersPrefillTokens;
@@ -172,7 +172,7 @@ export class Placements {
     const overlaps = this.#overlaps.fill(0, 0, workerCount);
     for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
     // Both runs begin at the first block, so the longer one contains the other.
-    if (this.#planned) for (const hashes of prompt.hashes) this.#planned.runs.raiseLeadingRuns(hashes, active, null);
+    if (this.#planned) for (const hashes of prompt.hashes) this.#planned.runs.raiseLeadingRuns(hashes, active);
     if (!this.#counted.overlap || prompt.recomputed) return;
     if (this.#counted.promised) {
       for (let worker = 0; worker < workerCount; worker++) overlaps[worker] = active[worker]!;

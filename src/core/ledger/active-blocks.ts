@@ -3,6 +3,7 @@
 import { assert } from '../assert.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, Booking, Prompt, RouteRequest, WorkerIndex } from '../types.ts';
+import { CommonBlocks } from './common-blocks.ts';
 import type { QueuedPrefill } from './prefill-queues.ts';
 import type { WorkerTable } from './worker-table.ts';
 
@@ -101,6 +102,8 @@ export function tailTokensOf(isl: number, hashes: BlockHashes): number {
  * when nothing is in flight.
  */
 export class ActiveBlocks {
+  /** What this router's requests have in common with those of others. */
+  readonly common: CommonBlocks;
   readonly #workers: WorkerTable;
   readonly #runs = new PrefixRuns();
   readonly #records: BookingRecord[] = [];
@@ -110,6 +113,7 @@ export class ActiveBlocks {
 
   constructor(workers: WorkerTable) {
     this.#workers = workers;
+    this.common = new CommonBlocks(workers);
   }
 
   get liveBookings(): number {
@@ -233,6 +237,7 @@ export class ActiveBlocks {
   /** Recomputes every total from the live bookings. @throws Error naming the total that differs */
   assertConsistent(): void {
     this.#runs.assertConsistent();
+    this.common.assertConsistent();
     for (let worker = 0; worker < this.#workers.count; worker++) {
       const blocks = new Set<string>();
       let own = 0;

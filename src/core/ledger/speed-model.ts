@@ -328,9 +328,9 @@ export class SpeedModel {
   }
 
   #learnGap({ worker, unsampledTokens }: BookingRecord, elapsedMs: number, nowMs: number): void {
-    const { runningRequests, activeBlocks, blockSize, othersRequests, othersActiveTokens } = this.#workers;
+    const { runningRequests, activeBlocks, blockSize, othersRequests } = this.#workers;
     const requests = runningRequests[worker]! + othersRequests[worker]!;
-    const context = activeBlocks[worker]! * blockSize[worker]! + othersActiveTokens[worker]!;
+    const context = (activeBlocks[worker]! + this.#workers.othersBlocks(worker)) * blockSize[worker]!;
     const gapMs = elapsedMs / unsampledTokens;
     const relative = this.#gapSlowness.estimate(worker) / Math.exp(this.#gapCentre);
     this.#gapSlowness.sample(worker, gapMs, this.#decode.gapMs(requests, context), nowMs);

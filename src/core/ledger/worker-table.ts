@@ -46,6 +46,8 @@ export class WorkerTable {
   othersPrefillTokens: Float64Array = new Float64Array(8);
   othersPrefillPairs: Float64Array = new Float64Array(8);
   othersRequests: Float64Array = new Float64Array(8);
+  /** Blocks that the sum of all routers' active blocks counts more than once (see common-blocks.ts). */
+  commonBlocks: Float64Array = new Float64Array(8);
   /** Factor on the own load where it is compared with a limit. Above 1 while other routers are not heard. */
   ownScale = 1;
   /** Routers of these workers that are heard, this one included. */
@@ -85,6 +87,7 @@ export class WorkerTable {
     this.othersPrefillTokens[worker] = 0;
     this.othersPrefillPairs[worker] = 0;
     this.othersRequests[worker] = 0;
+    this.commonBlocks[worker] = 0;
     return worker;
   }
 
@@ -111,6 +114,14 @@ export class WorkerTable {
     const indexes: WorkerIndex[] = [];
     for (let worker = 0; worker < this.count; worker++) if (this.live[worker] === 1) indexes.push(worker);
     return indexes;
+  }
+
+  /** Active blocks that other routers have on the worker and this one has not. */
+  othersBlocks(worker: WorkerIndex): number {
+    return Math.max(
+      0,
+      this.othersActiveTokens[worker]! / this.blockSize[worker]! - Math.max(0, this.commonBlocks[worker]!),
+    );
   }
 
   /** The live workers in an order that all routers of these workers share. */
@@ -202,6 +213,7 @@ export class WorkerTable {
     this.othersPrefillTokens = grown(this.othersPrefillTokens, new Float64Array(length));
     this.othersPrefillPairs = grown(this.othersPrefillPairs, new Float64Array(length));
     this.othersRequests = grown(this.othersRequests, new Float64Array(length));
+    this.commonBlocks = grown(this.commonBlocks, new Float64Array(length));
   }
 }
 

@@ -197,8 +197,13 @@ const loadGauges: readonly (readonly [name: string, help: string, read: (load: W
   ['kvoyant_running_requests', 'Bookings in flight.', (load) => load.runningRequests],
   [
     'kvoyant_others_blocks',
-    'KV blocks of the requests that other replicas have in flight.',
+    'KV blocks of the requests that other replicas have in flight, without those that are counted already.',
     (load) => load.othersBlocks,
+  ],
+  [
+    'kvoyant_common_blocks',
+    'KV blocks that requests of several replicas contain: how many the sum over replicas counts too often.',
+    (load) => load.commonBlocks,
   ],
   [
     'kvoyant_others_prefill_tokens',

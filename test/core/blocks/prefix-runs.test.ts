@@ -98,7 +98,7 @@ it('stays whole and ends every walk for sequences that are no chains, as another
         }
         runs.assertConsistent();
         runs.addLeadingRuns(raw(query), new Int32Array(3));
-        runs.raiseLeadingRuns(raw(query), new Int32Array(3), null);
+        runs.raiseLeadingRuns(raw(query), new Int32Array(3));
       }
       for (const { last, worker } of live) if (last !== null) runs.remove(last, worker);
       expect(runs.runCount).toBe(0);
