@@ -3,7 +3,7 @@
 // Live batches wait meanwhile, so those after the copy's last one follow without a gap, and those before it are known
 // by their numbers. Fingerprints of the latest batches show whether both mean the same publisher.
 
-import type { BlocksStored } from '../../core/index.ts';
+import { partsOf } from './event-parts.ts';
 import type { FeedListener } from './feed-listener.ts';
 import type { FeedMemory } from './feed-memory.ts';
 import type { FeedSequence } from './feed-sequence.ts';
@@ -72,7 +72,7 @@ export class FeedAdoption {
     let spentUs = 0;
     for await (const piece of copy.pieces()) {
       if (piece === null || signal.aborted) return false;
-      for (const part of inParts(piece)) {
+      for (const part of partsOf(piece)) {
         if (budget.spent) await budget.nextTurn();
         if (signal.aborted) return false;
         const before = process.cpuUsage();
@@ -85,15 +85,5 @@ export class FeedAdoption {
       }
     }
     return true;
-  }
-}
-
-/** Well under a millisecond each. */
-const partBlocks = 1024;
-
-function* inParts(piece: BlocksStored): Generator<BlocksStored> {
-  for (let at = 0; at < piece.hashes.length; at += 2 * partBlocks) {
-    const to = at + 2 * partBlocks;
-    yield { ...piece, hashes: piece.hashes.subarray(at, to), sequence: piece.sequence!.subarray(at, to) };
   }
 }

@@ -1,7 +1,14 @@
 // Reads the events of one batch in order, and yields to other work between them.
 
-import type { KvEvent } from '../../core/index.ts';
-import { type KvBatchHead, KvBatchReader, type KvEventDecoder, type SkipReason } from '../../wire/kv-events.ts';
+import type { BlocksRemoved, BlocksStored, KvEvent } from '../../core/index.ts';
+import {
+  type KvBatchHead,
+  KvBatchReader,
+  type KvEventDecoder,
+  ownCopy,
+  type SkipReason,
+} from '../../wire/kv-events.ts';
+import { partBlocksMax, partsOf } from './event-parts.ts';
 import { scrambleHandles } from './handle-scrambler.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 
@@ -47,8 +54,24 @@ export async function readBatch(payload: Uint8Array, commons: BatchCommons, list
       if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
     } else {
       scrambleHandles(event);
-      listener.event(event);
+      if (isLong(event)) await applyInParts(event, commons, listener);
+      else listener.event(event);
     }
+    if (budget.spent) await budget.nextTurn();
+  }
+}
+
+type Blocks = BlocksStored | BlocksRemoved;
+
+function isLong(event: KvEvent): event is Blocks {
+  return event.kind !== 'cleared' && event.hashes.length > 2 * partBlocksMax;
+}
+
+async function applyInParts(event: Blocks, { budget }: BatchCommons, listener: BatchListener): Promise<void> {
+  // Other feeds use the decoder between two parts.
+  for (const part of partsOf(ownCopy(event) as Blocks)) {
+    if (listener.signal.aborted) return;
+    listener.event(part);
     if (budget.spent) await budget.nextTurn();
   }
 }
