@@ -30,6 +30,7 @@ import { ConnectionSlots } from './http/connection-slots.ts';
 import type { GatewayContext } from './http/gateway-context.ts';
 import { KeyLimits } from './http/key-limits.ts';
 import { builtPage, PageAssets } from './http/page-assets.ts';
+import { logDeath, ReadingThread } from './inference/reading-thread.ts';
 import { RetryBudget } from './inference/retry-budget.ts';
 import { ShadowSlots } from './inference/shadow-slots.ts';
 import { Listeners } from './listeners.ts';
@@ -230,6 +231,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     slots,
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),
+    readingThread: new ReadingThread(logDeath(log)),
     retryBudget: new RetryBudget(),
     shadows: new ShadowSlots(() => live.current),
     tokenizerFailures: new TokenizerFailures((code) => metrics.tokenizerFailures.inc({ code }), log),
@@ -280,6 +282,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     await discovery.close();
     await Promise.all([...pools].map((pool) => pool.tokens.close()));
     await fleet.close();
+    await context.readingThread.close();
     await tokenizers.close();
     await recorder?.close();
     await collector?.close();

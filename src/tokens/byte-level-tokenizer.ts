@@ -1,6 +1,7 @@
 // A byte-level BPE with its chat templates, in the calling thread.
 
 import type { ByteLevelBpe } from './byte-level-bpe.ts';
+import type { LongText } from './long-text.ts';
 import { type TemplateLimits, templateLimits } from './template-work.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import { type ChatTemplates, renderChat } from './tokenizer-files.ts';
@@ -19,8 +20,8 @@ export class ByteLevelTokenizer implements Tokenizer {
     this.#templates = templates;
   }
 
-  encode(text: string, options?: EncodeOptions): Uint32Array {
-    return this.#bpe.encode(text, options?.addSpecialTokens ?? true);
+  encode(text: string | LongText, options?: EncodeOptions): Uint32Array {
+    return this.#bpe.encode(text.toString(), options?.addSpecialTokens ?? true);
   }
 
   get templates(): ChatTemplates | undefined {

@@ -5,19 +5,30 @@
 
 import { type JsonOptions, JsonReader } from './json-reader.ts';
 import type { Json } from './json-values.ts';
+import type { LongText } from './long-text.ts';
 
 /** The values of longer texts are parsed on each use instead of being kept. */
 const keptCharsMax = 65_536;
 
 /** A JSON value: its text, which is sent to other programs, and its value as Python reads it. */
 export class JsonText {
-  readonly text: string;
+  readonly written: string | LongText;
   #value: Json | undefined;
 
-  /** @param text of one value, valid or still unchecked @param value the parsed text, if known */
-  constructor(text: string, value?: Json) {
-    this.text = text;
+  /** @param written text of one value, valid or still unchecked @param value the parsed text, if known */
+  constructor(written: string | LongText, value?: Json) {
+    this.written = written;
     this.#value = value;
+  }
+
+  /** O(characters) if it is a `LongText`. */
+  get text(): string {
+    return this.written.toString();
+  }
+
+  /** Length of the text in UTF-16 code units. */
+  get chars(): number {
+    return this.written.length;
   }
 
   /** For values of our own, which must not contain floats. */
@@ -27,14 +38,14 @@ export class JsonText {
 
   /** The value is known, or quick to parse. */
   get isShort(): boolean {
-    return this.#value !== undefined || this.text.length <= keptCharsMax;
+    return this.#value !== undefined || this.chars <= keptCharsMax;
   }
 
   /** @throws JsonError */
   get value(): Json {
     if (this.#value !== undefined) return this.#value;
     const value = parseJson(this.text);
-    if (this.text.length <= keptCharsMax) this.#value = value;
+    if (this.chars <= keptCharsMax) this.#value = value;
     return value;
   }
 }

@@ -1,5 +1,6 @@
 // Any other tokenizer: a Hugging Face tokenizer.json through @huggingface/tokenizers, in a thread.
 
+import type { LongText } from './long-text.ts';
 import type { ChatInput, EncodedChat, EncodeOptions, RenderedChat, Tokenizer } from './tokenizer.ts';
 import {
   type ChatTemplates,
@@ -63,7 +64,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
     }
   }
 
-  encode(text: string, options?: EncodeOptions): Promise<Uint32Array> {
+  encode(text: string | LongText, options?: EncodeOptions): Promise<Uint32Array> {
     return this.#threadFor(text.length).encode(text, options?.addSpecialTokens ?? true, options?.turn);
   }
 
@@ -78,7 +79,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   async encodeChat(chat: ChatInput, turn?: TokenizerTurn): Promise<EncodedChat> {
     const { messages, tools } = chat;
     if (this.#templates === undefined) throw noTemplate(this.name);
-    return this.#threadFor(messages.text.length + (tools?.text.length ?? 0)).encodeChat(chat, turn);
+    return this.#threadFor(messages.chars + (tools?.chars ?? 0)).encodeChat(chat, turn);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 // A byte-level tokenizer that moves long texts to a thread, so that the event loop is not blocked.
 
 import type { ByteLevelTokenizer } from './byte-level-tokenizer.ts';
+import type { LongText } from './long-text.ts';
 import type { ThreadSource } from './thread-messages.ts';
 import {
   type ChatInput,
@@ -31,8 +32,8 @@ export class LongTextTokenizer implements Tokenizer {
     this.#thread = new TokenizerThread(source, options);
   }
 
-  encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
-    if (fitsInline(text.length, options?.turn)) return this.#inline.encode(text, options);
+  encode(text: string | LongText, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
+    if (typeof text === 'string' && fitsInline(text.length, options?.turn)) return this.#inline.encode(text, options);
     return this.#thread.encode(text, options?.addSpecialTokens ?? true, options?.turn);
   }
 
@@ -55,7 +56,7 @@ export class LongTextTokenizer implements Tokenizer {
   /** @returns null if the chat is too much for the calling thread */
   #renderInline(chat: ChatInput): RenderedChat | null {
     const { messages, tools } = chat;
-    const chars = messages.text.length + (tools?.text.length ?? 0) + (chat.chatTemplateKwargs?.text.length ?? 0);
+    const chars = messages.chars + (tools?.chars ?? 0) + (chat.chatTemplateKwargs?.chars ?? 0);
     if (chars > inlineCharsMax) return null;
     try {
       return this.#inline.renderChat(chat, inlineLimits);

@@ -7,16 +7,19 @@ import { assert } from '../core/assert.ts';
 import { loadBuiltinTokenizer } from './builtin-tokenizer.ts';
 import { bpeOfImage } from './byte-level-loader.ts';
 import { JsonText } from './exact-json.ts';
+import { ArrivingTexts } from './in-pieces.ts';
 import { JsonReader } from './json-reader.ts';
-import type {
-  ThreadChat,
-  ThreadChatResult,
-  ThreadReply,
-  ThreadRequest,
-  ThreadResult,
-  ThreadSource,
-  ThreadTask,
-  TokenizerDescription,
+import {
+  mapTexts,
+  type SentText,
+  type ThreadChat,
+  type ThreadChatResult,
+  type ThreadReply,
+  type ThreadRequest,
+  type ThreadResult,
+  type ThreadSource,
+  type ThreadTask,
+  type TokenizerDescription,
 } from './thread-messages.ts';
 import { ThreadTurns } from './thread-turns.ts';
 import { TokenizerError } from './tokenizer.ts';
@@ -133,12 +136,15 @@ function libraryEngine(
   };
 }
 
-function* run(engine: Engine, task: ThreadTask): Generator<void, ThreadResult> {
+/** A text as it was sent: bytes are UTF-8. */
+type Given = string | Buffer;
+
+function* run(engine: Engine, task: ThreadTask<Given>): Generator<void, ThreadResult> {
   switch (task.kind) {
     case 'describe':
       return engine.description;
     case 'encode':
-      return yield* engine.encode(task.text, task.addSpecialTokens);
+      return yield* engine.encode(task.text.toString(), task.addSpecialTokens);
     case 'chat':
       return yield* encodeChat(engine, task.chat);
     case 'decode':
@@ -146,13 +152,13 @@ function* run(engine: Engine, task: ThreadTask): Generator<void, ThreadResult> {
   }
 }
 
-function* encodeChat(engine: Engine, chat: ThreadChat): Generator<void, ThreadResult> {
+function* encodeChat(engine: Engine, chat: ThreadChat<Given>): Generator<void, ThreadResult> {
   const rendered = renderChat('the tokenizer', engine.templates, {
     ...chat,
     messages: yield* readSteps(chat.messages),
     tools: chat.tools === null ? null : yield* readSteps(chat.tools),
     chatTemplateKwargs: chat.chatTemplateKwargs === null ? null : yield* readSteps(chat.chatTemplateKwargs),
-    chatTemplate: chat.chatTemplate === null ? null : new JsonText(chat.chatTemplate),
+    chatTemplate: chat.chatTemplate === null ? null : new JsonText(chat.chatTemplate.toString()),
   });
   yield;
   const ids = yield* engine.encode(rendered.text, chat.addSpecialTokens);
@@ -164,7 +170,9 @@ function* encodeChat(engine: Engine, chat: ThreadChat): Generator<void, ThreadRe
 /** Values read per step. */
 const unitsPerStep = 4096;
 
-function* readSteps(text: string): Generator<void, JsonText> {
+function* readSteps(given: Given): Generator<void, JsonText> {
+  const text = given.toString();
+  yield;
   const reader = new JsonReader(text);
   while (!reader.read(unitsPerStep)) yield;
   return new JsonText(text, reader.value);
@@ -177,16 +185,27 @@ const loading = load(workerData as ThreadSource);
 loading.catch(() => {});
 const turns = new ThreadTurns(() => performance.now());
 let working = false;
+const arriving = new ArrivingTexts();
 
 port.on('message', (request: ThreadRequest) => {
-  if (request.kind === 'drop') turns.drop(request.group);
-  else void accept(request);
+  if (request.kind === 'work') void accept(request);
+  else if (request.kind === 'drop') drop(request.group);
+  else arriving.add(request.group, request.piece);
 });
+
+function drop(group: number): void {
+  turns.drop(group);
+  arriving.dropGroup(group);
+}
 
 async function accept({ id, group, task }: Extract<ThreadRequest, { kind: 'work' }>): Promise<void> {
   try {
-    const steps = run(await loading, task);
-    turns.add({ id, group, size: sizeOf(task), step: () => step(id, steps) });
+    // At once: the texts then end with the task.
+    const given = mapTexts<SentText, Given>(task, (text) =>
+      typeof text === 'string' ? text : arriving.take(text.sent),
+    );
+    const steps = run(await loading, given);
+    turns.add({ id, group, size: sizeOf(given), step: () => step(id, steps) });
     if (!working) work();
   } catch (error) {
     fail(id, error);
@@ -218,7 +237,7 @@ function memoryOf(result: ThreadResult): ArrayBuffer[] {
   return ids === undefined ? [] : [ids.buffer as ArrayBuffer];
 }
 
-function sizeOf(task: ThreadTask): number {
+function sizeOf(task: ThreadTask<Given>): number {
   if (task.kind === 'encode') return task.text.length;
   return task.kind === 'chat' ? task.chat.messages.length + (task.chat.tools?.length ?? 0) : 0;
 }

@@ -1,13 +1,17 @@
 // A worker thread that tokenizes for the calling thread: a bounded queue, and a new thread after a crash.
 
 import { Worker } from 'node:worker_threads';
-import type {
-  ThreadReply,
-  ThreadRequest,
-  ThreadResult,
-  ThreadSource,
-  ThreadTask,
-  TokenizerDescription,
+import { type BytesPiece, postInPieces } from './in-pieces.ts';
+import type { LongText } from './long-text.ts';
+import {
+  mapTexts,
+  type SentText,
+  type ThreadReply,
+  type ThreadRequest,
+  type ThreadResult,
+  type ThreadSource,
+  type ThreadTask,
+  type TokenizerDescription,
 } from './thread-messages.ts';
 import { type ChatInput, type EncodedChat, TokenizerError } from './tokenizer.ts';
 import type { TokenizerTurn } from './tokenizer-turn.ts';
@@ -63,6 +67,7 @@ export class TokenizerThread {
   readonly #groups = new WeakMap<TokenizerTurn, number>();
   #waitingChars = 0;
   #nextId = 1;
+  #nextText = 1;
   #worker: Worker | undefined;
   #closed = false;
 
@@ -81,19 +86,19 @@ export class TokenizerThread {
     return (await this.#ask({ kind: 'describe' }, 0)) as TokenizerDescription;
   }
 
-  async encode(text: string, addSpecialTokens: boolean, turn?: TokenizerTurn): Promise<Uint32Array> {
+  async encode(text: string | LongText, addSpecialTokens: boolean, turn?: TokenizerTurn): Promise<Uint32Array> {
     return (await this.#ask({ kind: 'encode', text, addSpecialTokens }, text.length, turn)) as Uint32Array;
   }
 
   /** Also renders the chat in the thread. */
   async encodeChat(chat: ChatInput, turn?: TokenizerTurn): Promise<EncodedChat> {
     const { messages, tools, chatTemplateKwargs } = chat;
-    const chars = messages.text.length + (tools?.text.length ?? 0) + (chatTemplateKwargs?.text.length ?? 0);
+    const chars = messages.chars + (tools?.chars ?? 0) + (chatTemplateKwargs?.chars ?? 0);
     const texts = {
-      messages: messages.text,
-      tools: tools?.text ?? null,
-      chatTemplateKwargs: chatTemplateKwargs?.text ?? null,
-      chatTemplate: chat.chatTemplate?.text ?? null,
+      messages: messages.written,
+      tools: tools?.written ?? null,
+      chatTemplateKwargs: chatTemplateKwargs?.written ?? null,
+      chatTemplate: chat.chatTemplate?.written ?? null,
       addGenerationPrompt: chat.addGenerationPrompt ?? true,
       addSpecialTokens: chat.addSpecialTokens ?? false,
       continueFinalMessage: chat.continueFinalMessage ?? false,
@@ -113,7 +118,7 @@ export class TokenizerThread {
     await worker.terminate();
   }
 
-  #ask(task: ThreadTask, chars: number, turn?: TokenizerTurn): Promise<ThreadResult> {
+  #ask(task: ThreadTask<string | LongText>, chars: number, turn?: TokenizerTurn): Promise<ThreadResult> {
     this.#assertRoom(chars, turn);
     this.#worker ??= this.#start();
     const worker = this.#worker;
@@ -125,8 +130,27 @@ export class TokenizerThread {
       this.#waiting.set(id, { group, chars, timer, resolve, reject });
       this.#waitingChars += chars;
       worker.ref();
-      worker.postMessage({ kind: 'work', id, group, task } satisfies ThreadRequest);
+      void this.#post(worker, id, group, task);
     });
+  }
+
+  /** In this turn, unless a text goes in pieces. */
+  async #post(worker: Worker, id: number, group: number, task: ThreadTask<string | LongText>): Promise<void> {
+    const isWanted = (): boolean => this.#waiting.has(id) && this.#worker === worker;
+    const longTexts: LongText[] = [];
+    const sent = mapTexts<string | LongText, SentText>(task, (text) => {
+      if (typeof text === 'string') return text;
+      longTexts.push(text);
+      return { sent: this.#nextText + longTexts.length - 1, length: text.length };
+    });
+    const first = this.#nextText;
+    this.#nextText += longTexts.length;
+    for (const [index, { bytes }] of longTexts.entries()) {
+      const post = (piece: BytesPiece, memory: ArrayBuffer): void =>
+        worker.postMessage({ kind: 'piece', group, piece } satisfies ThreadRequest, [memory]);
+      if (!(await postInPieces(first + index, bytes, post, isWanted))) return;
+    }
+    if (isWanted()) worker.postMessage({ kind: 'work', id, group, task: sent } satisfies ThreadRequest);
   }
 
   #assertRoom(chars: number, turn: TokenizerTurn | undefined): void {

@@ -2,6 +2,7 @@
 
 import type { ChatFacts } from './chat-facts.ts';
 import type { JsonText } from './exact-json.ts';
+import type { LongText } from './long-text.ts';
 import type { TokenizerTurn } from './tokenizer-turn.ts';
 
 export interface Tokenizer {
@@ -14,7 +15,7 @@ export interface Tokenizer {
    * are returned directly, else as a promise.
    * @throws TokenizerError, directly or as a rejection
    */
-  encode(text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array>;
+  encode(text: string | LongText, options?: EncodeOptions): Uint32Array | Promise<Uint32Array>;
   /** Text of `ids`, with added tokens; invalid UTF-8 and ids without a token become U+FFFD. */
   decode(ids: ArrayLike<number>): string | Promise<string>;
   /** The prompt that the engine makes of chat messages. @throws TokenizerError naming the field */

@@ -6,13 +6,19 @@ const quoteCode = 0x22;
 
 /**
  * @param body a JSON object that `JSON.parse` accepts
+ * @param value where it names its model; null: nowhere
  * @returns the same buffer if the body names no model, or this one
  */
-export function renameJsonModel(body: Buffer, model: string): Buffer {
-  const value = lastMember(body, skipSpace(body, 0), 'model');
-  if (value === null || body[value.start] !== quoteCode) return body;
+export function renameJsonModel(body: Buffer, model: string, value: Span | null = modelSpan(body)): Buffer {
+  if (value === null) return body;
   const text = asciiJson(model);
   return body.toString('latin1', value.start, value.end) === text ? body : replaceSpan(body, value, text);
+}
+
+/** Where a JSON object names its model, from quote to quote; null: it does not. Linear in the body. */
+export function modelSpan(body: Buffer): Span | null {
+  const value = lastMember(body, skipSpace(body, 0), 'model');
+  return value === null || body[value.start] !== quoteCode ? null : value;
 }
 
 /** @param value where the form names its model; null: it does not */

@@ -86,7 +86,7 @@ describe('what vLLM would refuse, or converts in an unknown way, is known by its
     const turn = (texts: readonly string[]): string => {
       const items = texts.map((content) => ({ type: 'item_reference', content }));
       const [prompt] = read('responses', JSON.stringify({ instructions: 'i', input: items })).prompts;
-      return prompt?.kind === 'written' ? prompt.text : '';
+      return prompt?.kind === 'written' ? prompt.text.toString() : '';
     };
     expect(turn(['a', 'b', 'c']).startsWith(turn(['a', 'b']))).toBe(true);
   });

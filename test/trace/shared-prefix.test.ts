@@ -115,7 +115,7 @@ describe('TextSource', () => {
   it('refuses a vocabulary with too few words', async () => {
     const letters: TextCodec = {
       vocabSize: 26,
-      encode: (text) => Uint32Array.from(text, (letter) => letter.charCodeAt(0)),
+      encode: (text) => Uint32Array.from(text.toString(), (letter) => letter.charCodeAt(0)),
       decode: (ids) => String.fromCharCode(...Array.from(ids)),
     };
     await expect(TextSource.create(letters, new Random(1), 2)).rejects.toThrow('only 0 of 2 words');

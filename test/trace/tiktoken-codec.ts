@@ -8,7 +8,7 @@ export function tiktokenCodec(): TextCodec {
   const tiktoken = new Tiktoken(cl100k);
   return {
     vocabSize: 100_000,
-    encode: (text) => Uint32Array.from(tiktoken.encode(text, [], [])),
+    encode: (text) => Uint32Array.from(tiktoken.encode(text.toString(), [], [])),
     decode: (ids) => tiktoken.decode(Array.from(ids)),
   };
 }

@@ -6,7 +6,7 @@ import type { ChatInput, Tokenizer } from '../../src/tokens/tokenizer.ts';
 export const toyTokenizer: Tokenizer = {
   name: 'toy',
   vocabSize: 1200,
-  encode: (text) => Uint32Array.from(Buffer.from(text)),
+  encode: (text) => Uint32Array.from(Buffer.from(text.toString())),
   decode: (ids) => Buffer.from(Array.from(ids, (id) => id & 0xff)).toString('utf8'),
   renderChat: ({ messages }: ChatInput) => ({
     text: (messages.value as JsonObject[])

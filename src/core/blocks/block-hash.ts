@@ -66,8 +66,7 @@ export class BlockHasher {
     const count = Math.floor(text.length / blockBytes);
     const words = new Uint32Array(count * blockSize);
     new Uint8Array(words.buffer).set(text.subarray(0, count * blockBytes));
-    const root = this.mix(this.root(blockSize, namespace), 'bytes');
-    const sequence = this.chain(words, count, blockSize, root);
+    const sequence = this.chain(words, count, blockSize, this.bytesRoot(this.root(blockSize, namespace)));
     return { blockSize, count, sequence, blockTokens: blockBytes / bytesPerToken };
   }
 
@@ -82,6 +81,11 @@ export class BlockHasher {
     if (this.#roots.size >= rootsMax) this.#roots.clear();
     this.#roots.set(key, root);
     return root;
+  }
+
+  /** Parent hash of the first block of bytes that stand in for tokens. */
+  bytesRoot(root: Uint32Array): Uint32Array {
+    return this.mix(root, 'bytes');
   }
 
   /** Mixes `extra` into a parent hash: content that token ids do not show, such as an image. */

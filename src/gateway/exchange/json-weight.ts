@@ -7,6 +7,9 @@ import { LimitReached } from './limit-reached.ts';
 /** Limit on objects, arrays and items: parsing more would block the event loop. Allows about a million token ids. */
 export const jsonItemsMax: number = 1_048_576;
 
+/** Weighing so many bytes takes less than a millisecond. */
+const turnBytesMax = 1_048_576;
+
 /** What an object or array takes while it is read and checked, measured on bodies of nothing else. */
 const objectBytes = 192;
 const itemBytes = 12;
@@ -23,31 +26,52 @@ export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): void
   lease?.growTo(lease.bytes + bytes);
 }
 
+/** As `makeRoomForJson`, for a large body. @param turn settles in a later turn of the event loop */
+export async function makeRoomInTurns(
+  json: Uint8Array,
+  lease: BodyLease | null,
+  turn: () => Promise<unknown>,
+): Promise<void> {
+  const sums = new Uint32Array(counts.length);
+  for (let at = 0; at < json.length; at += turnBytesMax) {
+    if (at > 0) await turn();
+    weigh(json.subarray(at, at + turnBytesMax));
+    for (const [kind, count] of counts.entries()) sums[kind]! += count;
+  }
+  const bytes = weightOf(json.length, sums);
+  lease?.growTo(lease.bytes + bytes);
+}
+
 /**
  * Estimated memory of the parsed value. Punctuation inside strings counts too; prose has little of it. Linear: a fraction
  * of a nanosecond per byte.
  * @throws LimitReached 413 for more than `jsonItemsMax`
  */
 export function parsedBytes(json: Uint8Array): number {
-  const { objects, commas, quotes, foreign, following } = weigh(json);
+  weigh(json);
+  return weightOf(json.length, counts);
+}
+
+/**
+ * @param length of the text
+ * @param kinds number of its bytes of each kind, as `weigh` counts them
+ * @throws LimitReached
+ */
+function weightOf(length: number, kinds: Uint32Array): number {
+  const [objects, commas, quotes, foreign, following] = kinds as unknown as readonly [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   if (objects + commas > jsonItemsMax) {
     const message = `the body has more than ${jsonItemsMax} objects, arrays and items`;
     throw new LimitReached('jsonItemsMax', 413, 'body_too_large', message);
   }
   // A string with any character beyond Latin-1 takes two bytes for each.
-  const textBytes = foreign === 0 ? json.length : 2 * (json.length - following);
+  const textBytes = foreign === 0 ? length : 2 * (length - following);
   return textBytes + objects * objectBytes + commas * itemBytes + quotes * quoteBytes;
-}
-
-/** Number of bytes of each kind in a text. */
-interface ByteCounts {
-  /** `[` and `{`. */
-  readonly objects: number;
-  readonly commas: number;
-  readonly quotes: number;
-  readonly foreign: number;
-  /** Continuation bytes of UTF-8, also counted in `foreign`. */
-  readonly following: number;
 }
 
 interface Kernel {
@@ -68,10 +92,12 @@ const countsAt = 4096;
 const pieceAt = countsAt + 64;
 /** Texts are counted in pieces that fit the processor's first caches. */
 const pieceBytesMax = 131_072;
+/** `[` and `{`, commas, quotes, bytes beyond ASCII, and those of them that continue a character. */
 const counts = new Uint32Array(memory.buffer, countsAt, 5);
 const piece = new Uint8Array(memory.buffer, pieceAt, pieceBytesMax);
 
-function weigh(json: Uint8Array): ByteCounts {
+/** Counts into `counts`. */
+function weigh(json: Uint8Array): void {
   counts.fill(0);
   for (let at = 0; at < json.length; at += pieceBytesMax) {
     const bytes = json.length - at <= pieceBytesMax && at === 0 ? json : json.subarray(at, at + pieceBytesMax);
@@ -81,6 +107,4 @@ function weigh(json: Uint8Array): ByteCounts {
     piece.fill(0, bytes.length, length);
     weighPiece(pieceAt, length, countsAt);
   }
-  const [objects, commas, quotes, foreign, following] = counts;
-  return { objects: objects!, commas: commas!, quotes: quotes!, foreign: foreign!, following: following! };
 }

@@ -1,12 +1,17 @@
 // The body of a request as an engine gets it: with the model's name there, where the client used another one.
 
+import type { Span } from '../../wire/json-members.ts';
 import { readMultipartModel } from '../../wire/multipart-model.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { renameFormModel, renameJsonModel } from '../../wire/rename-model.ts';
 
-/** @param named the model that the body names; null: none @param model the engine's name of it */
-export function renamedJson(body: Buffer, named: string | null, model: string): Buffer {
-  return named === null || named === model ? body : renameJsonModel(body, model);
+/**
+ * @param named the model that the body names; null: none
+ * @param model the engine's name of it
+ * @param at where the body names it, if that is known: looking for it takes as long as the body
+ */
+export function renamedJson(body: Buffer, named: string | null, model: string, at?: Span | null): Buffer {
+  return named === null || named === model ? body : renameJsonModel(body, model, at);
 }
 
 /** The same for a multipart form. @throws RequestError 400 if the form can't carry the name */

@@ -10,6 +10,7 @@ import type { TurnSlices } from '../exchange/turn-slices.ts';
 import type { Access } from '../http/access.ts';
 import type { ConnectionSlots } from '../http/connection-slots.ts';
 import type { FailureNotes } from '../http/http-failure.ts';
+import type { ReadingThread } from '../inference/reading-thread.ts';
 import type { RetryBudget } from '../inference/retry-budget.ts';
 import type { Tokenizers } from '../prompts/tokenizers.ts';
 import type { OwnerDoor } from './owner-door.ts';
@@ -26,6 +27,7 @@ export interface FrontContext extends FailureNotes {
   readonly bodyBudget: BodyBudget;
   readonly answerBudget: AnswerBudget;
   readonly intakeSlices: TurnSlices;
+  readonly readingThread: ReadingThread;
   /** Of this front alone: each sees its own requests, and the shares add up. */
   readonly retryBudget: RetryBudget;
   readonly hasher: BlockHasher;

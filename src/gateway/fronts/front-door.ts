@@ -10,8 +10,9 @@ import { fail } from '../http/http-failure.ts';
 import { limitedKey } from '../http/key-limits.ts';
 import { invite } from '../http/with-body.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
-import { type ReadRequest, readRequest } from '../inference/inference.ts';
+import { type ReadRequest, readRequest } from '../inference/read-request.ts';
 import type { InferenceApi } from '../inference/request-intake.ts';
+import { withHashesAhead } from '../prompts/hash-ahead.ts';
 import { hashContents, type LengthGuess, type PromptContent } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
 import type { FrontContext } from './front-context.ts';
@@ -130,8 +131,11 @@ async function tokenize(context: FrontContext, exchange: Exchange, read: ReadReq
   };
   const readMs = performance.now();
   const reading = readContents(prompts, tokenizer, noteFailure, turn);
-  const contents = reading instanceof Promise ? await reading : reading;
-  if (failed || contents.some(({ kind }) => kind !== 'tokens')) return null;
+  const known = reading instanceof Promise ? await reading : reading;
+  if (failed || known.some(({ kind }) => kind !== 'tokens')) return null;
+  const namespace = { lora: facts.lora, salt: read.request.cacheSalt };
+  const later = async (): Promise<void> => context.intakeSlices.take() ?? undefined;
+  const contents = await withHashesAhead(known, context.hasher, facts.blockSizes, namespace, later);
   return { contents, model, facts, readMs, tokensMs: performance.now(), ...read };
 }
 

@@ -14,6 +14,7 @@ import { Access } from '../http/access.ts';
 import { ConnectionSlots } from '../http/connection-slots.ts';
 import { closeServer } from '../http/listening.ts';
 import { createGatewayServer } from '../http/server.ts';
+import { logDeath, ReadingThread } from '../inference/reading-thread.ts';
 import { RetryBudget } from '../inference/retry-budget.ts';
 import { Tokenizers } from '../prompts/tokenizers.ts';
 import { createLog } from '../telemetry/gateway-log.ts';
@@ -77,6 +78,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     bodyBudget,
     answerBudget,
     intakeSlices: new TurnSlices(intakeSliceMsMax, nowMs, { hold: acceptHold.asker() }),
+    readingThread: new ReadingThread(logDeath(log)),
     retryBudget: new RetryBudget(),
     hasher: new BlockHasher(),
     tokenizers,
@@ -126,6 +128,7 @@ async function start(first: FrontSettings, ownerSocket: string): Promise<void> {
     clearInterval(figures);
     context.deadlines.close();
     context.ownerDoor.close();
+    await context.readingThread.close();
     await tokenizers.close();
     owner.post({ kind: 'stopped', brokenOffAnswers });
     await owner.drained();

@@ -7,8 +7,8 @@ import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from '../inference/attempt-report.ts';
 import { upstreamHeaders } from '../inference/attempts.ts';
 import type { ClientAnswer } from '../inference/client-answer.ts';
-import type { ReadRequest } from '../inference/inference.ts';
 import { InferenceWatch } from '../inference/inference-watch.ts';
+import type { ReadRequest } from '../inference/read-request.ts';
 import { relay } from '../inference/relay.ts';
 import type { FrontContext } from './front-context.ts';
 import type { AskedRequest, AttemptOrder, SentError, TokensMessage } from './front-messages.ts';
@@ -83,7 +83,7 @@ export class FrontRequest implements Ordered {
     const { owner, answerBudget } = this.#context;
     const memory = answerBudget.lease();
     try {
-      const { request, body } = this.#read;
+      const { request, body, modelAt } = this.#read;
       const engine = owner.engine(order.engine).attempt({
         opened: (call) => {
           this.#call = call;
@@ -104,7 +104,7 @@ export class FrontRequest implements Ordered {
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
         headers: upstreamHeaders(this.#exchange, order.address, order.traceHeaders),
-        body: renamedJson(body, request.model, order.model),
+        body: renamedJson(body, request.model, order.model, modelAt),
         extraHeaders: order.extraHeaders,
       };
       await relay(this.#exchange, this.#answer, target, watch);

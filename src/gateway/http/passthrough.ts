@@ -2,7 +2,6 @@
 // the fewest requests in flight.
 
 import { readJsonModel } from '../../wire/json-model.ts';
-import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -12,9 +11,9 @@ import { readBody } from '../exchange/request-body.ts';
 import { noteAnswer, noteFailure } from '../inference/attempt-failure.ts';
 import { routeHeaders } from '../inference/attempts.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
-import { permitted, rightsOf } from '../inference/client-rights.ts';
+import { rightsOf } from '../inference/client-rights.ts';
+import { type MeasuredBody, readMeasuredBody } from '../inference/measured-body.ts';
 import { answerMeasured } from '../inference/measured-inference.ts';
-import { readMeasuredJson } from '../inference/measured-json.ts';
 import { drawKey, overRoutes } from '../inference/over-routes.ts';
 import { sessionOf } from '../inference/routing-overrides.ts';
 import type { Tries } from '../inference/tries.ts';
@@ -28,28 +27,24 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   const { readModel } = route;
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return;
-  makeRoomForJson(body, exchange.lease);
   const isJson = readModel === readJsonModel;
-  const type = exchange.header('content-type');
-  const reading = isJson
-    ? await readMeasuredJson(body, type, async () => context.intakeSlices.take() ?? undefined)
-    : readModel(body, type);
-  if (exchange.gone) return;
+  const rights = rightsOf(exchange.key, context.config.host);
+  const read = isJson ? await readMeasuredBody(context, exchange, body, rights) : readForm(body, exchange, readModel);
+  if (read === null || exchange.gone) return;
+  const { reading, body: limited, modelAt } = read;
   if (reading.kind === 'wrong') throw new RequestError(400, 'invalid_body', reading.message);
   exchange.mustName(reading.model);
-  const rights = rightsOf(exchange.key, context.config.host);
   const key = drawKey({ session: sessionOf(exchange, null) }, exchange.id);
   const resolve = (): ResolvedModel => context.pools.resolve(reading.model, key);
   let resolved = resolve();
   const asked = resolved.route?.asked ?? resolved.model;
   exchange.asksFor(asked);
   exchange.trace?.asks({ model: asked, stream: null, maxOutputTokens: null, sequences: 1 });
-  const limited = isJson ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
   const answer = new ClientAnswer(exchange, null);
   const serve = (one: ResolvedModel, tries: Tries): Promise<void> => {
     resolved = one;
     const sent = isJson
-      ? renamedJson(limited, reading.model, one.model)
+      ? renamedJson(limited, reading.model, one.model, modelAt)
       : renamedForm(limited, exchange.header('content-type'), reading.model, one.model);
     const requested = { body: sent, length: reading.length, prefillOnly: route.computes === 'prefill' };
     return route.computes === null
@@ -61,6 +56,11 @@ export async function passThrough(context: GatewayContext, exchange: Exchange, r
   } finally {
     context.metrics.routes.count(resolved);
   }
+}
+
+function readForm(body: Buffer, exchange: Exchange, readModel: PassRoute['readModel']): MeasuredBody {
+  makeRoomForJson(body, exchange.lease);
+  return { reading: readModel(body, exchange.header('content-type')), body };
 }
 
 /** Tries one engine after another until one answers. @throws RequestError if none does */

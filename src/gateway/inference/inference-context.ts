@@ -14,6 +14,7 @@ import type { DecisionLog } from '../telemetry/decision-log.ts';
 import type { GatewayMetrics } from '../telemetry/gateway-metrics.ts';
 import type { TrafficRecorder } from '../telemetry/traffic-recorder.ts';
 import type { UsageLedger } from '../telemetry/usage-ledger.ts';
+import type { ReadingThread } from './reading-thread.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { ShadowSlots } from './shadow-slots.ts';
 
@@ -25,6 +26,8 @@ export interface InferenceContext {
   readonly monitors: ReadonlyMap<Engine, EngineMonitor>;
   /** Spreads the reading and routing of requests over turns of the event loop. */
   readonly intakeSlices: TurnSlices;
+  /** Reads large bodies. */
+  readonly readingThread: ReadingThread;
   /** Memory for buffered parts of answers. */
   readonly answerBudget: AnswerBudget;
   readonly retryBudget: RetryBudget;

@@ -3,35 +3,34 @@
 import { factsOf } from '../../tokens/chat-facts.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
-import { askForUsage } from '../../wire/include-usage.ts';
-import { limitPriority } from '../../wire/limit-priority.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { StreamSplice } from '../../wire/stream-splice.ts';
-import { continuesAnywhere, continuesIn } from '../config/continuing-pools.ts';
+import { continuesIn } from '../config/continuing-pools.ts';
 import type { AnswerLease } from '../exchange/answer-budget.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
-import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { Pool } from '../pools/pool.ts';
 import type { Pools, ResolvedModel } from '../pools/pools.ts';
 import type { HeldResponse } from '../pools/response-holders.ts';
+import { withHashesAhead } from '../prompts/hash-ahead.ts';
 import { leastKnown, type PromptContent, truncated, unclaimed } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
 import { hashing } from './admission-applicant.ts';
 import { type Booked, bookOf, type Conversion } from './attempt-book.ts';
 import type { RelayOutcome } from './attempt-outcome.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
+import { isChunked } from './body-edits.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
-import { permitted, rightsOf } from './client-rights.ts';
 import { type ContinuableStream, continuedBytesMax, goOnWhileCut } from './continuation.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
 import { drawKey, overRoutes } from './over-routes.ts';
+import { type ReadRequest, readRequest } from './read-request.ts';
 import { relay } from './relay.ts';
-import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
-import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
+import type { InferenceApi, InferenceRequest } from './request-intake.ts';
+import type { RoutingOverrides } from './routing-overrides.ts';
 import { type ShadowRequest, shadowOf } from './shadow-request.ts';
 import type { Tries } from './tries.ts';
 
@@ -157,49 +156,6 @@ function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, 
   }
 }
 
-/** A request as its client sent it, without its prompts' tokens. */
-export interface ReadRequest {
-  readonly request: InferenceRequest;
-  readonly overrides: RoutingOverrides;
-  /** As the client sent it, except for a limited priority and an added request for usage. */
-  readonly body: Buffer;
-  /** The gateway asked for the usage; the client did not. */
-  readonly hidesUsage: boolean;
-}
-
-/** Parses a body. @returns null if the client is gone @throws RequestError */
-export async function readRequest(
-  { config, intakeSlices }: Pick<InferenceContext, 'config' | 'intakeSlices'>,
-  exchange: Exchange,
-  api: InferenceApi,
-  body: Buffer,
-): Promise<ReadRequest | null> {
-  const turn = intakeSlices.take();
-  if (turn !== null) await turn;
-  if (exchange.gone) return null;
-  makeRoomForJson(body, exchange.lease);
-  const requested = readInferenceRequest(
-    api,
-    body,
-    async () => intakeSlices.take() ?? undefined,
-    continuesAnywhere(config),
-  );
-  const request = requested instanceof Promise ? await requested : requested;
-  if (exchange.gone) return null;
-  const rights = rightsOf(exchange.key, config.host);
-  const overrides = readOverrides(exchange, request, rights);
-  exchange.mustName(request.model);
-  if (request.repeatsModel) throw new RequestError(400, 'invalid_body', 'the body names the model twice', 'model');
-  const limited = request.statesPriority ? limitPriority(body, (priority) => permitted(rights, priority)) : body;
-  const asking = config.injectUsage && request.stream && isChunked(api) ? askForUsage(limited) : null;
-  return { request, overrides, body: asking ?? limited, hidesUsage: asking !== null };
-}
-
-/** Whether its usage has to be asked for; other APIs always tell it. */
-function isChunked(api: InferenceApi): api is 'chat' | 'completions' {
-  return api === 'chat' || api === 'completions';
-}
-
 /** @returns null if the client is gone @throws RequestError */
 async function readIntake(context: InferenceContext, exchange: Exchange, read: ReadRequest): Promise<Intake | null> {
   const { tokenizerFailures } = context;
@@ -224,6 +180,9 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     contents = reading instanceof Promise ? await reading : reading;
     trace?.tokenized(readMs, performance.now(), leastKnown(contents));
     if (exchange.gone) return null;
+    const hashed = hashedAhead(context, resolved, request, contents);
+    contents = hashed instanceof Promise ? await hashed : hashed;
+    if (exchange.gone) return null;
     // Resolved again: workers may have come and gone during tokenization.
     resolved = resolvedFor(context.pools, exchange, read);
     if (round === tokenizingsMax || resolved.pool.tokens.agreesWith(pool.tokens)) break;
@@ -235,12 +194,14 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   const continues = continuesIn(context.config, pool.named ? pool.name : null);
   const uncontinuable = continues ? request.uncontinuable : 'continue';
   const isHeld = held !== null && read.overrides.pin === null;
+  const renamed = renamedRead(read, model);
   return {
     request: { ...request, prompts: [], uncontinuable },
     overrides: isHeld ? { ...read.overrides, pin: held.worker.id } : read.overrides,
     isHeld,
     hidesUsage: read.hidesUsage,
-    body: renamedJson(read.body, request.model, model),
+    body: renamed.body,
+    modelAt: renamed.modelAt,
     sentBody: uncontinuable === null ? read.body : null,
     hasTokenIds: request.prompts[0]?.kind === 'tokens',
     asksAround: request.previousResponse !== null && held === null,
@@ -257,6 +218,23 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     learn: ({ promptTokens }) => pool.learnLengths(taken, promptTokens),
     ...resolved,
   };
+}
+
+function hashedAhead(
+  { hasher, intakeSlices }: InferenceContext,
+  { pool, lora }: ResolvedModel,
+  { cacheSalt: salt }: InferenceRequest,
+  contents: readonly PromptContent[],
+): ReturnType<typeof withHashesAhead> {
+  const turn = async (): Promise<void> => intakeSlices.take() ?? undefined;
+  return withHashesAhead(contents, hasher, pool.router.blockSizes(), { lora, salt }, turn);
+}
+
+/** The body with the engine's name of the model, and where it names it. */
+function renamedRead({ body, modelAt, request }: ReadRequest, model: string): Pick<ReadRequest, 'body' | 'modelAt'> {
+  const renamed = renamedJson(body, request.model, model, modelAt);
+  if (!modelAt) return { body: renamed, modelAt };
+  return { body: renamed, modelAt: { start: modelAt.start, end: modelAt.end + renamed.length - body.length } };
 }
 
 /** Null: the prompt is the client's own. `given-up`: engines convert such requests otherwise. */

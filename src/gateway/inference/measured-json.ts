@@ -27,9 +27,23 @@ export function readMeasuredJson(
 }
 
 async function readInTurns(body: Buffer, turn: () => Promise<void>): Promise<ModelReading> {
+  const steps = largeSteps(body);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    await turn();
+  }
+}
+
+/** As `readMeasuredJson`, in steps. */
+export function* measuredSteps(body: Buffer, contentType: string | null): Generator<void, ModelReading> {
+  return isJsonType(contentType) ? yield* largeSteps(body) : { kind: 'wrong', message: otherType };
+}
+
+function* largeSteps(body: Buffer): Generator<void, ModelReading> {
   if (!isUtf8(body)) return { kind: 'wrong', message: otherType };
   const fields = new RequestFields(body, { tokenLists: true });
-  await fields.readInTurns(turn);
+  yield* fields.steps();
   if (fields.repeats('model')) return { kind: 'wrong', message: namedTwice };
   const members = new Map<string, unknown>();
   for (const name of fields.names()) members.set(name, fields.value(name));

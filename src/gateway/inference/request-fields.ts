@@ -1,13 +1,17 @@
 // The fields of a request body, with exact JSON text, each checked when it is read.
 
+import { isAscii } from 'node:buffer';
 import { writeJson } from '../../tokens/chat-question.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import { type JsonMember, type JsonOptions, JsonReader } from '../../tokens/json-reader.ts';
 import { isJsonObject, type Json, JsonError, JsonFloat, type JsonObject } from '../../tokens/json-values.ts';
+import { LongText } from '../../tokens/long-text.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 
 /** A field's parsed value is kept beside its text only if it has at most this many values. */
 const keptValuesMax = 5000;
+/** A longer text may be kept as bytes. */
+const keptCharsMax = 1024;
 
 /** The fields of a JSON object. */
 export abstract class Fields {
@@ -67,6 +71,8 @@ export class ObjectFields extends Fields {
 
 /** A smaller body is parsed in one go: at most 5 ms, whatever it holds. */
 export const inlineBytesMax = 131_072;
+/** A larger body is read by a thread: what can't be done in parts, such as decoding, would take more than 5 ms here. */
+export const readHereBytesMax = 524_288;
 /** Units of a larger body parsed per turn of the event loop: about 4 ms. */
 const unitsPerTurn = 16_384;
 
@@ -75,10 +81,14 @@ export class RequestFields extends Fields {
   readonly bytes: number;
   readonly #text: string;
   readonly #reader: JsonReader;
+  /** Bytes of the text, one for each character; null: not so. */
+  readonly #ascii: Buffer | null;
 
-  constructor(body: Buffer, options: JsonOptions) {
+  /** @param keepsBytes long texts of fields are parts of the body's memory, where that is possible */
+  constructor(body: Buffer, options: JsonOptions, keepsBytes = false) {
     super();
     this.bytes = body.length;
+    this.#ascii = keepsBytes && isAscii(body) ? body : null;
     this.#text = body.toString('utf8');
     this.#reader = new JsonReader(this.#text, options);
   }
@@ -100,12 +110,17 @@ export class RequestFields extends Fields {
     throw new RequestError(400, 'invalid_json', 'the body must be a JSON object');
   }
 
+  /** Parses all of a large body, a few milliseconds at a time. @throws RequestError as `read` */
+  *steps(): Generator<void, void> {
+    while (!this.read(unitsPerTurn)) yield;
+  }
+
   /**
    * Parses all of a large body. @param turn settles in a later turn of the event loop; called between two parts
    * @throws RequestError as `read`, as a rejection
    */
   async readInTurns(turn: () => Promise<unknown>): Promise<void> {
-    while (!this.read(unitsPerTurn)) await turn();
+    for (const _ of this.steps()) await turn();
   }
 
   names(): Iterable<string> {
@@ -137,7 +152,9 @@ export class RequestFields extends Fields {
   json(name: string): JsonText | null {
     const member = this.#member(name);
     if (member === undefined || member.value === null) return null;
-    const text = this.#text.slice(member.start, member.end);
+    const { start, end } = member;
+    const isLong = this.#ascii !== null && end - start > keptCharsMax;
+    const text = isLong ? new LongText(this.#ascii!.subarray(start, end), end - start) : this.#text.slice(start, end);
     return member.values <= keptValuesMax ? new JsonText(text, member.value) : new JsonText(text);
   }
 

@@ -1,5 +1,6 @@
 // Reads the fields of an inference request that routing needs; all other fields are left to the engine.
 
+import { createHash } from 'node:crypto';
 import { chatFacts } from '../../tokens/chat-facts.ts';
 import { JsonText } from '../../tokens/exact-json.ts';
 import { isJsonObject, type Json, JsonFloat, type JsonList } from '../../tokens/json-values.ts';
@@ -84,6 +85,18 @@ async function readInTurns(
   continues: boolean,
 ): Promise<InferenceRequest> {
   await fields.readInTurns(turn);
+  return readFields(api, fields, continues);
+}
+
+/** As `readInferenceRequest`, in steps of a few milliseconds, apart from what can't be done in parts. */
+export function* inferenceSteps(
+  api: InferenceApi,
+  body: Buffer,
+  continues: boolean,
+): Generator<void, InferenceRequest> {
+  const fields = new RequestFields(body, { tokenLists: api === 'completions' }, true);
+  yield;
+  yield* fields.steps();
   return readFields(api, fields, continues);
 }
 
@@ -185,19 +198,26 @@ function wantsPromptLogprobs(api: InferenceApi, fields: RequestFields): boolean 
 function readSession(fields: RequestFields): string | null {
   for (const name of ['prompt_cache_key', 'user']) {
     const value = fields.text(name);
-    if (value !== null && value !== '') return `${name}:${value}`;
+    if (value !== null && value !== '') return `${name}:${shortKey(value)}`;
   }
   return null;
 }
 
-/** @throws RequestError 400 naming the field */
+/** Longer keys of sessions are known by their digest: they are compared and hashed again and again. */
+const sessionCharsMax = 1024;
+
+function shortKey(key: string): string {
+  return key.length <= sessionCharsMax ? key : createHash('sha256').update(key).digest('base64url');
+}
+
 /** Agents put their session into Anthropic's `metadata.user_id`. */
 function readUserId(fields: RequestFields): string | null {
   const metadata = fields.value('metadata');
   const id = isJsonObject(metadata) ? (metadata.get('user_id') ?? null) : null;
-  return typeof id === 'string' && id !== '' ? `user_id:${id}` : null;
+  return typeof id === 'string' && id !== '' ? `user_id:${shortKey(id)}` : null;
 }
 
+/** @throws RequestError 400 naming the field */
 export function readChat(fields: Fields): ChatPrompt {
   const messages = fields.value('messages');
   if (!Array.isArray(messages) || messages.length === 0) {

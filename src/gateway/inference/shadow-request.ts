@@ -5,6 +5,7 @@
 // there is no place or no worker for a copy, there is none.
 
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
+import type { Span } from '../../wire/json-members.ts';
 import type { Exchange, Requester } from '../exchange/exchange.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
 import type { QueueObserver } from '../pools/admission-desk.ts';
@@ -34,6 +35,8 @@ export interface Copied extends Placeable {
   readonly contents: readonly PromptContent[];
   /** As the client's request, with any name of the model. */
   readonly body: Buffer;
+  /** Where the body names the model; null: nowhere; absent: not looked for. */
+  readonly modelAt?: Span | null | undefined;
   readonly choices: number;
 }
 
@@ -232,7 +235,7 @@ export class ShadowRequest implements Requester {
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
         headers,
-        body: renamedJson(body, this.#real.model, intake.model),
+        body: renamedJson(body, this.#real.model, intake.model, this.#real.modelAt),
       });
       if (outcome.kind === 'unanswered' && outcome.failure === 'unreachable') {
         monitors.get(engine)?.suspect(outcome.error.message, false);

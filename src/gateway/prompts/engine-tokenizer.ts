@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { ByteLru } from '../../tokens/byte-lru.ts';
 import { factsOf } from '../../tokens/chat-facts.ts';
 import { chatQuestion } from '../../tokens/chat-question.ts';
+import type { LongText } from '../../tokens/long-text.ts';
 import { type ChatInput, type EncodedChat, type EncodeOptions, TokenizerError } from '../../tokens/tokenizer.ts';
 import type { EngineAnswer } from '../engines/engine-probe.ts';
 import { type EngineAsking, listsTokens, type QuestionKind } from './engine-asking.ts';
@@ -23,12 +24,14 @@ export interface EngineTokenizerOptions {
 
 /** Approximate size of an answer's map entry, key and array header. */
 const entryOverheadBytes = 384;
+/** Longer prompts are known by their bytes: a question is written and digested in one go, 15 ms at this length. */
+const askedCharsMax = 2 * 1024 * 1024;
 /** Larger than any vocabulary. */
 const idMax = 0xffff_fff0;
 
 /**
  * Exact, since the engine itself answers, but needs a round trip unless an equal question is cached. Every question may
- * fail with `engine-missing`, `queue-full`, `engine-unreachable`, `engine-refused`, `engine-answer-invalid` or `closed`.
+ * fail with `engine-missing`, `text-too-long`, `queue-full`, `engine-unreachable`, `engine-refused`, `engine-answer-invalid` or `closed`.
  */
 export class EngineTokenizer {
   readonly #asking: Pick<EngineAsking, 'ask' | 'canAsk' | 'questionsMax'>;
@@ -63,9 +66,10 @@ export class EngineTokenizer {
   }
 
   /** The ids are shared between callers: read only. */
-  encode(model: string, text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
+  encode(model: string, text: string | LongText, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
     this.#requireEngine('text', model);
-    const members = `"prompt":${JSON.stringify(text)},"add_special_tokens":${options?.addSpecialTokens ?? true}`;
+    mustBeShort(text.length);
+    const members = `"prompt":${JSON.stringify(text.toString())},"add_special_tokens":${options?.addSpecialTokens ?? true}`;
     return this.#tokenIds('text', model, members);
   }
 
@@ -77,6 +81,7 @@ export class EngineTokenizer {
     this.#requireEngine('chat', model);
     const { otherParts } = factsOf(chat);
     if (otherParts > 0) return { ids: new Uint32Array(0), exact: false, restTokens: null, otherParts };
+    mustBeShort(chat.messages.chars + (chat.tools?.chars ?? 0));
     const ids = this.#tokenIds('chat', model, chatQuestion(chat));
     return ids instanceof Promise ? ids.then((done) => ({ ids: done, exact: true })) : { ids, exact: true };
   }
@@ -140,6 +145,13 @@ export class EngineTokenizer {
     if (this.canAsk(kind, model)) return;
     throw new TokenizerError('engine-missing', `no ready engine can tell the token ids of a ${kind} for ${model}`);
   }
+}
+
+/** @throws TokenizerError `text-too-long` */
+function mustBeShort(chars: number): void {
+  if (chars <= askedCharsMax) return;
+  const message = `engines are not asked about more than ${askedCharsMax} characters (askedCharsMax)`;
+  throw new TokenizerError('text-too-long', message);
 }
 
 /** @throws TokenizerError `engine-refused` or `engine-answer-invalid` */

@@ -4,6 +4,7 @@
 // agrees with it or none disagrees. Otherwise, and for chats that the tokenizer can't render, engines are asked.
 
 import { type ChatFeature, chatFeatures, factsOf } from '../../tokens/chat-facts.ts';
+import type { LongText } from '../../tokens/long-text.ts';
 import {
   type ChatInput,
   type EncodedChat,
@@ -143,7 +144,7 @@ export class PoolTokens {
     return factsOf(chat).features.some((feature) => differing.has(feature) && !agreed.has(feature));
   }
 
-  #encode(model: string, text: string, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
+  #encode(model: string, text: string | LongText, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
     return this.#tokenizer?.encode(text, options) ?? this.#engineTokenizer.encode(model, text, options);
   }
 

@@ -1,15 +1,20 @@
 // The known content of a prompt: all its tokens, only its first tokens, or bytes in place of tokens.
 
-import type { BlockHasher, Namespace, Prompt } from '../../core/index.ts';
+import type { BlockHasher, BlockHashes, Namespace, Prompt } from '../../core/index.ts';
+import type { KnownHashes } from './known-hashes.ts';
 
 /**
  * `tokens`: all tokens. `beginning`: the first tokens, possibly none, and the size of the rest; only blocks of the
  * beginning are claimed as overlap. `bytes`: the prompt's bytes, standing in for its tokens.
  */
-export type PromptContent =
+export type PromptContent = (
   | { readonly kind: 'tokens'; readonly tokens: Uint32Array }
   | ({ readonly kind: 'beginning'; readonly tokens: Uint32Array } & Remainder)
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly otherParts: number };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly otherParts: number }
+) & {
+  /** Of very long prompts; absent: none are known. */
+  readonly known?: KnownHashes;
+};
 
 /** Estimated size of what follows the beginning: the sum of the three. */
 export interface Remainder {
@@ -64,15 +69,48 @@ export function hashContents(
   guess: LengthGuess,
   namespace: Namespace,
 ): Prompt[] {
-  return contents.map((content) => {
+  const claims = blockSizes.map((size) => claimedBlocks(contents, size));
+  return contents.map((content, index) => {
     const isl = islOf(content, guess);
-    if (content.kind !== 'bytes') {
-      return { isl, hashes: blockSizes.map((size) => hasher.hash(content.tokens, size, namespace)) };
-    }
-    const { bytes } = content;
-    const hashes = blockSizes.map((size) => hasher.hashBytes(bytes, size, guess.bytesPerToken, namespace));
-    return { isl, hashes, unannounced: true };
+    const hashes = blockSizes.map((size, at) =>
+      hashContent(content, hasher, size, claims[at]![index]!, guess, namespace),
+    );
+    return content.kind === 'bytes' ? { isl, hashes, unannounced: true } : { isl, hashes };
   });
+}
+
+/** Blocks that are claimed of the prompts of one request; of a single prompt all are. They are placed in one step. */
+const claimedBlocksMax = 32_768;
+
+/** Number of blocks of each prompt to hash. The rest counts as computed anew, and as load. */
+export function claimedBlocks(contents: readonly PromptContent[], blockSize: number): number[] {
+  let left = contents.length === 1 ? Number.POSITIVE_INFINITY : claimedBlocksMax;
+  return contents.map((content) => {
+    const blocks = Math.min(left, Math.floor(hashedWords(content) / blockSize));
+    left -= blocks;
+    return blocks;
+  });
+}
+
+/** Hashed are tokens, or four bytes in place of each. */
+export function hashedWords(content: PromptContent): number {
+  return content.kind === 'bytes' ? Math.floor(content.bytes.length / 4) : content.tokens.length;
+}
+
+function hashContent(
+  content: PromptContent,
+  hasher: BlockHasher,
+  blockSize: number,
+  blocks: number,
+  { bytesPerToken }: LengthGuess,
+  namespace: Namespace,
+): BlockHashes {
+  const sequence = content.known?.find(blockSize, namespace);
+  const blockTokens = content.kind === 'bytes' ? (4 * blockSize) / bytesPerToken : blockSize;
+  if (sequence !== undefined) return { blockSize, count: sequence.length / 2, sequence, blockTokens };
+  const words = blocks * blockSize;
+  if (content.kind !== 'bytes') return hasher.hash(content.tokens.subarray(0, words), blockSize, namespace);
+  return hasher.hashBytes(content.bytes.subarray(0, 4 * words), blockSize, bytesPerToken, namespace);
 }
 
 /** Bytes of all prompts; null if any is known in tokens or has a part that is not text. */

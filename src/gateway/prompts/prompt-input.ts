@@ -1,5 +1,6 @@
 // A prompt as a request states it, before tokenization.
 
+import type { LongText } from '../../tokens/long-text.ts';
 import type { ChatInput } from '../../tokens/tokenizer.ts';
 
 export interface ChatPrompt {
@@ -11,7 +12,7 @@ export interface ChatPrompt {
 
 export interface TextPrompt {
   readonly kind: 'text';
-  readonly text: string;
+  readonly text: string | LongText;
   readonly addSpecialTokens: boolean;
 }
 
@@ -29,7 +30,7 @@ export interface EmbeddingsPrompt {
 /** What only the engine can turn into a chat: it is known by its bytes, which its continuation begins with. */
 export interface WrittenPrompt {
   readonly kind: 'written';
-  readonly text: string;
+  readonly text: string | LongText;
 }
 
 /** What follows a response that only the engine knows. */

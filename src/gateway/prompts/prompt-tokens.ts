@@ -4,7 +4,9 @@ import { createHash } from 'node:crypto';
 import { countOtherParts, factsOf } from '../../tokens/chat-facts.ts';
 import { writeJson } from '../../tokens/chat-question.ts';
 import type { JsonText } from '../../tokens/exact-json.ts';
+import { laterTurn } from '../../tokens/in-pieces.ts';
 import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
+import { utf8Of } from '../../tokens/long-text.ts';
 import { type EncodedChat, type Tokenizer, TokenizerError, type TokenizerErrorCode } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -19,6 +21,7 @@ export type PromptTokenizer = Pick<Tokenizer, 'encode' | 'encodeChat'>;
 
 /** Approximate bytes of one token's embedding: base64 of two bytes per dimension. */
 const embeddingBytes = 10_000;
+const lineEnd = Buffer.from('\n');
 
 /**
  * Falls back to bytes if the tokenizer fails, except for a template limit, which the client can avoid.
@@ -31,8 +34,29 @@ export function readContents(
   onFailure: OnTokenizerFailure,
   turn: TokenizerTurn = new TokenizerTurn(),
 ): PromptContent[] | Promise<PromptContent[]> {
-  const contents = prompts.map((prompt) => readContent(prompt, tokenizer, onFailure, turn));
+  const read = (prompt: PromptInput): PromptContent | Promise<PromptContent> =>
+    readContent(prompt, tokenizer, onFailure, turn);
+  if (prompts.length > promptsPerTurn) return readInTurns(prompts, read);
+  const contents = prompts.map(read);
   return contents.some((content) => content instanceof Promise) ? Promise.all(contents) : (contents as PromptContent[]);
+}
+
+/** Handing one to the tokenizer's thread takes some 20 microseconds, and up to 0.5 ms where it is long. */
+const promptsPerTurn = 32;
+
+async function readInTurns(
+  prompts: readonly PromptInput[],
+  read: (prompt: PromptInput) => PromptContent | Promise<PromptContent>,
+): Promise<PromptContent[]> {
+  const contents: (PromptContent | Promise<PromptContent>)[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    if (index > 0 && index % promptsPerTurn === 0) await laterTurn();
+    const content = read(prompt);
+    // Nobody waits for it before the last one is handed over.
+    if (content instanceof Promise) content.catch(() => undefined);
+    contents.push(content);
+  }
+  return Promise.all(contents);
 }
 
 /** The template refuses the chat: known here, or from an engine. */
@@ -50,7 +74,7 @@ function readContent(
   if (prompt.kind === 'tokens') return prompt;
   if (prompt.kind === 'embeddings') return unclaimed({ restTokens: Math.ceil(prompt.bytes / embeddingBytes) });
   if (prompt.kind === 'continuation') return unclaimed({ restBytes: prompt.bytes });
-  if (prompt.kind === 'written') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
+  if (prompt.kind === 'written') return { kind: 'bytes', bytes: utf8Of(prompt.text), otherParts: 0 };
   if (tokenizer === null) return asBytes(prompt);
   const recover = (error: unknown): PromptContent | Promise<PromptContent> => {
     if (!(error instanceof TokenizerError)) throw error;
@@ -104,12 +128,13 @@ function asTokens(tokens: Uint32Array): PromptContent {
  * at the end, so a chat begins with the bytes of the chat that it continues. Images are an exception where that is quick.
  */
 function asBytes(prompt: ChatPrompt | TextPrompt): PromptContent & { readonly kind: 'bytes' } {
-  if (prompt.kind === 'text') return { kind: 'bytes', bytes: Buffer.from(prompt.text), otherParts: 0 };
+  if (prompt.kind === 'text') return { kind: 'bytes', bytes: utf8Of(prompt.text), otherParts: 0 };
   const { messages, tools } = prompt.chat;
   const { otherParts } = factsOf(prompt.chat);
   if (otherParts === 0 || !messages.isShort || tools?.isShort === false) {
-    const written = messages.text.slice(0, -1);
-    return { kind: 'bytes', bytes: Buffer.from(tools ? `${tools.text}\n${written}` : written), otherParts };
+    const written = utf8Of(messages.written).subarray(0, -1);
+    const bytes = tools ? Buffer.concat([utf8Of(tools.written), lineEnd, written]) : written;
+    return { kind: 'bytes', bytes, otherParts };
   }
   const parts = [...listOf(tools), ...listOf(messages).map(withDigests)];
   return { kind: 'bytes', bytes: Buffer.from(parts.map(writeJson).join('\n')), otherParts };

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { jsonItemsMax, parsedBytes } from '../../../src/gateway/exchange/json-weight.ts';
+import { BodyBudget } from '../../../src/gateway/exchange/body-budget.ts';
+import { jsonItemsMax, makeRoomInTurns, parsedBytes } from '../../../src/gateway/exchange/json-weight.ts';
 import { kernelBase64 } from '../../../src/gateway/exchange/json-weight-kernel.generated.ts';
 import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
 
@@ -37,6 +38,24 @@ describe('parsedBytes', () => {
   it('admits objects, arrays and items up to the limit', () => {
     expect(parsedBytes(Buffer.alloc(jsonItemsMax, ','))).toBe(jsonItemsMax * 13);
     expect(() => parsedBytes(Buffer.alloc(jsonItemsMax + 1, ','))).toThrow(LimitReached);
+  });
+
+  it('is the same when it is counted in turns, and admits as much', async () => {
+    const budget = new BodyBudget(() => 1e12);
+    let turns = 0;
+    const turn = async (): Promise<void> => {
+      turns += 1;
+    };
+    for (const length of [0, 1, 1_048_576, 1_048_577, 3_000_000]) {
+      const json = Buffer.from('{"text":["é,語","[]"]}'.repeat(Math.ceil(length / 20))).subarray(0, length);
+      const lease = budget.lease();
+      lease.growTo(7);
+      await makeRoomInTurns(json, lease, turn);
+      expect(lease.bytes).toBe(7 + parsedBytes(json));
+    }
+    expect(turns).toBe(3);
+    const tooMany = Buffer.alloc(jsonItemsMax + 1, ',');
+    await expect(makeRoomInTurns(tooMany, null, turn)).rejects.toThrow(LimitReached);
   });
 
   it('is counted by the kernel that its source compiles to', async () => {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { EngineAnswer } from '../../../src/gateway/engines/engine-probe.ts';
 import { EngineTokenizer, type EngineTokenizerOptions } from '../../../src/gateway/prompts/engine-tokenizer.ts';
 import { JsonText } from '../../../src/tokens/exact-json.ts';
+import { LongText } from '../../../src/tokens/long-text.ts';
 import { plainChat } from '../../../src/tokens/plain-chat.ts';
 import type { ChatInput, EncodedChat, EncodeOptions } from '../../../src/tokens/tokenizer.ts';
 
@@ -217,5 +218,18 @@ describe('more questions than allowed', () => {
     const { encode } = engine({ ask: deaf, questionsMax: () => 1, timeoutMs: 20 });
     void encode('a');
     await expect(encode('b')).rejects.toMatchObject({ code: 'queue-full' });
+  });
+
+  it('does not ask about very long prompts', () => {
+    const { tokenizer, asked } = engine();
+    const text = 'x'.repeat(2 * 1024 * 1024 + 1);
+    expect(() => tokenizer.encode('m', text)).toThrow(expect.objectContaining({ code: 'text-too-long' }));
+    expect(() => tokenizer.encode('m', LongText.of(text))).toThrow(expect.objectContaining({ code: 'text-too-long' }));
+    const messages = new JsonText(LongText.of(`["${text}"]`));
+    const facts = { features: [], otherParts: 0 };
+    expect(() => tokenizer.encodeChat('m', { messages, facts })).toThrow(
+      expect.objectContaining({ code: 'text-too-long' }),
+    );
+    expect(asked).toEqual([]);
   });
 });

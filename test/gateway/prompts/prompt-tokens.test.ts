@@ -18,7 +18,7 @@ function tokenizer(later: boolean): Tokenizer {
   return {
     name: 'characters',
     vocabSize: 65_536,
-    encode: (text) => (later ? Promise.resolve(encode(text)) : encode(text)),
+    encode: (text) => (later ? Promise.resolve(encode(text.toString())) : encode(text.toString())),
     decode: (ids) => String.fromCharCode(...Array.from(ids)),
     renderChat: () => ({ text: '', exact: true }),
     encodeChat: ({ messages }) => {
@@ -47,6 +47,15 @@ describe('readContents', () => {
     const contents = readContents(read('completions', { prompt: ['ab', 'c'] }), tokenizer(true), fail);
     expect(contents).toBeInstanceOf(Promise);
     expect(await contents).toEqual([tokens(97, 98), tokens(99)]);
+  });
+
+  it('reads very many prompts in turns, and waits for all of them', async () => {
+    const prompt = Array.from({ length: 100 }, (_, index) => `x${index}`);
+    for (const later of [false, true]) {
+      const contents = readContents(read('completions', { prompt }), tokenizer(later), fail);
+      expect(contents).toBeInstanceOf(Promise);
+      expect(await contents).toEqual(prompt.map((text) => tokens(...Buffer.from(text))));
+    }
   });
 
   it('uses token ids unchanged, with and without a tokenizer', () => {

@@ -1,0 +1,176 @@
+// Has large bodies read by a thread, so that the event loop is not held: decoding, parsing, looking for their members.
+
+import { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import { postInPieces } from '../../tokens/in-pieces.ts';
+import { RequestError } from '../../wire/openai-error.ts';
+import {
+  type Reading,
+  type ReadingReply,
+  type ReadingRequest,
+  type ReadingTask,
+  received,
+} from './reading-messages.ts';
+
+/** A thread without work ends: it may hold the garbage of large bodies, which only work would collect. */
+const idleMsMax = 2000;
+
+/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
+const builtEntry: URL = new URL(
+  import.meta.url.endsWith('.ts')
+    ? '../../../dist/gateway/inference/reading-thread-entry.js'
+    : './reading-thread-entry.js',
+  import.meta.url,
+);
+
+/** The client whose body is read. */
+export interface BodySender {
+  readonly gone: boolean;
+  /** Calls back once, when it is gone. */
+  whenGone(callback: () => void): void;
+}
+
+export interface ReadingThreadOptions {
+  /** Told why the thread died. */
+  readonly onDeath?: (reason: string) => void;
+  /** Default: `idleMsMax`. */
+  readonly idleMsMax?: number;
+  /** The module that the thread runs. */
+  readonly entry?: URL;
+}
+
+interface Waiting {
+  resolve(reading: Reading | null): void;
+  reject(error: Error): void;
+}
+
+/**
+ * The thread starts with the first body, and again after it ended. What waits is bounded by the memory for bodies
+ * (`bodiesBytesMax`).
+ */
+export class ReadingThread {
+  readonly #options: ReadingThreadOptions;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #worker: Worker | null = null;
+  #idle: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: ReadingThreadOptions = {}) {
+    this.#options = options;
+  }
+
+  /**
+   * @param body must not change until the promise settles
+   * @returns null if the client is gone
+   * @throws RequestError 400 as the reader's, 503 if the thread died
+   */
+  async read<Task extends ReadingTask>(
+    task: Task,
+    body: Buffer,
+    sender: BodySender,
+  ): Promise<Extract<Reading, { kind: Task['kind'] }> | null> {
+    if (this.#closed) throw unread();
+    const worker = this.#working();
+    const id = this.#nextId++;
+    const reading = new Promise<Reading | null>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    // The thread may die before the last piece is posted.
+    reading.catch(() => undefined);
+    sender.whenGone(() => this.#drop(id));
+    const post = (request: ReadingRequest, memory: ArrayBuffer[] = []): void => worker.postMessage(request, memory);
+    const isWanted = (): boolean => this.#waiting.has(id);
+    const isPosted = await postInPieces(
+      id,
+      body,
+      (piece, memory) => post({ kind: 'piece', id, piece }, [memory]),
+      isWanted,
+    );
+    if (isPosted && isWanted()) post({ kind: 'read', id, task });
+    const read = await reading;
+    const whole = read?.kind === 'inference' ? { ...read, request: received(read.request, body) } : read;
+    return whole as Extract<Reading, { kind: Task['kind'] }> | null;
+  }
+
+  /** Readings under way fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const worker = this.#worker;
+    if (worker === null) return;
+    this.#abandon(worker);
+    await worker.terminate();
+  }
+
+  #working(): Worker {
+    if (this.#idle !== null) clearTimeout(this.#idle);
+    this.#idle = null;
+    const worker = this.#worker ?? this.#start();
+    worker.ref();
+    return worker;
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#options.entry ?? builtEntry);
+    this.#worker = worker;
+    const died = (reason: string): void => {
+      if (this.#worker === worker) this.#options.onDeath?.(reason);
+      this.#abandon(worker);
+    };
+    worker.on('message', (reply: ReadingReply) => this.#settle(reply));
+    worker.on('error', (error) => died(String(error)));
+    worker.on('exit', (code) => died(`exit code ${code}`));
+    return worker;
+  }
+
+  #settle(reply: ReadingReply): void {
+    const waiting = this.#forget(reply.id);
+    if (waiting === undefined) return;
+    if (reply.kind === 'read') {
+      waiting.resolve(reply.reading);
+      return;
+    }
+    const { status, code, message, param } = reply;
+    waiting.reject(status === null ? new Error(message) : new RequestError(status, code, message, param));
+  }
+
+  /** The client is gone. */
+  #drop(id: number): void {
+    const waiting = this.#forget(id);
+    if (waiting === undefined) return;
+    this.#worker?.postMessage({ kind: 'drop', id } satisfies ReadingRequest);
+    waiting.resolve(null);
+  }
+
+  #forget(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    if (!this.#waiting.delete(id) || this.#waiting.size > 0) return waiting;
+    this.#worker?.unref();
+    this.#idle = setTimeout(() => this.#rest(), this.#options.idleMsMax ?? idleMsMax).unref();
+    return waiting;
+  }
+
+  #rest(): void {
+    const worker = this.#worker;
+    this.#worker = null;
+    this.#idle = null;
+    void worker?.terminate();
+  }
+
+  /** Fails everything that waits for this thread; does nothing if it was abandoned before. */
+  #abandon(worker: Worker): void {
+    if (this.#worker !== worker) return;
+    this.#worker = null;
+    if (this.#idle !== null) clearTimeout(this.#idle);
+    this.#idle = null;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(unread());
+  }
+}
+
+export function logDeath(log: Pick<Logger, 'error'>): ReadingThreadOptions {
+  return { onDeath: (reason) => log.error({ reason }, 'the thread that reads large bodies died') };
+}
+
+function unread(): RequestError {
+  return new RequestError(503, 'body_unread', 'the thread that reads large bodies ended; try again', null, 1);
+}

@@ -1,0 +1,70 @@
+// Bytes that go to a thread in pieces, one per turn of the event loop: a copy of 30 MB would be one long turn.
+
+import { assert } from '../core/assert.ts';
+
+/** Copying a piece takes about a millisecond. */
+export const pieceBytesMax: number = 1024 * 1024;
+
+/** Part of a text; a thread puts them together. */
+export interface BytesPiece {
+  /** Number of the text. */
+  readonly text: number;
+  /** Bytes of the whole text. */
+  readonly totalBytes: number;
+  /** Where the piece begins. */
+  readonly at: number;
+  /** Its own memory. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * @param post is handed each piece, whose memory it may transfer
+ * @param isWanted asked before each piece
+ * @returns whether all pieces were posted
+ */
+export async function postInPieces(
+  text: number,
+  bytes: Uint8Array,
+  post: (piece: BytesPiece, memory: ArrayBuffer) => void,
+  isWanted: () => boolean,
+): Promise<boolean> {
+  for (let at = 0; at === 0 || at < bytes.length; at += pieceBytesMax) {
+    if (at > 0) await laterTurn();
+    if (!isWanted()) return false;
+    // `Uint8Array.prototype`: `slice` of a Buffer does not copy.
+    const piece = Uint8Array.prototype.slice.call(bytes, at, at + pieceBytesMax);
+    post({ text, totalBytes: bytes.length, at, bytes: piece }, piece.buffer as ArrayBuffer);
+  }
+  return true;
+}
+
+export function laterTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The texts of which pieces have arrived, each for a group of tasks. */
+export class ArrivingTexts {
+  readonly #texts = new Map<number, { readonly group: number; readonly bytes: Buffer }>();
+
+  add(group: number, { text, totalBytes, at, bytes }: BytesPiece): void {
+    let whole = this.#texts.get(text);
+    if (whole === undefined) {
+      whole = { group, bytes: Buffer.allocUnsafeSlow(totalBytes) };
+      this.#texts.set(text, whole);
+    }
+    whole.bytes.set(bytes, at);
+  }
+
+  /** To be called once, when all pieces have arrived. */
+  take(text: number): Buffer {
+    const whole = this.#texts.get(text);
+    assert(whole !== undefined, 'a text arrives before its task');
+    this.#texts.delete(text);
+    return whole.bytes;
+  }
+
+  /** O(texts) */
+  dropGroup(group: number): void {
+    for (const [text, whole] of this.#texts) if (whole.group === group) this.#texts.delete(text);
+  }
+}
