@@ -268,12 +268,12 @@ export const settings = {
   reservationsMax: live(
     integer(1, 1_000_000, 65_536),
     'n',
-    'reservations at a time, waiting ones included; of one API key, two thirds of what others leave; more are refused with 429',
+    'reservations at a time, waiting ones included; of several keys, two thirds of what the others leave for each; more are refused with 429',
   ),
   reservationsBytesMax: live(
     wordOrInteger(['auto'], 65_536, Number.MAX_SAFE_INTEGER),
     'n',
-    'memory of all reservations; auto: a quarter of the heap limit; of one API key, two thirds of what others leave; more is refused with 429',
+    'memory of all reservations; auto: a quarter of the heap limit; of several keys, two thirds of what the others leave for each; more is refused with 429',
   ),
   reservationsPerConnectionMax: live(
     integer(1, 1_000_000, 4096),

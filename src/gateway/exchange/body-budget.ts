@@ -64,6 +64,11 @@ export class BodyLease {
     this.#hold(bytes);
   }
 
+  /** Gives back all but so much; a smaller lease stays as it is. */
+  shrinkTo(bytes: number): void {
+    this.#hold(Math.min(bytes, this.#ownBytes));
+  }
+
   /** Releases everything; later calls do nothing. */
   release(): void {
     this.#released = true;

@@ -21,31 +21,68 @@ const pieceBytesMin = 64;
  * too many chunks, which also closes the connection
  */
 export function readBody(request: IncomingMessage, bytesMax: number, lease: BodyLease | null): Promise<Buffer | null> {
+  const announced = announcedBytes(request);
+  if (announced > bytesMax) return Promise.reject(bodyTooLarge(bytesMax));
   return new Promise((resolve, reject) => {
-    const announced = announcedBytes(request);
-    if (announced > bytesMax) {
-      reject(bodyTooLarge(bytesMax));
-      return;
-    }
-    const body = new GrowingBody(announced, bytesMax, lease);
-    let pieces = 0;
-    request.on('data', (chunk: Buffer) => {
-      try {
-        pieces += 1;
-        if (pieces > freePieces + body.bytes / pieceBytesMin) throw tooManyPieces();
-        if (body.bytes + chunk.length > bytesMax) throw bodyTooLarge(bytesMax);
-        body.add(chunk);
-      } catch (error) {
-        request.removeAllListeners('data').pause();
-        body.drop();
-        reject(error as Error);
-        if (error instanceof LimitReached && error.limit === 'bodyPiecesMax') request.destroy();
-      }
+    // No variable of these functions has the body.
+    const reading = new BodyReading(request, bytesMax, {
+      body: new GrowingBody(announced, bytesMax, lease),
+      resolve,
+      reject,
     });
-    request.on('end', () => resolve(body.whole()));
-    request.on('error', () => resolve(null));
-    request.on('close', () => resolve(null));
+    request.on('data', (chunk: Buffer) => reading.add(chunk));
+    request.on('end', () => reading.end());
+    request.on('error', () => reading.cut());
+    request.on('close', () => reading.cut());
   });
+}
+
+interface Collecting {
+  readonly body: GrowingBody;
+  resolve(body: Buffer | null): void;
+  reject(error: Error): void;
+}
+
+/** What the listeners of a request know. They stay as long as the request, so afterwards they must not keep its body. */
+class BodyReading {
+  readonly #request: IncomingMessage;
+  readonly #bytesMax: number;
+  /** Null: it has ended. The promise that these functions settle keeps its value, too. */
+  #collecting: Collecting | null;
+  #pieces = 0;
+
+  constructor(request: IncomingMessage, bytesMax: number, collecting: Collecting) {
+    this.#request = request;
+    this.#bytesMax = bytesMax;
+    this.#collecting = collecting;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.#collecting === null) return;
+    const { body, reject } = this.#collecting;
+    try {
+      this.#pieces += 1;
+      if (this.#pieces > freePieces + body.bytes / pieceBytesMin) throw tooManyPieces();
+      if (body.bytes + chunk.length > this.#bytesMax) throw bodyTooLarge(this.#bytesMax);
+      body.add(chunk);
+    } catch (error) {
+      this.#collecting = null;
+      this.#request.removeAllListeners('data').pause();
+      reject(error as Error);
+      if (error instanceof LimitReached && error.limit === 'bodyPiecesMax') this.#request.destroy();
+    }
+  }
+
+  end(): void {
+    const collecting = this.#collecting;
+    this.#collecting = null;
+    collecting?.resolve(collecting.body.whole());
+  }
+
+  cut(): void {
+    this.#collecting?.resolve(null);
+    this.#collecting = null;
+  }
 }
 
 /**
@@ -86,11 +123,6 @@ class GrowingBody {
 
   whole(): Buffer {
     return this.#buffer.subarray(0, this.#bytes);
-  }
-
-  drop(): void {
-    this.#buffer = noBytes;
-    this.#bytes = 0;
   }
 
   #grow(bytesMin: number): void {

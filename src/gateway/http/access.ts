@@ -47,6 +47,7 @@ export class Access {
   #adminHost = '';
   #certRequired = false;
   #operators = new OperatorCertificates();
+  #isSoleSelector = true;
   /** Nobody is an operator without a key or a certificate. */
   #isGuarded = false;
   readonly certificates: ClientCertificates = new ClientCertificates();
@@ -59,6 +60,7 @@ export class Access {
     this.#isGuarded = isGuarded(settings);
     this.#certRequired = clientCertRequired;
     this.#keyring = new ApiKeyring(apiKeys);
+    this.#isSoleSelector = apiKeys.filter(({ selection }) => selection).length < 2;
     this.#admin = adminKey === null ? null : new SecretCheck(adminKey);
     this.#view = viewKey === null ? null : new SecretCheck(viewKey);
     this.#adminHost = adminHost;
@@ -72,6 +74,11 @@ export class Access {
   /** Whether clients need an API key. */
   get needsKey(): boolean {
     return !this.#keyring.open;
+  }
+
+  /** Whether at most one API key may use the selection service. */
+  get isSoleSelector(): boolean {
+    return this.#isSoleSelector;
   }
 
   /** Authorizes a request to the OpenAI API and records its key. @throws RequestError 401 without a known key */

@@ -7,6 +7,7 @@ import { replyError, replyJson, replyText } from '../exchange/http-reply.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { Fields } from '../inference/request-fields.ts';
+import { AskedFields } from '../selection/asked-fields.ts';
 import { serveLines } from '../selection/line-connection.ts';
 import { openApi } from '../selection/openapi.ts';
 import { answered, type OperationName, operateAll } from '../selection/operations.ts';
@@ -31,7 +32,7 @@ type Answer = (call: Call) => void | Promise<void>;
 const loadsPath = '/loads';
 const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
   ['/select', { POST: withFields('select', ({ selection }, caller, fields) => selection.select(caller, fields)) }],
-  ['/reserve', { POST: withFields('reserve', ({ selection }, caller, fields) => selection.reserve(caller, fields)) }],
+  ['/reserve', { POST: withFields('reserve', reserve) }],
   ['/overlap', looked('overlap', ({ selection }, caller, fields) => selection.overlap(caller, fields))],
   [
     '/potential-loads',
@@ -107,10 +108,14 @@ function reservationRoutes(path: string): Methods<Answer> {
   }
 }
 
-type Work = (call: Call, caller: Caller, fields: Fields) => Promise<object>;
+function reserve({ selection }: Call, caller: Caller, fields: AskedFields): Promise<object> {
+  return selection.reserve(caller, fields, (keptBytes) => fields.read(keptBytes));
+}
+
+type Work<F extends Fields = AskedFields> = (call: Call, caller: Caller, fields: F) => Promise<object>;
 
 /** An operation that only looks: with a JSON body, or with what fits a query. */
-function looked(name: OperationName, work: Work): Methods<Answer> {
+function looked(name: OperationName, work: Work<Fields>): Methods<Answer> {
   return {
     GET: (call) => reply(call, name, (caller) => work(call, caller, new QueryFields(call.exchange.query))),
     POST: withFields(name, work),
@@ -126,14 +131,15 @@ function withFields(name: OperationName, work: Work): Answer {
 }
 
 /** @returns null if the caller is gone @throws RequestError 400, 413, 503 */
-async function readFields({ context, exchange }: Call): Promise<Fields | null> {
+async function readFields({ context, exchange }: Call): Promise<AskedFields | null> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return null;
   const turn = context.intakeSlices.take();
   if (turn !== null) await turn;
   if (exchange.gone) return null;
-  makeRoomForJson(body, exchange.lease);
-  return readObject(body, context.intakeSlices);
+  const { lease } = exchange;
+  makeRoomForJson(body, lease);
+  return new AskedFields(await readObject(body, context.intakeSlices), (keptBytes) => lease?.shrinkTo(keptBytes));
 }
 
 async function reply(

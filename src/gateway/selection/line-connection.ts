@@ -9,6 +9,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { parsedBytes } from '../exchange/json-weight.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { type Fields, invalid } from '../inference/request-fields.ts';
+import { AskedFields } from './asked-fields.ts';
 import { answered, type OperationAnswer, operate } from './operations.ts';
 import { readObject } from './read-fields.ts';
 import type { Caller, Selection } from './selection.ts';
@@ -59,7 +60,8 @@ export async function serveLines(
         break;
       }
       const isOne = open.size < openOperationsMax;
-      const running = operateLine(context, selection, exchange, caller, line, isOne).finally(() =>
+      const asked = new AskedLine(context, line);
+      const running = operateLine(context, selection, exchange, caller, asked, isOne).finally(() =>
         open.delete(running),
       );
       open.add(running);
@@ -162,15 +164,13 @@ async function operateLine(
   selection: Selection,
   exchange: Exchange,
   caller: Caller,
-  line: Buffer,
+  asked: AskedLine,
   isOne: boolean,
 ): Promise<void> {
   let tag: Tag = null;
   let answer: OperationAnswer;
-  const memory = context.bodyBudget.lease();
   try {
-    memory.growTo(line.length + parsedBytes(line));
-    const reading = readObject(line, context.intakeSlices);
+    const reading = asked.fields();
     const fields = reading instanceof Promise ? await reading : reading;
     tag = tagOf(fields);
     if (!isOne) throw tooManyOpen();
@@ -180,9 +180,36 @@ async function operateLine(
       throw error;
     });
   } finally {
-    memory.release();
+    asked.release();
   }
   write(context, exchange, tag, answer);
+}
+
+/** A line, its fields, and their memory, until they have been read. */
+class AskedLine {
+  readonly #context: SelectionContext;
+  readonly #memory: BodyLease;
+  #line: Buffer | null;
+
+  constructor(context: SelectionContext, line: Buffer) {
+    this.#context = context;
+    this.#memory = context.bodyBudget.lease();
+    this.#line = line;
+  }
+
+  /** To be called once. @throws RequestError, directly or as a rejection */
+  fields(): AskedFields | Promise<AskedFields> {
+    const line = this.#line!;
+    this.#line = null;
+    this.#memory.growTo(line.length + parsedBytes(line));
+    const reading = readObject(line, this.#context.intakeSlices);
+    const asked = (fields: Fields): AskedFields => new AskedFields(fields, (kept) => this.#memory.shrinkTo(kept));
+    return reading instanceof Promise ? reading.then(asked) : asked(reading);
+  }
+
+  release(): void {
+    this.#memory.release();
+  }
 }
 
 function tagOf(fields: Fields): Tag {

@@ -20,7 +20,7 @@ export interface Wanted {
   readonly intake: Booked;
   readonly excluded: ReadonlySet<WorkerIndex>;
   readonly isl: number;
-  /** Name of the caller's API key; null: it has none. */
+  /** The API key whose part of the memory it takes; null: it may take everything. */
   readonly key: string | null;
   /** Longest wait for room; undefined: as the queue is configured. */
   readonly waitMs: number | undefined;

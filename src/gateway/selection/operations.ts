@@ -1,11 +1,12 @@
 // One operation by its name: alone, in a batch, or as a line of a connection. Its answer is a status and a body.
 
 import type { JsonText } from '../../tokens/exact-json.ts';
-import { isJsonObject, type Json, type JsonList } from '../../tokens/json-values.ts';
+import { isJsonObject, type Json } from '../../tokens/json-values.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { Fields, invalid, ObjectFields } from '../inference/request-fields.ts';
+import { AskedFields } from './asked-fields.ts';
 import { plainFields, reservationIdOf } from './read-fields.ts';
 import type { Caller, Selection } from './selection.ts';
 import type { SelectionContext } from './selection-context.ts';
@@ -60,7 +61,7 @@ export function operate(
   context: SelectionContext,
   selection: Selection,
   caller: Caller,
-  fields: Fields,
+  fields: AskedFields,
 ): Promise<OperationAnswer> {
   const op = fields.value('op');
   const name = operationNames.find((one) => one === op);
@@ -69,7 +70,7 @@ export function operate(
       case 'select':
         return selection.select(caller, new Without(fields, naming));
       case 'reserve':
-        return selection.reserve(caller, new Without(fields, naming));
+        return selection.reserve(caller, new Without(fields, naming), (keptBytes) => fields.read(keptBytes));
       case 'overlap':
         return selection.overlap(caller, new Without(fields, naming));
       case 'potential-loads':
@@ -106,7 +107,7 @@ export async function operateAll(
   context: SelectionContext,
   selection: Selection,
   caller: Caller,
-  fields: Fields,
+  fields: AskedFields,
 ): Promise<readonly string[]> {
   for (const name of fields.names())
     if (name !== 'operations') throw invalid(name, `${name} is not a field of a batch`);
@@ -125,17 +126,29 @@ export async function operateAll(
     return text;
   };
   const started: Promise<string>[] = [];
+  let unread = list.length;
+  let keptBytes = 0;
+  const onRead = (kept: number): void => {
+    keptBytes += kept;
+    unread -= 1;
+    if (unread === 0) fields.read(keptBytes);
+  };
   const begin = (at: number, operation: Json): Promise<OperationAnswer> => {
-    if (bytes > batchAnswersBytesMax) return refused(tooLong());
-    if (isJsonObject(operation)) return operate(context, selection, caller, new ObjectFields(operation));
-    return refused(invalid(`operations[${at}]`, `operations[${at}] must be an object`));
+    const isOne = isJsonObject(operation);
+    if (isOne && bytes <= batchAnswersBytesMax) {
+      const own = new AskedFields(new ObjectFields(operation), onRead);
+      return operate(context, selection, caller, own).finally(() => own.read(0));
+    }
+    onRead(0);
+    return refused(isOne ? tooLong() : invalid(`operations[${at}]`, `operations[${at}] must be an object`));
   };
   const refused = (error: RequestError): Promise<OperationAnswer> =>
     answered(context, caller, 'unknown', () => Promise.reject(error));
   const lastOf = new Map<Json, Promise<string>>();
-  for (const [at, operation] of (list as JsonList).entries()) {
-    const turn = context.intakeSlices.take();
-    if (turn !== null) await turn;
+  /** A function of its own: what it has begun must not be kept here. */
+  const beginNext = (at: number): void => {
+    const operation = list[at] as Json;
+    (list as Json[])[at] = null;
     const id = isJsonObject(operation) ? operation.get('id') : undefined;
     // A deletion would cancel a reservation of this batch that is being made.
     const before = id === undefined ? undefined : lastOf.get(id);
@@ -143,6 +156,11 @@ export async function operateAll(
     const running = before === undefined ? run() : before.then(run);
     started.push(running);
     if (id !== undefined) lastOf.set(id, running);
+  };
+  for (let at = 0; at < list.length; at++) {
+    const turn = context.intakeSlices.take();
+    if (turn !== null) await turn;
+    beginNext(at);
   }
   return Promise.all(started);
 }

@@ -3,6 +3,7 @@
 import type { BlockHasher, BlockHashes, Prompt } from '../../core/index.ts';
 import type { Json, JsonList, JsonObject } from '../../tokens/json-values.ts';
 import { isJsonObject } from '../../tokens/json-values.ts';
+import { ownCopy } from '../../tokens/own-copy.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -30,7 +31,12 @@ const hashMin = -(2n ** 63n);
 const hashMax = 2n ** 64n - 1n;
 
 /** What the choice needs of a prompt, besides what the caller asks of the choice. */
-export type PlacedPrompt = ResolvedModel & Pick<Placeable, 'known' | 'hashed'> & { readonly isl: number };
+export type PlacedPrompt = ResolvedModel &
+  Pick<Placeable, 'known' | 'hashed'> & {
+    readonly isl: number;
+    /** Memory of what `hashed` reads. */
+    readonly keptBytes: number;
+  };
 
 /**
  * @param whenGone gets what ends the tokenizing, should the caller go
@@ -63,9 +69,19 @@ export async function readPrompt(
   return {
     isl: islOf(known[0]!, resolved.pool.lengthGuess),
     known: leastKnown(known),
-    hashed: hashing(resolved, { cacheSalt: body.salt ?? null, recomputed: false }, known, hasher),
+    keptBytes: bytesOf(known[0]!),
+    // A copy: a part of the body's text would keep all of it.
+    hashed: hashing(resolved, { cacheSalt: saltOf(body), recomputed: false }, known, hasher),
     ...resolved,
   };
+}
+
+function saltOf({ salt }: PromptBody): string | null {
+  return salt === undefined ? null : ownCopy(salt);
+}
+
+function bytesOf(content: PromptContent): number {
+  return (content.kind === 'bytes' ? content.bytes : content.tokens).byteLength;
 }
 
 /** @param requestId decides draws between the targets of a name */
@@ -172,21 +188,24 @@ function hashesIn(value: Json, name: string): Uint32Array {
 function ofHashes(
   resolved: ResolvedModel,
   { isl, bySize }: Extract<Given, { kind: 'hashes' }>,
-  { salt }: PromptBody,
+  body: PromptBody,
   hasher: BlockHasher,
 ): PlacedPrompt {
+  const salt = saltOf(body);
   const chained = (blockSize: number): BlockHashes => {
     const hashes = bySize.get(blockSize);
     if (hashes === undefined) {
       const message = `blockHashes has no hashes for blocks of ${blockSize} tokens, which a worker has`;
       throw new RequestError(400, 'missing_block_size', message, 'blockHashes');
     }
-    const root = hasher.root(blockSize, { lora: resolved.lora, salt: salt ?? null });
+    const root = hasher.root(blockSize, { lora: resolved.lora, salt });
     const sequence = hasher.chainBlockHashes(hashes, root);
     return { blockSize, count: hashes.length / 2, sequence, blockTokens: blockSize };
   };
   const hashed = (sizes: readonly number[]): Prompt[] => [{ isl, hashes: sizes.map(chained) }];
   // Errors come before anything is booked.
   hashed(resolved.pool.router.blockSizes());
-  return { isl, known: 'tokens', hashed, ...resolved };
+  let keptBytes = 0;
+  for (const hashes of bySize.values()) keptBytes += hashes.byteLength;
+  return { isl, known: 'tokens', keptBytes, hashed, ...resolved };
 }

@@ -8,6 +8,10 @@ import type { InferenceContext } from '../inference/inference-context.ts';
 
 export interface SelectionContext extends InferenceContext {
   readonly bodyBudget: BodyBudget;
+  readonly access: {
+    /** Whether at most one API key may use the selection service. */
+    readonly isSoleSelector: boolean;
+  };
   /** Limits of API keys and tenants. */
   readonly keyLimits: {
     /** @throws LimitReached 429 if there are no tokens left */

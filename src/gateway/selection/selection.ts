@@ -11,7 +11,7 @@ import { applicantOf, type Placeable } from '../inference/admission-applicant.ts
 import { type Fields, invalid } from '../inference/request-fields.ts';
 import { chosen, named, reservationAnswer, reservedAnswer, whereIs } from './answers.ts';
 import { callerGone, deletedFirst, ended, noWorker } from './errors.ts';
-import { makeReservation } from './make-reservation.ts';
+import { makeReservation, type Wanted } from './make-reservation.ts';
 import { excludedOf, placeable, plainChoice } from './placeable.ts';
 import { type PlacedPrompt, readPrompt } from './prompts.ts';
 import { checked, checkedValue } from './read-fields.ts';
@@ -47,6 +47,19 @@ export class Caller {
 }
 
 type EntryOf = Entry<Reservation>;
+
+/** A reservation that has its id. */
+interface BegunReserve {
+  readonly entry: EntryOf;
+  readonly waiting: WaitingReservation;
+  readonly leaseMs: number;
+  readonly terms: boolean;
+  readonly reading: Promise<ReadReserve>;
+}
+
+interface ReadReserve extends Omit<Wanted, 'hold'> {
+  readonly keptBytes: number;
+}
 
 export class Selection {
   readonly #context: SelectionContext;
@@ -84,7 +97,27 @@ export class Selection {
     return { ...chosen(pool.worker(decision.worker), prompt.model, decision), candidates };
   }
 
-  async reserve(caller: Caller, fields: Fields): Promise<object> {
+  /** @param onRead called when the prompt has been read, with the bytes that are kept of it while it waits */
+  async reserve(caller: Caller, fields: Fields, onRead: (keptBytes: number) => void): Promise<object> {
+    const { entry, waiting, leaseMs, terms, reading } = this.#beginReserve(caller, fields);
+    try {
+      const { keptBytes, ...wanted } = await reading;
+      onRead(keptBytes);
+      const made = await makeReservation(this.#context, this.#memory, waiting, {
+        ...wanted,
+        hold: (reservation) => this.#table.hold(entry, reservation, leaseMs, performance.now()),
+      });
+      return reservedAnswer(made, leaseMs, terms);
+    } finally {
+      this.#table.drop(entry);
+      this.#waiting.delete(entry.key);
+      caller.waiting.delete(waiting);
+      waiting.end();
+    }
+  }
+
+  /** A function of its own: its caller, which waits for a worker, must not keep the body. @throws RequestError */
+  #beginReserve(caller: Caller, fields: Fields): BegunReserve {
     const body = checked(shapes.reserveBody, fields);
     const { config } = this.#context;
     // An operation may be read after its connection has closed.
@@ -97,23 +130,30 @@ export class Selection {
     const waiting = new WaitingReservation(id, use, nowMs);
     this.#waiting.set(entry.key, waiting);
     caller.waiting.add(waiting);
-    try {
-      const prompt = await this.#read(caller, body, fields, waiting);
-      const made = await makeReservation(this.#context, this.#memory, waiting, {
-        intake: { choices: body.n, learn: learnNothing, ...placeable(prompt, body, body.priority) },
-        excluded: excludedOf(prompt, body.excluded),
-        isl: prompt.isl,
-        key: caller.key?.name ?? null,
-        waitMs: body.waitMs,
-        hold: (reservation) => this.#table.hold(entry, reservation, leaseMs, performance.now()),
-      });
-      return reservedAnswer(made, leaseMs, body.terms);
-    } finally {
-      this.#table.drop(entry);
-      this.#waiting.delete(entry.key);
-      caller.waiting.delete(waiting);
-      waiting.end();
-    }
+    const { terms } = body;
+    return { entry, waiting, leaseMs, terms, reading: this.#wanted(caller, body, fields, waiting) };
+  }
+
+  async #wanted(
+    caller: Caller,
+    body: shapes.ReserveBody,
+    fields: Fields,
+    waiting: WaitingReservation,
+  ): Promise<ReadReserve> {
+    const prompt = await this.#read(caller, body, fields, waiting);
+    return {
+      intake: { choices: body.n, learn: learnNothing, ...placeable(prompt, body, body.priority) },
+      excluded: excludedOf(prompt, body.excluded),
+      isl: prompt.isl,
+      key: this.#ownerOf(caller),
+      waitMs: body.waitMs,
+      keptBytes: prompt.keptBytes,
+    };
+  }
+
+  /** Whose part of the limits a reservation takes; null: it may take everything. */
+  #ownerOf({ key }: Caller): string | null {
+    return this.#context.access.isSoleSelector ? null : (key?.name ?? null);
   }
 
   async firstToken(caller: Caller, id: string): Promise<object> {
@@ -261,7 +301,7 @@ export class Selection {
   /** @throws RequestError 409, 410, 429 */
   #begin(caller: Caller, id: string, nowMs: number): EntryOf {
     const { config } = this.#context;
-    const begun = this.#table.begin(keyOf(caller, id), caller.key?.name ?? null, caller.holder, config, nowMs);
+    const begun = this.#table.begin(keyOf(caller, id), this.#ownerOf(caller), caller.holder, config, nowMs);
     switch (begun.kind) {
       case 'begun':
         return begun.entry;
