@@ -63,6 +63,8 @@ export class Fronts {
       // Requests in HTTP/1.0 have none.
       requireHostHeader: false,
     });
+    // As at the listener of clients.
+    this.#inner.maxHeadersCount = 0;
     this.#inner.on('connection', keepAfterRefusals);
     this.#inner.on('request', (request, response) => {
       context.metrics.threadRequests.inc({ by: 'owner' });

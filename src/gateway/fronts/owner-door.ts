@@ -3,6 +3,7 @@
 import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { RequestError } from '../../wire/openai-error.ts';
 import { replyError } from '../exchange/http-reply.ts';
+import { hasBody } from '../exchange/request-body.ts';
 import { provenHeader, provenValue } from '../http/client-certificates.ts';
 
 /** Kept by the two connections themselves, or no longer true once the body has been read. */
@@ -68,8 +69,13 @@ export class OwnerDoor {
         if (response.headersSent) response.destroy();
         else if (!response.destroyed) replyError(response, unreached());
       });
-      if (body === null) request.on('error', () => passed.destroy()).pipe(passed);
-      else passed.end(body);
+      if (body !== null) passed.end(body);
+      else if (hasBody(request)) request.on('error', () => passed.destroy()).pipe(passed);
+      else {
+        // Without a length in the headers, what came after them would be the owner's next request.
+        request.resume();
+        passed.end();
+      }
     });
   }
 

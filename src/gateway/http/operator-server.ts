@@ -59,6 +59,8 @@ export function createOperatorServer(
           // Keys are enough without one.
           ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: false }),
         });
+  // As at the listener of clients.
+  server.maxHeadersCount = 0;
   server.prependListener('secureConnection', (socket: TLSSocket) => {
     context.access.certificates.note(socket, slots.acceptedMs(socket));
   });

@@ -54,6 +54,8 @@ export function createGatewayServer(
     access.certificates.note(socket, slots.acceptedMs(socket));
   });
   server.keepAliveTimeout = idleConnectionMsMax;
+  // They are limited in bytes. Node leaves out what exceeds a number: perhaps the length of the body, or a proxy's mark.
+  server.maxHeadersCount = 0;
   receiveInSlices(
     server,
     context.acceptHold,
