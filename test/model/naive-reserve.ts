@@ -42,7 +42,7 @@ interface State {
   nowMs: number;
 }
 
-const noRoom: PoolRoom = { workers: 0, tokens: 0, requests: 0 };
+const noRoom: PoolRoom = { workers: 0, tokens: 0, requests: 0, routers: 1 };
 
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
 
@@ -85,7 +85,8 @@ export class NaiveReserve {
       name !== tenant && calm !== null && calm.priority <= priority ? [calm] : [],
     );
     const allowed = Math.floor((state.room.workers * sum(others.map(({ weight }) => weight))) / state.weights);
-    const wanted = Math.ceil(sum(others.map(({ busy }) => busy)) / this.#numbers.busyShare - 1e-9);
+    const busy = sum(others.map((one) => one.busy)) * state.room.routers;
+    const wanted = Math.ceil(busy / this.#numbers.busyShare - 1e-9);
     return Math.min(allowed, Math.max(1, wanted));
   }
 
@@ -157,15 +158,15 @@ export class NaiveReserve {
   }
 
   #pace({ weight }: Account, { room, weights }: State): number {
-    return weights === 0 ? 0 : (weight / weights) * room.workers;
+    return weights === 0 ? 0 : ((weight / weights) * room.workers) / room.routers;
   }
 
   #isCalm(account: Account, state: State): boolean {
     const { patienceMs, patienceRequests } = this.#numbers;
     const workers = this.#pace(account, state);
-    const { inFlight, weight } = account;
+    const { inFlight } = account;
     const { requests, tokens } = state.room;
-    const share = weight / state.weights;
+    const share = workers / state.room.workers;
     if (inFlight.size > share * requests || sum(inFlight.values()) > share * tokens) return false;
     const work = sum(account.waiting.values()) + account.excessMs;
     return account.waiting.size <= patienceRequests * workers && work <= patienceMs * workers;

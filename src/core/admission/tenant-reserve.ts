@@ -12,6 +12,9 @@
 // it is one too while its requests in flight have more than its share of the KV cache or of the requests that may run, or
 // while more of its requests wait than `patienceRequests` for each worker of its share. Nothing is kept free while only
 // one tenant is there.
+//
+// Each of several routers counts its own requests, and takes them for an equal part of those of all: it compares a tenant
+// with its part of the share, and keeps as many workers free as all parts together need.
 
 import type { BookingHolder } from '../ledger/active-blocks.ts';
 import type { PoolRoom } from '../ledger/worker-table.ts';
@@ -116,7 +119,7 @@ export class TenantReserve {
   readonly #roomNow: () => PoolRoom;
   readonly #uses = new Map<string, TenantUse>();
   #refreshedMs = Number.NEGATIVE_INFINITY;
-  #room: PoolRoom = { workers: 0, tokens: 0, requests: 0 };
+  #room: PoolRoom = { workers: 0, tokens: 0, requests: 0, routers: 1 };
   #weights = 0;
   /** By priority. */
   readonly #levels = new Map<number, Level>();
@@ -200,13 +203,13 @@ export class TenantReserve {
       busyWorkers -= use.countedWorkers;
     }
     // Rounding errors of the sums must not add a worker.
-    const neededWorkers = Math.max(1, Math.ceil(busyWorkers / busyShare - 1e-9));
+    const neededWorkers = Math.max(1, Math.ceil((busyWorkers * this.#room.routers) / busyShare - 1e-9));
     return Math.min(Math.max(0, Math.floor((this.#room.workers * weight) / this.#weights)), neededWorkers);
   }
 
-  /** Workers that are its share: so much work is done in a millisecond. */
+  /** This router's part of the workers that are its share: so much of its work here is done in a millisecond. */
   #workersOf({ weight }: TenantUse): number {
-    return this.#weights === 0 ? 0 : (weight / this.#weights) * this.#room.workers;
+    return this.#weights === 0 ? 0 : ((weight / this.#weights) * this.#room.workers) / this.#room.routers;
   }
 
   #excessAt(use: TenantUse, nowMs: number): number {

@@ -10,6 +10,8 @@ export interface PoolRoom {
   readonly tokens: number;
   /** Requests that may run. */
   readonly requests: number;
+  /** Routers that send requests to them, those that are not heard included: at least 1, not always whole. */
+  readonly routers: number;
 }
 
 /**
@@ -150,7 +152,7 @@ export class WorkerTable {
       tokens += this.knownCapacityBlocks[worker]! * this.blockSize[worker]!;
       requests += this.runningRequestsMax[worker]!;
     }
-    return { workers, tokens, requests };
+    return { workers, tokens, requests, routers: this.routersHeard * this.ownScale };
   }
 
   /** Distinct block sizes of the live workers. */

@@ -39,7 +39,11 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(7, 60, 130, 3000) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('workers' as const), workers: fc.integer({ min: 0, max: 9 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('workers' as const),
+      workers: fc.integer({ min: 0, max: 9 }),
+      routers: fc.constantFrom(1, 1, 2, 3, 2.5),
+    }),
   },
 );
 
@@ -54,8 +58,8 @@ describe('TenantReserve', () => {
   it('equals its naive twin, and always leaves a burst a worker', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        let workers = 8;
-        const room = (): PoolRoom => ({ workers, tokens: 20_000 * workers, requests: 2 * workers });
+        let [workers, routers] = [8, 1];
+        const room = (): PoolRoom => ({ workers, tokens: 20_000 * workers, requests: 2 * workers, routers });
         let nowMs = 0;
         const reserve = new TenantReserve(keepMs, room);
         const twin = new NaiveReserve(reserveNumbers, keepMs, room);
@@ -103,7 +107,7 @@ describe('TenantReserve', () => {
               nowMs += one.ms;
               break;
             case 'workers':
-              workers = one.workers;
+              ({ workers, routers } = one);
               break;
           }
         }
@@ -113,8 +117,9 @@ describe('TenantReserve', () => {
   });
 
   /** @returns one of whom `calm` asked for a little, and `burst` for a lot */
-  function withBurst(workers: number, calmPriority = 0, weights = { calm: 1, burst: 1 }) {
-    const reserve = new TenantReserve(keepMs, () => ({ workers, tokens: 100_000 * workers, requests: 10 * workers }));
+  function withBurst(workers: number, calmPriority = 0, weights = { calm: 1, burst: 1 }, routers = 1) {
+    const [tokens, requests] = [100_000 * workers, 10 * workers];
+    const reserve = new TenantReserve(keepMs, () => ({ workers, tokens, requests, routers }));
     const calm = (nowMs: number, ms = 50): void => {
       const workMs = reserve.arrived('calm', weights.calm, calmPriority, 500, nowMs);
       reserve.placed('calm', 500, workMs, ms, nowMs);
@@ -123,6 +128,30 @@ describe('TenantReserve', () => {
       Array.from({ length: 100 }, () => reserve.arrived('burst', weights.burst, 0, 5000, nowMs));
     return { reserve, calm, burst };
   }
+
+  it('takes its own requests for an equal part of those of all routers', () => {
+    for (const [routers, kept] of [
+      [1, 1],
+      [2, 2],
+      [3, 2],
+      [20, 4],
+    ] as const) {
+      const { reserve, calm, burst } = withBurst(8, 0, undefined, routers);
+      // Over half a minute 0.19 workers; the average has 0.12, which need 0.6 free ones at each router.
+      for (let ms = 0; ms < 30_000; ms += 300) calm(ms, 57);
+      burst(30_000);
+      expect([routers, reserve.keptFrom('burst', 0, 30_000)]).toEqual([routers, kept]);
+      expect(reserve.keptFrom('calm', 0, 30_000)).toBe(0);
+    }
+    // Four requests per worker of its part may wait.
+    const { reserve, calm } = withBurst(8, 0, undefined, 4);
+    calm(0);
+    const arrive = (): number => reserve.arrived('burst', 1, 0, 1, 0);
+    for (let count = 0; count < 4; count++) arrive();
+    expect(reserve.keptFrom('burst', 0, 0)).toBe(0);
+    arrive();
+    expect(reserve.keptFrom('burst', 0, 0)).toBeGreaterThan(0);
+  });
 
   it('keeps nothing free while only one tenant is there, nor for one that is gone', () => {
     const { reserve, calm, burst } = withBurst(8);
