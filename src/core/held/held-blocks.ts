@@ -37,14 +37,12 @@ export class HeldBlocks {
 
   removeWorker(worker: WorkerIndex): void {
     this.announcements.forget(worker);
-    this.#mirrors[worker]?.clear();
     this.#mirrors[worker] = undefined;
     this.index.removeWorker(worker);
   }
 
   /** Drops all known blocks of the worker. Starts or ends its mirror according to its source. */
   forget(worker: WorkerIndex): void {
-    this.#mirrors[worker]?.clear();
     this.index.clear(worker);
     this.announcements.forget(worker);
     this.#mirrors[worker] = mirrorOf(this.#workers, this.index, worker);

@@ -39,11 +39,6 @@ export class LruMirror {
     this.#evict();
   }
 
-  /** Removes every block from the index. The mirror must not be used afterwards. O(blocks held) */
-  clear(): void {
-    this.setCapacity(0);
-  }
-
   /** The worker has computed or reused these blocks. O(blocks) */
   touch(hashes: BlockHashes): void {
     const { sequence } = hashes;

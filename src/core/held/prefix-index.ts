@@ -15,6 +15,10 @@ import { HeldCopy } from './held-copy.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
 import { OverlapScan } from './overlap-scan.ts';
 
+/** Numbers of blocks that are looked at with each event, and with each block without events, after a worker was cleared. */
+const sweptPerEvent = 1024;
+const sweptPerBlock = 16;
+
 export class PrefixIndex {
   /** Called for each block whose last copy was removed by an event. */
   onRemoved: (worker: WorkerIndex, low: number, high: number) => void = () => undefined;
@@ -68,8 +72,9 @@ export class PrefixIndex {
     holdings.handlesAreHashes = holdings.coarse !== null;
   }
 
-  /** Applies one event of one worker. O(blocks of the event), or O(blocks held) for `cleared` */
+  /** Applies one event of one worker. O(blocks of the event); for `cleared` see `clear` */
   apply(worker: WorkerIndex, event: KvEvent): KvEventOutcome {
+    if (this.#rows.hasDead) this.#sweep(sweptPerEvent);
     switch (event.kind) {
       case 'stored':
         return this.#of(worker).coarse?.store(event) ?? this.#stored(worker, event);
@@ -86,20 +91,20 @@ export class PrefixIndex {
     }
   }
 
-  /** Drops all blocks of the worker. O(blocks held), or O(blocks of all workers) if handles are sequence hashes */
+  /**
+   * Drops all blocks of the worker. O(blocks of all workers), but some nanoseconds each: what is left of them is taken
+   * apart with later events.
+   */
   clear(worker: WorkerIndex): void {
     const holdings = this.#of(worker);
     holdings.coarse?.clear();
-    if (holdings.handlesAreHashes) this.#clearHashes(worker, holdings);
-    const handles = holdings.handles;
-    for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-      this.#unset(worker, handles.slots[at + 2]!);
-    }
-    handles.clear();
+    holdings.handles.clear();
     holdings.copies.clear();
     holdings.shared.clear();
-    assert(holdings.blocks === 0, 'every held block has a handle, and no presumed block is left');
-    this.#shrink();
+    if (holdings.blocks > 0) this.#rows.clear(worker);
+    holdings.blocks = 0;
+    holdings.presumed = 0;
+    holdings.handlesAreHashes = holdings.coarse !== null;
   }
 
   /** Distinct blocks that the worker holds. O(1) */
@@ -187,6 +192,7 @@ export class PrefixIndex {
 
   /** Marks a block as held without an event, until `giveUp`. Not for workers that send events. */
   presume(worker: WorkerIndex, low: number, high: number): void {
+    if (this.#rows.hasDead) this.#sweep(sweptPerBlock);
     if (this.#rows.hold(worker, noBlock, low, high) === noBlock || !this.#rows.added) return;
     const holdings = this.#of(worker);
     holdings.blocks++;
@@ -353,17 +359,16 @@ export class PrefixIndex {
     if (this.#unset(worker, block)) this.onRemoved(worker, low, high);
   }
 
-  #clearHashes(worker: WorkerIndex, holdings: Holdings): void {
-    const rows = this.#rows;
-    for (let block = 0; holdings.blocks > 0 && block < rows.end; block++) this.#unset(worker, block);
-    holdings.handlesAreHashes = holdings.coarse !== null;
-  }
-
   /** Clears the worker's bit of the block. @returns whether it was set */
   #unset(worker: WorkerIndex, block: number): boolean {
     if (!this.#rows.drop(worker, block)) return false;
     this.#of(worker).blocks--;
     return true;
+  }
+
+  #sweep(numbersMax: number): void {
+    this.#rows.sweep(numbersMax);
+    if (!this.#rows.hasDead) this.#shrink();
   }
 
   /** Gives back memory that the blocks no longer need. O(1), or O(blocks and handles of all workers) after most are gone */

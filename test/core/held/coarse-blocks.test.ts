@@ -26,7 +26,11 @@ class Subject {
   apply(event: KvEvent): void {
     if (event.kind === 'stored') this.blocks.store(event);
     else if (event.kind === 'removed') this.blocks.remove(event);
-    else this.blocks.clear();
+    else {
+      this.blocks.clear();
+      // The owner drops them.
+      this.held.clear();
+    }
   }
 }
 
@@ -132,7 +136,7 @@ describe('CoarseBlocks', () => {
           expect(subject.held).toEqual(twin.heldBlocks());
         }
         subject.apply({ kind: 'cleared' });
-        expect(subject.held.size).toBe(0);
+        expect([subject.blocks.handleCount, subject.blocks.pageCount]).toEqual([0, 0]);
       }),
       { numRuns: 300 },
     );

@@ -191,6 +191,54 @@ describe('prefix index', () => {
     index.clear(3);
     index.assertConsistent();
     expect([index.heldBlocks(3), index.heldBlocks(32)]).toEqual([0, 2]);
+    // The memory is given back with later events.
+    for (let event = 0; event < 1000; event++) index.apply(32, stored(['a', 'b'], [1, 2]));
+    index.assertConsistent();
+    expect(index.bytes).toBeLessThan(50_000);
+  });
+
+  it('a cleared worker holds nothing at once, while its blocks are taken apart, also if it stores them again', () => {
+    const { index } = indexOf(34);
+    const blocks = 6000;
+    const tokens = Uint32Array.from({ length: blocks }, (_, i) => i);
+    const hashes = hasher.hash(tokens, 1);
+    const event = (from: number, to: number): KvEvent => ({
+      kind: 'stored',
+      hashes: Uint32Array.from({ length: 2 * (to - from) }, (_, i) => 2 * from + i + 1),
+      sequence: hashes.sequence.slice(2 * from, 2 * to),
+      parent: null,
+      tokens: new Uint32Array(0),
+      blockSize: 1,
+      lora: null,
+      salt: null,
+      extras: null,
+    });
+    const leading = (): number[] => {
+      const out = new Int32Array(34);
+      index.overlaps(hashes, out, 34);
+      return [out[0]!, out[1]!, out[33]!];
+    };
+    index.apply(0, event(0, blocks));
+    index.apply(33, event(0, 100));
+    expect(leading()).toEqual([blocks, 0, 100]);
+    index.apply(0, { kind: 'cleared' });
+    index.assertConsistent();
+    expect(leading()).toEqual([0, 0, 100]);
+    expect([0, 1, 33].map((worker) => index.heldBlocks(worker))).toEqual([0, 0, 100]);
+    for (let at = 0; at < 12; at++) {
+      // Some of them again, on its own and on another worker, while others are still to be taken apart.
+      index.apply(at % 2, event(500 * at, 500 * at + 250));
+      index.assertConsistent();
+    }
+    expect([0, 1, 33].map((worker) => index.heldBlocks(worker))).toEqual([1500, 1500, 100]);
+    expect(leading()).toEqual([250, 0, 100]);
+    index.removeWorker(33);
+    index.apply(0, { kind: 'cleared' });
+    index.apply(1, { kind: 'cleared' });
+    expect(leading()).toEqual([0, 0, 0]);
+    for (let at = 0; at < 20; at++) index.apply(0, event(0, 1));
+    index.assertConsistent();
+    expect(leading()).toEqual([1, 0, 0]);
     expect(index.bytes).toBeLessThan(50_000);
   });
 
