@@ -10,10 +10,12 @@ const retryAfterS = 1;
 
 /** Share of V8's heap limit. */
 const heapShare = 0.25;
+/** Asked once: bodies need it several times for each request. */
+const heapBytesMax = getHeapStatistics().heap_size_limit;
 /** The setting, or a default that fits this process's heap. */
 export function bodiesBytesMax(config: Pick<GatewayConfig, 'bodiesBytesMax' | 'bodyBytesMax'>): number {
   if (config.bodiesBytesMax !== 'auto') return config.bodiesBytesMax;
-  return Math.max(heapShare * getHeapStatistics().heap_size_limit, largestBodiesMin * config.bodyBytesMax);
+  return Math.max(heapShare * heapBytesMax, largestBodiesMin * config.bodyBytesMax);
 }
 
 /** The memory of all leases. */
