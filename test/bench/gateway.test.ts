@@ -6,6 +6,7 @@ import { Bodies, bodyShapes } from '../../bench/gateway/bodies.ts';
 import { startCollectorSink } from '../../bench/gateway/collector-sink.ts';
 import { bareRelay, everythingOn, traced, withoutTokens } from '../../bench/gateway/contenders.ts';
 import { gatewayFigures, gatewayTable } from '../../bench/gateway/gateway-report.ts';
+import { measurePairs } from '../../bench/gateway/paired-routers.ts';
 import { TextWriter, textKinds, wordsOf } from '../../bench/gateway/texts.ts';
 import { BlockHasher } from '../../src/core/index.ts';
 import { loadBuiltinTokenizer } from '../../src/tokens/index.ts';
@@ -51,6 +52,34 @@ it('measures every router with every text without a failure', async () => {
   if (process.platform === 'linux') expect(figures.every(({ residentMb }) => residentMb! > 10)).toBe(true);
   expect(gatewayTable(figures).split('\n')).toHaveLength(2 + 2 + figures.length);
 }, 120_000);
+
+it.runIf(process.platform === 'linux')(
+  'compares routers in turns without a failure',
+  async () => {
+    const said: string[] = [];
+    const figures = await measurePairs({
+      contenders: [everythingOn(build), bareRelay],
+      text: 'prose',
+      engines: 2,
+      streams: 2,
+      promptWords: 200,
+      chunks: 2,
+      rounds: 2,
+      requests: 6,
+      warmUpRequests: 4,
+      pin: false,
+      say: (line) => said.push(line),
+    });
+    expect(said).toHaveLength(2);
+    expect(figures.map(({ router, failed }) => ({ router, failed }))).toEqual([
+      { router: 'kvoyant, default policy', failed: 0 },
+      { router: bareRelay.name, failed: 0 },
+    ]);
+    expect(figures[0]!.ratio).toBe(1);
+    for (const { least, median } of figures) expect(median).toBeGreaterThanOrEqual(least);
+  },
+  120_000,
+);
 
 describe('the texts of the gateway bench', () => {
   it.each(textKinds)('are the same for the same seed and have many distinct words: %s', async (kind) => {
