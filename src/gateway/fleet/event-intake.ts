@@ -56,6 +56,8 @@ export class EventIntake implements FeedListener {
   readonly #onDisconnected: () => void;
   readonly #breakRate = new LogRate(() => performance.now());
   readonly #failureRate = new LogRate(() => performance.now());
+  readonly #partialRate = new LogRate(() => performance.now());
+  readonly #sizeRate = new LogRate(() => performance.now());
 
   /** @param worker the publisher's worker, which has joined a pool @param copies null: there are no other replicas */
   constructor(
@@ -189,8 +191,10 @@ export class EventIntake implements FeedListener {
     this.#partialBatches += 1;
     if (this.#partialBatches < partialBatchesMax || this.#worker.eventsUnfit !== null) return;
     this.#setUnfit('attention-kind');
+    const more = this.#partialRate.admit();
+    if (more === null) return;
     this.#log.warn(
-      { worker: this.#worker.id, skipped: this.#worker.events.skipped },
+      { worker: this.#worker.id, skipped: this.#worker.events.skipped, ...(more > 0 && { more }) },
       'KV events announce no block with its whole prefix (sliding windows, states): blocks are assumed from our own decisions',
     );
   }
@@ -265,8 +269,10 @@ export class EventIntake implements FeedListener {
     const blockSizeFrom = traits.blockSizeFrom === 'setting' ? 'setting' : 'events';
     worker.traits = { ...traits, blockSize, pageSize, pageSizeTold: true, blockSizeFrom, pageSizeUnfit: null };
     this.#otherSizes = 0;
-    this.#log.info({ worker: id, pageSize, blockSize }, 'block size learnt from KV events');
     membership!.router.setBlockSize(membership!.index, blockSize, pageSize);
+    const more = this.#sizeRate.admit();
+    if (more === null) return;
+    this.#log.info({ worker: id, pageSize, blockSize, ...(more > 0 && { more }) }, 'block size learnt from KV events');
   }
 
   #refuse(worker: Worker, pageSize: number): void {

@@ -56,6 +56,26 @@ function stored(blockSize: number, fields: Partial<BlocksStored> = {}): BlocksSt
 
 const heldBlocks = (worker: Worker): number => pool.router.heldBlocks(worker.membership!.index);
 
+describe('a publisher that keeps changing its mind', () => {
+  it('fills no log', () => {
+    const worker = join(0);
+    worker.feed = { status: soundFeed, address: soundFeed } as never;
+    const lines: string[] = [];
+    const intake = new EventIntake(worker, pino({ level: 'info' }, { write: (line) => void lines.push(line) }));
+    for (let turn = 0; turn < 50; turn++) {
+      // So many in a row are no special group of blocks.
+      for (let i = 0; i < 16; i++) intake.event(stored(turn % 2 === 0 ? 32 : 64));
+      intake.broken('restart');
+      for (let batch = 0; batch < 3; batch++) {
+        intake.batch({ kind: 'head', timestampS: 0, rank: 0 });
+        intake.skipped('attention-kind');
+      }
+    }
+    const count = (message: string): number => lines.filter((line) => line.includes(message)).length;
+    expect(['block size learnt', 'announce no block', 'feed broken'].map(count)).toEqual([1, 1, 1]);
+  });
+});
+
 describe('events of other attention kinds', () => {
   const kindOf = (worker: Worker): string => worker.trust(0).kind;
   const sourceOf = (worker: Worker): string => pool.router.loads()[worker.membership!.index]!.source;
