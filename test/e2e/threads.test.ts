@@ -281,19 +281,6 @@ describe('two threads', () => {
     expect(statuses).toEqual(asked.map((path) => (path === '/v1/nope' ? 404 : 403)));
   });
 
-  it('take a body for what it is, behind however many headers its length stands', async () => {
-    const body = JSON.stringify({ model: 'fake', input: 'x' });
-    const host = `host: x\r\nauthorization: Bearer ${keys.open}\r\n`;
-    const hidden = `POST /v1/embeddings HTTP/1.1\r\n${host}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-    const many = 'a: b\r\n'.repeat(1100);
-    const asked = engines.map(({ requests }) => requests.length);
-    const head = `GET /v1/models HTTP/1.1\r\n${host}connection: close\r\n${many}content-length: ${hidden.length}\r\n\r\n`;
-    expect(await sendBytes(gateway, head + hidden)).toMatch(/^HTTP\/1\.1 200 /);
-    expect((await ask()).status).toBe(200);
-    const paths = engines.flatMap(({ requests }, at) => requests.slice(asked[at]).map(({ path }) => path));
-    expect(paths).toEqual(['/v1/chat/completions']);
-  });
-
   it('serve clients of HTTP/1.0, and bodies with trailers', async () => {
     const body = JSON.stringify(chat);
     const head = (path: string, version: string) =>

@@ -8,6 +8,7 @@ import { statusOf } from '../http/client-door.ts';
 import { foreignOrigin, markForOrigin } from '../http/cross-origin.ts';
 import { fail } from '../http/http-failure.ts';
 import { limitedKey } from '../http/key-limits.ts';
+import { hasPlainQuery } from '../http/request-path.ts';
 import { invite } from '../http/with-body.ts';
 import { ClientAnswer, failingInto } from '../inference/client-answer.ts';
 import { type ReadRequest, readRequest } from '../inference/read-request.ts';
@@ -47,7 +48,7 @@ export async function handleAtFront(
   const target = request.url ?? '/';
   const split = target.indexOf('?');
   const path = split === -1 ? target : target.slice(0, split);
-  const api = request.method === 'POST' ? ownPaths.get(path) : undefined;
+  const api = request.method === 'POST' && hasPlainQuery(target) ? ownPaths.get(path) : undefined;
   const rawHeaders = [...request.rawHeaders];
   if (api === undefined) {
     invite({ request, response });

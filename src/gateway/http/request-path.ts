@@ -17,6 +17,11 @@ const visible = /^[\x21-\x7e]+$/;
 /** RFC 3986, 2.3: these mean the same with and without escape. */
 const unreserved = /[\w.~-]/;
 
+/** Whether `readPath` takes the target's query. */
+export function hasPlainQuery(target: string): boolean {
+  return visible.test(target) && !target.includes('#');
+}
+
 /**
  * Normalizes a target. Dot segments are not resolved: a path that others could read differently is refused.
  * @param target as in the request line
@@ -26,7 +31,7 @@ export function readPath(target: string): RequestPath {
   if (plainTarget.test(target)) return { path: target, query: '' };
   const split = target.indexOf('?');
   const path = split === -1 ? target : target.slice(0, split);
-  if (!visible.test(target) || target.includes('#')) throw refuse('characters that must be escaped');
+  if (!hasPlainQuery(target)) throw refuse('characters that must be escaped');
   if (!targetForm.test(path)) throw refuse(path.startsWith('/') ? 'characters that must be escaped' : 'no leading /');
   const normal = path.replace(/%(?:[0-9a-fA-F]{2})?/g, plain);
   const segments = normal.split('/').slice(1);
