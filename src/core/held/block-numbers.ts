@@ -111,3 +111,8 @@ export class BlockNumbers {
     this.#partial.push(group);
   }
 }
+
+/** The capacity rounded up. */
+export function wholeGroups(capacity: number): number {
+  return Math.ceil(capacity / groupSize) * groupSize;
+}

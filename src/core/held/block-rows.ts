@@ -8,20 +8,26 @@
 // "dead" ones: they are found, but no worker has them. `sweep` takes their numbers back, some at a time.
 
 import { assert } from '../assert.ts';
-import { BlockNumbers, groupSize, noBlock } from './block-numbers.ts';
+import {
+  distanceMax,
+  enter,
+  entryWords,
+  homeOf,
+  leave,
+  numberBits,
+  numberMask,
+  slotsFor,
+  slotsIn,
+} from './block-index.ts';
+import { BlockNumbers, noBlock, wholeGroups } from './block-numbers.ts';
 
-/** Words of an entry: sequence hash (low, high), the block last found behind it, number of holders. */
-const entryWords = 4;
 const behindOffset = 2;
 const holdersOffset = 3;
 
-/** A slot of the index: distance from the home slot plus 1, at most `distanceMax`, and the block's number. 0: empty. */
-const numberBits = 27;
-const numberMask = (1 << numberBits) - 1;
-/** Longer distances are computed from the block's hash. */
-const distanceMax = (1 << (32 - numberBits)) - 1;
-
 const capacityMin = 64;
+/** Up to this capacity a larger index is filled at once; else with blocks to come, so many numbers with each. */
+const filledAtOnceMax = 512;
+const builtPerBlock = 32;
 
 export class BlockRows {
   /** At this number of distinct blocks no more are taken. */
@@ -42,6 +48,11 @@ export class BlockRows {
   /** Linear probing with backward shift. */
   #index: Uint32Array = new Uint32Array(2 * capacityMin);
   #shift = 32 - Math.log2(2 * capacityMin);
+  /** A larger index that replaces it once all blocks are in it; null: none is being built. */
+  #building: Uint32Array | null = null;
+  #buildingShift = 0;
+  /** Blocks with smaller numbers are in the index that is being built. */
+  #builtTo = 0;
   /** Blocks with a number and without a holder. */
   #dead = 0;
   /** Where `sweep` goes on. */
@@ -63,6 +74,7 @@ export class BlockRows {
 
   get bytes(): number {
     let bytes = this.#entries.byteLength + this.#index.byteLength + this.#numbers.bytes;
+    bytes += this.#building?.byteLength ?? 0;
     for (const plane of this.planes) bytes += plane.byteLength;
     return bytes;
   }
@@ -230,7 +242,7 @@ export class BlockRows {
   compact(): Uint32Array {
     const old = this.#entries;
     const end = this.end;
-    const capacity = Math.max(capacityMin, roundUp(2 * this.size));
+    const capacity = Math.max(capacityMin, wholeGroups(2 * this.size));
     const entries = new Uint32Array((capacity + 1) * entryWords);
     const planes = this.planes.map(() => new Uint32Array(capacity));
     const renumbered = new Uint32Array(end);
@@ -273,9 +285,11 @@ export class BlockRows {
     }
     assert(used === this.size, 'the blocks are counted');
     assert(dead === this.#dead, 'the dead blocks are counted');
-    let slots = 0;
-    for (const slot of this.#index) if (slot !== 0) slots++;
-    assert(slots === used, 'the index has a slot for each block');
+    assert(slotsIn(this.#index) === used, 'the index has a slot for each block');
+    if (this.#building === null) return;
+    let built = 0;
+    for (let block = 0; block < this.#builtTo; block++) if (this.#numbers.has(block)) built++;
+    assert(slotsIn(this.#building) === built, 'the next index has a slot for each block before `#builtTo`');
   }
 
   #findElsewhere(before: number, low: number, high: number): number {
@@ -303,6 +317,10 @@ export class BlockRows {
     entries[at + holdersOffset] = 0;
     if (before !== noBlock) entries[before * entryWords + behindOffset] = block;
     enter(this.#index, this.#shift, block, low, high);
+    if (this.#building !== null) {
+      if (block < this.#builtTo) enter(this.#building, this.#buildingShift, block, low, high);
+      this.#build(this.#building, builtPerBlock);
+    }
     return block;
   }
 
@@ -316,7 +334,9 @@ export class BlockRows {
   }
 
   #remove(block: number): void {
-    this.#leaveIndex(block);
+    leave(this.#index, this.#shift, block, this.#entries);
+    if (this.#building !== null && block < this.#builtTo)
+      leave(this.#building, this.#buildingShift, block, this.#entries);
     const at = block * entryWords;
     const entries = this.#entries;
     entries[at] = 0;
@@ -326,7 +346,7 @@ export class BlockRows {
   }
 
   #grow(): void {
-    const capacity = Math.min(BlockRows.blocksMax, roundUp(this.end + (this.end >>> 2)));
+    const capacity = Math.min(BlockRows.blocksMax, wholeGroups(this.end + (this.end >>> 2)));
     const entries = new Uint32Array((capacity + 1) * entryWords);
     entries.set(this.#entries);
     this.#entries = entries;
@@ -336,70 +356,39 @@ export class BlockRows {
       this.planes[word] = plane;
     }
     this.#numbers.grow(capacity);
-    if (slotsFor(capacity) !== this.#index.length) this.#fillIndex();
+    const slots = slotsFor(capacity);
+    if (this.#building !== null) this.#build(this.#building, capacity);
+    if (slots === this.#index.length) return;
+    if (capacity <= filledAtOnceMax) this.#fillIndex();
+    else this.#beginIndex(slots);
   }
 
   #fillIndex(): void {
-    const slots = slotsFor(this.end);
-    const index = new Uint32Array(slots);
-    const shift = 32 - Math.log2(slots);
+    const index = this.#beginIndex(slotsFor(this.end));
+    this.#build(index, this.end);
+  }
+
+  #beginIndex(slots: number): Uint32Array {
+    this.#building = new Uint32Array(slots);
+    this.#buildingShift = 32 - Math.log2(slots);
+    this.#builtTo = 0;
+    return this.#building;
+  }
+
+  /** Enters the next blocks into the index that is being built, which replaces the other one after the last. */
+  #build(index: Uint32Array, numbersMax: number): void {
+    const to = Math.min(this.#builtTo + numbersMax, this.end);
     const entries = this.#entries;
-    for (let block = 0; block < this.end; block++) {
+    for (let block = this.#builtTo; block < to; block++) {
       const at = block * entryWords;
-      if (this.#numbers.has(block)) enter(index, shift, block, entries[at]!, entries[at + 1]!);
+      if (this.#numbers.has(block)) enter(index, this.#buildingShift, block, entries[at]!, entries[at + 1]!);
     }
+    this.#builtTo = to;
+    if (to < this.end) return;
     this.#index = index;
-    this.#shift = shift;
+    this.#shift = this.#buildingShift;
+    this.#building = null;
   }
-
-  #leaveIndex(block: number): void {
-    const index = this.#index;
-    const mask = index.length - 1;
-    let hole = homeOf(this.low(block), this.high(block), this.#shift);
-    while ((index[hole]! & numberMask) !== block || index[hole] === 0) hole = (hole + 1) & mask;
-    for (let next = (hole + 1) & mask; ; next = (next + 1) & mask) {
-      const slot = index[next]!;
-      if (slot === 0) break;
-      const number = slot & numberMask;
-      let distance = slot >>> numberBits;
-      if (distance === distanceMax) {
-        distance = ((next - homeOf(this.low(number), this.high(number), this.#shift)) & mask) + 1;
-      }
-      // The entry may move back into the hole if that is not before its home.
-      const back = (next - hole) & mask;
-      if (distance <= back) continue;
-      index[hole] = (Math.min(distance - back, distanceMax) << numberBits) | number;
-      hole = next;
-    }
-    index[hole] = 0;
-  }
-}
-
-function homeOf(low: number, high: number, shift: number): number {
-  return Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> shift;
-}
-
-function enter(index: Uint32Array, shift: number, block: number, low: number, high: number): void {
-  const mask = index.length - 1;
-  let at = homeOf(low, high, shift);
-  let distance = 1;
-  while (index[at] !== 0) {
-    at = (at + 1) & mask;
-    distance++;
-  }
-  index[at] = (Math.min(distance, distanceMax) << numberBits) | block;
-}
-
-/** To whole groups of numbers. */
-function roundUp(capacity: number): number {
-  return Math.ceil(capacity / groupSize) * groupSize;
-}
-
-/** A power of two: at most three quarters of the slots are taken. */
-function slotsFor(capacity: number): number {
-  let slots = 2 * capacityMin;
-  while (slots * 3 < capacity * 4) slots *= 2;
-  return slots;
 }
 
 function bitCount(word: number): number {

@@ -122,6 +122,29 @@ describe('block rows', () => {
     }
   });
 
+  it('stay right while a larger index is built: blocks come, go, and are cleared meanwhile', () => {
+    const rows = new BlockRows();
+    for (const worker of workers) rows.addWorker(worker);
+    const twin = new Twin();
+    for (let name = 1; name <= 6000; name++) {
+      const worker = workers[name % 3]!;
+      rows.hold(worker, name % 5 === 0 ? noBlock : rows.find(...keyOf(name - 1)), ...keyOf(name));
+      twin.hold(worker, name);
+      const gone = Math.imul(name, 7919) % name;
+      const block = rows.find(...keyOf(gone));
+      for (const one of workers) {
+        if (block !== noBlock && rows.drop(one, block)) expect(twin.drop(one, gone)).toBe(true);
+      }
+      if (name % 1000 === 0) {
+        rows.clear(workers[1]!);
+        twin.clear(workers[1]!);
+      }
+      if (name % 7 === 0 && rows.hasDead) rows.sweep(50);
+      if (name % 97 === 0) rows.assertConsistent();
+    }
+    compare(rows, twin);
+  });
+
   it('take constant memory while a chain moves on at a constant length', () => {
     const rows = new BlockRows();
     rows.addWorker(0);
