@@ -156,8 +156,7 @@ class RequestSpans implements RequestTrace {
       {
         kind: client,
         startTime: this.#toEpochMs + startMs,
-        attributes: {
-          ...this.#common(),
+        attributes: Object.assign(this.#common(), {
           // The engine's own name of it, behind an alias.
           'gen_ai.request.model': record.model,
           'server.address': hostname,
@@ -165,7 +164,7 @@ class RequestSpans implements RequestTrace {
           'kvoyant.worker': record.worker,
           'kvoyant.attempt': record.attempt,
           ...(record.continuedTokens !== null && { 'kvoyant.continued_tokens': record.continuedTokens }),
-        },
+        }),
       },
       this.#context,
     );
@@ -187,8 +186,7 @@ class RequestSpans implements RequestTrace {
     // It was not placed: the wait is all there is to see.
     if (this.#placing !== null) this.#queue(this.#placing);
     const { id, method, path, key } = this.#beginning;
-    this.#span.setAttributes({
-      ...this.#common(),
+    const ofRequest = {
       'http.request.method': method,
       'http.route': path,
       'http.response.status_code': status,
@@ -198,7 +196,8 @@ class RequestSpans implements RequestTrace {
       'kvoyant.request_id': id,
       ...(key !== null && { 'kvoyant.key': key }),
       ...(limit !== null && { 'kvoyant.limit': limit }),
-    });
+    };
+    this.#span.setAttributes(Object.assign(this.#common(), ofRequest));
     if (status >= 500) this.#span.setStatus({ code: statusError });
     this.#span.end(this.#toEpochMs + nowMs);
   }
@@ -265,12 +264,11 @@ class RequestSpans implements RequestTrace {
 
   #attemptEnded(span: Span, record: AttemptRecord): void {
     const { outcome, status, error } = record;
-    span.setAttributes({
-      ...(status !== null && { 'http.response.status_code': status }),
-      ...(outcome !== null && { 'kvoyant.outcome': outcome }),
-      ...usageOf(record),
-      ...(outcome === 'failed' && { 'error.type': status !== null && status >= 400 ? String(status) : '_OTHER' }),
-    });
+    const attributes = usageOf(record);
+    if (status !== null) attributes['http.response.status_code'] = status;
+    if (outcome !== null) attributes['kvoyant.outcome'] = outcome;
+    if (outcome === 'failed') attributes['error.type'] = status !== null && status >= 400 ? String(status) : '_OTHER';
+    span.setAttributes(attributes);
     if (outcome === 'failed') span.setStatus({ code: statusError, message: (error ?? '').slice(0, messageLengthMax) });
     span.end(this.#toEpochMs + performance.now());
   }
@@ -303,10 +301,10 @@ function asWhole(record: AttemptRecord): Told {
 }
 
 function usageOf({ usage, outputTokens, ttftMs }: Told): Attributes {
-  return {
-    ...(usage !== null && { 'gen_ai.usage.input_tokens': usage.promptTokens }),
-    ...(usage?.cachedTokens != null && { 'gen_ai.usage.cache_read.input_tokens': usage.cachedTokens }),
-    ...(outputTokens !== null && { 'gen_ai.usage.output_tokens': outputTokens }),
-    ...(ttftMs !== null && { 'gen_ai.response.time_to_first_chunk': ttftMs / 1000 }),
-  };
+  const attributes: Attributes = {};
+  if (usage !== null) attributes['gen_ai.usage.input_tokens'] = usage.promptTokens;
+  if (usage?.cachedTokens != null) attributes['gen_ai.usage.cache_read.input_tokens'] = usage.cachedTokens;
+  if (outputTokens !== null) attributes['gen_ai.usage.output_tokens'] = outputTokens;
+  if (ttftMs !== null) attributes['gen_ai.response.time_to_first_chunk'] = ttftMs / 1000;
+  return attributes;
 }
