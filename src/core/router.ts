@@ -356,7 +356,7 @@ export class Router {
   }
 
   counters(): RouterCounters {
-    return { ...this.#counters, ...this.#bookings.counters };
+    return Object.assign({}, this.#counters, this.#bookings.counters);
   }
 
   /** Recomputes every total from scratch, for tests. @throws Error naming the total that differs */

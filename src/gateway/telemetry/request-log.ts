@@ -34,10 +34,8 @@ export function requestLine(ended: EndedRequest, status: number, nowMs: number):
   };
   if (record === null) return line;
   // The text so far is part of the prompt of an engine that goes on with it.
-  const { decision, continuedTokens: continued } = record;
-  return {
-    ...line,
-    ...(record.route !== null && { servedModel: record.model, pool: record.pool, way: record.route.way }),
+  const { decision, continuedTokens: continued, model: servedModel, pool, route } = record;
+  return Object.assign(line, route === null ? null : { servedModel, pool, way: route.way }, {
     worker: record.worker,
     workerClientId: record.workerClientId,
     attempts: record.attempt,
@@ -52,7 +50,7 @@ export function requestLine(ended: EndedRequest, status: number, nowMs: number):
     choiceToFirstTokenMs: rounded(record.hindsight?.ttftMs ?? null),
     ttftMs: rounded(record.ttftMs),
     outcome: record.outcome,
-  };
+  });
 }
 
 function rounded(ms: number | null): number | null {
