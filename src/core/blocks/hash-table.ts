@@ -1,5 +1,7 @@
 // Hash table from 64-bit keys (two words) to a fixed number of 32-bit values, with open addressing in one typed array.
 
+import { spread } from './home.ts';
+
 /**
  * A slot is a low word, a high word and the values. `find` and `insert` return the offset of a slot's first word, valid
  * until the next `insert` or `remove`. Linear probing with backward shift leaves no tombstones, so constant churn needs
@@ -143,7 +145,7 @@ export class HashTable {
    * `insert` and `remove` have to pass. For random keys the size makes no difference.
    */
   #home(low: number, high: number): number {
-    const group = Math.imul((low >>> groupBits) ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> this.#shift;
+    const group = spread(low >>> groupBits, high) >>> this.#shift;
     return ((group << groupBits) | (low & groupMask)) * this.#stride;
   }
 

@@ -1,6 +1,8 @@
 // Hash index of blocks: from a sequence hash to the number of its block, in one typed array, by linear probing with
 // backward shift. The hashes themselves stand in the blocks' entries.
 
+import { spread } from '../blocks/home.ts';
+
 /** Words of an entry: sequence hash (low, high), the block last found behind it, number of holders. */
 export const entryWords = 4;
 const slotsMin = 128;
@@ -12,7 +14,7 @@ export const numberMask: number = (1 << numberBits) - 1;
 export const distanceMax: number = (1 << (32 - numberBits)) - 1;
 
 export function homeOf(low: number, high: number, shift: number): number {
-  return Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> shift;
+  return spread(low, high) >>> shift;
 }
 
 export function enter(index: Uint32Array, shift: number, block: number, low: number, high: number): void {

@@ -7,16 +7,12 @@ import { partsOf } from './event-parts.ts';
 import type { FeedListener } from './feed-listener.ts';
 import type { FeedMemory } from './feed-memory.ts';
 import type { FeedSequence } from './feed-sequence.ts';
-import { scrambleHandles } from './handle-scrambler.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 import type { PeerCopy } from './peer-copy.ts';
 
 /** Pause after an attempt without a copy; doubles each time. */
 const pauseMsMin = 1000;
 const pauseMsMax = 60_000;
-/** Blocks may be chosen to be slow to insert: a copy that takes more processor time than this for each is given up. */
-const blockUsMax = 50;
-const timedBlocksMin = 16_384;
 
 export interface AdoptionContext {
   readonly budget: IntakeBudget;
@@ -68,20 +64,12 @@ export class FeedAdoption {
 
   async #apply(copy: PeerCopy): Promise<boolean> {
     const { budget, signal, listener } = this.#context;
-    let blocks = 0;
-    let spentUs = 0;
     for await (const piece of copy.pieces()) {
       if (piece === null || signal.aborted) return false;
       for (const part of partsOf(piece)) {
         if (budget.spent) await budget.nextTurn();
         if (signal.aborted) return false;
-        const before = process.cpuUsage();
-        scrambleHandles(part);
         listener.event(part);
-        const { user, system } = process.cpuUsage(before);
-        spentUs += user + system;
-        blocks += part.hashes.length / 2;
-        if (blocks > timedBlocksMin && spentUs > blockUsMax * blocks) return false;
       }
     }
     return true;

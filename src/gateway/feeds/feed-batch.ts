@@ -9,7 +9,6 @@ import {
   type SkipReason,
 } from '../../wire/kv-events.ts';
 import { partBlocksMax, partsOf } from './event-parts.ts';
-import { scrambleHandles } from './handle-scrambler.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 
 /** Payload items checked between two looks at the clock: well under a millisecond. */
@@ -21,7 +20,6 @@ export interface BatchListener {
   readonly signal: AbortSignal;
   unreadable(): void;
   head(head: KvBatchHead): void;
-  /** Its hashes are scrambled. */
   event(event: KvEvent): void;
   skipped(reason: SkipReason): void;
 }
@@ -53,7 +51,6 @@ export async function readBatch(payload: Uint8Array, commons: BatchCommons, list
       // Each one discards what came before it, so the rest of the batch is skipped.
       if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
     } else {
-      scrambleHandles(event);
       if (isLong(event)) await applyInParts(event, commons, listener);
       else listener.event(event);
     }

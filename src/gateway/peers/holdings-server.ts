@@ -3,7 +3,6 @@
 import { randomUUID } from 'node:crypto';
 import type { HeldCopy } from '../../core/index.ts';
 import type { Worker } from '../engines/engine.ts';
-import { unscrambleHandles } from '../feeds/handle-scrambler.ts';
 import { type HoldingsQuestion, readQuestion, writeAnswer } from './holdings-format.ts';
 
 /** Copies held at a time, and their bytes together; more are refused, and the asker tries another replica. */
@@ -95,7 +94,6 @@ export class HoldingsServer {
     lent.piece += 1;
     lent.timer = this.#timer(id);
     const { hashes, sequence } = next;
-    unscrambleHandles(hashes);
     const words = new Uint32Array(2 * hashes.length);
     words.set(hashes);
     words.set(sequence, hashes.length);

@@ -4,7 +4,6 @@ import { announcedEndpoint, reachable, statedEndpoint } from '../../../src/gatew
 import { routingBlockSize } from '../../../src/gateway/feeds/feed-block-size.ts';
 import type { FeedStatus } from '../../../src/gateway/feeds/feed-status.ts';
 import { FeedWatch } from '../../../src/gateway/feeds/feed-watch.ts';
-import { HandleScrambler } from '../../../src/gateway/feeds/handle-scrambler.ts';
 import { IntakeBudget, turnMsMax } from '../../../src/gateway/feeds/intake-budget.ts';
 import { LogRate, logLineMsMin } from '../../../src/gateway/feeds/log-rate.ts';
 import { readSocketPlace } from '../../../src/gateway/feeds/socket-place.ts';
@@ -176,27 +175,6 @@ describe('WaitingBytes', () => {
     waiting.change(-1);
     waiting.change(-1);
     expect(woken).toEqual(['a']);
-  });
-});
-
-describe('HandleScrambler', () => {
-  it('never maps two hashes to one, and spreads chosen collisions', () => {
-    const scrambler = new HandleScrambler(Uint8Array.from({ length: 16 }, (_, i) => 17 * i + 3));
-    // All of these have the same slot in a table of the index.
-    const count = 4096;
-    const hashes = new Uint32Array(2 * count);
-    for (let i = 0; i < count; i++) {
-      hashes[2 * i] = Math.imul(i, 0x85ebca6b) ^ 0x1234;
-      hashes[2 * i + 1] = i;
-    }
-    const home = (i: number): number =>
-      Math.imul(hashes[2 * i]! ^ Math.imul(hashes[2 * i + 1]!, 0x85ebca6b), 0x9e3779b1) >>> 19;
-    const homes = (): number => new Set(Array.from({ length: count }, (_, i) => home(i))).size;
-    expect(homes()).toBe(1);
-    scrambler.scramble(hashes);
-    expect(homes()).toBeGreaterThan(count / 2);
-    const keys = new Set(Array.from({ length: count }, (_, i) => `${hashes[2 * i]} ${hashes[2 * i + 1]}`));
-    expect(keys.size).toBe(count);
   });
 });
 

@@ -5,7 +5,6 @@ import type { Worker } from '../../../src/gateway/engines/engine.ts';
 import { FeedAdoption } from '../../../src/gateway/feeds/feed-adoption.ts';
 import { FeedMemory } from '../../../src/gateway/feeds/feed-memory.ts';
 import { FeedSequence } from '../../../src/gateway/feeds/feed-sequence.ts';
-import { scrambleHandles } from '../../../src/gateway/feeds/handle-scrambler.ts';
 import { IntakeBudget } from '../../../src/gateway/feeds/intake-budget.ts';
 import { HoldingsClient } from '../../../src/gateway/peers/holdings-client.ts';
 import { readAnswer, readQuestion, writeAnswer, writeQuestion } from '../../../src/gateway/peers/holdings-format.ts';
@@ -32,9 +31,7 @@ function workerOf(router: Router, index: number, seq = 41, whole = true): Worker
   return { id: workerId, membership: { router, index }, feed, traits: { pageSize: blockSize } } as unknown as Worker;
 }
 
-/** Events of an engine as its feed passes them on. */
 function apply(router: Router, index: number, event: KvEvent): void {
-  scrambleHandles(event);
   router.applyKvEvent(index, event, 0);
 }
 
