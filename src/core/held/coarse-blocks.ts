@@ -140,13 +140,18 @@ export class CoarseBlocks {
   }
 
   /**
-   * `page` is now held or about to be dropped, and all pages above it are held. Reports the blocks that this completes
+   * `first` is now held or about to be dropped, and all pages above it are held. Reports the blocks that this completes
    * or breaks.
    */
-  #tell(page: number, what: keyof CoarseBlockSink): void {
-    if (this.#tree.endsBlock(page)) this.#tellOne(page, what);
-    for (let next = this.#tree.firstBelow(page); next !== noPage; next = this.#tree.nextBelow(next)) {
-      if (this.#tree.isHeld(next)) this.#tell(next, what);
+  #tell(first: number, what: keyof CoarseBlockSink): void {
+    const tree = this.#tree;
+    // Not by recursion: a block may have 65,536 pages, one below the other.
+    const waiting = [first];
+    for (let page = waiting.pop(); page !== undefined; page = waiting.pop()) {
+      if (tree.endsBlock(page)) this.#tellOne(page, what);
+      for (let next = tree.firstBelow(page); next !== noPage; next = tree.nextBelow(next)) {
+        if (tree.isHeld(next)) waiting.push(next);
+      }
     }
   }
 

@@ -158,3 +158,17 @@ describe('CoarseBlocks', () => {
     expect(subject.blocks.pageCount).toBe(0);
   });
 });
+
+it('tells of a block with very many pages, whose first one comes last', () => {
+  const pageCount = 16_384;
+  const subject = new Subject(1, pageCount);
+  const hashes = Uint32Array.from({ length: 2 * pageCount }, (_, i) => i + 1);
+  const tokens = Uint32Array.from({ length: pageCount }, (_, i) => i);
+  const block: BlocksStored = { ...pages([]), hashes, tokens };
+  const first: KvEvent = { kind: 'removed', hashes: hashes.subarray(0, 2) };
+  subject.apply(block);
+  subject.apply(first);
+  expect(subject.held.size).toBe(0);
+  subject.apply({ ...block, hashes: hashes.subarray(0, 2), tokens: tokens.subarray(0, 1) });
+  expect(subject.held.size).toBe(1);
+});
