@@ -1,5 +1,6 @@
 // How often a replica may tell what it has booked: at once after a calm, a few milliseconds apart in a burst, and
-// gathered under lasting load, where each message costs every replica system calls and a late one matters least.
+// gathered under lasting load, where each message costs every replica system calls and a late one matters least. A prompt
+// that may be new to all workers waits for no gap: until the others have heard of it, each of them computes it again.
 
 /** Least time between two messages. */
 export const gapMsMin = 4;
@@ -13,10 +14,10 @@ export class MessagePace {
   #room = closeMessagesMax;
   #sentMs = Number.NEGATIVE_INFINITY;
 
-  /** How long the next message must wait. 0: not at all */
-  waitMs(nowMs: number): number {
+  /** How long the next message must wait. 0: not at all. @param urgent waits only for room in the bucket */
+  waitMs(nowMs: number, urgent = false): number {
     const forRoomMs = (1 - this.#roomAt(nowMs)) * lastingGapMs;
-    return Math.max(0, this.#sentMs + gapMsMin - nowMs, forRoomMs);
+    return Math.max(0, urgent ? 0 : this.#sentMs + gapMsMin - nowMs, forRoomMs);
   }
 
   sent(nowMs: number): void {

@@ -4,6 +4,7 @@
 // what is booked.
 
 import { sampledBlocks } from '../core/blocks/sampled-chain.ts';
+import { newTokensMin } from '../core/choice/agreement.ts';
 import type { BookingRecord } from '../core/ledger/active-blocks.ts';
 import { type ActiveChain, RouterChains } from '../core/ledger/common-blocks.ts';
 import type { Router } from '../core/router.ts';
@@ -69,7 +70,7 @@ class PoolShare {
 }
 
 export class OwnShare {
-  /** Called synchronously at the first change since the last message. */
+  /** Called synchronously at the first change since the last message, and at the first urgent one. */
   onChange: () => void = () => undefined;
   /** Prompts and workers that were not told for want of room. */
   unsent = 0;
@@ -81,6 +82,7 @@ export class OwnShare {
   readonly #writer = new ByteWriter();
   readonly #load: MutableTotals = { ...noLoad };
   #isChanged = false;
+  #isUrgent = false;
   /** The table that the others have, or should have. */
   #table: Table = { version: 0, pools: [], workers: [] };
   /** Pool and index of each worker of the table. */
@@ -120,6 +122,11 @@ export class OwnShare {
 
   get isChanged(): boolean {
     return this.#isChanged;
+  }
+
+  /** Since the last message a prompt was sent of which much is to be computed. */
+  get isUrgent(): boolean {
+    return this.#isUrgent;
   }
 
   /** Running requests of this replica on all workers of the table. */
@@ -169,6 +176,7 @@ export class OwnShare {
       for (const number of pool.untold) this.#writeAdded(pool, number);
     }
     this.#isChanged = false;
+    this.#isUrgent = false;
     for (const pool of this.#pools) pool.clear();
     return writer.take();
   }
@@ -216,6 +224,9 @@ export class OwnShare {
     const chain = pool.router.shared.common.add(pool.chains, worker, samples);
     pool.prompts.set(order, { worker, hashes, samples, chain, isTold: false, isComputed: false });
     pool.untold.push(order);
+    if (record.uncachedTokens < newTokensMin || this.#isUrgent) return;
+    this.#isUrgent = true;
+    this.onChange();
   }
 
   #computed(pool: PoolShare, { worker, order }: BookingRecord): void {

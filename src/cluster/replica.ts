@@ -76,7 +76,7 @@ export interface ReplicaView {
 }
 
 export class Replica {
-  /** Called once, synchronously, when `flush` has something to send. */
+  /** Called synchronously when `flush` has something to send, and again when it becomes urgent. */
   onDue: () => void = () => undefined;
   readonly #options: ReplicaOptions;
   readonly #own: OwnShare;
@@ -120,6 +120,11 @@ export class Replica {
       shared.ownScale = 1;
       shared.routersHeard = 1;
     }
+  }
+
+  /** What `flush` has to send should wait for no gap (see message-pace.ts). */
+  get isUrgent(): boolean {
+    return this.#own.isUrgent;
   }
 
   /** Messages about what has changed since the last call, in order. Empty: nothing has. */

@@ -92,7 +92,8 @@ export class RouterNetwork {
     const { router } = event;
     if (event.kind === 'router-flush') {
       this.#isWaiting[router] = false;
-      this.#tell(router, nowNs);
+      // What was urgent has been told already.
+      if (this.#due[router]) this.#tell(router, nowNs);
       return;
     }
     this.#restart(router, nowNs);
@@ -104,12 +105,14 @@ export class RouterNetwork {
   /** The end of a turn of every router's loop: sends what was booked and released, or waits until it may be sent. */
   flush(nowNs: number): void {
     for (const [at, due] of this.#due.entries()) {
-      if (!due || this.#isWaiting[at]) continue;
-      const waitMs = this.#spec.paced ? this.#paces[at]!.waitMs(nowNs / 1e6) : 0;
+      const { isUrgent } = this.#replicas[at]!;
+      if (!due || (this.#isWaiting[at] && !isUrgent)) continue;
+      const waitMs = this.#spec.paced ? this.#paces[at]!.waitMs(nowNs / 1e6, isUrgent) : 0;
       if (waitMs === 0) {
         this.#tell(at, nowNs);
         continue;
       }
+      if (this.#isWaiting[at]) continue;
       this.#isWaiting[at] = true;
       this.#schedule(nowNs + Math.ceil(waitMs * 1e6), { kind: 'router-flush', router: at });
     }

@@ -5,13 +5,13 @@ import { expect, it } from 'vitest';
 import { closeMessagesMax, gapMsMin, lastingGapMs, MessagePace } from '../../src/cluster/message-pace.ts';
 
 /** Times of the messages of changes at these times, each told as soon as it may be. */
-function toldAt(changesMs: readonly number[]): number[] {
+function toldAt(changesMs: readonly number[], urgent = false): number[] {
   const pace = new MessagePace();
   const told: number[] = [];
   for (const changeMs of changesMs) {
     // The message that is still to come has this change too.
     if (told.length > 0 && changeMs <= told.at(-1)!) continue;
-    const atMs = changeMs + pace.waitMs(changeMs);
+    const atMs = changeMs + pace.waitMs(changeMs, urgent);
     pace.sent(atMs);
     told.push(atMs);
   }
@@ -45,6 +45,13 @@ it('never sends more than the bucket holds and gains, nor two closer together th
     }),
     { numRuns: 50 },
   );
+});
+
+it('tells urgent changes at once while there is room, which they take like others', () => {
+  const changesMs = Array.from({ length: 200 }, (_, i) => i / 2 + 1);
+  const told = toldAt(changesMs, true);
+  expect(told.slice(0, closeMessagesMax)).toEqual(changesMs.slice(0, closeMessagesMax));
+  expect(told.length).toBeLessThanOrEqual(closeMessagesMax + 1 + 100 / lastingGapMs);
 });
 
 it('tells the first change after a calm at once, and every 20 ms while changes never end', () => {

@@ -69,6 +69,21 @@ describe('two replicas', () => {
     });
   });
 
+  it('ask to be heard again when a prompt may be new to all workers, once a message', () => {
+    const router = routerOf();
+    const replica = replicaOf('one', router);
+    const due: boolean[] = [];
+    replica.onDue = () => due.push(replica.isUrgent);
+    router.route(requestOf(7, 4), 1);
+    router.route(requestOf(8, 16), 1);
+    router.route(requestOf(9, 16), 1);
+    expect(due).toEqual([false, true]);
+    replica.flush(1);
+    expect(replica.isUrgent).toBe(false);
+    router.route(requestOf(6, 16), 2);
+    expect(due).toEqual([false, true, false, true]);
+  });
+
   it('forget one that is silent for three gauges', () => {
     const [a, b] = [routerOf(), routerOf()];
     const [one, two] = [replicaOf('one', a), replicaOf('two', b)];

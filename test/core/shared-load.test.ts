@@ -135,8 +135,8 @@ describe('load of other routers', () => {
     // Two routers have 12 blocks in common, and a block of their own each.
     expect(router.load(0)).toMatchObject({ othersBlocks: 14, commonBlocks: 12 });
     const { decision } = route([...tokens, 1, 2, 3]);
-    expect(decision.candidates()[0]).toMatchObject({ activeBlocks: 14, othersBlocks: 14 });
-    expect(decision.candidates()[1]).toMatchObject({ activeBlocks: 0, othersBlocks: 0 });
+    expect(decision.candidates()[0]).toMatchObject({ activeBlocks: 14, othersBlocks: 14, newBlocks: 1 });
+    expect(decision.candidates()[1]).toMatchObject({ activeBlocks: 0, othersBlocks: 0, newBlocks: 13 });
     for (const prompt of prompts) {
       router.shared.ended(prompt);
       router.shared.change(0, told, noLoad, 1);

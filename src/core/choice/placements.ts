@@ -171,7 +171,9 @@ export class Placements {
     const active = this.#activeRuns.fill(0, 0, workerCount);
     const overlaps = this.#overlaps.fill(0, 0, workerCount);
     for (const hashes of prompt.hashes) this.#ledger.addLeadingRuns(hashes, active);
-    // Both runs begin at the first block, so the longer one contains the other.
+    // All runs begin at the first block, so the longest one contains the others.
+    const { common } = this.#ledger;
+    if (!common.isEmpty) for (const hashes of prompt.hashes) common.raiseLeadingRuns(hashes, active);
     if (this.#planned) for (const hashes of prompt.hashes) this.#planned.runs.raiseLeadingRuns(hashes, active);
     if (!this.#counted.overlap || prompt.recomputed) return;
     if (this.#counted.promised) {

@@ -7,8 +7,8 @@
 // difference, so that the sum is then too high, and never below what one router alone has told.
 
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
-import { chainOf, sampledCounts } from '../blocks/sampled-chain.ts';
-import type { WorkerIndex } from '../types.ts';
+import { chainOf, SampledQuery, sampledCounts } from '../blocks/sampled-chain.ts';
+import type { BlockHashes, WorkerIndex } from '../types.ts';
 import type { WorkerTable } from './worker-table.ts';
 
 /** The chains of one router. */
@@ -28,6 +28,7 @@ export interface ActiveChain {
 export class CommonBlocks {
   readonly #workers: WorkerTable;
   readonly #all = new PrefixRuns(sampledCounts);
+  readonly #query = new SampledQuery();
 
   constructor(workers: WorkerTable) {
     this.#workers = workers;
@@ -53,6 +54,12 @@ export class CommonBlocks {
   remove({ router, worker, own, any }: ActiveChain): void {
     if (own === null || any === null) return;
     this.#workers.commonBlocks[worker]! -= router.runs.remove(own, worker) - this.#all.remove(any, worker);
+  }
+
+  /** Raises `out[w]` to the number of leading prompt blocks that known requests on w contain, rounded down. */
+  raiseLeadingRuns(hashes: BlockHashes, out: Int32Array): void {
+    // The first sample is the first block.
+    if (this.#all.hasStart(hashes)) this.#all.raiseLeadingRuns(this.#query.of(hashes), out);
   }
 
   assertConsistent(): void {

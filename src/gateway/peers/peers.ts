@@ -62,6 +62,8 @@ export class Peers implements LinkListener {
   #workers: ReadonlyMap<string, Placed> | null = null;
   #ticker: NodeJS.Timeout | undefined;
   readonly #pace = new MessagePace();
+  /** Until changes may be told. */
+  #waiting: NodeJS.Timeout | undefined;
   #limitsDueMs = 0;
   readonly #unread = { pins: 0, limits: 0 };
   readonly #failureRate = new LogRate(() => performance.now());
@@ -243,13 +245,15 @@ export class Peers implements LinkListener {
 
   /** At the end of this turn of the event loop, or when the pace allows. */
   #flushSoon(): void {
-    const waitMs = this.#pace.waitMs(performance.now());
+    const waitMs = this.#pace.waitMs(performance.now(), this.#replica.isUrgent);
+    clearTimeout(this.#waiting);
     if (waitMs === 0) setImmediate(this.#flush);
-    else setTimeout(this.#flush, waitMs);
+    else this.#waiting = setTimeout(this.#flush, waitMs);
   }
 
   readonly #flush = (): void => {
     const nowMs = performance.now();
+    clearTimeout(this.#waiting);
     this.#guard(() => {
       const messages = this.#replica.flush(nowMs);
       if (messages.length > 0) this.#pace.sent(nowMs);

@@ -87,6 +87,16 @@ describe('common blocks', () => {
           common.assertConsistent();
           for (let w = 0; w < workers; w++) expect(table.commonBlocks[w]).toBe(naiveCommon(live, w));
         }
+        const out = new Int32Array(workers);
+        const query = [1, ...Array.from({ length: 20 }, () => 9)];
+        common.raiseLeadingRuns(hash(query), out);
+        for (let w = 0; w < workers; w++) {
+          const known = new Set(live.filter((one) => one.worker === w).flatMap(({ tokens }) => prefixesOf(tokens)));
+          const sampled = sampledCounts.filter(
+            (count) => count <= query.length && known.has(query.slice(0, count).join()),
+          );
+          expect(out[w]).toBe(sampled.at(-1) ?? 0);
+        }
         for (const { chain } of live) common.remove(chain);
         expect(common.isEmpty).toBe(true);
         expect([...table.commonBlocks.subarray(0, workers)]).toEqual([0, 0]);
