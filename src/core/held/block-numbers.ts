@@ -1,6 +1,8 @@
 // Gives numbers to blocks so that the blocks of a chain get numbers in a row, also when a chain comes in pieces.
 
 export const noBlock = -1;
+/** In place of the block before: none, and others will come behind. */
+export const newChain = -2;
 
 const groupBits = 5;
 export const groupSize: number = 1 << groupBits;
@@ -58,12 +60,12 @@ export class BlockNumbers {
 
   /**
    * The number behind `before` if it is free, otherwise the first of an empty group.
-   * @param before a number, or `noBlock`
+   * @param before a number, `noBlock` or `newChain`
    * @returns `noBlock` if there is neither
    */
   takeInRow(before: number): number {
     const next = before + 1;
-    if (before !== noBlock && next < this.#capacity && !this.has(next)) return this.#take(next);
+    if (before >= 0 && next < this.#capacity && !this.has(next)) return this.#take(next);
     const empty = this.#empty;
     while (empty.length > 0) {
       const group = empty.pop()!;
@@ -73,13 +75,15 @@ export class BlockNumbers {
     return noBlock;
   }
 
-  /** Any free number of a group that others use. There must be a free number, and no empty group. O(1) amortized */
+  /** A free number of a group that others use. @returns `noBlock` if there is none. O(1) amortized */
   takeAny(): number {
     const partial = this.#partial;
     for (;;) {
+      if (partial.length === 0) return noBlock;
       const group = partial.at(-1)!;
-      const free = ~this.#taken[group]!;
-      if (free !== 0) return this.#take((group << groupBits) + 31 - Math.clz32(free & -free));
+      const taken = this.#taken[group]!;
+      const free = ~taken;
+      if (free !== 0 && taken !== 0) return this.#take((group << groupBits) + 31 - Math.clz32(free & -free));
       partial.pop();
       this.#flags[group]! &= ~inPartial;
     }

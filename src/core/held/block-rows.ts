@@ -8,6 +8,7 @@
 // "dead" ones: they are found, but no worker has them. `sweep` takes their numbers back, some at a time.
 
 import { assert } from '../assert.ts';
+import { bitCount } from './bit-count.ts';
 import {
   distanceMax,
   enter,
@@ -19,7 +20,7 @@ import {
   slotsFor,
   slotsIn,
 } from './block-index.ts';
-import { BlockNumbers, noBlock, wholeGroups } from './block-numbers.ts';
+import { BlockNumbers, newChain, noBlock, wholeGroups } from './block-numbers.ts';
 
 const behindOffset = 2;
 const holdersOffset = 3;
@@ -129,10 +130,7 @@ export class BlockRows {
     }
   }
 
-  /**
-   * Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), so that the processor has them in its
-   * cache. These reads depend on nothing, so their cache misses overlap.
-   */
+  /** Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), see `HashTable.touch`. */
   touch(keys: Uint32Array, from: number, to: number): void {
     const index = this.#index;
     let read = 0;
@@ -140,9 +138,10 @@ export class BlockRows {
     this.touched = read;
   }
 
-  /** Like `find`, for a block that probably comes behind `before` in a chain. @param before in use, or `noBlock` */
+  /** Like `find`, for a block that probably comes behind `before` in a chain. @param before in use, or negative */
   findBehind(before: number, low: number, high: number): number {
     // The next number first: where it is right, the processor need not wait for the entry to know where to read on.
+    if (before < 0) return this.find(low, high);
     return this.#is(before + 1, low, high) ? before + 1 : this.#findElsewhere(before, low, high);
   }
 
@@ -173,7 +172,7 @@ export class BlockRows {
 
   /**
    * The worker holds the block (see `added`), which probably comes behind `before` in a chain.
-   * @param before in use, or `noBlock`
+   * @param before in use, `newChain`, or `noBlock` if it is not known whether others follow
    * @returns the block's number, `noBlock` if there are `blocksMax` others. O(1) expected
    */
   hold(worker: number, before: number, low: number, high: number): number {
@@ -293,9 +292,8 @@ export class BlockRows {
   }
 
   #findElsewhere(before: number, low: number, high: number): number {
-    if (before === noBlock) return this.find(low, high);
     const behind = this.#entries[before * entryWords + behindOffset]!;
-    if (this.#is(behind, low, high)) return behind;
+    if (behind !== before + 1 && this.#is(behind, low, high)) return behind;
     const found = this.find(low, high);
     if (found !== noBlock) this.#entries[before * entryWords + behindOffset] = found;
     return found;
@@ -315,7 +313,7 @@ export class BlockRows {
     entries[at + 1] = high;
     entries[at + behindOffset] = block + 1;
     entries[at + holdersOffset] = 0;
-    if (before !== noBlock) entries[before * entryWords + behindOffset] = block;
+    if (before >= 0) entries[before * entryWords + behindOffset] = block;
     enter(this.#index, this.#shift, block, low, high);
     if (this.#building !== null) {
       if (block < this.#builtTo) enter(this.#building, this.#buildingShift, block, low, high);
@@ -326,11 +324,14 @@ export class BlockRows {
 
   /** Grows while an eighth of the numbers is free, so that there are empty groups for chains to come. */
   #take(before: number): number {
-    const number = this.#numbers.takeInRow(before);
+    const numbers = this.#numbers;
+    const number = before === noBlock ? numbers.takeAny() : numbers.takeInRow(before);
     if (number !== noBlock) return number;
-    if (this.size * 8 < this.end * 7 || this.end === BlockRows.blocksMax) return this.#numbers.takeAny();
+    const fits = this.size * 8 < this.end * 7 || this.end === BlockRows.blocksMax;
+    const other = before === noBlock ? numbers.takeInRow(newChain) : fits ? numbers.takeAny() : noBlock;
+    if (other !== noBlock) return other;
     this.#grow();
-    return this.#numbers.takeInRow(before);
+    return numbers.takeInRow(before);
   }
 
   #remove(block: number): void {
@@ -389,10 +390,4 @@ export class BlockRows {
     this.#shift = this.#buildingShift;
     this.#building = null;
   }
-}
-
-function bitCount(word: number): number {
-  let bits = word - ((word >>> 1) & 0x55555555);
-  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

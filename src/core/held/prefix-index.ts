@@ -8,7 +8,7 @@
 import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
-import { noBlock } from './block-numbers.ts';
+import { newChain, noBlock } from './block-numbers.ts';
 import { BlockRows } from './block-rows.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 import { HeldCopy } from './held-copy.ts';
@@ -248,7 +248,7 @@ export class PrefixIndex {
   #stored(worker: WorkerIndex, event: BlocksStored): KvEventOutcome {
     const blockCount = event.hashes.length / 2;
     const { hashes: handles, parent } = event;
-    let block = parent ? this.#blockOf(worker, parent) : noBlock;
+    let block = parent ? this.#blockOf(worker, parent) : blockCount > 1 ? newChain : noBlock;
     const sequence = event.sequence ?? this.#sequenceOfStored(event, block);
     if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
     const full = sequence.length / 2;
@@ -297,7 +297,8 @@ export class PrefixIndex {
   #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
     const handles = event.hashes;
     const holdings = this.#of(worker);
-    if (handles.length > 2 && !holdings.handlesAreHashes) holdings.handles.touch(handles, 0, handles.length);
+    if (handles.length > 2)
+      (holdings.handlesAreHashes ? this.#rows : holdings.handles).touch(handles, 0, handles.length);
     let applied = 0;
     let block = noBlock;
     for (let i = 0; i < handles.length; i += 2) {

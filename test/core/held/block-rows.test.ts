@@ -2,15 +2,21 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BlockNumbers, groupSize, noBlock } from '../../../src/core/held/block-numbers.ts';
+import { homeOf } from '../../../src/core/held/block-index.ts';
+import { BlockNumbers, groupSize, newChain, noBlock } from '../../../src/core/held/block-numbers.ts';
 import { BlockRows } from '../../../src/core/held/block-rows.ts';
 
 const workers = [0, 1, 33];
 
-/** Keys of even names all have the same home in the index, at every size, so that they lie far from it. */
+/** Lows by high, for keys whose homes lie close together in an index of any size. */
+const crowded = Array.from({ length: 2000 }, (_, high) => {
+  for (let low = 0; ; low++) if (homeOf(low, high, 22) < 4) return low;
+});
+
+/** Keys of even names lie far from their homes, since all these are at the beginning of the index. */
 function keyOf(name: number): [low: number, high: number] {
-  if (name % 2 === 1) return [name, Math.imul(name, 0x9e3779b1) >>> 0];
-  return [(77 ^ Math.imul(name, 0x85ebca6b)) >>> 0, name];
+  if (name % 2 === 1 || name >= crowded.length) return [name, Math.imul(name, 0x9e3779b1) >>> 0];
+  return [crowded[name]!, name];
 }
 
 class Twin {
@@ -68,7 +74,7 @@ describe('block rows', () => {
           if (kind === 'clear' || kind === 'sweep') names.length = 0;
           // Dead blocks are found as well, but nobody holds them.
           const isHeld = (block: number): boolean => block !== noBlock && rows.holders(block) > 0;
-          let last = noBlock;
+          let last = linked ? newChain : noBlock;
           for (const name of names) {
             const key = keyOf(name);
             if (kind === 'hold') {
@@ -107,7 +113,7 @@ describe('block rows', () => {
     for (let i = 0; i < 2000; i++) rows.hold(0, i - 1, i, 7);
     for (let i = 0; i < 2000; i++) rows.drop(0, rows.find(i, 7));
     const chains = 20;
-    const last = new Array<number>(chains).fill(noBlock);
+    const last = new Array<number>(chains).fill(newChain);
     const sequence = (chain: number): Uint32Array => Uint32Array.from({ length: 64 }, (_, i) => chain * 1000 + i);
     for (let from = 0; from < 32; from += 4) {
       for (let chain = 0; chain < chains; chain++) {
@@ -168,9 +174,12 @@ describe('block numbers', () => {
         const numbers = new BlockNumbers();
         numbers.grow(groups * groupSize);
         const taken = new Set<number>();
-        const isEmpty = (group: number): boolean =>
-          Array.from({ length: groupSize }, (_, i) => group * groupSize + i).every((number) => !taken.has(number));
-        const empty = (): boolean => Array.from({ length: groups }, (_, group) => group).some(isEmpty);
+        const groupsOf = (): number[] => Array.from({ length: groups }, (_, group) => group);
+        const numbersOf = (group: number): number[] =>
+          Array.from({ length: groupSize }, (_, i) => group * groupSize + i);
+        const isEmpty = (group: number): boolean => numbersOf(group).every((number) => !taken.has(number));
+        const isFull = (group: number): boolean => numbersOf(group).every((number) => taken.has(number));
+        const empty = (): boolean => groupsOf().some(isEmpty);
         for (const [kind, pick] of steps) {
           const chosen = [...taken][pick % Math.max(1, taken.size)] ?? noBlock;
           if (kind === 'free') {
@@ -188,8 +197,10 @@ describe('block numbers', () => {
             expect(taken.has(number)).toBe(false);
             taken.add(number);
           } else {
-            if (empty() || taken.size === groups * groupSize) continue;
+            const hasPartial = groupsOf().some((group) => !isEmpty(group) && !isFull(group));
             const number = numbers.takeAny();
+            expect(number !== noBlock).toBe(hasPartial);
+            if (number === noBlock) continue;
             expect(taken.has(number)).toBe(false);
             expect(number).toBeLessThan(groups * groupSize);
             taken.add(number);
