@@ -1,14 +1,17 @@
-import { describe, expect, it } from 'vitest';
+import { describe, type ExpectStatic, it, type TestContext } from 'vitest';
 import type { Gateway } from '../../src/gateway/index.ts';
 import { type FakeEngine, openStream, replyWhole, sendToken, streamTokens } from './fake-engine.ts';
 import { atRest, chatBody, eventually, getJson, Harness, post } from './harness.ts';
 
-/** These tests mostly wait, so they run concurrently, each with its own harness. */
-function inHarness(test: (harness: Harness) => Promise<void>): () => Promise<void> {
-  return async () => {
+/**
+ * These tests mostly wait, so they run concurrently, each with its own harness. Each has its own `expect` as well, since
+ * the common one forgets at the start of a test that another one has asserted.
+ */
+function inHarness(test: (harness: Harness, expect: ExpectStatic) => Promise<void>) {
+  return async ({ expect }: TestContext): Promise<void> => {
     const harness = new Harness();
     try {
-      await test(harness);
+      await test(harness, expect);
     } finally {
       await harness.end();
     }
@@ -42,7 +45,7 @@ async function freeze(gateway: Gateway, frozen: FakeEngine): Promise<Promise<str
 describe.concurrent('a frozen engine', () => {
   it(
     'that leaves its probe unanswered is out: requests without a token move, the others get an error event',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [frozen, sound] = await harness.engines(2);
       const workers = [frozen!.url, sound!.url];
       const gateway = await harness.gateway({ workers, policy: 'round-robin' });
@@ -62,7 +65,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'returns after a probe, and gets its share at once',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [frozen, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [frozen!.url, sound!.url], policy: 'round-robin' });
       const dead = new Set<() => void>();
@@ -81,7 +84,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'that answers /health keeps its streams, gets no new requests, and loses requests without a token to others',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [stalled, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [stalled!.url, sound!.url], policy: 'round-robin' });
       const wake: (() => void)[] = [];
@@ -121,7 +124,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'that answers /health is awaited if there is no other, before the first token and after it',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const engine = await harness.engine();
       const gateway = await harness.gateway({ workers: [engine.url] });
       engine.behaviour = async (request) => {
@@ -148,7 +151,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'is awaited if the others would take longer',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [stalled, busy] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [stalled!.url, busy!.url], policy: 'round-robin' });
       const answers: (() => void)[] = [];
@@ -176,7 +179,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'that sends again is used again at once',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [slow, sound] = await harness.engines(2);
       const gateway = await harness.gateway({ workers: [slow!.url, sound!.url], policy: 'round-robin' });
       let wake = (): void => undefined;
@@ -198,7 +201,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'ends requests in one piece too once it misses its probes',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const [frozen, sound] = await harness.engines(2);
       frozen!.health = () => undefined;
       frozen!.behaviour = () => undefined;
@@ -212,7 +215,7 @@ describe.concurrent('a frozen engine', () => {
 
   it(
     'as the only engine leads to 504',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const frozen = await harness.engine();
       frozen.health = () => undefined;
       frozen.behaviour = () => undefined;
@@ -227,7 +230,7 @@ describe.concurrent('a frozen engine', () => {
 describe.concurrent('an engine that is silent for a good reason', () => {
   it(
     'stays in use: a prefill of 100,000 tokens',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const engine = await harness.engine();
       engine.behaviour = async (request) => {
         await new Promise((resolve) => setTimeout(resolve, 5500));
@@ -250,7 +253,7 @@ describe.concurrent('an engine that is silent for a good reason', () => {
 
   it(
     'stays in use: its client does not read',
-    inHarness(async (harness) => {
+    inHarness(async (harness, expect) => {
       const engine = await harness.engine();
       engine.behaviour = async (request) => {
         openStream(request);
