@@ -42,7 +42,7 @@ export interface Added {
   readonly at: number;
   readonly number: number;
   readonly blockSize: number;
-  /** `sequence` has only some of the blocks (see core/held/others-promises). */
+  /** `sequence` has only some of the blocks (see core/blocks/sampled-chain). */
   readonly sampled: boolean;
   readonly sequence: Uint32Array;
 }

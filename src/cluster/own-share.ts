@@ -23,7 +23,7 @@ import {
 } from './limits.ts';
 import type { MessageHead, Table, Total, WorkerName } from './message.ts';
 
-/** How much of a prompt's blocks is told: all, some (see others-promises), or nothing. */
+/** How much of a prompt's blocks is told: all, some (see core/blocks/sampled-chain), or nothing. */
 export type ChainForm = 'whole' | 'sampled' | 'off';
 
 type MutableTotals = { -readonly [Key in keyof LoadTotals]: number };

@@ -1,6 +1,7 @@
 // Cuts an event of very many blocks into parts, so that other work can run between them.
 
 import type { BlocksRemoved, BlocksStored } from '../../core/index.ts';
+import type { IntakeBudget } from './intake-budget.ts';
 
 /** Blocks of a part: well under a millisecond. */
 export const partBlocksMax = 1024;
@@ -15,6 +16,23 @@ export function* partsOf<E extends BlocksStored | BlocksRemoved>(event: E, block
     const to = Math.min(from + blocksMax, blocks);
     const hashes = event.hashes.subarray(2 * from, 2 * to);
     yield event.kind === 'stored' ? { ...event, hashes, ...storedPart(event, from, to) } : { ...event, hashes };
+  }
+}
+
+/**
+ * Applies an event part by part, within the budget of each turn; ends early at the signal.
+ * @param event must not change meanwhile
+ */
+export async function applyInParts(
+  event: BlocksStored | BlocksRemoved,
+  budget: IntakeBudget,
+  signal: AbortSignal,
+  apply: (part: BlocksStored | BlocksRemoved) => void,
+): Promise<void> {
+  for (const part of partsOf(event)) {
+    if (budget.spent) await budget.nextTurn();
+    if (signal.aborted) return;
+    apply(part);
   }
 }
 

@@ -3,7 +3,7 @@
 // Live batches wait meanwhile, so those after the copy's last one follow without a gap, and those before it are known
 // by their numbers. Fingerprints of the latest batches show whether both mean the same publisher.
 
-import { partsOf } from './event-parts.ts';
+import { applyInParts } from './event-parts.ts';
 import type { FeedListener } from './feed-listener.ts';
 import type { FeedMemory } from './feed-memory.ts';
 import type { FeedSequence } from './feed-sequence.ts';
@@ -66,11 +66,8 @@ export class FeedAdoption {
     const { budget, signal, listener } = this.#context;
     for await (const piece of copy.pieces()) {
       if (piece === null || signal.aborted) return false;
-      for (const part of partsOf(piece)) {
-        if (budget.spent) await budget.nextTurn();
-        if (signal.aborted) return false;
-        listener.event(part);
-      }
+      await applyInParts(piece, budget, signal, (part) => listener.event(part));
+      if (signal.aborted) return false;
     }
     return true;
   }

@@ -8,7 +8,7 @@ import {
   ownCopy,
   type SkipReason,
 } from '../../wire/kv-events.ts';
-import { partBlocksMax, partsOf } from './event-parts.ts';
+import { applyInParts, partBlocksMax } from './event-parts.ts';
 import type { IntakeBudget } from './intake-budget.ts';
 
 /** Payload items checked between two looks at the clock: well under a millisecond. */
@@ -51,8 +51,10 @@ export async function readBatch(payload: Uint8Array, commons: BatchCommons, list
       // Each one discards what came before it, so the rest of the batch is skipped.
       if (event === 'malformed' && ++malformed >= malformedEventsMax) return;
     } else {
-      if (isLong(event)) await applyInParts(event, commons, listener);
-      else listener.event(event);
+      if (isLong(event)) {
+        // Other feeds use the decoder between two parts.
+        await applyInParts(ownCopy(event) as Blocks, budget, listener.signal, (part) => listener.event(part));
+      } else listener.event(event);
     }
     if (budget.spent) await budget.nextTurn();
   }
@@ -62,13 +64,4 @@ type Blocks = BlocksStored | BlocksRemoved;
 
 function isLong(event: KvEvent): event is Blocks {
   return event.kind !== 'cleared' && event.hashes.length > 2 * partBlocksMax;
-}
-
-async function applyInParts(event: Blocks, { budget }: BatchCommons, listener: BatchListener): Promise<void> {
-  // Other feeds use the decoder between two parts.
-  for (const part of partsOf(ownCopy(event) as Blocks)) {
-    if (listener.signal.aborted) return;
-    listener.event(part);
-    if (budget.spent) await budget.nextTurn();
-  }
 }
