@@ -15,7 +15,7 @@ function countsUpTo(end: number): number[] {
 }
 
 /** How many samples a chain of `count` blocks has. O(log count) */
-export function sampleCount(count: number): number {
+function sampleCount(count: number): number {
   let low = 0;
   let high = sampledCounts.length;
   while (low < high) {
@@ -29,13 +29,13 @@ export function sampleCount(count: number): number {
 export const samplesMax: number = sampledCounts.length;
 
 /** Words that the samples of any chain take. */
-export const sampledWordsMax: number = 2 * samplesMax;
+const sampledWordsMax = 2 * samplesMax;
 
 /**
  * The sampled hashes of a chain, two words each. O(log count)
  * @param out at least `sampledWordsMax` words @returns the number of samples
  */
-export function sampleInto({ sequence, count }: BlockHashes, out: Uint32Array): number {
+function sampleInto({ sequence, count }: BlockHashes, out: Uint32Array): number {
   const samples = sampleCount(count);
   for (let i = 0; i < samples; i++) {
     const block = sampledCounts[i]! - 1;
