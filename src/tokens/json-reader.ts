@@ -14,6 +14,8 @@ export interface JsonOptions {
    * function says so. It gets the number of containers around the list, and each object's current member.
    */
   readonly tokenLists?: boolean | ((depth: number, names: readonly string[]) => boolean);
+  /** False: the text is known to have no control characters, so that strings are not searched for them. Default true. */
+  readonly hasControls?: boolean;
 }
 
 /** A member of the outermost object: its value and the position of its text. */
@@ -57,6 +59,7 @@ const literals: readonly (readonly [string, Json])[] = [
 export class JsonReader {
   readonly #text: string;
   readonly #options: JsonOptions;
+  readonly #hasControls: boolean;
   readonly #containers: Container[] = [];
   readonly #names: string[] = [];
   readonly #members = new Map<string, JsonMember>();
@@ -77,6 +80,7 @@ export class JsonReader {
   constructor(text: string, options: JsonOptions = {}) {
     this.#text = text;
     this.#options = options;
+    this.#hasControls = options.hasControls ?? true;
   }
 
   /** The document, once `read` has returned true. */
@@ -246,7 +250,8 @@ export class JsonReader {
         throw new JsonError(`the string at position ${from} is not valid`);
       }
     }
-    if (control.test(plain)) throw new JsonError(`the string at position ${from} holds a control character`);
+    if (this.#hasControls && control.test(plain))
+      throw new JsonError(`the string at position ${from} holds a control character`);
     return plain;
   }
 

@@ -77,14 +77,17 @@ describe('a value', () => {
         } catch {
           takes = false;
         }
-        let took = true;
-        try {
-          parseInSteps(text, units, { tokenLists: true });
-        } catch (error) {
-          expect(error).toBeInstanceOf(JsonError);
-          took = false;
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a JSON string may not hold
+        for (const hasControls of [true, /[\u0000-\u001f]/.test(text)]) {
+          let took = true;
+          try {
+            parseInSteps(text, units, { tokenLists: true, hasControls });
+          } catch (error) {
+            expect(error).toBeInstanceOf(JsonError);
+            took = false;
+          }
+          expect([text, hasControls, took]).toEqual([text, hasControls, takes]);
         }
-        expect([text, took]).toEqual([text, takes]);
       }),
       { numRuns: 3000 },
     );

@@ -19,11 +19,14 @@ const quoteBytes = 10;
 /**
  * Reserves memory for a body's parsed value. To be called before parsing.
  * @param lease grows by the estimate; null if the request is not counted
+ * @returns whether it holds control characters, which may stand between values, but not in strings
  * @throws LimitReached 413 or 503 if it does not fit
  */
-export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): void {
+export function makeRoomForJson(json: Uint8Array, lease: BodyLease | null): boolean {
   const bytes = parsedBytes(json);
+  const hasControls = counts[controlsAt] !== 0;
   lease?.growTo(lease.bytes + bytes);
+  return hasControls;
 }
 
 /** As `makeRoomForJson`, for a large body. @param turn settles in a later turn of the event loop */
@@ -92,8 +95,11 @@ const countsAt = 4096;
 const pieceAt = countsAt + 64;
 /** Texts are counted in pieces that fit the processor's first caches. */
 const pieceBytesMax = 131_072;
-/** `[` and `{`, commas, quotes, bytes beyond ASCII, and those of them that continue a character. */
-const counts = new Uint32Array(memory.buffer, countsAt, 5);
+/** `[` and `{`, commas, quotes, bytes beyond ASCII, those of them that continue a character, and control characters. */
+const counts = new Uint32Array(memory.buffer, countsAt, 6);
+const controlsAt = 5;
+/** Is not counted. */
+const space = 0x20;
 const piece = new Uint8Array(memory.buffer, pieceAt, pieceBytesMax);
 
 /** Counts into `counts`. */
@@ -103,8 +109,7 @@ function weigh(json: Uint8Array): void {
     const bytes = json.length - at <= pieceBytesMax && at === 0 ? json : json.subarray(at, at + pieceBytesMax);
     piece.set(bytes);
     const length = (bytes.length + 15) & ~15;
-    // Zeros are not counted.
-    piece.fill(0, bytes.length, length);
+    piece.fill(space, bytes.length, length);
     weighPiece(pieceAt, length, countsAt);
   }
 }

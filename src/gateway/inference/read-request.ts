@@ -38,9 +38,9 @@ export async function readRequest(
   if (turn !== null) await turn;
   if (exchange.gone) return null;
   if (body.length > readHereBytesMax) return readByThread(context, exchange, api, body);
-  makeRoomForJson(body, exchange.lease);
+  const hasControls = makeRoomForJson(body, exchange.lease);
   const later = async (): Promise<void> => intakeSlices.take() ?? undefined;
-  const requested = readInferenceRequest(api, body, later, continuesAnywhere(config));
+  const requested = readInferenceRequest(api, body, later, continuesAnywhere(config), hasControls);
   const request = requested instanceof Promise ? await requested : requested;
   if (exchange.gone) return null;
   const rights = rightsOf(exchange.key, config.host);

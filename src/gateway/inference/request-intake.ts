@@ -63,6 +63,7 @@ const completionTokensDefault = 16;
 /**
  * @param turn settles in a later turn of the event loop; called between two parts of a large body
  * @param continues whether another engine may go on with a stream
+ * @param hasControls false: the body has no control characters
  * @returns the request itself for bodies of usual size
  * @throws RequestError 400 that names the field, directly or as a rejection
  */
@@ -71,8 +72,9 @@ export function readInferenceRequest(
   body: Buffer,
   turn: () => Promise<void>,
   continues = false,
+  hasControls = true,
 ): InferenceRequest | Promise<InferenceRequest> {
-  const fields = new RequestFields(body, { tokenLists: api === 'completions' });
+  const fields = new RequestFields(body, { tokenLists: api === 'completions', hasControls });
   if (body.length > inlineBytesMax) return readInTurns(api, fields, turn, continues);
   fields.read(Number.POSITIVE_INFINITY);
   return readFields(api, fields, continues);

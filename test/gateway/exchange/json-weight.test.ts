@@ -3,7 +3,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BodyBudget } from '../../../src/gateway/exchange/body-budget.ts';
-import { jsonItemsMax, makeRoomInTurns, parsedBytes } from '../../../src/gateway/exchange/json-weight.ts';
+import {
+  jsonItemsMax,
+  makeRoomForJson,
+  makeRoomInTurns,
+  parsedBytes,
+} from '../../../src/gateway/exchange/json-weight.ts';
 import { kernelBase64 } from '../../../src/gateway/exchange/json-weight-kernel.generated.ts';
 import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
 
@@ -18,20 +23,31 @@ function naiveWeight(json: Uint8Array): number {
 describe('parsedBytes', () => {
   it('equals the count byte by byte, for any bytes', () => {
     const bytes = fc
-      .array(fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('[]{},:";Kk語é'))))
+      .array(fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('[]{},:";Kk語é\u001f '))))
       .map((all) => Uint8Array.from(all));
     fc.assert(
       fc.property(bytes, (json) => {
         expect(parsedBytes(json)).toBe(naiveWeight(json));
+        expect(makeRoomForJson(json, null)).toBe(json.some((byte) => byte < 0x20));
       }),
       { numRuns: 2000, seed: 1 },
     );
   });
 
   it('equals it for bodies of several pieces', () => {
-    for (const length of [131_071, 131_072, 131_073, 400_000]) {
+    for (const length of [4079, 4080, 4081, 131_071, 131_072, 131_073, 400_000]) {
       const json = Buffer.from('{"text":["é,語","[]"]}'.repeat(Math.ceil(length / 20))).subarray(0, length);
       expect(parsedBytes(json)).toBe(naiveWeight(json));
+    }
+  });
+
+  it('counts up to what a byte holds in every lane, and beyond', () => {
+    for (const length of [16 * 255, 16 * 256, 131_072, 131_088]) {
+      for (const byte of [...Buffer.from('[,"'), 0x00, 0x80, 0xff]) {
+        const json = Buffer.alloc(length, byte);
+        expect(parsedBytes(json)).toBe(naiveWeight(json));
+        expect(makeRoomForJson(json, null)).toBe(byte === 0);
+      }
     }
   });
 
