@@ -69,7 +69,7 @@ export function openingUsage(data: string): unknown {
 }
 
 function readResponsesEvent(event: Members): EventReading {
-  const type = String(event['type']);
+  const type = typeof event['type'] === 'string' ? event['type'] : '';
   const response = membersOf(event['response']);
   const responseId = readId(response?.['id']);
   switch (type) {

@@ -8,6 +8,12 @@ export interface CompletionChunk {
   readonly error?: { readonly message?: unknown; readonly code?: unknown } | string | null;
 }
 
+/** What an error of an engine says. Its parts may be of any type: an object may not even turn into a text. */
+export function errorText(error: NonNullable<CompletionChunk['error']>): string {
+  const message: unknown = typeof error === 'object' ? error.message : error;
+  return typeof message === 'object' && message !== null ? 'the engine reported an error' : String(message);
+}
+
 export interface CompletionChoice {
   readonly index?: unknown;
   readonly finish_reason?: unknown;
@@ -41,6 +47,21 @@ export function carriesToken(choice: CompletionChoice, started: boolean): boolea
     if (!opensMessage) return true;
   }
   return false;
+}
+
+/** The text of a choice, whatever it is. */
+export function textOf(api: 'chat' | 'completions', { delta, text }: CompletionChoice): unknown {
+  return api === 'chat' ? delta?.content : text;
+}
+
+export function isTokenId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0;
+}
+
+/** Engines send null, an empty text or an empty list for what a choice does not have. */
+export function isFilled(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  return value !== undefined && value !== null && value !== '';
 }
 
 export interface Usage {

@@ -6,7 +6,11 @@ import {
   type CompletionChoice,
   type CompletionChunk,
   carriesToken,
+  errorText,
+  isFilled,
+  isTokenId,
   readUsage,
+  textOf,
   type Usage,
 } from './completion-chunk.ts';
 import { type AnswerNames, continuedEvent, namesOf } from './continued-event.ts';
@@ -270,7 +274,7 @@ export class StreamSplice {
     if (error !== null) {
       const code = typeof error === 'object' ? error.code : null;
       if (!this.#continues && typeof code === 'number' && code < 500) return event;
-      this.#fault = new Error(typeof error === 'object' ? String(error.message) : String(error));
+      this.#fault = new Error(errorText(error));
       this.#toldError = true;
       return null;
     }
@@ -335,9 +339,14 @@ export class StreamSplice {
     if (fresh === '') return true;
     this.#lastCharacter = fresh.slice(-1);
     const { length } = fresh.trimEnd();
-    this.#spaceAtEnd = (length === 0 ? this.#spaceAtEnd : '') + fresh.slice(length);
+    this.#spaceAtEnd = length > 0 ? fresh.slice(length) : this.#moreSpace(fresh);
     this.#keepText(Buffer.from(JSON.stringify(fresh).slice(1, -1)));
     return true;
+  }
+
+  /** White space that follows white space. Beyond `spaceMax` its length no longer matters. */
+  #moreSpace(fresh: string): string {
+    return this.#spaceAtEnd.length > spaceMax ? this.#spaceAtEnd : this.#spaceAtEnd + fresh;
   }
 
   /** Characters at the beginning of a text that repeat the white space before it. */
@@ -361,6 +370,10 @@ export class StreamSplice {
   }
 
   #keepIds(ids: readonly unknown[]): void {
+    if (!ids.every(isTokenId)) {
+      this.#forget('character');
+      return;
+    }
     try {
       this.#hold?.take(ids.length * bytesPerId);
     } catch {
@@ -368,17 +381,8 @@ export class StreamSplice {
       return;
     }
     this.#ids ??= [];
-    for (const id of ids) this.#ids.push(Number(id));
+    for (const id of ids) this.#ids.push(id);
   }
-}
-
-function textOf(api: 'chat' | 'completions', { delta, text }: CompletionChoice): unknown {
-  return api === 'chat' ? delta?.content : text;
-}
-
-function isFilled(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0;
-  return value !== undefined && value !== null && value !== '';
 }
 
 function parseChunk(data: string): CompletionChunk | null {

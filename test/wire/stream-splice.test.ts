@@ -222,6 +222,8 @@ describe('streams of several engines', () => {
     const any = fc.oneof(
       fc.jsonValue({ maxDepth: 2 }),
       fc.constantFrom('', ' ', 'x', 0, 1.5, null, [], ['a'], [[]], {}, { content: 'x' }, { role: ['a'] }),
+      // Neither of them turns into a text or a number.
+      fc.constantFrom({ toString: 1 }, [{ toString: 1 }], { message: { toString: 1 } }),
     );
     const some = <T extends string>(names: readonly T[], one: fc.Arbitrary<unknown>): fc.Arbitrary<object> =>
       fc.record(Object.fromEntries(names.map((name) => [name, one])), { requiredKeys: [] });
@@ -234,7 +236,7 @@ describe('streams of several engines', () => {
     );
     const usage = fc.oneof(any, some(['prompt_tokens', 'completion_tokens', 'prompt_tokens_details'], any));
     const chunk = fc
-      .tuple(some(['id', 'created', 'model'], any), fc.oneof(any, fc.array(choice, { maxLength: 2 })), usage)
+      .tuple(some(['id', 'created', 'model', 'error'], any), fc.oneof(any, fc.array(choice, { maxLength: 2 })), usage)
       .map(([names, choices, told]) => ({ ...names, choices, usage: told }));
     const property = fc.property(fc.constantFrom<Api>('chat', 'completions'), fc.array(chunk), (api, chunks) => {
       const splice = new StreamSplice({ api, bytesMax });
@@ -245,7 +247,34 @@ describe('streams of several engines', () => {
       }
       expect(() => textOf(splice)).not.toThrow();
     });
-    fc.assert(property, { numRuns: 500, examples: [['chat', [{ choices: [{ delta: ['a'] }], usage: null }]]] });
+    const odd = { toString: 1 };
+    const examples: [Api, object[]][] = [
+      ['chat', [{ choices: [{ delta: ['a'] }], usage: null }]],
+      ['chat', [{ error: { message: odd } }]],
+      ['completions', [{ choices: [{ text: 'a', token_ids: [odd] }] }]],
+    ];
+    fc.assert(property, { numRuns: 500, examples: examples as never });
+  });
+
+  it('go on with token ids only if they are some', () => {
+    for (const ids of [[1.5], [-1], ['7'], [null], [[7]]]) {
+      const splice = new StreamSplice({ api: 'completions', bytesMax });
+      const told = { choices: [{ index: 0, text: 'a', token_ids: ids }] };
+      splice.push(Buffer.from(`data: ${JSON.stringify(told)}\n\n`));
+      expect([splice.unfit, splice.ids]).toEqual(['character', null]);
+    }
+  });
+
+  it('keep no more white space at the end than an engine repeats', () => {
+    const event = (content: string): Buffer =>
+      Buffer.from(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+    const splice = new StreamSplice({ api: 'chat', bytesMax });
+    for (let i = 0; i < 256; i++) splice.push(event(' '));
+    expect(splice.spaceAtEnd).toBe(' '.repeat(256));
+    for (let i = 0; i < 3; i++) splice.push(event('\n'));
+    expect([splice.spaceAtEnd, textOf(splice)]).toEqual(['', `${' '.repeat(256)}\n\n\n`]);
+    splice.push(event('a \n'));
+    expect(splice.spaceAtEnd).toBe(' \n');
   });
 
   it('pass as they come once they exceed a limit', () => {

@@ -3,7 +3,7 @@
 import { announcedEndpoint, type FeedAddress, reachable } from '../feeds/feed-address.ts';
 import { readSocketPlace } from '../feeds/socket-place.ts';
 import { feedTextLengthMax, ranksMax } from './engine-limits.ts';
-import { quoted, type Remarks } from './remarks.ts';
+import { plainText, quoted, type Remarks } from './remarks.ts';
 
 export interface FeedSource extends FeedAddress {
   readonly rank: number;
@@ -45,7 +45,7 @@ function readAnnouncement(rank: number, announced: AnnouncedSource, host: string
   const { enable_kv_cache_events: enabled, publisher, endpoint, replay_endpoint: replay, topic } = announced;
   if (enabled === false) return { kind: 'off', rank };
   if ((publisher ?? 'zmq') !== 'zmq')
-    return { kind: 'other-publisher', rank, publisher: String(publisher).slice(0, feedTextLengthMax) };
+    return { kind: 'other-publisher', rank, publisher: plainText(publisher).slice(0, feedTextLengthMax) };
   const address = isText(endpoint) ? announcedEndpoint(endpoint, host) : null;
   if (address === null || !isEndpoint(address.endpoint, address.mode)) {
     if (endpoint !== undefined && endpoint !== null)

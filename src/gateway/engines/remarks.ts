@@ -16,9 +16,15 @@ export class Remarks {
   }
 }
 
-/** An engine's text, shortened and quoted for display. */
+/** An engine's text, shortened and quoted for display. Objects have none: some can't even be turned into one. */
 export function quoted(value: unknown): string {
-  return JSON.stringify(shortened(shown(String(value)), 64));
+  return JSON.stringify(shortened(shown(plainText(value)), 64));
+}
+
+/** A value of an engine's JSON as text. */
+export function plainText(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? '[...]' : '{...}';
 }
 
 /** An engine's text without the characters that a terminal obeys. */

@@ -4,6 +4,7 @@ import type { MemoryHold } from '../../wire/byte-collector.ts';
 import {
   type CompletionChunk,
   carriesToken,
+  errorText,
   readUsage,
   type Usage,
   type UsageReading,
@@ -140,7 +141,7 @@ export class StreamObserver {
 
   #chunk(chunk: CompletionChunk): void {
     if (chunk.error !== undefined && chunk.error !== null) {
-      this.#error = typeof chunk.error === 'object' ? String(chunk.error.message) : String(chunk.error);
+      this.#error = errorText(chunk.error);
       const code = typeof chunk.error === 'object' ? chunk.error.code : null;
       this.#errorStatus = typeof code === 'number' ? code : null;
     }

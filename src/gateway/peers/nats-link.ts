@@ -20,6 +20,12 @@ const pingMs = 1000;
 const pingsMax = 2;
 const retryMsMin = 50;
 const retryMsMax = 500;
+/** A connection that ends sooner was not of use. */
+const steadyMs = 5000;
+/** Such connections in a row after which the log says so, instead of telling of each. */
+const shortLivedToldMin = 3;
+/** The pause before a connection that is likely to end at once. */
+const shortLivedRetryMsMax = 5000;
 /** After the server has refused us: this is rarely cured by asking again. */
 const refusedRetryMs = 15_000;
 const closeMsMax = 500;
@@ -47,6 +53,10 @@ export class NatsLink implements PeerLink {
   #reason: string | null = null;
   #retryMs = retryMsMin;
   #timer: NodeJS.Timeout | undefined;
+  /** Until the connection has proved to be steady. */
+  #proving: NodeJS.Timeout | undefined;
+  /** Connections in a row that have not proved to be steady, the present one included. */
+  #shortLived = 0;
   #told: string | null = null;
   #connections = 0;
   #messagesIn = 0;
@@ -128,6 +138,7 @@ export class NatsLink implements PeerLink {
     this.#state = 'closed';
     this.#connection = null;
     clearTimeout(this.#timer);
+    clearTimeout(this.#proving);
     this.#inbound.clear();
     if (connection === null) return;
     const late = new Promise<void>((resolve) => {
@@ -138,10 +149,11 @@ export class NatsLink implements PeerLink {
   }
 
   async #connect(): Promise<void> {
+    let connection: NatsConnection;
     try {
       // Loaded only here: a gateway without replicas does not pay for it.
       const nats = await import('@nats-io/transport-node');
-      const connection = await nats.connect({
+      connection = await nats.connect({
         ...(await accessOptions(nats, this.#options.access)),
         name: `kvoyant ${this.#options.cluster} ${this.#options.replica}`,
         inboxPrefix: `${this.#prefix}.answer.${this.#options.replica}`,
@@ -154,9 +166,16 @@ export class NatsLink implements PeerLink {
         pingInterval: pingMs,
         maxPingOut: pingsMax,
       });
-      this.#connected(connection);
     } catch (error) {
       this.#failed(error);
+      return;
+    }
+    try {
+      this.#connected(connection);
+    } catch (error) {
+      // It has ended already.
+      this.#lost(connection, error);
+      await connection.close().catch(() => undefined);
     }
   }
 
@@ -170,16 +189,28 @@ export class NatsLink implements PeerLink {
     this.#connections += 1;
     this.#state = 'connected';
     this.#reason = null;
-    this.#told = null;
     this.#unconfirmedBytes = 0;
     this.#isConfirming = false;
     this.#retryMs = retryMsMin;
+    this.#shortLived += 1;
+    this.#proving = setTimeout(() => this.#proved(connection), steadyMs).unref();
     void this.#follow(connection);
     for (const channel of channels) this.#subscribe(connection, `${this.#prefix}.${channel}`, channel);
     this.#subscribe(connection, `${this.#prefix}.ask.${this.#options.replica}`, null);
+    if (this.#shortLived < shortLivedToldMin) this.#tellConnected(connection);
+    this.#listener!.connected();
+  }
+
+  #tellConnected(connection: NatsConnection): void {
+    this.#told = null;
     const { cluster } = this.#options;
     this.#options.log.info({ server: connection.getServer(), cluster }, 'connected to NATS: sharing with replicas');
-    this.#listener!.connected();
+  }
+
+  #proved(connection: NatsConnection): void {
+    const toldOtherwise = this.#shortLived >= shortLivedToldMin;
+    this.#shortLived = 0;
+    if (toldOtherwise) this.#tellConnected(connection);
   }
 
   #subscribe(connection: NatsConnection, subject: string, channel: PeerChannel | null): void {
@@ -253,6 +284,7 @@ export class NatsLink implements PeerLink {
   #lost(connection: NatsConnection, error: unknown): void {
     if (connection !== this.#connection) return;
     this.#connection = null;
+    clearTimeout(this.#proving);
     this.#inbound.clear();
     this.#listener!.disconnected();
     this.#failed(error ?? new Error('the connection was closed'));
@@ -264,13 +296,17 @@ export class NatsLink implements PeerLink {
     const isRefused = name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError';
     this.#state = isRefused ? 'refused' : 'connecting';
     this.#reason = isRefused ? `NATS refuses the credentials: ${message}` : message;
-    this.#tell(
-      isRefused
-        ? 'NATS refuses the credentials: serving goes on without the other replicas'
-        : 'no connection to NATS: serving goes on without the other replicas',
-    );
-    const retryMs = isRefused ? refusedRetryMs : this.#retryMs;
+    const isShortLived = this.#shortLived >= shortLivedToldMin;
+    const what = isRefused
+      ? 'NATS refuses the credentials'
+      : isShortLived
+        ? 'each connection to NATS ends at once'
+        : 'no connection to NATS';
+    this.#tell(`${what}: serving goes on without the other replicas`);
+    const pauseMs = isShortLived ? Math.min(retryMsMin * 2 ** this.#shortLived, shortLivedRetryMsMax) : 0;
+    const retryMs = isRefused ? refusedRetryMs : Math.max(pauseMs, this.#retryMs);
     this.#retryMs = Math.min(2 * this.#retryMs, retryMsMax);
+    clearTimeout(this.#timer);
     // Replicas that lost the same server must not come back in one moment.
     this.#timer = setTimeout(() => void this.#connect(), retryMs * (0.75 + this.#random.below(512) / 1024));
     this.#timer.unref();

@@ -114,12 +114,14 @@ export class Peers implements LinkListener {
   }
 
   connected(): void {
-    this.#replica.setConnected(true, performance.now());
-    this.#guard(() => this.#tick());
+    this.#guard(() => {
+      this.#replica.setConnected(true, performance.now());
+      this.#tick();
+    });
   }
 
   disconnected(): void {
-    this.#replica.setConnected(false, performance.now());
+    this.#guard(() => this.#replica.setConnected(false, performance.now()));
   }
 
   message(channel: PeerChannel, bytes: Uint8Array): void {

@@ -78,6 +78,11 @@ describe('a stream of the responses API', () => {
     });
   });
 
+  it('may have events whose type is no text', () => {
+    const odd = [{ toString: 1 }, [{ toString: 1 }], null, 7].map((type) => `data: ${JSON.stringify({ type })}\n\n`);
+    expect(observeText('responses', odd.join('')).calls).toEqual([]);
+  });
+
   it('whose last event is too long to be read counts as complete', () => {
     const long = { type: 'response.completed', response: { output: 'x'.repeat(1_200_000), usage: responseUsage } };
     const { observer } = observeText('responses', responses.slice(0, 6).map(named).join('') + named(long));

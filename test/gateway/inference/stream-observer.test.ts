@@ -109,6 +109,13 @@ describe('StreamObserver', () => {
     expect(observe([events({ error: { message: 'boom' } })]).observer.error).toBe('boom');
   });
 
+  it('takes an error whose message is no text', () => {
+    for (const message of [{ toString: 1 }, [{ toString: 1 }], null, undefined, 7]) {
+      expect(observe([events({ error: { message } })]).observer.error).not.toBeNull();
+    }
+    expect(observe([events({ error: [{ toString: 1 }] })]).observer.error).not.toBeNull();
+  });
+
   it('distinguishes a complete answer from a cut one', () => {
     expect(observe([events(role, delta({ content: 'a' }))]).observer.complete).toBe(false);
     expect(observe([events(role, delta({ content: 'a' }, 'stop'))]).observer.complete).toBe(true);

@@ -223,3 +223,28 @@ describe('a server that reads nothing', () => {
     await new Promise((resolve) => fake.close(resolve));
   });
 });
+
+describe('a server that ends each connection at once', () => {
+  it('is dialled less and less often, and the log says so once', async () => {
+    let dialled = 0;
+    const fake: Server = createServer((socket) => {
+      dialled += 1;
+      socket.on('error', () => undefined);
+      socket.write('INFO {"server_id":"x","version":"2.9.10","proto":1,"max_payload":1048576,"headers":true}\r\n');
+      socket.once('data', () => socket.end('PONG\r\n'));
+    });
+    await new Promise<void>((resolve) => fake.listen(0, '127.0.0.1', resolve));
+    const { port } = fake.address() as { port: number };
+    const logged: string[] = [];
+    const one = link(`nats://127.0.0.1:${port}`, 'a', {}, 'test', logged);
+    one.open(listener());
+    const toldOnce = (): boolean => logged.some((line) => line.includes('each connection to NATS ends at once'));
+    await eventually(toldOnce, 10_000);
+    const lines = logged.length;
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    // At the pace of before it would be 40.
+    expect(dialled).toBeLessThan(12);
+    expect(logged).toHaveLength(lines);
+    await new Promise((resolve) => fake.close(resolve));
+  });
+});
