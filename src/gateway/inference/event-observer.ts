@@ -19,6 +19,7 @@ export class EventObserver {
   #errorStatus: number | null = null;
   #responseId: string | null = null;
   #ended: boolean;
+  #over = false;
   /** The latest event was too long to be read. It may be the last one, with the whole answer. */
   #unread = false;
 
@@ -54,6 +55,11 @@ export class EventObserver {
     return this.#ended || this.#unread;
   }
 
+  /** Nothing follows. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   get begun(): boolean {
     return this.#begun;
   }
@@ -77,6 +83,7 @@ export class EventObserver {
     if (this.#dialect === 'messages' && this.#opening === null && !this.#begun) this.#opening = openingUsage(data);
     const { tokens, ends, usage, error, errorStatus, responseId } = readEvent(this.#dialect, data, this.#opening);
     this.#responseId ??= responseId;
+    this.#over ||= ends;
     this.#ended ||= ends;
     if (error !== null) {
       this.#error = error;

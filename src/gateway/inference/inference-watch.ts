@@ -83,6 +83,10 @@ export class InferenceWatch implements RelayWatch {
     return this.#verdict();
   }
 
+  get over(): boolean {
+    return this.#observer?.over === true;
+  }
+
   end(): Error | null {
     if (this.#observer === null || this.#observer.complete || this.#observer.error !== null) return null;
     return new Error('the stream ended before the answer was complete');

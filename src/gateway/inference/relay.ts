@@ -26,6 +26,8 @@ export interface RelayWatch {
   head(status: number, form: AnswerForm): Verdict;
   /** The verdict matters only while the answer is held, except for `break-off`. */
   data(chunk: Buffer, call: Call): Verdict;
+  /** The engine has sent the end of its answer. Absent: it can't be told. */
+  readonly over?: boolean;
   /** @returns why the answer is incomplete although the response ended normally, or null */
   end(): Error | null;
   /** Whether another engine is likely to be faster, given that this one has sent nothing for `silenceMs`. */
@@ -48,6 +50,9 @@ export interface RelayTarget {
 
 /** An engine that resets the connection sooner was probably dying when it got the request. */
 const quickDeathMs = 100;
+
+/** Time for an engine to end its response after the end of its answer; then it is ended for it. */
+export const lingerMsMax = 1000;
 
 class GivenUp extends Error {
   override readonly name = 'GivenUp';
@@ -95,6 +100,8 @@ class Relay implements UpstreamHandler, Call {
   #bodyBegan = false;
   #fresh = false;
   #dispatchedMs = 0;
+  /** Runs once the answer is over. */
+  #lingering: NodeJS.Timeout | null = null;
   /**
    * The engine's `heardCount` when it got the request; null if the engine was idle, so nothing was expected from it.
    */
@@ -156,6 +163,7 @@ class Relay implements UpstreamHandler, Call {
     this.#bodyBegan = true;
     try {
       this.#data(chunk);
+      if (this.#watch.over === true) this.#linger();
     } catch (error) {
       this.#refuse(error);
     }
@@ -213,6 +221,14 @@ class Relay implements UpstreamHandler, Call {
     }
     const more = this.#answer.hold(chunk);
     this.#obey(verdict.kind === 'hold' && !more ? pass : verdict);
+  }
+
+  #linger(): void {
+    if (this.#settled || this.#lingering !== null) return;
+    this.#lingering = setTimeout(() => {
+      this.onResponseEnd();
+      this.#controller?.abort(givenUp);
+    }, lingerMsMax);
   }
 
   #end(): void {
@@ -330,6 +346,7 @@ class Relay implements UpstreamHandler, Call {
 
   #settle(outcome: RelayOutcome): void {
     this.#settled = true;
+    if (this.#lingering !== null) clearTimeout(this.#lingering);
     this.#target.engine.calls.close(this);
     try {
       this.#watch.settled(outcome);

@@ -6,7 +6,7 @@ import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../engines/upstream-handler.ts';
 import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import { formOf } from './client-answer.ts';
-import type { RelayWatch } from './relay.ts';
+import { lingerMsMax, type RelayWatch } from './relay.ts';
 
 class Ended extends Error {
   override readonly name = 'Ended';
@@ -28,6 +28,8 @@ export class ShadowCall implements UpstreamHandler, Call {
   #settled = false;
   #status = 0;
   #sentMs = 0;
+  /** Runs once the answer is over. */
+  #lingering: NodeJS.Timeout | null = null;
 
   constructor(engine: Engine, watch: RelayWatch, form: 'stream' | 'whole') {
     this.#engine = engine;
@@ -73,6 +75,7 @@ export class ShadowCall implements UpstreamHandler, Call {
       this.#engine.calls.heard();
       const verdict = this.#watch.data(bytes, this);
       if (verdict.kind === 'break-off') this.breakOff(verdict.error);
+      else if (this.#watch.over === true) this.#linger();
     });
   }
 
@@ -100,6 +103,13 @@ export class ShadowCall implements UpstreamHandler, Call {
     // A shadow stays where it was placed.
   }
 
+  #linger(): void {
+    this.#lingering ??= setTimeout(() => {
+      this.onResponseEnd();
+      this.#controller?.abort(ended);
+    }, lingerMsMax);
+  }
+
   #fail(failure: AttemptFailure, error: Error): void {
     const status = this.#status;
     if (status === 0) this.#settle({ kind: 'unanswered', failure, error, innocent: true });
@@ -108,6 +118,7 @@ export class ShadowCall implements UpstreamHandler, Call {
 
   #settle(outcome: RelayOutcome): void {
     this.#settled = true;
+    if (this.#lingering !== null) clearTimeout(this.#lingering);
     this.#engine.calls.close(this);
     this.#watch.settled(outcome);
     this.#resolve(outcome);

@@ -86,6 +86,11 @@ export class StreamObserver {
     return this.#done || this.#finished;
   }
 
+  /** Nothing follows. */
+  get over(): boolean {
+    return this.#done;
+  }
+
   /** Some choice has its first token. */
   get begun(): boolean {
     return this.#begun;
