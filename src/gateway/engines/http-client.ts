@@ -82,7 +82,7 @@ export class HttpClient {
       handler.onResponseError(call, error as Error);
       return;
     }
-    const connection = (fresh ? undefined : this.#idle.pop()) ?? this.#connect(fresh);
+    const connection = (fresh ? null : this.#rested()) ?? this.#connect(fresh);
     call.connection = connection;
     handler.onRequestStart(call);
     connection.send(call, head, request);
@@ -105,6 +105,15 @@ export class HttpClient {
     this.#closed = true;
     if (this.#sweep !== null) clearInterval(this.#sweep);
     for (const connection of [...this.#all]) connection.fail(new ConnectionEnded());
+  }
+
+  /** The connection that rests shortest. Null: the engine may be about to close each of them, or there is none. */
+  #rested(): HttpConnection | null {
+    const connection = this.#idle.at(-1);
+    // The sweep comes late when the event loop is busy.
+    if (connection === undefined || connection.idleUntilMs <= performance.now()) return null;
+    this.#idle.pop();
+    return connection;
   }
 
   #connect(fresh: boolean): HttpConnection {
