@@ -67,7 +67,7 @@ const mischief: readonly ((request: FakeRequest, random: Random) => unknown)[] =
 async function sendOne(gateway: Gateway, random: Random): Promise<'answered' | 'broken' | 'aborted'> {
   const abort = new AbortController();
   // Every request ends: an unanswered one is given up by then.
-  const timer = setTimeout(() => abort.abort(), random.below(2) === 0 ? 1500 : random.below(60));
+  const timer = setTimeout(() => abort.abort(), random.below(2) === 0 ? 5000 : random.below(60));
   const tokens = Array.from({ length: 1 + random.below(200) }, () => random.below(4));
   const group = random.below(5);
   try {
@@ -116,7 +116,7 @@ describe('after random behaviour of engines and clients', () => {
         gateway.router('fake')!.assertConsistent();
       }
       const ended = await Promise.all(outcomes);
-      expect(ended.filter((outcome) => outcome === 'answered').length).toBeGreaterThan(requestCount / 8);
+      expect(ended.filter((outcome) => outcome === 'answered').length).toBeGreaterThan(requestCount / 16);
       expect(ended).toContain('aborted');
       await atRest(gateway);
       const { routed, stale } = gateway.router('fake')!.counters();

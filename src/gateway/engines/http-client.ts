@@ -18,8 +18,8 @@ export interface HttpClientOptions {
   readonly connectMsMax: number;
   /** Idle connections are closed after this time, or earlier if the engine says so. */
   readonly idleMsMax: number;
-  /** Called with the error of a connection that had received at least one byte. */
-  onUsedConnectionError(error: Error): void;
+  /** Called with the error of a connection that had received at least one byte, and its rest before the request. */
+  onUsedConnectionError(error: Error, restedMs: number): void;
 }
 
 /** The connection ended before the answer did. */
@@ -184,6 +184,9 @@ class HttpConnection implements AnswerSink {
   #call: HttpCall | null = null;
   /** The current read completed an answer. */
   #isAnswered = false;
+  #restsSinceMs = 0;
+  /** How long it had rested when it got its request. */
+  #restedMs = 0;
   #connectTimer: NodeJS.Timeout | null;
 
   constructor(client: HttpClient, fresh: boolean) {
@@ -210,6 +213,7 @@ class HttpConnection implements AnswerSink {
     // The handler may have aborted it in `onRequestStart`.
     if (call.connection !== this) return;
     this.#call = call;
+    this.#restedMs = this.#restsSinceMs === 0 ? 0 : performance.now() - this.#restsSinceMs;
     this.#reader.begin(method === 'HEAD');
     const socket = this.#socket;
     if (body === null || body.length === 0) {
@@ -245,7 +249,7 @@ class HttpConnection implements AnswerSink {
     this.destroy();
     if (call === null) return;
     call.connection = null;
-    if (isUsed) this.#client.options.onUsedConnectionError(error);
+    if (isUsed) this.#client.options.onUsedConnectionError(error, this.#restedMs);
     call.handler.onResponseError(call, error);
   }
 
@@ -299,7 +303,8 @@ class HttpConnection implements AnswerSink {
       return;
     }
     if (this.#socket.isPaused()) this.#socket.resume();
-    this.idleUntilMs = performance.now() + patienceMs;
+    this.#restsSinceMs = performance.now();
+    this.idleUntilMs = this.#restsSinceMs + patienceMs;
     this.#client.rest(this);
   }
 

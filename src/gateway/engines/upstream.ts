@@ -15,6 +15,8 @@ const idleSocketMsMax = 4000;
 const connectMsMax = 5000;
 /** A connection closed before the request was sent fails within a round trip. */
 const staleMsMax = 100;
+/** The same if it had rested for so long that the engine may have been closing it, and the engine is busy. */
+const rested = { sinceMs: 1000, staleMsMax: 1000 };
 
 /**
  * Why a connection returned no answer. `unreachable`: no connection; the engine never saw the request. `stale`: an idle
@@ -59,8 +61,8 @@ export class Upstream {
   readonly #retired = new Set<UpstreamPools>();
   readonly #origin: string;
   #tls: UpstreamTls;
-  /** Errors of connections that had answered at least one request. */
-  readonly #ofUsedConnections = new WeakSet<Error>();
+  /** Errors of connections that had answered at least one request, and how long these had rested before the last one. */
+  readonly #ofUsedConnections = new WeakMap<Error, number>();
 
   /**
    * @param url base address; its path is prefixed to every request's path
@@ -81,7 +83,7 @@ export class Upstream {
           lookup: tls.linkLocal === true ? undefined : routableOnly(lookup),
           connectMsMax,
           idleMsMax: idleSocketMsMax,
-          onUsedConnectionError: (error) => this.#ofUsedConnections.add(error),
+          onUsedConnectionError: (error, restedMs) => this.#ofUsedConnections.set(error, restedMs),
         });
     this.#basePath = pathname.replace(/\/+$/, '');
     this.#origin = origin;
@@ -125,10 +127,12 @@ export class Upstream {
    * @param elapsedMs since the request was sent
    */
   classify(error: Error, elapsedMs: number): UpstreamFailure {
-    const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
-    if (unreachableCodes.has(code) || error instanceof ConnectTimeout) return 'unreachable';
-    const used = this.#ofUsedConnections.has(error) || (socket?.bytesRead ?? 0) > 0;
-    return used && elapsedMs < staleMsMax ? 'stale' : 'reset';
+    const { code, syscall, socket } = error as { code?: string; syscall?: string; socket?: { bytesRead?: number } };
+    const isUnconnected = syscall === 'connect' || unreachableCodes.has(code) || error instanceof ConnectTimeout;
+    if (isUnconnected) return 'unreachable';
+    const restedMs = this.#ofUsedConnections.get(error) ?? ((socket?.bytesRead ?? 0) > 0 ? 0 : null);
+    if (restedMs === null) return 'reset';
+    return elapsedMs < (restedMs < rested.sinceMs ? staleMsMax : rested.staleMsMax) ? 'stale' : 'reset';
   }
 
   async close(): Promise<void> {
@@ -172,6 +176,6 @@ export class Upstream {
   }
 
   #note(failure: Error, socket: Socket): void {
-    if (socket.bytesRead > 0) this.#ofUsedConnections.add(failure);
+    if (socket.bytesRead > 0) this.#ofUsedConnections.set(failure, 0);
   }
 }

@@ -316,6 +316,26 @@ describe('our HTTP client and undici', () => {
     expect((await send(upstream).settled).failure).toBe('stale');
   });
 
+  it.each([
+    { restMs: 20, elapsedMs: 99, failure: 'stale' },
+    { restMs: 20, elapsedMs: 900, failure: 'reset' },
+    { restMs: 1100, elapsedMs: 900, failure: 'stale' },
+    { restMs: 1100, elapsedMs: 1000, failure: 'reset' },
+  ])('our client: $failure after $elapsedMs ms on a connection that rested $restMs ms', async (expected) => {
+    const seen: string[] = [];
+    const engine = await RawEngine.start((socket) => {
+      if (seen.push('') === 1) socket.write(sizedAnswer);
+      else socket.destroy();
+    });
+    const upstream = open(engine, 'own');
+    await send(upstream).settled;
+    await sleep(expected.restMs);
+    const error = await new Promise<Error>((resolve) => {
+      send(upstream, post, { onResponseError: (_, failure) => resolve(failure) });
+    });
+    expect(upstream.classify(error, expected.elapsedMs)).toBe(expected.failure);
+  });
+
   it.each(carriers)('close a connection that was idle for as long as the engine says (%s)', async (carrier) => {
     const engine = await RawEngine.start((socket) =>
       socket.write(`${ok}keep-alive: timeout=3\r\ncontent-length: 0\r\n\r\n`),
