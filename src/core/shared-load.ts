@@ -62,7 +62,9 @@ export interface OthersPrompt {
   sequence: Uint32Array;
   readonly blocks: number;
   readonly blockSize: number;
-  /** Null: its blocks are announced, or it was not computed. */
+  /** Whether its blocks count as overlap: false once they are announced, or if it was not computed. */
+  isPromised: boolean;
+  /** Null while `chain` has the same blocks. */
   promise: OthersPromise | null;
   /** Null: the request has ended. */
   chain: ActiveChain | null;
@@ -181,8 +183,10 @@ export class SharedLoad {
       sequence,
       blocks: sequence.length >>> 1,
       blockSize,
-      promise: this.#held.others.add(worker, sequence, sampled),
+      // While its chain is kept, active blocks count as overlap: no need to keep the same samples twice.
+      promise: sampled ? null : this.#held.others.add(worker, sequence, false),
       chain: this.common.add(router, worker, sampled ? sequence : sampledBlocks(chainOf(sequence))),
+      isPromised: true,
       isComputed: false,
       at: prompts.length,
     };
@@ -193,9 +197,9 @@ export class SharedLoad {
   /** Its prompt is computed: it is promised until events must have announced it; a worker without events keeps it. */
   computed(prompt: OthersPrompt, nowMs: number): void {
     const { worker, sequence, blocks, blockSize, promise } = prompt;
-    if (promise === null || prompt.isComputed) return;
+    if (!prompt.isPromised || prompt.isComputed) return;
     prompt.isComputed = true;
-    if (!promise.sampled) {
+    if (promise !== null) {
       this.#held.othersComputed(worker, { sequence, count: blocks, blockSize, blockTokens: blockSize });
     }
     if (this.#lingering.size >= lingeringPromptsMax || this.#lingeringBlocks + blocks > lingeringBlocksMax) {
@@ -209,6 +213,7 @@ export class SharedLoad {
   /** Its request has ended, or is not known of any longer. */
   ended(prompt: OthersPrompt): void {
     if (!prompt.isComputed) this.#endPromise(prompt);
+    else if (prompt.isPromised) prompt.promise ??= this.#held.others.add(prompt.worker, prompt.sequence, true);
     this.#endChain(prompt);
   }
 
@@ -223,6 +228,7 @@ export class SharedLoad {
   #endPromise(prompt: OthersPrompt): void {
     if (prompt.promise !== null) this.#held.others.remove(prompt.promise);
     prompt.promise = null;
+    prompt.isPromised = false;
     prompt.sequence = noSequence;
     this.#forgetIfOver(prompt);
   }
@@ -234,7 +240,7 @@ export class SharedLoad {
   }
 
   #forgetIfOver(prompt: OthersPrompt): void {
-    if (prompt.at < 0 || prompt.promise !== null || prompt.chain !== null) return;
+    if (prompt.at < 0 || prompt.isPromised || prompt.chain !== null) return;
     const prompts = this.#prompts[prompt.worker]!;
     const last = prompts.pop()!;
     if (last !== prompt) {

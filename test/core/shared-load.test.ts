@@ -1,15 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sampledBlocks } from '../../src/core/blocks/sampled-chain.ts';
+import { sampledBlocks, sampledCounts } from '../../src/core/blocks/sampled-chain.ts';
 import { createPolicy, type LabPolicyName, type Router } from '../../src/core/index.ts';
 import { RouterChains } from '../../src/core/ledger/common-blocks.ts';
-import { type LoadTotals, noLoad } from '../../src/core/shared-load.ts';
+import { type LoadTotals, noLoad, type OthersPrompt } from '../../src/core/shared-load.ts';
 import { announced, hasher, promptOf, range, routerOf } from './router-harness.ts';
 
 const monotone: readonly LabPolicyName[] = ['foresee', 'kv', 'lmetric', 'lpwl', 'dynamo', 'least-requests', 'what-if', 'marginal-cost']; // biome-ignore format: one list
 
 function loadOf(more: Partial<LoadTotals>): LoadTotals {
   return { ...noLoad, ...more };
+}
+
+/** How long computed blocks count on workers that have sent no event yet. */
+const lingerMs = 3000;
+
+function roundedDown(blocks: number): number {
+  return sampledCounts.findLast((count) => count <= blocks)!;
 }
 
 /** Costs of the workers for a request that is not booked. */
@@ -121,6 +128,58 @@ describe('load of other routers', () => {
     router.assertConsistent();
     router.applyKvEvent(2, announced(tokens, 4), 1);
     expect(overlaps([1, 2, 3])).toEqual([0, 0, 20]);
+  });
+
+  it('counts as overlap from its beginning until it has ended and its blocks must have been announced', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('begin', 'begin', 'compute', 'end', 'wait'),
+      worker: fc.nat(1),
+      branch: fc.nat(2),
+      blocks: fc.integer({ min: 1, max: 30 }),
+      which: fc.nat(7),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.boolean(), (steps, sampled) => {
+        const { router } = routerOf(2, { policy: createPolicy('foresee') });
+        const chains = new RouterChains();
+        const branchOf = (branch: number): number[] => [...range(0, 40), ...range(1000 * branch, 1000 * branch + 80)];
+        const told: { prompt: OthersPrompt; worker: number; runs: boolean; untilMs: number; blocks: number[] }[] = [];
+        let nowMs = 1000;
+        for (const { kind, worker, branch, blocks, which } of steps) {
+          const one = told[which % Math.max(1, told.length)];
+          if (kind === 'begin') {
+            const hashes = hasher.hash(Uint32Array.from(branchOf(branch).slice(0, 4 * blocks)), 4);
+            const sequence = sampled ? sampledBlocks(hashes) : hashes.sequence;
+            const prompt = router.shared.begun(chains, worker, sequence, 4, sampled)!;
+            told.push({ prompt, worker, runs: true, untilMs: Number.POSITIVE_INFINITY, blocks: [branch, blocks] });
+          } else if (kind === 'compute' && one?.runs && one.untilMs === Number.POSITIVE_INFINITY) {
+            router.shared.computed(one.prompt, nowMs);
+            one.untilMs = nowMs + lingerMs;
+          } else if (kind === 'end' && one?.runs) {
+            router.shared.ended(one.prompt);
+            one.runs = false;
+            if (one.untilMs === Number.POSITIVE_INFINITY) one.untilMs = 0;
+          } else if (kind === 'wait') {
+            nowMs += lingerMs / 2;
+            router.shared.expire(nowMs);
+          }
+          const query = branchOf(branch);
+          const decision = router.choose({ prompts: [promptOf([...query, 7], 4)] }, nowMs);
+          if (!('candidates' in decision)) throw new Error(decision.reason);
+          const expected = [0, 1].map((at) => {
+            const active = told.filter((other) => other.worker === at && (other.runs || other.untilMs > nowMs));
+            return active.reduce((most, { runs, untilMs, blocks: [theirs, count] }) => {
+              const common = Math.min(count!, theirs === branch ? 30 : 10);
+              const whole = !sampled && untilMs > nowMs ? common : 0;
+              return Math.max(most, whole, runs || sampled ? roundedDown(common) : 0);
+            }, 0);
+          });
+          expect(decision.candidates().map(({ overlapBlocks }) => overlapBlocks)).toEqual(expected);
+        }
+        router.assertConsistent();
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('counts a block once that requests of several routers contain', () => {
