@@ -1,5 +1,6 @@
 // Compares builds of the gateway: `npm run bench:pairs -- --build old=OTHER/dist --build new=dist [--mode round-robin --chunks N
-// --streams N --text technical --rounds N --requests N --warm-up N --bare --node-flag FLAG]`.
+// --streams N --text technical --rounds N --requests N --warm-up N --fresh --bare --node-flag FLAG]`. A build may have Node
+// flags of its own: `--build eager=dist,--always-sparkplug`.
 
 import { parseArgs } from 'node:util';
 import { endRoutersWithUs } from './gateway/contender.ts';
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     requests: { type: 'string', default: '200' },
     /** V8 goes on compiling for two thousand requests. */
     'warm-up': { type: 'string', default: '2000' },
+    /** Starts all routers anew in every round, without a warm-up. */
+    fresh: { type: 'boolean', default: false },
     /** Adds the bare relay. */
     bare: { type: 'boolean', default: false },
     'node-flag': { type: 'string', multiple: true, default: [] },
@@ -30,7 +33,10 @@ endRoutersWithUs();
 console.log(environment());
 const figures = await measurePairs({
   contenders: [
-    ...values.build.map((build) => contenderOf(buildOf(build), values['node-flag'])),
+    ...values.build.map((text) => {
+      const [build = '', ...flags] = text.split(',');
+      return contenderOf(buildOf(build), [...values['node-flag'], ...flags]);
+    }),
     ...(values.bare ? [bareRelay] : []),
   ],
   text: values.text as TextKind,
@@ -41,12 +47,14 @@ const figures = await measurePairs({
   rounds: Number(values.rounds),
   requests: Number(values.requests),
   warmUpRequests: Number(values['warm-up']),
+  fresh: values.fresh,
   pin: true,
   say: (line) => console.log(line),
 });
 console.log('\nprocessor time per request, ms');
-for (const { router, failed, least, median, ratio } of figures) {
+for (const { router, failed, least, median, helpers, startMs, ratio } of figures) {
   const faults = failed === 0 ? '' : `, ${failed} FAILED`;
-  console.log(`${router}: least ${least.toFixed(3)}, median ${median.toFixed(3)}, ratio ${ratio.toFixed(3)}${faults}`);
+  const shares = `least ${least.toFixed(3)}, median ${median.toFixed(3)} (helper threads ${helpers.toFixed(3)})`;
+  console.log(`${router}: ${shares}, start ${startMs.toFixed(0)}, ratio ${ratio.toFixed(3)}${faults}`);
 }
 process.exit(0);

@@ -30,6 +30,8 @@ export interface PairsOptions {
   /** Of each router in each round. */
   readonly requests: number;
   readonly warmUpRequests: number;
+  /** Every round starts all routers anew, without a warm-up: measures a router's first requests. */
+  readonly fresh: boolean;
   /** Whether to move this process off the router's core. */
   readonly pin: boolean;
   say(line: string): void;
@@ -41,13 +43,18 @@ export interface PairsFigure {
   readonly failed: number;
   readonly least: number;
   readonly median: number;
+  /** The part of `median` outside the main thread: V8's helpers compile and collect garbage. Median over the rounds. */
+  readonly helpers: number;
+  /** Processor time of a start in ms, until requests are answered. Median over the starts. */
+  readonly startMs: number;
   /** Median over the rounds of the ratio to the base in the same round. */
   readonly ratio: number;
 }
 
 /** Linux only: reads /proc. */
 export async function measurePairs(options: PairsOptions): Promise<PairsFigure[]> {
-  const { contenders, text: kind, promptWords, chunks: outputTokens, warmUpRequests, rounds, requests, say } = options;
+  const { contenders, text: kind, promptWords, chunks: outputTokens, rounds, requests, fresh } = options;
+  const warmUpRequests = fresh ? 0 : options.warmUpRequests;
   if (options.pin) leaveRouterCore();
   const tokenizer = await loadBuiltinTokenizer();
   const hasher = new BlockHasher();
@@ -59,71 +66,91 @@ export async function measurePairs(options: PairsOptions): Promise<PairsFigure[]
     return written;
   };
   const tokenize = (question: string): Uint32Array => tokenIds(question, tokenizer);
-  const sides: Side[] = [];
+  const sides = contenders.map((contender) => new Side(contender, options, blocks, tokenize));
   try {
-    for (const contender of contenders) sides.push(await Side.start(contender, options, blocks, tokenize));
+    for (const side of sides) if (!fresh) await side.start();
     for (let warmed = 0; warmed < warmUpRequests; warmed += warmUpStep) {
       const some = write(Math.min(warmUpStep, warmUpRequests - warmed), warmed / warmUpStep);
       for (const side of sides) await side.load(some);
     }
     for (let round = 0; round < rounds; round++) {
       const some = write(requests, round);
-      for (const side of round % 2 === 0 ? sides : sides.toReversed()) side.cpuMs.push(await side.load(some));
-      say(`round ${round + 1}: ${sides.map(({ name, cpuMs }) => `${name} ${cpuMs.at(-1)!.toFixed(3)}`).join(', ')}`);
+      for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+        if (fresh) await side.start();
+        side.measured.push(await side.load(some));
+        if (fresh) await side.stop();
+      }
+      const figures = sides.map(({ name, measured }) => `${name} ${measured.at(-1)!.totalMs.toFixed(3)}`);
+      options.say(`round ${round + 1}: ${figures.join(', ')}`);
     }
   } finally {
     for (const side of sides) await side.stop();
   }
-  const base = sides[0]!.cpuMs;
-  return sides.map(({ name, failed, cpuMs }) => ({
+  return sides.map(({ name, failed, measured, startsMs }) => ({
     router: name,
     failed,
-    least: Math.min(...cpuMs),
-    median: quantiles(Float64Array.from(cpuMs)).p50,
-    ratio: quantiles(Float64Array.from(cpuMs, (ms, round) => ms / base[round]!)).p50,
+    least: Math.min(...measured.map(({ totalMs }) => totalMs)),
+    median: medianOf(measured.map(({ totalMs }) => totalMs)),
+    helpers: medianOf(measured.map(({ totalMs, mainMs }) => totalMs - mainMs)),
+    startMs: medianOf(startsMs),
+    ratio: medianOf(measured.map(({ totalMs }, round) => totalMs / sides[0]!.measured[round]!.totalMs)),
   }));
 }
 
-/** One router before engines of its own. */
+function medianOf(figures: readonly number[]): number {
+  return quantiles(Float64Array.from(figures)).p50;
+}
+
+/** Processor time in ms. */
+interface ProcessorTime {
+  readonly totalMs: number;
+  readonly mainMs: number;
+}
+
+/** A router that runs before engines of its own. */
+interface RunningSide {
+  readonly router: RunningContender;
+  readonly engines: MockEngines;
+  readonly events: MockEvents;
+}
+
 class Side {
   readonly name: string;
-  readonly cpuMs: number[] = [];
+  /** Of each round, per request. */
+  readonly measured: ProcessorTime[] = [];
+  readonly startsMs: number[] = [];
   failed = 0;
-  readonly #running: RunningContender;
-  readonly #engines: MockEngines;
-  readonly #events: MockEvents;
-  readonly #streams: number;
-
-  private constructor(
-    name: string,
-    streams: number,
-    running: RunningContender,
-    engines: MockEngines,
-    events: MockEvents,
-  ) {
-    this.name = name;
-    this.#streams = streams;
-    this.#running = running;
-    this.#engines = engines;
-    this.#events = events;
-  }
+  readonly #contender: Contender;
+  readonly #options: PairsOptions;
+  readonly #blocks: readonly PromptBlocks[];
+  readonly #tokenize: (question: string) => Uint32Array;
+  #running: RunningSide | null = null;
 
   /** @param blocks by number of the body */
-  static async start(
+  constructor(
     contender: Contender,
-    { engines: count, chunks, streams }: PairsOptions,
+    options: PairsOptions,
     blocks: readonly PromptBlocks[],
     tokenize: (question: string) => Uint32Array,
-  ): Promise<Side> {
+  ) {
+    this.name = contender.name;
+    this.#contender = contender;
+    this.#options = options;
+    this.#blocks = blocks;
+    this.#tokenize = tokenize;
+  }
+
+  async start(): Promise<void> {
+    const { engines: count, chunks } = this.#options;
     const events = await MockEvents.open(count);
     const engines = await MockEngines.start({
       count,
       chunks,
       chunkMs: 2,
       lockstep: true,
-      tokenize,
+      tokenize: this.#tokenize,
       onRequest: (engine, number) => {
-        const computed = blocks[number];
+        const computed = this.#blocks[number];
         return computed === undefined ? { promptTokens: 1, cachedTokens: 0 } : events.computed(engine, computed);
       },
     });
@@ -132,34 +159,46 @@ class Side {
       kvEvents: events.endpoint(engine),
       kvReplay: events.replayEndpoint(engine),
     }));
-    const running = await RunningContender.start(contender, addresses);
-    return new Side(contender.name, streams, running, engines, events);
+    const router = await RunningContender.start(this.#contender, addresses);
+    this.#running = { router, engines, events };
+    this.startsMs.push(processorTimeOf(router.pid).totalMs);
   }
 
-  /** @returns processor time per request in ms */
-  async load(bodies: readonly BenchBody[]): Promise<number> {
+  /** @returns processor time per request */
+  async load(bodies: readonly BenchBody[]): Promise<ProcessorTime> {
+    const { router, engines } = this.#running!;
     const target = {
-      urlOf: () => this.#running.url,
+      urlOf: () => router.url,
       path: '/v1/chat/completions',
-      read: (number: number) => this.#engines.arrived(number),
+      read: (number: number) => engines.arrived(number),
     };
-    const beforeMs = cpuMsOf(this.#running.pid);
-    this.failed += (await runLoad(target, bodies, this.#streams)).failed;
-    return (cpuMsOf(this.#running.pid) - beforeMs) / bodies.length;
+    const before = processorTimeOf(router.pid);
+    this.failed += (await runLoad(target, bodies, this.#options.streams)).failed;
+    const after = processorTimeOf(router.pid);
+    return {
+      totalMs: (after.totalMs - before.totalMs) / bodies.length,
+      mainMs: (after.mainMs - before.mainMs) / bodies.length,
+    };
   }
 
   async stop(): Promise<void> {
-    await this.#running.stop();
-    this.#engines.close();
-    this.#events.close();
+    if (this.#running === null) return;
+    const { router, engines, events } = this.#running;
+    this.#running = null;
+    await router.stop();
+    engines.close();
+    events.close();
   }
 }
 
-/** Processor time of the threads that the process has now, in finer steps than those of /proc/PID/stat. */
-function cpuMsOf(pid: number): number {
-  let ns = 0;
+/** That of the threads that the process has now, in finer steps than those of /proc/PID/stat. */
+function processorTimeOf(pid: number): ProcessorTime {
+  let totalMs = 0;
+  let mainMs = 0;
   for (const task of readdirSync(`/proc/${pid}/task`)) {
-    ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]);
+    const ms = Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]) / 1e6;
+    totalMs += ms;
+    if (task === String(pid)) mainMs = ms;
   }
-  return ns / 1e6;
+  return { totalMs, mainMs };
 }

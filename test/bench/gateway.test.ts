@@ -53,9 +53,9 @@ it('measures every router with every text without a failure', async () => {
   expect(gatewayTable(figures).split('\n')).toHaveLength(2 + 2 + figures.length);
 }, 120_000);
 
-it.runIf(process.platform === 'linux')(
-  'compares routers in turns without a failure',
-  async () => {
+it.runIf(process.platform === 'linux').each([false, true])(
+  'compares routers in turns without a failure (started anew in every round: %s)',
+  async (fresh) => {
     const said: string[] = [];
     const figures = await measurePairs({
       contenders: [everythingOn(build), bareRelay],
@@ -67,6 +67,7 @@ it.runIf(process.platform === 'linux')(
       rounds: 2,
       requests: 6,
       warmUpRequests: 4,
+      fresh,
       pin: false,
       say: (line) => said.push(line),
     });
