@@ -7,14 +7,13 @@
 import { assert } from '../core/assert.ts';
 import type { CharacterClasses } from './character-classes.ts';
 import type { ContractionCase } from './contraction.ts';
-import { type Merges, noMerge } from './merges.ts';
+import { type Merges, noMerge, type PairTables } from './merges.ts';
 import type { TokenBuffer } from './token-buffer.ts';
 import { kernelBase64 } from './token-kernel.generated.ts';
 import type { Vocabulary } from './vocabulary.ts';
 import type { ScannerRules } from './word-scanner.ts';
 
 interface Kernel {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   placeClasses(numbers: number, pages: number): void;
   chooseScanner(kind: number, numbersMax: number, contractions: number): void;
   placeVocabulary(
@@ -47,7 +46,8 @@ interface Kernel {
 // biome-ignore lint/style/useNamingConvention: the name is the platform's.
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object) => { readonly exports: unknown };
+  Instance: new (module: object, imports: { env: { memory: object } }) => { readonly exports: unknown };
+  Memory: new (limits: { initial: number }) => { readonly buffer: ArrayBuffer };
 };
 
 export interface KernelParts {
@@ -63,8 +63,12 @@ const idsMax = 2 ** 20 - 1;
 const pageBytes = 65_536;
 /** Maximum UTF-8 bytes per UTF-16 code unit. */
 const codeUnitBytesMax = 3;
+/** At least what the kernel needs for words that wait for their merges. */
+const waitingWordBytes = 16_384;
 /** Bytes after the data, since words are read in whole u64 and written in whole slots. */
 const slackBytes = 64;
+const textCharsMax = 32_768;
+const textBytesMax = textCharsMax * codeUnitBytesMax;
 /** Scratch memory of the kernel per byte of a word. */
 const symbolBytes = 32;
 
@@ -80,17 +84,24 @@ const chunkSets = 8192;
 const scannerKinds: Readonly<Record<ScannerRules['kind'], number>> = { cl100k: 0, gpt2: 1, o200k: 2 };
 const contractionCases: Readonly<Record<ContractionCase, number>> = { exact: 1, ascii: 2, folded: 3 };
 
-/** Not shareable between threads. Its memory grows to a few MB above `chunkBytesMax`. */
+/**
+ * Not shareable between threads.
+ *
+ * All its memory is reserved at once, `chunkBytesMax` and some MB; what has not been used takes none. It must not grow:
+ * that detaches the old buffer, and with the first buffer that a thread detaches, V8 throws away all optimized code that
+ * reads a typed array, and from then on tests at each access whether the array is detached.
+ */
 export class TokenKernel {
   /** Longest text of one call, in UTF-16 code units. */
-  static readonly textCharsMax = 32_768;
+  static readonly textCharsMax = textCharsMax;
 
   readonly #kernel: Kernel;
   readonly #utf8 = new TextEncoder();
   readonly #textAt: number;
   readonly #idsAt: number;
-  #text: Uint8Array;
-  #ids: Uint32Array;
+  readonly #memory: { readonly buffer: ArrayBuffer };
+  readonly #text: Uint8Array;
+  readonly #ids: Uint32Array;
 
   /** Whether the vocabulary fits the kernel's tables. */
   static takes(vocabulary: Vocabulary, merges: Merges): boolean {
@@ -99,23 +110,24 @@ export class TokenKernel {
 
   /** Takes tens of milliseconds. @param parts must pass `takes` */
   constructor(parts: KernelParts) {
-    this.#kernel = new WebAssembly.Instance(compiledKernel()).exports as Kernel;
-    const layout = new Layout(this.#kernel);
-    placeScanner(layout, parts.rules);
-    placeVocabulary(layout, parts.vocabulary);
-    const textBytes = TokenKernel.textCharsMax * codeUnitBytesMax;
-    placeMerges(layout, parts.vocabulary, parts.merges, textBytes);
-    const [shortsAt, longsAt] = [layout.take(shortSets * 64), layout.take(longSlots * 128)];
-    const waitingAt = layout.take(this.#kernel.waitingWordBytes());
-    this.#kernel.placeWords(shortsAt, shortSets, longsAt, longSlots, waitingAt);
-    this.#textAt = layout.take(textBytes + slackBytes);
-    this.#idsAt = layout.take(textBytes * 4 + slackBytes);
-    // The ring is last, since the kernel grows the memory as it fills the ring.
-    const slots = layout.take(chunkSets * 32);
-    this.#kernel.placeChunks(slots, chunkSets, layout.end, Math.floor(parts.chunkBytesMax / 8));
-    this.#text = new Uint8Array(0);
-    this.#ids = new Uint32Array(0);
-    this.#view();
+    const layout = new Layout();
+    const placeParts = [
+      placeScanner(layout, parts.rules),
+      placeVocabulary(layout, parts.vocabulary),
+      placeMerges(layout, parts.vocabulary, parts.merges, textBytesMax),
+      placeWords(layout),
+    ];
+    this.#textAt = layout.take(textBytesMax + slackBytes);
+    this.#idsAt = layout.take(textBytesMax * 4 + slackBytes);
+    const slotsAt = layout.take(chunkSets * 32);
+    const ringUnits = Math.floor(parts.chunkBytesMax / 8);
+    const ringAt = layout.take(ringUnits * 8);
+    this.#memory = layout.memory();
+    this.#kernel = new WebAssembly.Instance(compiledKernel(), { env: { memory: this.#memory } }).exports as Kernel;
+    for (const place of placeParts) place(this.#kernel);
+    this.#kernel.placeChunks(slotsAt, chunkSets, ringAt, ringUnits);
+    this.#text = new Uint8Array(this.#memory.buffer, this.#textAt, textBytesMax);
+    this.#ids = new Uint32Array(this.#memory.buffer, this.#idsAt, textBytesMax);
   }
 
   /** Bytes of text so far that were not in the cache of chunks. */
@@ -123,16 +135,15 @@ export class TokenKernel {
     return this.#kernel.bytesSplit();
   }
 
+  /** Reserved, of which a part may not be used yet. */
   get memoryBytes(): number {
-    return this.#kernel.memory.buffer.byteLength;
+    return this.#memory.buffer.byteLength;
   }
 
   /** Appends the ids of `text`, at most `textCharsMax` long. Lone surrogates count as U+FFFD. */
   append(text: string, out: TokenBuffer): void {
     const { written } = this.#utf8.encodeInto(text, this.#text);
     const end = this.#kernel.encode(this.#textAt, this.#textAt + written, this.#idsAt);
-    // Growing the memory detaches the views.
-    if (this.#ids.length === 0) this.#view();
     out.append(this.#ids.subarray(0, (end - this.#idsAt) / 4));
   }
 
@@ -140,13 +151,6 @@ export class TokenKernel {
   splitsAt(text: string, at: number): boolean {
     this.#utf8.encodeInto(text, this.#text);
     return this.#kernel.splitsAt(this.#textAt + at) !== 0;
-  }
-
-  #view(): void {
-    const { buffer } = this.#kernel.memory;
-    const textBytes = TokenKernel.textCharsMax * codeUnitBytesMax;
-    this.#text = new Uint8Array(buffer, this.#textAt, textBytes);
-    this.#ids = new Uint32Array(buffer, this.#idsAt, textBytes);
   }
 }
 
@@ -158,37 +162,45 @@ function compiledKernel(): object {
   return compiled;
 }
 
-/** Allocates memory from the start, in whole cache lines. */
+/** Plans the memory from the start, in whole cache lines. */
 class Layout {
-  readonly kernel: Kernel;
-  /** End of the allocated memory. The kernel's own data is below its start. */
-  end = 4096;
+  /** The kernel's own data is below the first part. */
+  #end = 4096;
+  readonly #copies: { readonly at: number; readonly bytes: Uint8Array }[] = [];
 
-  constructor(kernel: Kernel) {
-    this.kernel = kernel;
-  }
-
+  /** @returns the address */
   take(bytes: number): number {
-    const at = this.end;
-    this.end = at + Math.ceil(bytes / 64) * 64;
-    const missing = this.end + slackBytes - this.kernel.memory.buffer.byteLength;
-    if (missing > 0) this.kernel.memory.grow(Math.ceil(missing / pageBytes));
+    const at = this.#end;
+    this.#end = at + Math.ceil(bytes / 64) * 64;
     return at;
   }
 
   copy(source: Uint8Array | Uint16Array | Uint32Array): number {
     const at = this.take(source.byteLength + slackBytes);
-    const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    new Uint8Array(this.kernel.memory.buffer, at, source.byteLength).set(bytes);
+    this.#copies.push({ at, bytes: new Uint8Array(source.buffer, source.byteOffset, source.byteLength) });
     return at;
+  }
+
+  /** With the copies at their places, and zeros elsewhere. */
+  memory(): { readonly buffer: ArrayBuffer } {
+    const memory = new WebAssembly.Memory({ initial: Math.ceil((this.#end + slackBytes) / pageBytes) });
+    const all = new Uint8Array(memory.buffer);
+    for (const { at, bytes } of this.#copies) all.set(bytes, at);
+    return memory;
   }
 }
 
-function placeScanner(layout: Layout, { kind, classes, numbersMax, contractions }: ScannerRules): void {
+/** Tells the kernel where a part of its memory lies. Called once that is so. */
+type Placing = (kernel: Kernel) => void;
+
+function placeScanner(layout: Layout, { kind, classes, numbersMax, contractions }: ScannerRules): Placing {
   const { numbers, pages } = pagesOf(classes);
-  layout.kernel.placeClasses(layout.copy(numbers), layout.copy(pages));
+  const [numbersAt, pagesAt] = [layout.copy(numbers), layout.copy(pages)];
   const letterCase = contractions === null ? 0 : contractionCases[contractions];
-  layout.kernel.chooseScanner(scannerKinds[kind], numbersMax, letterCase);
+  return (kernel) => {
+    kernel.placeClasses(numbersAt, pagesAt);
+    kernel.chooseScanner(scannerKinds[kind], numbersMax, letterCase);
+  };
 }
 
 const pageSize = 256;
@@ -206,24 +218,19 @@ function pagesOf(classes: CharacterClasses): { numbers: Uint16Array; pages: Uint
   return { numbers, pages: Buffer.from([...known.keys()].join(''), 'latin1') };
 }
 
-function placeVocabulary(layout: Layout, vocabulary: Vocabulary): void {
-  const { kernel } = layout;
+function placeVocabulary(layout: Layout, vocabulary: Vocabulary): Placing {
   const { bytes, starts, byteIds } = vocabulary.tables;
   const slotCount = 1 << Math.ceil(Math.log2(vocabulary.size * 2));
-  kernel.placeVocabulary(
-    layout.take(slotCount * 4),
-    slotCount,
-    layout.copy(starts),
-    layout.copy(bytes),
-    vocabulary.tokenBytesMax,
-    layout.copy(byteIds),
-  );
-  for (const id of vocabulary.words()) kernel.addWord(id);
+  const slotsAt = layout.take(slotCount * 4);
+  const [startsAt, bytesAt, byteIdsAt] = [layout.copy(starts), layout.copy(bytes), layout.copy(byteIds)];
+  return (kernel) => {
+    kernel.placeVocabulary(slotsAt, slotCount, startsAt, bytesAt, vocabulary.tokenBytesMax, byteIdsAt);
+    for (const id of vocabulary.words()) kernel.addWord(id);
+  };
 }
 
 /** @param symbols of the longest word */
-function placeMerges(layout: Layout, vocabulary: Vocabulary, merges: Merges, symbols: number): void {
-  const { kernel } = layout;
+function placeMerges(layout: Layout, vocabulary: Vocabulary, merges: Merges, symbols: number): Placing {
   const byteRanks = new Uint32Array(65_536);
   for (let pair = 0; pair < byteRanks.length; pair++) {
     const rank = merges.byteRank(pair >> 8, pair & 0xff);
@@ -234,12 +241,24 @@ function placeMerges(layout: Layout, vocabulary: Vocabulary, merges: Merges, sym
   const count = 1 << Math.ceil(Math.log2(tables === null ? vocabulary.size * 5 : (tables.tokens.length + 1) * 1.6));
   const pairsAt = layout.take(count * 8);
   const productsAt = tables === null ? 0 : layout.copy(tables.tokens);
-  kernel.placeMerges(byteRanksAt, pairsAt, count, productsAt, layout.take(symbols * symbolBytes + slackBytes), symbols);
-  if (tables === null) {
-    addSplits(kernel, vocabulary, count);
-    return;
-  }
-  const { pairs } = tables;
+  const scratchAt = layout.take(symbols * symbolBytes + slackBytes);
+  return (kernel) => {
+    kernel.placeMerges(byteRanksAt, pairsAt, count, productsAt, scratchAt, symbols);
+    if (tables === null) addSplits(kernel, vocabulary, count);
+    else addPairs(kernel, tables);
+  };
+}
+
+function placeWords(layout: Layout): Placing {
+  const [shortsAt, longsAt] = [layout.take(shortSets * 64), layout.take(longSlots * 128)];
+  const waitingAt = layout.take(waitingWordBytes);
+  return (kernel) => {
+    assert(kernel.waitingWordBytes() <= waitingWordBytes, 'the waiting words have room');
+    kernel.placeWords(shortsAt, shortSets, longsAt, longSlots, waitingAt);
+  };
+}
+
+function addPairs(kernel: Kernel, { pairs }: PairTables): void {
   for (let at = 0; at < pairs.length; at += 3) {
     if (pairs[at] !== 0) kernel.addPair(pairs[at]! - 1, pairs[at + 1]!, pairs[at + 2]!);
   }

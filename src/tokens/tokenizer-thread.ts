@@ -146,8 +146,8 @@ export class TokenizerThread {
     const first = this.#nextText;
     this.#nextText += longTexts.length;
     for (const [index, { bytes }] of longTexts.entries()) {
-      const post = (piece: BytesPiece, memory: ArrayBuffer): void =>
-        worker.postMessage({ kind: 'piece', group, piece } satisfies ThreadRequest, [memory]);
+      const post = (piece: BytesPiece): void =>
+        worker.postMessage({ kind: 'piece', group, piece } satisfies ThreadRequest);
       if (!(await postInPieces(first + index, bytes, post, isWanted))) return;
     }
     if (isWanted()) worker.postMessage({ kind: 'work', id, group, task: sent } satisfies ThreadRequest);

@@ -20,7 +20,7 @@ it('texts that cross at the same time arrive whole, and keep their own bytes', a
         postInPieces(
           text,
           bytes,
-          (piece, memory) => arriving.add(0, structuredClone(piece, { transfer: [memory] })),
+          (piece) => arriving.add(0, structuredClone(piece)),
           () => true,
         ),
       );

@@ -207,6 +207,13 @@ describe('the chunks', () => {
     expect(kernel.memoryBytes - none).toBeLessThanOrEqual(200_000 + 65_536);
   });
 
+  it('never grows the memory, which would slow down the whole thread', () => {
+    const kernel = kernelOf(builtinScanner, 200_000);
+    const { memoryBytes } = kernel;
+    for (let round = 0; round < 60; round++) splitBy(kernel, textOf(200 + round, 1500));
+    expect(kernel.memoryBytes).toBe(memoryBytes);
+  });
+
   it('keeps none if there is no memory for them', () => {
     const kernel = kernelOf(builtinScanner, 0);
     const text = textOf(7, 1000);

@@ -77,14 +77,9 @@ export class ReadingThread {
     // The thread may die before the last piece is posted.
     reading.catch(() => undefined);
     sender.whenGone(() => this.#drop(id));
-    const post = (request: ReadingRequest, memory: ArrayBuffer[] = []): void => worker.postMessage(request, memory);
+    const post = (request: ReadingRequest): void => worker.postMessage(request);
     const isWanted = (): boolean => this.#waiting.has(id);
-    const isPosted = await postInPieces(
-      id,
-      body,
-      (piece, memory) => post({ kind: 'piece', id, piece }, [memory]),
-      isWanted,
-    );
+    const isPosted = await postInPieces(id, body, (piece) => post({ kind: 'piece', id, piece }), isWanted);
     if (isPosted && isWanted()) post({ kind: 'read', id, task });
     const read = await reading;
     const whole = read?.kind === 'inference' ? { ...read, request: received(read.request, body) } : read;
