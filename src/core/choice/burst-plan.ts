@@ -29,7 +29,7 @@ import { DealtPrefixes, type MostHeld, mostHeld, type NewPrefix } from './dealt-
 import { KnownOverlaps } from './known-overlaps.ts';
 import { hashesOf, type Placements } from './placements.ts';
 import { type Choice, type Policy, policyRequestOf } from './policy.ts';
-import { orderOfWork } from './work-order.ts';
+import { type Job, orderOfWork } from './work-order.ts';
 
 /** Requests planned together. Further ones are routed one by one after them. */
 const plannedTogetherMax = 1024;
@@ -274,16 +274,19 @@ export class BurstPlan {
     const ranked: { readonly rank: number; readonly planned: Planned }[] = [];
     for (const [worker, list] of ofWorker) {
       list.sort((a, b) => a.index - b.index);
-      const jobs = list.map((one) => this.#jobOf(one, worker));
+      const jobs: Job[] = [];
+      for (const one of list) jobs.push(this.#jobOf(one, worker));
       for (const [rank, position] of orderOfWork(jobs).entries()) {
         ranked.push({ rank, planned: { index: list[position]!.index, worker } });
       }
     }
     ranked.sort((a, b) => a.rank - b.rank || a.planned.worker! - b.planned.worker!);
-    return ranked.map(({ planned }) => planned);
+    const inOrder: Planned[] = [];
+    for (const { planned } of ranked) inOrder.push(planned);
+    return inOrder;
   }
 
-  #jobOf({ request, known }: Plannable, index: WorkerIndex): Parameters<typeof orderOfWork>[0][number] {
+  #jobOf({ request, known }: Plannable, index: WorkerIndex): Job {
     const prompt = request.prompts[0]!;
     this.#placements.fill(request, this.#nowMs, null, known);
     const { count, worker, blockSize, uncachedTokens } = this.#placements.candidates;

@@ -25,7 +25,8 @@ interface Batch {
 
 /** @returns positions in `jobs`, first to last. Equals keep their order. O(n log n) on shallow trees, at most O(n^2) */
 export function orderOfWork(jobs: readonly Job[]): number[] {
-  const sorted = jobs.map((_, position) => position);
+  const sorted: number[] = [];
+  for (let position = 0; position < jobs.length; position++) sorted.push(position);
   sorted.sort((a, b) => compare(jobs[a]!.hashes, jobs[b]!.hashes) || a - b);
   return batchesOf(jobs, sorted, 0, sorted.length, 0).flatMap((batch) => batch.jobs);
 }

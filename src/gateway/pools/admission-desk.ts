@@ -10,6 +10,7 @@ import {
   type Planned,
   type Refused,
   type Routed,
+  type RouteRequest,
   type Router,
   type Waiting,
   type WorkerIndex,
@@ -172,10 +173,12 @@ export class AdmissionDesk {
 
   /** Without a plan: in order of arrival, without workers. */
   #planned(ready: readonly Ready[]): readonly Planned[] {
-    const inOrder = ready.map((_, index) => ({ index, worker: null }));
+    const inOrder: Planned[] = [];
+    for (let index = 0; index < ready.length; index++) inOrder.push({ index, worker: null });
     if (ready.length < 2 || this.#admission.waiting > 0) return inOrder;
     try {
-      const requests = ready.map(({ applicant }) => applicant.request());
+      const requests: RouteRequest[] = [];
+      for (const { applicant } of ready) requests.push(applicant.request());
       return this.#router.plan(requests, performance.now());
     } catch (error) {
       for (const { fail } of ready) fail(error);

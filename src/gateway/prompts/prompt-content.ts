@@ -34,7 +34,9 @@ export interface LengthGuess {
 const fromLeast: readonly PromptContent['kind'][] = ['bytes', 'beginning', 'tokens'];
 
 export function leastKnown(contents: readonly PromptContent[]): PromptContent['kind'] {
-  return fromLeast.find((kind) => contents.some((content) => content.kind === kind)) ?? 'tokens';
+  let least = fromLeast.length - 1;
+  for (const { kind } of contents) least = Math.min(least, fromLeast.indexOf(kind));
+  return fromLeast[least]!;
 }
 
 const noTokens = new Uint32Array(0);
@@ -61,7 +63,12 @@ export function islOf(content: PromptContent, guess: LengthGuess): number {
   }
 }
 
-/** Hashes each prompt for every block size. */
+/**
+ * Hashes each prompt for every block size.
+ *
+ * The lists are pushed, not mapped: in V8, `map` makes a packed array until the function is optimized and a holey one
+ * from then on, and every optimized function that reads the list is then thrown away, here those that place requests.
+ */
 export function hashContents(
   contents: readonly PromptContent[],
   hasher: BlockHasher,
@@ -69,14 +76,21 @@ export function hashContents(
   guess: LengthGuess,
   namespace: Namespace,
 ): Prompt[] {
-  const claims = blockSizes.map((size) => claimedBlocks(contents, size));
-  return contents.map((content, index) => {
+  const hashes: BlockHashes[][] = [];
+  for (let index = 0; index < contents.length; index++) hashes.push([]);
+  for (const size of blockSizes) {
+    const claimed = claimedBlocks(contents, size);
+    for (const [index, content] of contents.entries()) {
+      hashes[index]!.push(hashContent(content, hasher, size, claimed[index]!, guess, namespace));
+    }
+  }
+  const prompts: Prompt[] = [];
+  for (const [index, content] of contents.entries()) {
     const isl = islOf(content, guess);
-    const hashes = blockSizes.map((size, at) =>
-      hashContent(content, hasher, size, claims[at]![index]!, guess, namespace),
-    );
-    return content.kind === 'bytes' ? { isl, hashes, unannounced: true } : { isl, hashes };
-  });
+    const hashed = hashes[index]!;
+    prompts.push(content.kind === 'bytes' ? { isl, hashes: hashed, unannounced: true } : { isl, hashes: hashed });
+  }
+  return prompts;
 }
 
 /** Blocks that are claimed of the prompts of one request; of a single prompt all are. They are placed in one step. */
@@ -85,11 +99,13 @@ const claimedBlocksMax = 32_768;
 /** Number of blocks of each prompt to hash. The rest counts as computed anew, and as load. */
 export function claimedBlocks(contents: readonly PromptContent[], blockSize: number): number[] {
   let left = contents.length === 1 ? Number.POSITIVE_INFINITY : claimedBlocksMax;
-  return contents.map((content) => {
+  const claimed: number[] = [];
+  for (const content of contents) {
     const blocks = Math.min(left, Math.floor(hashedWords(content) / blockSize));
     left -= blocks;
-    return blocks;
-  });
+    claimed.push(blocks);
+  }
+  return claimed;
 }
 
 /** Hashed are tokens, or four bytes in place of each. */
