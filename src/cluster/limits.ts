@@ -29,6 +29,8 @@ export const totalMax = 2 ** 44;
 
 /** Time between two gauges of a replica. */
 export const gaugeMs = 250;
+/** A gauge may go so much earlier, with another message. */
+export const earlyGaugeMs = 50;
 /** A replica that was not heard for so long is gone, and its load with it. */
 export const silentMsMax = 3 * gaugeMs;
 /** How long a replica that fell silent without a goodbye is still expected, while the broker is there. */

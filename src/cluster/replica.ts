@@ -9,7 +9,15 @@ import type { Router } from '../core/router.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { decodeMessage } from './decode-message.ts';
 import { writeHead } from './encode-message.ts';
-import { allWorkersMax, gaugeMs, missingMsMax, originsMax, rememberedMsMax, silentMsMax } from './limits.ts';
+import {
+  allWorkersMax,
+  earlyGaugeMs,
+  gaugeMs,
+  missingMsMax,
+  originsMax,
+  rememberedMsMax,
+  silentMsMax,
+} from './limits.ts';
 import type { Gauge, Message, Table } from './message.ts';
 import { Origin, OriginsUse } from './origin.ts';
 import { type ChainForm, OwnShare } from './own-share.ts';
@@ -127,23 +135,27 @@ export class Replica {
     return this.#own.isUrgent;
   }
 
-  /** Messages about what has changed since the last call, in order. Empty: nothing has. */
+  /**
+   * Messages about what has changed since the last call, in order. Empty: nothing has. A gauge that is due soon goes with
+   * them, so that it wakes nobody up by itself.
+   */
   flush(nowMs: number): Uint8Array[] {
     if (!this.#own.isChanged) return [];
     const messages: Uint8Array[] = [];
     if (this.#own.needsGauge) messages.push(this.#gauge(nowMs));
     messages.push(this.#own.delta(this.#head()));
     this.#sent.deltas++;
+    if (nowMs >= this.#nextGaugeMs - earlyGaugeMs) messages.push(this.#gauge(nowMs));
     return this.#counted(messages);
   }
 
-  /** Call about every 50 ms. @returns messages to send, in order: a gauge every `gaugeMs` */
+  /** Call about every 50 ms. @returns messages to send, in order: with a gauge if none was sent for `gaugeMs` */
   tick(nowMs: number): Uint8Array[] {
     this.#resolve(nowMs);
     this.#forget(nowMs);
     for (const { shared } of this.#pools.values()) shared.expire(nowMs);
     if (nowMs < this.#nextGaugeMs) return [];
-    return [...this.flush(nowMs), ...this.#counted([this.#gauge(nowMs)])];
+    return this.#own.isChanged ? this.flush(nowMs) : this.#counted([this.#gauge(nowMs)]);
   }
 
   /** Sent last: this replica's load is gone at once. */

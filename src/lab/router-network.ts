@@ -97,7 +97,12 @@ export class RouterNetwork {
       return;
     }
     this.#restart(router, nowNs);
-    this.#send(router, this.#replicas[router]!.tick(nowNs / 1e6), nowNs);
+    const messages = this.#replicas[router]!.tick(nowNs / 1e6);
+    if (messages.length > 0) {
+      this.#due[router] = false;
+      this.#paces[router]!.sent(nowNs / 1e6);
+      this.#send(router, messages, nowNs);
+    }
     this.#idleTicks[router] = others > 0 ? 0 : this.#idleTicks[router]! + 1;
     if (this.#idleTicks[router]! < idleTicksMax) this.#schedule(nowNs + tickNs, event);
   }

@@ -54,11 +54,12 @@ it('tells urgent changes at once while there is room, which they take like other
   expect(told.length).toBeLessThanOrEqual(closeMessagesMax + 1 + 100 / lastingGapMs);
 });
 
-it('tells the first change after a calm at once, and every 20 ms while changes never end', () => {
+it('tells the first change after a calm at once, and every 50 ms while changes never end', () => {
   const changesMs = Array.from({ length: 5000 }, (_, i) => i);
   const told = toldAt(changesMs);
   expect(told[0]).toBe(0);
   expect(told.filter((atMs) => atMs < 100)).toHaveLength(25);
-  expect(told.filter((atMs) => atMs >= 4000)).toHaveLength(1000 / lastingGapMs);
+  const inOneSecond = told.filter((atMs) => atMs >= 3975 && atMs < 4975);
+  expect(inOneSecond).toHaveLength(1000 / lastingGapMs);
   expect(toldAt([...changesMs, 7000]).at(-1)).toBe(7000);
 });

@@ -69,6 +69,19 @@ describe('two replicas', () => {
     });
   });
 
+  it('send a gauge that is due soon with a message about changes, and otherwise when it is due', () => {
+    const router = routerOf();
+    const replica = replicaOf('one', router);
+    const lengths: number[] = [];
+    for (const nowMs of [0, 100, 199, 200, 450]) {
+      if (nowMs > 0 && nowMs < 450) router.route(requestOf(nowMs, 4), nowMs);
+      lengths.push(replica.flush(nowMs).length, replica.tick(nowMs).length);
+    }
+    // Nothing has changed at first: a gauge alone. It is sent each 250 ms then, or from 200 ms on with a change.
+    expect(lengths).toEqual([0, 1, 1, 0, 1, 0, 2, 0, 0, 1]);
+    expect(replica.view(450).sent).toMatchObject({ gauges: 3, deltas: 3 });
+  });
+
   it('ask to be heard again when a prompt may be new to all workers, once a message', () => {
     const router = routerOf();
     const replica = replicaOf('one', router);

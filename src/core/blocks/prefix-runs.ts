@@ -14,21 +14,32 @@ export class Run {
   start: number;
   readonly end: number;
   parent: Run | null;
-  readonly children: Run[] = [];
-  /** Index of this run in its parent's `children`. */
-  childIndex = 0;
+  /** Runs below this one, and their ids combined by exclusive or: the id of the child if there is only one. */
+  childCount = 0;
+  childIds = 0;
   id = 0;
   /** Chains of all workers that pass through or end in this run. */
-  total = 0;
+  total: number;
   /** The workers of those chains. `counts` has the number of chains of each. */
-  readonly workers: WorkerIndex[] = [];
-  readonly counts: number[] = [];
+  readonly workers: WorkerIndex[];
+  readonly counts: number[];
 
-  constructor(sequence: Uint32Array, start: number, end: number, parent: Run | null) {
+  constructor(
+    sequence: Uint32Array,
+    start: number,
+    end: number,
+    parent: Run | null,
+    workers: WorkerIndex[],
+    counts: number[],
+    total: number,
+  ) {
     this.sequence = sequence;
     this.start = start;
     this.end = end;
     this.parent = parent;
+    this.workers = workers;
+    this.counts = counts;
+    this.total = total;
   }
 }
 
@@ -66,12 +77,14 @@ export class PrefixRuns {
     while (at < count) {
       let run = this.#below(last, sequence, at);
       if (!run) {
-        run = this.#attach(new Run(sequence, at, count, last));
+        // Arrays that are made with their first item take a tenth of the memory of empty ones that get it.
+        run = this.#attach(new Run(sequence, at, count, last, [worker], [1], 1));
+        added += this.#blocksIn(run);
       } else {
         const matched = matchLength(run, sequence, count);
         if (matched < run.end - run.start) run = this.#split(run, run.start + matched);
+        if (join(run, worker)) added += this.#blocksIn(run);
       }
-      if (join(run, worker)) added += this.#blocksIn(run);
       at = run.end;
       last = run;
     }
@@ -153,6 +166,13 @@ export class PrefixRuns {
   /** Walks the tree and checks its structure. @throws Error naming the broken invariant */
   assertConsistent(): void {
     let seen = 0;
+    const below = new Map<Run, Run[]>();
+    for (const run of this.#runs) {
+      if (!run?.parent) continue;
+      const siblings = below.get(run.parent);
+      if (siblings) siblings.push(run);
+      else below.set(run.parent, [run]);
+    }
     for (const run of this.#runs) {
       if (!run) continue;
       seen++;
@@ -164,8 +184,11 @@ export class PrefixRuns {
       assert(run.start < run.end, 'a run has blocks');
       assert(this.#below(run.parent, run.sequence, run.start) === run, 'a run is found below its parent');
       assert(run.start === (run.parent?.end ?? 0), 'a run starts where its parent ends');
-      const below = run.children.reduce((sum, child) => sum + child.total, 0);
-      assert(below <= run.total, 'chains below a run pass through it');
+      const children = below.get(run) ?? [];
+      const passing = children.reduce((sum, child) => sum + child.total, 0);
+      assert(passing <= run.total, 'chains below a run pass through it');
+      const ids = children.reduce((combined, child) => combined ^ child.id, 0);
+      assert(run.childCount === children.length && run.childIds === ids, 'a run knows its children');
     }
     assert(seen === this.#byFirst.size, 'every run is found below its parent');
   }
@@ -186,7 +209,10 @@ export class PrefixRuns {
     run.id = this.#freeIds.pop() ?? this.#runs.length;
     this.#runs[run.id] = run;
     this.#pointFirst(run);
-    if (run.parent) run.childIndex = run.parent.children.push(run) - 1;
+    if (run.parent) {
+      run.parent.childCount++;
+      run.parent.childIds ^= run.id;
+    }
     return run;
   }
 
@@ -203,15 +229,12 @@ export class PrefixRuns {
   }
 
   #detach(run: Run): void {
-    assert(run.children.length === 0, 'a run without chains has no children');
+    assert(run.childCount === 0, 'a run without chains has no children');
     this.#forgetFirst(run);
     this.#free(run);
-    const siblings = run.parent?.children;
-    if (!siblings) return;
-    const moved = siblings.pop()!;
-    if (moved === run) return;
-    siblings[run.childIndex] = moved;
-    moved.childIndex = run.childIndex;
+    if (run.parent === null) return;
+    run.parent.childCount--;
+    run.parent.childIds ^= run.id;
   }
 
   #free(run: Run): void {
@@ -224,21 +247,16 @@ export class PrefixRuns {
    * @returns the new upper part
    */
   #split(lower: Run, at: number): Run {
-    const upper = new Run(lower.sequence, lower.start, at, lower.parent);
+    const { sequence, start, parent, workers, counts, total } = lower;
+    const upper = new Run(sequence, start, at, parent, workers.slice(), counts.slice(), total);
     upper.id = this.#freeIds.pop() ?? this.#runs.length;
     this.#runs[upper.id] = upper;
     this.#pointFirst(upper);
-    if (upper.parent) {
-      upper.parent.children[lower.childIndex] = upper;
-      upper.childIndex = lower.childIndex;
-    }
-    upper.total = lower.total;
-    upper.workers.push(...lower.workers);
-    upper.counts.push(...lower.counts);
-    upper.children.push(lower);
+    if (parent) parent.childIds ^= lower.id ^ upper.id;
+    upper.childCount = 1;
+    upper.childIds = lower.id;
     // Its key, below the same parent, is the upper part's now.
     lower.parent = upper;
-    lower.childIndex = 0;
     lower.start = at;
     this.#pointFirst(lower);
     return upper;
@@ -249,16 +267,16 @@ export class PrefixRuns {
    * sequences that are no chains some may be left, at most one a block.
    */
   #mergeDown(upper: Run): void {
-    const child = upper.children[0];
-    if (upper.children.length !== 1 || !child || child.total !== upper.total) return;
+    if (upper.childCount !== 1) return;
+    const child = this.#runs[upper.childIds]!;
+    if (child.total !== upper.total) return;
     // Unless they are no chains: then the child would have a key that another run may have.
     if (!sameBlock(child.sequence, upper.sequence, upper.start)) return;
     this.#forgetFirst(child);
     this.#free(upper);
     child.start = upper.start;
     child.parent = upper.parent;
-    child.childIndex = upper.childIndex;
-    if (upper.parent) upper.parent.children[upper.childIndex] = child;
+    if (upper.parent) upper.parent.childIds ^= upper.id ^ child.id;
     this.#pointFirst(child);
   }
 }
@@ -308,6 +326,8 @@ function leave(run: Run, worker: WorkerIndex): boolean {
   assert(index >= 0, 'a removed chain is in its runs');
   run.total--;
   if (--run.counts[index]! > 0) return false;
+  // The run goes, with its only worker.
+  if (run.total === 0) return true;
   const lastWorker = run.workers.pop()!;
   const lastCount = run.counts.pop()!;
   if (index < run.workers.length) {

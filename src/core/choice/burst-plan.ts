@@ -203,7 +203,7 @@ export class BurstPlan {
   #put(one: Plannable, row: number): void {
     const { candidates } = this.#placements;
     const hashes = hashesOf(one.request.prompts[0]!, candidates.blockSize[row]!);
-    one.prompt = this.#load.insert(hashes, candidates.worker[row]!);
+    one.prompt = this.#load.insert(hashes, candidates.worker[row]! | 0);
     this.#load.addLoad(1, candidates, row);
   }
 

@@ -81,7 +81,8 @@ export class RecordedDecision implements Decision {
     this.policy = policy;
     this.reason = reason;
     this.isl = isl;
-    this.worker = candidates.worker[position]!;
+    // From a column of doubles to an integer, as every column of workers has them: arrays of both kinds are slower.
+    this.worker = candidates.worker[position]! | 0;
     this.overlapTokens = candidates.overlapTokens[position]!;
     this.overlapBlocks = candidates.overlapBlocks[position]!;
     this.promisedBlocks = candidates.promisedBlocks[position]!;

@@ -170,7 +170,7 @@ export class Peers implements LinkListener {
     const nowMs = performance.now();
     this.#workers = null;
     this.#followPools();
-    this.#publish(this.#replica.tick(nowMs));
+    this.#send(this.#replica.tick(nowMs), nowMs);
     const pins = this.#pins.take();
     if (pins !== null) this.#options.link.publish('pins', pins);
     if (nowMs < this.#limitsDueMs) return;
@@ -256,14 +256,11 @@ export class Peers implements LinkListener {
   readonly #flush = (): void => {
     const nowMs = performance.now();
     clearTimeout(this.#waiting);
-    this.#guard(() => {
-      const messages = this.#replica.flush(nowMs);
-      if (messages.length > 0) this.#pace.sent(nowMs);
-      this.#publish(messages);
-    });
+    this.#guard(() => this.#send(this.#replica.flush(nowMs), nowMs));
   };
 
-  #publish(messages: readonly Uint8Array[]): void {
+  #send(messages: readonly Uint8Array[], nowMs: number): void {
+    if (messages.length > 0) this.#pace.sent(nowMs);
     for (const message of messages) this.#options.link.publish('load', message);
   }
 
