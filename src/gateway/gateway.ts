@@ -45,6 +45,7 @@ import { Selection } from './selection/selection.ts';
 import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
+import { logToStderr, registerLog } from './telemetry/log-output.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
 import { UsageLedger } from './telemetry/usage-ledger.ts';
 import { type Collector, openCollector } from './tracing/collector.ts';
@@ -182,6 +183,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     ...{ threads: () => listeners.threads(), shadows: () => context.shadows },
   };
   const metrics = new GatewayMetrics(pools, fleet.engines, door, () => peers);
+  registerLog(metrics.registry, () => (surroundings.logTo === undefined ? logToStderr().lostLines : 0));
   keyLimits.observer = metrics.usage;
   let stopping = false;
   let recorder: TrafficRecorder | null = null;

@@ -306,7 +306,8 @@ export class StreamSplice {
     const repeated = typeof text === 'string' ? this.#repeated(text) : 0;
     this.#space = typeof text === 'string' && text.length === repeated ? this.#space.slice(repeated) : '';
     const fresh = repeated > 0 ? (text as string).slice(repeated) : null;
-    const rewritten = continuedEvent(json, { names: this.#names, ...this.#counts, fresh }, choice ?? null, usage);
+    const counts = { names: this.#names, before: this.#before, promptTokens: this.#promptTokens };
+    const rewritten = continuedEvent(json, { ...counts, fresh }, choice ?? null, usage);
     if (this.#resumed) return rewritten;
     this.#resumed = true;
     this.#toldError = false;
@@ -354,10 +355,6 @@ export class StreamSplice {
     let count = 0;
     while (count < this.#space.length && text[count] === this.#space[count]) count += 1;
     return count;
-  }
-
-  get #counts(): { readonly before: number; readonly promptTokens: number | null } {
-    return { before: this.#before, promptTokens: this.#promptTokens };
   }
 
   #keepText(text: Buffer): void {

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client';
 import { resolveConfig } from '../../src/gateway/config/config.ts';
 import { Pools } from '../../src/gateway/pools/pools.ts';
 import { GatewayMetrics } from '../../src/gateway/telemetry/gateway-metrics.ts';
+import { registerLog } from '../../src/gateway/telemetry/log-output.ts';
 
 export function allMetrics(): Registry {
   const door = {
@@ -13,5 +14,8 @@ export function allMetrics(): Registry {
     threads: () => 0,
     shadows: () => ({ count: 0, heldBytes: 0 }),
   };
-  return new GatewayMetrics(new Pools(resolveConfig({ workers: ['http://127.0.0.1:1'] })), [], door).registry;
+  const pools = new Pools(resolveConfig({ workers: ['http://127.0.0.1:1'] }));
+  const { registry } = new GatewayMetrics(pools, [], door);
+  registerLog(registry, () => 0);
+  return registry;
 }

@@ -137,10 +137,15 @@ describe('two threads', () => {
     }
     const { status, body, headers } = await ask();
     expect([status, body.includes('[DONE]')]).toEqual([200, true]);
-    const { decisions } = (await getJson(gateway, `/decisions/${headers['x-request-id'] as string}`)) as {
-      decisions: { attempt: number; outcome: string }[];
+    const read = async (): Promise<[number, string][]> => {
+      const { decisions } = (await getJson(gateway, `/decisions/${headers['x-request-id'] as string}`)) as {
+        decisions: { attempt: number; outcome: string }[];
+      };
+      return decisions.map(({ attempt, outcome }) => [attempt, outcome]);
     };
-    expect(decisions.map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+    // The thread tells the end after it has written the answer.
+    await eventually(async () => (await read())[0]![1] !== null);
+    expect(await read()).toEqual([
       [2, 'done'],
       [1, 'failed'],
     ]);

@@ -7,6 +7,7 @@ import type { Engine } from '../engines/engine.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
 import { account } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
+import { logToStderr, passLines } from '../telemetry/log-output.ts';
 import { connectionMessage, ownerDescriptor } from './front-handover.ts';
 import type { FrontFigures, FrontMessage, OwnerMessage, SentAccount } from './front-messages.ts';
 import { MessageChannel } from './message-channel.ts';
@@ -46,8 +47,10 @@ export class FrontProcess implements OrderedFront {
   constructor(context: GatewayContext, events: FrontEvents, start: OwnerMessage) {
     this.#context = context;
     this.#events = events;
-    const child = fork(entry, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] });
+    // Its log goes through this process: a descriptor that both shared would become a blocking one.
+    const child = fork(entry, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'] });
     this.#child = child;
+    passLines(child.stderr!, logToStderr());
     this.#channel = new MessageChannel<FrontMessage, OwnerMessage>(child.stdio[ownerDescriptor] as Duplex, {
       receive: (message) => this.#receive(message),
       lost: (reason) => this.#end(reason),

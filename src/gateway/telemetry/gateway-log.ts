@@ -2,6 +2,7 @@
 
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { GatewayConfig } from '../config/config.ts';
+import { logToStderr } from './log-output.ts';
 
 /** @param base fields of every line @param logTo default: stderr */
 export function createLog(
@@ -9,5 +10,5 @@ export function createLog(
   base: Readonly<Record<string, unknown>> | null = null,
   logTo?: DestinationStream,
 ): Logger {
-  return pino({ level: logLevel, base }, logTo ?? pino.destination({ dest: 2, sync: true }));
+  return pino({ level: logLevel, base }, logTo ?? logToStderr());
 }
