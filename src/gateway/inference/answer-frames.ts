@@ -10,6 +10,37 @@ const carriageReturn = 0x0d;
 const lastChunk = '0\r\n\r\n';
 const emptyLine = '\r\n';
 
+/**
+ * Memory for frames, the same again for the next one if the socket took the last one at once, as it mostly does: memory of
+ * its own for each would be garbage, which V8 counts against its heap.
+ */
+class FrameSpace {
+  static readonly bytes = 8192;
+  #space: Buffer = Buffer.allocUnsafeSlow(FrameSpace.bytes);
+  /** Start of the unused part. */
+  #at = 0;
+
+  /** Writes the bytes as a chunk. @returns false if the caller should wait for the socket's `drain` */
+  write(socket: Socket, bytes: Buffer): boolean {
+    const length = frameLength(bytes);
+    if (2 * length > FrameSpace.bytes) return socket.write(framed(bytes));
+    if (this.#at + length > FrameSpace.bytes) this.#renew();
+    const frame = this.#space.subarray(this.#at, this.#at + length);
+    writeFrame(bytes, frame);
+    const more = socket.write(frame);
+    // The socket still needs it.
+    if (socket.writableLength > 0) this.#at += length;
+    return more;
+  }
+
+  #renew(): void {
+    this.#space = Buffer.allocUnsafeSlow(FrameSpace.bytes);
+    this.#at = 0;
+  }
+}
+
+const frameSpace = new FrameSpace();
+
 export class AnswerFrames {
   readonly #response: ServerResponse;
   /** Whether the answer is chunked. Otherwise it has a length, or ends with its connection. */
@@ -43,7 +74,7 @@ export class AnswerFrames {
       this.#hasBegun = true;
       return response.write(framed(bytes));
     }
-    if (socket.write(framed(bytes))) return true;
+    if (frameSpace.write(socket, bytes)) return true;
     this.#wait(socket);
     return false;
   }
@@ -68,8 +99,18 @@ export class AnswerFrames {
 
 /** The bytes as a chunk: hexadecimal size, line end, bytes, line end. */
 function framed(bytes: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(frameLength(bytes));
+  writeFrame(bytes, frame);
+  return frame;
+}
+
+function frameLength({ length }: Buffer): number {
+  return hexDigits(length) + length + 2 * emptyLine.length;
+}
+
+/** @param frame of this length */
+function writeFrame(bytes: Buffer, frame: Buffer): void {
   const digits = hexDigits(bytes.length);
-  const frame = Buffer.allocUnsafe(digits + bytes.length + 2 * emptyLine.length);
   let rest = bytes.length;
   for (let at = digits - 1; at >= 0; at--) {
     const digit = rest & 15;
@@ -78,10 +119,9 @@ function framed(bytes: Buffer): Buffer {
   }
   frame[digits] = carriageReturn;
   frame[digits + 1] = lineFeed;
-  bytes.copy(frame, digits + 2);
+  frame.set(bytes, digits + 2);
   frame[frame.length - 2] = carriageReturn;
   frame[frame.length - 1] = lineFeed;
-  return frame;
 }
 
 function hexDigits(length: number): number {
