@@ -64,9 +64,10 @@ export class BlockHasher {
   hashBytes(text: Uint8Array, blockSize: number, bytesPerToken: number, namespace?: Namespace): BlockHashes {
     const blockBytes = 4 * blockSize;
     const count = Math.floor(text.length / blockBytes);
-    const words = new Uint32Array(count * blockSize);
-    new Uint8Array(words.buffer).set(text.subarray(0, count * blockBytes));
-    const sequence = this.chain(words, count, blockSize, this.bytesRoot(this.root(blockSize, namespace)));
+    const parent = this.bytesRoot(this.root(blockSize, namespace));
+    this.#makeRoom(count, blockSize);
+    this.#bytes.set(text.subarray(0, count * blockBytes));
+    const sequence = this.#chained(count, blockSize, parent);
     return { blockSize, count, sequence, blockTokens: blockBytes / bytesPerToken };
   }
 
@@ -100,10 +101,20 @@ export class BlockHasher {
   chain(tokens: Uint32Array, count: number, blockSize: number, parent: Uint32Array): Uint32Array {
     const tokenCount = count * blockSize;
     assert(tokenCount <= tokens.length, 'every hashed block is full');
-    assert(tokenCount <= BlockHasher.promptTokensMax, 'a prompt has at most promptTokensMax tokens');
-    const outWords = (tokenCount + 1) & ~1;
-    this.#reserve((outWords + 2 * (count + 1)) * 4);
+    this.#makeRoom(count, blockSize);
     this.#words.set(tokenCount === tokens.length ? tokens : tokens.subarray(0, tokenCount));
+    return this.#chained(count, blockSize, parent);
+  }
+
+  /** For the tokens of the blocks, at the start of the memory, and their hashes. */
+  #makeRoom(count: number, blockSize: number): void {
+    assert(count * blockSize <= BlockHasher.promptTokensMax, 'a prompt has at most promptTokensMax tokens');
+    this.#reserve((evenWords(count * blockSize) + 2 * (count + 1)) * 4);
+  }
+
+  /** Hashes the tokens at the start of the memory. */
+  #chained(count: number, blockSize: number, parent: Uint32Array): Uint32Array {
+    const outWords = evenWords(count * blockSize);
     this.#words[outWords] = parent[0]!;
     this.#words[outWords + 1] = parent[1]!;
     this.#kernel.sequence(0, count, blockSize * 4, outWords * 4);
@@ -147,6 +158,11 @@ export class BlockHasher {
     this.#words = new Uint32Array(this.#kernel.memory.buffer);
     this.#bytes = new Uint8Array(this.#kernel.memory.buffer);
   }
+}
+
+/** So that what follows begins at a multiple of eight bytes. */
+function evenWords(words: number): number {
+  return (words + 1) & ~1;
 }
 
 /** Cached roots (block size x LoRA x salt). Salts come from clients, so the cache is dropped when it is full. */

@@ -74,7 +74,7 @@ export function readInferenceRequest(
   continues = false,
   hasControls = true,
 ): InferenceRequest | Promise<InferenceRequest> {
-  const fields = new RequestFields(body, { tokenLists: api === 'completions', hasControls });
+  const fields = new RequestFields(body, { tokenLists: api === 'completions', hasControls }, true);
   if (body.length > inlineBytesMax) return readInTurns(api, fields, turn, continues);
   fields.read(Number.POSITIVE_INFINITY);
   return readFields(api, fields, continues);
