@@ -22,15 +22,10 @@ export class BlockCache implements PrefixCache {
   readonly #options: BlockCacheOptions;
   readonly #pool: BlockPool;
   #events: KvEvent[] = [];
-  /** Hashes (low, high) of evicted blocks whose removal is not announced yet, in the first `#removedWords` words. */
-  #removed = new Uint32Array(16);
-  #removedWords = 0;
 
   constructor(options: BlockCacheOptions) {
     this.#options = options;
-    this.#pool = new BlockPool(options.blocks, options.freeUnhashedFirst, (low, high) => {
-      this.#noteRemoved(low, high);
-    });
+    this.#pool = new BlockPool(options.blocks, options.freeUnhashedFirst);
   }
 
   get usage(): number {
@@ -41,22 +36,17 @@ export class BlockCache implements PrefixCache {
   match(request: EngineRequest): number {
     const { blockSize } = this.#options;
     const blocksMax = Math.floor(request.reusableTokens / blockSize);
+    request.hashTo(blocksMax, blockSize);
     request.blockCount = 0;
-    for (let index = 0; index < blocksMax; index++) {
-      request.hashTo(index + 1, blockSize);
-      const block = this.#pool.find(request.hashes[index * 2]!, request.hashes[index * 2 + 1]!);
-      if (block === 0) break;
-      request.appendBlock(block);
-    }
-    const hits = request.blockCount;
-    request.blockCount = 0;
-    return hits * blockSize;
+    request.reserveBlocks(blocksMax);
+    return this.#pool.findLeading(request.hashes, blocksMax, request.blocks) * blockSize;
   }
 
   admit(request: EngineRequest, hitTokens: number, wantedTokens: number): boolean {
     const hits = hitTokens / this.#options.blockSize;
-    if (this.#blocksFor(wantedTokens) - hits > this.#freeBesides(request, hits)) return false;
-    for (let block = 0; block < hits; block++) this.#pool.touch(request.blocks[block]!);
+    const wanted = this.#blocksFor(wantedTokens) - hits;
+    if (wanted > this.#pool.freeCount - this.#pool.freeAmong(request.blocks, hits)) return false;
+    this.#pool.touch(request.blocks, hits);
     request.blockCount = hits;
     request.storedBlocks = hits;
     return true;
@@ -67,7 +57,10 @@ export class BlockCache implements PrefixCache {
     if (after <= request.blockCount * this.#options.blockSize) return true;
     const missing = this.#blocksFor(after) - request.blockCount;
     if (missing > this.#pool.freeCount) return false;
-    for (let i = 0; i < missing; i++) request.appendBlock(this.#pool.allocate());
+    const blocks = request.blockCount + missing;
+    request.reserveBlocks(blocks);
+    this.#pool.allocate(request.blocks, request.blockCount, blocks);
+    request.blockCount = blocks;
     return true;
   }
 
@@ -86,7 +79,7 @@ export class BlockCache implements PrefixCache {
 
   /** Frees the tail first, so that the end of a chain is evicted before its head. */
   release(request: EngineRequest): void {
-    for (let index = request.blockCount - 1; index >= 0; index--) this.#pool.free(request.blocks[index]!);
+    this.#pool.free(request.blocks, request.blockCount);
     request.blockCount = 0;
     request.storedBlocks = 0;
   }
@@ -125,43 +118,23 @@ export class BlockCache implements PrefixCache {
     assert(!free.some((block) => used.has(block)), 'no block in use is free');
   }
 
-  /** Free blocks that are not among the hits. */
-  #freeBesides(request: EngineRequest, hits: number): number {
-    let free = this.#pool.freeCount;
-    for (let index = 0; index < hits; index++) if (this.#pool.isFree(request.blocks[index]!)) free--;
-    return free;
-  }
-
   #store(request: EngineRequest, full: number): void {
     const { blockSize } = this.#options;
     const from = request.storedBlocks;
     request.hashTo(full, blockSize);
-    const { hashes } = request;
-    for (let block = from; block < full; block++) {
-      this.#pool.cache(request.blocks[block]!, hashes[block * 2]!, hashes[block * 2 + 1]!);
-    }
+    this.#pool.cache(request.blocks, request.hashes, from, full);
     request.storedBlocks = full;
     this.#announceRemoved();
     this.#events.push(storedEvent(request, from, full, blockSize));
   }
 
-  #noteRemoved(low: number, high: number): void {
-    if (this.#removedWords === this.#removed.length) {
-      const grown = new Uint32Array(2 * this.#removedWords);
-      grown.set(this.#removed);
-      this.#removed = grown;
-    }
-    this.#removed[this.#removedWords++] = low;
-    this.#removed[this.#removedWords++] = high;
-  }
-
   #announceRemoved(): void {
-    const words = this.#removedWords;
-    const wordsPerEvent = this.#options.joinRemovals ? words : 2;
-    for (let at = 0; at < words; at += wordsPerEvent) {
-      this.#events.push({ kind: 'removed', hashes: this.#removed.slice(at, at + wordsPerEvent) });
+    if (!this.#pool.hasEvicted) return;
+    const removed = this.#pool.takeEvicted();
+    const wordsPerEvent = this.#options.joinRemovals ? removed.length : 2;
+    for (let at = 0; at < removed.length; at += wordsPerEvent) {
+      this.#events.push({ kind: 'removed', hashes: removed.slice(at, at + wordsPerEvent) });
     }
-    this.#removedWords = 0;
   }
 
   #blocksFor(tokens: number): number {

@@ -3,15 +3,13 @@
 /** Block 0 is never allocated. Engines use it as the null block; here it is also the sentinel of the free list. */
 const nullBlock = 0;
 
-/** Called with the hash (low, high) of a block whose content is evicted. */
-export type OnEvicted = (low: number, high: number) => void;
-
 /**
  * Semantics of vLLM's block pool. Free blocks form a queue; allocation takes from the front. A block that holds hashed
  * content keeps it while free and can be hit; its content is dropped only when the block is allocated again. Several
  * blocks may hold the same content: a hit takes the oldest copy.
  *
- * All columns are indexed by block. Every call is O(1), except for the chain walk of `find`.
+ * All columns are indexed by block. Every call is O(1) a block, except for the chain walk of `findLeading`. Lists of
+ * blocks are handled in one call: most of the lab's time would go into calls otherwise.
  */
 export class BlockPool {
   /** Most blocks, the null block included. */
@@ -20,8 +18,10 @@ export class BlockPool {
   /** Blocks, the null block included. */
   readonly blockCount: number;
   readonly #freeUnhashedFirst: boolean;
-  readonly #onEvicted: OnEvicted;
   #freeCount: number;
+  /** Hashes (low, high) of evicted contents since `takeEvicted`, in the first `#evictedWords` words. */
+  #evicted = new Uint32Array(64);
+  #evictedWords = 0;
 
   /** Circular list of free blocks in order of eviction. The null block is its sentinel. */
   readonly #nextFree: Int32Array;
@@ -44,13 +44,12 @@ export class BlockPool {
    * @param freeUnhashedFirst whether a freed block without hashed content goes to the front of the queue (vLLM since
    * 2026) instead of the back
    */
-  constructor(blockCount: number, freeUnhashedFirst: boolean, onEvicted: OnEvicted) {
+  constructor(blockCount: number, freeUnhashedFirst: boolean) {
     if (!Number.isInteger(blockCount) || blockCount < 2 || blockCount > BlockPool.blocksMax) {
       throw new RangeError(`blockCount must be an integer in 2 .. ${BlockPool.blocksMax}, got ${blockCount}`);
     }
     this.blockCount = blockCount;
     this.#freeUnhashedFirst = freeUnhashedFirst;
-    this.#onEvicted = onEvicted;
     this.#freeCount = blockCount - 1;
     this.#nextFree = new Int32Array(blockCount);
     this.#previousFree = new Int32Array(blockCount);
@@ -79,73 +78,141 @@ export class BlockPool {
     return 1 - this.#freeCount / (this.blockCount - 1);
   }
 
-  isFree(block: number): boolean {
-    return this.#references[block] === 0;
-  }
-
-  /** The oldest block with this content, or 0. */
-  find(low: number, high: number): number {
-    let block = this.#bucketFirst[this.#bucketOf(low, high)]!;
-    while (block !== 0 && (this.#hashLow[block] !== low || this.#hashHigh[block] !== high)) {
-      block = this.#nextInBucket[block]!;
-    }
-    return block;
-  }
-
-  /** Adds a reference to a block that holds content, free or not. */
-  touch(block: number): void {
-    if (this.#references[block] === 0) this.#unlinkFree(block);
-    this.#references[block]!++;
-  }
-
-  /** Takes the first free block with one reference and drops its content. The caller must check `freeCount`. */
-  allocate(): number {
-    const block = this.#nextFree[nullBlock]!;
-    if (block === nullBlock) throw new Error('allocate: no free block');
-    this.#unlinkFree(block);
-    this.#references[block] = 1;
-    if (this.#isHashed[block] === 1) {
-      this.#dropContent(block);
-      this.#onEvicted(this.#hashLow[block]!, this.#hashHigh[block]!);
-    }
-    return block;
-  }
-
-  /** Sets the content hash of a block in use, so that others can hit it. */
-  cache(block: number, low: number, high: number): void {
-    if (this.#references[block] === 0 || this.#isHashed[block] === 1) {
-      throw new Error(`cache: block ${block} is free or holds content already`);
-    }
-    this.#isHashed[block] = 1;
-    this.#hashLow[block] = low;
-    this.#hashHigh[block] = high;
-    const bucket = this.#bucketOf(low, high);
-    const last = this.#bucketLast[bucket]!;
-    this.#previousInBucket[block] = last;
-    this.#nextInBucket[block] = 0;
-    this.#bucketLast[bucket] = block;
-    if (last === 0) this.#bucketFirst[bucket] = block;
-    else this.#nextInBucket[last] = block;
-  }
-
-  /** Removes a reference. The block becomes free with the last one. */
-  free(block: number): void {
-    const references = this.#references[block]!;
-    if (references <= 0) throw new Error(`free: block ${block} is free already`);
-    this.#references[block] = references - 1;
-    if (references > 1) return;
-    const toFront = this.#freeUnhashedFirst && this.#isHashed[block] === 0;
-    const before = toFront ? nullBlock : this.#previousFree[nullBlock]!;
-    const after = this.#nextFree[before]!;
-    this.#nextFree[before] = block;
-    this.#previousFree[block] = before;
-    this.#nextFree[block] = after;
-    this.#previousFree[after] = block;
-    this.#freeCount++;
+  /** How many of the first `count` blocks are free. */
+  freeAmong(blocks: Int32Array, count: number): number {
+    const references = this.#references;
+    let free = 0;
+    for (let i = 0; i < count; i++) if (references[blocks[i]!] === 0) free++;
+    return free;
   }
 
   /**
-   * Drops the content of all blocks without calling `onEvicted`. Returns false and does nothing while any block is in
+   * Looks up leading contents, and writes the oldest block that has each to `out`.
+   * @param hashes (low, high) of `count` contents
+   * @returns how many were found before the first that no block has
+   */
+  findLeading(hashes: Uint32Array, count: number, out: Int32Array): number {
+    const lows = this.#hashLow;
+    const highs = this.#hashHigh;
+    const next = this.#nextInBucket;
+    const first = this.#bucketFirst;
+    for (let i = 0; i < count; i++) {
+      const low = hashes[2 * i]!;
+      const high = hashes[2 * i + 1]!;
+      let block = first[this.#bucketOf(low, high)]!;
+      while (block !== 0 && (lows[block] !== low || highs[block] !== high)) block = next[block]!;
+      if (block === 0) return i;
+      out[i] = block;
+    }
+    return count;
+  }
+
+  /** Adds a reference to each of the first `count` blocks, which hold content, free or not. */
+  touch(blocks: Int32Array, count: number): void {
+    const references = this.#references;
+    for (let i = 0; i < count; i++) {
+      const block = blocks[i]!;
+      if (references[block] === 0) this.#unlinkFree(block);
+      references[block]!++;
+    }
+  }
+
+  /**
+   * Takes the first free blocks with one reference each and drops their content. The caller must check `freeCount`.
+   * @param out gets them at `from` .. `to` - 1
+   */
+  allocate(out: Int32Array, from: number, to: number): void {
+    const count = to - from;
+    if (count > this.#freeCount) throw new Error('allocate: no free block');
+    const nextFree = this.#nextFree;
+    const references = this.#references;
+    const isHashed = this.#isHashed;
+    if (this.#evicted.length - this.#evictedWords < 2 * count) this.#growEvicted(2 * count);
+    const evicted = this.#evicted;
+    let words = this.#evictedWords;
+    let block = nextFree[nullBlock]!;
+    for (let i = from; i < to; i++) {
+      references[block] = 1;
+      if (isHashed[block] === 1) {
+        this.#dropContent(block);
+        evicted[words++] = this.#hashLow[block]!;
+        evicted[words++] = this.#hashHigh[block]!;
+      }
+      out[i] = block;
+      block = nextFree[block]!;
+    }
+    this.#evictedWords = words;
+    nextFree[nullBlock] = block;
+    this.#previousFree[block] = nullBlock;
+    this.#freeCount -= count;
+  }
+
+  /** Hashes (low, high) of the contents evicted since the last call, in order. Valid until the next `allocate`. */
+  takeEvicted(): Uint32Array {
+    const words = this.#evictedWords;
+    this.#evictedWords = 0;
+    return this.#evicted.subarray(0, words);
+  }
+
+  get hasEvicted(): boolean {
+    return this.#evictedWords > 0;
+  }
+
+  /**
+   * Sets the content of the blocks at `from` .. `to` - 1, which are in use, so that others can hit it.
+   * @param hashes (low, high), at the same places
+   */
+  cache(blocks: Int32Array, hashes: Uint32Array, from: number, to: number): void {
+    const lows = this.#hashLow;
+    const highs = this.#hashHigh;
+    const next = this.#nextInBucket;
+    const previous = this.#previousInBucket;
+    const bucketFirst = this.#bucketFirst;
+    const bucketLast = this.#bucketLast;
+    for (let i = from; i < to; i++) {
+      const block = blocks[i]!;
+      if (this.#references[block] === 0 || this.#isHashed[block] === 1) {
+        throw new Error(`cache: block ${block} is free or holds content already`);
+      }
+      const low = hashes[2 * i]!;
+      const high = hashes[2 * i + 1]!;
+      this.#isHashed[block] = 1;
+      lows[block] = low;
+      highs[block] = high;
+      const bucket = this.#bucketOf(low, high);
+      const last = bucketLast[bucket]!;
+      previous[block] = last;
+      next[block] = 0;
+      bucketLast[bucket] = block;
+      if (last === 0) bucketFirst[bucket] = block;
+      else next[last] = block;
+    }
+  }
+
+  /** Removes a reference from each of the first `count` blocks, from the last on. A block becomes free with its last. */
+  free(blocks: Int32Array, count: number): void {
+    const references = this.#references;
+    const nextFree = this.#nextFree;
+    const previousFree = this.#previousFree;
+    for (let i = count - 1; i >= 0; i--) {
+      const block = blocks[i]!;
+      const before = references[block]!;
+      if (before <= 0) throw new Error(`free: block ${block} is free already`);
+      references[block] = before - 1;
+      if (before > 1) continue;
+      const toFront = this.#freeUnhashedFirst && this.#isHashed[block] === 0;
+      const ahead = toFront ? nullBlock : previousFree[nullBlock]!;
+      const behind = nextFree[ahead]!;
+      nextFree[ahead] = block;
+      previousFree[block] = ahead;
+      nextFree[block] = behind;
+      previousFree[behind] = block;
+      this.#freeCount++;
+    }
+  }
+
+  /**
+   * Drops the content of all blocks without counting it as evicted. Returns false and does nothing while any block is in
    * use.
    */
   clear(): boolean {
@@ -176,6 +243,12 @@ export class BlockPool {
 
   #bucketOf(low: number, high: number): number {
     return (low ^ Math.imul(high, 0x9e3779b1)) & this.#bucketMask;
+  }
+
+  #growEvicted(words: number): void {
+    const grown = new Uint32Array(2 * this.#evictedWords + words);
+    grown.set(this.#evicted.subarray(0, this.#evictedWords));
+    this.#evicted = grown;
   }
 
   #unlinkFree(block: number): void {

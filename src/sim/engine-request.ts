@@ -114,14 +114,13 @@ export class EngineRequest {
     this.tokens[this.tokenCount++] = token;
   }
 
-  appendBlock(block: number): void {
-    if (this.blockCount === this.blocks.length) {
-      // The prompt is hashed by then, and has one block per hash.
-      const grown = new Int32Array(Math.max(8, this.blockCount * 2, this.hashes.length / 2 + 1));
-      grown.set(this.blocks);
-      this.blocks = grown;
-    }
-    this.blocks[this.blockCount++] = block;
+  /** Makes room for the first `blockCount` blocks. */
+  reserveBlocks(blockCount: number): void {
+    if (blockCount <= this.blocks.length) return;
+    // The prompt is hashed by then, and has one block per hash.
+    const grown = new Int32Array(Math.max(8, blockCount, this.blocks.length * 2, this.hashes.length / 2 + 1));
+    grown.set(this.blocks);
+    this.blocks = grown;
   }
 
   /** Computes the hashes of the first `blockCount` full blocks. */

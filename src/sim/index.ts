@@ -1,7 +1,7 @@
 // Entry point of the simulated engine: block pool, scheduler and step times.
 
 export { type BlockHash, type HashedPrompt, mixBlockHash, type SequenceHasher } from './block-hash.ts';
-export { BlockPool, type OnEvicted } from './block-pool.ts';
+export { BlockPool } from './block-pool.ts';
 export {
   Engine,
   type EngineCounters,

@@ -9,7 +9,7 @@ import { spread } from './home.ts';
  */
 export class HashTable {
   /** Do not keep this reference across `insert` or `remove`, which may replace the array. */
-  slots: Uint32Array;
+  slots: Int32Array;
   /** Whether the last `insert` added an entry. Its values are zero. */
   inserted = false;
 
@@ -25,7 +25,7 @@ export class HashTable {
     this.#stride = 2 + valueWords;
     this.#capacity = capacityMin;
     this.#shift = 32 + groupBits - Math.log2(capacityMin);
-    this.slots = new Uint32Array(this.#capacity * this.#stride);
+    this.slots = new Int32Array(this.#capacity * this.#stride);
   }
 
   get size(): number {
@@ -38,8 +38,9 @@ export class HashTable {
   }
 
   /** Offset of the key's slot in `slots`, or -1. O(1) expected. */
-  find(low: number, high: number): number {
-    if ((low | high) === 0) low = zeroKeyLow;
+  find(keyLow: number, keyHigh: number): number {
+    const high = keyHigh | 0;
+    const low = (keyLow | high) === 0 ? zeroKeyLow : keyLow | 0;
     const slots = this.slots;
     const end = this.#capacity * this.#stride;
     let at = this.#home(low, high);
@@ -66,8 +67,9 @@ export class HashTable {
   }
 
   /** Offset of the key's slot, which is added if missing (see `inserted`). O(1) expected. */
-  insert(low: number, high: number): number {
-    if ((low | high) === 0) low = zeroKeyLow;
+  insert(keyLow: number, keyHigh: number): number {
+    const high = keyHigh | 0;
+    const low = (keyLow | high) === 0 ? zeroKeyLow : keyLow | 0;
     if (this.#size * 8 >= this.#capacity * 5) this.#resize(this.#capacity * 2);
     const slots = this.slots;
     const end = this.#capacity * this.#stride;
@@ -122,7 +124,7 @@ export class HashTable {
     this.#size = 0;
     this.#capacity = capacityMin;
     this.#shift = 32 + groupBits - Math.log2(capacityMin);
-    this.slots = new Uint32Array(this.#capacity * this.#stride);
+    this.slots = new Int32Array(this.#capacity * this.#stride);
   }
 
   /** Offset of the first entry at or after `at`, or -1: `for (let at = t.next(0); at >= 0; at = t.next(at + t.stride))`. */
@@ -154,7 +156,7 @@ export class HashTable {
     const stride = this.#stride;
     this.#capacity = capacity;
     this.#shift = 32 + groupBits - Math.log2(capacity);
-    const slots = new Uint32Array(capacity * stride);
+    const slots = new Int32Array(capacity * stride);
     this.slots = slots;
     for (let from = 0; from < old.length; from += stride) {
       const low = old[from]!;
@@ -175,4 +177,4 @@ const capacityMin = 16;
 const groupBits = 2;
 const groupMask = (1 << groupBits) - 1;
 /** Replaces key 0, because 0 marks an empty slot. Adds one collision in 2^64. */
-const zeroKeyLow = 0x9e3779b9;
+const zeroKeyLow = 0x9e3779b9 | 0;

@@ -25,7 +25,7 @@ export function homeOf(low: number, high: number, shift: number): number {
   return (group << homeBits) | (low & homeMask);
 }
 
-export function enter(index: Uint32Array, shift: number, block: number, low: number, high: number): void {
+export function enter(index: Int32Array, shift: number, block: number, low: number, high: number): void {
   const mask = index.length - 1;
   let at = homeOf(low, high, shift);
   let distance = 1;
@@ -36,7 +36,7 @@ export function enter(index: Uint32Array, shift: number, block: number, low: num
   index[at] = (Math.min(distance, distanceMax) << numberBits) | block;
 }
 
-export function slotsIn(index: Uint32Array): number {
+export function slotsIn(index: Int32Array): number {
   let slots = 0;
   for (const slot of index) if (slot !== 0) slots++;
   return slots;
@@ -49,12 +49,12 @@ export function slotsFor(capacity: number): number {
   return slots;
 }
 
-function homeOfBlock(block: number, entries: Uint32Array, shift: number): number {
+function homeOfBlock(block: number, entries: Int32Array, shift: number): number {
   return homeOf(entries[block * entryWords]!, entries[block * entryWords + 1]!, shift);
 }
 
 /** @param entries by number */
-export function leave(index: Uint32Array, shift: number, block: number, entries: Uint32Array): void {
+export function leave(index: Int32Array, shift: number, block: number, entries: Int32Array): void {
   const mask = index.length - 1;
   let hole = homeOfBlock(block, entries, shift);
   while ((index[hole]! & numberMask) !== block || index[hole] === 0) hole = (hole + 1) & mask;

@@ -35,7 +35,7 @@ export class BlockRows {
   static readonly blocksMax: number = 1 << numberBits;
 
   /** Bits of 32 workers each: that of worker w for block b is bit `w & 31` of `planes[w >>> 5][b]`. */
-  readonly planes: Uint32Array[] = [];
+  readonly planes: Int32Array[] = [];
   /** Whether the last `hold` found that the worker did not hold the block before. */
   added = false;
   /** Whether the block of the last `hold` got a number. */
@@ -44,16 +44,19 @@ export class BlockRows {
   touched = 0;
 
   /** One entry more than there are numbers, so that a guess may point behind the last. A free entry is 0. */
-  #entries: Uint32Array = new Uint32Array((capacityMin + 1) * entryWords);
+  #entries: Int32Array = new Int32Array((capacityMin + 1) * entryWords);
   #numbers = new BlockNumbers();
   /** Linear probing with backward shift. */
-  #index: Uint32Array = new Uint32Array(2 * capacityMin);
+  #index: Int32Array = new Int32Array(2 * capacityMin);
   #shift = 32 - Math.log2(2 * capacityMin);
   /** A larger index that replaces it once all blocks are in it; null: none is being built. */
-  #building: Uint32Array | null = null;
+  #building: Int32Array | null = null;
   #buildingShift = 0;
   /** Blocks with smaller numbers are in the index that is being built. */
   #builtTo = 0;
+  /** The empty slot where the last `find` that found nothing ended, and its distance from the home slot plus 1. */
+  #vacant = 0;
+  #vacantDistance = 1;
   /** Blocks with a number and without a holder. */
   #dead = 0;
   /** Where `sweep` goes on. */
@@ -92,13 +95,15 @@ export class BlockRows {
 
   /** Makes room for a worker's bits. O(1) but for the memory */
   addWorker(worker: number): void {
-    while (this.planes.length * 32 <= worker) this.planes.push(new Uint32Array(this.end));
+    while (this.planes.length * 32 <= worker) this.planes.push(new Int32Array(this.end));
   }
 
+  /** Low word of the block's hash, signed. */
   low(block: number): number {
     return this.#entries[block * entryWords]!;
   }
 
+  /** High word of the block's hash, signed. */
   high(block: number): number {
     return this.#entries[block * entryWords + 1]!;
   }
@@ -114,17 +119,23 @@ export class BlockRows {
 
   /** Number of a block, or `noBlock`. O(1) expected */
   find(low: number, high: number): number {
+    const lowWord = low | 0;
+    const highWord = high | 0;
     const index = this.#index;
     const entries = this.#entries;
     const mask = index.length - 1;
-    let at = homeOf(low, high, this.#shift);
+    let at = homeOf(lowWord, highWord, this.#shift);
     for (let distance = 1; ; distance++) {
       const slot = index[at]!;
-      if (slot === 0) return noBlock;
+      if (slot === 0) {
+        this.#vacant = at;
+        this.#vacantDistance = distance;
+        return noBlock;
+      }
       const told = slot >>> numberBits;
       if (told === distance || told === distanceMax) {
         const block = slot & numberMask;
-        if (entries[block * entryWords] === low && entries[block * entryWords + 1] === high) return block;
+        if (entries[block * entryWords] === lowWord && entries[block * entryWords + 1] === highWord) return block;
       }
       at = (at + 1) & mask;
     }
@@ -158,8 +169,8 @@ export class BlockRows {
       at += entryWords;
     } while (
       i < to &&
-      entries[at] === sequence[2 * i] &&
-      entries[at + 1] === sequence[2 * i + 1] &&
+      entries[at] === (sequence[2 * i]! | 0) &&
+      entries[at + 1] === (sequence[2 * i + 1]! | 0) &&
       entries[at + holdersOffset] !== 0
     );
     return i - from;
@@ -242,8 +253,8 @@ export class BlockRows {
     const old = this.#entries;
     const end = this.end;
     const capacity = Math.max(capacityMin, wholeGroups(2 * this.size));
-    const entries = new Uint32Array((capacity + 1) * entryWords);
-    const planes = this.planes.map(() => new Uint32Array(capacity));
+    const entries = new Int32Array((capacity + 1) * entryWords);
+    const planes = this.planes.map(() => new Int32Array(capacity));
     const renumbered = new Uint32Array(end);
     this.#numbers = new BlockNumbers();
     this.#numbers.grow(capacity);
@@ -302,10 +313,12 @@ export class BlockRows {
   #is(block: number, low: number, high: number): boolean {
     const at = block * entryWords;
     const entries = this.#entries;
-    return entries[at] === low && entries[at + 1] === high && entries[at + holdersOffset] !== 0;
+    return entries[at] === (low | 0) && entries[at + 1] === (high | 0) && entries[at + holdersOffset] !== 0;
   }
 
+  /** Right after a `find` of the same key that found nothing. */
   #insert(before: number, low: number, high: number): number {
+    const index = this.#index;
     const block = this.#take(before);
     const at = block * entryWords;
     const entries = this.#entries;
@@ -314,7 +327,8 @@ export class BlockRows {
     entries[at + behindOffset] = block + 1;
     entries[at + holdersOffset] = 0;
     if (before >= 0) entries[before * entryWords + behindOffset] = block;
-    enter(this.#index, this.#shift, block, low, high);
+    if (index !== this.#index) enter(this.#index, this.#shift, block, low, high);
+    else index[this.#vacant] = (Math.min(this.#vacantDistance, distanceMax) << numberBits) | block;
     if (this.#building !== null) {
       if (block < this.#builtTo) enter(this.#building, this.#buildingShift, block, low, high);
       this.#build(this.#building, builtPerBlock);
@@ -348,11 +362,11 @@ export class BlockRows {
 
   #grow(): void {
     const capacity = Math.min(BlockRows.blocksMax, wholeGroups(this.end + (this.end >>> 2)));
-    const entries = new Uint32Array((capacity + 1) * entryWords);
+    const entries = new Int32Array((capacity + 1) * entryWords);
     entries.set(this.#entries);
     this.#entries = entries;
     for (let word = 0; word < this.planes.length; word++) {
-      const plane = new Uint32Array(capacity);
+      const plane = new Int32Array(capacity);
       plane.set(this.planes[word]!);
       this.planes[word] = plane;
     }
@@ -369,15 +383,15 @@ export class BlockRows {
     this.#build(index, this.end);
   }
 
-  #beginIndex(slots: number): Uint32Array {
-    this.#building = new Uint32Array(slots);
+  #beginIndex(slots: number): Int32Array {
+    this.#building = new Int32Array(slots);
     this.#buildingShift = 32 - Math.log2(slots);
     this.#builtTo = 0;
     return this.#building;
   }
 
   /** Enters the next blocks into the index that is being built, which replaces the other one after the last. */
-  #build(index: Uint32Array, numbersMax: number): void {
+  #build(index: Int32Array, numbersMax: number): void {
     const to = Math.min(this.#builtTo + numbersMax, this.end);
     const entries = this.#entries;
     for (let block = this.#builtTo; block < to; block++) {

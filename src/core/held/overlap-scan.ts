@@ -57,7 +57,7 @@ export class OverlapScan {
    * Takes the workers out of `#active` that lack one of `length` blocks with numbers in a row.
    * @param position of the first block in the prompt
    */
-  #narrow(planes: readonly Uint32Array[], first: number, length: number, position: number, out: Int32Array): void {
+  #narrow(planes: readonly Int32Array[], first: number, length: number, position: number, out: Int32Array): void {
     for (let i = this.#liveCount - 1; i >= 0; i--) {
       const word = this.#live[i]!;
       const plane = planes[word]!;

@@ -257,7 +257,8 @@ export class PrefixIndex {
     let applied = 0;
     let touched = full < 2;
     for (let i = 0; i < 2 * full; i += 2) {
-      block = this.addCopy(worker, handles[i]!, handles[i + 1]!, block, sequence[i]!, sequence[i + 1]!);
+      // Signed words are small integers of V8: those from 2^31 would be objects on the heap.
+      block = this.addCopy(worker, handles[i]! | 0, handles[i + 1]! | 0, block, sequence[i]! | 0, sequence[i + 1]! | 0);
       if (block !== noBlock) applied++;
       if (touched || !this.#rows.inserted) continue;
       // The blocks behind a new one are new as well, so each is searched in the index.
@@ -302,7 +303,7 @@ export class PrefixIndex {
     let applied = 0;
     let block = noBlock;
     for (let i = 0; i < handles.length; i += 2) {
-      const removed = this.#removeCopy(holdings, worker, handles[i]!, handles[i + 1]!, block);
+      const removed = this.#removeCopy(holdings, worker, handles[i]! | 0, handles[i + 1]! | 0, block);
       if (removed === noBlock) continue;
       block = removed;
       applied++;
