@@ -12,7 +12,7 @@ export class Announcements {
   constructor(index: PrefixIndex) {
     this.promises = new LingeringPromises(index);
     this.lag = new EventLag(index);
-    index.onRemoved = (worker, low, high) => this.promises.removed(worker, low, high);
+    index.listener = this.promises;
   }
 
   /** Drops the worker's promises and its observed lag. */

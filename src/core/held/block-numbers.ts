@@ -25,6 +25,10 @@ export class BlockNumbers {
   /** All groups with numbers in use and free ones, and others that are skipped. */
   readonly #partial: number[] = [];
 
+  constructor(capacity = 0) {
+    this.grow(capacity);
+  }
+
   /** Numbers in use. */
   get size(): number {
     return this.#size;

@@ -9,26 +9,11 @@
 
 import { assert } from '../assert.ts';
 import { bitCount } from './bit-count.ts';
-import {
-  distanceMax,
-  enter,
-  entryWords,
-  homeOf,
-  leave,
-  numberBits,
-  numberMask,
-  slotsFor,
-  slotsIn,
-} from './block-index.ts';
+import { BlockIndex, behindOffset, entryWords, holdersOffset, numberBits } from './block-index.ts';
 import { BlockNumbers, newChain, noBlock, wholeGroups } from './block-numbers.ts';
-
-const behindOffset = 2;
-const holdersOffset = 3;
+import { compacted } from './compacted-rows.ts';
 
 const capacityMin = 64;
-/** Up to this capacity a larger index is filled at once; else with blocks to come, so many numbers with each. */
-const filledAtOnceMax = 512;
-const builtPerBlock = 32;
 
 export class BlockRows {
   /** At this number of distinct blocks no more are taken. */
@@ -40,31 +25,16 @@ export class BlockRows {
   added = false;
   /** Whether the block of the last `hold` got a number. */
   inserted = false;
-  /** What the last `touch` read. Means nothing, but keeps the compiler from dropping the reads. */
-  touched = 0;
-
+  /** The last block of the last `holdRow` or `dropRow`. */
+  last = noBlock;
   /** One entry more than there are numbers, so that a guess may point behind the last. A free entry is 0. */
   #entries: Int32Array = new Int32Array((capacityMin + 1) * entryWords);
-  #numbers = new BlockNumbers();
-  /** Linear probing with backward shift. */
-  #index: Int32Array = new Int32Array(2 * capacityMin);
-  #shift = 32 - Math.log2(2 * capacityMin);
-  /** A larger index that replaces it once all blocks are in it; null: none is being built. */
-  #building: Int32Array | null = null;
-  #buildingShift = 0;
-  /** Blocks with smaller numbers are in the index that is being built. */
-  #builtTo = 0;
-  /** The empty slot where the last `find` that found nothing ended, and its distance from the home slot plus 1. */
-  #vacant = 0;
-  #vacantDistance = 1;
+  #numbers = new BlockNumbers(capacityMin);
+  readonly #index = new BlockIndex(capacityMin);
   /** Blocks with a number and without a holder. */
   #dead = 0;
   /** Where `sweep` goes on. */
   #sweptTo = 0;
-
-  constructor() {
-    this.#numbers.grow(capacityMin);
-  }
 
   /** Numbers in use: distinct blocks, and dead ones. */
   get size(): number {
@@ -77,8 +47,7 @@ export class BlockRows {
   }
 
   get bytes(): number {
-    let bytes = this.#entries.byteLength + this.#index.byteLength + this.#numbers.bytes;
-    bytes += this.#building?.byteLength ?? 0;
+    let bytes = this.#entries.byteLength + this.#index.bytes + this.#numbers.bytes;
     for (const plane of this.planes) bytes += plane.byteLength;
     return bytes;
   }
@@ -119,34 +88,12 @@ export class BlockRows {
 
   /** Number of a block, or `noBlock`. O(1) expected */
   find(low: number, high: number): number {
-    const lowWord = low | 0;
-    const highWord = high | 0;
-    const index = this.#index;
-    const entries = this.#entries;
-    const mask = index.length - 1;
-    let at = homeOf(lowWord, highWord, this.#shift);
-    for (let distance = 1; ; distance++) {
-      const slot = index[at]!;
-      if (slot === 0) {
-        this.#vacant = at;
-        this.#vacantDistance = distance;
-        return noBlock;
-      }
-      const told = slot >>> numberBits;
-      if (told === distance || told === distanceMax) {
-        const block = slot & numberMask;
-        if (entries[block * entryWords] === lowWord && entries[block * entryWords + 1] === highWord) return block;
-      }
-      at = (at + 1) & mask;
-    }
+    return this.#index.find(this.#entries, low | 0, high | 0);
   }
 
   /** Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), see `HashTable.touch`. */
   touch(keys: Uint32Array, from: number, to: number): void {
-    const index = this.#index;
-    let read = 0;
-    for (let i = from; i < to; i += 2) read ^= index[homeOf(keys[i]!, keys[i + 1]!, this.#shift)]!;
-    this.touched = read;
+    this.#index.touch(keys, from, to);
   }
 
   /** Like `find`, for a block that probably comes behind `before` in a chain. @param before in use, or negative */
@@ -193,16 +140,70 @@ export class BlockRows {
       if (this.size === BlockRows.blocksMax) return noBlock;
       block = this.#insert(before, low, high);
     }
-    const plane = this.planes[worker >>> 5]!;
-    const bit = 1 << (worker & 31);
-    this.added = (plane[block]! & bit) === 0;
-    if (this.added) {
-      plane[block] = plane[block]! | bit;
-      const holders = block * entryWords + holdersOffset;
-      if (this.#entries[holders] === 0 && !this.inserted) this.#dead--;
-      this.#entries[holders] = this.#entries[holders]! + 1;
-    }
+    this.added = this.#mark(worker, block, this.inserted);
     return block;
+  }
+
+  /**
+   * Like `hold`, for blocks `from`, `from` + 1 .. of a chain that the worker does not hold yet, at most to `to` - 1.
+   * `last` is then the last of them.
+   * @param keys two words a block
+   * @returns how many. The next one is held already, or there are `blocksMax` others
+   */
+  holdRow(worker: number, before: number, keys: Uint32Array, from: number, to: number): number {
+    let last = before;
+    let i = from;
+    while (i < to) {
+      const low = keys[2 * i]! | 0;
+      const high = keys[2 * i + 1]! | 0;
+      const block = this.findBehind(last, low, high);
+      if (block === noBlock) {
+        const inserted = this.#insertRow(worker, last, keys, i, to);
+        if (inserted === 0) break;
+        i += inserted;
+        last = this.last;
+        continue;
+      }
+      if (!this.#mark(worker, block, false)) break;
+      last = block;
+      i++;
+    }
+    this.last = last;
+    return i - from;
+  }
+
+  /**
+   * Like `drop`, for blocks `from`, `from` + 1 .. of a list in which each is probably ahead of the one before it in a
+   * chain, at most to `to` - 1. `last` is then the last of them.
+   * @param after see `findAhead`
+   * @param keys two words a block
+   * @returns how many. The worker does not hold the next one
+   */
+  dropRow(worker: number, after: number, keys: Uint32Array, from: number, to: number): number {
+    const bit = 1 << (worker & 31);
+    const plane = this.planes[worker >>> 5]!;
+    const entries = this.#entries;
+    let last = after;
+    let i = from;
+    for (; i < to; i++) {
+      const low = keys[2 * i]! | 0;
+      const high = keys[2 * i + 1]! | 0;
+      let block = last - 1;
+      if (last < 1 || entries[block * entryWords] !== low || entries[block * entryWords + 1] !== high) {
+        block = this.#index.find(entries, low, high);
+        if (block === noBlock) break;
+      }
+      const holders = plane[block]!;
+      // A number that is not in use has no bits.
+      if ((holders & bit) === 0) break;
+      plane[block] = holders & ~bit;
+      const count = entries[block * entryWords + holdersOffset]! - 1;
+      entries[block * entryWords + holdersOffset] = count;
+      if (count === 0) this.#remove(block);
+      last = block;
+    }
+    this.last = last;
+    return i - from;
   }
 
   /** The worker does not hold the block any more. @returns whether it did */
@@ -250,32 +251,13 @@ export class BlockRows {
    * @returns the new number for each old one in use
    */
   compact(): Uint32Array {
-    const old = this.#entries;
-    const end = this.end;
-    const capacity = Math.max(capacityMin, wholeGroups(2 * this.size));
-    const entries = new Int32Array((capacity + 1) * entryWords);
-    const planes = this.planes.map(() => new Int32Array(capacity));
-    const renumbered = new Uint32Array(end);
-    this.#numbers = new BlockNumbers();
-    this.#numbers.grow(capacity);
-    let last = noBlock;
-    for (let block = 0; block < end; block++) {
-      const from = block * entryWords;
-      if (old[from + holdersOffset] === 0) continue;
-      last = this.#numbers.takeInRow(last);
-      renumbered[block] = last;
-      const to = last * entryWords;
-      entries[to] = old[from]!;
-      entries[to + 1] = old[from + 1]!;
-      entries[to + behindOffset] = last + 1;
-      entries[to + holdersOffset] = old[from + holdersOffset]!;
-      for (let word = 0; word < planes.length; word++) planes[word]![last] = this.planes[word]![block]!;
-    }
+    const { entries, planes, numbers, renumbered } = compacted(this.#entries, this.planes, this.size, capacityMin);
     this.#entries = entries;
+    this.#numbers = numbers;
     this.#dead = 0;
     this.#sweptTo = 0;
-    for (let word = 0; word < planes.length; word++) this.planes[word] = planes[word]!;
-    this.#fillIndex();
+    for (const [word, plane] of planes.entries()) this.planes[word] = plane;
+    this.#index.fill(entries, numbers);
     return renumbered;
   }
 
@@ -295,11 +277,8 @@ export class BlockRows {
     }
     assert(used === this.size, 'the blocks are counted');
     assert(dead === this.#dead, 'the dead blocks are counted');
-    assert(slotsIn(this.#index) === used, 'the index has a slot for each block');
-    if (this.#building === null) return;
-    let built = 0;
-    for (let block = 0; block < this.#builtTo; block++) if (this.#numbers.has(block)) built++;
-    assert(slotsIn(this.#building) === built, 'the next index has a slot for each block before `#builtTo`');
+    const wrong = this.#index.inconsistency(used, this.#numbers);
+    assert(wrong === null, wrong ?? '');
   }
 
   #findElsewhere(before: number, low: number, high: number): number {
@@ -316,9 +295,58 @@ export class BlockRows {
     return entries[at] === (low | 0) && entries[at + 1] === (high | 0) && entries[at + holdersOffset] !== 0;
   }
 
+  /**
+   * Gives numbers in a row to the blocks `from`, `from` + 1 .. of a chain that are not found, and one to the first in
+   * any case. `last` is then the last of them.
+   * @returns how many, 0 if there are `blocksMax`
+   */
+  #insertRow(worker: number, before: number, keys: Uint32Array, from: number, to: number): number {
+    this.last = before;
+    if (this.size === BlockRows.blocksMax) return 0;
+    let last = this.#insert(before, keys[2 * from]! | 0, keys[2 * from + 1]! | 0);
+    const bit = 1 << (worker & 31);
+    const plane = this.planes[worker >>> 5]!;
+    const entries = this.#entries;
+    const index = this.#index;
+    plane[last] = bit;
+    entries[last * entryWords + holdersOffset] = 1;
+    let i = from + 1;
+    const rowTo = index.isBuilding ? i : to;
+    for (; i < rowTo; i++) {
+      const low = keys[2 * i]! | 0;
+      const high = keys[2 * i + 1]! | 0;
+      if (index.find(entries, low, high) !== noBlock) break;
+      const block = this.#numbers.takeInRow(last);
+      if (block === noBlock) break;
+      index.enterFound(block);
+      const at = block * entryWords;
+      entries[at] = low;
+      entries[at + 1] = high;
+      entries[at + behindOffset] = block + 1;
+      entries[at + holdersOffset] = 1;
+      entries[last * entryWords + behindOffset] = block;
+      plane[block] = bit;
+      last = block;
+    }
+    this.last = last;
+    return i - from;
+  }
+
+  /** Sets the worker's bit. @returns whether it was not set */
+  #mark(worker: number, block: number, isNew: boolean): boolean {
+    const plane = this.planes[worker >>> 5]!;
+    const bit = 1 << (worker & 31);
+    if ((plane[block]! & bit) !== 0) return false;
+    plane[block] = plane[block]! | bit;
+    const holders = block * entryWords + holdersOffset;
+    if (this.#entries[holders] === 0 && !isNew) this.#dead--;
+    this.#entries[holders] = this.#entries[holders]! + 1;
+    return true;
+  }
+
   /** Right after a `find` of the same key that found nothing. */
   #insert(before: number, low: number, high: number): number {
-    const index = this.#index;
+    const { slots } = this.#index;
     const block = this.#take(before);
     const at = block * entryWords;
     const entries = this.#entries;
@@ -327,12 +355,10 @@ export class BlockRows {
     entries[at + behindOffset] = block + 1;
     entries[at + holdersOffset] = 0;
     if (before >= 0) entries[before * entryWords + behindOffset] = block;
-    if (index !== this.#index) enter(this.#index, this.#shift, block, low, high);
-    else index[this.#vacant] = (Math.min(this.#vacantDistance, distanceMax) << numberBits) | block;
-    if (this.#building !== null) {
-      if (block < this.#builtTo) enter(this.#building, this.#buildingShift, block, low, high);
-      this.#build(this.#building, builtPerBlock);
-    }
+    // Numbering the block may have begun another index.
+    if (slots !== this.#index.slots) this.find(low, high);
+    this.#index.enterFound(block);
+    this.#index.build(block, entries, this.#numbers);
     return block;
   }
 
@@ -349,9 +375,7 @@ export class BlockRows {
   }
 
   #remove(block: number): void {
-    leave(this.#index, this.#shift, block, this.#entries);
-    if (this.#building !== null && block < this.#builtTo)
-      leave(this.#building, this.#buildingShift, block, this.#entries);
+    this.#index.leave(block, this.#entries);
     const at = block * entryWords;
     const entries = this.#entries;
     entries[at] = 0;
@@ -371,37 +395,6 @@ export class BlockRows {
       this.planes[word] = plane;
     }
     this.#numbers.grow(capacity);
-    const slots = slotsFor(capacity);
-    if (this.#building !== null) this.#build(this.#building, capacity);
-    if (slots === this.#index.length) return;
-    if (capacity <= filledAtOnceMax) this.#fillIndex();
-    else this.#beginIndex(slots);
-  }
-
-  #fillIndex(): void {
-    const index = this.#beginIndex(slotsFor(this.end));
-    this.#build(index, this.end);
-  }
-
-  #beginIndex(slots: number): Int32Array {
-    this.#building = new Int32Array(slots);
-    this.#buildingShift = 32 - Math.log2(slots);
-    this.#builtTo = 0;
-    return this.#building;
-  }
-
-  /** Enters the next blocks into the index that is being built, which replaces the other one after the last. */
-  #build(index: Int32Array, numbersMax: number): void {
-    const to = Math.min(this.#builtTo + numbersMax, this.end);
-    const entries = this.#entries;
-    for (let block = this.#builtTo; block < to; block++) {
-      const at = block * entryWords;
-      if (this.#numbers.has(block)) enter(index, this.#buildingShift, block, entries[at]!, entries[at + 1]!);
-    }
-    this.#builtTo = to;
-    if (to < this.end) return;
-    this.#index = index;
-    this.#shift = this.#buildingShift;
-    this.#building = null;
+    this.#index.grow(entries, this.#numbers);
   }
 }

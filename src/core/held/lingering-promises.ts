@@ -10,7 +10,7 @@ import { DueQueue } from '../blocks/due-queue.ts';
 import { HashTable } from '../blocks/hash-table.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
-import type { PrefixIndex } from './prefix-index.ts';
+import type { PrefixIndex, RemovalListener } from './prefix-index.ts';
 
 /** Removed blocks remembered per worker in each of two generations. When one is full, the older one is dropped. */
 const removedMax = 32_768;
@@ -53,7 +53,7 @@ interface Promised {
   place: number;
 }
 
-export class LingeringPromises {
+export class LingeringPromises implements RemovalListener {
   readonly #index: PrefixIndex;
   readonly #runs = new PrefixRuns();
   readonly #due = new DueQueue<Promised>();
@@ -95,10 +95,15 @@ export class LingeringPromises {
     }
   }
 
+  /** Whether promises of the worker are open. */
+  wants(worker: WorkerIndex): boolean {
+    const list = this.#byWorker[worker];
+    return list !== undefined && list.length > 0;
+  }
+
   /** The engine dropped its last copy of a block. */
   removed(worker: WorkerIndex, low: number, high: number): void {
-    const list = this.#byWorker[worker];
-    if (!list || list.length === 0) return;
+    if (!this.wants(worker)) return;
     this.#removed[worker] ??= new RemovedBlocks();
     this.#removed[worker].add(low, high);
   }

@@ -13,21 +13,31 @@ import { BlockRows } from './block-rows.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 import { HeldCopy } from './held-copy.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
+import { assertIndexConsistent } from './index-consistency.ts';
 import { OverlapScan } from './overlap-scan.ts';
+import { sequenceOf } from './stored-sequence.ts';
 
 /** Numbers of blocks that are looked at with each event, and with each block without events, after a worker was cleared. */
 const sweptPerEvent = 1024;
 const sweptPerBlock = 16;
 
+export interface RemovalListener {
+  /** Whether it wants to be told of the worker's blocks. */
+  wants(worker: WorkerIndex): boolean;
+  removed(worker: WorkerIndex, low: number, high: number): void;
+}
+
 export class PrefixIndex {
-  /** Called for each block whose last copy was removed by an event. */
-  onRemoved: (worker: WorkerIndex, low: number, high: number) => void = () => undefined;
+  /** Is told of each block whose last copy was removed by an event. */
+  listener: RemovalListener | null = null;
   readonly #hasher: BlockHasher;
   readonly #holdings: (Holdings | undefined)[] = [];
   /** One bit a worker. */
   #present: Int32Array = new Int32Array(1);
   readonly #rows = new BlockRows();
   readonly #scan = new OverlapScan();
+  /** Sequence hash of the parent of a stored event, while it is applied. */
+  readonly #parent = new Uint32Array(2);
 
   constructor(hasher: BlockHasher) {
     this.#hasher = hasher;
@@ -220,29 +230,7 @@ export class PrefixIndex {
 
   /** Recomputes every total from the handles. @throws Error naming the total that differs */
   assertConsistent(): void {
-    this.#rows.assertConsistent();
-    let bits = 0;
-    for (let block = 0; block < this.#rows.end; block++) bits += this.#rows.holders(block);
-    let held = 0;
-    for (let worker = 0; worker < this.#holdings.length; worker++) {
-      const holdings = this.#holdings[worker];
-      if (!holdings) continue;
-      let further = 0;
-      const { handles, copies, shared } = holdings;
-      for (let at = copies.next(0); at >= 0; at = copies.next(at + copies.stride)) {
-        assert(handles.find(copies.slots[at]!, copies.slots[at + 1]!) >= 0, 'a block with further copies has a handle');
-      }
-      for (let at = shared.next(0); at >= 0; at = shared.next(at + shared.stride)) further += shared.slots[at + 2]!;
-      for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-        assert(this.#rows.has(worker, handles.slots[at + 2]!), 'the block of a handle is held');
-      }
-      const told = holdings.blocks - holdings.presumed;
-      assert(!holdings.handlesAreHashes || handles.size === 0, 'handles that are hashes are not kept');
-      const isTold = holdings.handlesAreHashes || handles.size - further === told;
-      assert(isTold, 'held blocks = handles - further handles + presumed blocks');
-      held += holdings.blocks;
-    }
-    assert(bits === held, 'set bits = held blocks of all workers');
+    assertIndexConsistent(this.#rows, this.#holdings);
   }
 
   #stored(worker: WorkerIndex, event: BlocksStored): KvEventOutcome {
@@ -253,7 +241,11 @@ export class PrefixIndex {
     if (!sequence) return { appliedBlocks: 0, orphanBlocks: blockCount, unknownBlocks: 0 };
     const full = sequence.length / 2;
     this.#noteHandles(worker, handles === sequence);
-    if (full > 1 && handles !== sequence) this.#of(worker).handles.touch(handles, 0, 2 * full);
+    if (handles === sequence) {
+      const appliedBlocks = this.#storedHashes(worker, block, sequence);
+      return { appliedBlocks, orphanBlocks: blockCount - appliedBlocks, unknownBlocks: 0 };
+    }
+    if (full > 1) this.#of(worker).handles.touch(handles, 0, 2 * full);
     let applied = 0;
     let touched = full < 2;
     for (let i = 0; i < 2 * full; i += 2) {
@@ -268,31 +260,35 @@ export class PrefixIndex {
     return { appliedBlocks: applied, orphanBlocks: blockCount - applied, unknownBlocks: 0 };
   }
 
-  /**
-   * Sequence hashes of the complete blocks. Null if the parent is unknown: a position is never guessed.
-   * @param parentBlock the block of `event.parent`, or `noBlock`
-   */
-  #sequenceOfStored(event: BlocksStored, parentBlock: number): Uint32Array | null {
-    if (event.parent && parentBlock === noBlock) return null;
-    const full = Math.min(event.hashes.length / 2, Math.floor(event.tokens.length / event.blockSize));
-    const parent = event.parent
-      ? Uint32Array.of(this.#rows.low(parentBlock), this.#rows.high(parentBlock))
-      : this.#hasher.root(event.blockSize, event);
-    if (event.extras) return this.#chainWithExtras(event, full, parent);
-    return this.#hasher.chain(event.tokens, full, event.blockSize, parent);
+  /** Blocks of a worker whose handles are their sequence hashes. @returns how many were stored */
+  #storedHashes(worker: WorkerIndex, before: number, sequence: Uint32Array): number {
+    const rows = this.#rows;
+    const count = sequence.length / 2;
+    if (count > 1) rows.touch(sequence, 0, 2 * count);
+    let applied = count;
+    let last = before;
+    for (let i = 0; i < count; i++) {
+      const added = rows.holdRow(worker, last, sequence, i, count);
+      this.#of(worker).blocks += added;
+      i += added;
+      if (i === count) break;
+      // A further copy, or the index is full.
+      const low = sequence[2 * i]! | 0;
+      const high = sequence[2 * i + 1]! | 0;
+      last = this.addCopy(worker, low, high, rows.last, low, high);
+      if (last === noBlock) applied--;
+    }
+    return applied;
   }
 
-  #chainWithExtras(event: BlocksStored, full: number, parent: Uint32Array): Uint32Array {
-    const { blockSize, tokens } = event;
-    const sequence = new Uint32Array(2 * full);
-    let above = parent;
-    for (let block = 0; block < full; block++) {
-      const extra = event.extras?.[block];
-      if (extra) above = this.#hasher.mix(above, extra);
-      above = this.#hasher.chain(tokens.subarray(block * blockSize, (block + 1) * blockSize), 1, blockSize, above);
-      sequence.set(above, 2 * block);
-    }
-    return sequence;
+  /** Sequence hashes of the complete blocks. Null if the parent is unknown: a position is never guessed. */
+  #sequenceOfStored(event: BlocksStored, parentBlock: number): Uint32Array | null {
+    if (!event.parent) return sequenceOf(this.#hasher, event, null);
+    if (parentBlock === noBlock) return null;
+    const parent = this.#parent;
+    parent[0] = this.#rows.low(parentBlock);
+    parent[1] = this.#rows.high(parentBlock);
+    return sequenceOf(this.#hasher, event, parent);
   }
 
   #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
@@ -302,7 +298,16 @@ export class PrefixIndex {
       (holdings.handlesAreHashes ? this.#rows : holdings.handles).touch(handles, 0, handles.length);
     let applied = 0;
     let block = noBlock;
+    const inRows = holdings.handlesAreHashes && holdings.shared.size === 0 && this.listener?.wants(worker) !== true;
     for (let i = 0; i < handles.length; i += 2) {
+      if (inRows) {
+        const dropped = this.#rows.dropRow(worker, block, handles, i / 2, handles.length / 2);
+        holdings.blocks -= dropped;
+        applied += dropped;
+        block = this.#rows.last;
+        i += 2 * dropped;
+        if (i === handles.length) break;
+      }
       const removed = this.#removeCopy(holdings, worker, handles[i]! | 0, handles[i + 1]! | 0, block);
       if (removed === noBlock) continue;
       block = removed;
@@ -358,7 +363,7 @@ export class PrefixIndex {
 
   /** The last copy of a block was removed. */
   #drop(worker: WorkerIndex, block: number, low: number, high: number): void {
-    if (this.#unset(worker, block)) this.onRemoved(worker, low, high);
+    if (this.#unset(worker, block)) this.listener?.removed(worker, low, high);
   }
 
   /** Clears the worker's bit of the block. @returns whether it was set */

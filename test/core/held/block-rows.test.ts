@@ -33,6 +33,16 @@ class Twin {
     if (this.holders.get(name)?.size === 0) this.holders.delete(name);
     return dropped;
   }
+  /** How many of the first blocks the worker did not hold and holds now. */
+  holds(worker: number, names: readonly number[]): number {
+    const end = names.findIndex((name) => !this.hold(worker, name));
+    return end < 0 ? names.length : end;
+  }
+  /** How many of the first blocks the worker held and does not hold any more. */
+  drops(worker: number, names: readonly number[]): number {
+    const end = names.findIndex((name) => !this.drop(worker, name));
+    return end < 0 ? names.length : end;
+  }
   clear(worker: number): void {
     for (const name of [...this.holders.keys()]) this.drop(worker, name);
   }
@@ -51,7 +61,19 @@ function compare(rows: BlockRows, twin: Twin): void {
 describe('block rows', () => {
   it('equal a map of sets under any chains, in pieces, removed in any order', () => {
     const step = fc.record({
-      kind: fc.constantFrom('hold', 'hold', 'hold', 'drop', 'dropBackwards', 'walk', 'clear', 'sweep'),
+      kind: fc.constantFrom(
+        'hold',
+        'hold',
+        'holdRow',
+        'holdRow',
+        'drop',
+        'dropBackwards',
+        'dropRow',
+        'dropRow',
+        'walk',
+        'clear',
+        'sweep',
+      ),
       worker: fc.constantFrom(...workers),
       from: fc.nat(300),
       count: fc.integer({ min: 1, max: 120 }),
@@ -65,13 +87,24 @@ describe('block rows', () => {
         const twin = new Twin();
         for (const { kind, worker, from, count, stride, linked } of steps) {
           const names = Array.from({ length: count }, (_, i) => from + i * stride);
-          if (kind === 'dropBackwards') names.reverse();
+          if (kind === 'dropBackwards' || (kind === 'dropRow' && linked)) names.reverse();
           if (kind === 'clear') {
             rows.clear(worker);
             twin.clear(worker);
           }
           if (kind === 'sweep') for (let turn = 0; turn < from % 5; turn++) rows.sweep(count);
           if (kind === 'clear' || kind === 'sweep') names.length = 0;
+          if (kind === 'holdRow' || kind === 'dropRow') {
+            const keys = Uint32Array.from(names.flatMap(keyOf));
+            const row = kind === 'holdRow' ? twin.holds(worker, names) : twin.drops(worker, names);
+            const done =
+              kind === 'holdRow'
+                ? rows.holdRow(worker, linked ? newChain : noBlock, keys, 0, names.length)
+                : rows.dropRow(worker, noBlock, keys, 0, names.length);
+            expect(done).toBe(row);
+            if (done > 0 && kind === 'holdRow') expect(rows.last).toBe(rows.find(...keyOf(names[done - 1]!)));
+            names.length = 0;
+          }
           // Dead blocks are found as well, but nobody holds them.
           const isHeld = (block: number): boolean => block !== noBlock && rows.holders(block) > 0;
           let last = linked ? newChain : noBlock;
