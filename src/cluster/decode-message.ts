@@ -20,7 +20,7 @@ import {
   type Body,
   type Message,
   messageVersion,
-  type PromptId,
+  type PromptIds,
   type Table,
   type Total,
 } from './message.ts';
@@ -82,7 +82,9 @@ function readNumbers(reader: ByteReader, countMax: number): number[] {
   const numbers: number[] = [];
   let last = 0;
   for (let left = reader.count(countMax, 1); left > 0; left--) {
-    last += reader.integer();
+    const step = reader.integer();
+    if (step === 0 && numbers.length > 0) throw new Unreadable('a prompt is listed twice');
+    last += step;
     numbers.push(last);
   }
   return numbers;
@@ -140,11 +142,9 @@ function readLoad(reader: ByteReader, at: number): Total {
   return total;
 }
 
-function readIds(reader: ByteReader): PromptId[] {
-  const ids: PromptId[] = [];
-  for (let left = reader.count(messageBytesMax, 2); left > 0; left--) {
-    ids.push({ pool: reader.integer(), number: reader.integer() });
-  }
+function readIds(reader: ByteReader): PromptIds {
+  const ids: number[] = [];
+  for (let left = 2 * reader.count(messageBytesMax, 2); left > 0; left--) ids.push(reader.integer());
   return ids;
 }
 

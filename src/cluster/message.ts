@@ -47,11 +47,8 @@ export interface Added {
   readonly sequence: Uint32Array;
 }
 
-export interface PromptId {
-  /** Position in the table's pools. */
-  readonly pool: number;
-  readonly number: number;
-}
+/** Two numbers a prompt: the position of its pool in the table, and its number. */
+export type PromptIds = readonly number[];
 
 export interface Gauge {
   readonly kind: 'gauge';
@@ -74,9 +71,9 @@ export interface Delta {
   readonly tableVersion: number;
   readonly totals: readonly Total[];
   readonly added: readonly Added[];
-  readonly computed: readonly PromptId[];
+  readonly computed: PromptIds;
   /** Their requests have ended, or are no longer told of. Before they were computed, unless they are in `computed` too. */
-  readonly ended: readonly PromptId[];
+  readonly ended: PromptIds;
 }
 
 /** The sender ends: its load is gone at once. */

@@ -12,7 +12,7 @@ import {
   promptsMax,
   runningPromptsMax,
 } from './limits.ts';
-import type { Added, Delta, Gauge, PromptId, Table } from './message.ts';
+import type { Added, Delta, Gauge, Table } from './message.ts';
 
 /** Pools of this replica by name. */
 export type Pools = ReadonlyMap<string, Router>;
@@ -127,13 +127,25 @@ export class Origin {
         Math.abs(total.activeTokens - told.activeTokens) + Math.abs(total.prefillTokens - told.prefillTokens);
       this.#count(total.at, total, nowMs);
     }
-    // The message about what is listed no more is missing; events announce what was computed.
-    for (const [pool, sent] of this.#sent.entries()) {
-      for (const [number, { isComputed }] of sent) {
-        if (!isComputed && isIn(computing[pool]!, number)) continue;
-        if (running !== null && isIn(running[pool]!, number)) this.#computed({ pool, number }, nowMs);
-        else this.#end({ pool, number });
-      }
+    for (let pool = 0; pool < this.#sent.length; pool++) {
+      this.#keepListed(pool, computing[pool]!, running?.[pool] ?? [], nowMs);
+    }
+  }
+
+  /** Ends the prompts that are in neither list: the message about their end is missing. */
+  #keepListed(pool: number, computing: readonly number[], running: readonly number[], nowMs: number): void {
+    const sent = this.#sent[pool]!;
+    let listed = 0;
+    for (const number of running) {
+      if (!sent.has(number)) continue;
+      this.#computed(pool, number, nowMs);
+      if (sent.has(number)) listed++;
+    }
+    for (const number of computing) if (sent.get(number)?.isComputed === false) listed++;
+    // Nearly always, since messages are rarely lost.
+    if (listed === sent.size) return;
+    for (const [number, { isComputed }] of sent) {
+      if (!isIn(isComputed ? running : computing, number)) this.#end(pool, number);
     }
   }
 
@@ -141,8 +153,8 @@ export class Origin {
   delta({ tableVersion, totals, added, computed, ended }: Delta, nowMs: number): void {
     if (this.table === null || this.table.version !== tableVersion) return;
     for (const total of totals) if (total.at < this.#places.length) this.#count(total.at, total, nowMs);
-    for (const id of computed) this.#computed(id, nowMs);
-    for (const id of ended) this.#end(id);
+    for (let i = 0; i < computed.length; i += 2) this.#computed(computed[i]!, computed[i + 1]!, nowMs);
+    for (let i = 0; i < ended.length; i += 2) this.#end(ended[i]!, ended[i + 1]!);
     for (const one of added) this.#add(one);
   }
 
@@ -150,7 +162,7 @@ export class Origin {
   drop(nowMs: number): void {
     for (const [at] of this.#places.entries()) this.#count(at, noLoad, nowMs);
     for (const [pool, sent] of this.#sent.entries()) {
-      for (const number of sent.keys()) this.#end({ pool, number });
+      for (const number of sent.keys()) this.#end(pool, number);
     }
     this.#all.workers -= this.#places.length;
     this.#places = [];
@@ -242,8 +254,8 @@ export class Origin {
     return chains;
   }
 
-  #computed(id: PromptId, nowMs: number): void {
-    const sent = this.#sent[id.pool]?.get(id.number);
+  #computed(pool: number, number: number, nowMs: number): void {
+    const sent = this.#sent[pool]?.get(number);
     if (sent === undefined || sent.isComputed) return;
     sent.router.shared.computed(sent.prompt, nowMs);
     sent.isComputed = true;
@@ -253,10 +265,10 @@ export class Origin {
       use.running++;
     }
     const isFull = this.#use.running > runningPromptsMax || this.#all.running > allRunningPromptsMax;
-    if (isFull || !this.#tellsEnds) this.#end(id);
+    if (isFull || !this.#tellsEnds) this.#end(pool, number);
   }
 
-  #end({ pool, number }: PromptId): void {
+  #end(pool: number, number: number): void {
     const sent = this.#sent[pool]?.get(number);
     if (sent === undefined) return;
     this.#sent[pool]!.delete(number);

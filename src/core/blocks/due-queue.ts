@@ -12,52 +12,52 @@ export class DueQueue<T> {
 
   /** O(log n) */
   push(dueMs: number, item: T): void {
+    const order = this.#pushed++;
+    let hole = this.#items.length;
     this.#dueMs.push(dueMs);
-    this.#order.push(this.#pushed++);
+    this.#order.push(order);
     this.#items.push(item);
-    let child = this.#items.length - 1;
-    while (child > 0) {
-      const parent = (child - 1) >>> 1;
-      if (!this.#before(child, parent)) break;
-      this.#swap(child, parent);
-      child = parent;
+    while (hole > 0) {
+      const parent = (hole - 1) >>> 1;
+      // Of equal times the one that was pushed last is due last.
+      if (this.#dueMs[parent]! <= dueMs) break;
+      this.#move(parent, hole);
+      hole = parent;
     }
+    this.#set(hole, dueMs, order, item);
   }
 
   /** Removes and returns the earliest item that is due at `nowMs`. Undefined if none is. O(log n) */
   popDue(nowMs: number): T | undefined {
     const first = this.#items[0];
     if (first === undefined || this.#dueMs[0]! > nowMs) return undefined;
-    this.#swap(0, this.#items.length - 1);
-    this.#items.pop();
-    this.#dueMs.pop();
-    this.#order.pop();
-    let parent = 0;
-    for (;;) {
-      let least = parent;
-      for (let child = 2 * parent + 1; child <= 2 * parent + 2; child++) {
-        if (child < this.#items.length && this.#before(child, least)) least = child;
-      }
-      if (least === parent) return first;
-      this.#swap(parent, least);
-      parent = least;
+    const item = this.#items.pop()!;
+    const dueMs = this.#dueMs.pop()!;
+    const order = this.#order.pop()!;
+    const size = this.#items.length;
+    if (size === 0) return first;
+    let hole = 0;
+    for (let child = 1; child < size; child = 2 * hole + 1) {
+      if (child + 1 < size && this.#isBefore(child + 1, this.#dueMs[child]!, this.#order[child]!)) child++;
+      if (!this.#isBefore(child, dueMs, order)) break;
+      this.#move(child, hole);
+      hole = child;
     }
+    this.#set(hole, dueMs, order, item);
+    return first;
   }
 
-  #before(a: number, b: number): boolean {
-    const difference = this.#dueMs[a]! - this.#dueMs[b]!;
-    return difference !== 0 ? difference < 0 : this.#order[a]! < this.#order[b]!;
+  #isBefore(at: number, dueMs: number, order: number): boolean {
+    return this.#dueMs[at]! < dueMs || (this.#dueMs[at]! === dueMs && this.#order[at]! < order);
   }
 
-  #swap(a: number, b: number): void {
-    swap(this.#dueMs, a, b);
-    swap(this.#order, a, b);
-    swap(this.#items, a, b);
+  #move(from: number, to: number): void {
+    this.#set(to, this.#dueMs[from]!, this.#order[from]!, this.#items[from]!);
   }
-}
 
-function swap<T>(values: T[], a: number, b: number): void {
-  const held = values[a]!;
-  values[a] = values[b]!;
-  values[b] = held;
+  #set(at: number, dueMs: number, order: number, item: T): void {
+    this.#dueMs[at] = dueMs;
+    this.#order[at] = order;
+    this.#items[at] = item;
+  }
 }
