@@ -5,6 +5,7 @@
 
 import { assert } from '../assert.ts';
 import { DueQueue } from '../blocks/due-queue.ts';
+import { highMask, lowMask } from '../blocks/home.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
 
 interface Tenancy {
@@ -209,9 +210,13 @@ export class TenantTree {
   }
 }
 
-/** 53 of a block's 64 hash bits, as many as a number holds exactly. A collision costs one cache miss. */
+/**
+ * 53 of a block's 64 hash bits, as many as a number holds exactly. A collision costs one cache miss. Where a map puts a
+ * number is known, so clients must not be able to choose it.
+ */
 function firstKey(sequence: Uint32Array, block: number): number {
-  return sequence[2 * block]! + (sequence[2 * block + 1]! & 0x1fffff) * 2 ** 32;
+  const low = (sequence[2 * block]! ^ lowMask) >>> 0;
+  return low + ((sequence[2 * block + 1]! ^ highMask) & 0x1fffff) * 2 ** 32;
 }
 
 /**

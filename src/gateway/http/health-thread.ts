@@ -117,7 +117,7 @@ export class HealthThread {
     await this.#worker?.terminate();
   }
 
-  #start(): Promise<void> {
+  async #start(): Promise<void> {
     const data: HealthThreadData = {
       memory: this.#board.memory,
       host: this.#options.host,
@@ -125,10 +125,10 @@ export class HealthThread {
       tls: this.#tls,
       silenceMsMax: this.#options.silenceMsMax ?? silenceMsMax,
     };
-    const worker = new Worker(entry, { workerData: data, resourceLimits: { maxOldGenerationSizeMb: heapMibMax } });
+    const worker = this.#made(data);
     this.#worker = worker;
     worker.unref();
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       let fault = 'it ended';
       worker.on('message', (news: HealthThreadNews) => {
         if (news.kind === 'failed') {
@@ -150,6 +150,16 @@ export class HealthThread {
         this.#replace(fault);
       });
     });
+  }
+
+  /** @throws HealthListenError if the system gives no thread */
+  #made(data: HealthThreadData): Worker {
+    try {
+      return new Worker(entry, { workerData: data, resourceLimits: { maxOldGenerationSizeMb: heapMibMax } });
+    } catch (error) {
+      this.#replace(String(error));
+      throw new HealthListenError(null, String(error));
+    }
   }
 
   #replace(fault: string): void {

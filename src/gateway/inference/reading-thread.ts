@@ -14,6 +14,8 @@ import {
 
 /** A thread without work ends: it may hold the garbage of large bodies, which only work would collect. */
 const idleMsMax = 2000;
+/** A thread that has bodies and answers none for so long is stuck: the largest body takes a few seconds. */
+const silenceMsMax = 60_000;
 
 /** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
 const builtEntry: URL = new URL(
@@ -35,6 +37,8 @@ export interface ReadingThreadOptions {
   readonly onDeath?: (reason: string) => void;
   /** Default: `idleMsMax`. */
   readonly idleMsMax?: number;
+  /** Default: `silenceMsMax`. */
+  readonly silenceMsMax?: number;
   /** The module that the thread runs. */
   readonly entry?: URL;
 }
@@ -54,6 +58,9 @@ export class ReadingThread {
   #nextId = 1;
   #worker: Worker | null = null;
   #idle: NodeJS.Timeout | null = null;
+  /** Runs while bodies wait; begins again with each answer. */
+  #silence: NodeJS.Timeout | null = null;
+  #answers = 0;
   #closed = false;
 
   constructor(options: ReadingThreadOptions = {}) {
@@ -74,6 +81,7 @@ export class ReadingThread {
     const worker = this.#working();
     const id = this.#nextId++;
     const reading = new Promise<Reading | null>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#silence ??= setTimeout(() => this.#judge(worker), this.#options.silenceMsMax ?? silenceMsMax).unref();
     // The thread may die before the last piece is posted.
     reading.catch(() => undefined);
     sender.whenGone(() => this.#drop(id));
@@ -103,8 +111,15 @@ export class ReadingThread {
     return worker;
   }
 
+  /** @throws RequestError 503 if the system gives no thread */
   #start(): Worker {
-    const worker = new Worker(this.#options.entry ?? builtEntry);
+    let worker: Worker;
+    try {
+      worker = new Worker(this.#options.entry ?? builtEntry);
+    } catch (error) {
+      this.#options.onDeath?.(String(error));
+      throw unread();
+    }
     this.#worker = worker;
     const died = (reason: string): void => {
       if (this.#worker === worker) this.#options.onDeath?.(reason);
@@ -116,7 +131,20 @@ export class ReadingThread {
     return worker;
   }
 
+  /** After a pause of the whole process, answers may be on their way: they come in this turn of the event loop. */
+  #judge(worker: Worker): void {
+    const before = this.#answers;
+    setImmediate(() => {
+      if (this.#worker !== worker || this.#answers !== before || this.#waiting.size === 0) return;
+      this.#options.onDeath?.('it answers nothing');
+      this.#abandon(worker);
+      void worker.terminate();
+    });
+  }
+
   #settle(reply: ReadingReply): void {
+    this.#answers += 1;
+    this.#silence?.refresh();
     const waiting = this.#forget(reply.id);
     if (waiting === undefined) return;
     if (reply.kind === 'read') {
@@ -138,9 +166,15 @@ export class ReadingThread {
   #forget(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
     if (!this.#waiting.delete(id) || this.#waiting.size > 0) return waiting;
+    this.#quiet();
     this.#worker?.unref();
     this.#idle = setTimeout(() => this.#rest(), this.#options.idleMsMax ?? idleMsMax).unref();
     return waiting;
+  }
+
+  #quiet(): void {
+    if (this.#silence !== null) clearTimeout(this.#silence);
+    this.#silence = null;
   }
 
   #rest(): void {
@@ -156,6 +190,7 @@ export class ReadingThread {
     this.#worker = null;
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#idle = null;
+    this.#quiet();
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const { reject } of waiting) reject(unread());

@@ -22,6 +22,7 @@ import { LongText } from '../../../src/tokens/long-text.ts';
 import { limitPriority } from '../../../src/wire/limit-priority.ts';
 import { RequestError } from '../../../src/wire/openai-error.ts';
 import { modelSpan } from '../../../src/wire/rename-model.ts';
+import { eventually } from '../../e2e/harness.ts';
 
 const open: ReadingThread[] = [];
 function thread(options: ReadingThreadOptions = {}): ReadingThread {
@@ -235,6 +236,17 @@ describe('the thread that reads', () => {
     await expect(held).rejects.toMatchObject({ status: 503 });
     expect(deaths).toHaveLength(1);
     expect(await reader.read(task, Buffer.from('x'), stays)).toEqual(reading);
+  });
+
+  it('is given up when it answers nothing, and the next body gets a new one', async () => {
+    const deaths: string[] = [];
+    const reader = thread({ entry, silenceMsMax: 300, onDeath: (reason) => deaths.push(reason) });
+    const stuck = [reader.read(task, Buffer.from('hold'), stays), reader.read(task, Buffer.from('hold'), stays)];
+    for (const one of stuck) await expect(one).rejects.toMatchObject({ status: 503, code: 'body_unread' });
+    expect(deaths).toEqual(['it answers nothing']);
+    // On a busy machine a thread may take longer to start than it may be silent here.
+    const read = (): Promise<Reading | null> => reader.read(task, Buffer.from('x'), stays).catch(() => null);
+    await eventually(async () => (await read()) !== null, 30_000);
   });
 
   it("that can't start fails its bodies", async () => {
