@@ -54,7 +54,8 @@ export class AddedTokens {
     let misses = 0;
     /** End of the last part. */
     let done = 0;
-    const positions = this.#openings.map((opening) => text.indexOf(opening));
+    const positions: number[] = [];
+    for (const opening of this.#openings) positions.push(text.indexOf(opening));
     for (let at = 0; at < text.length; ) {
       const start = this.#nextOpening(text, at, positions);
       if (start === -1) break;

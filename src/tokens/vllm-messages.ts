@@ -28,11 +28,12 @@ type Members = Map<string, Json>;
 export function prepareMessages(given: Json, traits: TemplateTraits): PreparedMessages {
   if (!Array.isArray(given)) throw invalid('messages must be a list', 'messages');
   let otherParts = 0;
-  let messages = (given as readonly Json[]).map((message, index) => {
+  let messages: Members[] = [];
+  for (const [index, message] of (given as readonly Json[]).entries()) {
     const prepared = prepareMessage(message, `messages[${index}]`, traits, otherParts === 0);
     otherParts += prepared.otherParts;
-    return prepared.message;
-  });
+    messages.push(prepared.message);
+  }
   if (!traits.knowsDeveloper && messages.some((message) => message.get('role') === 'developer')) {
     messages = withoutDeveloper(messages);
   }

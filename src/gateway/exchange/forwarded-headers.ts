@@ -64,7 +64,7 @@ export function requestHeaders(
  */
 export function responseHeaders(headers: IncomingHttpHeaders, own: readonly string[] = []): string[] {
   const passed: string[] = [];
-  const named = new Set(splitTokens(headers.connection ?? ''));
+  const named = headers.connection === undefined ? noNames : new Set(splitTokens(headers.connection));
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || hopByHop.has(name) || named.has(name)) continue;
     if (name === 'x-request-id' || name.startsWith(ownPrefix) || withheldFromClients.has(name)) continue;
@@ -79,6 +79,7 @@ export function responseHeaders(headers: IncomingHttpHeaders, own: readonly stri
   return passed;
 }
 
+const noNames: ReadonlySet<string> = new Set<string>();
 const headerName = /^[!#$%&'*+.^`|~\w-]+$/;
 const refusedInValues = /[^\t\x20-\x7e\x80-\xff]/;
 
