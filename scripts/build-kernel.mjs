@@ -13,7 +13,7 @@ const kernels = {
 };
 
 /** Of 64 KB, none of which takes memory before it is used. Growing has a price (src/tokens/token-kernel.ts). */
-const pages = { 'block-hash': 64, 'json-weight': 4, tokens: 4 };
+const pages = { 'block-hash': 16, 'json-weight': 4, tokens: 4 };
 
 /** Flags beside those of all kernels. The memory of `tokens` is made by its caller, who knows how much it takes. */
 const flagsOf = {
