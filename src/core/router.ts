@@ -226,7 +226,7 @@ export class Router {
     const { candidates } = this.#placements;
     const asked = policyRequestOf(request, nowMs);
     const chosen = this.#policy.choose(asked, candidates, random, this.#state);
-    const choice = this.#agreement.agree(chosen, candidates, request.prompts[0]!, nowMs, purpose);
+    const choice = this.#agreement.agree(chosen, candidates, request, nowMs, purpose);
     const { position, reason } = asPlanned(choice, candidates, planned);
     this.#placements.predictions.fillChosen(candidates, position, request.prompts, nowMs);
     return {
