@@ -1,9 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { askForUsage } from '../../src/wire/include-usage.ts';
+import { usageEdit } from '../../src/wire/include-usage.ts';
+import { editSpans } from '../../src/wire/json-members.ts';
 import { askNaively } from '../model/naive-usage.ts';
 import { jsonName, jsonObject, jsonValue, type Member } from './json-texts.ts';
+
+function askForUsage(body: Buffer): Buffer | null {
+  const edit = usageEdit(body);
+  return edit === null ? null : editSpans(body, [edit]);
+}
 
 const ask = (text: string): string | null => askForUsage(Buffer.from(text))?.toString('utf8') ?? null;
 

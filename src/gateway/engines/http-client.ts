@@ -130,7 +130,8 @@ export class HttpClient {
   }
 
   /** @throws UnsendableRequest */
-  #headOf({ method, path, headers, body }: UpstreamRequest, fresh: boolean): string {
+  #headOf(request: UpstreamRequest, fresh: boolean): string {
+    const { method, path, headers } = request;
     if (refusedInPaths.test(path)) throw new UnsendableRequest('invalid request path');
     const { host, port } = this.options;
     const name = host.includes(':') ? `[${host}]` : host;
@@ -143,9 +144,14 @@ export class HttpClient {
       if (refusedInValues.test(value)) throw new UnsendableRequest(`invalid ${key} header`);
       head += `${key}: ${value}\r\n`;
     }
-    const length = body?.length ?? 0;
+    const length = sentBytes(request);
     return length > 0 || expectsBody.has(method) ? `${head}content-length: ${length}\r\n\r\n` : `${head}\r\n`;
   }
+}
+
+function sentBytes({ body, edit }: UpstreamRequest): number {
+  if (body === null) return 0;
+  return edit ? body.length - (edit.end - edit.start) + Buffer.byteLength(edit.by) : body.length;
 }
 
 /** One request, as its handler controls it. */
@@ -209,20 +215,24 @@ class HttpConnection implements AnswerSink {
     this.#socket.on('close', () => this.fail(new ConnectionEnded()));
   }
 
-  send(call: HttpCall, head: string, { method, body }: UpstreamRequest): void {
+  send(call: HttpCall, head: string, { method, body, edit }: UpstreamRequest): void {
     // The handler may have aborted it in `onRequestStart`.
     if (call.connection !== this) return;
     this.#call = call;
     this.#restedMs = this.#restsSinceMs === 0 ? 0 : performance.now() - this.#restsSinceMs;
     this.#reader.begin(method === 'HEAD');
     const socket = this.#socket;
-    if (body === null || body.length === 0) {
+    if (body === null || (body.length === 0 && !edit)) {
       socket.write(head, 'latin1');
       return;
     }
     socket.cork();
     socket.write(head, 'latin1');
-    socket.write(body);
+    if (edit) {
+      socket.write(body.subarray(0, edit.start));
+      socket.write(edit.by);
+      socket.write(body.subarray(edit.end));
+    } else socket.write(body);
     socket.uncork();
   }
 

@@ -1,6 +1,7 @@
 // Interface of a request to an engine, for both HTTP clients: the part of undici's that the gateway uses.
 
 import type { IncomingHttpHeaders } from 'node:http';
+import type { SpanEdit } from '../../wire/json-members.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -8,6 +9,8 @@ export interface UpstreamRequest {
   /** Alternating names and values. */
   readonly headers: string[];
   readonly body: Buffer | null;
+  /** A change to the body that is made as it is sent; absent or null: none. */
+  readonly edit?: SpanEdit | null | undefined;
 }
 
 /** Nothing is called after the end, after an error, or after `abort`. */

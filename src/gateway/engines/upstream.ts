@@ -4,6 +4,7 @@ import { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
+import { editSpans } from '../../wire/json-members.ts';
 import type { EngineSpec } from '../config/engine-spec.ts';
 import type { EngineTls } from '../config/engine-tls.ts';
 import { ConnectTimeout, HttpClient, UnsendableRequest } from './http-client.ts';
@@ -112,9 +113,14 @@ export class Upstream {
 
   /** @param fresh use a new connection */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler, fresh = false): void {
-    const sent = { ...request, path: this.path(request.path) };
-    if (this.#client !== null) this.#client.dispatch(sent, handler, fresh);
-    else (fresh ? this.#pools.fresh : this.#pools.kept).dispatch(sent as Dispatcher.DispatchOptions, handler);
+    const { method, headers, body, edit } = request;
+    const path = this.path(request.path);
+    if (this.#client !== null) {
+      this.#client.dispatch({ method, path, headers, body, edit }, handler, fresh);
+      return;
+    }
+    const sent = { method, path, headers, body: body !== null && edit ? editSpans(body, [edit]) : body };
+    (fresh ? this.#pools.fresh : this.#pools.kept).dispatch(sent as Dispatcher.DispatchOptions, handler);
   }
 
   /** Whether the client sent something that HTTP does not allow, so that the request can't be forwarded. */

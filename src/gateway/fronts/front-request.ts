@@ -6,6 +6,7 @@ import { renamedJson } from '../exchange/renamed-body.ts';
 import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from '../inference/attempt-report.ts';
 import { upstreamHeaders } from '../inference/attempts.ts';
+import { wholeBody } from '../inference/body-edits.ts';
 import type { ClientAnswer } from '../inference/client-answer.ts';
 import { InferenceWatch } from '../inference/inference-watch.ts';
 import type { ReadRequest } from '../inference/read-request.ts';
@@ -83,7 +84,7 @@ export class FrontRequest implements Ordered {
     const { owner, answerBudget } = this.#context;
     const memory = answerBudget.lease();
     try {
-      const { request, body, modelAt } = this.#read;
+      const { request, modelAt } = this.#read;
       const engine = owner.engine(order.engine).attempt({
         opened: (call) => {
           this.#call = call;
@@ -104,7 +105,7 @@ export class FrontRequest implements Ordered {
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
         headers: upstreamHeaders(this.#exchange, order.address, order.traceHeaders),
-        body: renamedJson(body, request.model, order.model, modelAt),
+        body: renamedJson(wholeBody(this.#read), request.model, order.model, modelAt),
         extraHeaders: order.extraHeaders,
       };
       await relay(this.#exchange, this.#answer, target, watch);

@@ -21,7 +21,7 @@ import { hashing } from './admission-applicant.ts';
 import { type Booked, bookOf, type Conversion } from './attempt-book.ts';
 import type { RelayOutcome } from './attempt-outcome.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders, upstreamHeaders } from './attempts.ts';
-import { isChunked } from './body-edits.ts';
+import { type BodyToSend, isChunked, wholeBody } from './body-edits.ts';
 import { ClientAnswer, failingInto } from './client-answer.ts';
 import { type ContinuableStream, continuedBytesMax, goOnWhileCut } from './continuation.ts';
 import type { InferenceContext } from './inference-context.ts';
@@ -43,7 +43,7 @@ interface Intake extends Booked, Omit<ReadRequest, 'request'> {
   readonly overrides: RoutingOverrides;
   readonly contents: readonly PromptContent[];
   /** With the name of the model that the client used; null: another engine can't go on with the answer. */
-  readonly sentBody: Buffer | null;
+  readonly sentBody: BodyToSend | null;
   /** The prompt is a list of token ids. */
   readonly hasTokenIds: boolean;
   /** The engine that holds the response that it continues is not known. */
@@ -134,7 +134,7 @@ function continuable(
   return {
     ...{ answer, splice, api, serve },
     allowed: () => continuesIn(context.config, pool.named ? pool.name : null),
-    body: sentBody ?? intake.body,
+    body: wholeBody(sentBody ?? intake),
     maxOutputTokens: request.maxOutputTokens,
     promptTokens: content?.kind === 'tokens' ? content.tokens.length : null,
     encode: hasTokenIds
@@ -201,8 +201,9 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
     isHeld,
     hidesUsage: read.hidesUsage,
     body: renamed.body,
+    edit: renamed.edit,
     modelAt: renamed.modelAt,
-    sentBody: uncontinuable === null ? read.body : null,
+    sentBody: uncontinuable === null ? { body: read.body, edit: read.edit } : null,
     hasTokenIds: request.prompts[0]?.kind === 'tokens',
     asksAround: request.previousResponse !== null && held === null,
     actsOnce: request.usesTools,
@@ -231,10 +232,17 @@ function hashedAhead(
 }
 
 /** The body with the engine's name of the model, and where it names it. */
-function renamedRead({ body, modelAt, request }: ReadRequest, model: string): Pick<ReadRequest, 'body' | 'modelAt'> {
+function renamedRead(read: ReadRequest, model: string): Pick<ReadRequest, 'body' | 'edit' | 'modelAt'> {
+  const { modelAt, request } = read;
+  if (request.model === null || request.model === model) return read;
+  const body = wholeBody(read);
   const renamed = renamedJson(body, request.model, model, modelAt);
-  if (!modelAt) return { body: renamed, modelAt };
-  return { body: renamed, modelAt: { start: modelAt.start, end: modelAt.end + renamed.length - body.length } };
+  if (!modelAt) return { body: renamed, edit: null, modelAt };
+  return {
+    body: renamed,
+    edit: null,
+    modelAt: { start: modelAt.start, end: modelAt.end + renamed.length - body.length },
+  };
 }
 
 /** Null: the prompt is the client's own. `given-up`: engines convert such requests otherwise. */
@@ -355,6 +363,7 @@ function relayTo(
     path: exchange.path + exchange.query,
     headers: upstreamHeaders(exchange, addressOf(worker), exchange.trace?.headers ?? null),
     body: intake.body,
+    edit: intake.edit,
     extraHeaders: [...answerHeaders(exchange, intake, placed), ...continueHeader(intake)],
   };
   return relay(exchange, answer, target, watch);

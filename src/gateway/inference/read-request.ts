@@ -5,7 +5,7 @@ import { RequestError } from '../../wire/openai-error.ts';
 import { continuesAnywhere } from '../config/continuing-pools.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { makeRoomForJson, makeRoomInTurns } from '../exchange/json-weight.ts';
-import { editedBody } from './body-edits.ts';
+import { type BodyToSend, editedBody } from './body-edits.ts';
 import { rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { readHereBytesMax } from './request-fields.ts';
@@ -13,10 +13,10 @@ import { type InferenceApi, type InferenceRequest, readInferenceRequest } from '
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
 
 /** A request as its client sent it, without its prompts' tokens. */
-export interface ReadRequest {
+export interface ReadRequest extends BodyToSend {
   readonly request: InferenceRequest;
   readonly overrides: RoutingOverrides;
-  /** As the client sent it, except for a limited priority and an added request for usage. */
+  /** As the client sent it, except for a limited priority; `edit` may add a request for usage. */
   readonly body: Buffer;
   /** Where the body names the model, null: nowhere; absent: not looked for. */
   readonly modelAt?: Span | null | undefined;
@@ -64,7 +64,7 @@ async function readByThread(
   const { request, edited, modelAt, hidesUsage } = reading;
   const overrides = readOverrides(exchange, request, rights);
   mustBeClear(exchange, request);
-  return { request, overrides, body: editedOr(body, edited), modelAt, hidesUsage };
+  return { request, overrides, body: editedOr(body, edited), edit: null, modelAt, hidesUsage };
 }
 
 /** @param edited null: the body is as it was */

@@ -1,6 +1,7 @@
 // Relays one request to one engine and the answer back, byte for byte, with backpressure both ways.
 
 import type { IncomingHttpHeaders } from 'node:http';
+import type { SpanEdit } from '../../wire/json-members.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import type { AnsweringEngine } from '../engines/answering-engine.ts';
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
@@ -42,6 +43,8 @@ export interface RelayTarget {
   readonly path: string;
   readonly headers: string[];
   readonly body: Buffer | null;
+  /** A change to the body that is made as it is sent; absent or null: none. */
+  readonly edit?: SpanEdit | null;
   /** Added to the engine's response headers. */
   readonly extraHeaders: readonly string[];
   /** The client asked for a stream. */
@@ -267,9 +270,9 @@ class Relay implements UpstreamHandler, Call {
   }
 
   #dispatch(): void {
-    const { engine, method, path, headers, body } = this.#target;
+    const { engine, method, path, headers, body, edit } = this.#target;
     this.#dispatchedMs = performance.now();
-    engine.upstream.dispatch({ method, path, headers, body }, this, this.#fresh);
+    engine.upstream.dispatch({ method, path, headers, body, edit }, this, this.#fresh);
   }
 
   #obey(verdict: Verdict): void {

@@ -5,7 +5,7 @@
 // there is no place or no worker for a copy, there is none.
 
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
-import type { Span } from '../../wire/json-members.ts';
+import type { Span, SpanEdit } from '../../wire/json-members.ts';
 import type { Exchange, Requester } from '../exchange/exchange.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
 import type { QueueObserver } from '../pools/admission-desk.ts';
@@ -20,6 +20,7 @@ import type { RealFigures, ShadowOutcome } from '../telemetry/shadow-metrics.ts'
 import { applicantOf, hashing, type Placeable } from './admission-applicant.ts';
 import type { Placed } from './admission-placing.ts';
 import { addressOf, upstreamHeaders } from './attempts.ts';
+import { wholeBody } from './body-edits.ts';
 import { priorityMax } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
 import { InferenceWatch } from './inference-watch.ts';
@@ -35,6 +36,7 @@ export interface Copied extends Placeable {
   readonly contents: readonly PromptContent[];
   /** As the client's request, with any name of the model. */
   readonly body: Buffer;
+  readonly edit: SpanEdit | null;
   /** Where the body names the model; null: nowhere; absent: not looked for. */
   readonly modelAt?: Span | null | undefined;
   readonly choices: number;
@@ -209,7 +211,7 @@ export class ShadowRequest implements Requester {
     const { shadows, decisions, monitors } = this.#context;
     const { worker, lease, routed } = placed;
     const { engine } = worker;
-    const { request, choices, body } = this.#real;
+    const { request, choices } = this.#real;
     const record = new DecisionRecord(
       {
         ...{ requestId: this.#exchange.id, timeMs: Date.now(), model: intake.model, pool: intake.pool.name },
@@ -235,7 +237,7 @@ export class ShadowRequest implements Requester {
         method: 'POST',
         path: this.#exchange.path + this.#exchange.query,
         headers,
-        body: renamedJson(body, this.#real.model, intake.model, this.#real.modelAt),
+        body: renamedJson(wholeBody(this.#real), this.#real.model, intake.model, this.#real.modelAt),
       });
       if (outcome.kind === 'unanswered' && outcome.failure === 'unreachable') {
         monitors.get(engine)?.suspect(outcome.error.message, false);

@@ -162,6 +162,26 @@ const sizedAnswer = `HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\
 const answers = [chunkedAnswer, sizedAnswer, `HTTP/1.1 103 Hints\r\nlink: a\r\n\r\n${sizedAnswer}`];
 
 describe('our HTTP client and undici', () => {
+  it('send a body with a change that is made as it is sent', async () => {
+    const bodies = fc.tuple(fc.string({ maxLength: 20 }), fc.string({ maxLength: 5 }), fc.string({ maxLength: 20 }));
+    await fc.assert(
+      fc.asyncProperty(bodies, fc.string({ unit: 'grapheme', maxLength: 5 }), async ([before, gone, after], by) => {
+        const [start, end] = [Buffer.byteLength(before), Buffer.byteLength(before + gone)];
+        const request = { ...post, body: Buffer.from(before + gone + after), edit: { start, end, by } };
+        for (const carrier of carriers) {
+          const engine = await RawEngine.start((socket) => socket.write(sizedAnswer));
+          expect((await send(open(engine, carrier), request).settled).end).toBe('end');
+          const [sent] = engine.requests;
+          const changed = Buffer.from(before + by + after).toString('latin1');
+          expect(sent!.slice(sent!.indexOf('\r\n\r\n') + 4)).toBe(changed);
+          expect(/content-length: (\d+)/.exec(sent!)?.[1]).toBe(String(changed.length));
+          engine.close();
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   it.each(answers.map((answer, index) => [index, answer] as const))(
     'read answer %i cut at each byte',
     async (_, answer) => {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { editedBody } from '../../../src/gateway/inference/body-edits.ts';
+import { editedBody, wholeBody } from '../../../src/gateway/inference/body-edits.ts';
 import { readMeasuredJson } from '../../../src/gateway/inference/measured-json.ts';
 import { editedOr } from '../../../src/gateway/inference/read-request.ts';
 import type { Reading, ReadingTask } from '../../../src/gateway/inference/reading-messages.ts';
@@ -72,9 +72,9 @@ async function readHere(api: InferenceApi, body: Buffer): Promise<object> {
   const edited = editedBody(body, { ...request, api, rights, injectUsage: true });
   return {
     request: plain(request),
-    body: edited.body.toString('latin1'),
+    body: wholeBody(edited).toString('latin1'),
     hidesUsage: edited.hidesUsage,
-    modelAt: modelSpan(edited.body),
+    modelAt: modelSpan(wholeBody(edited)),
   };
 }
 
