@@ -47,6 +47,26 @@ export class OriginsUse {
   blocks = 0;
   /** Prompts that are computed. */
   running = 0;
+
+  begin(blocks: number): void {
+    this.prompts++;
+    this.blocks += blocks;
+  }
+
+  computed(blocks: number): void {
+    this.prompts--;
+    this.blocks -= blocks;
+    this.running++;
+  }
+
+  end({ isComputed, blocks }: Sent): void {
+    if (isComputed) {
+      this.running--;
+      return;
+    }
+    this.prompts--;
+    this.blocks -= blocks;
+  }
 }
 
 /** Counts over the life of the origin's name. */
@@ -240,10 +260,8 @@ export class Origin {
       return;
     }
     sent.set(number, { router, prompt, blocks, isComputed: false });
-    for (const use of [this.#use, all]) {
-      use.prompts++;
-      use.blocks += blocks;
-    }
+    this.#use.begin(blocks);
+    all.begin(blocks);
   }
 
   #chainsIn(router: Router): RouterChains {
@@ -259,11 +277,8 @@ export class Origin {
     if (sent === undefined || sent.isComputed) return;
     sent.router.shared.computed(sent.prompt, nowMs);
     sent.isComputed = true;
-    for (const use of [this.#use, this.#all]) {
-      use.prompts--;
-      use.blocks -= sent.blocks;
-      use.running++;
-    }
+    this.#use.computed(sent.blocks);
+    this.#all.computed(sent.blocks);
     const isFull = this.#use.running > runningPromptsMax || this.#all.running > allRunningPromptsMax;
     if (isFull || !this.#tellsEnds) this.#end(pool, number);
   }
@@ -273,14 +288,8 @@ export class Origin {
     if (sent === undefined) return;
     this.#sent[pool]!.delete(number);
     sent.router.shared.ended(sent.prompt);
-    for (const use of [this.#use, this.#all]) {
-      if (sent.isComputed) {
-        use.running--;
-      } else {
-        use.prompts--;
-        use.blocks -= sent.blocks;
-      }
-    }
+    this.#use.end(sent);
+    this.#all.end(sent);
   }
 }
 

@@ -108,6 +108,12 @@ describe('strangers among replicas', () => {
     expect(replica.tick(2000)).toHaveLength(1);
   });
 
+  it('cannot list a prompt twice', () => {
+    open();
+    expect(gauge('evil', [worker], 1, [0, 5, 5])).toBe('unreadable');
+    expect(gauge('evil', [worker], 1, [0, 5, 6])).toBe('applied');
+  });
+
   it('can list only so many workers together', () => {
     open();
     const perTable = 4000;

@@ -200,7 +200,7 @@ export class PrefixRuns {
 
   /** The run below `parent` that starts with a block of the sequence. */
   #below(parent: Run | null, sequence: Uint32Array, block: number): Run | undefined {
-    const at = this.#byFirst.find((sequence[2 * block]! ^ saltOf(parent)) >>> 0, sequence[2 * block + 1]!);
+    const at = this.#byFirst.find(sequence[2 * block]! ^ saltOf(parent), sequence[2 * block + 1]! | 0);
     const run = at < 0 ? undefined : this.#runs[this.#byFirst.slots[at + 2]!];
     return run?.parent === parent ? run : undefined;
   }
@@ -218,12 +218,12 @@ export class PrefixRuns {
 
   #pointFirst(run: Run): void {
     const { parent, sequence, start } = run;
-    const at = this.#byFirst.insert((sequence[2 * start]! ^ saltOf(parent)) >>> 0, sequence[2 * start + 1]!);
+    const at = this.#byFirst.insert(sequence[2 * start]! ^ saltOf(parent), sequence[2 * start + 1]! | 0);
     this.#byFirst.slots[at + 2] = run.id;
   }
 
   #forgetFirst({ parent, sequence, start }: Run): void {
-    const at = this.#byFirst.find((sequence[2 * start]! ^ saltOf(parent)) >>> 0, sequence[2 * start + 1]!);
+    const at = this.#byFirst.find(sequence[2 * start]! ^ saltOf(parent), sequence[2 * start + 1]! | 0);
     assert(at >= 0, 'a run is found below its parent');
     this.#byFirst.remove(at);
   }
@@ -281,7 +281,7 @@ export class PrefixRuns {
   }
 }
 
-/** Differs between parents. */
+/** Differs between parents. Signed, as the words of keys: V8 puts numbers from 2^31 on the heap. */
 function saltOf(parent: Run | null): number {
   return parent === null ? 0 : Math.imul(parent.id + 1, 0x9e3779b1);
 }
