@@ -28,6 +28,8 @@ const promptCount = 2048;
 const firstTokenMs = 100;
 const endMs = 400;
 const settleMs = 1500;
+/** Time that the others have to start. On a busy machine it takes seconds. */
+const startMsMax = 60_000;
 
 const config = resolveConfig({ workers: ['http://127.0.0.1:9'] });
 const log = pino({ level: 'silent' });
@@ -120,6 +122,14 @@ class Sharer {
     this.#timers.push(timer);
   }
 
+  /** Waits until so many replicas are heard, this one included. */
+  async hear(replicas: number): Promise<void> {
+    for (const startMs = performance.now(); this.peers!.view.replicas < replicas; ) {
+      if (performance.now() - startMs > startMsMax) throw new Error('the other replicas are not heard');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await new Promise((resolve) => setTimeout(resolve, endMs + 50));
@@ -171,6 +181,7 @@ export async function measureSharing(
       const others = kind !== 'sharing' || script === null ? null : fork(script, args);
       const sharer = new Sharer(round + 1, kind, nats);
       sharer.run(requestsPerS);
+      if (others !== null) await sharer.hear(replicas);
       await new Promise((resolve) => setTimeout(resolve, settleMs));
       const heard = sharer.peers?.linkStatus;
       const before = process.cpuUsage();
