@@ -56,6 +56,11 @@ export interface EngineAnswer {
   readonly body: unknown;
 }
 
+/** Whether a connection failed because this process, or this machine, may open no more files. */
+export function isOwnLack(code: string | null | undefined): boolean {
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
 /** A question without a usable answer; `status` 0: no answer. */
 export class ProbeError extends Error {
   readonly status: number;
@@ -74,8 +79,12 @@ export class ProbeError extends Error {
     return this.code === 'ECONNREFUSED';
   }
 
-  /** What the error says about the engine's health. 5xx: ill. Another status, such as 404 without /health: alive. */
+  /**
+   * What the error says about the engine's health. 5xx: ill. Another status, such as 404 without /health: alive. A lack
+   * of our own says nothing: it stays as it is.
+   */
   get answer(): HealthAnswer {
+    if (isOwnLack(this.code)) return 'alive';
     if (this.status >= 500) return 'ill';
     if (this.status > 0) return 'alive';
     return this.refused ? 'refused' : 'none';

@@ -85,8 +85,8 @@ export function noteAnswer(context: InferenceContext, engine: Engine, outcome: R
   else if (status >= 500 && status !== 503) monitors.get(engine)?.failed(`it answered with status ${status}`);
 }
 
-/** Logs a limit that all answers share. It does not count against the engine whose answer asked for more. */
+/** Logs a limit that all attempts share. It does not count against the engine at which it was reached. */
 function noteLimit({ log, metrics }: InferenceContext, engine: Engine, { limit, message }: LimitReached): void {
   metrics.limited.inc({ limit });
-  log.warn({ engine: engine.url, limit }, `the engine's answer ends: ${message}`);
+  log.warn({ engine: engine.url, limit }, `an attempt ends: ${message}`);
 }

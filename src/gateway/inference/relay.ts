@@ -10,6 +10,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import { type AnswerForm, type ClientAnswer, formOf } from './client-answer.ts';
+import { ownLimit } from './own-limit.ts';
 
 /** What to do with the bytes received so far. */
 export type Verdict =
@@ -258,6 +259,11 @@ class Relay implements UpstreamHandler, Call {
     }
     if (this.#status !== 0) {
       this.#fail('cut', error);
+      return;
+    }
+    const ours = ownLimit(error);
+    if (ours !== null) {
+      this.#settleUnanswered('unreachable', ours);
       return;
     }
     const failure = this.#target.engine.upstream.classify(error, this.#heldMs());

@@ -6,6 +6,7 @@ import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../engines/upstream-handler.ts';
 import type { AttemptFailure, RelayOutcome } from './attempt-outcome.ts';
 import { formOf } from './client-answer.ts';
+import { ownLimit } from './own-limit.ts';
 import { lingerMsMax, type RelayWatch } from './relay.ts';
 
 class Ended extends Error {
@@ -90,7 +91,7 @@ export class ShadowCall implements UpstreamHandler, Call {
   onResponseError(_controller: UpstreamController, error: Error): void {
     this.#guard(() => {
       const failure = this.#engine.upstream.classify(error, performance.now() - this.#sentMs);
-      this.#fail(failure, error);
+      this.#fail(failure, ownLimit(error) ?? error);
     });
   }
 

@@ -7,6 +7,7 @@
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import type { Span, SpanEdit } from '../../wire/json-members.ts';
 import type { Exchange, Requester } from '../exchange/exchange.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
 import type { QueueObserver } from '../pools/admission-desk.ts';
 import { BookingLease } from '../pools/booking-lease.ts';
@@ -239,7 +240,8 @@ export class ShadowRequest implements Requester {
         headers,
         body: renamedJson(wholeBody(this.#real), this.#real.model, intake.model, this.#real.modelAt),
       });
-      if (outcome.kind === 'unanswered' && outcome.failure === 'unreachable') {
+      const isItsFault = outcome.kind === 'unanswered' && !(outcome.error instanceof LimitReached);
+      if (isItsFault && outcome.failure === 'unreachable') {
         monitors.get(engine)?.suspect(outcome.error.message, false);
       }
       return record.outcome ?? 'failed';
