@@ -1,5 +1,5 @@
-// Bench of tokenizing a prompt of 7,000 tokens: our tokenizers, their twin in TypeScript, the Rust `tokenizers` package and
-// js-tiktoken.
+// Bench of tokenizing a prompt of 7,000 tokens: our tokenizers, their twin in TypeScript, regexes, the Rust `tokenizers`
+// package and js-tiktoken.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,8 +10,9 @@ import { BuiltinTokenizer, loadVocabulary } from '../src/tokens/builtin-tokenize
 import { ByteLevelEncoder } from '../src/tokens/byte-level-encoder.ts';
 import { bpeOfImage, loadByteLevel } from '../src/tokens/byte-level-loader.ts';
 import { TokenMerges } from '../src/tokens/merges.ts';
-import { builtinPattern, makeSplitter } from '../src/tokens/text-splitter.ts';
+import { builtinPattern, deepSeekPatterns, makeSplitter } from '../src/tokens/text-splitter.ts';
 import { TokenBuffer } from '../src/tokens/token-buffer.ts';
+import type { TokenizerImage } from '../src/tokens/tokenizer-image.ts';
 import type { Vocabulary } from '../src/tokens/vocabulary.ts';
 import { environment, print, type Quantiles, quantiles } from './measure.ts';
 
@@ -44,7 +45,7 @@ interface Contestant {
   encode(text: string): ArrayLike<number> | Promise<ArrayLike<number>>;
 }
 
-/** Our tokenizer and the other one, with the same vocabulary. */
+/** Our tokenizer and another one, or another way of ours, with the same vocabulary. */
 type Match = readonly [ours: Contestant, theirs: Contestant];
 
 /** Consecutive prompts of 7,000 cl100k_base tokens, cut from a corpus. */
@@ -89,6 +90,19 @@ function twinOf(vocabulary: Vocabulary): Contestant {
   };
 }
 
+/**
+ * DeepSeek's series of split patterns, and the same in brackets, which no scanner recognizes. The vocabulary stays Llama
+ * 3.1's: one file is enough for a bench.
+ */
+function splitsOfDeepSeek({ memory, spec, tables }: TokenizerImage): Match {
+  const splitBy = (name: string, patterns: readonly string[]): Contestant => {
+    const bpe = bpeOfImage({ memory, spec: { ...spec, patterns }, tables });
+    return { name, encode: (text) => bpe.encode(text, false) };
+  };
+  const bracketed = deepSeekPatterns.map((pattern) => `(?:${pattern})`);
+  return [splitBy("DeepSeek V3's splits, ours", deepSeekPatterns), splitBy('the same by regexes', bracketed)];
+}
+
 /** Creates the tokenizers anew, so that ours have empty caches. */
 async function loadMatches(): Promise<() => Match[]> {
   const require = createRequire(resolve('test', 'package.json'));
@@ -114,6 +128,7 @@ async function loadMatches(): Promise<() => Match[]> {
         { name: 'cl100k, js-tiktoken', encode: (text) => tiktoken.encode(text, [], []) },
       ],
       [{ name: 'cl100k, ours', encode: (text) => anew.encode(text) }, twinOf(vocabulary)],
+      splitsOfDeepSeek(loaded.image),
     ];
   };
 }

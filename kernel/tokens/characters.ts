@@ -9,6 +9,9 @@ export const newline: u32 = 4;
 export const upper: u32 = 5;
 export const lower: u32 = 6;
 export const mark: u32 = 7;
+export const symbol: u32 = 8;
+/** Added to the class of a character that DeepSeek's second regex isolates. */
+export const eastern: u32 = 16;
 
 /** A u16 for each 256 code points. */
 let pageNumbers: usize = 0;

@@ -5,6 +5,7 @@ import {
   asciiClass,
   characterBytes,
   classAt,
+  eastern,
   letter,
   lower,
   mark,
@@ -12,6 +13,7 @@ import {
   number,
   other,
   space,
+  symbol,
   upper,
   wideClassAt,
 } from './characters';
@@ -23,6 +25,8 @@ const slash: u32 = 0x2f;
 /** Kinds of scanners. */
 const cl100k: u32 = 0;
 const gpt2: u32 = 1;
+const o200k: u32 = 2;
+const deepSeek: u32 = 3;
 
 /** Cases of contractions. */
 const noContractions: u32 = 0;
@@ -44,23 +48,32 @@ export function chooseScanner(ofKind: u32, ofNumbers: u32, ofContractions: u32):
 @inline export function wordEnd(at: usize, end: usize): usize {
   if (kind == cl100k) return cl100kEnd(at, end);
   if (kind == gpt2) return gpt2End(at, end);
-  return o200kEnd(at, end);
+  if (kind == o200k) return o200kEnd(at, end);
+  return deepSeekEnd(at, end);
 }
 
 /**
  * Whether every split of a text has a word boundary at `at`, and both sides split as they would alone. The same rule as
- * `alwaysSplits` of the scanners: after a letter, if nothing that can belong to its word follows.
+ * `alwaysSplits` of the scanners: after a letter, if nothing that can belong to its word follows, and at the borders of
+ * DeepSeek's pieces.
  * @param at between two characters of the text
  */
 export function splitsAt(at: usize): bool {
   const first = <u32>load<u8>(at);
   if ((first & 0xc0) == 0x80) return false;
   const after = classAt(at);
-  if (after == letter || after == upper || after == lower || after == mark) return false;
-  if (kind > gpt2 && first == apostrophe) return false;
+  if (kind != deepSeek) {
+    if (after == letter || after == upper || after == lower || after == mark) return false;
+    if (kind == o200k && first == apostrophe) return false;
+  }
   let last = at - 1;
   while ((<u32>load<u8>(last) & 0xc0) == 0x80) last--;
   const before = classAt(last);
+  if (kind == deepSeek) {
+    if (before == after) return false;
+    if (((before ^ after) & eastern) != 0) return true;
+    return (before & ~eastern) == letter || before == number || after == number;
+  }
   return before == letter || before == upper || before == lower;
 }
 
@@ -73,10 +86,10 @@ function cl100kEnd(at: usize, end: usize): usize {
     const following = next < end ? classAt(next) : newline;
     if (following == letter) return lettersEnd(next, end);
     if (following == other && lead == blank) return othersEnd(next, end);
-    return whitespaceEnd(at, end, true);
+    return whitespaceEnd(at, end, true, false);
   }
   if (first == number) return runEnd(number, next, end, numbersMax - 1);
-  if (first == newline) return whitespaceEnd(at, end, true);
+  if (first == newline) return whitespaceEnd(at, end, true, false);
   if (lead == apostrophe) {
     const contraction = contractionEnd(next, end, contractions);
     if (contraction != 0) return contraction;
@@ -94,7 +107,7 @@ function gpt2End(at: usize, end: usize): usize {
   const from = lead == blank && at + 1 < end ? at + 1 : at;
   const first = classAt(from);
   if (first == letter) return lettersEnd(from, end);
-  if (first == space || first == newline) return whitespaceEnd(at, end, false);
+  if (first == space || first == newline) return whitespaceEnd(at, end, false, false);
   return runEnd(first, from, end, u32.MAX_VALUE);
 }
 
@@ -110,7 +123,62 @@ function o200kEnd(at: usize, end: usize): usize {
   if (first == other) return othersOrMarksEnd(next, end);
   const followed = next < end && lead == blank ? classAt(next) : space;
   if (followed == other || followed == mark) return othersOrMarksEnd(next, end);
-  return whitespaceEnd(at, end, true);
+  return whitespaceEnd(at, end, true, false);
+}
+
+function deepSeekEnd(at: usize, end: usize): usize {
+  const lead = <u32>load<u8>(at);
+  const next = at + characterBytes(lead);
+  const first = lead < 0x80 ? asciiClass(lead) : wideClassAt(at, lead);
+  if (first == letter) return lettersEnd(next, end);
+  if (first == space) {
+    const following = next < end ? classAt(next) : newline;
+    if (following == letter) return lettersEnd(next, end);
+    if (following == symbol && lead == blank) return symbolsEnd(symbol, next, end);
+    return whitespaceEnd(at, end, true, true);
+  }
+  if (first == symbol) {
+    if (lead < 0x80 && next < end && isAsciiLetter(load<u8>(next))) return asciiLettersEnd(next, end);
+    return symbolsEnd(symbol, next, end);
+  }
+  if (first == number) return runEnd(number, next, end, numbersMax - 1);
+  if (first == newline) return whitespaceEnd(at, end, true, true);
+  if (first == (letter | eastern)) return runEnd(first, next, end, u32.MAX_VALUE);
+  if (first == (symbol | eastern)) return symbolsEnd(first, next, end);
+  return controlsEnd(first, at, end);
+}
+
+function symbolsEnd(wanted: u32, from: usize, end: usize): usize {
+  let at = runEnd(wanted, from, end, u32.MAX_VALUE);
+  if (wanted == symbol) while (at < end && classAt(at) == newline) at++;
+  return at;
+}
+
+/** A run of `wanted`, of which the last one belongs to the letters that follow. */
+function controlsEnd(wanted: u32, from: usize, end: usize): usize {
+  const letters = letter | (wanted & eastern);
+  let last = from;
+  let at = from + characterBytes(load<u8>(from));
+  while (at < end && classAt(at) == wanted) {
+    last = at;
+    at += characterBytes(load<u8>(at));
+  }
+  if (at == end || classAt(at) != letters) return at;
+  return last == from ? runEnd(letters, at, end, u32.MAX_VALUE) : last;
+}
+
+@inline function isAsciiLetter(byte: u32): bool {
+  return (byte | 0x20) - 0x61 < 26;
+}
+
+function asciiLettersEnd(from: usize, end: usize): usize {
+  let at = from;
+  while (at < end) {
+    const found = asciiLetters(at);
+    at += found;
+    if (found < 16) break;
+  }
+  return min(at, end);
 }
 
 /** @param behindPrefix position after the optional first character; 0 if it can't be one @returns 0 for no word */
@@ -219,13 +287,17 @@ function runEnd(wanted: u32, from: usize, end: usize, countMax: u32): usize {
   return at;
 }
 
-function whitespaceEnd(from: usize, end: usize, toNewline: bool): usize {
+/** @param inPieces the lookahead takes numbers and eastern characters for the end of the text */
+function whitespaceEnd(from: usize, end: usize, toNewline: bool, inPieces: bool): usize {
   let at = from;
   let last = from;
   let newlinesEnd: usize = 0;
   while (at < end) {
     const found = classAt(at);
-    if (found != space && found != newline) break;
+    if (found != space && found != newline) {
+      if (inPieces && (found == number || found >= eastern)) end = at;
+      break;
+    }
     last = at;
     at += characterBytes(load<u8>(at));
     if (found == newline) newlinesEnd = at;

@@ -16,6 +16,10 @@ export const newline = 4;
 export const upper = 5;
 export const lower = 6;
 export const mark = 7;
+/** Punctuation and symbols. Only in DeepSeek's table, as is the next; there `letter` includes marks. */
+export const symbol = 8;
+/** Added to the class of a character that DeepSeek's second regex isolates: common Han characters and kana. */
+export const eastern = 16;
 
 /** Class by code point; read only. Lone surrogates are `other`, as is U+FFFD, which stands for them in UTF-8. */
 export type CharacterClasses = Uint8Array;
@@ -38,10 +42,33 @@ export function huggingFaceCasedClasses(): CharacterClasses {
   return huggingFaceCased;
 }
 
+/** As in the Rust `tokenizers` package; marks are letters. */
+export function huggingFaceMarkedClasses(): CharacterClasses {
+  huggingFaceMarked ??= fromCategories({ L: letter, M: letter, N: number });
+  return huggingFaceMarked;
+}
+
+/** The same with `symbol` and `eastern`. */
+export function deepSeekClasses(): CharacterClasses {
+  if (deepSeek !== undefined) return deepSeek;
+  deepSeek = fromCategories({ L: letter, M: letter, N: number, P: symbol, S: symbol });
+  for (const [first, last] of easternRanges) {
+    for (let codePoint = first; codePoint <= last; codePoint++) deepSeek[codePoint]! |= eastern;
+  }
+  return deepSeek;
+}
+
+const easternRanges = [
+  [0x3040, 0x30ff],
+  [0x4e00, 0x9fa5],
+] as const;
+
 // Built on demand: each table is a megabyte that most processes never need.
 let tiktoken: CharacterClasses | undefined;
 let huggingFace: CharacterClasses | undefined;
 let huggingFaceCased: CharacterClasses | undefined;
+let huggingFaceMarked: CharacterClasses | undefined;
+let deepSeek: CharacterClasses | undefined;
 
 /** @param classOf by category (`Lu`) or group of categories (`L`) */
 function fromCategories(classOf: Readonly<Record<string, number>>): CharacterClasses {

@@ -81,7 +81,7 @@ const longSlots = 16_384;
 /** Sets of four slots, 32 bytes each. */
 const chunkSets = 8192;
 
-const scannerKinds: Readonly<Record<ScannerRules['kind'], number>> = { cl100k: 0, gpt2: 1, o200k: 2 };
+const scannerKinds: Readonly<Record<ScannerRules['kind'], number>> = { cl100k: 0, gpt2: 1, o200k: 2, deepseek: 3 };
 const contractionCases: Readonly<Record<ContractionCase, number>> = { exact: 1, ascii: 2, folded: 3 };
 
 /**

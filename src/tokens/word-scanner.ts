@@ -5,7 +5,7 @@ import type { ContractionCase } from './contraction.ts';
 
 /** Parameters of a scanner, for the kernel's version of it. */
 export interface ScannerRules {
-  readonly kind: 'cl100k' | 'gpt2' | 'o200k';
+  readonly kind: 'cl100k' | 'gpt2' | 'o200k' | 'deepseek';
   readonly classes: CharacterClasses;
   /** Most numbers in one word; gpt2 has no limit. */
   readonly numbersMax: number;

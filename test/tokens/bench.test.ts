@@ -8,5 +8,5 @@ it('runs small', async () => {
   await benchTokens(3);
   const printed = log.mock.calls.flat().join('\n');
   log.mockRestore();
-  expect(printed.match(/prompts with other ids: 0/g)).toHaveLength(9);
+  expect(printed.match(/prompts with other ids: 0/g)).toHaveLength(12);
 });

@@ -16,12 +16,15 @@ const o200k =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const tekken = o200k.replaceAll("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '').replace('{1,3}', '');
 
-/** Several consecutive splits as in DeepSeek V3, for which there is no scanner. */
-const severalSplits = [
+const qwen35 =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const deepSeek = [
   '\\p{N}{1,3}',
   '[一-龥぀-ゟ゠-ヿ]+',
-  '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+',
+  '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+',
 ];
+/** The same with escapes, for which there is no scanner. */
+const severalSplits = deepSeek.map((pattern) => pattern.replaceAll('\r', '\\r').replaceAll('\n', '\\n'));
 
 const gpt2: TokenizerJson = {
   type: 'ByteLevel',
@@ -59,7 +62,9 @@ const files: [string, TokenizerJson, number][] = [
   ["tekken's split", { ...small, pre_tokenizer: splitting(tekken) }, 10_000],
   ["GPT-2's split", { ...smallQwen, pre_tokenizer: gpt2 }, 20_000],
   ["GPT-2's split behind a blank", { ...smallQwen, pre_tokenizer: { ...gpt2, add_prefix_space: true } }, 5_000],
-  ["DeepSeek V3's splits", { ...small, pre_tokenizer: splitting(...severalSplits) }, 5_000],
+  ["Qwen 3.5's split", { ...small, pre_tokenizer: splitting(qwen35) }, 20_000],
+  ["DeepSeek V3's splits", { ...small, pre_tokenizer: splitting(...deepSeek) }, 60_000],
+  ["DeepSeek V3's splits, by regexes", { ...small, pre_tokenizer: splitting(...severalSplits) }, 5_000],
   ['merges before words', { ...small, model: { ...(small['model'] as object), ignore_merges: false } }, 10_000],
 ];
 
@@ -75,6 +80,11 @@ const peculiar = [
   '\u1715',
   '\u0344',
   'ß',
+  '・ー゛',
+  '\u3099\u3040',
+  '語1',
+  ' 語',
+  '.a\u0301',
 ];
 
 describe.each(files)('%s', (_name, file, fuzzedStrings) => {

@@ -4,8 +4,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadVocabulary } from '../../src/tokens/builtin-tokenizer.ts';
 import { ByteLevelEncoder } from '../../src/tokens/byte-level-encoder.ts';
-import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from '../../src/tokens/character-classes.ts';
+import {
+  deepSeekClasses,
+  huggingFaceCasedClasses,
+  huggingFaceClasses,
+  huggingFaceMarkedClasses,
+  tiktokenClasses,
+} from '../../src/tokens/character-classes.ts';
 import { Cl100kScanner } from '../../src/tokens/cl100k-scanner.ts';
+import { DeepSeekScanner } from '../../src/tokens/deepseek-scanner.ts';
 import { Gpt2Scanner } from '../../src/tokens/gpt2-scanner.ts';
 import { type Merges, PairMerges, pairTables, TokenMerges } from '../../src/tokens/merges.ts';
 import { O200kScanner } from '../../src/tokens/o200k-scanner.ts';
@@ -64,7 +71,10 @@ const characters = [
 const noise = fc.array(fc.constantFrom(...characters), { minLength: 1, maxLength: 60 }).map((parts) => parts.join(''));
 /** Words of any length, so that both ways of merging and all kinds of slots are met. */
 const run = fc
-  .tuple(fc.constantFrom('a', 'zq', 'xJ', 'ы', '語', '\u0301', '=', '7', ' ', '\n'), fc.integer({ min: 1, max: 150 }))
+  .tuple(
+    fc.constantFrom('a', 'zq', 'xJ', 'ы', '語', '・', '\u3040', '\0', '\u0301', '=', '7', ' ', '\n'),
+    fc.integer({ min: 1, max: 150 }),
+  )
   .map(([part, count]) => part.repeat(count));
 const piece = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...sentences) }, { weight: 3, arbitrary: noise }, run);
 const texts = fc.array(piece, { minLength: 1, maxLength: 60 }).map((pieces) => pieces.join(' '));
@@ -73,6 +83,8 @@ const scanners: readonly (readonly [string, PatternScanner])[] = [
   ['cl100k', builtinScanner],
   ['llama', new Cl100kScanner(huggingFaceClasses(), 3, 'folded')],
   ['qwen', new Cl100kScanner(huggingFaceClasses(), 1, 'folded')],
+  ['qwen 3.5', new Cl100kScanner(huggingFaceMarkedClasses(), 1, 'folded')],
+  ['deepseek', new DeepSeekScanner(deepSeekClasses())],
   ['gpt2', new Gpt2Scanner(huggingFaceClasses())],
   ['o200k', new O200kScanner(huggingFaceCasedClasses(), 3, 'folded')],
   ['tekken', new O200kScanner(huggingFaceCasedClasses(), 1, null)],

@@ -2,8 +2,15 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { huggingFaceCasedClasses, huggingFaceClasses, tiktokenClasses } from '../../src/tokens/character-classes.ts';
+import {
+  deepSeekClasses,
+  huggingFaceCasedClasses,
+  huggingFaceClasses,
+  huggingFaceMarkedClasses,
+  tiktokenClasses,
+} from '../../src/tokens/character-classes.ts';
 import { Cl100kScanner } from '../../src/tokens/cl100k-scanner.ts';
+import { DeepSeekScanner } from '../../src/tokens/deepseek-scanner.ts';
 import { Gpt2Scanner } from '../../src/tokens/gpt2-scanner.ts';
 import { O200kScanner } from '../../src/tokens/o200k-scanner.ts';
 import type { WordScanner } from '../../src/tokens/word-scanner.ts';
@@ -18,6 +25,9 @@ const characters = [
   ...'.,!?"-_//<|>€…😀\u0000\ufffd\u200d',
   ...'\u0301\u0301\u20dd\u0903\u{1e944}',
   ...'éßжשقक語각ǅʰ𐌰𐐀ſ',
+  ...'一龥龦かゟァー・゠゛゜\u3099\u3097\u3040。，〇々㐀',
+  '\ue000',
+  '\u0007',
   '\ud800',
   '\udfff',
 ];
@@ -54,11 +64,30 @@ describe('the scanner of cl100k', () => {
   });
 });
 
+describe('the scanner of deepseek', () => {
+  const scanner = new DeepSeekScanner(deepSeekClasses());
+  it.each([
+    ['.map ..map .été', ['.map', ' ..', 'map', ' .', 'été']],
+    ['a  1  語  b  ', ['a', '  ', '1', '  ', '語', ' ', ' b', '  ']],
+    ['12345語6', ['123', '45', '語', '6']],
+    ['ab漢字かなー・カ。\n龦語', ['ab', '漢字かなー', '・', 'カ', '。\n', '龦', '語']],
+    ['\0\0\0abc\0\0 \0', ['\0\0', '\0abc', '\0\0', ' ', '\0']],
+    ['・\n\u3040ア\u3040', ['・', '\n', '\u3040ア', '\u3040']],
+    ['x +=\r\n\r\n\t\ty', ['x', ' +=\r\n\r\n', '\t', '\ty']],
+    ['e\u0301\u0301te \u0301.\u0301a', ['e\u0301\u0301te', ' \u0301', '.', '\u0301a']],
+  ])('splits %j', (text, words) => {
+    expect(naiveWords(text, patterns.deepSeek)).toEqual(words);
+    expect(scannedWords(text, scanner)).toEqual(words);
+  });
+});
+
 describe.each([
   ['cl100k', builtin, patterns.cl100k, [...characters, ...ecmaScriptOnly]],
   ['qwen', new Cl100kScanner(huggingFaceClasses(), 1, 'folded'), patterns.qwen, characters],
   ['gpt2', new Gpt2Scanner(huggingFaceClasses()), patterns.gpt2, characters],
   ['o200k', new O200kScanner(huggingFaceCasedClasses(), 3, 'folded'), patterns.o200k, characters],
+  ['qwen 3.5', new Cl100kScanner(huggingFaceMarkedClasses(), 1, 'folded'), patterns.qwen35, characters],
+  ['deepseek', new DeepSeekScanner(deepSeekClasses()), patterns.deepSeek, characters],
   ['tekken', new O200kScanner(huggingFaceCasedClasses(), 1, null), patterns.tekken, characters],
 ])('the scanner of %s', (_name, scanner, pattern, members) => {
   const texts = textOf(members);
