@@ -93,6 +93,36 @@ export class HashTable {
     }
   }
 
+  /**
+   * Like `insert`, for `count` keys of two words each, whose cache misses overlap (see `touch`).
+   * @param offsets gets the offset of each key's slot, valid until the next `insert` or `remove`. If the key was there
+   * before, or comes for the second time, it is ~offset
+   */
+  insertAll(keys: Uint32Array, count: number, offsets: Int32Array): void {
+    while ((this.#size + count - 1) * 8 >= this.#capacity * 5) this.#resize(this.#capacity * 2);
+    this.touch(keys, 0, 2 * count);
+    const slots = this.slots;
+    const stride = this.#stride;
+    const end = slots.length;
+    for (let i = 0; i < count; i++) {
+      const high = keys[2 * i + 1]! | 0;
+      const low = (keys[2 * i]! | high) === 0 ? zeroKeyLow : keys[2 * i]! | 0;
+      let at = this.#home(low, high);
+      while ((slots[at]! | slots[at + 1]!) !== 0 && (slots[at] !== low || slots[at + 1] !== high)) {
+        at += stride;
+        if (at === end) at = 0;
+      }
+      if ((slots[at]! | slots[at + 1]!) !== 0) {
+        offsets[i] = ~at;
+        continue;
+      }
+      slots[at] = low;
+      slots[at + 1] = high;
+      offsets[i] = at;
+      this.#size++;
+    }
+  }
+
   /** Removes the entry at an offset returned by `find` or `insert`. */
   remove(at: number): void {
     const slots = this.slots;

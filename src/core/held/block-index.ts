@@ -3,6 +3,7 @@
 //
 // A larger index is filled with the blocks that come, beside the present one, which is asked until then.
 
+import { assert } from '../assert.ts';
 import { spread } from '../blocks/home.ts';
 import { type BlockNumbers, noBlock } from './block-numbers.ts';
 
@@ -125,13 +126,13 @@ export class BlockIndex {
     this.#build(this.#begin(slotsFor(numbers.capacity)), numbers.capacity, entries, numbers);
   }
 
-  /** Checks that there is one slot for each of `used` blocks. @returns what is wrong, or null */
-  inconsistency(used: number, numbers: BlockNumbers): string | null {
-    if (slotsIn(this.slots) !== used) return 'the index has a slot for each block';
-    if (this.#building === null) return null;
+  /** @param used how many blocks there are @throws Error naming what is wrong */
+  assertConsistent(used: number, numbers: BlockNumbers): void {
+    assert(slotsIn(this.slots) === used, 'the index has a slot for each block');
+    if (this.#building === null) return;
     let built = 0;
     for (let block = 0; block < this.#builtTo; block++) if (numbers.has(block)) built++;
-    return slotsIn(this.#building) === built ? null : 'the next index has a slot for each block before `#builtTo`';
+    assert(slotsIn(this.#building) === built, 'the next index has a slot for each block before `#builtTo`');
   }
 
   #begin(slots: number): Int32Array {

@@ -11,9 +11,11 @@ import { assert } from '../assert.ts';
 import { bitCount } from './bit-count.ts';
 import { BlockIndex, behindOffset, entryWords, holdersOffset, numberBits } from './block-index.ts';
 import { BlockNumbers, newChain, noBlock, wholeGroups } from './block-numbers.ts';
-import { compacted } from './compacted-rows.ts';
+import { compacted, longer } from './compacted-rows.ts';
 
 const capacityMin = 64;
+/** Blocks of a row whose places in the index are read at a time. A power of two. */
+const touchedMax = 64;
 
 export class BlockRows {
   /** At this number of distinct blocks no more are taken. */
@@ -27,6 +29,8 @@ export class BlockRows {
   inserted = false;
   /** The last block of the last `holdRow` or `dropRow`. */
   last = noBlock;
+  /** The blocks of the last `holdRow`. */
+  row: Int32Array = new Int32Array(0);
   /** One entry more than there are numbers, so that a guess may point behind the last. A free entry is 0. */
   #entries: Int32Array = new Int32Array((capacityMin + 1) * entryWords);
   #numbers = new BlockNumbers(capacityMin);
@@ -67,12 +71,11 @@ export class BlockRows {
     while (this.planes.length * 32 <= worker) this.planes.push(new Int32Array(this.end));
   }
 
-  /** Low word of the block's hash, signed. */
+  /** Words of the block's hash, signed. */
   low(block: number): number {
     return this.#entries[block * entryWords]!;
   }
 
-  /** High word of the block's hash, signed. */
   high(block: number): number {
     return this.#entries[block * entryWords + 1]!;
   }
@@ -151,6 +154,7 @@ export class BlockRows {
    * @returns how many. The next one is held already, or there are `blocksMax` others
    */
   holdRow(worker: number, before: number, keys: Uint32Array, from: number, to: number): number {
+    if (this.row.length < to - from) this.row = new Int32Array(to - from);
     let last = before;
     let i = from;
     while (i < to) {
@@ -158,15 +162,15 @@ export class BlockRows {
       const high = keys[2 * i + 1]! | 0;
       const block = this.findBehind(last, low, high);
       if (block === noBlock) {
-        const inserted = this.#insertRow(worker, last, keys, i, to);
+        const inserted = this.#insertRow(worker, last, keys, i, to, i - from);
         if (inserted === 0) break;
         i += inserted;
         last = this.last;
         continue;
       }
       if (!this.#mark(worker, block, false)) break;
+      this.row[i++ - from] = block;
       last = block;
-      i++;
     }
     this.last = last;
     return i - from;
@@ -194,7 +198,6 @@ export class BlockRows {
         if (block === noBlock) break;
       }
       const holders = plane[block]!;
-      // A number that is not in use has no bits.
       if ((holders & bit) === 0) break;
       plane[block] = holders & ~bit;
       const count = entries[block * entryWords + holdersOffset]! - 1;
@@ -277,8 +280,7 @@ export class BlockRows {
     }
     assert(used === this.size, 'the blocks are counted');
     assert(dead === this.#dead, 'the dead blocks are counted');
-    const wrong = this.#index.inconsistency(used, this.#numbers);
-    assert(wrong === null, wrong ?? '');
+    this.#index.assertConsistent(used, this.#numbers);
   }
 
   #findElsewhere(before: number, low: number, high: number): number {
@@ -300,7 +302,7 @@ export class BlockRows {
    * any case. `last` is then the last of them.
    * @returns how many, 0 if there are `blocksMax`
    */
-  #insertRow(worker: number, before: number, keys: Uint32Array, from: number, to: number): number {
+  #insertRow(worker: number, before: number, keys: Uint32Array, from: number, to: number, rowAt: number): number {
     this.last = before;
     if (this.size === BlockRows.blocksMax) return 0;
     let last = this.#insert(before, keys[2 * from]! | 0, keys[2 * from + 1]! | 0);
@@ -309,10 +311,13 @@ export class BlockRows {
     const entries = this.#entries;
     const index = this.#index;
     plane[last] = bit;
+    this.row[rowAt] = last;
     entries[last * entryWords + holdersOffset] = 1;
     let i = from + 1;
     const rowTo = index.isBuilding ? i : to;
     for (; i < rowTo; i++) {
+      // Most blocks behind a new one are new as well, so each is searched in the index.
+      if (((i - from) & (touchedMax - 1)) === 1) index.touch(keys, 2 * i, 2 * Math.min(to, i + touchedMax));
       const low = keys[2 * i]! | 0;
       const high = keys[2 * i + 1]! | 0;
       if (index.find(entries, low, high) !== noBlock) break;
@@ -326,6 +331,7 @@ export class BlockRows {
       entries[at + holdersOffset] = 1;
       entries[last * entryWords + behindOffset] = block;
       plane[block] = bit;
+      this.row[rowAt + i - from] = block;
       last = block;
     }
     this.last = last;
@@ -386,15 +392,9 @@ export class BlockRows {
 
   #grow(): void {
     const capacity = Math.min(BlockRows.blocksMax, wholeGroups(this.end + (this.end >>> 2)));
-    const entries = new Int32Array((capacity + 1) * entryWords);
-    entries.set(this.#entries);
-    this.#entries = entries;
-    for (let word = 0; word < this.planes.length; word++) {
-      const plane = new Int32Array(capacity);
-      plane.set(this.planes[word]!);
-      this.planes[word] = plane;
-    }
+    this.#entries = longer(this.#entries, (capacity + 1) * entryWords);
+    for (let word = 0; word < this.planes.length; word++) this.planes[word] = longer(this.planes[word]!, capacity);
     this.#numbers.grow(capacity);
-    this.#index.grow(entries, this.#numbers);
+    this.#index.grow(this.#entries, this.#numbers);
   }
 }

@@ -11,6 +11,13 @@ export interface CompactedRows {
   readonly renumbered: Uint32Array;
 }
 
+/** A copy with room behind. */
+export function longer(from: Int32Array, length: number): Int32Array {
+  const to = new Int32Array(length);
+  to.set(from);
+  return to;
+}
+
 /**
  * O(numbers)
  * @param entries one more than there are numbers

@@ -15,6 +15,7 @@ import { HeldCopy } from './held-copy.ts';
 import { addOne, Holdings, takeOne } from './holdings.ts';
 import { assertIndexConsistent } from './index-consistency.ts';
 import { OverlapScan } from './overlap-scan.ts';
+import { StoredHandles } from './stored-handles.ts';
 import { sequenceOf } from './stored-sequence.ts';
 
 /** Numbers of blocks that are looked at with each event, and with each block without events, after a worker was cleared. */
@@ -35,6 +36,7 @@ export class PrefixIndex {
   /** One bit a worker. */
   #present: Int32Array = new Int32Array(1);
   readonly #rows = new BlockRows();
+  readonly #storedHandles = new StoredHandles(this.#rows);
   readonly #scan = new OverlapScan();
   /** Sequence hash of the parent of a stored event, while it is applied. */
   readonly #parent = new Uint32Array(2);
@@ -245,17 +247,15 @@ export class PrefixIndex {
       const appliedBlocks = this.#storedHashes(worker, block, sequence);
       return { appliedBlocks, orphanBlocks: blockCount - appliedBlocks, unknownBlocks: 0 };
     }
-    if (full > 1) this.#of(worker).handles.touch(handles, 0, 2 * full);
-    let applied = 0;
-    let touched = full < 2;
+    let applied = full;
+    if (this.#storedHandles.fits(full)) {
+      this.#storedHandles.store(this.#of(worker), worker, block, handles, sequence);
+      return { appliedBlocks: full, orphanBlocks: blockCount - full, unknownBlocks: 0 };
+    }
     for (let i = 0; i < 2 * full; i += 2) {
       // Signed words are small integers of V8: those from 2^31 would be objects on the heap.
       block = this.addCopy(worker, handles[i]! | 0, handles[i + 1]! | 0, block, sequence[i]! | 0, sequence[i + 1]! | 0);
-      if (block !== noBlock) applied++;
-      if (touched || !this.#rows.inserted) continue;
-      // The blocks behind a new one are new as well, so each is searched in the index.
-      this.#rows.touch(sequence, i + 2, 2 * full);
-      touched = true;
+      if (block === noBlock) applied--;
     }
     return { appliedBlocks: applied, orphanBlocks: blockCount - applied, unknownBlocks: 0 };
   }
@@ -264,7 +264,6 @@ export class PrefixIndex {
   #storedHashes(worker: WorkerIndex, before: number, sequence: Uint32Array): number {
     const rows = this.#rows;
     const count = sequence.length / 2;
-    if (count > 1) rows.touch(sequence, 0, 2 * count);
     let applied = count;
     let last = before;
     for (let i = 0; i < count; i++) {
@@ -327,7 +326,7 @@ export class PrefixIndex {
     if (holdings.handlesAreHashes) {
       const block = rows.findAhead(after, handleLow, handleHigh);
       if (block === noBlock || !rows.has(worker, block)) return noBlock;
-      if (!takeOne(shared, handleLow, handleHigh)) this.#drop(worker, block, handleLow, handleHigh);
+      if (!takeOne(shared, handleLow, handleHigh)) this.#drop(worker, block);
       return block;
     }
     const at = handles.find(handleLow, handleHigh);
@@ -335,9 +334,8 @@ export class PrefixIndex {
     const block = handles.slots[at + 2]!;
     if (takeOne(copies, handleLow, handleHigh)) return block;
     handles.remove(at);
-    const low = rows.low(block);
-    const high = rows.high(block);
-    if (!takeOne(shared, low, high)) this.#drop(worker, block, low, high);
+    const isLast = shared.size === 0 || !takeOne(shared, rows.low(block), rows.high(block));
+    if (isLast) this.#drop(worker, block);
     return block;
   }
 
@@ -362,7 +360,9 @@ export class PrefixIndex {
   }
 
   /** The last copy of a block was removed. */
-  #drop(worker: WorkerIndex, block: number, low: number, high: number): void {
+  #drop(worker: WorkerIndex, block: number): void {
+    const low = this.#rows.low(block);
+    const high = this.#rows.high(block);
     if (this.#unset(worker, block)) this.listener?.removed(worker, low, high);
   }
 

@@ -250,6 +250,7 @@ describe('prefix index', () => {
     const flavour = fc.constantFrom('', '', '', "'");
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constant('store'), worker, path, flavour, from: fc.nat(5) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('repeat'), worker, path, flavour, from: fc.nat(5) }) },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('remove'), worker, path, flavour, from: fc.nat(5) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear'), worker, path, flavour, from: fc.nat(5) }) },
     );
@@ -265,6 +266,8 @@ describe('prefix index', () => {
             const name = (length: number): string => `${blocks.slice(0, length).join('.')}${mark}`;
             const start = Math.min(from, blocks.length - 1);
             const names = range(start, blocks.length).map((i) => name(i + 1));
+            // One handle twice in an event.
+            if (kind === 'repeat') names[names.length - 1] = names[0]!;
             const event: KvEvent =
               kind === 'clear'
                 ? { kind: 'cleared' }
@@ -274,6 +277,7 @@ describe('prefix index', () => {
             index.apply(at, event);
             twin.apply(at, event);
           }
+          index.assertConsistent();
           for (const query of queries) {
             const padded = Array.from({ length: workerCount }, (_, w) => Math.min(promised[w] ?? 0, query.length));
             expect(overlaps(query)).toEqual(padded.map((_, w) => twin.overlap(w, query, 1)));
