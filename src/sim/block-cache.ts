@@ -131,9 +131,12 @@ export class BlockCache implements PrefixCache {
   #announceRemoved(): void {
     if (!this.#pool.hasEvicted) return;
     const removed = this.#pool.takeEvicted();
-    const wordsPerEvent = this.#options.joinRemovals ? removed.length : 2;
-    for (let at = 0; at < removed.length; at += wordsPerEvent) {
-      this.#events.push({ kind: 'removed', hashes: removed.slice(at, at + wordsPerEvent) });
+    if (this.#options.joinRemovals) {
+      this.#events.push({ kind: 'removed', hashes: removed });
+      return;
+    }
+    for (let at = 0; at < removed.length; at += 2) {
+      this.#events.push({ kind: 'removed', hashes: removed.slice(at, at + 2) });
     }
   }
 

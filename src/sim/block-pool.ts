@@ -147,11 +147,11 @@ export class BlockPool {
     this.#freeCount -= count;
   }
 
-  /** Hashes (low, high) of the contents evicted since the last call, in order. Valid until the next `allocate`. */
+  /** Hashes (low, high) of the contents evicted since the last call, in order, in an array of their own. */
   takeEvicted(): Uint32Array {
     const words = this.#evictedWords;
     this.#evictedWords = 0;
-    return this.#evicted.subarray(0, words);
+    return this.#evicted.slice(0, words);
   }
 
   get hasEvicted(): boolean {
