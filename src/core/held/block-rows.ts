@@ -3,7 +3,6 @@
 // A block has a number as long as any worker holds it. Blocks that are stored in a row get numbers in a row where these
 // are free, and each block remembers the one that was last found behind it. So a pass along a chain reads memory in
 // order, and asks the hash index only where chains part. Both are guesses: a block is known by its hash alone.
-//
 // A worker that is cleared loses all its bits at once. Blocks that nobody holds then keep their numbers for a while, as
 // "dead" ones: they are found, but no worker has them. `sweep` takes their numbers back, some at a time.
 
