@@ -21,7 +21,7 @@ import type { Choice, Policy } from './policy.ts';
 /** Two new prefixes within this time are a burst: about twice the time of a message. */
 const burstMs = 10;
 /** Prefill that a worker may have booked beyond the least, as a multiple of the request's own. */
-const slack = 3;
+const slack = 2;
 /** Room for each prompt that is computed anew: others follow to where its prefix is then. */
 const roomEach = 2;
 /** Prompts of a burst that are counted; so many leave no room. */
