@@ -10,7 +10,8 @@ import { BuiltinTokenizer, loadVocabulary } from '../src/tokens/builtin-tokenize
 import { ByteLevelEncoder } from '../src/tokens/byte-level-encoder.ts';
 import { bpeOfImage, loadByteLevel } from '../src/tokens/byte-level-loader.ts';
 import { TokenMerges } from '../src/tokens/merges.ts';
-import { builtinPattern, deepSeekPatterns, makeSplitter } from '../src/tokens/text-splitter.ts';
+import { builtinPattern, deepSeekPatterns } from '../src/tokens/split-patterns.ts';
+import { makeSplitter } from '../src/tokens/text-splitter.ts';
 import { TokenBuffer } from '../src/tokens/token-buffer.ts';
 import type { TokenizerImage } from '../src/tokens/tokenizer-image.ts';
 import type { Vocabulary } from '../src/tokens/vocabulary.ts';

@@ -1,6 +1,7 @@
 // Reads how a byte-level BPE tokenizer.json splits, normalizes and completes texts.
 
 import { normalizeNfc } from './hugging-face-unicode.ts';
+import { gaplessPatterns, gpt2Pattern } from './split-patterns.ts';
 
 /** An added token with its flags, as in the file. */
 export interface AddedTokenSpec {
@@ -33,8 +34,6 @@ export interface ByteLevelSpec {
 
 /** Thrown for a file that is not a known kind of byte-level BPE; the message says why. */
 export class OtherTokenizer extends Error {}
-
-export const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -101,9 +100,13 @@ function readPreTokenizer(value: unknown): PreTokenizer {
 function readSplit(value: unknown): string {
   const split = objectAt(value, 'pre_tokenizer');
   if (split['type'] !== 'Split') refuse(`pre_tokenizer has a ${JSON.stringify(split['type'])}`);
-  if (split['behavior'] !== 'Isolated' || split['invert'] !== false) refuse('pre_tokenizer does not isolate matches');
-  const pattern = objectAt(split['pattern'], 'pre_tokenizer.pattern')['Regex'];
-  return typeof pattern === 'string' ? pattern : refuse('pre_tokenizer.pattern is not a regex');
+  const { Regex: pattern } = objectAt(split['pattern'], 'pre_tokenizer.pattern');
+  if (typeof pattern !== 'string') return refuse('pre_tokenizer.pattern is not a regex');
+  const isolates = split['behavior'] === 'Isolated' && split['invert'] === false;
+  // Removes what does not match.
+  const keepsMatches = split['behavior'] === 'Removed' && split['invert'] === true && gaplessPatterns.has(pattern);
+  if (!isolates && !keepsMatches) refuse('pre_tokenizer does not isolate matches');
+  return pattern;
 }
 
 interface Surroundings {

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { builtinAddedTokens, builtinChatTemplate, loadVocabulary } from './builtin-tokenizer.ts';
 import { byteCharacters } from './byte-level-alphabet.ts';
-import { builtinPattern } from './text-splitter.ts';
+import { builtinPattern } from './split-patterns.ts';
 import { hashBytes, type Vocabulary } from './vocabulary.ts';
 
 /**

@@ -26,6 +26,16 @@ const deepSeek = [
 /** The same with escapes, for which there is no scanner. */
 const severalSplits = deepSeek.map((pattern) => pattern.replaceAll('\r', '\\r').replaceAll('\n', '\\n'));
 
+const cl100k =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/** As files do that were converted from tiktoken's form (Phi 4, OLMo 3, MiniMax M2). */
+function keepingMatches(Regex: string): TokenizerJson {
+  const file = splitting(Regex) as { pretokenizers: object[] };
+  const [split, bytes] = file.pretokenizers;
+  return { ...file, pretokenizers: [{ ...split, behavior: 'Removed', invert: true }, bytes] };
+}
+
 const gpt2: TokenizerJson = {
   type: 'ByteLevel',
   add_prefix_space: false,
@@ -62,6 +72,8 @@ const files: [string, TokenizerJson, number][] = [
   ["tekken's split", { ...small, pre_tokenizer: splitting(tekken) }, 10_000],
   ["GPT-2's split", { ...smallQwen, pre_tokenizer: gpt2 }, 20_000],
   ["GPT-2's split behind a blank", { ...smallQwen, pre_tokenizer: { ...gpt2, add_prefix_space: true } }, 5_000],
+  ["o200k's split, the rest removed", { ...small, pre_tokenizer: keepingMatches(o200k) }, 10_000],
+  ["cl100k's split, the rest removed", { ...small, pre_tokenizer: keepingMatches(cl100k) }, 10_000],
   ["Qwen 3.5's split", { ...small, pre_tokenizer: splitting(qwen35) }, 20_000],
   ["DeepSeek V3's splits", { ...small, pre_tokenizer: splitting(...deepSeek) }, 60_000],
   ["DeepSeek V3's splits, by regexes", { ...small, pre_tokenizer: splitting(...severalSplits) }, 5_000],

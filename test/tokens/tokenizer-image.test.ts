@@ -160,6 +160,16 @@ describe('a file of another kind', () => {
       'another way to split',
       { ...plain, pre_tokenizer: { type: 'Sequence', pretokenizers: [{ ...split, behavior: 'Removed' }, bytes] } },
     ],
+    [
+      'a pattern that removes characters',
+      {
+        ...plain,
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [{ ...split, pattern: { Regex: 'a+' }, behavior: 'Removed', invert: true }, bytes],
+        },
+      },
+    ],
     ['another post-processor', { ...plain, post_processor: { type: 'Surprise' } }],
     ['dropout', { ...plain, model: { ...bpe, dropout: 0.1 } }],
     ['byte fallback', { ...plain, model: { ...bpe, byte_fallback: true } }],
