@@ -3,7 +3,8 @@
 import { spread } from './home.ts';
 
 /**
- * A slot is a low word, a high word and the values. `find` and `insert` return the offset of a slot's first word, valid
+ * A slot is a low word, a high word and the values, all signed: V8 puts numbers from 2^31 on the heap. Keys are taken
+ * as signed or unsigned words. `find` and `insert` return the offset of a slot's first word, valid
  * until the next `insert` or `remove`. Linear probing with backward shift leaves no tombstones, so constant churn needs
  * constant memory. The table also shrinks.
  */
