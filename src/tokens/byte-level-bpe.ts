@@ -26,9 +26,14 @@ export interface ByteLevelParts {
   readonly segmentCacheBytesMax?: number | undefined;
 }
 
+/** Time of a character without the kernel, at least, in times with it. */
+const slowCharCost = 4;
+
 /** Not shared between threads; everything is synchronous. */
 export class ByteLevelBpe {
   readonly vocabSize: number;
+  /** Time that a character takes: 1 with the kernel, more without. */
+  readonly charCost: number;
   readonly addedTexts: readonly string[];
   readonly #spec: ByteLevelParts['spec'];
   readonly #vocabulary: Vocabulary;
@@ -56,6 +61,7 @@ export class ByteLevelBpe {
       splitter.kind === 'scanner' && TokenKernel.takes(vocabulary, merges)
         ? new TokenKernel({ vocabulary, merges, rules: splitter.scanner.rules, chunkBytesMax: cacheBytesMax })
         : null;
+    this.charCost = this.#kernel === null ? slowCharCost : 1;
     this.#rawTokens = new AddedTokens(addedTokens.filter(({ normalized }) => !normalized));
     const normalized = addedTokens.filter((token) => token.normalized);
     const normalize = (text: string): string => (spec.nfc ? normalizeNfc(text) : text);

@@ -24,6 +24,11 @@ export class ByteLevelTokenizer implements Tokenizer {
     return this.#bpe.encode(text.toString(), options?.addSpecialTokens ?? true);
   }
 
+  /** As of `ByteLevelBpe`. */
+  get charCost(): number {
+    return this.#bpe.charCost;
+  }
+
   get templates(): ChatTemplates | undefined {
     return this.#templates;
   }

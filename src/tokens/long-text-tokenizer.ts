@@ -33,7 +33,9 @@ export class LongTextTokenizer implements Tokenizer {
   }
 
   encode(text: string | LongText, options?: EncodeOptions): Uint32Array | Promise<Uint32Array> {
-    if (typeof text === 'string' && fitsInline(text.length, options?.turn)) return this.#inline.encode(text, options);
+    if (typeof text === 'string' && this.#fitsInline(text.length, options?.turn)) {
+      return this.#inline.encode(text, options);
+    }
     return this.#thread.encode(text, options?.addSpecialTokens ?? true, options?.turn);
   }
 
@@ -80,8 +82,9 @@ export class LongTextTokenizer implements Tokenizer {
   close(): Promise<void> {
     return this.#thread.close();
   }
-}
 
-function fitsInline(chars: number, turn: TokenizerTurn | undefined): boolean {
-  return chars <= inlineCharsMax && (turn === undefined || turn.takeInline(chars));
+  #fitsInline(chars: number, turn: TokenizerTurn | undefined): boolean {
+    const costed = chars * this.#inline.charCost;
+    return costed <= inlineCharsMax && (turn === undefined || turn.takeInline(costed));
+  }
 }

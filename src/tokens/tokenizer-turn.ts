@@ -1,6 +1,6 @@
 // The share of the calling thread for one request's texts, and whether the request still waits for them.
 
-/** Text tokenized in the calling thread: usually 2 ms, tens of ms in the worst case. */
+/** Text tokenized in the calling thread: usually 2 ms, tens of ms in the worst case. Without the kernel it is a quarter. */
 export const inlineCharsMax = 65_536;
 
 /** One per request, for all of its texts. */
