@@ -13,6 +13,8 @@ const routersHeard = 4;
 /** Requests of each other router in flight, and those of them whose prompts are being computed. */
 const othersInFlight = 512;
 const promisedEach = 64;
+/** Until V8 has compiled what both do: with others' columns that takes longer, which is a price of the first minute only. */
+const warmUpRounds = 8;
 
 /** Time of the decisions of a round: with others' columns, over without. */
 export interface OthersFigures {
@@ -83,13 +85,13 @@ export function measureOthers(queries: number, rounds: number): OthersFigures {
   const prompts = Array.from({ length: queries }, promptOf);
   const lives = [new Life(alone!), new Life(heard!)];
   const results: { readonly ratio: number; readonly aloneUs: number }[] = [];
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -warmUpRounds; round < rounds; round++) {
     const times = lives.map(() => new Float64Array(queries));
     for (let q = 0; q < queries; q++) {
       // Each goes first every second time.
       for (const i of q % 2 === 0 ? [0, 1] : [1, 0]) times[i]![q] = lives[i]!.turn(prompts[q]!);
     }
-    // Without the slowest, in which other programs ran. The round before the first warms up.
+    // Without the slowest, in which other programs ran.
     const [without, withOthers] = times.map((ns) =>
       ns
         .sort()
