@@ -14,7 +14,6 @@ import {
   type GatewayOptions,
   startGateway,
 } from '../gateway/index.ts';
-import { collectSmallHeapsLessOften } from './heap-growth.ts';
 import { addHelpNotes, type HelpNotes } from './help-layout.ts';
 import { rehearse } from './rehearsal.ts';
 import { addSettingFlags, settingsGiven } from './setting-flags.ts';
@@ -83,7 +82,6 @@ export async function serve(command: Command, relays = true): Promise<void> {
     asked = true;
     reload?.();
   });
-  collectSmallHeapsLessOften();
   const gateway = await start(command, load, relays);
   const { policy } = gateway.config;
   // First: it is what people look for.
