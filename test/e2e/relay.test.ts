@@ -221,7 +221,10 @@ describe('relay', () => {
         }),
       ),
     );
-    await eventually(() => answers.size === 8 && [...answers].every(({ writableLength }) => writableLength > 0));
+    await eventually(
+      () => answers.size === 8 && [...answers].every(({ writableLength }) => writableLength > 0),
+      20_000,
+    );
     unsubscribe('http.server.request.start', collect);
     await new Promise((resolve) => setTimeout(resolve, 500));
     for (const { writableLength } of answers) {
