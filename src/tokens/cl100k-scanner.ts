@@ -46,14 +46,14 @@ export class Cl100kScanner implements PatternScanner {
     const next = at + characterBytes(lead);
     switch (classAt(classes, bytes, at)) {
       case letter:
-        return this.#lettersEnd(bytes, next, end);
+        return runEnd(classes, letter, bytes, next, end);
       case number:
         return runEnd(classes, number, bytes, next, end, this.#numbersMax - 1);
       case newline:
         return whitespaceEnd(classes, bytes, at, end, true);
       case space: {
         const following = next < end ? classAt(classes, bytes, next) : newline;
-        if (following === letter) return this.#lettersEnd(bytes, next, end);
+        if (following === letter) return runEnd(classes, letter, bytes, next, end);
         if (following === other && lead === blank) return this.#othersEnd(bytes, next, end);
         return whitespaceEnd(classes, bytes, at, end, true);
       }
@@ -62,7 +62,7 @@ export class Cl100kScanner implements PatternScanner {
           const contraction = contractionEnd(bytes, next, end, this.#contractions);
           if (contraction !== -1) return contraction;
         }
-        if (next < end && classAt(classes, bytes, next) === letter) return this.#lettersEnd(bytes, next, end);
+        if (next < end && classAt(classes, bytes, next) === letter) return runEnd(classes, letter, bytes, next, end);
         return this.#othersEnd(bytes, next, end);
       }
     }
@@ -76,18 +76,8 @@ export class Cl100kScanner implements PatternScanner {
     return this.#classes[before] === letter && this.#classes[after] !== letter && !isSurrogate(after);
   }
 
-  #lettersEnd(bytes: Uint8Array, from: number, end: number): number {
-    const classes = this.#classes;
-    let at = from;
-    while (at < end && classAt(classes, bytes, at) === letter) at += characterBytes(bytes[at]!);
-    return at;
-  }
-
   #othersEnd(bytes: Uint8Array, from: number, end: number): number {
     const classes = this.#classes;
-    let at = from;
-    while (at < end && classAt(classes, bytes, at) === other) at += characterBytes(bytes[at]!);
-    while (at < end && classAt(classes, bytes, at) === newline) at++;
-    return at;
+    return runEnd(classes, newline, bytes, runEnd(classes, other, bytes, from, end), end);
   }
 }

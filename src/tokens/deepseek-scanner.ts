@@ -43,14 +43,14 @@ export class DeepSeekScanner implements PatternScanner {
     switch (first) {
       case letter:
       case letter | eastern:
-        return this.#runEnd(first, bytes, next, end);
+        return runEnd(classes, first, bytes, next, end);
       case number:
         return runEnd(classes, number, bytes, next, end, numbersMax - 1);
       case newline:
         return this.#whitespaceEnd(bytes, at, end);
       case space: {
         const following = next < end ? classAt(classes, bytes, next) : newline;
-        if (following === letter) return this.#runEnd(letter, bytes, next, end);
+        if (following === letter) return runEnd(classes, letter, bytes, next, end);
         if (following === symbol && lead === blank) return this.#symbolsEnd(symbol, bytes, next, end);
         return this.#whitespaceEnd(bytes, at, end);
       }
@@ -76,14 +76,11 @@ export class DeepSeekScanner implements PatternScanner {
     return (one & ~eastern) === letter || one === number || two === number;
   }
 
-  #runEnd(wanted: number, bytes: Uint8Array, from: number, end: number): number {
-    return runEnd(this.#classes, wanted, bytes, from, end, Number.POSITIVE_INFINITY);
-  }
-
   /** Newlines belong to no eastern piece. */
   #symbolsEnd(kind: number, bytes: Uint8Array, from: number, end: number): number {
-    const symbols = this.#runEnd(kind, bytes, from, end);
-    return kind === symbol ? this.#runEnd(newline, bytes, symbols, end) : symbols;
+    const classes = this.#classes;
+    const symbols = runEnd(classes, kind, bytes, from, end);
+    return kind === symbol ? runEnd(classes, newline, bytes, symbols, end) : symbols;
   }
 
   /** The end of a piece is the end of the text for the lookahead. */
@@ -110,7 +107,7 @@ export class DeepSeekScanner implements PatternScanner {
       at += characterBytes(bytes[at]!);
     }
     if (at === end || classAt(classes, bytes, at) !== letters) return at;
-    return last === from ? this.#runEnd(letters, bytes, at, end) : last;
+    return last === from ? runEnd(classes, letters, bytes, at, end) : last;
   }
 }
 

@@ -35,7 +35,7 @@ export class Gpt2Scanner implements PatternScanner {
     const from = lead === blank && at + 1 < end ? at + 1 : at;
     const kind = classAt(classes, bytes, from);
     if (kind === space || kind === newline) return whitespaceEnd(classes, bytes, at, end, false);
-    return runEnd(classes, kind, bytes, from, end, Number.POSITIVE_INFINITY);
+    return runEnd(classes, kind, bytes, from, end);
   }
 
   /** As in cl100k: an alternative that takes letters ends with the last one. */

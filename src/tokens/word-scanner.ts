@@ -60,7 +60,7 @@ export function runEnd(
   bytes: Uint8Array,
   from: number,
   end: number,
-  countMax: number,
+  countMax: number = Number.POSITIVE_INFINITY,
 ): number {
   let at = from;
   for (let taken = 0; taken < countMax && at < end && classAt(classes, bytes, at) === wanted; taken++) {
