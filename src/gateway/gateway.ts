@@ -46,12 +46,15 @@ import { DecisionLog } from './telemetry/decision-log.ts';
 import { createLog } from './telemetry/gateway-log.ts';
 import { GatewayMetrics } from './telemetry/gateway-metrics.ts';
 import { logToStderr, registerLog } from './telemetry/log-output.ts';
+import { MetricsText } from './telemetry/metrics-text.ts';
 import { openTrafficRecorder, type TrafficRecorder } from './telemetry/traffic-recorder.ts';
 import { UsageLedger } from './telemetry/usage-ledger.ts';
 import { type Collector, openCollector } from './tracing/collector.ts';
 
 /** Share of each turn of the event loop for arriving requests. */
 const intakeSliceMsMax = 4;
+/** Share of each turn for long answers of our own. */
+const answerSliceMsMax = 4;
 
 export interface Gateway {
   /** As of the last reload. */
@@ -205,6 +208,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     whatIfPolicies: surroundings.whatIf?.policies ?? [],
     examine: surroundings.examine ?? null,
   });
+  const answerSlices = new TurnSlices(answerSliceMsMax, () => performance.now());
   let selection: Selection | null = null;
   const context: GatewayContext = {
     get config() {
@@ -230,6 +234,8 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     ),
     bodyBudget,
     answerBudget,
+    answerSlices,
+    metricsText: new MetricsText(metrics.registry, answerSlices),
     slots,
     acceptHold,
     intakeSlices: new TurnSlices(intakeSliceMsMax, () => performance.now(), { hold: acceptHold.asker() }),

@@ -4,7 +4,11 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { Engine, Membership, Worker } from '../engines/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyJson, replyText } from '../exchange/http-reply.ts';
-import { openMetrics, openMetricsType, prefersOpenMetrics } from '../telemetry/open-metrics.ts';
+import { jsonType, listPieces, replyInTurns } from '../exchange/reply-in-turns.ts';
+import type { Pool } from '../pools/pool.ts';
+import type { TokensInForce } from '../prompts/pool-tokens.ts';
+import { plainForm } from '../telemetry/metrics-form.ts';
+import { openForm, prefersOpenMetrics } from '../telemetry/open-metrics.ts';
 import { clusterViewState } from './cluster-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { type HealthAnswer, type HealthFacts, healthFacts } from './health-answers.ts';
@@ -38,17 +42,27 @@ export function answerHealthWith(of: (facts: HealthFacts) => HealthAnswer) {
 }
 
 /** In OpenMetrics, with exemplars, if the scraper prefers it. */
-export async function answerMetrics({ metrics: { registry } }: GatewayContext, exchange: Exchange): Promise<void> {
-  const { response } = exchange;
-  response.setHeader('vary', 'accept');
-  if (prefersOpenMetrics(exchange.header('accept'))) {
-    replyText(response, 200, openMetricsType, await openMetrics(registry));
-  } else replyText(response, 200, registry.contentType, await registry.metrics());
+export async function answerMetrics({ metricsText, answerSlices }: GatewayContext, exchange: Exchange): Promise<void> {
+  const form = prefersOpenMetrics(exchange.header('accept')) ? openForm : plainForm;
+  const pieces = await metricsText.pieces(form);
+  await replyInTurns(answerSlices, exchange, form.contentType, pieces, { vary: 'accept' });
 }
 
 /** Lists all workers in any state. An engine that has not joined yet is listed in place of its workers. */
-export function answerWorkers(context: GatewayContext, { response }: Exchange): void {
-  replyJson(response, 200, { workers: context.engines.flatMap((engine) => describeWorkers(engine, context)) });
+export async function answerWorkers(context: GatewayContext, exchange: Exchange): Promise<void> {
+  await replyInTurns(context.answerSlices, exchange, jsonType, listPieces('workers', workersOf(context)));
+}
+
+/** As each is when it is asked for. */
+function* workersOf(context: GatewayContext): Generator<WorkerDescription> {
+  const known = new Map<Pool, TokensInForce>();
+  // Takes a look at each engine of the pool.
+  const tokensFrom = (pool: Pool): TokensInForce => {
+    const inForce = known.get(pool) ?? pool.tokens.inForce();
+    known.set(pool, inForce);
+    return inForce;
+  };
+  for (const engine of [...context.engines]) yield* describeWorkers(engine, context, tokensFrom);
 }
 
 /** Lists the load of each joined worker and the queue of each pool. */
@@ -67,12 +81,18 @@ export function answerLoads({ pools, peers }: GatewayContext, { response }: Exch
   replyJson(response, 200, { view: clusterViewState(peers), workers, queues });
 }
 
-export function answerDecisions({ decisions }: GatewayContext, { response }: Exchange): void {
-  replyJson(response, 200, { decisions: decisions.records() });
+/** Each record has all its candidates: with many workers they have hundreds of megabytes together. */
+export async function answerDecisions(context: GatewayContext, exchange: Exchange): Promise<void> {
+  const { answerSlices, decisions } = context;
+  await replyInTurns(answerSlices, exchange, jsonType, listPieces('decisions', decisions.records()));
 }
 
 /** @throws RequestError 404 if the log has no decision of the request, or no longer */
-export function answerDecisionsOf({ decisions }: GatewayContext, { response }: Exchange, escapedId: string): void {
+export async function answerDecisionsOf(
+  { answerSlices, decisions }: GatewayContext,
+  exchange: Exchange,
+  escapedId: string,
+): Promise<void> {
   const requestId = unescapeId(escapedId);
   const records = decisions.ofRequest(requestId);
   if (records.length === 0) {
@@ -82,12 +102,16 @@ export function answerDecisionsOf({ decisions }: GatewayContext, { response }: E
       `the log has no decision for the request ${JSON.stringify(requestId)}`,
     );
   }
-  replyJson(response, 200, { decisions: records });
+  await replyInTurns(answerSlices, exchange, jsonType, listPieces('decisions', records));
 }
 
 /** At least one entry: an engine that has not joined yet stands for its workers. */
-export function describeWorkers(engine: Engine, context: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription[] {
-  const ofEngine = describeEngine(engine, context);
+export function describeWorkers(
+  engine: Engine,
+  context: Pick<GatewayContext, 'fleet' | 'pools'>,
+  tokensFrom: (pool: Pool) => TokensInForce = ({ tokens }) => tokens.inForce(),
+): WorkerDescription[] {
+  const ofEngine = describeEngine(engine, context, tokensFrom);
   if (engine.workers.length === 0) return [ofEngine];
   return engine.workers.map((worker) => ({ ...ofEngine, ...describeWorker(worker) }));
 }
@@ -101,7 +125,11 @@ export interface WorkerDescription {
 }
 
 /** Contains no secrets. */
-function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>): WorkerDescription {
+function describeEngine(
+  engine: Engine,
+  { fleet, pools }: Pick<GatewayContext, 'fleet' | 'pools'>,
+  tokensFrom: (pool: Pool) => TokensInForce,
+): WorkerDescription {
   const pool = pools.poolOf(engine);
   return {
     id: null,
@@ -115,7 +143,7 @@ function describeEngine(engine: Engine, { fleet, pools }: Pick<GatewayContext, '
     models: engine.models.map(({ id }) => id),
     tokenizer: engine.tokenizer,
     /** Source of token ids by kind of prompt; null until it joins a pool. */
-    tokensFrom: pool?.tokens.inForce() ?? null,
+    tokensFrom: pool === undefined ? null : tokensFrom(pool),
     requestsInFlight: engine.inFlight,
     pool: pool?.name ?? null,
     /** Names of `models` that lead here. */

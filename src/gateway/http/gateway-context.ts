@@ -3,10 +3,12 @@
 import type { Engine } from '../engines/engine.ts';
 import type { AnswerDeadlines } from '../exchange/answer-deadlines.ts';
 import type { BodyBudget } from '../exchange/body-budget.ts';
+import type { TurnSlices } from '../exchange/turn-slices.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { InferenceContext } from '../inference/inference-context.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { Selection } from '../selection/selection.ts';
+import type { MetricsText } from '../telemetry/metrics-text.ts';
 import type { Tracing } from '../tracing/collector.ts';
 import type { AcceptHold } from './accept-hold.ts';
 import type { Access } from './access.ts';
@@ -28,6 +30,9 @@ export interface GatewayContext extends InferenceContext {
   /** The gateway has been told to stop: requests in flight finish, readiness is off. */
   readonly stopping: boolean;
   readonly bodyBudget: BodyBudget;
+  /** Of answers that are made in turns: what operators ask for, and long answers of the selection service. */
+  readonly answerSlices: TurnSlices;
+  readonly metricsText: MetricsText;
   /** Slots of the clients' listener. */
   readonly slots: ConnectionSlots;
   readonly acceptHold: AcceptHold;

@@ -3,8 +3,9 @@
 import { RequestError } from '../../wire/openai-error.ts';
 import type { ClientUse } from '../exchange/client-use.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { replyError, replyJson, replyText } from '../exchange/http-reply.ts';
+import { replyError, replyJson } from '../exchange/http-reply.ts';
 import { makeRoomForJson } from '../exchange/json-weight.ts';
+import { jsonType, replyInTurns, textPieces } from '../exchange/reply-in-turns.ts';
 import { readBody } from '../exchange/request-body.ts';
 import type { Fields } from '../inference/request-fields.ts';
 import { AskedFields } from '../selection/asked-fields.ts';
@@ -171,8 +172,7 @@ async function answerBatch(call: Call): Promise<void> {
   exchange.whenGone(() => selection.release(caller));
   const results = await operateAll(context, selection, caller, fields);
   if (exchange.gone) return;
-  const text = `{"results":[${results.join()}]}`;
-  replyText(exchange.response, 200, 'application/json', text, headersOf(exchange));
+  await replyInTurns(context.answerSlices, exchange, jsonType, textPieces('results', results), headersOf(exchange));
 }
 
 async function answerLines({ context, selection, exchange }: Call): Promise<void> {

@@ -2,8 +2,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { WorkerLoad } from '../../core/index.ts';
-import type { Engine, Worker } from '../engines/engine.ts';
-import { tokenFates } from '../engines/prompt-account.ts';
+import type { Engine } from '../engines/engine.ts';
 import type { Pools } from '../pools/pools.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
 import { BucketHistogram, latencyBucketsS } from './bucket-histogram.ts';
@@ -11,11 +10,12 @@ import { type ClusterFigures, registerCluster } from './cluster-metrics.ts';
 import { ContinuationMetrics } from './continuation-metrics.ts';
 import { LabelCap } from './label-cap.ts';
 import { registerPredictions } from './prediction-metrics.ts';
+import { registerOfWorkers } from './read-metric.ts';
 import { RouteMetrics } from './route-metrics.ts';
-import { routerGauge } from './router-values.ts';
 import { SelectionMetrics } from './selection-metrics.ts';
 import { type ShadowFigures, ShadowMetrics } from './shadow-metrics.ts';
 import { UsageMetrics } from './usage-metrics.ts';
+import { registerWorkers } from './worker-metrics.ts';
 
 /** Label for models that no worker lists: names that clients make up must not become labels. */
 export const unknownModel = '(unknown)';
@@ -169,11 +169,7 @@ export class GatewayMetrics {
     this.shadows = new ShadowMetrics(this.registry, door.shadows);
     registerLoads(this.registry, pools);
     registerPredictions(this.registry, pools);
-    registerFeeds(this.registry, engines);
-    registerAccounts(this.registry, engines);
-    registerTrust(this.registry, engines);
-    registerFindings(this.registry, engines);
-    registerEngines(this.registry, engines);
+    registerWorkers(this.registry, engines);
     registerDoor(this.registry, door);
     registerCluster(this.registry, cluster);
   }
@@ -222,7 +218,8 @@ const loadGauges: readonly (readonly [name: string, help: string, read: (load: W
 ];
 
 function registerLoads(registry: Registry, pools: Pools): void {
-  for (const [name, help, read] of loadGauges) routerGauge(registry, name, help, () => loadsOf(pools, read));
+  for (const [name, help, read] of loadGauges)
+    registerOfWorkers(registry, 'gauge', name, help, () => loadsOf(pools, read));
 }
 
 function* loadsOf(
@@ -233,133 +230,6 @@ function* loadsOf(
     router.advance(performance.now());
     for (const load of router.loads()) yield [load.id, read(load)];
   }
-}
-
-const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => number])[] = [
-  ['batch', ({ feed }) => feed?.status.batches ?? 0],
-  ['lost-batch', ({ feed }) => feed?.status.lostBatches ?? 0],
-  ['gap', ({ feed }) => feed?.status.gaps ?? 0],
-  ['restart', ({ feed }) => feed?.status.restarts ?? 0],
-  ['replayed-batch', ({ feed }) => feed?.status.replayedBatches ?? 0],
-  ['failed-replay', ({ feed }) => feed?.status.failedReplays ?? 0],
-  ['resync', ({ feed }) => feed?.status.resyncs ?? 0],
-  ['duplicate-batch', ({ feed }) => feed?.status.duplicates ?? 0],
-  ['malformed', ({ feed }) => feed?.status.malformed ?? 0],
-  ['overflow', ({ feed }) => feed?.status.overflows ?? 0],
-  ['stall', ({ feed }) => feed?.status.stalls ?? 0],
-  ['failure', ({ feed }) => feed?.status.failures ?? 0],
-  ['skipped-event', ({ events }) => events.skippedEvents],
-  ['applied-block', ({ events }) => events.appliedBlocks],
-  ['orphan-block', ({ events }) => events.orphanBlocks],
-  ['unknown-block', ({ events }) => events.unknownBlocks],
-];
-
-function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
-  workerCounter(registry, engines, {
-    name: 'kvoyant_kv_events_total',
-    help: 'KV events and batches of each worker, by kind.',
-    label: 'kind',
-    read: (worker) => feedCounters.map(([kind, read]) => [kind, read(worker)]),
-  });
-}
-
-function registerAccounts(registry: Registry, engines: readonly Engine[]): void {
-  workerCounter(registry, engines, {
-    name: 'kvoyant_prompt_tokens_by_fate_total',
-    help: 'Prompt tokens of compared requests: cached, or missed and why (operations.md).',
-    label: 'fate',
-    read: ({ account }) => tokenFates.map((fate) => [kebabFate(fate), account.tokens[fate]]),
-  });
-  workerCounter(registry, engines, {
-    name: 'kvoyant_overlap_checks_total',
-    help: 'Compared requests: prediction of cached tokens exact, over or under.',
-    label: 'result',
-    read: ({ account }) => Object.entries(account.checks),
-  });
-  workerCounter(registry, engines, {
-    name: 'kvoyant_prompt_token_mismatches_total',
-    help: 'Prompts whose token count differs between engine and gateway.',
-    label: null,
-    read: ({ account }) => [['', account.tokenMismatches]],
-  });
-}
-
-/** workloadMissTokens -> workload-miss */
-function kebabFate(fate: string): string {
-  return fate.replace(/Tokens$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-interface WorkerCounterOptions {
-  readonly name: string;
-  readonly help: string;
-  /** Distinguishes the values of one worker; null if there is only one. */
-  readonly label: string | null;
-  read(worker: Worker): readonly (readonly [labelValue: string, value: number])[];
-}
-
-/** A counter whose values are kept by the workers and disappear with them. */
-function workerCounter(registry: Registry, engines: readonly Engine[], options: WorkerCounterOptions): void {
-  const { name, help, label, read } = options;
-  new Counter({
-    name,
-    help,
-    labelNames: label === null ? ['worker'] : ['worker', label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const worker of engines.flatMap(({ workers }) => workers)) {
-        for (const [labelValue, value] of read(worker)) {
-          this.inc({ worker: worker.id, ...(label !== null && { [label]: labelValue }) }, value);
-        }
-      }
-    },
-  });
-}
-
-function registerTrust(registry: Registry, engines: readonly Engine[]): void {
-  new Gauge({
-    name: 'kvoyant_worker_trust',
-    help: 'Always 1; the labels say how far the known blocks of a worker are trusted, and why.',
-    labelNames: ['worker', 'kind', 'reason'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const worker of engines.flatMap(({ workers }) => workers)) {
-        const { kind, reason } = worker.trust(performance.now());
-        this.set({ worker: worker.id, kind, reason: reason ?? '' }, 1);
-      }
-    },
-  });
-}
-
-function registerFindings(registry: Registry, engines: readonly Engine[]): void {
-  new Gauge({
-    name: 'kvoyant_worker_findings',
-    help: '1 while a worker has a problem with tokens, cache or KV events, by cause.',
-    labelNames: ['worker', 'cause'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { id, canary, account } of engines.flatMap(({ workers }) => workers)) {
-        for (const { cause } of account.findings.current) this.set({ worker: id, cause }, 1);
-        if (canary === null || canary.state === 'inconclusive') continue;
-        for (const { cause } of canary.findings) this.set({ worker: id, cause }, 1);
-      }
-    },
-  });
-}
-
-function registerEngines(registry: Registry, engines: readonly Engine[]): void {
-  new Gauge({
-    name: 'kvoyant_engine_ready',
-    help: '1 while the engine takes requests, else 0.',
-    labelNames: ['engine'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { url, isInUse } of engines) this.set({ engine: url }, isInUse ? 1 : 0);
-    },
-  });
 }
 
 function registerDoor(registry: Registry, { connections, bodyBytes, answerBytes, threads }: DoorFigures): void {

@@ -3,7 +3,7 @@
 import type { Registry } from 'prom-client';
 import type { WorkerSpeed } from '../../core/index.ts';
 import type { Pools } from '../pools/pools.ts';
-import { routerCounter, routerGauge } from './router-values.ts';
+import { type ReadMetric, registerOfWorkers } from './read-metric.ts';
 
 type Figure = readonly [name: string, help: string, read: (speed: WorkerSpeed) => number | null];
 
@@ -42,8 +42,10 @@ const counters: readonly Figure[] = [
 
 /** A gauge has no value before the first observation. */
 export function registerPredictions(registry: Registry, pools: Pools): void {
-  for (const [name, help, read] of gauges) routerGauge(registry, name, help, () => valuesOf(pools, read));
-  for (const [name, help, read] of counters) routerCounter(registry, name, help, () => valuesOf(pools, read));
+  const register = (type: ReadMetric['type'], [name, help, read]: Figure): void =>
+    registerOfWorkers(registry, type, name, help, () => valuesOf(pools, read));
+  for (const figure of gauges) register('gauge', figure);
+  for (const figure of counters) register('counter', figure);
 }
 
 function* valuesOf(pools: Pools, read: Figure[2]): Generator<readonly [worker: string, value: number]> {

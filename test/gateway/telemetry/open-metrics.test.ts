@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { TurnSlices } from '../../../src/gateway/exchange/turn-slices.ts';
 import { BucketHistogram } from '../../../src/gateway/telemetry/bucket-histogram.ts';
-import { openMetrics, prefersOpenMetrics } from '../../../src/gateway/telemetry/open-metrics.ts';
+import { MetricsText } from '../../../src/gateway/telemetry/metrics-text.ts';
+import { openForm, prefersOpenMetrics } from '../../../src/gateway/telemetry/open-metrics.ts';
+
+async function openMetrics(registry: Registry): Promise<string> {
+  const text = new MetricsText(registry, new TurnSlices(4, () => performance.now()));
+  return (await text.pieces(openForm)).join('');
+}
 
 it.each<[string | null, boolean]>([
   [null, false],
