@@ -1,4 +1,7 @@
 // Splits the bytes of a ZMTP connection into commands and messages, within limits, in linear time.
+//
+// The bytes are copied into memory that readers use again: memory of its own for each read would be garbage, which V8
+// counts against its heap.
 
 import { frameFlags, greetingBytes } from './zmtp.ts';
 
@@ -12,13 +15,12 @@ export interface ZmtpLimits {
 
 /** Longer commands are refused. */
 const commandBytesMax = 4096;
-/**
- * Initial buffer of a frame that arrives in pieces. It doubles as they arrive, so a header alone reserves little
- * memory.
- */
-const firstBufferBytes = 65_536;
-/** Memory per held chunk besides its bytes: a chunk may be a single byte. */
-const chunkOverheadBytes = 256;
+/** Flags and a length of eight bytes. */
+const longHeadBytes = 9;
+/** For the bytes of one read. */
+const spareBytes = 65_536;
+/** More are not kept. */
+const sparesMax = 16;
 
 export type ZmtpItem =
   | { readonly kind: 'greeting'; readonly bytes: Uint8Array }
@@ -26,20 +28,25 @@ export type ZmtpItem =
   | { readonly kind: 'message'; readonly frames: readonly Buffer[] }
   | { readonly kind: 'failed'; readonly reason: string };
 
+const noRoom = Buffer.alloc(0);
+const spares: Buffer[] = [];
+
 export class ZmtpReader {
   readonly #limits: ZmtpLimits;
-  #chunks: Buffer[] = [];
-  /** Index of the first chunk with unread bytes, and the offset of those bytes. */
-  #first = 0;
+  /** What is not returned yet lies from `#at` to `#end`. */
+  #room: Buffer = noRoom;
   #at = 0;
-  #chunkBytes = 0;
+  #end = 0;
+  /** The item that was returned last lies in `#room`. */
+  #isLent = false;
   #isGreeted = false;
-  /** The frame being read: its flags, its length (-1 until its head is complete), and the bytes so far. */
+  /** Bytes from `#at` on that are read: those of the message so far. */
+  #read = 0;
+  /** The frame being read: its flags, and its length, -1 until its head is complete. */
   #flags = 0;
   #length = -1;
-  #body: Buffer | null = null;
-  #bodyBytes = 0;
-  #frames: Buffer[] = [];
+  /** Start and end of each complete frame of the message so far, from `#at` on, and their bytes. */
+  #frames: number[] = [];
   #frameBytes = 0;
   #failure: string | null = null;
 
@@ -47,30 +54,43 @@ export class ZmtpReader {
     this.#limits = limits;
   }
 
-  /** Bytes of memory held for what has not been returned yet. O(1) */
+  /** Bytes of memory held for what has not been returned yet: at most `spareBytes`, or twice its bytes. */
   get heldBytes(): number {
-    const chunkCount = this.#chunks.length - this.#first;
-    return this.#chunkBytes + chunkCount * chunkOverheadBytes + (this.#body?.length ?? 0) + this.#frameBytes;
+    return this.isMidMessage ? this.#room.length : 0;
   }
 
   /** Part of a message has arrived. */
   get isMidMessage(): boolean {
-    return this.#length >= 0 || this.#frames.length > 0 || this.#chunkBytes > 0;
+    return this.#end > this.#at;
   }
 
+  /** Copies the bytes. */
   push(chunk: Buffer): void {
     if (chunk.length === 0 || this.#failure !== null) return;
-    this.#chunks.push(chunk);
-    this.#chunkBytes += chunk.length;
+    if (this.#end + chunk.length > this.#room.length) this.#makeRoom(chunk.length);
+    chunk.copy(this.#room, this.#end);
+    this.#end += chunk.length;
   }
 
-  /** The next complete item; null if it has not arrived. After a failure only that failure is returned. */
+  /**
+   * The next complete item, valid until the next call; null if it has not arrived. After a failure only that failure is
+   * returned.
+   */
   next(): ZmtpItem | null {
+    this.#isLent = false;
     if (this.#failure !== null) return { kind: 'failed', reason: this.#failure };
+    const item = this.#item();
+    if (item === null) this.#shrink();
+    else this.#isLent = true;
+    return item;
+  }
+
+  #item(): ZmtpItem | null {
     if (!this.#isGreeted) {
-      if (this.#chunkBytes < greetingBytes) return null;
+      if (this.#end - this.#at < greetingBytes) return null;
       this.#isGreeted = true;
-      return { kind: 'greeting', bytes: this.#take(greetingBytes) };
+      this.#at += greetingBytes;
+      return { kind: 'greeting', bytes: this.#room.subarray(this.#at - greetingBytes, this.#at) };
     }
     for (;;) {
       if (this.#length < 0) {
@@ -78,120 +98,103 @@ export class ZmtpReader {
         if (fault !== null) return this.#fail(fault);
         if (this.#length < 0) return null;
       }
-      const body = this.#readBody();
-      if (body === null) return null;
+      const start = this.#read;
+      const end = start + this.#length;
+      if (this.#end - this.#at < end) return null;
+      this.#read = end;
+      this.#frameBytes += this.#length;
       this.#length = -1;
-      if ((this.#flags & frameFlags.command) !== 0) return { kind: 'command', body };
-      this.#frames.push(body);
-      this.#frameBytes += body.length;
-      if ((this.#flags & frameFlags.more) !== 0) continue;
-      const frames = this.#frames;
-      this.#frames = [];
-      this.#frameBytes = 0;
-      return { kind: 'message', frames };
+      if ((this.#flags & frameFlags.command) !== 0) {
+        const body = this.#room.subarray(this.#at + start, this.#at + end);
+        if (this.#frames.length === 0) this.#pass();
+        // Between the frames of a message it counts as a part of it, since its bytes stay.
+        else this.#frameBytes += longHeadBytes;
+        return { kind: 'command', body };
+      }
+      this.#frames.push(start, end);
+      if ((this.#flags & frameFlags.more) === 0) return { kind: 'message', frames: this.#message() };
     }
+  }
+
+  #message(): Buffer[] {
+    const frames: Buffer[] = [];
+    for (let i = 0; i < this.#frames.length; i += 2) {
+      frames.push(this.#room.subarray(this.#at + this.#frames[i]!, this.#at + this.#frames[i + 1]!));
+    }
+    this.#pass();
+    return frames;
+  }
+
+  /** All that is read is returned. */
+  #pass(): void {
+    this.#at += this.#read;
+    this.#read = 0;
+    this.#frames.length = 0;
+    this.#frameBytes = 0;
   }
 
   /** Reads flags and length of the next frame if they have arrived. @returns what is wrong with them, or null */
   #readHead(): string | null {
-    if (this.#chunkBytes < 2) return null;
-    const flags = this.#byte(0);
+    const at = this.#at + this.#read;
+    if (this.#end < at + 2) return null;
+    const flags = this.#room[at]!;
     const isLong = (flags & frameFlags.long) !== 0;
-    if (isLong && this.#chunkBytes < 9) return null;
+    if (isLong && this.#end < at + longHeadBytes) return null;
     const isCommand = (flags & frameFlags.command) !== 0;
     if ((flags & 0xf8) !== 0 || (isCommand && (flags & frameFlags.more) !== 0)) return 'sends a frame of unknown flags';
     let length = 0;
-    if (isLong) for (let i = 1; i < 9; i++) length = length * 256 + this.#byte(i);
-    else length = this.#byte(1);
+    if (isLong) for (let i = 1; i < longHeadBytes; i++) length = length * 256 + this.#room[at + i]!;
+    else length = this.#room[at + 1]!;
     const { frameBytesMax, messageBytesMax, framesMax } = this.#limits;
-    const max = isCommand ? commandBytesMax : Math.min(frameBytesMax, messageBytesMax - this.#frameBytes);
+    const max = Math.min(isCommand ? commandBytesMax : frameBytesMax, messageBytesMax - this.#frameBytes);
     if (length > max) return `sends a ${isCommand ? 'command' : 'message'} of more than ${max} bytes`;
-    if (!isCommand && this.#frames.length >= framesMax) return `sends a message of more than ${framesMax} frames`;
-    this.#skip(isLong ? 9 : 2);
+    if (!isCommand && this.#frames.length >= 2 * framesMax) return `sends a message of more than ${framesMax} frames`;
+    this.#read += isLong ? longHeadBytes : 2;
     this.#flags = flags;
     this.#length = length;
     return null;
   }
 
-  /** The frame's body; null until it is complete. Consumes the chunks it reads. */
-  #readBody(): Buffer | null {
-    const length = this.#length;
-    if (this.#body === null && this.#chunkBytes >= length) return this.#take(length);
-    this.#body ??= Buffer.allocUnsafe(Math.min(length, firstBufferBytes));
-    while (this.#chunkBytes > 0 && this.#bodyBytes < length) {
-      if (this.#bodyBytes === this.#body.length) {
-        const larger = Buffer.allocUnsafe(Math.min(length, 2 * this.#body.length));
-        this.#body.copy(larger);
-        this.#body = larger;
-      }
-      const chunk = this.#chunks[this.#first]!;
-      const room = this.#body.length - this.#bodyBytes;
-      const bytes = Math.min(room, chunk.length - this.#at);
-      chunk.copy(this.#body, this.#bodyBytes, this.#at, this.#at + bytes);
-      this.#bodyBytes += bytes;
-      this.#skip(bytes);
+  /** For more bytes behind those that are not returned yet. */
+  #makeRoom(bytes: number): void {
+    const [room, at, end] = [this.#room, this.#at, this.#end];
+    const held = end - at;
+    // Each byte is moved a limited number of times: half of the memory is free then.
+    if (!this.#isLent && held <= at && held + bytes <= room.length) room.copyWithin(0, at, end);
+    else {
+      this.#room = takeRoom(held + bytes);
+      room.copy(this.#room, 0, at, end);
+      if (!this.#isLent) giveBack(room);
     }
-    if (this.#bodyBytes < length) return null;
-    const body = this.#body;
-    this.#body = null;
-    this.#bodyBytes = 0;
-    return body;
+    this.#at = 0;
+    this.#end = held;
   }
 
-  /** Takes `length` bytes, which must have arrived; a view if they lie in one chunk. */
-  #take(length: number): Buffer {
-    if (length === 0) return Buffer.alloc(0);
-    const chunk = this.#chunks[this.#first]!;
-    if (chunk.length - this.#at >= length) {
-      const view = chunk.subarray(this.#at, this.#at + length);
-      this.#skip(length);
-      return view;
-    }
-    const bytes = Buffer.allocUnsafe(length);
-    for (let filled = 0; filled < length; ) {
-      const from = this.#chunks[this.#first]!;
-      const count = Math.min(length - filled, from.length - this.#at);
-      from.copy(bytes, filled, this.#at, this.#at + count);
-      filled += count;
-      this.#skip(count);
-    }
-    return bytes;
-  }
-
-  /** The byte at `offset` from the current position; only used for a frame's head. */
-  #byte(offset: number): number {
-    let at = this.#at + offset;
-    for (let i = this.#first; ; i++) {
-      const chunk = this.#chunks[i]!;
-      if (at < chunk.length) return chunk[at]!;
-      at -= chunk.length;
-    }
-  }
-
-  #skip(count: number): void {
-    this.#chunkBytes -= count;
-    this.#at += count;
-    while (this.#first < this.#chunks.length && this.#at >= this.#chunks[this.#first]!.length) {
-      this.#at -= this.#chunks[this.#first]!.length;
-      this.#first += 1;
-    }
-    if (this.#first === this.#chunks.length) {
-      this.#chunks = [];
-      this.#first = 0;
-    } else if (this.#first >= 64 && 2 * this.#first >= this.#chunks.length) {
-      this.#chunks.splice(0, this.#first);
-      this.#first = 0;
-    }
+  /** Keeps no more memory than twice what is not returned yet, and none if that is nothing. */
+  #shrink(): void {
+    const [room, at, held] = [this.#room, this.#at, this.#end - this.#at];
+    if (4 * held > room.length || room.length === 0) return;
+    this.#room = held === 0 ? noRoom : Buffer.allocUnsafeSlow(2 * held);
+    room.copy(this.#room, 0, at, at + held);
+    giveBack(room);
+    this.#at = 0;
+    this.#end = held;
   }
 
   #fail(reason: string): ZmtpItem {
     this.#failure = reason;
-    this.#chunks = [];
-    this.#first = 0;
+    this.#room = noRoom;
     this.#at = 0;
-    this.#chunkBytes = 0;
-    this.#frames = [];
-    this.#frameBytes = 0;
+    this.#end = 0;
     return { kind: 'failed', reason };
   }
+}
+
+function takeRoom(bytes: number): Buffer {
+  if (bytes > spareBytes) return Buffer.allocUnsafeSlow(2 * bytes);
+  return spares.pop() ?? Buffer.allocUnsafeSlow(spareBytes);
+}
+
+function giveBack(room: Buffer): void {
+  if (room.length === spareBytes && spares.length < sparesMax) spares.push(room);
 }

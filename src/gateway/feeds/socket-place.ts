@@ -50,8 +50,12 @@ export function listenOptions(
   return { port, host: networkInterfaces()[host]?.[0]?.address ?? host };
 }
 
+/** All sockets read into it: Node would make one of this size for each read, filled with zeros. */
+const readBuffer = Buffer.allocUnsafeSlow(65_536);
+
 /**
- * Connects once. Never throws: errors go to `failed` in a later turn of the event loop.
+ * Connects once. Never throws: errors go to `failed` in a later turn of the event loop. The bytes of the socket's `data`
+ * are valid only during the event.
  * @returns cancels the attempt; then neither callback is called
  */
 export function dial(
@@ -83,9 +87,16 @@ export function dial(
 function tryConnect(place: SocketPlace | string, fail: (reason: string) => void): Socket | null {
   try {
     if (typeof place === 'string') throw new Error(place);
-    return place.kind === 'ipc'
-      ? connect({ path: place.path })
-      : connect({ host: place.host ?? '127.0.0.1', port: place.port });
+    const callback = (byteCount: number): boolean => {
+      socket.emit('data', readBuffer.subarray(0, byteCount));
+      return !socket.isPaused();
+    };
+    const onread = { buffer: readBuffer, callback };
+    const socket =
+      place.kind === 'ipc'
+        ? connect({ path: place.path, onread })
+        : connect({ host: place.host ?? '127.0.0.1', port: place.port, onread });
+    return socket;
   } catch (error) {
     setImmediate(() => fail((error as Error).message));
     return null;
