@@ -9,6 +9,7 @@ import { SegmentCache } from './segment-cache.ts';
 import type { TextSplitter } from './text-splitter.ts';
 import { TokenBuffer } from './token-buffer.ts';
 import { TokenKernel } from './token-kernel.ts';
+import type { TokenizerTurn } from './tokenizer-turn.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** Memory of the segment cache. */
@@ -75,8 +76,11 @@ export class ByteLevelBpe {
     this.addedTexts = addedTokens.map(({ text }) => text);
   }
 
-  /** @param addSpecialTokens adds BOS and similar tokens around the text */
-  encode(text: string, addSpecialTokens: boolean): Uint32Array {
+  /**
+   * @param addSpecialTokens adds BOS and similar tokens around the text
+   * @param turn gives memory for the ids
+   */
+  encode(text: string, addSpecialTokens: boolean, turn?: TokenizerTurn): Uint32Array {
     const out = this.#out;
     out.clear();
     if (addSpecialTokens) for (const id of this.#spec.idsBefore) out.push(id);
@@ -85,7 +89,7 @@ export class ByteLevelBpe {
       else this.#appendUnnormalized(text.slice(from, to));
     }
     if (addSpecialTokens) for (const id of this.#spec.idsBehind) out.push(id);
-    return out.copyFrom(0);
+    return turn === undefined ? out.copyFrom(0) : out.copyTo(turn.room(out.length));
   }
 
   /** Like `encode`, but can be paused at each `yield`, every few thousand characters. */

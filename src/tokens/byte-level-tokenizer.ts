@@ -21,7 +21,7 @@ export class ByteLevelTokenizer implements Tokenizer {
   }
 
   encode(text: string | LongText, options?: EncodeOptions): Uint32Array {
-    return this.#bpe.encode(text.toString(), options?.addSpecialTokens ?? true);
+    return this.#bpe.encode(text.toString(), options?.addSpecialTokens ?? true, options?.turn);
   }
 
   /** As of `ByteLevelBpe`. */

@@ -28,6 +28,12 @@ export class TokenBuffer {
     this.reserve(1)[this.length++] = id;
   }
 
+  /** Copies all ids. @param to of this length */
+  copyTo(to: Uint32Array): Uint32Array {
+    to.set(this.#tokens.subarray(0, this.length));
+    return to;
+  }
+
   /** A copy of the ids from `from` on. */
   copyFrom(from: number): Uint32Array {
     return this.#tokens.slice(from, this.length);

@@ -29,7 +29,7 @@ export interface Tokenizer {
 export interface EncodeOptions {
   /** Adds BOS and similar tokens, as the engines' /v1/completions does. Default true. */
   readonly addSpecialTokens?: boolean | undefined;
-  /** The turn of the request that the text belongs to. */
+  /** The turn of the request that the text belongs to. Its memory may hold the ids. */
   readonly turn?: TokenizerTurn | undefined;
 }
 

@@ -27,6 +27,7 @@ const continuing: ReadonlySet<unknown> = new Set(['vllm', 'sglang', 'kvoyant']);
 
 /** A request that is read again. */
 interface Continuable extends Placeable {
+  /** With their tokens. */
   readonly contents: readonly PromptContent[];
 }
 
@@ -209,7 +210,7 @@ function jsonBytes(text: string): number {
 /** The chat template cuts off the white space in which they differ: the next engine is going to write it again. */
 function haveSameTokens({ contents: [one] }: Continuable, { contents: [other] }: Continuable): boolean {
   if (one?.kind !== 'tokens' || other?.kind !== 'tokens') return false;
-  return Buffer.compare(bytesOf(one.tokens), bytesOf(other.tokens)) === 0;
+  return Buffer.compare(bytesOf(one.tokens as Uint32Array), bytesOf(other.tokens as Uint32Array)) === 0;
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Buffer {

@@ -1,6 +1,7 @@
 // Handles an inference request: reads, tokenizes, places and relays it, with retries.
 
 import { factsOf } from '../../tokens/chat-facts.ts';
+import { TokenMemory } from '../../tokens/token-memory.ts';
 import type { TokenizerError } from '../../tokens/tokenizer.ts';
 import { TokenizerTurn } from '../../tokens/tokenizer-turn.ts';
 import { RequestError } from '../../wire/openai-error.ts';
@@ -14,7 +15,7 @@ import { readBody } from '../exchange/request-body.ts';
 import type { Pool } from '../pools/pool.ts';
 import type { Pools, ResolvedModel } from '../pools/pools.ts';
 import type { HeldResponse } from '../pools/response-holders.ts';
-import { withHashesAhead } from '../prompts/hash-ahead.ts';
+import { withHashesAhead, withHashesInstead } from '../prompts/hash-ahead.ts';
 import { leastKnown, type PromptContent, truncated, unclaimed } from '../prompts/prompt-content.ts';
 import { readContents } from '../prompts/prompt-tokens.ts';
 import { hashing } from './admission-applicant.ts';
@@ -52,6 +53,8 @@ interface Intake extends Booked, Omit<ReadRequest, 'request'> {
 
 /** Times that a prompt is tokenized while its pool changes to one with another tokenizer. */
 const tokenizingsMax = 3;
+
+const tokenMemory = new TokenMemory();
 
 /** Answers one request. @throws RequestError if nothing has been sent and the client must get an error */
 export async function answerInference(context: InferenceContext, exchange: Exchange, api: InferenceApi): Promise<void> {
@@ -142,7 +145,7 @@ function continuable(
       : null,
     again: async (body) => {
       const read = await readRequest(context, exchange, api, body);
-      return read === null ? null : readIntake(context, exchange, read);
+      return read === null ? null : readIntake(context, exchange, read, true);
     },
   };
 }
@@ -156,9 +159,33 @@ function recordTraffic({ recorder, log }: InferenceContext, exchange: Exchange, 
   }
 }
 
-/** @returns null if the client is gone @throws RequestError */
-async function readIntake(context: InferenceContext, exchange: Exchange, read: ReadRequest): Promise<Intake | null> {
-  const { tokenizerFailures } = context;
+/** @param keepsTokens false: mostly only their hashes are kept @returns null if the client is gone @throws RequestError */
+async function readIntake(
+  context: InferenceContext,
+  exchange: Exchange,
+  read: ReadRequest,
+  keepsTokens = false,
+): Promise<Intake | null> {
+  const { recorder, pools } = context;
+  const { route } = resolvedFor(pools, exchange, read);
+  // A recording hashes them in another way, and the pool of a copy may.
+  const isCopied = route !== null && pools.routes.find(route.asked)?.shadow !== undefined;
+  const tokenizing = new TokenizerTurn(keepsTokens || recorder !== null || isCopied ? null : tokenMemory);
+  exchange.whenGone(() => tokenizing.end());
+  try {
+    return await tokenizedIntake(context, exchange, read, tokenizing);
+  } finally {
+    tokenizing.idsRead();
+  }
+}
+
+async function tokenizedIntake(
+  context: InferenceContext,
+  exchange: Exchange,
+  read: ReadRequest,
+  tokenizing: TokenizerTurn,
+): Promise<Intake | null> {
+  const { tokenizerFailures, hasher } = context;
   const { request } = read;
   let resolved = resolvedFor(context.pools, exchange, read);
   const asked = resolved.route?.asked ?? resolved.model;
@@ -166,8 +193,6 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   const { trace } = exchange;
   // The rest of an answer is no request of its own.
   if (exchange.record === null) trace?.asks({ ...request, model: asked });
-  const tokenizing = new TokenizerTurn();
-  exchange.whenGone(() => tokenizing.end());
   const noteTokens = (error: TokenizerError): void => tokenizerFailures.note(error, exchange.id, performance.now());
   let conversion: ReturnType<typeof conversionOf> = null;
   let contents: readonly PromptContent[] = [];
@@ -189,7 +214,10 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
   }
   const { pool, model } = resolved;
   const held = heldResponse(resolved, exchange, request);
-  const taken = asTaken(resolved, request, held === null ? contents : contents.map((one) => following(held, one)));
+  const whole = asTaken(resolved, request, held === null ? contents : contents.map((one) => following(held, one)));
+  const namespace = { lora: resolved.lora, salt: request.cacheSalt };
+  const blockSizes = pool.router.blockSizes();
+  const taken = tokenizing.lends ? withHashesInstead(whole, hasher, blockSizes, namespace) : whole;
   const key = exchange.key?.name ?? null;
   const continues = continuesIn(context.config, pool.named ? pool.name : null);
   const uncontinuable = continues ? request.uncontinuable : 'continue';
@@ -213,7 +241,7 @@ async function readIntake(context: InferenceContext, exchange: Exchange, read: R
       pool.responses.remember(id, { worker, model, key, tokens: usedTokens });
     },
     known: leastKnown(taken),
-    hashed: hashing(resolved, request, taken, context.hasher),
+    hashed: hashing(resolved, request, taken, hasher),
     contents: taken,
     choices: taken.length * request.sequences,
     learn: ({ promptTokens }) => pool.learnLengths(taken, promptTokens),

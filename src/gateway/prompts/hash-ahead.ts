@@ -2,7 +2,7 @@
 
 import type { BlockHasher, Namespace } from '../../core/index.ts';
 import { KnownHashes } from './known-hashes.ts';
-import { claimedBlocks, hashedWords, type PromptContent } from './prompt-content.ts';
+import { claimedBlocks, HashedTokens, hashedWords, type PromptContent, tokensAt } from './prompt-content.ts';
 
 /** Hashing as many takes about a millisecond. */
 const tokensPerTurn = 262_144;
@@ -49,6 +49,29 @@ async function hashedInTurns(
   return contents.map((content, index) => ({ ...content, known: known[index]! }));
 }
 
+/**
+ * Hashes tokens and drops them: they take several times as much memory, for as long as an answer takes.
+ * @returns contents without token ids
+ */
+export function withHashesInstead(
+  contents: readonly PromptContent[],
+  hasher: BlockHasher,
+  blockSizes: readonly number[],
+  namespace: Namespace,
+): readonly PromptContent[] {
+  const claimed = blockSizes.map((size) => claimedBlocks(contents, size));
+  return contents.map((content, index) => {
+    if (content.kind === 'bytes') return content;
+    const known = content.known ?? new KnownHashes();
+    for (const [at, size] of blockSizes.entries()) {
+      if (known.find(size, namespace) !== undefined) continue;
+      const words = claimed[at]![index]! * size;
+      known.add(size, namespace, hasher.hash(tokensAt(content, 0, words), size, namespace).sequence);
+    }
+    return { ...content, tokens: new HashedTokens(content.tokens.length), known };
+  });
+}
+
 /** As `BlockHasher.hash` and `hashBytes` of the first blocks. @param spend settles when that many tokens may be hashed */
 async function chained(
   content: PromptContent,
@@ -73,7 +96,7 @@ async function chained(
 }
 
 function tokensOf(content: PromptContent, from: number, count: number): Uint32Array {
-  if (content.kind !== 'bytes') return content.tokens.subarray(from, from + count);
+  if (content.kind !== 'bytes') return tokensAt(content, from, from + count);
   const words = new Uint32Array(count);
   new Uint8Array(words.buffer).set(content.bytes.subarray(4 * from, 4 * (from + count)));
   return words;

@@ -2,19 +2,27 @@
 
 import type { Namespace } from '../../core/index.ts';
 
-export class KnownHashes {
-  readonly #sequences = new Map<string, Uint32Array>();
-
-  /** Two words (low, high) for each full block; undefined: not known. */
-  find(blockSize: number, namespace: Namespace): Uint32Array | undefined {
-    return this.#sequences.get(keyOf(blockSize, namespace));
-  }
-
-  add(blockSize: number, namespace: Namespace, sequence: Uint32Array): void {
-    this.#sequences.set(keyOf(blockSize, namespace), sequence);
-  }
+interface Known {
+  readonly blockSize: number;
+  readonly lora: string | null;
+  readonly salt: string | null;
+  readonly sequence: Uint32Array;
 }
 
-function keyOf(blockSize: number, { lora, salt }: Namespace): string {
-  return JSON.stringify([blockSize, lora || null, salt || null]);
+export class KnownHashes {
+  /** A handful. */
+  readonly #known: Known[] = [];
+
+  /** Two words (low, high) for each full block; undefined: not known. */
+  find(blockSize: number, { lora, salt }: Namespace): Uint32Array | undefined {
+    for (const known of this.#known) {
+      const isIt = known.blockSize === blockSize && known.lora === (lora || null) && known.salt === (salt || null);
+      if (isIt) return known.sequence;
+    }
+    return undefined;
+  }
+
+  add(blockSize: number, { lora, salt }: Namespace, sequence: Uint32Array): void {
+    this.#known.push({ blockSize, lora: lora || null, salt: salt || null, sequence });
+  }
 }

@@ -8,13 +8,22 @@ import type { KnownHashes } from './known-hashes.ts';
  * beginning are claimed as overlap. `bytes`: the prompt's bytes, standing in for its tokens.
  */
 export type PromptContent = (
-  | { readonly kind: 'tokens'; readonly tokens: Uint32Array }
-  | ({ readonly kind: 'beginning'; readonly tokens: Uint32Array } & Remainder)
+  | { readonly kind: 'tokens'; readonly tokens: Uint32Array | HashedTokens }
+  | ({ readonly kind: 'beginning'; readonly tokens: Uint32Array | HashedTokens } & Remainder)
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly otherParts: number }
 ) & {
-  /** Of very long prompts; absent: none are known. */
+  /** Absent: none are known. */
   readonly known?: KnownHashes;
 };
+
+/** What is left of tokens that are hashed: their number. For block sizes that are not known no block is claimed. */
+export class HashedTokens {
+  readonly length: number;
+
+  constructor(length: number) {
+    this.length = length;
+  }
+}
 
 /** Estimated size of what follows the beginning: the sum of the three. */
 export interface Remainder {
@@ -125,8 +134,17 @@ function hashContent(
   const blockTokens = content.kind === 'bytes' ? (4 * blockSize) / bytesPerToken : blockSize;
   if (sequence !== undefined) return { blockSize, count: sequence.length / 2, sequence, blockTokens };
   const words = blocks * blockSize;
-  if (content.kind !== 'bytes') return hasher.hash(content.tokens.subarray(0, words), blockSize, namespace);
+  if (content.kind !== 'bytes') return hasher.hash(tokensAt(content, 0, words), blockSize, namespace);
   return hasher.hashBytes(content.bytes.subarray(0, 4 * words), blockSize, bytesPerToken, namespace);
+}
+
+/** None if they are hashed. */
+export function tokensAt(
+  { tokens }: { readonly tokens: Uint32Array | HashedTokens },
+  from: number,
+  to: number,
+): Uint32Array {
+  return tokens instanceof HashedTokens ? noTokens : tokens.subarray(from, to);
 }
 
 /** Bytes of all prompts; null if any is known in tokens or has a part that is not text. */

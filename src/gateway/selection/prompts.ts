@@ -81,7 +81,7 @@ function saltOf({ salt }: PromptBody): string | null {
 }
 
 function bytesOf(content: PromptContent): number {
-  return (content.kind === 'bytes' ? content.bytes : content.tokens).byteLength;
+  return content.kind === 'bytes' ? content.bytes.length : 4 * content.tokens.length;
 }
 
 /** @param requestId decides draws between the targets of a name */

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BlockHasher } from '../../../src/core/index.ts';
-import { withHashesAhead } from '../../../src/gateway/prompts/hash-ahead.ts';
+import { withHashesAhead, withHashesInstead } from '../../../src/gateway/prompts/hash-ahead.ts';
 import { hashContents, type PromptContent } from '../../../src/gateway/prompts/prompt-content.ts';
 
 const hasher = new BlockHasher();
@@ -67,6 +67,37 @@ describe('withHashesAhead', () => {
     });
     expect(turns).toBe(7);
   });
+});
+
+describe('withHashesInstead', () => {
+  it('gives the hashes of the tokens, which it does not keep', async () => {
+    const sizes = fc.uniqueArray(fc.constantFrom(1, 3, 16, 64, 1000), { maxLength: 2 });
+    const namespace = fc.constantFrom({}, { lora: 'l', salt: null }, { lora: '', salt: 's' });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(content, { maxLength: 3 }),
+        sizes,
+        namespace,
+        fc.boolean(),
+        async (given, all, spaces, isAhead) => {
+          const contents = isAhead ? await withHashesAhead(given, hasher, all, spaces, async () => undefined) : given;
+          const expected = hashContents(contents, hasher, all, guess, spaces);
+          const copies = contents.map((one) =>
+            one.kind === 'bytes' ? one : { ...one, tokens: Uint32Array.from(one.tokens as Uint32Array) },
+          );
+          const instead = withHashesInstead(copies, hasher, all, spaces);
+          for (const one of copies) if (one.kind !== 'bytes') one.tokens.fill(7);
+          expect(hashContents(instead, hasher, all, guess, spaces)).toEqual(expected);
+          // Where they are not known, the length still is.
+          for (const [index, { isl, hashes }] of hashContents(instead, hasher, [17], guess, spaces).entries()) {
+            expect(isl).toBe(expected[index]!.isl);
+            if (instead[index]!.kind !== 'bytes') expect(hashes[0]!.count).toBe(0);
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+  }, 60_000);
 });
 
 it('several prompts of a request claim no more than 32,768 blocks together, a single one all of its blocks', () => {
