@@ -3,7 +3,7 @@
 
 export { placeClasses } from './tokens/characters';
 export { bytesSplit, encode, placeChunks } from './tokens/chunks';
-export { addPair, addSplits, placeMerges } from './tokens/merges';
+export { addPair, addSplits, keepLastMerges, placeMerges, placePairs } from './tokens/merges';
 export { chooseScanner, splitsAt } from './tokens/scanners';
 export { addWord, placeVocabulary } from './tokens/vocabulary';
 export { placeWords, waitingWordBytes } from './tokens/words';

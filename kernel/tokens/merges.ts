@@ -12,6 +12,11 @@ let byteRanks: usize = 0;
 /** Eight bytes a slot: left id (20 bits), right id (20), rank + 1 (24); 0: empty. */
 let pairs: usize = 0;
 let pairMask: u32 = 0;
+/** Two bits of one u32 for each pair: nearly all pairs that do not merge are told apart by this smaller table. */
+let pairBits: usize = 0;
+let pairBitsShift: u32 = 0;
+/** The last merge of the latest word, in the form of a slot. */
+let lastMerged: u64 = 0;
 /** The token that each rank produces; at address 0 if that is the rank itself. */
 let products: usize = 0;
 /** Columns of `symbolsMax` numbers, and a heap of twice as many. */
@@ -23,17 +28,8 @@ let heap: usize = 0;
 let heapSize: usize = 0;
 
 /** @param scratchAt 32 bytes for each of `symbolsMax` symbols, from a multiple of 8 on */
-export function placeMerges(
-  byteRanksAt: usize,
-  pairsAt: usize,
-  pairCount: u32,
-  productsAt: usize,
-  scratchAt: usize,
-  symbolsMax: usize,
-): void {
+export function placeMerges(byteRanksAt: usize, productsAt: usize, scratchAt: usize, symbolsMax: usize): void {
   byteRanks = byteRanksAt;
-  pairs = pairsAt;
-  pairMask = pairCount - 1;
   products = productsAt;
   heap = scratchAt;
   ids = heap + symbolsMax * 16;
@@ -42,16 +38,62 @@ export function placeMerges(
   previouses = nexts + symbolsMax * 4;
 }
 
+/** @param at eight and a half bytes a slot, all 0, from a multiple of 8 on @param slotCount a power of two, at least 16 */
+export function placePairs(at: usize, slotCount: u32): void {
+  pairs = at;
+  pairMask = slotCount - 1;
+  pairBits = at + (<usize>slotCount << 3);
+  pairBitsShift = clz<u32>(pairMask) + 3;
+}
+
 /** For a pair that is added twice the later rank counts. */
 export function addPair(left: u32, right: u32, rank: u32): void {
-  const key = (<u64>left << 44) | (<u64>right << 24);
-  let slot = pairHash(left, right) & pairMask;
+  addSlot(pairKey(left, right) | (rank + 1));
+}
+
+function addSlot(added: u64): void {
+  const hash = pairHash(<u32>(added >> 44), <u32>(added >> 24) & 0xfffff);
+  let slot = hash & pairMask;
   for (;;) {
     const entry = load<u64>(pairs + (<usize>slot << 3));
-    if (entry == 0 || (entry ^ key) >> 24 == 0) break;
+    if (entry == 0 || (entry ^ added) >> 24 == 0) break;
     slot = (slot + 1) & pairMask;
   }
-  store<u64>(pairs + (<usize>slot << 3), key | (rank + 1));
+  store<u64>(pairs + (<usize>slot << 3), added);
+  const bits = pairBitsOf(hash);
+  store<u32>(bits, load<u32>(bits) | twoBits(hash));
+}
+
+/**
+ * Moves the pairs that really merge to a smaller table: the last merge of each token that its own bytes merge into. No
+ * other pair ever stands side by side. For if its tokens did, the bytes of both alone would merge into these two as well,
+ * and then into a token by this pair, which is therefore the last merge of that token.
+ * @param listAt eight bytes for each of `tokens`, and four for each byte of the longest, from a multiple of 8 on
+ * @param at, slotCount as for `placePairs`
+ */
+export function keepLastMerges(tokens: u32, listAt: usize, at: usize, slotCount: u32): void {
+  let end = listAt;
+  for (let id: u32 = 0; id < tokens; id++) {
+    if (tokenStart(id + 1) - tokenStart(id) < 2) continue;
+    const isOne = mergeWord(tokenStart(id), tokenStart(id + 1), end) == end + 4;
+    if (!isOne || load<u32>(end) != id) continue;
+    store<u64>(end, lastMerged);
+    end += 8;
+  }
+  placePairs(at, slotCount);
+  for (let merge = listAt; merge < end; merge += 8) addSlot(load<u64>(merge));
+}
+
+@inline function pairKey(left: u32, right: u32): u64 {
+  return (<u64>left << 44) | (<u64>right << 24);
+}
+
+@inline function pairBitsOf(hash: u32): usize {
+  return pairBits + (<usize>(hash >> pairBitsShift) << 2);
+}
+
+@inline function twoBits(hash: u32): u32 {
+  return (<u32>1 << (hash & 31)) | (<u32>1 << ((hash >> 5) & 31));
 }
 
 @inline function pairHash(left: u32, right: u32): u32 {
@@ -82,8 +124,11 @@ export function addSplits(id: u32): u32 {
 
 /** Rank of the merge of two neighbours. */
 @inline export function rankOf(left: u32, right: u32): u32 {
-  const key = (<u64>left << 44) | (<u64>right << 24);
-  let slot = pairHash(left, right) & pairMask;
+  const hash = pairHash(left, right);
+  const bits = twoBits(hash);
+  if ((load<u32>(pairBitsOf(hash)) & bits) != bits) return noMerge;
+  const key = pairKey(left, right);
+  let slot = hash & pairMask;
   while (true) {
     const entry = load<u64>(pairs + (<usize>slot << 3));
     if (entry == 0) return noMerge;
@@ -131,6 +176,7 @@ function mergeByScan(at: usize, end: usize, out: usize): usize {
     const swallowed = get(nexts, symbol);
     const following = get(nexts, swallowed);
     const id = product(lowest >> 8);
+    lastMerged = pairKey(get(ids, symbol), get(ids, swallowed)) | ((lowest >> 8) + 1);
     set(ids, symbol, id);
     set(nexts, symbol, following);
     set(ranks, swallowed, noMerge);
@@ -179,6 +225,7 @@ function mergeByHeap(at: usize, end: usize, out: usize): usize {
     if (get(ranks, symbol) != rank) continue;
     const swallowed = get(nexts, symbol);
     const following = get(nexts, swallowed);
+    lastMerged = pairKey(get(ids, symbol), get(ids, swallowed)) | (rank + 1);
     set(ids, symbol, product(rank));
     set(nexts, symbol, following);
     set(ranks, swallowed, noMerge);

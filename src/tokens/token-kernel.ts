@@ -25,16 +25,11 @@ interface Kernel {
     byteIds: number,
   ): void;
   addWord(id: number): void;
-  placeMerges(
-    byteRanks: number,
-    pairs: number,
-    pairCount: number,
-    products: number,
-    scratch: number,
-    symbols: number,
-  ): void;
+  placeMerges(byteRanks: number, products: number, scratch: number, symbols: number): void;
+  placePairs(at: number, slotCount: number): void;
   addPair(left: number, right: number, rank: number): void;
   addSplits(id: number): number;
+  keepLastMerges(tokens: number, list: number, at: number, slotCount: number): void;
   placeWords(shorts: number, shortSets: number, longs: number, longSlots: number, waiting: number): void;
   waitingWordBytes(): number;
   placeChunks(slots: number, sets: number, ring: number, units: number): void;
@@ -69,6 +64,9 @@ const waitingWordBytes = 16_384;
 const slackBytes = 64;
 const textCharsMax = 32_768;
 const textBytesMax = textCharsMax * codeUnitBytesMax;
+const pairSlotsMin = 16;
+/** Eight bytes, and four bits of the table that tells most other pairs apart. */
+const pairSlotBytes = 8.5;
 /** Scratch memory of the kernel per byte of a word. */
 const symbolBytes = 32;
 
@@ -121,10 +119,10 @@ export class TokenKernel {
     this.#idsAt = layout.take(textBytesMax * 4 + slackBytes);
     const slotsAt = layout.take(chunkSets * 32);
     const ringUnits = Math.floor(parts.chunkBytesMax / 8);
-    const ringAt = layout.take(ringUnits * 8);
+    const ringAt = layout.take(Math.max(ringUnits * 8, allPairsBytes(parts.vocabulary, parts.merges)));
     this.#memory = layout.memory();
     this.#kernel = new WebAssembly.Instance(compiledKernel(), { env: { memory: this.#memory } }).exports as Kernel;
-    for (const place of placeParts) place(this.#kernel);
+    for (const place of placeParts) place(this.#kernel, ringAt);
     this.#kernel.placeChunks(slotsAt, chunkSets, ringAt, ringUnits);
     this.#text = new Uint8Array(this.#memory.buffer, this.#textAt, textBytesMax);
     this.#ids = new Uint32Array(this.#memory.buffer, this.#idsAt, textBytesMax);
@@ -190,8 +188,8 @@ class Layout {
   }
 }
 
-/** Tells the kernel where a part of its memory lies. Called once that is so. */
-type Placing = (kernel: Kernel) => void;
+/** Tells the kernel where a part of its memory lies. Called once that is so. @param spareAt memory that nobody uses yet */
+type Placing = (kernel: Kernel, spareAt: number) => void;
 
 function placeScanner(layout: Layout, { kind, classes, numbersMax, contractions }: ScannerRules): Placing {
   const { numbers, pages } = pagesOf(classes);
@@ -237,16 +235,33 @@ function placeMerges(layout: Layout, vocabulary: Vocabulary, merges: Merges, sym
     byteRanks[pair] = rank === noMerge ? 0xffffffff : rank;
   }
   const byteRanksAt = layout.copy(byteRanks);
-  const tables = merges.pairs;
-  const count = 1 << Math.ceil(Math.log2(tables === null ? vocabulary.size * 5 : (tables.tokens.length + 1) * 1.6));
-  const pairsAt = layout.take(count * 8);
-  const productsAt = tables === null ? 0 : layout.copy(tables.tokens);
+  const productsAt = merges.pairs === null ? 0 : layout.copy(merges.pairs.tokens);
   const scratchAt = layout.take(symbols * symbolBytes + slackBytes);
-  return (kernel) => {
-    kernel.placeMerges(byteRanksAt, pairsAt, count, productsAt, scratchAt, symbols);
-    if (tables === null) addSplits(kernel, vocabulary, count);
-    else addPairs(kernel, tables);
+  const slots = pairSlotsFor(vocabulary.size * 1.25);
+  const pairsAt = layout.take(slots * pairSlotBytes);
+  const allSlots = allPairSlots(vocabulary, merges);
+  return (kernel, spareAt) => {
+    kernel.placeMerges(byteRanksAt, productsAt, scratchAt, symbols);
+    kernel.placePairs(spareAt, allSlots);
+    if (merges.pairs === null) addSplits(kernel, vocabulary, allSlots);
+    else addPairs(kernel, merges.pairs);
+    kernel.keepLastMerges(vocabulary.size, spareAt + allSlots * pairSlotBytes, pairsAt, slots);
   };
+}
+
+function pairSlotsFor(pairs: number): number {
+  return 1 << Math.ceil(Math.log2(Math.max(pairs, pairSlotsMin)));
+}
+
+/** Slots for all pairs that are listed, or that tiktoken's form implies. */
+function allPairSlots(vocabulary: Vocabulary, { pairs }: Merges): number {
+  return pairSlotsFor(pairs === null ? vocabulary.size * 5 : (pairs.tokens.length + 1) * 1.6);
+}
+
+/** Memory to find the pairs that really merge: a table of all pairs, and the list of those. */
+function allPairsBytes(vocabulary: Vocabulary, merges: Merges): number {
+  const listBytes = vocabulary.size * 8 + vocabulary.tokenBytesMax * 4;
+  return allPairSlots(vocabulary, merges) * pairSlotBytes + listBytes + slackBytes;
 }
 
 function placeWords(layout: Layout): Placing {
