@@ -12,6 +12,7 @@ import {
   tiktokenClasses,
 } from '../../src/tokens/character-classes.ts';
 import { Cl100kScanner } from '../../src/tokens/cl100k-scanner.ts';
+import { vocabularyOf } from '../../src/tokens/cl100k-vocabulary.ts';
 import { DeepSeekScanner } from '../../src/tokens/deepseek-scanner.ts';
 import { Gpt2Scanner } from '../../src/tokens/gpt2-scanner.ts';
 import { type Merges, PairMerges, pairTables, TokenMerges } from '../../src/tokens/merges.ts';
@@ -160,6 +161,71 @@ it('equals its twin if the merges are a list of pairs', () => {
     }),
     { numRuns: 60, seed: 3 },
   );
+});
+
+describe('with vocabularies whose merges contradict each other, so that some tokens are never reached', () => {
+  const letters = fc.constantFrom('a', 'b', 'c');
+  const word = fc.string({ unit: letters, minLength: 1, maxLength: 220 });
+  const text = fc.array(word, { minLength: 1, maxLength: 12 }).map((words) => words.join(' '));
+  /** Every byte, then these, in this order. */
+  const vocabularyWith = (tokens: readonly string[]): Vocabulary => {
+    const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+    const all = [...new Set([...bytes, ...tokens])];
+    const starts = [0];
+    for (const token of all) starts.push(starts.at(-1)! + token.length);
+    return vocabularyOf(Buffer.from(all.join(''), 'latin1'), Uint32Array.from(starts));
+  };
+  const expectTwin = (ofVocabulary: Vocabulary, merges: Merges, texts: readonly string[]): void => {
+    const twin = twinOf(builtinScanner, ofVocabulary, merges);
+    const kernel = new TokenKernel({
+      vocabulary: ofVocabulary,
+      merges,
+      rules: builtinScanner.rules,
+      chunkBytesMax: 0,
+    });
+    for (const each of texts) expect(idsOf(kernel, each)).toEqual(idsOf(twin, each));
+  };
+  const someTexts = fc.array(text, { minLength: 4, maxLength: 12 });
+
+  it('equals its twin if the merges are ranked by token', () => {
+    const tokens = fc.array(fc.string({ unit: letters, minLength: 2, maxLength: 9 }), { minLength: 1, maxLength: 150 });
+    fc.assert(
+      fc.property(tokens, someTexts, (chosen, texts) => {
+        const made = vocabularyWith(chosen);
+        expectTwin(made, new TokenMerges(made), texts);
+      }),
+      { numRuns: 150, seed: 6 },
+    );
+  });
+
+  it('equals its twin if the merges are a list of pairs in any order', () => {
+    const steps = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: 120 });
+    fc.assert(
+      fc.property(steps, someTexts, (chosen, texts) => {
+        const tokens = ['a', 'b', 'c'];
+        const merges: { left: string; right: string; order: number }[] = [];
+        for (const [one, two, order] of chosen) {
+          const [left, right] = [tokens[one % tokens.length]!, tokens[two % tokens.length]!];
+          if (left.length + right.length > 240) continue;
+          tokens.push(left + right);
+          merges.push({ left, right, order });
+        }
+        merges.sort((one, other) => one.order - other.order);
+        const made = vocabularyWith(tokens);
+        const ids = new Map<string, number>();
+        for (let id = 0; id < made.size; id++) ids.set(Buffer.from(made.tokenBytes(id)).toString('latin1'), id);
+        const column = (textOf: (merge: (typeof merges)[number]) => string): Uint32Array =>
+          Uint32Array.from(merges, (merge) => ids.get(textOf(merge))!);
+        const tables = pairTables(
+          column(({ left }) => left),
+          column(({ right }) => right),
+          column(({ left, right }) => left + right),
+        );
+        expectTwin(made, new PairMerges(tables, made), texts);
+      }),
+      { numRuns: 150, seed: 7 },
+    );
+  });
 });
 
 it('equals its twin on the longest text, in one word and at three bytes a character', () => {
