@@ -284,7 +284,7 @@ export async function startGateway(options: GatewayOptions, surroundings: Gatewa
     page.close();
     // Closed last, so that operators can watch the shutdown.
     await listeners.closeOperators();
-    selection?.close();
+    await selection?.close();
     context.deadlines.close();
     await peers?.close();
     await discovery.close();

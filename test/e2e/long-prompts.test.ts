@@ -2,10 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, it } from 'vitest';
 import { getJson, Harness } from './harness.ts';
+import { longestTurnMs } from './longest-turn.ts';
 
 const harness = new Harness();
 afterEach(() => harness.end());
@@ -14,35 +14,6 @@ afterEach(() => harness.end());
 const turnMsMax = 20;
 const anyTurnMsMax = 50;
 const slack = 5;
-
-/**
- * Processor time of this thread in ms, so that what else runs on the machine does not count; where the system does not
- * tell it, the time.
- */
-function threadMs(): number {
-  try {
-    return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e6;
-  } catch {
-    return performance.now();
-  }
-}
-
-/** The longest turn of the loop while `work` goes on, in milliseconds. */
-async function longestTurnMs(work: () => Promise<unknown>): Promise<number> {
-  let longest = 0;
-  let lastMs = threadMs();
-  let isOver = false;
-  const next = (): void => {
-    const nowMs = threadMs();
-    longest = Math.max(longest, nowMs - lastMs);
-    lastMs = nowMs;
-    if (!isOver) setImmediate(next);
-  };
-  setImmediate(next);
-  await work();
-  isOver = true;
-  return longest;
-}
 
 it('keeps every turn short with a megabyte of text', async () => {
   const engine = await harness.engine();

@@ -4,18 +4,17 @@ import { RequestError } from '../../wire/openai-error.ts';
 import type { ClientUse } from '../exchange/client-use.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { replyError, replyJson } from '../exchange/http-reply.ts';
-import { makeRoomForJson } from '../exchange/json-weight.ts';
 import { jsonType, replyInTurns, textPieces } from '../exchange/reply-in-turns.ts';
 import { readBody } from '../exchange/request-body.ts';
-import type { Fields } from '../inference/request-fields.ts';
-import { AskedFields } from '../selection/asked-fields.ts';
+import { type Asked, AskedHere, AskedUntilRead } from '../selection/asked.ts';
+import { Caller } from '../selection/caller.ts';
 import { serveLines } from '../selection/line-connection.ts';
 import { openApi } from '../selection/openapi.ts';
 import { answered, type OperationName, operateAll } from '../selection/operations.ts';
 import { QueryFields } from '../selection/query-fields.ts';
-import { queryValues, readObject } from '../selection/read-fields.ts';
+import { queryValues } from '../selection/read-fields.ts';
 import { Holder } from '../selection/reservation-table.ts';
-import { Caller, type Selection } from '../selection/selection.ts';
+import type { Selection } from '../selection/selection.ts';
 import { answerLoads } from './admin-routes.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { unescapeId } from './path-id.ts';
@@ -32,12 +31,12 @@ type Answer = (call: Call) => void | Promise<void>;
 
 const loadsPath = '/loads';
 const routes: ReadonlyMap<string, Methods<Answer>> = new Map([
-  ['/select', { POST: withFields('select', ({ selection }, caller, fields) => selection.select(caller, fields)) }],
+  ['/select', { POST: withFields('select', ({ selection }, caller, asked) => selection.select(caller, asked)) }],
   ['/reserve', { POST: withFields('reserve', reserve) }],
-  ['/overlap', looked('overlap', ({ selection }, caller, fields) => selection.overlap(caller, fields))],
+  ['/overlap', looked('overlap', ({ selection }, caller, asked) => selection.overlap(caller, asked))],
   [
     '/potential-loads',
-    looked('potential-loads', ({ selection }, caller, fields) => selection.potentialLoads(caller, fields)),
+    looked('potential-loads', ({ selection }, caller, asked) => selection.potentialLoads(caller, asked)),
   ],
   ['/batch', { POST: answerBatch }],
   ['/connection', { POST: answerLines }],
@@ -103,22 +102,23 @@ function reservationRoutes(path: string): Methods<Answer> {
     case 'first-token':
       return { POST: (call) => reply(call, 'first-token', (caller) => call.selection.firstToken(caller, id)) };
     case 'output':
-      return { POST: withFields('output', ({ selection }, caller, fields) => selection.output(caller, id, fields)) };
+      return { POST: withFields('output', ({ selection }, caller, asked) => selection.output(caller, id, asked)) };
     default:
       throw notFound(path);
   }
 }
 
-function reserve({ selection }: Call, caller: Caller, fields: AskedFields): Promise<object> {
-  return selection.reserve(caller, fields, (keptBytes) => fields.read(keptBytes));
+function reserve({ selection }: Call, caller: Caller, asked: AskedUntilRead): Promise<object> {
+  return selection.reserve(caller, asked, (keptBytes) => asked.read(keptBytes));
 }
 
-type Work<F extends Fields = AskedFields> = (call: Call, caller: Caller, fields: F) => Promise<object>;
+type Work<A extends Asked = AskedUntilRead> = (call: Call, caller: Caller, asked: A) => Promise<object>;
 
 /** An operation that only looks: with a JSON body, or with what fits a query. */
-function looked(name: OperationName, work: Work<Fields>): Methods<Answer> {
+function looked(name: OperationName, work: Work<Asked>): Methods<Answer> {
   return {
-    GET: (call) => reply(call, name, (caller) => work(call, caller, new QueryFields(call.exchange.query))),
+    GET: (call) =>
+      reply(call, name, (caller) => work(call, caller, new AskedHere(new QueryFields(call.exchange.query)))),
     POST: withFields(name, work),
   };
 }
@@ -126,21 +126,29 @@ function looked(name: OperationName, work: Work<Fields>): Methods<Answer> {
 /** An operation with a JSON body. */
 function withFields(name: OperationName, work: Work): Answer {
   return async (call) => {
-    const fields = await readFields(call);
-    if (fields !== null) await reply(call, name, (caller) => work(call, caller, fields));
+    const asked = await askedIn(call);
+    if (asked !== null) await reply(call, name, (caller) => work(call, caller, asked));
   };
 }
 
+/** A function of its own: while a reservation waits for a worker, nothing else must keep what is asked. */
+async function askedIn(call: Call): Promise<AskedUntilRead | null> {
+  const { selection, exchange } = call;
+  const { lease } = exchange;
+  const asked = await readWith(call, (body) => selection.bodies.operation(body, lease, exchange));
+  return asked === null ? null : new AskedUntilRead(asked, (keptBytes) => lease?.shrinkTo(keptBytes));
+}
+
 /** @returns null if the caller is gone @throws RequestError 400, 413, 503 */
-async function readFields({ context, exchange }: Call): Promise<AskedFields | null> {
+async function readWith<Read>(
+  { context, exchange }: Call,
+  read: (body: Buffer) => Read | Promise<Read | null>,
+): Promise<Read | null> {
   const body = await readBody(exchange.request, context.config.bodyBytesMax, exchange.lease);
   if (body === null) return null;
   const turn = context.intakeSlices.take();
   if (turn !== null) await turn;
-  if (exchange.gone) return null;
-  const { lease } = exchange;
-  makeRoomForJson(body, lease);
-  return new AskedFields(await readObject(body, context.intakeSlices), (keptBytes) => lease?.shrinkTo(keptBytes));
+  return exchange.gone ? null : read(body);
 }
 
 async function reply(
@@ -166,11 +174,12 @@ function headersOf({ id, use }: Exchange): Readonly<Record<string, string>> {
 
 async function answerBatch(call: Call): Promise<void> {
   const { context, selection, exchange } = call;
-  const fields = await readFields(call);
-  if (fields === null) return;
+  const batch = await readWith(call, (body) => selection.bodies.batch(body, exchange.lease, exchange));
+  if (batch === null) return;
   const caller = new Caller(exchange.key, exchange.id, null);
   exchange.whenGone(() => selection.release(caller));
-  const results = await operateAll(context, selection, caller, fields);
+  const onRead = (keptBytes: number): void => exchange.lease?.shrinkTo(keptBytes);
+  const results = await operateAll(context, selection, caller, batch, onRead);
   if (exchange.gone) return;
   await replyInTurns(context.answerSlices, exchange, jsonType, textPieces('results', results), headersOf(exchange));
 }

@@ -8,6 +8,7 @@ import { makeRoomForJson, makeRoomInTurns } from '../exchange/json-weight.ts';
 import { type BodyToSend, editedBody } from './body-edits.ts';
 import { rightsOf } from './client-rights.ts';
 import type { InferenceContext } from './inference-context.ts';
+import { received } from './reading-messages.ts';
 import { readHereBytesMax } from './request-fields.ts';
 import { type InferenceApi, type InferenceRequest, readInferenceRequest } from './request-intake.ts';
 import { type RoutingOverrides, readOverrides } from './routing-overrides.ts';
@@ -61,7 +62,8 @@ async function readByThread(
   const task = { kind: 'inference', api, continues: continuesAnywhere(config), rights, injectUsage } as const;
   const reading = await readingThread.read(task, body, exchange);
   if (reading === null || exchange.gone) return null;
-  const { request, edited, modelAt, hidesUsage } = reading;
+  const { edited, modelAt, hidesUsage } = reading;
+  const request = received(reading.request, body);
   const overrides = readOverrides(exchange, request, rights);
   mustBeClear(exchange, request);
   return { request, overrides, body: editedOr(body, edited), edit: null, modelAt, hidesUsage };

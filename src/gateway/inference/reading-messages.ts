@@ -38,15 +38,15 @@ export type Reading =
     } & ReadBytes)
   | ({ readonly kind: 'measured'; readonly reading: ModelReading } & ReadBytes);
 
-export type ReadingRequest =
+export type ReadingRequest<Task = ReadingTask> =
   /** The body of the task with this id, before it. */
   | { readonly kind: 'piece'; readonly id: number; readonly piece: BytesPiece }
-  | { readonly kind: 'read'; readonly id: number; readonly task: ReadingTask }
+  | { readonly kind: 'read'; readonly id: number; readonly task: Task }
   /** The client is gone. */
   | { readonly kind: 'drop'; readonly id: number };
 
-export type ReadingReply =
-  | { readonly kind: 'read'; readonly id: number; readonly reading: Reading }
+export type ReadingReply<Read = Reading> =
+  | { readonly kind: 'read'; readonly id: number; readonly reading: Read }
   /** The error for the client; `status` null: a fault of the gateway. */
   | {
       readonly kind: 'failed';
@@ -55,6 +55,8 @@ export type ReadingReply =
       readonly code: string;
       readonly message: string;
       readonly param: string | null;
+      /** The limit that was reached; null: none. */
+      readonly limit: string | null;
     };
 
 /** Longer texts cross as bytes, which takes no time on the other side. */
@@ -64,39 +66,37 @@ const sentCharsMax = 1024;
 type Crossing = string | Pick<LongText, 'bytes' | 'length'> | { readonly at: number; readonly length: number };
 
 /**
- * @param body that the request was read from; the other side has it too
- * @returns the request as it is sent, and the memory to transfer with it
+ * @param body that the prompt was read from, if the other side has it too; else null
+ * @param memory gets what is to be transferred with it
  */
-export function toSend(
-  request: InferenceRequest,
-  body: Buffer,
-): { readonly sent: InferenceRequest; readonly memory: ArrayBuffer[] } {
-  const memory: ArrayBuffer[] = [];
+export function crossed(prompt: PromptInput, body: Buffer | null, memory: ArrayBuffer[]): PromptInput {
   const crossing = (given: string | LongText): Crossing => {
     if (given.length <= sentCharsMax) return given.toString();
     const long = typeof given === 'string' ? LongText.of(given) : given;
     const { bytes, length } = long;
-    if (bytes.buffer === body.buffer) return { at: bytes.byteOffset - body.byteOffset, length: bytes.length };
+    if (bytes.buffer === body?.buffer) return { at: bytes.byteOffset - body.byteOffset, length: bytes.length };
     memory.push(bytes.buffer as ArrayBuffer);
     return { bytes, length };
   };
-  const prompts = request.prompts.map((prompt) => {
-    if (prompt.kind === 'tokens') memory.push(prompt.tokens.buffer as ArrayBuffer);
-    return mapTexts(prompt, (text) => crossing(text) as string | LongText);
-  });
-  return { sent: { ...request, prompts }, memory };
+  if (prompt.kind === 'tokens') memory.push(prompt.tokens.buffer as ArrayBuffer);
+  return mapTexts(prompt, (text) => crossing(text) as string | LongText);
+}
+
+/** The prompt as it was before it crossed. @param body as of `crossed` */
+export function uncrossed(prompt: PromptInput, body: Buffer | null): PromptInput {
+  const text = (crossing: Crossing): string | LongText => {
+    if (typeof crossing === 'string') return crossing;
+    const { length } = crossing;
+    // One byte for each character.
+    if ('at' in crossing) return new LongText(body!.subarray(crossing.at, crossing.at + length), length);
+    return new LongText(crossing.bytes, length);
+  };
+  return mapTexts(prompt, text as TextMap);
 }
 
 /** The request as it was before it crossed. @param body that it was read from */
 export function received(request: InferenceRequest, body: Buffer): InferenceRequest {
-  const text = (crossed: Crossing): string | LongText => {
-    if (typeof crossed === 'string') return crossed;
-    const { length } = crossed;
-    // One byte for each character.
-    if ('at' in crossed) return new LongText(body.subarray(crossed.at, crossed.at + length), length);
-    return new LongText(crossed.bytes, length);
-  };
-  return { ...request, prompts: request.prompts.map((prompt) => mapTexts(prompt, text as TextMap)) };
+  return { ...request, prompts: request.prompts.map((prompt) => uncrossed(prompt, body)) };
 }
 
 type TextMap = (text: string | LongText) => string | LongText;

@@ -4,13 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { postInPieces } from '../../tokens/in-pieces.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import {
-  type Reading,
-  type ReadingReply,
-  type ReadingRequest,
-  type ReadingTask,
-  received,
-} from './reading-messages.ts';
+import { LimitReached } from '../exchange/limit-reached.ts';
+import type { Reading, ReadingReply, ReadingRequest, ReadingTask } from './reading-messages.ts';
 
 /** A thread without work ends: it may hold the garbage of large bodies, which only work would collect. */
 const idleMsMax = 2000;
@@ -43,8 +38,8 @@ export interface ReadingThreadOptions {
   readonly entry?: URL;
 }
 
-interface Waiting {
-  resolve(reading: Reading | null): void;
+interface Waiting<Read> {
+  resolve(reading: Read | null): void;
   reject(error: Error): void;
 }
 
@@ -52,9 +47,12 @@ interface Waiting {
  * The thread starts with the first body, and again after it ended. What waits is bounded by the memory for bodies
  * (`bodiesBytesMax`).
  */
-export class ReadingThread {
+export class ReadingThread<
+  Task extends { readonly kind: string } = ReadingTask,
+  Read extends { readonly kind: string } = Reading,
+> {
   readonly #options: ReadingThreadOptions;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, Waiting<Read>>();
   #nextId = 1;
   #worker: Worker | null = null;
   #idle: NodeJS.Timeout | null = null;
@@ -72,26 +70,24 @@ export class ReadingThread {
    * @returns null if the client is gone
    * @throws RequestError 400 as the reader's, 503 if the thread died
    */
-  async read<Task extends ReadingTask>(
-    task: Task,
+  async read<One extends Task>(
+    task: One,
     body: Buffer,
     sender: BodySender,
-  ): Promise<Extract<Reading, { kind: Task['kind'] }> | null> {
+  ): Promise<Extract<Read, { kind: One['kind'] }> | null> {
     if (this.#closed) throw unread();
     const worker = this.#working();
     const id = this.#nextId++;
-    const reading = new Promise<Reading | null>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    const reading = new Promise<Read | null>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     this.#silence ??= setTimeout(() => this.#judge(worker), this.#options.silenceMsMax ?? silenceMsMax).unref();
     // The thread may die before the last piece is posted.
     reading.catch(() => undefined);
     sender.whenGone(() => this.#drop(id));
-    const post = (request: ReadingRequest): void => worker.postMessage(request);
+    const post = (request: ReadingRequest<Task>): void => worker.postMessage(request);
     const isWanted = (): boolean => this.#waiting.has(id);
     const isPosted = await postInPieces(id, body, (piece) => post({ kind: 'piece', id, piece }), isWanted);
     if (isPosted && isWanted()) post({ kind: 'read', id, task });
-    const read = await reading;
-    const whole = read?.kind === 'inference' ? { ...read, request: received(read.request, body) } : read;
-    return whole as Extract<Reading, { kind: Task['kind'] }> | null;
+    return (await reading) as Extract<Read, { kind: One['kind'] }> | null;
   }
 
   /** Readings under way fail. */
@@ -125,7 +121,7 @@ export class ReadingThread {
       if (this.#worker === worker) this.#options.onDeath?.(reason);
       this.#abandon(worker);
     };
-    worker.on('message', (reply: ReadingReply) => this.#settle(reply));
+    worker.on('message', (reply: ReadingReply<Read>) => this.#settle(reply));
     worker.on('error', (error) => died(String(error)));
     worker.on('exit', (code) => died(`exit code ${code}`));
     return worker;
@@ -142,7 +138,7 @@ export class ReadingThread {
     });
   }
 
-  #settle(reply: ReadingReply): void {
+  #settle(reply: ReadingReply<Read>): void {
     this.#answers += 1;
     this.#silence?.refresh();
     const waiting = this.#forget(reply.id);
@@ -151,8 +147,7 @@ export class ReadingThread {
       waiting.resolve(reply.reading);
       return;
     }
-    const { status, code, message, param } = reply;
-    waiting.reject(status === null ? new Error(message) : new RequestError(status, code, message, param));
+    waiting.reject(errorOf(reply));
   }
 
   /** The client is gone. */
@@ -163,7 +158,7 @@ export class ReadingThread {
     waiting.resolve(null);
   }
 
-  #forget(id: number): Waiting | undefined {
+  #forget(id: number): Waiting<Read> | undefined {
     const waiting = this.#waiting.get(id);
     if (!this.#waiting.delete(id) || this.#waiting.size > 0) return waiting;
     this.#quiet();
@@ -199,6 +194,13 @@ export class ReadingThread {
 
 export function logDeath(log: Pick<Logger, 'error'>): ReadingThreadOptions {
   return { onDeath: (reason) => log.error({ reason }, 'the thread that reads large bodies died') };
+}
+
+function errorOf({ status, code, message, param, limit }: Extract<ReadingReply, { kind: 'failed' }>): Error {
+  if (status === null) return new Error(message);
+  return limit === null
+    ? new RequestError(status, code, message, param)
+    : new LimitReached(limit, status, code, message);
 }
 
 function unread(): RequestError {

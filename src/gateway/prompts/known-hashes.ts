@@ -22,6 +22,12 @@ export class KnownHashes {
     return undefined;
   }
 
+  get bytes(): number {
+    let bytes = 0;
+    for (const { sequence } of this.#known) bytes += sequence.byteLength;
+    return bytes;
+  }
+
   add(blockSize: number, { lora, salt }: Namespace, sequence: Uint32Array): void {
     this.#known.push({ blockSize, lora: lora || null, salt: salt || null, sequence });
   }

@@ -6,13 +6,14 @@
 import type { BodyBudget, BodyLease } from '../exchange/body-budget.ts';
 import { drained } from '../exchange/drained.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { parsedBytes } from '../exchange/json-weight.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
-import { type Fields, invalid } from '../inference/request-fields.ts';
-import { AskedFields } from './asked-fields.ts';
+import type { BodySender } from '../inference/reading-thread.ts';
+import { invalid } from '../inference/request-fields.ts';
+import { type Asked, AskedUntilRead } from './asked.ts';
+import type { BodyReader } from './body-reader.ts';
+import type { Caller } from './caller.ts';
 import { answered, type OperationAnswer, operate } from './operations.ts';
-import { readObject } from './read-fields.ts';
-import type { Caller, Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 import type { SelectionContext } from './selection-context.ts';
 
 /**
@@ -60,7 +61,7 @@ export async function serveLines(
         break;
       }
       const isOne = open.size < openOperationsMax;
-      const asked = new AskedLine(context, line);
+      const asked = new AskedLine(context, selection.bodies, line);
       const running = operateLine(context, selection, exchange, caller, asked, isOne).finally(() =>
         open.delete(running),
       );
@@ -170,11 +171,11 @@ async function operateLine(
   let tag: Tag = null;
   let answer: OperationAnswer;
   try {
-    const reading = asked.fields();
-    const fields = reading instanceof Promise ? await reading : reading;
-    tag = tagOf(fields);
+    const reading = asked.read();
+    const operation = reading instanceof Promise ? await reading : reading;
+    tag = tagOf(operation);
     if (!isOne) throw tooManyOpen();
-    answer = await operate(context, selection, caller, fields);
+    answer = await operate(context, selection, caller, operation);
   } catch (error) {
     answer = await answered(context, caller, 'unknown', () => {
       throw error;
@@ -185,26 +186,27 @@ async function operateLine(
   write(context, exchange, tag, answer);
 }
 
-/** A line, its fields, and their memory, until they have been read. */
+/** A line, what it asks, and its memory, until it has been read. */
 class AskedLine {
-  readonly #context: SelectionContext;
+  readonly #bodies: BodyReader;
   readonly #memory: BodyLease;
   #line: Buffer | null;
 
-  constructor(context: SelectionContext, line: Buffer) {
-    this.#context = context;
-    this.#memory = context.bodyBudget.lease();
+  constructor({ bodyBudget }: SelectionContext, bodies: BodyReader, line: Buffer) {
+    this.#bodies = bodies;
+    this.#memory = bodyBudget.lease();
     this.#line = line;
   }
 
   /** To be called once. @throws RequestError, directly or as a rejection */
-  fields(): AskedFields | Promise<AskedFields> {
+  read(): AskedUntilRead | Promise<AskedUntilRead> {
     const line = this.#line!;
     this.#line = null;
-    this.#memory.growTo(line.length + parsedBytes(line));
-    const reading = readObject(line, this.#context.intakeSlices);
-    const asked = (fields: Fields): AskedFields => new AskedFields(fields, (kept) => this.#memory.shrinkTo(kept));
-    return reading instanceof Promise ? reading.then(asked) : asked(reading);
+    this.#memory.growTo(line.length);
+    const reading = this.#bodies.operation(line, this.#memory, stays);
+    const untilRead = (asked: Asked | null): AskedUntilRead =>
+      new AskedUntilRead(asked!, (kept) => this.#memory.shrinkTo(kept));
+    return reading instanceof Promise ? reading.then(untilRead) : untilRead(reading);
   }
 
   release(): void {
@@ -212,10 +214,14 @@ class AskedLine {
   }
 }
 
-function tagOf(fields: Fields): Tag {
-  const tag = fields.value('tag');
-  if (tag === null || (typeof tag === 'string' && tag.length <= tagCharsMax)) return tag;
-  if (typeof tag === 'number') return tag;
+/** A line is read to its end although its connection may have closed: what it would reserve is refused then. */
+const stays: BodySender = { gone: false, whenGone: () => undefined };
+
+function tagOf(asked: Asked): Tag {
+  const tag = asked.value('tag');
+  if (tag === undefined) return null;
+  if (typeof tag === 'string' && tag.length <= tagCharsMax) return tag;
+  if (typeof tag === 'number' && Number.isInteger(tag)) return tag;
   throw invalid('tag', `tag must be an integer, or a text of at most ${tagCharsMax} characters`);
 }
 

@@ -1,16 +1,16 @@
 // One operation by its name: alone, in a batch, or as a line of a connection. Its answer is a status and a body.
 
-import type { JsonText } from '../../tokens/exact-json.ts';
-import { isJsonObject, type Json } from '../../tokens/json-values.ts';
 import type { RequestError } from '../../wire/openai-error.ts';
 import { asRequestError } from '../exchange/http-reply.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
-import { Fields, invalid, ObjectFields } from '../inference/request-fields.ts';
-import { AskedFields } from './asked-fields.ts';
+import { invalid } from '../inference/request-fields.ts';
+import { Asked, AskedUntilRead } from './asked.ts';
+import type { Caller } from './caller.ts';
+import type { Given } from './given-prompt.ts';
 import { plainFields, reservationIdOf } from './read-fields.ts';
-import type { Caller, Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 import type { SelectionContext } from './selection-context.ts';
-import { batchOperationsMax, deleteBody } from './shapes.ts';
+import { deleteBody } from './shapes.ts';
 
 export const operationNames = [
   'select',
@@ -61,33 +61,33 @@ export function operate(
   context: SelectionContext,
   selection: Selection,
   caller: Caller,
-  fields: AskedFields,
+  asked: AskedUntilRead,
 ): Promise<OperationAnswer> {
-  const op = fields.value('op');
+  const op = asked.text('op');
   const name = operationNames.find((one) => one === op);
   return answered(context, caller, name ?? 'unknown', () => {
     switch (name) {
       case 'select':
-        return selection.select(caller, new Without(fields, naming));
+        return selection.select(caller, new Without(asked, naming));
       case 'reserve':
-        return selection.reserve(caller, new Without(fields, naming), (keptBytes) => fields.read(keptBytes));
+        return selection.reserve(caller, new Without(asked, naming), (keptBytes) => asked.read(keptBytes));
       case 'overlap':
-        return selection.overlap(caller, new Without(fields, naming));
+        return selection.overlap(caller, new Without(asked, naming));
       case 'potential-loads':
-        return selection.potentialLoads(caller, new Without(fields, naming));
+        return selection.potentialLoads(caller, new Without(asked, naming));
       case 'output':
-        return selection.output(caller, reservationIdOf(fields), new Without(fields, namingWithId));
+        return selection.output(caller, reservationIdOf(asked), new Without(asked, namingWithId));
       case 'first-token':
-        none(fields);
-        return selection.firstToken(caller, reservationIdOf(fields));
+        none(asked);
+        return selection.firstToken(caller, reservationIdOf(asked));
       case 'show':
-        none(fields);
-        return selection.show(caller, reservationIdOf(fields));
+        none(asked);
+        return selection.show(caller, reservationIdOf(asked));
       case 'delete':
         return selection.delete(
           caller,
-          reservationIdOf(fields),
-          plainFields(deleteBody, new Without(fields, namingWithId)),
+          reservationIdOf(asked),
+          plainFields(deleteBody, new Without(asked, namingWithId)),
         );
       case undefined:
         throw invalid('op', `op must be one of ${operationNames.join(', ')}`);
@@ -100,23 +100,17 @@ const batchAnswersBytesMax = 16 * 1024 * 1024;
 
 /**
  * Runs the operations of a batch. They begin in their order, those of one reservation each after the one before has
- * ended. @returns the JSON texts of their answers in the same order
- * @throws RequestError 400 if the body is no batch, 413 if it has too many
+ * ended. @param batch null stands for what is no object; emptied as they begin
+ * @param onRead called once all have been read, with the bytes that are kept of them
+ * @returns the JSON texts of their answers in the same order
  */
 export async function operateAll(
   context: SelectionContext,
   selection: Selection,
   caller: Caller,
-  fields: AskedFields,
+  batch: (Asked | null)[],
+  onRead: (keptBytes: number) => void,
 ): Promise<readonly string[]> {
-  for (const name of fields.names())
-    if (name !== 'operations') throw invalid(name, `${name} is not a field of a batch`);
-  const list = fields.value('operations');
-  if (!Array.isArray(list) || list.length === 0) throw invalid('operations', 'operations must be a list');
-  if (list.length > batchOperationsMax) {
-    const message = `operations has ${list.length} operations; at most ${batchOperationsMax} go in a batch`;
-    throw new LimitReached('batchOperationsMax', 413, 'batch_too_large', message);
-  }
   let bytes = 0;
   // Each as soon as it is there: a hundred long answers would block the event loop together.
   const asText = async (running: Promise<OperationAnswer>): Promise<string> => {
@@ -126,38 +120,37 @@ export async function operateAll(
     return text;
   };
   const started: Promise<string>[] = [];
-  let unread = list.length;
+  let unread = batch.length;
   let keptBytes = 0;
-  const onRead = (kept: number): void => {
+  const read = (kept: number): void => {
     keptBytes += kept;
     unread -= 1;
-    if (unread === 0) fields.read(keptBytes);
+    if (unread === 0) onRead(keptBytes);
   };
-  const begin = (at: number, operation: Json): Promise<OperationAnswer> => {
-    const isOne = isJsonObject(operation);
-    if (isOne && bytes <= batchAnswersBytesMax) {
-      const own = new AskedFields(new ObjectFields(operation), onRead);
+  const begin = (at: number, asked: Asked | null): Promise<OperationAnswer> => {
+    if (asked !== null && bytes <= batchAnswersBytesMax) {
+      const own = new AskedUntilRead(asked, read);
       return operate(context, selection, caller, own).finally(() => own.read(0));
     }
-    onRead(0);
-    return refused(isOne ? tooLong() : invalid(`operations[${at}]`, `operations[${at}] must be an object`));
+    read(0);
+    return refused(asked !== null ? tooLong() : invalid(`operations[${at}]`, `operations[${at}] must be an object`));
   };
   const refused = (error: RequestError): Promise<OperationAnswer> =>
     answered(context, caller, 'unknown', () => Promise.reject(error));
-  const lastOf = new Map<Json, Promise<string>>();
+  const lastOf = new Map<string, Promise<string>>();
   /** A function of its own: what it has begun must not be kept here. */
   const beginNext = (at: number): void => {
-    const operation = list[at] as Json;
-    (list as Json[])[at] = null;
-    const id = isJsonObject(operation) ? operation.get('id') : undefined;
+    const asked = batch[at]!;
+    batch[at] = null;
+    const id = asked?.text('id') ?? null;
     // A deletion would cancel a reservation of this batch that is being made.
-    const before = id === undefined ? undefined : lastOf.get(id);
-    const run = (): Promise<string> => asText(begin(at, operation));
+    const before = id === null ? undefined : lastOf.get(id);
+    const run = (): Promise<string> => asText(begin(at, asked));
     const running = before === undefined ? run() : before.then(run);
     started.push(running);
-    if (id !== undefined) lastOf.set(id, running);
+    if (id !== null) lastOf.set(id, running);
   };
-  for (let at = 0; at < list.length; at++) {
+  for (let at = 0; at < batch.length; at++) {
     const turn = context.intakeSlices.take();
     if (turn !== null) await turn;
     beginNext(at);
@@ -170,32 +163,32 @@ function tooLong(): LimitReached {
   return new LimitReached('batchAnswersBytesMax', 413, 'answers_too_large', message);
 }
 
-/** The fields of an object without some. */
-class Without extends Fields {
-  readonly #fields: Fields;
+/** What is asked, without some fields. */
+class Without extends Asked {
+  readonly #asked: Asked;
   readonly #without: readonly string[];
 
-  constructor(fields: Fields, without: readonly string[]) {
+  constructor(asked: Asked, without: readonly string[]) {
     super();
-    this.#fields = fields;
+    this.#asked = asked;
     this.#without = without;
   }
 
   *names(): Iterable<string> {
-    for (const name of this.#fields.names()) if (!this.#without.includes(name)) yield name;
+    for (const name of this.#asked.names()) if (!this.#without.includes(name)) yield name;
   }
 
-  value(name: string): Json {
-    return this.#fields.value(name);
+  value(name: string): unknown {
+    return this.#asked.value(name);
   }
 
-  json(name: string): JsonText | null {
-    return this.#fields.json(name);
+  prompt(): Given {
+    return this.#asked.prompt();
   }
 }
 
-function none(fields: Fields): void {
-  for (const name of fields.names()) {
+function none(asked: Asked): void {
+  for (const name of asked.names()) {
     if (!namingWithId.includes(name)) throw invalid(name, `${name} is not a field of this operation`);
   }
 }

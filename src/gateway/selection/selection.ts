@@ -4,12 +4,14 @@ import { randomUUID } from 'node:crypto';
 import type { Decision, Outcome } from '../../core/index.ts';
 import { ownCopy } from '../../tokens/own-copy.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import type { ClientKey } from '../config/tenants.ts';
 import type { Engine } from '../engines/engine.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import { applicantOf, type Placeable } from '../inference/admission-applicant.ts';
-import { type Fields, invalid } from '../inference/request-fields.ts';
+import { invalid } from '../inference/request-fields.ts';
 import { chosen, named, reservationAnswer, reservedAnswer, whereIs } from './answers.ts';
+import type { Asked } from './asked.ts';
+import { BodyReader } from './body-reader.ts';
+import type { Caller } from './caller.ts';
 import { callerGone, deletedFirst, ended, noWorker } from './errors.ts';
 import { makeReservation, type Wanted } from './make-reservation.ts';
 import { excludedOf, placeable, plainChoice } from './placeable.ts';
@@ -17,7 +19,7 @@ import { type PlacedPrompt, readPrompt } from './prompts.ts';
 import { checked, checkedValue } from './read-fields.ts';
 import type { Reservation } from './reservation.ts';
 import { ReservationMemory, reservationsBytesMax } from './reservation-memory.ts';
-import { type EndKind, type Entry, earlyDeletesMax, type Holder, ReservationTable } from './reservation-table.ts';
+import { type EndKind, type Entry, earlyDeletesMax, ReservationTable } from './reservation-table.ts';
 import type { SelectionContext } from './selection-context.ts';
 import * as shapes from './shapes.ts';
 import { WaitingReservation } from './waiting-reservation.ts';
@@ -26,25 +28,6 @@ import { WaitingReservation } from './waiting-reservation.ts';
 const endedPerTurnMax = 256;
 /** Time until a caller may find room again: a guess. */
 const retryAfterS = 1;
-
-/** Who calls: one request, or one connection. */
-export class Caller {
-  /** Null: the admin key, or none is needed. */
-  readonly key: ClientKey | null;
-  readonly requestId: string;
-  /** Holds what it reserves; null: the leases do alone. */
-  readonly holder: Holder<Reservation> | null;
-  /** Reservations of this caller that are being made, to be cancelled when it goes. */
-  readonly waiting: Set<WaitingReservation> = new Set();
-  /** It can reserve nothing any more: nobody would release that. */
-  gone = false;
-
-  constructor(key: ClientKey | null, requestId: string, holder: Holder<Reservation> | null) {
-    this.key = key;
-    this.requestId = requestId;
-    this.holder = holder;
-  }
-}
 
 type EntryOf = Entry<Reservation>;
 
@@ -62,6 +45,7 @@ interface ReadReserve extends Omit<Wanted, 'hold'> {
 }
 
 export class Selection {
+  readonly bodies: BodyReader;
   readonly #context: SelectionContext;
   readonly #table = new ReservationTable<Reservation>();
   readonly #memory: ReservationMemory;
@@ -70,6 +54,7 @@ export class Selection {
   readonly #timer: NodeJS.Timeout;
 
   constructor(context: SelectionContext) {
+    this.bodies = new BodyReader(context.intakeSlices, context.log);
     this.#context = context;
     this.#memory = new ReservationMemory(() => reservationsBytesMax(context.config));
     context.metrics.selection.figures = () => {
@@ -82,15 +67,16 @@ export class Selection {
   }
 
   /** Ends every reservation: the gateway stops. */
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     for (const waiting of this.#waiting.values()) waiting.cancel('caller-gone');
     for (const entry of [...this.#table.all()]) this.#end(entry, 'connection-closed', 'aborted');
+    await this.bodies.close();
   }
 
-  async select(caller: Caller, fields: Fields): Promise<object> {
-    const body = checked(shapes.selectBody, fields);
-    const prompt = await this.#read(caller, body, fields);
+  async select(caller: Caller, asked: Asked): Promise<object> {
+    const body = checked(shapes.selectBody, asked);
+    const prompt = await this.#read(caller, body, asked);
     const decision = this.#choose(placeable(prompt, body, 0), excludedOf(prompt, body.excluded));
     const { pool } = prompt;
     const candidates = decision.candidates().map((candidate) => named(candidate, pool.workerIds));
@@ -98,8 +84,8 @@ export class Selection {
   }
 
   /** @param onRead called when the prompt has been read, with the bytes that are kept of it while it waits */
-  async reserve(caller: Caller, fields: Fields, onRead: (keptBytes: number) => void): Promise<object> {
-    const { entry, waiting, leaseMs, terms, reading } = this.#beginReserve(caller, fields);
+  async reserve(caller: Caller, asked: Asked, onRead: (keptBytes: number) => void): Promise<object> {
+    const { entry, waiting, leaseMs, terms, reading } = this.#beginReserve(caller, asked);
     try {
       const { keptBytes, ...wanted } = await reading;
       onRead(keptBytes);
@@ -117,8 +103,8 @@ export class Selection {
   }
 
   /** A function of its own: its caller, which waits for a worker, must not keep the body. @throws RequestError */
-  #beginReserve(caller: Caller, fields: Fields): BegunReserve {
-    const body = checked(shapes.reserveBody, fields);
+  #beginReserve(caller: Caller, asked: Asked): BegunReserve {
+    const body = checked(shapes.reserveBody, asked);
     const { config } = this.#context;
     // An operation may be read after its connection has closed.
     if (caller.gone) throw callerGone();
@@ -131,16 +117,16 @@ export class Selection {
     this.#waiting.set(entry.key, waiting);
     caller.waiting.add(waiting);
     const { terms } = body;
-    return { entry, waiting, leaseMs, terms, reading: this.#wanted(caller, body, fields, waiting) };
+    return { entry, waiting, leaseMs, terms, reading: this.#wanted(caller, body, asked, waiting) };
   }
 
   async #wanted(
     caller: Caller,
     body: shapes.ReserveBody,
-    fields: Fields,
+    asked: Asked,
     waiting: WaitingReservation,
   ): Promise<ReadReserve> {
-    const prompt = await this.#read(caller, body, fields, waiting);
+    const prompt = await this.#read(caller, body, asked, waiting);
     return {
       intake: { choices: body.n, learn: learnNothing, ...placeable(prompt, body, body.priority) },
       excluded: excludedOf(prompt, body.excluded),
@@ -164,8 +150,8 @@ export class Selection {
     return reservationAnswer(entry, held);
   }
 
-  async output(caller: Caller, id: string, fields: Fields): Promise<object> {
-    const { tokens, choice } = checked(shapes.outputBody, fields);
+  async output(caller: Caller, id: string, asked: Asked): Promise<object> {
+    const { tokens, choice } = checked(shapes.outputBody, asked);
     const { entry, held } = await this.#live(caller, id);
     if (choice >= held.outputTokens.length) {
       throw invalid('choice', `choice must be below n, which is ${held.outputTokens.length}`);
@@ -218,9 +204,9 @@ export class Selection {
     }
   }
 
-  async overlap(caller: Caller, fields: Fields): Promise<object> {
-    const body = checked(shapes.promptBody, fields);
-    const prompt = await this.#read(caller, body, fields);
+  async overlap(caller: Caller, asked: Asked): Promise<object> {
+    const body = checked(shapes.promptBody, asked);
+    const prompt = await this.#read(caller, body, asked);
     const { pool, model, isl } = prompt;
     const { router } = pool;
     const request = applicantOf(placeable(prompt, plainChoice, 0), new Set()).request();
@@ -246,9 +232,9 @@ export class Selection {
     return { model, isl, workers };
   }
 
-  async potentialLoads(caller: Caller, fields: Fields): Promise<object> {
-    const body = checked(shapes.selectBody, fields);
-    const prompt = await this.#read(caller, body, fields);
+  async potentialLoads(caller: Caller, asked: Asked): Promise<object> {
+    const body = checked(shapes.selectBody, asked);
+    const prompt = await this.#read(caller, body, asked);
     const decision = this.#choose(placeable(prompt, body, 0), excludedOf(prompt, body.excluded));
     const workers = decision.candidates().map((one) => ({
       ...whereIs(prompt.pool.worker(one.worker)),
@@ -285,10 +271,10 @@ export class Selection {
   #read(
     caller: Caller,
     body: shapes.PromptBody,
-    fields: Fields,
+    asked: Asked,
     waiting: WaitingReservation | null = null,
   ): Promise<PlacedPrompt> {
-    return readPrompt(this.#context, caller.key, body, fields, caller.requestId, (end) => waiting?.whenGone(end));
+    return readPrompt(this.#context, caller.key, body, asked, caller.requestId, (end) => waiting?.whenGone(end));
   }
 
   #choose(intake: Placeable, excluded: ReadonlySet<number>): Decision {

@@ -41,7 +41,7 @@ const promptFields = {
       { ...base64, minLength: 1 },
     ],
   }),
-  text: z.string().min(1).optional().meta({ description: 'The prompt of a completion.' }),
+  text: readElsewhere({ description: 'The prompt of a completion.', type: 'string', minLength: 1 }),
   messages: readElsewhere({
     description: 'A chat, as in /v1/chat/completions, with the fields below that its template may use.',
     ...{ type: 'array', items: { type: 'object', required: ['role'] }, minItems: 1 },

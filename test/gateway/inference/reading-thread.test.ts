@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { editedBody, wholeBody } from '../../../src/gateway/inference/body-edits.ts';
 import { readMeasuredJson } from '../../../src/gateway/inference/measured-json.ts';
 import { editedOr } from '../../../src/gateway/inference/read-request.ts';
-import type { Reading, ReadingTask } from '../../../src/gateway/inference/reading-messages.ts';
+import { type Reading, type ReadingTask, received } from '../../../src/gateway/inference/reading-messages.ts';
 import {
   type BodySender,
   ReadingThread,
@@ -82,8 +82,13 @@ async function readThere(reader: ReadingThread, api: InferenceApi, body: Buffer)
   const task = { kind: 'inference', api, continues: true, rights, injectUsage: true } as const;
   const reading = await reader.read(task, body, stays);
   if (reading === null) return null;
-  const { request, edited, hidesUsage, modelAt } = reading;
-  return { request: plain(request), body: editedOr(body, edited).toString('latin1'), hidesUsage, modelAt };
+  const { edited, hidesUsage, modelAt } = reading;
+  return {
+    request: plain(received(reading.request, body)),
+    body: editedOr(body, edited).toString('latin1'),
+    hidesUsage,
+    modelAt,
+  };
 }
 
 const text = fc.oneof(
@@ -200,7 +205,7 @@ describe('a body that a thread reads', () => {
     const body = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: 'x'.repeat(5000) }] }));
     const task = { kind: 'inference', api: 'chat', continues: false, rights, injectUsage: false } as const;
     const reading = await thread().read(task, body, stays);
-    const [prompt] = reading!.request.prompts;
+    const [prompt] = received(reading!.request, body).prompts;
     const written = prompt?.kind === 'chat' ? prompt.chat.messages.written : null;
     expect(written).toBeInstanceOf(LongText);
     expect((written as LongText).bytes.buffer).toBe(body.buffer);
