@@ -11,6 +11,8 @@ export const loadFlags = {
   text: { type: 'string', multiple: true, default: [...textKinds] },
   /** Factor of the number of requests. */
   requests: { type: 'string', default: '1' },
+  /** Requests before the first measurement, over both shapes of bodies. A router in Node compiles for some thousands. */
+  'warm-up': { type: 'string', default: '400' },
   /** Several builds, to compare them in the same minutes. */
   build: { type: 'string', multiple: true, default: ['kvoyant=dist'] },
   /** For busy machines: late chunks are not merged. */
@@ -23,6 +25,7 @@ export interface LoadValues {
   readonly streams: string;
   readonly text: readonly string[];
   readonly requests: string;
+  readonly 'warm-up': string;
   readonly lockstep: boolean;
 }
 
@@ -33,7 +36,7 @@ export function publishedLoad(values: LoadValues, chunks: number): Omit<GatewayB
     engines: 8,
     streams: values.streams.split(',').map(Number),
     requestsAt: (streams) => 2 * Math.round(Number(values.requests) * (150 + 2 * streams)),
-    warmUpRequests: 400,
+    warmUpRequests: Number(values['warm-up']),
     promptWords: 5000,
     chunks,
     chunkMs: 2,

@@ -10,7 +10,7 @@ import { workloadToReplay } from '../../bench/replay.ts';
 import { firstRequests } from '../../src/trace/arrival-process.ts';
 
 it('measures each group, with a ratio for every figure of processor time', async () => {
-  const load = { rounds: '1', streams: '2', text: ['prose'], requests: '1', lockstep: true };
+  const load = { rounds: '1', streams: '2', text: ['prose'], requests: '1', 'warm-up': '2', lockstep: true };
   const { groups } = await measureAll({
     requests: 3,
     intakeRounds: 1,
@@ -25,7 +25,6 @@ it('measures each group, with a ratio for every figure of processor time', async
       contenders: [withoutTokens({ name: 'kvoyant', dist: 'dist' }), bareRelay],
       engines: 2,
       requestsAt: () => 6,
-      warmUpRequests: 2,
       promptWords: 50,
       pin: false,
       say: () => undefined,
