@@ -87,7 +87,12 @@ function encodeShort(at: usize, end: usize, bytes: v128, hash: u64, slot: usize,
   const length = end - at;
   const meta = load<u32>(second, 16);
   if (!v128.any_true(v128.xor(v128.load(second), bytes)) && (meta & 0xffff) == <u32>length) {
-    v128.store(out, v128.load(second, 20));
+    const ids = v128.load(second, 16);
+    v128.store(second, v128.load(slot));
+    v128.store(second, v128.load(slot, 16), 16);
+    v128.store(slot, bytes);
+    v128.store(slot, ids, 16);
+    v128.store(out, v128.load(slot, 20));
     return out + ((meta >> 16) << 2);
   }
   const id = find(at, end, hash);
@@ -97,14 +102,12 @@ function encodeShort(at: usize, end: usize, bytes: v128, hash: u64, slot: usize,
   return out + 4;
 }
 
-/** Moves the first word of a set to its second slot. */
+/** A new word goes to the second slot, so that words that occur once do not drive out those that return. */
 function keepShort(slot: usize, bytes: v128, length: usize, ids: usize, count: u32): void {
   const second = slot + 32;
-  v128.store(second, v128.load(slot));
-  v128.store(second, v128.load(slot, 16), 16);
-  v128.store(slot, bytes);
-  v128.store(slot, v128.load(ids - 4), 16);
-  store<u32>(slot, <u32>length | (count << 16), 16);
+  v128.store(second, bytes);
+  v128.store(second, v128.load(ids - 4), 16);
+  store<u32>(second, <u32>length | (count << 16), 16);
 }
 
 /** A word of more than `shortBytesMax` bytes. */
