@@ -13,9 +13,6 @@ export class HashTable {
   slots: Int32Array;
   /** Whether the last `insert` added an entry. Its values are zero. */
   inserted = false;
-
-  /** What the last `touch` read. Means nothing, but keeps the compiler from dropping the reads. */
-  touched = 0;
   readonly #stride: number;
   #size = 0;
   #capacity: number;
@@ -55,18 +52,6 @@ export class HashTable {
     }
   }
 
-  /**
-   * Reads the home slots of the keys at `from` .. `to` - 1 (two words each), so that `find` and `insert` have them in
-   * the processor's cache. The reads depend on nothing, so their cache misses overlap; those of `find` wait for each
-   * other behind mispredicted branches.
-   */
-  touch(keys: Uint32Array, from: number, to: number): void {
-    const slots = this.slots;
-    let read = 0;
-    for (let i = from; i < to; i += 2) read ^= slots[this.#home(keys[i]!, keys[i + 1]!)]!;
-    this.touched = read;
-  }
-
   /** Offset of the key's slot, which is added if missing (see `inserted`). O(1) expected. */
   insert(keyLow: number, keyHigh: number): number {
     const high = keyHigh | 0;
@@ -91,36 +76,6 @@ export class HashTable {
       }
       at += this.#stride;
       if (at === end) at = 0;
-    }
-  }
-
-  /**
-   * Like `insert`, for `count` keys of two words each, whose cache misses overlap (see `touch`).
-   * @param offsets gets the offset of each key's slot, valid until the next `insert` or `remove`. If the key was there
-   * before, or comes for the second time, it is ~offset
-   */
-  insertAll(keys: Uint32Array, count: number, offsets: Int32Array): void {
-    while ((this.#size + count - 1) * 8 >= this.#capacity * 5) this.#resize(this.#capacity * 2);
-    this.touch(keys, 0, 2 * count);
-    const slots = this.slots;
-    const stride = this.#stride;
-    const end = slots.length;
-    for (let i = 0; i < count; i++) {
-      const high = keys[2 * i + 1]! | 0;
-      const low = (keys[2 * i]! | high) === 0 ? zeroKeyLow : keys[2 * i]! | 0;
-      let at = this.#home(low, high);
-      while ((slots[at]! | slots[at + 1]!) !== 0 && (slots[at] !== low || slots[at + 1] !== high)) {
-        at += stride;
-        if (at === end) at = 0;
-      }
-      if ((slots[at]! | slots[at + 1]!) !== 0) {
-        offsets[i] = ~at;
-        continue;
-      }
-      slots[at] = low;
-      slots[at + 1] = high;
-      offsets[i] = at;
-      this.#size++;
     }
   }
 

@@ -6,7 +6,8 @@ export const newChain = -2;
 
 const groupBits = 5;
 export const groupSize: number = 1 << groupBits;
-const full = 0xffffffff;
+/** All bits of a group. Signed words are small integers of V8: those from 2^31 would be objects on the heap. */
+const full = -1;
 
 /** Flags of a group. */
 const inEmpty = 1;
@@ -17,7 +18,7 @@ export class BlockNumbers {
   #capacity = 0;
   #size = 0;
   /** A bit for each number in use, a word for each group. */
-  #taken: Uint32Array = new Uint32Array(0);
+  #taken: Int32Array = new Int32Array(0);
   /** Which of the two lists a group is in, at most once in each. */
   #flags: Uint8Array = new Uint8Array(0);
   /** All groups without a number in use, and others that are skipped when their turn comes. */
@@ -49,7 +50,7 @@ export class BlockNumbers {
   /** @param capacity a multiple of `groupSize`, not less than before. O(capacity) */
   grow(capacity: number): void {
     const groups = capacity >>> groupBits;
-    const taken = new Uint32Array(groups);
+    const taken = new Int32Array(groups);
     const flags = new Uint8Array(groups);
     taken.set(this.#taken);
     flags.set(this.#flags);

@@ -8,9 +8,9 @@
 
 import { assert } from '../assert.ts';
 import { bitCount } from './bit-count.ts';
-import { BlockIndex, behindOffset, entryWords, holdersOffset, numberBits } from './block-index.ts';
 import { BlockNumbers, newChain, noBlock, wholeGroups } from './block-numbers.ts';
-import { compacted, longer } from './compacted-rows.ts';
+import { behindOffset, compacted, entryWords, holdersOffset, longer } from './compacted-rows.ts';
+import { EntryIndex, numberBits } from './entry-index.ts';
 
 const capacityMin = 64;
 /** Blocks of a row whose places in the index are read at a time. A power of two. */
@@ -26,14 +26,17 @@ export class BlockRows {
   added = false;
   /** Whether the block of the last `hold` got a number. */
   inserted = false;
-  /** The last block of the last `holdRow` or `dropRow`. */
+  /** The last block of the last `holdRow`. */
   last = noBlock;
   /** The blocks of the last `holdRow`. */
   row: Int32Array = new Int32Array(0);
   /** One entry more than there are numbers, so that a guess may point behind the last. A free entry is 0. */
   #entries: Int32Array = new Int32Array((capacityMin + 1) * entryWords);
   #numbers = new BlockNumbers(capacityMin);
-  readonly #index = new BlockIndex(capacityMin);
+  readonly #index = new EntryIndex(capacityMin, entryWords);
+  /** The blocks of a `dropAll` that nobody holds any more. */
+  #left: Int32Array = new Int32Array(64);
+  readonly #one = new Int32Array(1);
   /** Blocks with a number and without a holder. */
   #dead = 0;
   /** Where `sweep` goes on. */
@@ -93,7 +96,7 @@ export class BlockRows {
     return this.#index.find(this.#entries, low | 0, high | 0);
   }
 
-  /** Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), see `HashTable.touch`. */
+  /** Reads the index at the homes of the keys at `from` .. `to` - 1 (two words each), see `EntryIndex.touch`. */
   touch(keys: Uint32Array, from: number, to: number): void {
     this.#index.touch(keys, from, to);
   }
@@ -175,49 +178,35 @@ export class BlockRows {
     return i - from;
   }
 
-  /**
-   * Like `drop`, for blocks `from`, `from` + 1 .. of a list in which each is probably ahead of the one before it in a
-   * chain, at most to `to` - 1. `last` is then the last of them.
-   * @param after see `findAhead`
-   * @param keys two words a block
-   * @returns how many. The worker does not hold the next one
-   */
-  dropRow(worker: number, after: number, keys: Uint32Array, from: number, to: number): number {
+  /** The worker does not hold these blocks any more. @returns how many of them it held. O(count) */
+  dropAll(worker: number, blocks: Int32Array, count: number): number {
     const bit = 1 << (worker & 31);
     const plane = this.planes[worker >>> 5]!;
     const entries = this.#entries;
-    let last = after;
-    let i = from;
-    for (; i < to; i++) {
-      const low = keys[2 * i]! | 0;
-      const high = keys[2 * i + 1]! | 0;
-      let block = last - 1;
-      if (last < 1 || entries[block * entryWords] !== low || entries[block * entryWords + 1] !== high) {
-        block = this.#index.find(entries, low, high);
-        if (block === noBlock) break;
-      }
+    if (this.#left.length < count) this.#left = new Int32Array(blocks.length);
+    const left = this.#left;
+    let leftCount = 0;
+    let dropped = 0;
+    for (let i = 0; i < count; i++) {
+      const block = blocks[i]!;
       const holders = plane[block]!;
-      if ((holders & bit) === 0) break;
+      if ((holders & bit) === 0) continue;
+      dropped++;
       plane[block] = holders & ~bit;
-      const count = entries[block * entryWords + holdersOffset]! - 1;
-      entries[block * entryWords + holdersOffset] = count;
-      if (count === 0) this.#remove(block);
-      last = block;
+      const at = block * entryWords + holdersOffset;
+      const holderCount = entries[at]! - 1;
+      entries[at] = holderCount;
+      if (holderCount === 0) left[leftCount++] = block;
     }
-    this.last = last;
-    return i - from;
+    if (leftCount > 1) this.#index.touchEntries(left, leftCount, entries);
+    for (let i = 0; i < leftCount; i++) this.#remove(left[i]!);
+    return dropped;
   }
 
   /** The worker does not hold the block any more. @returns whether it did */
   drop(worker: number, block: number): boolean {
-    const plane = this.planes[worker >>> 5]!;
-    const bit = 1 << (worker & 31);
-    if ((plane[block]! & bit) === 0) return false;
-    plane[block] = plane[block]! & ~bit;
-    const holders = block * entryWords + holdersOffset;
-    this.#entries[holders] = this.#entries[holders]! - 1;
-    if (this.#entries[holders] === 0) this.#remove(block);
-    return true;
+    this.#one[0] = block;
+    return this.dropAll(worker, this.#one, 1) === 1;
   }
 
   /** The worker holds nothing any more. O(numbers), in the order of the memory: some nanoseconds each */

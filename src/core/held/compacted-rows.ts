@@ -1,7 +1,11 @@
 // Blocks numbered anew, without gaps, in arrays that are no longer than they need to be.
 
-import { behindOffset, entryWords, holdersOffset } from './block-index.ts';
 import { BlockNumbers, noBlock, wholeGroups } from './block-numbers.ts';
+
+/** Words of an entry: sequence hash (low, high), the block last found behind it, number of holders. */
+export const entryWords = 4;
+export const behindOffset = 2;
+export const holdersOffset = 3;
 
 export interface CompactedRows {
   readonly entries: Int32Array;

@@ -2,10 +2,11 @@
 
 import { HashTable } from '../blocks/hash-table.ts';
 import type { CoarseBlocks } from './coarse-blocks.ts';
+import { HandleTable } from './handle-table.ts';
 
 export class Holdings {
   /** Engine handle -> [number of the block in `BlockRows`]. Empty if handles are sequence hashes. */
-  readonly handles = new HashTable(1);
+  readonly handles = new HandleTable();
   /** Engine handle -> [number of further copies], for the few blocks that have more than one. */
   readonly copies = new HashTable(1);
   /**

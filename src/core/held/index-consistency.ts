@@ -20,13 +20,14 @@ export function assertIndexConsistent(rows: BlockRows, holdings: readonly (Holdi
 
 function assertHandlesConsistent(rows: BlockRows, worker: number, holdings: Holdings): void {
   const { handles, copies, shared, handlesAreHashes } = holdings;
+  handles.assertConsistent();
   for (let at = copies.next(0); at >= 0; at = copies.next(at + copies.stride)) {
     assert(handles.find(copies.slots[at]!, copies.slots[at + 1]!) >= 0, 'a block with further copies has a handle');
   }
   let further = 0;
   for (let at = shared.next(0); at >= 0; at = shared.next(at + shared.stride)) further += shared.slots[at + 2]!;
   for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-    assert(rows.has(worker, handles.slots[at + 2]!), 'the block of a handle is held');
+    assert(rows.has(worker, handles.entries[at + 2]!), 'the block of a handle is held');
   }
   assert(!handlesAreHashes || handles.size === 0, 'handles that are hashes are not kept');
   const isTold = handlesAreHashes || handles.size - further === holdings.blocks - holdings.presumed;

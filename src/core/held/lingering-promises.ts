@@ -10,7 +10,8 @@ import { DueQueue } from '../blocks/due-queue.ts';
 import { HashTable } from '../blocks/hash-table.ts';
 import { PrefixRuns, type Run } from '../blocks/prefix-runs.ts';
 import type { BlockHashes, WorkerIndex } from '../types.ts';
-import type { PrefixIndex, RemovalListener } from './prefix-index.ts';
+import type { RemovalListener } from './block-removal.ts';
+import type { PrefixIndex } from './prefix-index.ts';
 
 /** Removed blocks remembered per worker in each of two generations. When one is full, the older one is dropped. */
 const removedMax = 32_768;

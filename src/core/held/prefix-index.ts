@@ -9,10 +9,11 @@ import { assert } from '../assert.ts';
 import type { BlockHasher } from '../blocks/block-hash.ts';
 import type { BlockHashes, BlocksRemoved, BlocksStored, KvEvent, KvEventOutcome, WorkerIndex } from '../types.ts';
 import { newChain, noBlock } from './block-numbers.ts';
+import { BlockRemoval, type RemovalListener } from './block-removal.ts';
 import { BlockRows } from './block-rows.ts';
 import { CoarseBlocks } from './coarse-blocks.ts';
 import { HeldCopy } from './held-copy.ts';
-import { addOne, Holdings, takeOne } from './holdings.ts';
+import { addOne, Holdings } from './holdings.ts';
 import { assertIndexConsistent } from './index-consistency.ts';
 import { OverlapScan } from './overlap-scan.ts';
 import { StoredHandles } from './stored-handles.ts';
@@ -22,27 +23,27 @@ import { sequenceOf } from './stored-sequence.ts';
 const sweptPerEvent = 1024;
 const sweptPerBlock = 16;
 
-export interface RemovalListener {
-  /** Whether it wants to be told of the worker's blocks. */
-  wants(worker: WorkerIndex): boolean;
-  removed(worker: WorkerIndex, low: number, high: number): void;
-}
-
 export class PrefixIndex {
-  /** Is told of each block whose last copy was removed by an event. */
-  listener: RemovalListener | null = null;
   readonly #hasher: BlockHasher;
   readonly #holdings: (Holdings | undefined)[] = [];
   /** One bit a worker. */
   #present: Int32Array = new Int32Array(1);
   readonly #rows = new BlockRows();
   readonly #storedHandles = new StoredHandles(this.#rows);
+  readonly #removal = new BlockRemoval(this.#rows);
   readonly #scan = new OverlapScan();
   /** Sequence hash of the parent of a stored event, while it is applied. */
   readonly #parent = new Uint32Array(2);
+  /** Hash of a block that leaves by itself. */
+  readonly #one = new Uint32Array(2);
 
   constructor(hasher: BlockHasher) {
     this.#hasher = hasher;
+  }
+
+  /** Is told of each block whose last copy was removed by an event. */
+  set listener(listener: RemovalListener) {
+    this.#removal.listener = listener;
   }
 
   /** Adds a worker that holds nothing yet. */
@@ -76,7 +77,9 @@ export class PrefixIndex {
         this.addCopy(worker, low, high, noBlock, low, high);
       },
       dropped: (low: number, high: number) => {
-        this.#removeCopy(this.#of(worker), worker, low, high, noBlock);
+        this.#one[0] = low;
+        this.#one[1] = high;
+        this.#removal.remove(this.#of(worker), worker, this.#one);
       },
     };
     const holdings = this.#of(worker);
@@ -189,14 +192,14 @@ export class PrefixIndex {
     const at = handles.insert(handleLow, handleHigh);
     if (!handles.inserted) {
       addOne(holdings.copies, handleLow, handleHigh);
-      return handles.slots[at + 2]!;
+      return handles.entries[at + 2]!;
     }
     const block = rows.hold(worker, before, low, high);
     if (block === noBlock) {
       handles.remove(at);
       return noBlock;
     }
-    handles.slots[at + 2] = block;
+    handles.entries[at + 2] = block;
     if (rows.added) holdings.blocks++;
     else addOne(holdings.shared, low, high);
     return block;
@@ -214,8 +217,10 @@ export class PrefixIndex {
   /** Withdraws a presumed block. */
   giveUp(worker: WorkerIndex, low: number, high: number): void {
     const block = this.#rows.find(low, high);
-    if (block === noBlock || !this.#unset(worker, block)) return;
-    this.#of(worker).presumed--;
+    if (block === noBlock || !this.#rows.drop(worker, block)) return;
+    const holdings = this.#of(worker);
+    holdings.blocks--;
+    holdings.presumed--;
     this.#shrink();
   }
 
@@ -290,53 +295,9 @@ export class PrefixIndex {
     return sequenceOf(this.#hasher, event, parent);
   }
 
-  #removed(worker: WorkerIndex, event: BlocksRemoved): KvEventOutcome {
-    const handles = event.hashes;
-    const holdings = this.#of(worker);
-    if (handles.length > 2)
-      (holdings.handlesAreHashes ? this.#rows : holdings.handles).touch(handles, 0, handles.length);
-    let applied = 0;
-    let block = noBlock;
-    const inRows = holdings.handlesAreHashes && holdings.shared.size === 0 && this.listener?.wants(worker) !== true;
-    for (let i = 0; i < handles.length; i += 2) {
-      if (inRows) {
-        const dropped = this.#rows.dropRow(worker, block, handles, i / 2, handles.length / 2);
-        holdings.blocks -= dropped;
-        applied += dropped;
-        block = this.#rows.last;
-        i += 2 * dropped;
-        if (i === handles.length) break;
-      }
-      const removed = this.#removeCopy(holdings, worker, handles[i]! | 0, handles[i + 1]! | 0, block);
-      if (removed === noBlock) continue;
-      block = removed;
-      applied++;
-    }
-    return { appliedBlocks: applied, orphanBlocks: 0, unknownBlocks: handles.length / 2 - applied };
-  }
-
-  /**
-   * Removes one copy.
-   * @param after the block removed before this one, whose parent this one may be, or `noBlock`
-   * @returns the block, `noBlock` if the handle is unknown
-   */
-  #removeCopy(holdings: Holdings, worker: WorkerIndex, handleLow: number, handleHigh: number, after: number): number {
-    const { handles, copies, shared } = holdings;
-    const rows = this.#rows;
-    if (holdings.handlesAreHashes) {
-      const block = rows.findAhead(after, handleLow, handleHigh);
-      if (block === noBlock || !rows.has(worker, block)) return noBlock;
-      if (!takeOne(shared, handleLow, handleHigh)) this.#drop(worker, block);
-      return block;
-    }
-    const at = handles.find(handleLow, handleHigh);
-    if (at < 0) return noBlock;
-    const block = handles.slots[at + 2]!;
-    if (takeOne(copies, handleLow, handleHigh)) return block;
-    handles.remove(at);
-    const isLast = shared.size === 0 || !takeOne(shared, rows.low(block), rows.high(block));
-    if (isLast) this.#drop(worker, block);
-    return block;
+  #removed(worker: WorkerIndex, { hashes }: BlocksRemoved): KvEventOutcome {
+    const appliedBlocks = this.#removal.remove(this.#of(worker), worker, hashes);
+    return { appliedBlocks, orphanBlocks: 0, unknownBlocks: hashes.length / 2 - appliedBlocks };
   }
 
   /** A worker that holds nothing may begin to use sequence hashes as handles. It keeps to them until it is cleared. */
@@ -356,21 +317,7 @@ export class PrefixIndex {
       return block !== noBlock && this.#rows.has(worker, block) ? block : noBlock;
     }
     const at = handles.find(handle[0]!, handle[1]!);
-    return at < 0 ? noBlock : handles.slots[at + 2]!;
-  }
-
-  /** The last copy of a block was removed. */
-  #drop(worker: WorkerIndex, block: number): void {
-    const low = this.#rows.low(block);
-    const high = this.#rows.high(block);
-    if (this.#unset(worker, block)) this.listener?.removed(worker, low, high);
-  }
-
-  /** Clears the worker's bit of the block. @returns whether it was set */
-  #unset(worker: WorkerIndex, block: number): boolean {
-    if (!this.#rows.drop(worker, block)) return false;
-    this.#of(worker).blocks--;
-    return true;
+    return at < 0 ? noBlock : handles.entries[at + 2]!;
   }
 
   #sweep(numbersMax: number): void {
@@ -386,7 +333,7 @@ export class PrefixIndex {
       if (!holdings) continue;
       const { handles } = holdings;
       for (let at = handles.next(0); at >= 0; at = handles.next(at + handles.stride)) {
-        handles.slots[at + 2] = numbers[handles.slots[at + 2]!]!;
+        handles.entries[at + 2] = numbers[handles.entries[at + 2]!]!;
       }
     }
   }

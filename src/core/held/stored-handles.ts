@@ -23,7 +23,7 @@ export class StoredHandles {
    */
   store(holdings: Holdings, worker: number, before: number, handles: Uint32Array, sequence: Uint32Array): void {
     const rows = this.#rows;
-    const { slots } = this.#insert(holdings, handles, sequence.length / 2);
+    const { entries } = this.#insert(holdings, handles, sequence.length / 2);
     const offsets = this.#offsets;
     const count = sequence.length / 2;
     let last = before;
@@ -31,14 +31,14 @@ export class StoredHandles {
       if (offsets[i]! < 0) {
         // A further copy under a known handle, which stands for the block that it stood for before.
         addOne(holdings.copies, handles[2 * i]! | 0, handles[2 * i + 1]! | 0);
-        last = slots[~offsets[i]! + 2]!;
+        last = entries[~offsets[i]! + 2]!;
         i++;
         continue;
       }
       let to = i + 1;
       while (to < count && offsets[to]! >= 0) to++;
       const added = rows.holdRow(worker, last, sequence, i, to);
-      for (let k = 0; k < added; k++) slots[offsets[i + k]! + 2] = rows.row[k]!;
+      for (let k = 0; k < added; k++) entries[offsets[i + k]! + 2] = rows.row[k]!;
       holdings.blocks += added;
       last = rows.last;
       i += added;
@@ -48,7 +48,7 @@ export class StoredHandles {
       const high = sequence[2 * i + 1]! | 0;
       last = rows.hold(worker, last, low, high);
       addOne(holdings.shared, low, high);
-      slots[offsets[i]! + 2] = last;
+      entries[offsets[i]! + 2] = last;
       i++;
     }
   }

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { homeOf } from '../../../src/core/held/block-index.ts';
 import { BlockNumbers, groupSize, newChain, noBlock } from '../../../src/core/held/block-numbers.ts';
 import { BlockRows } from '../../../src/core/held/block-rows.ts';
+import { homeOf } from '../../../src/core/held/entry-index.ts';
 
 const workers = [0, 1, 33];
 
@@ -38,11 +38,6 @@ class Twin {
     const end = names.findIndex((name) => !this.hold(worker, name));
     return end < 0 ? names.length : end;
   }
-  /** How many of the first blocks the worker held and does not hold any more. */
-  drops(worker: number, names: readonly number[]): number {
-    const end = names.findIndex((name) => !this.drop(worker, name));
-    return end < 0 ? names.length : end;
-  }
   clear(worker: number): void {
     for (const name of [...this.holders.keys()]) this.drop(worker, name);
   }
@@ -68,8 +63,8 @@ describe('block rows', () => {
         'holdRow',
         'drop',
         'dropBackwards',
-        'dropRow',
-        'dropRow',
+        'dropAll',
+        'dropAll',
         'walk',
         'clear',
         'sweep',
@@ -87,22 +82,27 @@ describe('block rows', () => {
         const twin = new Twin();
         for (const { kind, worker, from, count, stride, linked } of steps) {
           const names = Array.from({ length: count }, (_, i) => from + i * stride);
-          if (kind === 'dropBackwards' || (kind === 'dropRow' && linked)) names.reverse();
+          if (kind === 'dropBackwards' || (kind === 'dropAll' && linked)) names.reverse();
           if (kind === 'clear') {
             rows.clear(worker);
             twin.clear(worker);
           }
           if (kind === 'sweep') for (let turn = 0; turn < from % 5; turn++) rows.sweep(count);
           if (kind === 'clear' || kind === 'sweep') names.length = 0;
-          if (kind === 'holdRow' || kind === 'dropRow') {
+          if (kind === 'holdRow') {
             const keys = Uint32Array.from(names.flatMap(keyOf));
-            const row = kind === 'holdRow' ? twin.holds(worker, names) : twin.drops(worker, names);
-            const done =
-              kind === 'holdRow'
-                ? rows.holdRow(worker, linked ? newChain : noBlock, keys, 0, names.length)
-                : rows.dropRow(worker, noBlock, keys, 0, names.length);
-            expect(done).toBe(row);
-            if (done > 0 && kind === 'holdRow') expect(rows.last).toBe(rows.find(...keyOf(names[done - 1]!)));
+            const done = rows.holdRow(worker, linked ? newChain : noBlock, keys, 0, names.length);
+            expect(done).toBe(twin.holds(worker, names));
+            if (done > 0) expect(rows.last).toBe(rows.find(...keyOf(names[done - 1]!)));
+            names.length = 0;
+          }
+          if (kind === 'dropAll') {
+            // Each block twice, of which the worker holds none any more the second time.
+            const blocks = [...names, ...names]
+              .map((name) => rows.find(...keyOf(name)))
+              .filter((one) => one !== noBlock);
+            const held = names.filter((name) => twin.drop(worker, name)).length;
+            expect(rows.dropAll(worker, Int32Array.from(blocks), blocks.length)).toBe(held);
             names.length = 0;
           }
           // Dead blocks are found as well, but nobody holds them.
