@@ -57,6 +57,8 @@ export class HttpClient {
   readonly options: HttpClientOptions;
   /** Shared by the reads of all connections, so bytes passed on are valid only during the call. */
   readonly readBuffer: Buffer = Buffer.allocUnsafeSlow(readBytesMax);
+  /** The bytes of the last read: mostly as many come again. */
+  #lastRead: Buffer = this.readBuffer;
   /** Most recently used last. */
   readonly #idle: HttpConnection[] = [];
   readonly #all = new Set<HttpConnection>();
@@ -86,6 +88,12 @@ export class HttpClient {
     call.connection = connection;
     handler.onRequestStart(call);
     connection.send(call, head, request);
+  }
+
+  /** The bytes that are in the buffer after a read. */
+  bytesRead(byteCount: number): Buffer {
+    if (this.#lastRead.length !== byteCount) this.#lastRead = this.readBuffer.subarray(0, byteCount);
+    return this.#lastRead;
   }
 
   /** Takes back a connection that is ready for the next request. */
@@ -285,7 +293,7 @@ class HttpConnection implements AnswerSink {
 
   /** @returns true: read on */
   #read(byteCount: number): boolean {
-    const bytes = this.#client.readBuffer.subarray(0, byteCount);
+    const bytes = this.#client.bytesRead(byteCount);
     try {
       // Unrequested bytes must not become the answer to the next request.
       if (this.#reader.push(bytes) > 0) this.destroy();

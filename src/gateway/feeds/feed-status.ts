@@ -78,10 +78,38 @@ export function feedStatus(
   { endpoint, mode, topic, replayEndpoint }: FeedAddress,
   { publishers, disconnects, error, failure }: FeedConnection,
   tally: FeedTally,
-  { isClosed, ...progress }: FeedProgress,
+  progress: FeedProgress,
 ): FeedStatus {
   const open = publishers > 0 ? (tally.batches === 0 ? 'no-batches' : 'live') : 'connecting';
-  const state = isClosed ? 'closed' : open;
-  const connection = { endpoint, mode, topic, replayEndpoint, state, error, failure, publishers, disconnects } as const;
-  return Object.assign(connection, progress, tally);
+  // Each member by name: copies of other objects take a hundred times as long, and every decision asks for it.
+  return {
+    endpoint,
+    mode,
+    topic,
+    replayEndpoint,
+    state: progress.isClosed ? 'closed' : open,
+    error,
+    failure,
+    publishers,
+    disconnects,
+    isDead: progress.isDead,
+    openMs: progress.openMs,
+    replaying: progress.replaying,
+    proven: progress.proven,
+    loss: progress.loss,
+    lastSeq: progress.lastSeq,
+    lostBatches: progress.lostBatches,
+    batches: tally.batches,
+    replayedBatches: tally.replayedBatches,
+    duplicates: tally.duplicates,
+    failedReplays: tally.failedReplays,
+    resyncs: tally.resyncs,
+    adoptions: tally.adoptions,
+    gaps: tally.gaps,
+    restarts: tally.restarts,
+    malformed: tally.malformed,
+    overflows: tally.overflows,
+    failures: tally.failures,
+    stalls: tally.stalls,
+  };
 }

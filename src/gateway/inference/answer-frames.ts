@@ -19,13 +19,17 @@ class FrameSpace {
   #space: Buffer = Buffer.allocUnsafeSlow(FrameSpace.bytes);
   /** Start of the unused part. */
   #at = 0;
+  /** The last frame, and its start. The next one is mostly as long, and has the same place. */
+  #frame: Buffer = this.#space;
+  #frameAt = 0;
 
   /** Writes the bytes as a chunk. @returns false if the caller should wait for the socket's `drain` */
   write(socket: Socket, bytes: Buffer): boolean {
     const length = frameLength(bytes);
     if (2 * length > FrameSpace.bytes) return socket.write(framed(bytes));
     if (this.#at + length > FrameSpace.bytes) this.#renew();
-    const frame = this.#space.subarray(this.#at, this.#at + length);
+    if (this.#frameAt !== this.#at || this.#frame.length !== length) this.#place(length);
+    const frame = this.#frame;
     writeFrame(bytes, frame);
     const more = socket.write(frame);
     // The socket still needs it.
@@ -33,9 +37,16 @@ class FrameSpace {
     return more;
   }
 
+  #place(length: number): void {
+    this.#frameAt = this.#at;
+    this.#frame = this.#space.subarray(this.#at, this.#at + length);
+  }
+
   #renew(): void {
     this.#space = Buffer.allocUnsafeSlow(FrameSpace.bytes);
     this.#at = 0;
+    this.#frame = this.#space;
+    this.#frameAt = 0;
   }
 }
 

@@ -30,13 +30,10 @@ import { InferenceWatch } from './inference-watch.ts';
 import { drawKey, overRoutes } from './over-routes.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import { relay } from './relay.ts';
-import type { InferenceApi, InferenceRequest } from './request-intake.ts';
+import { type InferenceApi, type InferenceRequest, type PlacedRequest, withoutPrompts } from './request-intake.ts';
 import type { RoutingOverrides } from './routing-overrides.ts';
 import { type ShadowRequest, shadowOf } from './shadow-request.ts';
 import type { Tries } from './tries.ts';
-
-/** A request without its prompts: their text would be kept as long as the answer takes. */
-type PlacedRequest = InferenceRequest & { readonly prompts: readonly [] };
 
 /** The parts of a request that are the same in every attempt. */
 interface Intake extends Booked, Omit<ReadRequest, 'request'> {
@@ -224,7 +221,7 @@ async function tokenizedIntake(
   const isHeld = held !== null && read.overrides.pin === null;
   const renamed = renamedRead(read, model);
   return {
-    request: { ...request, prompts: [], uncontinuable },
+    request: withoutPrompts(request, uncontinuable),
     overrides: isHeld ? { ...read.overrides, pin: held.worker.id } : read.overrides,
     isHeld,
     hidesUsage: read.hidesUsage,

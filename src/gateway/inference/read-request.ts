@@ -47,7 +47,7 @@ export async function readRequest(
   const rights = rightsOf(exchange.key, config.host);
   const overrides = readOverrides(exchange, request, rights);
   mustBeClear(exchange, request);
-  return { request, overrides, ...editedBody(body, { ...request, rights, injectUsage: config.injectUsage }) };
+  return { request, overrides, ...editedBody(body, { rights, injectUsage: config.injectUsage, ...request }) };
 }
 
 async function readByThread(

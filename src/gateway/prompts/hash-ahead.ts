@@ -68,7 +68,10 @@ export function withHashesInstead(
       const words = claimed[at]![index]! * size;
       known.add(size, namespace, hasher.hash(tokensAt(content, 0, words), size, namespace).sequence);
     }
-    return { ...content, tokens: new HashedTokens(content.tokens.length), known };
+    const tokens = new HashedTokens(content.tokens.length);
+    if (content.kind === 'tokens') return { kind: 'tokens', tokens, known };
+    const { restTokens, restBytes, otherParts } = content;
+    return { kind: 'beginning', tokens, known, restTokens, restBytes, otherParts };
   });
 }
 
