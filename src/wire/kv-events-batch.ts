@@ -61,12 +61,16 @@ export class KvBatchReader {
     return { kind: 'head', timestampS, rank: rank !== null && isRank(rank) ? rank : null };
   }
 
-  /** The next event, or why it was left out; null at the end. */
-  next(): KvEvent | SkipReason | null {
+  /**
+   * The next event, or why it was left out; null at the end.
+   * @param joinedMax so many removals of single blocks behind a first one may be read as one event
+   */
+  next(joinedMax = 0): KvEvent | SkipReason | null {
     if (this.#eventsLeft === 0) return null;
-    this.#eventsLeft -= 1;
-    const event = this.#decoder.read(this.#payload, this.#eventAt);
-    this.#eventAt = this.#decoder.end;
+    const decoder = this.#decoder;
+    const event = decoder.read(this.#payload, this.#eventAt, Math.min(joinedMax, this.#eventsLeft - 1));
+    this.#eventsLeft -= 1 + decoder.joined;
+    this.#eventAt = decoder.end;
     return event;
   }
 }

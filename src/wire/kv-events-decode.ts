@@ -10,6 +10,7 @@ import {
   headBytes,
   integerAt,
   isArray,
+  isBinary,
   isMap,
   isNumber,
   isText,
@@ -90,8 +91,10 @@ const wholePrefixKinds = ['full_attention', 'mla_attention', 'sink_full_attentio
 
 /** Owns the memory of the events it returns. */
 export class KvEventDecoder {
-  /** Offset after the event last read. */
+  /** Offset after the event last read, and those joined to it. */
   end = 0;
+  /** How many events were joined to the one last read. */
+  joined = 0;
   #bytes: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(this.#bytes.buffer);
   /** For each field the one that followed it in the event before, which is tried first. */
@@ -107,8 +110,10 @@ export class KvEventDecoder {
   /**
    * Reads the event at `start` of a payload that has passed `MessagePackWalk`. Never throws: an unreadable event yields
    * a reason. The event's words are valid until the next call.
+   * @param joinedMax so many of the events behind it may be joined to it, see `#join`. There must be as many
    */
-  read(payload: Uint8Array, start: number): KvEvent | SkipReason {
+  read(payload: Uint8Array, start: number, joinedMax = 0): KvEvent | SkipReason {
+    this.joined = 0;
     if (this.#bytes !== payload) {
       this.#bytes = payload;
       this.#view = new DataView(payload.buffer, payload.byteOffset, payload.length);
@@ -125,14 +130,14 @@ export class KvEventDecoder {
     const length = lengthAt(payload, start);
     if (isList) this.#readArray(start + headBytes(head), length);
     else this.#readMap(start + headBytes(head), length);
-    return this.#event();
+    return this.#event(start, joinedMax);
   }
 
-  #event(): KvEvent | SkipReason {
+  #event(start: number, joinedMax: number): KvEvent | SkipReason {
     const tag = this.#values[typeField]!;
     if (tag === 0 || !isText(this.#bytes[tag]!)) return 'malformed';
     if (this.#isText(tag, storedTag)) return this.#excluded() ?? this.#stored();
-    if (this.#isText(tag, removedTag)) return this.#excluded() ?? this.#removed();
+    if (this.#isText(tag, removedTag)) return this.#excluded() ?? this.#removed(start, joinedMax);
     return this.#isText(tag, clearedTag) ? { kind: 'cleared' } : 'unknown-type';
   }
 
@@ -170,12 +175,41 @@ export class KvEventDecoder {
     return { kind: 'stored', hashes, parent, tokens: this.#tokens.words, blockSize, lora, salt: anySalt, extras };
   }
 
-  #removed(): KvEvent | SkipReason {
+  #removed(start: number, joinedMax: number): KvEvent | SkipReason {
     if (!this.#hashes.isWhole) return 'malformed';
+    if (joinedMax > 0 && this.#hashes.count === 1) this.#join(start, joinedMax);
     const hashes = this.#hashes.words;
     const group = this.#group();
     if (group !== 0) mixGroup(hashes, group);
     return { kind: 'removed', hashes };
+  }
+
+  /**
+   * vLLM sends an event for each evicted block. Events that differ from the one just read only in the bytes of their hash
+   * are read as one list of blocks, which means the same.
+   */
+  #join(start: number, joinedMax: number): void {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const listAt = this.#values[hashesField]!;
+    const hashAt = listAt + headBytes(bytes[listAt]!);
+    // The hash's first bytes tell its form.
+    const hashStart = hashAt + (isBinary(bytes[hashAt]!) ? headBytes(bytes[hashAt]!) : 1);
+    const hashEnd = skipValue(bytes, hashAt);
+    const { end } = this;
+    const step = end - start;
+    let next = end;
+    while (
+      this.joined < joinedMax &&
+      next + step <= bytes.length &&
+      areEqual(view, start, next, hashStart - start) &&
+      areEqual(view, hashEnd, next + hashEnd - start, end - hashEnd)
+    ) {
+      next += step;
+      this.joined++;
+    }
+    if (this.joined > 0) this.#hashes.readSpaced(bytes, view, hashAt, step, 1 + this.joined);
+    this.end = next;
   }
 
   /** Reads lists at once, so that no byte is read twice, and notes where other values are. */
@@ -315,6 +349,14 @@ export class KvEventDecoder {
   #text(at: number): string | null {
     return at !== 0 && isText(this.#bytes[at]!) ? String(valueAt(this.#bytes, at)) : null;
   }
+}
+
+/** Whether the bytes from `a` on equal those from `b` on. */
+function areEqual(view: DataView, a: number, b: number, length: number): boolean {
+  let i = 0;
+  for (; i + 4 <= length; i += 4) if (view.getInt32(a + i) !== view.getInt32(b + i)) return false;
+  for (; i < length; i++) if (view.getUint8(a + i) !== view.getUint8(b + i)) return false;
+  return true;
 }
 
 /**

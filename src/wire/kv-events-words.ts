@@ -110,6 +110,14 @@ export class WordList {
     this.isWhole = true;
   }
 
+  /** Block hashes of the same form, the first one at `first`, each `step` bytes after the one before. */
+  readSpaced(bytes: Uint8Array, view: DataView, first: number, step: number, count: number): void {
+    this.count = count;
+    this.#wordCount = 2 * count;
+    this.#words = this.#reused.reserve(this.#wordCount);
+    for (let i = 0; i < count; i++) readHash(bytes, view, first + i * step, this.#words, 2 * i);
+  }
+
   /** Sets `end` to the first item. @returns false if it is no list; then `end` is after the value */
   #open(bytes: Uint8Array, start: number, wordsPerItem: number): boolean {
     const head = bytes[start]!;

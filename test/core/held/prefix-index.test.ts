@@ -252,6 +252,7 @@ describe('prefix index', () => {
       { weight: 6, arbitrary: fc.record({ kind: fc.constant('store'), worker, path, flavour, from: fc.nat(5) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('repeat'), worker, path, flavour, from: fc.nat(5) }) },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('remove'), worker, path, flavour, from: fc.nat(5) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('removeTwice'), worker, path, flavour, from: fc.nat(5) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear'), worker, path, flavour, from: fc.nat(5) }) },
     );
     fc.assert(
@@ -273,9 +274,13 @@ describe('prefix index', () => {
                 ? { kind: 'cleared' }
                 : kind === 'remove'
                   ? removed(...names.reverse())
-                  : stored(names, blocks.slice(start), start === 0 ? null : name(start));
-            index.apply(at, event);
+                  : kind === 'removeTwice'
+                    ? removed(...names, ...names)
+                    : stored(names, blocks.slice(start), start === 0 ? null : name(start));
+            const copies = twin.copies(at);
+            const { appliedBlocks } = index.apply(at, event);
             twin.apply(at, event);
+            if (event.kind === 'removed') expect(appliedBlocks).toBe(copies - twin.copies(at));
           }
           index.assertConsistent();
           for (const query of queries) {
@@ -312,9 +317,12 @@ describe('prefix index', () => {
             index.apply(worker, { ...event, hashes: sequence, sequence, tokens: new Uint32Array(0) });
             twin.apply(worker, event);
           } else if (kind === 'remove') {
-            const outcome = index.apply(worker, { kind: 'removed', hashes: sequence.slice(2 * start) });
+            // Each block twice at times.
+            const times = from % 3 === 0 ? 2 : 1;
+            const gone = Array.from({ length: times }, () => [...sequence.slice(2 * start)]).flat();
+            const outcome = index.apply(worker, { kind: 'removed', hashes: Uint32Array.from(gone) });
             const before = twin.copies(worker);
-            twin.apply(worker, removed(...names.slice(start)));
+            for (let time = 0; time < times; time++) twin.apply(worker, removed(...names.slice(start)));
             expect(outcome.appliedBlocks).toBe(before - twin.copies(worker));
           } else {
             index.apply(worker, { kind: 'cleared' });
