@@ -1,6 +1,6 @@
 // Reads lists of block hashes and token ids from MessagePack into reused words, without an object a number.
 
-import { headBytes, integerAt, isArray, isBinary, lengthAt, skipValue } from './message-pack.ts';
+import { headBytes, integerAt, isArray, isBinary, lengthAt, plainBytes, skipValue } from './message-pack.ts';
 
 /** Words kept from event to event. Longer lists get memory of their own. */
 const keptWordsMax = 65_536;
@@ -60,33 +60,10 @@ export class WordList {
   /** Token ids: integers from 0 to 2^32 - 1 of any width. One word each. */
   readTokens(bytes: Uint8Array, view: DataView, start: number): void {
     if (!this.#open(bytes, start, 1)) return;
-    const words = this.#words;
-    const { count } = this;
-    // Four bytes can be read behind the head of any token that begins before this offset.
-    const safe = bytes.length - 4;
-    let at = this.end;
-    for (let i = 0; i < count; i++) {
-      const head = bytes[at]!;
-      if (head < 0x80) {
-        words[i] = head;
-        at += 1;
-      } else if (head >= 0xcc && head <= 0xce && at < safe) {
-        // One, two or four bytes: ids of both lengths alternate, so a branch would be mispredicted often.
-        const width = 1 << (head - 0xcc);
-        words[i] = view.getInt32(at + 1) >>> (32 - 8 * width);
-        at += 1 + width;
-      } else {
-        const id = integerAt(bytes, at);
-        if (!(id >= 0 && id <= 0xffffffff)) {
-          this.#skip(bytes, at, count - i);
-          return;
-        }
-        words[i] = id;
-        at = skipValue(bytes, at);
-      }
-    }
-    this.end = at;
-    this.isWhole = true;
+    const at = readIds(bytes, view, this.end, this.count, this.#words);
+    this.isWhole = at >= 0;
+    if (this.isWhole) this.end = at;
+    else this.#skip(bytes, this.end, this.count);
   }
 
   /** Block hashes: two words (low, high) each. */
@@ -138,6 +115,33 @@ export class WordList {
     for (let i = 0; i < items; i++) at = skipValue(bytes, at);
     this.end = at;
   }
+}
+
+const noId = 255;
+/** By the first byte of a token id of one, two, four or no further bytes: how far the four bytes from it on are shifted. */
+const idShifts: Uint8Array = Uint8Array.from({ length: 256 }, (_, head) => {
+  if (head < 0x80) return 24;
+  return head >= 0xcc && head <= 0xce ? [24, 16, 0][head - 0xcc]! : noId;
+});
+/** @returns the offset after the list, -1 if an item has another form */
+function readIds(bytes: Uint8Array, view: DataView, start: number, count: number, words: Uint32Array): number {
+  // Four bytes can be read behind the head of any token that begins before this offset.
+  const safe = bytes.length - 4;
+  let at = start;
+  for (let i = 0; i < count; i++) {
+    const head = bytes[at]!;
+    const shift = idShifts[head]!;
+    if (shift !== noId && at < safe) {
+      // Ids of all lengths alternate, so a branch would be mispredicted often.
+      words[i] = view.getInt32(at + (head >>> 7)) >>> shift;
+    } else {
+      const id = integerAt(bytes, at);
+      if (!(id >= 0 && id <= 0xffffffff)) return -1;
+      words[i] = id;
+    }
+    at += plainBytes[head]!;
+  }
+  return at;
 }
 
 /**
