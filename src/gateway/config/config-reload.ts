@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { laterTurn } from '../../tokens/in-pieces.ts';
 import { ConfigError, type GatewayConfig, type GatewayOptions, resolveConfig } from './config.ts';
 import type { ConfigChanges, LiveConfig } from './live-config.ts';
 import { isGuarded } from './operator-guard.ts';
@@ -21,10 +22,15 @@ export async function reload(
   let next: GatewayConfig;
   let files: ReferencedFiles;
   try {
-    next = resolveConfig(await load());
+    const options = await load();
+    // Checking a thousand workers takes tens of milliseconds: each step has a turn of the event loop.
+    await laterTurn();
+    next = resolveConfig(options);
+    await laterTurn();
     files = await readReferencedFiles(next);
     refuseOpening(live.current, next);
     await prepare(live.after(next));
+    await laterTurn();
   } catch (error) {
     const faults = error instanceof ConfigError ? error.faults : [{ setting: '', message: (error as Error).message }];
     const reasons = faults.map(({ setting, message }) => `${setting} ${message}`.trim());

@@ -106,7 +106,13 @@ function targetsOf({ split, fallback, shadow }: ModelRoute): [field: string, tar
   ];
 }
 
-/** Each value that has occurred before, with its index. */
+/** Each value that has occurred before, with its index. Linear: a list may have thousands of workers. */
 export function repeated(values: readonly string[]): (readonly [number, string])[] {
-  return values.flatMap((value, index) => (values.indexOf(value) < index ? [[index, value] as const] : []));
+  const seen = new Set<string>();
+  const again: (readonly [number, string])[] = [];
+  for (const [index, value] of values.entries()) {
+    if (seen.has(value)) again.push([index, value]);
+    seen.add(value);
+  }
+  return again;
 }

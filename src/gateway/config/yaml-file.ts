@@ -1,28 +1,39 @@
 // A YAML file of limited size, whose parts can be located by line.
+//
+// A thread parses it: files are read again while the gateway serves, a list of a thousand workers takes a fifth of a
+// second, and a file that is made for it a minute.
 
 import { readFile, stat } from 'node:fs/promises';
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { Worker } from 'node:worker_threads';
+import { type ParsedYaml, parseYaml, YamlFileError } from './yaml-parse.ts';
+import type { YamlReply, YamlTask } from './yaml-thread-entry.ts';
+
+export { YamlFileError } from './yaml-parse.ts';
 
 const fileBytesMax = 4 * 1024 * 1024;
-/** Uses of one anchor; more could make a small file huge. */
-const aliasesMax = 100;
+const parseMsMax = 10_000;
+const heapMiBMax = 512;
+
+/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
+const builtEntry: URL = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../dist/gateway/config/yaml-thread-entry.js' : './yaml-thread-entry.js',
+  import.meta.url,
+);
 
 export class YamlFile {
   readonly path: string;
   /** Plain objects, arrays, strings, numbers, booleans, null. */
   readonly value: unknown;
-  readonly #root: Node | null;
-  readonly #lines: LineCounter;
+  readonly #root: ParsedYaml['root'];
 
-  private constructor(path: string, value: unknown, root: Node | null, lines: LineCounter) {
+  private constructor(path: string, { value, root }: ParsedYaml) {
     this.path = path;
     this.value = value;
     this.#root = root;
-    this.#lines = lines;
   }
 
-  /** @throws YamlFileError if the file can't be read or is not YAML */
-  static async read(path: string): Promise<YamlFile> {
+  /** @throws YamlFileError if the file can't be read, is not YAML, or takes too long */
+  static async read(path: string, msMax: number = parseMsMax): Promise<YamlFile> {
     let text: string;
     try {
       const { size } = await stat(path);
@@ -32,55 +43,44 @@ export class YamlFile {
       if (error instanceof YamlFileError) throw error;
       throw new YamlFileError(`${path} can't be read: ${(error as Error).message}`);
     }
-    return YamlFile.parse(path, text);
+    return new YamlFile(path, await parsedByThread({ path, text }, msMax));
   }
 
+  /** In the calling thread. @throws YamlFileError */
   static parse(path: string, text: string): YamlFile {
-    const lineCounter = new LineCounter();
-    const document = parseDocument(text, { lineCounter, prettyErrors: false });
-    const [error] = document.errors;
-    if (error !== undefined)
-      throw new YamlFileError(`${path}:${lineCounter.linePos(error.pos[0]).line}: ${error.message}`);
-    try {
-      const value = document.toJS({ maxAliasCount: aliasesMax }) as unknown;
-      if (containsItself(value)) throw new Error('an alias stands inside of its own anchor');
-      return new YamlFile(path, value, document.contents, lineCounter);
-    } catch (failure) {
-      throw new YamlFileError(`${path}: ${(failure as Error).message}`);
-    }
+    return new YamlFile(path, parseYaml(path, text));
   }
 
   /** `FILE:LINE` of the part at `path`, or of its nearest existing parent. */
   where(path: readonly (string | number)[]): string {
-    let node = this.#root;
-    let offset = node?.range?.[0] ?? 0;
+    let place = this.#root;
     for (const step of path) {
-      if (isMap(node)) {
-        const pair = node.items.find(({ key }) => isScalar(key) && key.value === step);
-        if (pair === undefined) break;
-        offset = (pair.key as Node).range?.[0] ?? offset;
-        node = pair.value as Node | null;
-      } else if (isSeq(node) && typeof step === 'number') {
-        node = (node.items[step] as Node | undefined) ?? null;
-        offset = node?.range?.[0] ?? offset;
-      } else break;
+      const part = place.parts?.get(step);
+      if (part === undefined) break;
+      place = part;
     }
-    return `${this.path}:${this.#lines.linePos(offset).line}`;
+    return `${this.path}:${place.line}`;
   }
 }
 
-/** O(values), however often aliases use them. */
-function containsItself(value: unknown, above = new Set<unknown>(), done = new Set<unknown>()): boolean {
-  if (typeof value !== 'object' || value === null || done.has(value)) return false;
-  if (above.has(value)) return true;
-  above.add(value);
-  for (const one of Object.values(value)) if (containsItself(one, above, done)) return true;
-  above.delete(value);
-  done.add(value);
-  return false;
-}
-
-/** The message names the file, and the line if there is one. */
-export class YamlFileError extends Error {
-  override readonly name = 'YamlFileError';
+/** @throws YamlFileError */
+function parsedByThread(task: YamlTask, msMax: number): Promise<ParsedYaml> {
+  return new Promise((resolve, reject) => {
+    const refuse = (reason: string): void => reject(new YamlFileError(`${task.path}${reason}`));
+    const worker = new Worker(builtEntry, { workerData: task, resourceLimits: { maxOldGenerationSizeMb: heapMiBMax } });
+    const timer = setTimeout(() => {
+      refuse(` takes longer than ${msMax / 1000} s to parse`);
+      void worker.terminate();
+    }, msMax);
+    worker.once('message', (reply: YamlReply) => {
+      if ('parsed' in reply) resolve(reply.parsed);
+      else reject(new YamlFileError(reply.message));
+    });
+    worker.once('error', (error) => refuse(` can't be parsed: ${error.message}`));
+    worker.once('exit', () => {
+      clearTimeout(timer);
+      // Without effect after an answer.
+      refuse(" can't be parsed: the thread ended");
+    });
+  });
 }
