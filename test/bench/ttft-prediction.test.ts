@@ -16,7 +16,8 @@ it('compares every stream after the warm-up', async () => {
   });
   expect(figures).toMatchObject({ compared: 20, failed: 0 });
   expect(figures.mape).toBeGreaterThan(0);
-  expect(figures.mape).toBeGreaterThanOrEqual(Math.abs(figures.bias));
+  // Sums of floats: if all errors have one sign, the two differ by rounding alone.
+  expect(figures.mape).toBeGreaterThan(Math.abs(figures.bias) - 1e-9);
   expect(figures.meanTtftMs).toBeGreaterThan(0);
 });
 
