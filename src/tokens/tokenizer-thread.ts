@@ -1,6 +1,7 @@
 // A worker thread that tokenizes for the calling thread: a bounded queue, and a new thread after a crash.
 
 import { Worker } from 'node:worker_threads';
+import { builtEntry } from './built-entry.ts';
 import { type BytesPiece, postInPieces } from './in-pieces.ts';
 import type { LongText } from './long-text.ts';
 import {
@@ -45,14 +46,7 @@ const defaults = {
   taskMsMax: 30_000,
 };
 
-/**
- * Node 20 does not run TypeScript, so if this file is the source (under vitest), the thread runs the built version of
- * its neighbour; `npm test` builds first.
- */
-const builtEntry: URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/tokens/tokenizer-thread-entry.js' : './tokenizer-thread-entry.js',
-  import.meta.url,
-);
+const threadEntry: URL = builtEntry(import.meta.url, 'tokenizer-thread-entry');
 
 /**
  * The thread starts on the first call, and again on the first call after a crash. It keeps the process alive only while
@@ -79,7 +73,7 @@ export class TokenizerThread {
       textCharsMax: options.textCharsMax ?? defaults.textCharsMax,
       taskMsMax: options.taskMsMax ?? defaults.taskMsMax,
     };
-    this.#entry = options.entry ?? builtEntry;
+    this.#entry = options.entry ?? threadEntry;
   }
 
   async describe(): Promise<TokenizerDescription> {

@@ -5,6 +5,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
+import { builtEntry } from '../../tokens/built-entry.ts';
 import { type ParsedYaml, parseYaml, YamlFileError } from './yaml-parse.ts';
 import type { YamlReply, YamlTask } from './yaml-thread-entry.ts';
 
@@ -14,11 +15,7 @@ const fileBytesMax = 4 * 1024 * 1024;
 const parseMsMax = 10_000;
 const heapMiBMax = 512;
 
-/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
-const builtEntry: URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/gateway/config/yaml-thread-entry.js' : './yaml-thread-entry.js',
-  import.meta.url,
-);
+const threadEntry: URL = builtEntry(import.meta.url, 'yaml-thread-entry');
 
 export class YamlFile {
   readonly path: string;
@@ -67,7 +64,10 @@ export class YamlFile {
 function parsedByThread(task: YamlTask, msMax: number): Promise<ParsedYaml> {
   return new Promise((resolve, reject) => {
     const refuse = (reason: string): void => reject(new YamlFileError(`${task.path}${reason}`));
-    const worker = new Worker(builtEntry, { workerData: task, resourceLimits: { maxOldGenerationSizeMb: heapMiBMax } });
+    const worker = new Worker(threadEntry, {
+      workerData: task,
+      resourceLimits: { maxOldGenerationSizeMb: heapMiBMax },
+    });
     const timer = setTimeout(() => {
       refuse(` takes longer than ${msMax / 1000} s to parse`);
       void worker.terminate();

@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { builtEntry } from '../../tokens/built-entry.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
 import { account } from '../http/client-door.ts';
@@ -15,11 +16,7 @@ import { type OrderedFront, OwnedRequest } from './owned-request.ts';
 import { errorOf } from './sent-error.ts';
 import { toOwnMs } from './shared-clock.ts';
 
-/** Node 20 does not run TypeScript: if this file is the source, the front runs the built version of its neighbour. */
-const entry: URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/gateway/fronts/front-entry.js' : './front-entry.js',
-  import.meta.url,
-);
+const entry: URL = builtEntry(import.meta.url, 'front-entry');
 
 export interface FrontEvents {
   /** It may get connections. */

@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { builtEntry } from '../../tokens/built-entry.ts';
 import type { TlsIdentity } from '../config/pem-files.ts';
 import type { HealthFacts } from './health-answers.ts';
 import { HealthBoard } from './health-board.ts';
@@ -41,11 +42,7 @@ const restartMs = 500;
 /** It answers probes and holds a few strings. */
 const heapMibMax = 32;
 
-/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
-const entry: URL = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/gateway/http/health-thread-entry.js' : './health-thread-entry.js',
-  import.meta.url,
-);
+const entry: URL = builtEntry(import.meta.url, 'health-thread-entry');
 
 /** A health listener that can't be opened; `code` as of the system, or null. */
 export class HealthListenError extends Error {

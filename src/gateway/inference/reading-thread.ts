@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { builtEntry } from '../../tokens/built-entry.ts';
 import { postInPieces } from '../../tokens/in-pieces.ts';
 import { RequestError } from '../../wire/openai-error.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
@@ -12,13 +13,7 @@ const idleMsMax = 2000;
 /** A thread that has bodies and answers none for so long is stuck: the largest body takes a few seconds. */
 const silenceMsMax = 60_000;
 
-/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
-const builtEntry: URL = new URL(
-  import.meta.url.endsWith('.ts')
-    ? '../../../dist/gateway/inference/reading-thread-entry.js'
-    : './reading-thread-entry.js',
-  import.meta.url,
-);
+const threadEntry: URL = builtEntry(import.meta.url, 'reading-thread-entry');
 
 /** The client whose body is read. */
 export interface BodySender {
@@ -111,7 +106,7 @@ export class ReadingThread<
   #start(): Worker {
     let worker: Worker;
     try {
-      worker = new Worker(this.#options.entry ?? builtEntry);
+      worker = new Worker(this.#options.entry ?? threadEntry);
     } catch (error) {
       this.#options.onDeath?.(String(error));
       throw unread();

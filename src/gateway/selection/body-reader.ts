@@ -1,6 +1,7 @@
 // Reads bodies of the selection service: small ones at once, larger ones in parts, very large ones by a thread.
 
 import type { Logger } from 'pino';
+import { builtEntry } from '../../tokens/built-entry.ts';
 import type { BodyLease } from '../exchange/body-budget.ts';
 import { makeRoomForJson, makeRoomInTurns } from '../exchange/json-weight.ts';
 import type { TurnSlices } from '../exchange/turn-slices.ts';
@@ -11,13 +12,7 @@ import { batchOf } from './asked-batch.ts';
 import { AskedThere, type SelectionReading, type SelectionTask } from './crossing.ts';
 import { bodyFields } from './read-fields.ts';
 
-/** Node 20 does not run TypeScript: if this file is the source, the thread runs the built version of its neighbour. */
-const builtEntry: URL = new URL(
-  import.meta.url.endsWith('.ts')
-    ? '../../../dist/gateway/selection/reading-thread-entry.js'
-    : './reading-thread-entry.js',
-  import.meta.url,
-);
+const threadEntry: URL = builtEntry(import.meta.url, 'reading-thread-entry');
 
 export class BodyReader {
   readonly #slices: TurnSlices;
@@ -25,7 +20,7 @@ export class BodyReader {
 
   constructor(slices: TurnSlices, log: Pick<Logger, 'error'>) {
     this.#slices = slices;
-    this.#thread = new ReadingThread({ ...logDeath(log), entry: builtEntry });
+    this.#thread = new ReadingThread({ ...logDeath(log), entry: threadEntry });
   }
 
   /**
