@@ -164,13 +164,14 @@ async function readIntake(
   keepsTokens = false,
 ): Promise<Intake | null> {
   const { recorder, pools } = context;
-  const { route } = resolvedFor(pools, exchange, read);
+  const resolved = resolvedFor(pools, exchange, read);
+  const { route } = resolved;
   // A recording hashes them in another way, and the pool of a copy may.
   const isCopied = route !== null && pools.routes.find(route.asked)?.shadow !== undefined;
   const tokenizing = new TokenizerTurn(keepsTokens || recorder !== null || isCopied ? null : tokenMemory);
   exchange.whenGone(() => tokenizing.end());
   try {
-    return await tokenizedIntake(context, exchange, read, tokenizing);
+    return await tokenizedIntake(context, exchange, read, resolved, tokenizing);
   } finally {
     tokenizing.idsRead();
   }
@@ -180,11 +181,12 @@ async function tokenizedIntake(
   context: InferenceContext,
   exchange: Exchange,
   read: ReadRequest,
+  resolvedFirst: ResolvedModel,
   tokenizing: TokenizerTurn,
 ): Promise<Intake | null> {
   const { tokenizerFailures, hasher } = context;
   const { request } = read;
-  let resolved = resolvedFor(context.pools, exchange, read);
+  let resolved = resolvedFirst;
   const asked = resolved.route?.asked ?? resolved.model;
   exchange.asksFor(asked);
   const { trace } = exchange;
