@@ -13,31 +13,40 @@ export function registerWorkers(registry: Registry, engines: readonly Engine[]):
   registerEngines(registry, engines);
 }
 
-const feedCounters: readonly (readonly [kind: string, read: (worker: Worker) => number])[] = [
-  ['batch', ({ feed }) => feed?.status.batches ?? 0],
-  ['lost-batch', ({ feed }) => feed?.status.lostBatches ?? 0],
-  ['gap', ({ feed }) => feed?.status.gaps ?? 0],
-  ['restart', ({ feed }) => feed?.status.restarts ?? 0],
-  ['replayed-batch', ({ feed }) => feed?.status.replayedBatches ?? 0],
-  ['failed-replay', ({ feed }) => feed?.status.failedReplays ?? 0],
-  ['resync', ({ feed }) => feed?.status.resyncs ?? 0],
-  ['duplicate-batch', ({ feed }) => feed?.status.duplicates ?? 0],
-  ['malformed', ({ feed }) => feed?.status.malformed ?? 0],
-  ['overflow', ({ feed }) => feed?.status.overflows ?? 0],
-  ['stall', ({ feed }) => feed?.status.stalls ?? 0],
-  ['failure', ({ feed }) => feed?.status.failures ?? 0],
-  ['skipped-event', ({ events }) => events.skippedEvents],
-  ['applied-block', ({ events }) => events.appliedBlocks],
-  ['orphan-block', ({ events }) => events.orphanBlocks],
-  ['unknown-block', ({ events }) => events.unknownBlocks],
-];
+const feedCounts = [
+  ['batch', 'batches'],
+  ['lost-batch', 'lostBatches'],
+  ['gap', 'gaps'],
+  ['restart', 'restarts'],
+  ['replayed-batch', 'replayedBatches'],
+  ['failed-replay', 'failedReplays'],
+  ['resync', 'resyncs'],
+  ['duplicate-batch', 'duplicates'],
+  ['malformed', 'malformed'],
+  ['overflow', 'overflows'],
+  ['stall', 'stalls'],
+  ['failure', 'failures'],
+] as const;
+const eventCounts = [
+  ['skipped-event', 'skippedEvents'],
+  ['applied-block', 'appliedBlocks'],
+  ['orphan-block', 'orphanBlocks'],
+  ['unknown-block', 'unknownBlocks'],
+] as const;
 
 function registerFeeds(registry: Registry, engines: readonly Engine[]): void {
   workerCounter(registry, engines, {
     name: 'kvoyant_kv_events_total',
     help: 'KV events and batches of each worker, by kind.',
     label: 'kind',
-    read: (worker) => feedCounters.map(([kind, read]) => [kind, read(worker)]),
+    read: ({ feed, events }) => {
+      // Made at each access.
+      const status = feed?.status;
+      return [
+        ...feedCounts.map(([kind, name]) => [kind, status?.[name] ?? 0] as const),
+        ...eventCounts.map(([kind, name]) => [kind, events[name]] as const),
+      ];
+    },
   });
 }
 
