@@ -9,25 +9,13 @@ import type { GatewayConfig } from '../config/config.ts';
 import type { ListenerTls } from '../config/pem-files.ts';
 import type { ClientKey } from '../config/tenants.ts';
 import type { UpstreamTls } from '../engines/upstream.ts';
+import type { SentError } from '../exchange/sent-error.ts';
 import type { LimitedKey } from '../http/key-limits.ts';
 import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { Unobserved } from '../inference/attempt-report.ts';
 import type { EngineAddress } from '../inference/attempts.ts';
 import type { InferenceRequest } from '../inference/request-intake.ts';
 import type { RoutingOverrides } from '../inference/routing-overrides.ts';
-
-/** An error as it crosses. `status` null: a fault of the gateway, or an error of a connection. */
-export interface SentError {
-  readonly message: string;
-  readonly status: number | null;
-  readonly code: string | null;
-  readonly param: string | null;
-  readonly retryAfterS: number | null;
-  /** The limit that was reached; null: none. */
-  readonly limit: string | null;
-  /** That say how much is left of limits. */
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 /** What the owner needs to trace a request; front and owner need not agree on whether it is sampled. */
 export interface SentTrace {

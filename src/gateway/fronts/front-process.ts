@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { builtEntry } from '../../tokens/built-entry.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
+import { errorOf } from '../exchange/sent-error.ts';
 import { account } from '../http/client-door.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { logToStderr, passLines } from '../telemetry/log-output.ts';
@@ -13,7 +14,6 @@ import { connectionMessage, ownerDescriptor } from './front-handover.ts';
 import type { FrontFigures, FrontMessage, OwnerMessage, SentAccount } from './front-messages.ts';
 import { MessageChannel } from './message-channel.ts';
 import { type OrderedFront, OwnedRequest } from './owned-request.ts';
-import { errorOf } from './sent-error.ts';
 import { toOwnMs } from './shared-clock.ts';
 
 const entry: URL = builtEntry(import.meta.url, 'front-entry');

@@ -3,6 +3,8 @@
 import { type Call, EngineSilent } from '../engines/engine-calls.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { renamedJson } from '../exchange/renamed-body.ts';
+import type { SentError } from '../exchange/sent-error.ts';
+import { errorOf, sentError } from '../exchange/sent-error.ts';
 import type { AttemptFailure } from '../inference/attempt-outcome.ts';
 import type { AttemptEnd, AttemptReport, Unobserved } from '../inference/attempt-report.ts';
 import { upstreamHeaders } from '../inference/attempts.ts';
@@ -12,9 +14,9 @@ import { InferenceWatch } from '../inference/inference-watch.ts';
 import type { ReadRequest } from '../inference/read-request.ts';
 import { relay } from '../inference/relay.ts';
 import type { FrontContext } from './front-context.ts';
-import type { AskedRequest, AttemptOrder, SentError, TokensMessage } from './front-messages.ts';
+import type { AskedRequest, AttemptOrder, TokensMessage } from './front-messages.ts';
 import type { Ordered, Waiting } from './owner-link.ts';
-import { errorOf, sentError, sentOutcome } from './sent-error.ts';
+import { sentOutcome } from './sent-outcome.ts';
 import { toSharedMs } from './shared-clock.ts';
 
 export class FrontRequest implements Ordered {

@@ -9,13 +9,15 @@ import type { ClientUse } from '../exchange/client-use.ts';
 import type { Requester } from '../exchange/exchange.ts';
 import { LimitReached } from '../exchange/limit-reached.ts';
 import type { RequestTrace } from '../exchange/request-trace.ts';
+import type { SentError } from '../exchange/sent-error.ts';
+import { sentError } from '../exchange/sent-error.ts';
 import type { GatewayContext } from '../http/gateway-context.ts';
 import { type AttemptBook, type Booked, bookOf } from '../inference/attempt-book.ts';
 import type { RelayOutcome } from '../inference/attempt-outcome.ts';
 import { type Attempt, addressOf, answerBySome, answerHeaders } from '../inference/attempts.ts';
 import { drawKey, overRoutes } from '../inference/over-routes.ts';
-import type { AskedRequest, AttemptOrder, OwnerMessage, SentEnd, SentError } from './front-messages.ts';
-import { outcomeOf, sentError } from './sent-error.ts';
+import type { AskedRequest, AttemptOrder, OwnerMessage, SentEnd } from './front-messages.ts';
+import { outcomeOf } from './sent-outcome.ts';
 import { toOwnMs } from './shared-clock.ts';
 
 /** Time for the end of an answer to become known. */

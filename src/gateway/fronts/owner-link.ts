@@ -1,6 +1,7 @@
 // A front's side of the channel: the models it may serve, its engines, its requests that the owner places.
 
 import type { Duplex } from 'node:stream';
+import type { SentError } from '../exchange/sent-error.ts';
 import { FrontEngine } from './front-engine.ts';
 import type {
   AskedRequest,
@@ -11,7 +12,6 @@ import type {
   FrontSettings,
   OwnerMessage,
   SentAccount,
-  SentError,
 } from './front-messages.ts';
 import { MessageChannel } from './message-channel.ts';
 

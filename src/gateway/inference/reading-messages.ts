@@ -6,6 +6,7 @@ import { LongText } from '../../tokens/long-text.ts';
 import type { ChatInput } from '../../tokens/tokenizer.ts';
 import type { Span } from '../../wire/json-members.ts';
 import type { ModelReading } from '../../wire/json-model.ts';
+import type { SentError } from '../exchange/sent-error.ts';
 import type { ChatPrompt, PromptInput } from '../prompts/prompt-input.ts';
 import type { ClientRights } from './client-rights.ts';
 import type { InferenceApi, InferenceRequest } from './request-intake.ts';
@@ -47,17 +48,7 @@ export type ReadingRequest<Task = ReadingTask> =
 
 export type ReadingReply<Read = Reading> =
   | { readonly kind: 'read'; readonly id: number; readonly reading: Read }
-  /** The error for the client; `status` null: a fault of the gateway. */
-  | {
-      readonly kind: 'failed';
-      readonly id: number;
-      readonly status: number | null;
-      readonly code: string;
-      readonly message: string;
-      readonly param: string | null;
-      /** The limit that was reached; null: none. */
-      readonly limit: string | null;
-    };
+  | { readonly kind: 'failed'; readonly id: number; readonly error: SentError };
 
 /** Longer texts cross as bytes, which takes no time on the other side. */
 const sentCharsMax = 1024;

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { builtEntry } from '../../tokens/built-entry.ts';
 import { postInPieces } from '../../tokens/in-pieces.ts';
 import { RequestError } from '../../wire/openai-error.ts';
-import { LimitReached } from '../exchange/limit-reached.ts';
+import { errorOf } from '../exchange/sent-error.ts';
 import type { Reading, ReadingReply, ReadingRequest, ReadingTask } from './reading-messages.ts';
 
 /** A thread without work ends: it may hold the garbage of large bodies, which only work would collect. */
@@ -142,7 +142,7 @@ export class ReadingThread<
       waiting.resolve(reply.reading);
       return;
     }
-    waiting.reject(errorOf(reply));
+    waiting.reject(errorOf(reply.error));
   }
 
   /** The client is gone. */
@@ -189,13 +189,6 @@ export class ReadingThread<
 
 export function logDeath(log: Pick<Logger, 'error'>): ReadingThreadOptions {
   return { onDeath: (reason) => log.error({ reason }, 'the thread that reads large bodies died') };
-}
-
-function errorOf({ status, code, message, param, limit }: Extract<ReadingReply, { kind: 'failed' }>): Error {
-  if (status === null) return new Error(message);
-  return limit === null
-    ? new RequestError(status, code, message, param)
-    : new LimitReached(limit, status, code, message);
 }
 
 function unread(): RequestError {

@@ -4,8 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { ArrivingTexts } from '../../tokens/in-pieces.ts';
 import { ThreadTurns } from '../../tokens/thread-turns.ts';
-import { RequestError } from '../../wire/openai-error.ts';
-import { LimitReached } from '../exchange/limit-reached.ts';
+import { sentError } from '../exchange/sent-error.ts';
 import type { ReadingReply, ReadingRequest } from './reading-messages.ts';
 
 /** Steps of a few milliseconds. @param memory gets what is to be transferred with the reading */
@@ -57,18 +56,8 @@ export function serveReadings<Task, Read>(read: BodySteps<Task, Read>): void {
       post({ kind: 'read', id, reading: value });
     } catch (error) {
       memory.length = 0;
-      post(failed(id, error));
+      post({ kind: 'failed', id, error: sentError(error) });
     }
     return true;
   }
-}
-
-function failed(id: number, error: unknown): Extract<ReadingReply, { kind: 'failed' }> {
-  const limit = error instanceof LimitReached ? error.limit : null;
-  if (error instanceof RequestError) {
-    const { status, code, message, param } = error;
-    return { kind: 'failed', id, status, code, message, param, limit };
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return { kind: 'failed', id, status: null, code: 'internal', message, param: null, limit };
 }

@@ -3,6 +3,7 @@
 
 import { deserialize, serialize } from 'node:v8';
 import { RequestError } from '../../wire/openai-error.ts';
+import { errorOf, type SentError, sentError } from '../exchange/sent-error.ts';
 import { crossed, uncrossed } from '../inference/reading-messages.ts';
 import { Asked } from './asked.ts';
 import type { Given } from './given-prompt.ts';
@@ -12,24 +13,17 @@ const fieldCharsMax = 2048;
 /** No operation has as many fields: a name more is none of its own. */
 const namesMax = 64;
 
-interface Refusal {
-  readonly status: number;
-  readonly code: string;
-  readonly message: string;
-  readonly param: string | null;
-}
-
 interface CrossingFields {
   readonly names: readonly string[];
   readonly values: ReadonlyMap<string, unknown>;
   /** Those whose values were not read. */
-  readonly refused: ReadonlyMap<string, Refusal>;
+  readonly refused: ReadonlyMap<string, SentError>;
 }
 
 export interface CrossingAsked {
   /** `CrossingFields` as V8 writes them: a batch may have a quarter of a million values, to be made one by one. */
   readonly fields: Uint8Array;
-  readonly prompt: Given | Refusal;
+  readonly prompt: Given | SentError;
 }
 
 export type SelectionTask = { readonly kind: 'operation' } | { readonly kind: 'batch' };
@@ -42,18 +36,18 @@ export type SelectionReading =
 export function toCross(asked: Asked, memory: ArrayBuffer[]): CrossingAsked {
   const names: string[] = [];
   const values = new Map<string, unknown>();
-  const refused = new Map<string, Refusal>();
+  const refused = new Map<string, SentError>();
   for (const name of asked.names()) {
     names.push(name);
     if (names.length > namesMax) break;
     const value = attempt(() => asked.value(name));
-    if (value instanceof RequestError) refused.set(name, refusalOf(value));
+    if (value instanceof RequestError) refused.set(name, sentError(value));
     else values.set(name, cut(value));
   }
   const prompt = attempt(() => asked.prompt());
   const fields = Uint8Array.from(serialize({ names, values, refused } satisfies CrossingFields));
   memory.push(fields.buffer as ArrayBuffer);
-  return { fields, prompt: prompt instanceof RequestError ? refusalOf(prompt) : sent(prompt, memory) };
+  return { fields, prompt: prompt instanceof RequestError ? sentError(prompt) : sent(prompt, memory) };
 }
 
 /** What was sent, on the other side. */
@@ -110,12 +104,4 @@ function attempt<Value>(work: () => Value): Value | RequestError {
     if (error instanceof RequestError) return error;
     throw error;
   }
-}
-
-function refusalOf({ status, code, message, param }: RequestError): Refusal {
-  return { status, code, message, param };
-}
-
-function errorOf({ status, code, message, param }: Refusal): RequestError {
-  return new RequestError(status, code, message, param);
 }

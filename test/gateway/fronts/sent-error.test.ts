@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LimitReached } from '../../../src/gateway/exchange/limit-reached.ts';
-import { errorOf, outcomeOf, RemoteFault, sentError, sentOutcome } from '../../../src/gateway/fronts/sent-error.ts';
+import { errorOf, RemoteFault, sentError } from '../../../src/gateway/exchange/sent-error.ts';
+import { outcomeOf, sentOutcome } from '../../../src/gateway/fronts/sent-outcome.ts';
 import { toOwnMs, toSharedMs } from '../../../src/gateway/fronts/shared-clock.ts';
 import type { RelayOutcome } from '../../../src/gateway/inference/attempt-outcome.ts';
 import { RequestError } from '../../../src/wire/openai-error.ts';

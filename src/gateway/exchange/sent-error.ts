@@ -1,9 +1,20 @@
-// Errors as they cross between a front and the owner.
+// Errors as they cross between threads and processes of the gateway.
 
 import { RequestError } from '../../wire/openai-error.ts';
-import { LimitReached } from '../exchange/limit-reached.ts';
-import type { RelayOutcome } from '../inference/attempt-outcome.ts';
-import type { SentError, SentOutcome } from './front-messages.ts';
+import { LimitReached } from './limit-reached.ts';
+
+/** An error as it crosses. `status` null: a fault of the gateway, or an error of a connection. */
+export interface SentError {
+  readonly message: string;
+  readonly status: number | null;
+  readonly code: string | null;
+  readonly param: string | null;
+  readonly retryAfterS: number | null;
+  /** The limit that was reached; null: none. */
+  readonly limit: string | null;
+  /** That say how much is left of limits. */
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** A fault of the gateway, or an error of a connection, on the other side. */
 export class RemoteFault extends Error {
@@ -31,12 +42,4 @@ export function errorOf({ message, status, code, param, retryAfterS, limit, head
   if (status === null) return new RemoteFault(message, code);
   if (limit !== null) return new LimitReached(limit, status, code!, message, retryAfterS, headers);
   return new RequestError(status, code!, message, param, retryAfterS, headers);
-}
-
-export function sentOutcome(outcome: RelayOutcome): SentOutcome {
-  return 'error' in outcome ? { ...outcome, error: sentError(outcome.error) } : outcome;
-}
-
-export function outcomeOf(outcome: SentOutcome): RelayOutcome {
-  return 'error' in outcome ? { ...outcome, error: errorOf(outcome.error) } : outcome;
 }
